@@ -1,0 +1,1 @@
+"""Hosts that open .rinr files: Pillow, torch data loading, YOLO."""

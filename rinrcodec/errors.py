@@ -1,0 +1,55 @@
+"""Every error that rinrcodec raises on purpose.
+
+    RinrError
+    ├── RinrInputError(ValueError)      pictures, labels or options that cannot be used
+    ├── RinrFormatError(ValueError)     a .rinr file that is damaged, hostile or not one
+    ├── RinrLimitError(ValueError)      more frames, pixels or bytes than `Limits` allow
+    ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
+    └── MissingExtraError(ImportError)  an optional package; the message is the pip command
+
+A message names the file, what was found, what was expected and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MissingExtraError",
+    "RinrDeviceError",
+    "RinrError",
+    "RinrFormatError",
+    "RinrInputError",
+    "RinrLimitError",
+]
+
+
+class RinrError(Exception):
+    """Root of all errors of this package; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class RinrInputError(RinrError, ValueError):
+    """A picture, label or option that cannot be used as given."""
+
+
+class RinrFormatError(RinrError, ValueError):
+    """A file that is not a valid `.rinr` file: damaged, hostile, truncated or of another kind."""
+
+
+class RinrLimitError(RinrError, ValueError):
+    """A file or request that is larger than the `Limits` in force."""
+
+
+class RinrDeviceError(RinrError, RuntimeError):
+    """A device that is not available or has too little memory."""
+
+
+class MissingExtraError(RinrError, ImportError):
+    """A package of an optional extra is not installed."""
+
+    exit_code = 3
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{package} is not installed; run: pip install 'rinrcodec[{extra}]'")

@@ -1,0 +1,1 @@
+"""How INRs are built: one module per family."""
