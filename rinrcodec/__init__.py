@@ -1,3 +1,82 @@
-"""rinrcodec: images as small quantised neural networks, for detection data on slow links."""
+"""rinrcodec: images as small quantised neural networks, for detection data on slow links.
+
+Everything here is loaded when it is first used: `import rinrcodec` needs neither torch nor Pillow.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rinrcodec.decode import decode
+    from rinrcodec.encode import encode
+    from rinrcodec.errors import (
+        MissingExtraError,
+        RinrDeviceError,
+        RinrError,
+        RinrFormatError,
+        RinrInputError,
+        RinrLimitError,
+    )
+    from rinrcodec.files import RinrFile, open, save  # noqa: A004
+    from rinrcodec.images import Picture, load_picture
+    from rinrcodec.limits import Limits
+    from rinrcodec.model import Box, Frame, Pack
+    from rinrcodec.presets import PRESETS, Preset
+
+_HOMES = {
+    "Box": "model",
+    "Frame": "model",
+    "Limits": "limits",
+    "MissingExtraError": "errors",
+    "PRESETS": "presets",
+    "Pack": "model",
+    "Picture": "images",
+    "Preset": "presets",
+    "RinrDeviceError": "errors",
+    "RinrError": "errors",
+    "RinrFile": "files",
+    "RinrFormatError": "errors",
+    "RinrInputError": "errors",
+    "RinrLimitError": "errors",
+    "decode": "decode",
+    "encode": "encode",
+    "load_picture": "images",
+    "open": "files",
+    "save": "files",
+}
+
+__all__ = [
+    "PRESETS",
+    "Box",
+    "Frame",
+    "Limits",
+    "MissingExtraError",
+    "Pack",
+    "Picture",
+    "Preset",
+    "RinrDeviceError",
+    "RinrError",
+    "RinrFile",
+    "RinrFormatError",
+    "RinrInputError",
+    "RinrLimitError",
+    "decode",
+    "encode",
+    "load_picture",
+    "open",
+    "save",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rinrcodec' has no attribute {name!r}")
+    return getattr(import_module(f"rinrcodec.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

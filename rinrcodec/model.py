@@ -120,11 +120,11 @@ class Spec:
         return cls.of(family, **value)
 
 
-def code_dtype(bits: int) -> np.dtype[np.int8] | np.dtype[np.int16]:
+def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
     """The integer type that holds quantised weights of `bits` (2 to 16) bits."""
     if not 2 <= bits <= 16:
         raise RinrFormatError(f"weights of {bits} bits: want 2 to 16")
-    return np.dtype(np.int8) if bits <= 8 else np.dtype(np.int16)
+    return np.int8 if bits <= 8 else np.int16
 
 
 @dataclass(frozen=True, slots=True)

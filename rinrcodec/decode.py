@@ -1,0 +1,222 @@
+"""Decoding: group -> dequantise -> one batched forward per group -> paste -> round to uint8 RGB."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from rinrcodec.compose import apply_object, as_rgb, paste_order, stack_if_equal, to_pixels
+from rinrcodec.coords import Grid
+from rinrcodec.devices import chunks_by_cost, resolve_device
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families import check_group, family_of
+from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
+from rinrcodec.quantize import dequantize
+
+__all__ = ["Decoder", "decode", "evaluate"]
+
+_TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
+
+
+@overload
+def decode(
+    source: PackSource,
+    frames: int,
+    *,
+    device: str | torch.device = ...,
+    region: tuple[int, int, int, int] | None = ...,
+    scale: float = ...,
+    objects: bool = ...,
+) -> Tensor: ...
+
+
+@overload
+def decode(
+    source: PackSource,
+    frames: Sequence[int],
+    *,
+    device: str | torch.device = ...,
+    region: tuple[int, int, int, int] | None = ...,
+    scale: float = ...,
+    objects: bool = ...,
+) -> Tensor | list[Tensor]: ...
+
+
+def decode(
+    source: PackSource,
+    frames: int | Sequence[int],
+    *,
+    device: str | torch.device = "cpu",
+    region: tuple[int, int, int, int] | None = None,
+    scale: float = 1.0,
+    objects: bool = True,
+) -> Tensor | list[Tensor]:
+    """Decode frames of a pack to uint8 RGB on `device`.
+
+    frames: one index gives a tensor [3, H, W]; a sequence gives [n, 3, H, W], or a list of
+        [3, H, W] where the frames' sizes differ. Grey frames have three equal channels.
+    region: (x, y, w, h) in whole pixels of the frame: only these are computed.
+    scale: 0.5 evaluates a grid half as fine on each axis, 2.0 one twice as fine.
+    objects: False decodes the background INR alone.
+
+    Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
+    not fit their spec, `RinrDeviceError` for a device that is not there.
+    """
+    decoder = Decoder(source, device=device)
+    return decoder.decode(frames, region=region, scale=scale, objects=objects)
+
+
+class Decoder:
+    """Decodes one pack on one device; with `resident`, weights are read once and stay there."""
+
+    def __init__(
+        self, source: PackSource, *, device: str | torch.device = "cpu", resident: bool = False
+    ) -> None:
+        self.source = source
+        self.device = resolve_device(device)
+        self._resident: dict[int, Tensor] | None = {} if resident else None
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        frames: int | Sequence[int],
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        scale: float = 1.0,
+        objects: bool = True,
+    ) -> Tensor | list[Tensor]:
+        """As the function `decode`."""
+        indices = [frames] if isinstance(frames, int) else list(frames)
+        views = [self._view(index, region, scale) for index in indices]
+        signals = self._backgrounds(views)
+        if objects:
+            self._paste_objects(views, signals)
+        images = [as_rgb(to_pixels(signal)) for signal in signals]
+        return images[0] if isinstance(frames, int) else stack_if_equal(images)
+
+    @torch.inference_mode()
+    def background_signal(self, index: int, region: tuple[int, int, int, int]) -> Tensor:
+        """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""
+        return self._backgrounds([self._view(index, region, 1.0)])[0]
+
+    def _view(self, index: int, region: tuple[int, int, int, int] | None, scale: float) -> _View:
+        if not -self.source.n_frames <= index < self.source.n_frames:
+            raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
+        frame = self.source.frame(index % self.source.n_frames)
+        return _View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
+
+    def _weights(self, group: int, rows: Sequence[int]) -> Tensor:
+        if self._resident is None:
+            return self._read(group, rows)
+        if group not in self._resident:
+            self._resident[group] = self._read(group, range(self.source.groups[group].n_rows))
+        index = torch.tensor(list(rows), device=self.device)
+        return self._resident[group].index_select(0, index)
+
+    def _read(self, group: int, rows: Sequence[int]) -> Tensor:
+        info = self.source.groups[group]
+        sizes = check_group(info).tensor_sizes(info.spec)
+        return dequantize(self.source.read_rows(group, rows), sizes, self.device)
+
+    def _backgrounds(self, views: Sequence[_View]) -> list[Tensor]:
+        """The background signal of every view: float32 [h, w, channels]."""
+        signals: list[Tensor] = [torch.empty(0)] * len(views)
+        alike = defaultdict(list)
+        for i, view in enumerate(views):
+            key = (view.frame.background.group, view.frame.width, view.frame.height, view.shape)
+            alike[key].append(i)
+        for (group, width, height, shape), members in alike.items():
+            weights = self._weights(group, [views[i].frame.background.row for i in members])
+            everything = slice(None)
+            coords = views[members[0]].grid.coords(everything, everything, 0, 0, width, height)
+            spec = self.source.groups[group].spec
+            outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
+            for i, output in zip(members, outputs, strict=True):
+                signals[i] = output.view(*shape, -1)
+        return signals
+
+    def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
+        """Evaluate the object INRs of all views group by group, then paste them view by view."""
+        by_group: dict[int, list[_Placed]] = defaultdict(list)
+        per_view: list[list[_Placed]] = [list(view.placed()) for view in views]
+        for placed in (p for items in per_view for p in items):
+            by_group[placed.found.inr.group].append(placed)
+        for group, members in by_group.items():
+            weights = self._weights(group, [p.found.inr.row for p in members])
+            spec = self.source.groups[group].spec
+            outputs = evaluate(spec, weights, [p.coords for p in members])
+            for p, output in zip(members, outputs, strict=True):
+                p.outputs = output
+        for i, items in enumerate(per_view):
+            background = signals[i].clone() if len(items) > 1 else signals[i]
+            for p in items:
+                part = background[p.rows, p.columns]
+                signals[i][p.rows, p.columns] = apply_object(
+                    part, p.outputs.view(part.shape), p.found
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A frame and the grid on which it is decoded."""
+
+    frame: Frame
+    grid: Grid
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.grid.y), len(self.grid.x)
+
+    def placed(self) -> Iterable[_Placed]:
+        """The object INRs that touch the grid, in the order of pasting."""
+        for (left, top, right, bottom), found in paste_order(self.frame):
+            rows, columns = self.grid.inside(left, top, right, bottom)
+            if rows.start < rows.stop and columns.start < columns.stop:
+                coords = self.grid.coords(rows, columns, left, top, right - left, bottom - top)
+                yield _Placed(found, rows, columns, coords)
+
+
+@dataclass(slots=True)
+class _Placed:
+    """An object INR on a view's grid: the rows and columns it covers, and what it outputs."""
+
+    found: ObjectInr
+    rows: slice
+    columns: slice
+    coords: Tensor
+    outputs: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+def evaluate(
+    spec: Spec, weights: Tensor, coords: Sequence[Tensor], *, shared: bool = False
+) -> list[Tensor]:
+    """Outputs of n INRs of one spec: float32 [pixels, channels] each.
+
+    weights: [n, params] on the device to use; coords: float32 [pixels, 2] each, on the host;
+    `shared` says that they are all the same. INRs are computed together in chunks, padded to the
+    largest.
+    """
+    family = family_of(spec)
+    device = weights.device
+    tile = _TILE_PIXELS[device.type]
+    order = sorted(range(len(coords)), key=lambda i: len(coords[i]))
+    costs = [min(len(coords[i]), tile) for i in order]
+    results: list[Tensor] = [torch.empty(0)] * len(coords)
+    for start, end in chunks_by_cost(costs, family.widest(spec), device):
+        members = order[start:end]
+        chunk_weights = weights[members]
+        if shared:
+            inputs = coords[0][None].to(device)
+        else:
+            inputs = torch.nn.utils.rnn.pad_sequence([coords[i] for i in members], True).to(device)
+        outputs = torch.cat(
+            [family.forward(spec, chunk_weights, part) for part in inputs.split(tile, 1)], 1
+        )
+        for i, output in zip(members, outputs, strict=True):
+            results[i] = output[: len(coords[i])]
+    return results

@@ -1,0 +1,267 @@
+"""Encoding: fit the backgrounds, then the objects on the decoded quantised backgrounds."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rinrcodec.compose import apply_object, to_pixels
+from rinrcodec.coords import Grid
+from rinrcodec.decode import Decoder, evaluate
+from rinrcodec.devices import resolve_device
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families import family_of
+from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
+from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Spec
+from rinrcodec.presets import Part, Preset, get_preset
+from rinrcodec.quantize import dequantize
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from PIL.Image import Image
+
+    PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
+
+__all__ = ["encode"]
+
+
+def encode(
+    images: Sequence[PictureLike],
+    *,
+    boxes: Sequence[Sequence[Box]] | None = None,
+    preset: str | Preset = "balanced",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    on_progress: Callable[[float], None] | None = None,
+) -> Pack:
+    """Encode pictures to a pack.
+
+    images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
+    boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
+    on_progress: called with the share of the work done, from 0 to 1.
+
+    The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine with one
+    number of threads. Raises `RinrInputError` for pictures or boxes that cannot be used.
+    """
+    pictures = [_as_picture(image, f"{i:06d}") for i, image in enumerate(images)]
+    if boxes is not None:
+        if len(boxes) != len(pictures):
+            raise RinrInputError(f"{len(boxes)} lists of boxes for {len(pictures)} pictures")
+        pictures = [
+            replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
+        ]
+    if not pictures:
+        raise RinrInputError("no pictures to encode")
+    chosen = get_preset(preset)
+    progress = _Progress(pictures, chosen, on_progress)
+    return _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
+
+
+@dataclass(slots=True)
+class _Task:
+    """One INR to be fitted: for which picture and box (None: the background), and its target."""
+
+    picture: int
+    target: Tensor
+    box: int | None = None
+    background: Tensor = field(default_factory=lambda: torch.empty(0))
+    gain: float = 1.0
+
+
+class _Encoding:
+    """One call of `encode`: backgrounds first, objects against what they decode to."""
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        preset: Preset,
+        seed: int,
+        device: torch.device,
+        progress: _Progress,
+    ) -> None:
+        self.pictures = pictures
+        self.preset = preset
+        self.seed = seed
+        self.device = device
+        self.progress = progress
+        self.stacks: list[Group] = []
+
+    def run(self) -> Pack:
+        frames = self._fit_backgrounds()
+        info = {"preset": self.preset.name, "seed": str(self.seed)}
+        objects = self._fit_objects(Pack(frames, tuple(self.stacks), info))
+        frames = tuple(
+            replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
+            for i, frame in enumerate(frames)
+        )
+        return Pack(frames, tuple(self.stacks), info)
+
+    def _fit_backgrounds(self) -> tuple[Frame, ...]:
+        part = self.preset.background
+        tasks = [_Task(i, _pixels(picture)) for i, picture in enumerate(self.pictures)]
+        refs: dict[int, InrRef] = {}
+        for spec, members in _by_spec(tasks, part).items():
+            fitted = self._fit(spec, members, part)
+            refs.update({t.picture: InrRef(len(self.stacks), r) for r, t in enumerate(members)})
+            self.stacks.append(fitted)
+        return tuple(_frame(picture, refs[i]) for i, picture in enumerate(self.pictures))
+
+    def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
+        part = self.preset.objects
+        tasks = self._object_tasks(Decoder(backgrounds, device=self.device))
+        objects: dict[tuple[int, int], ObjectInr] = {}
+        for spec, members in _by_spec(tasks, part).items():
+            fitted = self._fit(spec, members, part)
+            kept = self._useful(spec, members, fitted)
+            if not kept:
+                continue
+            for row, k in enumerate(kept):
+                task = members[k]
+                assert task.box is not None
+                inr = InrRef(len(self.stacks), row)
+                objects[task.picture, task.box] = ObjectInr(inr, self.preset.object_mode, task.gain)
+            self.stacks.append(replace(fitted, rows=fitted.rows.take(kept)))
+        return objects
+
+    def _object_tasks(self, decoder: Decoder) -> list[_Task]:
+        """What every object INR has to output inside its box."""
+        tasks = []
+        for i, picture in enumerate(self.pictures):
+            frame = decoder.source.frame(i)
+            regions = [box.region(frame.width, frame.height) for box in frame.boxes]
+            regions_used = [r for r in regions if r[2] > r[0]]
+            if not regions_used:
+                continue
+            left, top = (min(r[k] for r in regions_used) for k in (0, 1))
+            right, bottom = (max(r[k] for r in regions_used) for k in (2, 3))
+            signal = decoder.background_signal(i, (left, top, right - left, bottom - top))
+            pixels = to_signal(_pixels(picture).to(self.device))
+            for b, (x0, y0, x1, y1) in enumerate(regions):
+                if x1 == x0:
+                    continue
+                background = signal[y0 - top : y1 - top, x0 - left : x1 - left]
+                target = pixels[y0:y1, x0:x1]
+                gain = 1.0
+                if self.preset.object_mode == "residual":
+                    target = target - background
+                    gain = max(float(target.abs().max()), 1e-6)
+                    target = target / gain
+                tasks.append(_Task(i, target, b, background, gain))
+        return tasks
+
+    def _fit(self, spec: Spec, tasks: Sequence[_Task], part: Part) -> Group:
+        fitted = fit_group(
+            spec,
+            [task.target for task in tasks],
+            part.recipe,
+            bits=part.bits,
+            seed=self.seed,
+            device=self.device,
+            on_step=self.progress.on_step,
+        )
+        return Group(spec, part.bits, fitted.rows)
+
+    def _useful(self, spec: Spec, tasks: Sequence[_Task], fitted: Group) -> list[int]:
+        """The objects whose INR raises the PSNR inside the box by more than the preset asks."""
+        sizes = family_of(spec).tensor_sizes(spec)
+        weights = dequantize(fitted.rows, sizes, self.device)
+        everything = slice(None)
+        with torch.inference_mode():
+            coords = []
+            for task in tasks:
+                h, w = task.target.shape[:2]
+                coords.append(Grid.of_frame(w, h).coords(everything, everything, 0, 0, w, h))
+            outputs = evaluate(spec, weights, coords)
+            kept = []
+            for k, (task, output) in enumerate(zip(tasks, outputs, strict=True)):
+                found = ObjectInr(InrRef(0, 0), self.preset.object_mode, task.gain)
+                shape = task.target.shape
+                wanted = apply_object(task.background, task.target, found)
+                with_object = apply_object(task.background, output.view(shape), found)
+                before = _error(task.background, wanted)
+                after = _error(with_object, wanted)
+                if after < before * 10 ** (-self.preset.min_gain / 10):
+                    kept.append(k)
+        return kept
+
+
+class _Progress:
+    """Turns steps of chunks into one fraction, weighted by pixels seen."""
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        preset: Preset,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
+        boxes = sum(len(picture.boxes) for picture in pictures)
+        self._total = (
+            len(pictures) * preset.background.recipe.steps + boxes * preset.objects.recipe.steps
+        )
+        self._done = 0
+        self._chunk_done = 0
+        self._report = on_progress
+
+    def on_step(self, inrs: int, steps: int) -> None:
+        """Called by `fit_group` with the steps done of the chunk at hand."""
+        step_count = inrs * steps
+        if step_count < self._chunk_done:
+            self._chunk_done = 0
+        self._done += step_count - self._chunk_done
+        self._chunk_done = step_count
+        if self._report is not None:
+            self._report(min(1.0, self._done / self._total))
+
+
+def _as_picture(image: PictureLike, name: str) -> Picture:
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, np.ndarray):
+        return picture_from_array(image, name=name)
+    if isinstance(image, (str, os.PathLike)):
+        return load_picture(image)
+    return picture_from_pil(image, name=name)
+
+
+def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:
+    members: dict[Spec, list[_Task]] = defaultdict(list)
+    for task in tasks:
+        height, width, channels = task.target.shape
+        members[part.spec(height * width, channels)].append(task)
+    return members
+
+
+def _pixels(picture: Picture) -> Tensor:
+    """uint8 [H, W, 1 or 3]."""
+    pixels = torch.tensor(picture.pixels)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _frame(picture: Picture, background: InrRef) -> Frame:
+    height, width = picture.pixels.shape[:2]
+    return Frame(
+        name=picture.name,
+        width=width,
+        height=height,
+        background=background,
+        mode="L" if picture.pixels.ndim == 2 else "RGB",
+        boxes=picture.boxes,
+        objects=(None,) * len(picture.boxes),
+        source_size=picture.source_size,
+        source_bytes=picture.source_bytes,
+        metadata=picture.metadata,
+    )
+
+
+def _error(signal: Tensor, wanted: Tensor) -> float:
+    return float((to_pixels(signal).float() - (wanted + 1) * 127.5).square().mean())

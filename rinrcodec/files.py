@@ -1,0 +1,120 @@
+"""`.rinr` files on disk: `open` and `save`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, overload
+
+from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.model import Box, Frame, Pack
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["RinrFile", "open", "save"]
+
+
+def save(pack: Pack, path: str | PathLike[str], *, overwrite: bool = True) -> int:
+    """Write a pack atomically; returns the bytes written. Same pack, same bytes."""
+    return write_pack(path, pack, overwrite=overwrite)
+
+
+def open(  # noqa: A001
+    source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
+) -> RinrFile:
+    """Open a `.rinr` file; reads its index only.
+
+    Raises `RinrFormatError` for a file that is damaged or none, `RinrLimitError` for one that is
+    larger than `limits`, `FileNotFoundError` for one that is not there.
+    """
+    return RinrFile(source, limits=limits)
+
+
+class RinrFile:
+    """An open `.rinr` file: its frames, boxes and pixels. Pickles as its path."""
+
+    def __init__(
+        self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.reader = PackReader(source, limits=limits)
+
+    def __len__(self) -> int:
+        return self.reader.n_frames
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames the file holds."""
+        return self.reader.n_frames
+
+    @property
+    def info(self) -> Mapping[str, str]:
+        """What the encoder wrote down: preset, seed, class names."""
+        return self.reader.info
+
+    def frame(self, index: int) -> Frame:
+        """Name, size, boxes and metadata of a frame."""
+        return self.reader.frame(index)
+
+    def boxes(self, index: int) -> tuple[Box, ...]:
+        """The boxes of a frame, exactly as they were given."""
+        return self.reader.frame(index).boxes
+
+    @overload
+    def decode(
+        self,
+        frames: int,
+        *,
+        device: str | torch.device = ...,
+        region: tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def decode(
+        self,
+        frames: Sequence[int],
+        *,
+        device: str | torch.device = ...,
+        region: tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> Tensor | list[Tensor]: ...
+
+    def decode(
+        self,
+        frames: int | Sequence[int],
+        *,
+        device: str | torch.device = "cpu",
+        region: tuple[int, int, int, int] | None = None,
+        scale: float = 1.0,
+        objects: bool = True,
+    ) -> Tensor | list[Tensor]:
+        """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`."""
+        from rinrcodec.decode import decode
+
+        return decode(
+            self.reader, frames, device=device, region=region, scale=scale, objects=objects
+        )
+
+    def verify(self) -> None:
+        """Read and check the whole file; raises `RinrFormatError` with the first thing found."""
+        self.reader.verify()
+
+    def close(self) -> None:
+        self.reader.close()
+
+    def __enter__(self) -> RinrFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
