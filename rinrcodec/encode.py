@@ -64,7 +64,10 @@ def encode(
         raise RinrInputError("no pictures to encode")
     chosen = get_preset(preset)
     progress = _Progress(pictures, chosen, on_progress)
-    return _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
+    pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
+    if on_progress is not None:
+        on_progress(1.0)
+    return pack
 
 
 @dataclass(slots=True)

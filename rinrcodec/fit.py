@@ -173,11 +173,13 @@ class _Samples:
         )
 
     def _strata(self, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One pixel of each stratum; `offsets` in [0, 1) says which: [n, strata]."""
         strata = offsets.shape[1]
-        position = torch.arange(strata, device=offsets.device) + offsets.double()
-        index = (position * (self._count / strata)).long().clamp(max=self._count - 1)
+        edges = torch.arange(strata + 1, device=offsets.device) * self._count // strata
+        first, last = edges[:, :-1], edges[:, 1:]
+        index = first + (offsets * (last - first)).long()
         share = torch.full_like(offsets[:, :, None], 1 / (strata * self._values.shape[1]))
-        return self._gather(index, share)
+        return self._gather(index.clamp(max=self._count - 1), share)
 
     def _every_pixel(self) -> tuple[Tensor, Tensor, Tensor]:
         index = torch.arange(self._largest, device=self._count.device).expand(len(self._count), -1)

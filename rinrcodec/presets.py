@@ -29,8 +29,8 @@ class Recipe:
     steps: int
     learning_rate: float
     samples: int | None
-    warmup: int = 50
-    betas: tuple[float, float] = (0.9, 0.99)
+    warmup: int = 100
+    betas: tuple[float, float] = (0.9, 0.999)
     quantized: float = 0.2
     schedule: int | None = None
 
@@ -98,17 +98,17 @@ _PAPER_OBJECTS = (
     SizeClass(10_000, 5, 17),
     SizeClass(None, 5, 24),
 )
-_PAPER_RECIPE = Recipe(10_000, 2e-4, None, warmup=0, betas=(0.9, 0.999), quantized=0.0)
+_PAPER_RECIPE = Recipe(10_000, 2e-4, None, warmup=0, quantized=0.0)
 
 _OBJECTS = (SizeClass(64, 2, 6), *_PAPER_OBJECTS)
 _BACKGROUNDS = (SizeClass(256, 2, 8), SizeClass(4_096, 3, 16), SizeClass(None, 5, 40))
 
 
-def _measured(name: str, background_steps: int, object_steps: int) -> Preset:
+def _measured(name: str, background_steps: int, object_steps: int, samples: int) -> Preset:
     return Preset(
         name,
-        Part(_BACKGROUNDS, 8, Recipe(background_steps, 2e-3, 2048)),
-        Part(_OBJECTS, 16, Recipe(object_steps, 4e-3, 4096)),
+        Part(_BACKGROUNDS, 8, Recipe(background_steps, 1.5e-3, samples)),
+        Part(_OBJECTS, 16, Recipe(object_steps, 4e-3, 2 * samples)),
         min_gain=0.2,
     )
 
@@ -120,9 +120,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Part((SizeClass(None, 10, 28),), 8, _PAPER_RECIPE),
             Part(_PAPER_OBJECTS, 16, _PAPER_RECIPE),
         ),
-        "fast": _measured("fast", 500, 300),
-        "balanced": _measured("balanced", 2_500, 1_000),
-        "best": _measured("best", 10_000, 3_000),
+        "fast": _measured("fast", 1_000, 300, 1_024),
+        "balanced": _measured("balanced", 4_000, 1_000, 2_048),
+        "best": _measured("best", 12_000, 4_000, 4_096),
     }
 )
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rinrcodec.model import Rows, code_dtype
+from rinrcodec.model import Rows
 
 __all__ = ["dequantize", "fake_quantize", "largest_code", "quantize", "tensor_scales"]
 
@@ -36,8 +37,8 @@ def tensor_scales(weights: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
 
 def _spread(scales: Tensor, sizes: Sequence[int]) -> Tensor:
     """Scales [n, tensors] repeated for every parameter: [n, params]."""
-    repeats = torch.tensor(list(sizes), device=scales.device)
-    return scales.repeat_interleave(repeats, 1, output_size=sum(sizes))
+    columns = zip(scales.split(1, 1), sizes, strict=True)
+    return torch.cat([column.expand(-1, size) for column, size in columns], 1)
 
 
 def fake_quantize(weights: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
@@ -51,7 +52,8 @@ def quantize(weights: Tensor, sizes: Sequence[int], bits: int) -> Rows:
     """Integer codes and scales, on the host."""
     scales = tensor_scales(weights, sizes, bits)
     codes = (weights.detach() / _spread(scales, sizes)).round().cpu().numpy()
-    return Rows(codes.astype(code_dtype(bits)), scales.cpu().numpy())
+    integers = codes.astype(np.int8) if bits <= 8 else codes.astype(np.int16)
+    return Rows(integers, scales.cpu().numpy())
 
 
 def dequantize(rows: Rows, sizes: Sequence[int], device: torch.device) -> Tensor:

@@ -1,0 +1,252 @@
+"""encode and decode together, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rinrcodec.decode import Decoder, decode
+from rinrcodec.encode import encode
+from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError
+from rinrcodec.images import Picture
+from rinrcodec.model import Box, Pack, Spec
+from rinrcodec.presets import PRESETS, Preset, get_preset
+
+MakePicture = Callable[..., NDArray[np.uint8]]
+
+QUICK = get_preset("balanced", steps=200)
+BOXES = (
+    Box(0, 10.5, 7.25, 12.5, 9.0),
+    Box(1, 14, 8, 20, 20),
+    Box(2, 20, 20, 1, 3),
+    Box(3, 0, 0, 48, 32),
+)
+
+
+def mse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    return float(((a.astype(float) - b.astype(float)) ** 2).mean())
+
+
+def as_array(image: torch.Tensor) -> NDArray[np.uint8]:
+    return image.permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(scope="module")
+def mixed(make_picture: MakePicture) -> tuple[list[Picture], Pack]:
+    """Three sizes, grey and colour, with overlapping, tiny, whole-frame and unusable boxes."""
+    odd = (Box(4, -5, -5, 9, 9), Box(5, 100, 3, 4, 4), Box(6, 3, 3, 0, 5))
+    pictures = [
+        Picture("a.png", make_picture(48, 32, 0), BOXES),
+        Picture("b.png", make_picture(40, 56, 1, grey=True), odd),
+        Picture("c.png", make_picture(48, 32, 2)),
+        Picture("d.png", make_picture(1, 1, 3), (Box(0, 0, 0, 1, 1),)),
+        Picture("e.png", make_picture(30, 70, 4), BOXES[:1]),
+    ]
+    return pictures, encode(pictures, preset=QUICK, device="cpu")
+
+
+def test_frames_keep_names_sizes_modes_and_boxes(mixed: tuple[list[Picture], Pack]) -> None:
+    pictures, pack = mixed
+    for picture, frame in zip(pictures, pack.frames, strict=True):
+        assert (frame.name, frame.boxes) == (picture.name, picture.boxes)
+        assert (frame.height, frame.width) == picture.pixels.shape[:2]
+        assert frame.mode == ("L" if picture.pixels.ndim == 2 else "RGB")
+    assert pack.frames[1].objects[1:] == (None, None)
+    assert pack.info == {"preset": "balanced", "seed": "0"}
+
+
+def test_decoded_frames_resemble_their_pictures(mixed: tuple[list[Picture], Pack]) -> None:
+    pictures, pack = mixed
+    decoded = decode(pack, range(pack.n_frames))
+    assert isinstance(decoded, list)
+    for picture, image in zip(pictures, decoded, strict=True):
+        assert image.dtype == torch.uint8
+        assert image.shape == (3, *picture.pixels.shape[:2])
+        pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[:, :, None]
+        flat = np.broadcast_to(pixels.mean((0, 1)).round().astype(np.uint8), pixels.shape)
+        assert mse(as_array(image), pixels) <= mse(flat, pixels) * 0.5 + 4
+
+
+def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], Pack]) -> None:
+    pictures, pack = mixed
+    kept = 0
+    for index, (picture, frame) in enumerate(zip(pictures, pack.frames, strict=True)):
+        for box, found in zip(frame.boxes, frame.objects, strict=True):
+            if found is None:
+                continue
+            kept += 1
+            left, top, right, bottom = box.region(frame.width, frame.height)
+            alone = replace(frame, boxes=(box,), objects=(found,))
+            lone_pack = replace(pack, frames=(alone,))
+            inside = (slice(top, bottom), slice(left, right))
+            pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[:, :, None]
+            with_object = as_array(decode(lone_pack, 0))[inside]
+            without = as_array(decode(pack, index, objects=False))[inside]
+            assert mse(with_object, pixels[inside]) < mse(without, pixels[inside])
+    assert kept >= 3
+
+
+def test_a_frame_does_not_depend_on_the_batch(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    together = decode(pack, list(range(pack.n_frames)) * 3)
+    for index, image in enumerate(together):
+        assert torch.equal(image, decode(pack, index % pack.n_frames))
+
+
+def test_equal_sizes_come_stacked(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    stacked = decode(pack, [0, 2])
+    assert isinstance(stacked, torch.Tensor)
+    assert stacked.shape == (2, 3, 32, 48)
+
+
+@pytest.mark.parametrize("region", [(9, 5, 20, 11), (0, 0, 1, 1), (47, 31, 1, 1), (12, 0, 3, 32)])
+def test_a_region_equals_the_same_part_of_the_frame(
+    mixed: tuple[list[Picture], Pack], region: tuple[int, int, int, int]
+) -> None:
+    _, pack = mixed
+    x, y, w, h = region
+    whole = decode(pack, 0)[:, y : y + h, x : x + w].int()
+    part = decode(pack, 0, region=region).int()
+    # Another chunk of pixels may round another way, once in a great while.
+    assert (whole - part).abs().max() <= 1
+    assert (whole != part).float().mean() < 0.01
+
+
+@pytest.mark.parametrize(("scale", "shape"), [(0.5, (3, 16, 24)), (2.0, (3, 64, 96))])
+def test_scale_decodes_the_same_picture_on_another_grid(
+    mixed: tuple[list[Picture], Pack], scale: float, shape: tuple[int, ...]
+) -> None:
+    _, pack = mixed
+    scaled = decode(pack, 0, scale=scale)
+    assert scaled.shape == shape
+    resized = torch.nn.functional.interpolate(
+        decode(pack, 0)[None].float(), size=shape[1:], mode="area"
+    )[0]
+    assert (scaled.float() - resized).abs().mean() < 8
+
+
+def test_resident_weights_give_the_same_pixels(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    decoder = Decoder(pack, resident=True)
+    for _ in range(2):
+        for index in (4, 0, 1):
+            assert torch.equal(decoder.decode(index), decode(pack, index))
+
+
+def test_same_seed_same_bytes(make_picture: MakePicture) -> None:
+    picture = Picture("p", make_picture(24, 20), BOXES[:1])
+    first, again, other = (
+        encode([picture], preset=get_preset("fast", steps=20), seed=seed, device="cpu")
+        for seed in (1, 1, 2)
+    )
+    for a, b in zip(first.stacks, again.stacks, strict=True):
+        assert np.array_equal(a.rows.codes, b.rows.codes)
+        assert np.array_equal(a.rows.scales, b.rows.scales)
+    assert first.frames == again.frames
+    assert not np.array_equal(first.stacks[0].rows.codes, other.stacks[0].rows.codes)
+
+
+def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:
+    preset = replace(QUICK, object_mode="direct", min_gain=-100.0)
+    pack = encode([Picture("p", make_picture(40, 30), BOXES[:1])], preset=preset, device="cpu")
+    (found,) = pack.frames[0].objects
+    assert found is not None
+    assert (found.mode, found.gain) == ("direct", 1.0)
+    silent = replace(
+        pack.stacks[0], rows=replace(pack.stacks[0].rows, codes=pack.stacks[0].rows.codes * 0)
+    )
+    without_background = replace(pack, stacks=(silent, *pack.stacks[1:]))
+    left, top, right, bottom = BOXES[0].region(40, 30)
+    inside = (slice(None), slice(top, bottom), slice(left, right))
+    assert torch.equal(decode(pack, 0)[inside], decode(without_background, 0)[inside])
+    assert not torch.equal(decode(pack, 0), decode(without_background, 0))
+
+
+def test_a_useless_object_inr_is_dropped(make_picture: MakePicture) -> None:
+    preset = replace(QUICK, min_gain=200.0)
+    pack = encode([Picture("p", make_picture(40, 30), BOXES)], preset=preset, device="cpu")
+    assert pack.frames[0].objects == (None,) * 4
+    assert len(pack.stacks) == 1
+
+
+def test_small_boxes_lie_on_top_of_larger_ones(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    frame = pack.frames[0]
+    small, large = frame.boxes[0], frame.boxes[3]
+    pair = tuple(o for o in (frame.objects[0], frame.objects[3]) if o is not None)
+    if len(pair) < 2:
+        pytest.skip("an object INR was not worth keeping")
+    left, top, right, bottom = small.region(frame.width, frame.height)
+    images = []
+    for boxes, objects in (((small, large), pair), ((large, small), pair[::-1])):
+        images.append(
+            decode(replace(pack, frames=(replace(frame, boxes=boxes, objects=objects),)), 0)
+        )
+    assert torch.equal(*images)
+    alone = replace(frame, boxes=(small,), objects=pair[:1])
+    inside = (slice(None), slice(top, bottom), slice(left, right))
+    assert torch.equal(images[0][inside], decode(replace(pack, frames=(alone,)), 0)[inside])
+
+
+def test_arrays_pillow_images_and_boxes_are_taken(picture: NDArray[np.uint8]) -> None:
+    image_module = pytest.importorskip("PIL.Image")
+    reports: list[float] = []
+    pack = encode(
+        [picture, image_module.fromarray(picture)],
+        boxes=[[BOXES[0]], []],
+        preset=get_preset("fast", steps=10),
+        device="cpu",
+        on_progress=reports.append,
+    )
+    assert [frame.name for frame in pack.frames] == ["000000", "000001"]
+    assert [frame.boxes for frame in pack.frames] == [(BOXES[0],), ()]
+    assert reports == sorted(reports)
+    assert reports[-1] == 1.0
+
+
+def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
+    with pytest.raises(RinrInputError, match="no pictures"):
+        encode([])
+    with pytest.raises(RinrInputError, match="2 lists of boxes for 1 pictures"):
+        encode([picture], boxes=[[], []])
+    with pytest.raises(RinrInputError, match="unknown preset 'x'"):
+        encode([picture], preset="x")
+    with pytest.raises(RinrInputError, match="steps=0"):
+        get_preset("fast", steps=0)
+
+
+def test_wrong_requests_to_the_decoder_are_refused(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    assert torch.equal(decode(pack, -1), decode(pack, pack.n_frames - 1))
+    for index in (pack.n_frames, -pack.n_frames - 1):
+        with pytest.raises(RinrInputError, match="5 frames"):
+            decode(pack, index)
+    with pytest.raises(RinrInputError, match="region"):
+        decode(pack, 0, region=(0, 0, 49, 3))
+    with pytest.raises(RinrDeviceError, match="want auto"):
+        decode(pack, 0, device="gpu")
+    with pytest.raises(RinrDeviceError):
+        decode(pack, 0, device="cuda:99")
+
+
+def test_weights_that_do_not_fit_their_spec_are_refused(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    wrong = replace(
+        pack.stacks[0], spec=Spec.of("siren", **{**dict(pack.stacks[0].spec.config), "width": 9})
+    )
+    with pytest.raises(RinrFormatError, match="parameters"):
+        decode(replace(pack, stacks=(wrong, *pack.stacks[1:])), 0)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=str)
+def test_presets_have_a_network_for_every_area(preset: Preset) -> None:
+    for part in (preset.background, preset.objects):
+        widths = [part.spec(area, 3)["width"] for area in (1, 1_000, 1_001, 10**9)]
+        assert widths == sorted(widths)
+        assert part.spec(5, 1)["out"] == 1
