@@ -108,7 +108,7 @@ def _measured(name: str, background_steps: int, object_steps: int, samples: int)
     return Preset(
         name,
         Part(_BACKGROUNDS, 8, Recipe(background_steps, 1.5e-3, samples)),
-        Part(_OBJECTS, 16, Recipe(object_steps, 4e-3, 2 * samples)),
+        Part(_OBJECTS, 16, Recipe(object_steps, 6e-3, 2 * samples), w0=20.0, w0_first=15.0),
         min_gain=0.2,
     )
 
