@@ -1,0 +1,41 @@
+"""How large a `.rinr` file may be: bounds against hostile and runaway files.
+
+Readers compare a declared size with its limit before memory is taken for it, and the writer
+applies the same limits, so that nothing is written that the default reader refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rinrcodec.errors import RinrLimitError
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds, all inclusive; widen them with `Limits(max_pixels=...)` for files you trust."""
+
+    max_frames: int = 1_000_000
+    max_pixels: int = 2**26  # of one frame: 8192 x 8192, 192 MiB as RGB
+    max_boxes: int = 65_536  # of one frame
+    max_groups: int = 4096
+    max_params: int = 2**24  # of one INR
+    max_scales: int = 65_536  # of one INR
+    max_name_bytes: int = 4096  # of one frame's name, as UTF-8
+    max_metadata_bytes: int = 2**24  # of one EXIF, ICC or XMP block
+    max_chunk_bytes: int = 2**26  # of one chunk, uncompressed
+    max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
+
+    def check(self, limit: str, value: int, what: str) -> None:
+        """Raise `RinrLimitError` if `value` is over the limit of that name."""
+        most = getattr(self, limit)
+        if value > most:
+            raise RinrLimitError(
+                f"{what}: {value:,} is over the limit {limit} = {most:,}; "
+                f"pass limits=Limits({limit}=...) with a higher value if you trust the data"
+            )
+
+
+DEFAULT_LIMITS = Limits()
