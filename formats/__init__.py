@@ -1,1 +1,9 @@
-"""The .rinr container: reading and writing packs. No torch, no PIL, no click."""
+"""The `.rinr` container: what bytes a pack is, on disk and in memory. SPEC.md is its definition."""
+
+from __future__ import annotations
+
+from rinrcodec.formats.header import MAGIC, Header, read_header
+from rinrcodec.formats.reader import PackReader, Sizes
+from rinrcodec.formats.writer import pack_bytes, write_pack
+
+__all__ = ["MAGIC", "Header", "PackReader", "Sizes", "pack_bytes", "read_header", "write_pack"]

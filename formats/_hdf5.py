@@ -32,7 +32,7 @@ def structure(sections: Mapping[str, int]) -> bytes:
     """
     present = {name: length for name, length in sections.items() if length}
     root_address = 48
-    empty_root = len(_root({name: 0 for name in present}))
+    empty_root = len(_root(dict.fromkeys(present, 0)))
     dataset_size = len(_dataset(0, 0))
     first_dataset = root_address + empty_root
     data = first_dataset + dataset_size * len(present)

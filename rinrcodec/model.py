@@ -115,9 +115,9 @@ class Spec:
         family = value.pop("family")
         for key, item in value.items():
             number = isinstance(item, (int, float)) and not isinstance(item, bool)
-            if not (isinstance(item, str) or (number and math.isfinite(item))):
+            if not (isinstance(item, str) or (number and abs(item) < 2**63)):  # nor NaN
                 raise RinrFormatError(f"a group's spec has {key}={item!r}: want a number or text")
-        return cls.of(family, **value)
+        return cls(family, tuple(sorted(value.items())))
 
 
 def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:

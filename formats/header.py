@@ -1,0 +1,210 @@
+"""The user block: the first 512 bytes of a `.rinr` file, all that a scan of a data set needs."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure
+from rinrcodec.formats.checks import naming
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.model import ColorMode
+
+__all__ = [
+    "CODED_ROWS",
+    "HEADER_SIZE",
+    "MAGIC",
+    "SECTIONS",
+    "SHARED_ROWS",
+    "SHARED_WEIGHTS",
+    "VERSION",
+    "Header",
+    "Source",
+    "read_header",
+]
+
+MAGIC = b"\x89RINR\r\n\x1a\n"
+VERSION = 1
+HEADER_SIZE = BASE
+
+# Required feature bits: a reader that does not know one must refuse the file.
+SHARED_WEIGHTS = 1 << 0  # a group has bytes that serve all its rows
+CODED_ROWS = 1 << 1  # a group has entropy-coded bytes per row
+SHARED_ROWS = 1 << 2  # a background row serves several frames, told apart by their time
+KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS
+
+SECTIONS = ("frames", "boxes", "metadata", "weights", "directory")
+MODES: tuple[ColorMode, ...] = ("L", "RGB")
+
+# (name in SPEC.md, struct format) in file order; the CRC-32 of all this takes the last 4 bytes.
+FIELDS = (
+    ("magic", "9s"),
+    ("version", "B"),
+    ("mode", "B"),
+    ("reserved", "B"),
+    ("required", "I"),
+    ("optional", "I"),
+    ("n_frames", "I"),
+    ("width", "I"),
+    ("height", "I"),
+    ("n_groups", "I"),
+    ("n_info", "I"),
+    ("n_chunks", "I"),
+    ("directory_size", "I"),
+    ("directory_crc", "I"),
+    ("body_length", "Q"),
+    *((f"{name}_length", "Q") for name in SECTIONS),
+)
+_STRUCT = struct.Struct("<" + "".join(kind for _, kind in FIELDS))
+_CRC_AT = HEADER_SIZE - 4
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the user block says; `width`, `height` and `mode` are those of the first frame.
+
+    `sections` are the lengths in bytes of the parts named by `SECTIONS`, in file order.
+    """
+
+    n_frames: int
+    width: int
+    height: int
+    mode: ColorMode
+    n_groups: int
+    n_info: int
+    n_chunks: int
+    directory_size: int
+    directory_crc: int
+    sections: tuple[int, ...]
+    required: int = 0
+    optional: int = 0
+    version: int = VERSION
+
+    def structure(self) -> bytes:
+        """The HDF5 structure that lies between the user block and the first section."""
+        return structure(dict(zip(SECTIONS, self.sections, strict=True)))
+
+    @property
+    def data_start(self) -> int:
+        """File offset of the first section."""
+        return HEADER_SIZE + len(self.structure())
+
+    @property
+    def body_length(self) -> int:
+        """Bytes of the file after the user block."""
+        return self.data_start - HEADER_SIZE + sum(self.sections)
+
+    def to_bytes(self) -> bytes:
+        """The user block, 512 bytes."""
+        block = _STRUCT.pack(
+            MAGIC,
+            self.version,
+            MODES.index(self.mode),
+            0,
+            self.required,
+            self.optional,
+            self.n_frames,
+            self.width,
+            self.height,
+            self.n_groups,
+            self.n_info,
+            self.n_chunks,
+            self.directory_size,
+            self.directory_crc,
+            self.body_length,
+            *self.sections,
+        ).ljust(_CRC_AT, b"\0")
+        return block + struct.pack("<I", zlib.crc32(block))
+
+    @classmethod
+    def from_bytes(cls, block: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
+        """Parse and check a user block; `block` holds the first 512 bytes of a file, or all of it.
+
+        Raises `RinrFormatError` if it is not that of a `.rinr` file this version can read, and
+        `RinrLimitError` if it declares more than `limits` allow.
+        """
+        _check_magic(block)
+        if zlib.crc32(block[:_CRC_AT]) != int.from_bytes(block[_CRC_AT:HEADER_SIZE], "little"):
+            raise RinrFormatError("its user block is damaged (wrong CRC-32); fetch the file again")
+        values = dict(zip((name for name, _ in FIELDS), _STRUCT.unpack_from(block), strict=True))
+        if values["version"] != VERSION:
+            raise RinrFormatError(
+                f"it is of format version {values['version']}, this release reads version "
+                f"{VERSION}; update rinrcodec"
+            )
+        if unknown := values["required"] & ~KNOWN_FEATURES:
+            bits = ", ".join(str(bit) for bit in range(32) if unknown >> bit & 1)
+            raise RinrFormatError(
+                f"reading it needs feature bit {bits}, unknown to this release; update rinrcodec"
+            )
+        if values["mode"] >= len(MODES):
+            raise RinrFormatError(f"its first frame has the unknown color mode {values['mode']}")
+        header = cls(
+            **{name: values[name] for name in _PLAIN},
+            mode=MODES[values["mode"]],
+            sections=tuple(values[f"{name}_length"] for name in SECTIONS),
+        )
+        if not (header.n_frames and header.width and header.height and header.n_chunks):
+            raise RinrFormatError("its user block declares no frames or no pixels")
+        limits.check("max_frames", header.n_frames, "frames in the file")
+        limits.check("max_pixels", header.width * header.height, "pixels of the first frame")
+        limits.check("max_groups", header.n_groups, "groups in the file")
+        limits.check("max_directory_bytes", header.directory_size, "bytes of the directory")
+        if max(header.sections) >= 1 << 56 or header.body_length != values["body_length"]:
+            raise RinrFormatError(
+                f"its user block declares a body of {values['body_length']:,} bytes, but sections "
+                f"that add up to {header.body_length:,}"
+            )
+        return header
+
+
+_PLAIN = (
+    *("n_frames", "width", "height", "n_groups", "n_info", "n_chunks"),
+    *("directory_size", "directory_crc", "required", "optional", "version"),
+)
+
+
+def _check_magic(block: bytes) -> None:
+    if block.startswith(MAGIC):
+        if len(block) < HEADER_SIZE:
+            raise RinrFormatError(
+                f"it is truncated: {len(block)} bytes, the user block alone takes {HEADER_SIZE}"
+            )
+        return
+    if not block:
+        raise RinrFormatError("it is empty, not a .rinr file")
+    if MAGIC.startswith(block):
+        raise RinrFormatError(f"it is truncated after {len(block)} bytes")
+    if block.startswith(MAGIC[:5]) or block.startswith(b"RINR"):
+        raise RinrFormatError(
+            "its first bytes were changed in transfer, as a text mode does; copy it as binary"
+        )
+    if block.startswith(SIGNATURE):
+        raise RinrFormatError("it is plain HDF5 without the user block of a .rinr file")
+    raise RinrFormatError(f"it is not a .rinr file: it begins with {block[:9]!r}, not {MAGIC!r}")
+
+
+def read_header(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Read the first 512 bytes of a path, a bytes object or a binary file at its start.
+
+    Does not look at the rest of the file, nor whether it is there. Errors as `Header.from_bytes`,
+    and `OSError` if the file cannot be opened.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        with Path(source).open("rb") as file:
+            block = file.read(HEADER_SIZE)
+    elif isinstance(source, bytes):
+        name, block = "<bytes>", source[:HEADER_SIZE]
+    else:
+        name, block = str(getattr(source, "name", "<file>")), source.read(HEADER_SIZE)
+    with naming(name):
+        return Header.from_bytes(block, limits=limits)
