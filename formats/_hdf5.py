@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import cache
 
-__all__ = ["BASE", "SIGNATURE", "checksum", "explain", "structure"]
+__all__ = ["BASE", "SIGNATURE", "checksum", "explain", "structure", "structure_size"]
 
 BASE = 512  # length of the user block; HDF5 addresses count from here
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -22,6 +23,8 @@ _NOWHERE = b"\xff" * 8  # HDF5's undefined address
 _DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _EXTERNAL = 0x01, 0x02, 0x03, 0x05, 0x06, 0x07
 _LAYOUT, _GROUP_INFO, _FILTERS = 0x08, 0x0A, 0x0B
 _MASK = 0xFFFFFFFF
+_ROOT = 48  # address of the root group: right after the superblock
+_DATASET_SIZE = 72  # of a dataset's object header
 
 
 def structure(sections: Mapping[str, int]) -> bytes:
@@ -31,19 +34,22 @@ def structure(sections: Mapping[str, int]) -> bytes:
     first one begins right after the returned bytes.
     """
     present = {name: length for name, length in sections.items() if length}
-    root_address = 48
-    empty_root = len(_root(dict.fromkeys(present, 0)))
-    dataset_size = len(_dataset(0, 0))
-    first_dataset = root_address + empty_root
-    data = first_dataset + dataset_size * len(present)
-    links = {name: first_dataset + dataset_size * i for i, name in enumerate(present)}
+    data = structure_size(tuple(present))
+    first_dataset = data - _DATASET_SIZE * len(present)
+    links = {name: first_dataset + _DATASET_SIZE * i for i, name in enumerate(present)}
     headers = []
     for length in present.values():
         headers.append(_dataset(data, length))
         data += length
     # The end of file is the one address that counts from the start of the file.
-    superblock = SIGNATURE + struct.pack("<BBBBQ8sQQ", 2, 8, 8, 0, BASE, _NOWHERE, BASE + data, 48)
+    superblock = SIGNATURE + struct.pack("<BBBBQ8sQQ", 2, 8, 8, 0, BASE, _NOWHERE, BASE + data, _ROOT)
     return _with_checksum(superblock) + _root(links) + b"".join(headers)
+
+
+@cache
+def structure_size(names: tuple[str, ...]) -> int:
+    """Length of the structure for sections of these names, whatever their lengths."""
+    return _ROOT + len(_root(dict.fromkeys(names, 0))) + _DATASET_SIZE * len(names)
 
 
 def _root(links: Mapping[str, int]) -> bytes:

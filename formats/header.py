@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure
+from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure, structure_size
 from rinrcodec.formats.checks import naming
 
 from rinrcodec.errors import RinrFormatError
@@ -95,7 +95,8 @@ class Header:
     @property
     def data_start(self) -> int:
         """File offset of the first section."""
-        return HEADER_SIZE + len(self.structure())
+        present = (n for n, length in zip(SECTIONS, self.sections, strict=True) if length)
+        return HEADER_SIZE + structure_size(tuple(present))
 
     @property
     def body_length(self) -> int:

@@ -96,7 +96,7 @@ class PackReader:
         return _open_again, (self._reopen, self._limits)
 
     def __repr__(self) -> str:
-        return f"<PackReader {self.name!r}: {self.n_frames} frames, {len(self.groups)} groups>"
+        return f"<PackReader {self.name!r}: {self.n_frames} frames, {self.header.n_groups} groups>"
 
     @property
     def n_frames(self) -> int:

@@ -1,0 +1,9 @@
+"""Fixtures of the container's tests; the helper modules beside this file are importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))

@@ -1,0 +1,132 @@
+"""Small packs made by plain arithmetic, the same on every machine and for every library version."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rinrcodec.model import (
+    Box,
+    Frame,
+    Group,
+    InrRef,
+    Metadata,
+    ObjectInr,
+    Pack,
+    PackSource,
+    Rows,
+    Spec,
+    code_dtype,
+)
+
+
+def make_group(
+    spec: Spec, bits: int, n: int, params: int, scales: int, *, coded: bool = False, shared=b""
+) -> Group:
+    """A group whose codes go through all values of `bits` bits in a scrambled order."""
+    span = 2**bits
+    codes = np.arange(n * params, dtype=np.int64) * 2_654_435_761 % span - span // 2
+    factors = np.arange(n * scales, dtype=np.int64) % 97 + 1
+    floats = (factors.astype("f4") / 64).reshape(n, scales)  # 7 bits of mantissa: exact
+    items = tuple(bytes((i * 7 + k) % 251 for k in range(i % 5 * 3)) for i in range(n))
+    rows = Rows(
+        codes.reshape(n, params).astype(code_dtype(bits)), floats, items if coded else ()
+    )
+    return Group(spec, bits, rows, shared)
+
+
+def one_frame() -> Pack:
+    """A frame with three boxes, two of them with object INRs of different specs."""
+    frame = Frame(
+        name="val/cam 0/000001.jpg",
+        width=640,
+        height=360,
+        background=InrRef(0, 0),
+        boxes=(
+            Box(3, 10.25, 20.5, 30.0, 40.125),
+            Box(0, -5.0, -1e-3, 700.0, 400.0),
+            Box(7, 100.1, 200.2, 0.0, 3.3),
+        ),
+        objects=(
+            ObjectInr(InrRef(1, 0), "residual", 0.75),
+            ObjectInr(InrRef(2, 0), "direct", 1.0),
+            None,
+        ),
+        source_size=(1280, 720),
+        source_bytes=41_207,
+        metadata=Metadata(exif=b"Exif\0\0MM\0*", icc=b"", xmp=b"<x:xmpmeta/>"),
+    )
+    return Pack(
+        (frame,),
+        (
+            make_group(Spec.of("siren", depth=3, width=8, out=3, w0=30.0), 8, 1, 123, 8),
+            make_group(Spec.of("siren", depth=2, width=4, out=3, w0=30.0), 16, 1, 47, 6),
+            make_group(Spec.of("siren", depth=2, width=5, out=3, w0=30.0), 12, 1, 63, 6),
+        ),
+        {"preset": "balanced", "seed": "0", "names": '["car","person"]'},
+    )
+
+
+def many_frames(n: int = 12, *, boxes: int = 2) -> Pack:
+    """`n` frames of several sizes and modes, each with up to `boxes` boxes."""
+    frames = []
+    n_objects = 0
+    for i in range(n):
+        labels = tuple(Box(k, 1.5 * k, 2.0, 3.0 + i / 8, 4.0) for k in range(i % (boxes + 1)))
+        inrs: list[ObjectInr | None] = []
+        for k in range(len(labels)):
+            inrs.append(ObjectInr(InrRef(1, n_objects), "residual", (i % 256) / 256) if k else None)
+            n_objects += bool(k)
+        frames.append(
+            Frame(
+                name=f"höhe/{i:06d}.png",
+                width=64 + i % 3,
+                height=48,
+                background=InrRef(0, n - 1 - i),
+                mode="L" if i % 4 == 3 else "RGB",
+                boxes=labels,
+                objects=tuple(inrs),
+                source_size=(64, 48),
+                source_bytes=2**33 + i,
+                metadata=Metadata(icc=b"the same profile", exif=b"E%d" % (i // 2)),
+            )
+        )
+    groups = (
+        make_group(Spec.of("siren", depth=2, width=6), 8, n, 60, 4),
+        make_group(Spec.of("siren", depth=1, width=3), 16, n_objects, 21, 2),
+    )
+    return Pack(tuple(frames), groups, {})
+
+
+def features() -> Pack:
+    """Every required feature bit: shared weights, coded rows, and rows that serve many frames."""
+    frames = tuple(
+        Frame(f"{i}", 32, 32, InrRef(i % 2, i // 4), time=i / 8, boxes=(), objects=())
+        for i in range(8)
+    )
+    groups = (
+        make_group(Spec.of("nerv", width=4), 6, 2, 30, 3, shared=bytes(range(200))),
+        make_group(Spec.of("nerv", width=4, kind="coded"), 5, 6, 0, 2, coded=True),
+    )
+    return Pack(frames, groups, {"encoder": "ünïcode"})
+
+
+PACKS = {"one_frame": one_frame, "many_frames": many_frames, "features": features}
+
+
+def same_content(a: PackSource, b: PackSource) -> bool:
+    """Whether two sources hold the same frames, groups and weights, to the bit."""
+    if a.n_frames != b.n_frames or tuple(a.groups) != tuple(b.groups):
+        return False
+    if any(a.frame(i) != b.frame(i) for i in range(a.n_frames)):
+        return False
+    for number, group in enumerate(a.groups):
+        rows, others = (source.read_rows(number, range(group.n_rows)) for source in (a, b))
+        same = (
+            rows.codes.dtype == others.codes.dtype
+            and np.array_equal(rows.codes, others.codes)
+            and rows.scales.tobytes() == others.scales.tobytes()
+            and rows.coded == others.coded
+        )
+        if not same:
+            return False
+    return True

@@ -1,0 +1,50 @@
+"""Every cause of a refused file: one file in hostile/, one sentence in hostile/make_hostile.py."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_packs import same_content
+
+from rinrcodec.errors import RinrError
+from rinrcodec.formats import PackReader
+
+HOSTILE = Path(__file__).parent / "hostile"
+CAUSES: dict[str, Any] = runpy.run_path(str(HOSTILE / "make_hostile.py"))["CAUSES"]
+
+
+def test_every_cause_has_its_file_and_every_file_its_cause() -> None:
+    assert {path.stem for path in HOSTILE.glob("*.rinr")} == set(CAUSES)
+
+
+def test_files_are_small() -> None:
+    assert max(path.stat().st_size for path in HOSTILE.glob("*.rinr")) < 10_000
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_refused_with_its_own_sentence(name: str) -> None:
+    path = HOSTILE / f"{name}.rinr"
+    with pytest.raises(RinrError, match=CAUSES[name].sentence) as caught, PackReader(path) as file:
+        file.verify()
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).count(str(path)) == 1
+
+
+def test_sentences_tell_causes_apart() -> None:
+    messages = set()
+    for name in CAUSES:
+        with pytest.raises(RinrError) as caught, PackReader(HOSTILE / f"{name}.rinr") as file:
+            file.verify()
+        messages.add(str(caught.value).replace(name, ""))
+    # Cut files of every kind of section read the same; all else differs at least in a value.
+    assert len(messages) >= len(CAUSES) - 6
+
+
+def test_unknown_optional_features_are_ignored() -> None:
+    forge = runpy.run_path(str(HOSTILE / "make_hostile.py"))
+    file = PackReader(forge["header"](optional=2**32 - 1)())
+    file.verify()
+    assert same_content(file, forge["one_frame"]())

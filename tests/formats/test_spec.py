@@ -1,0 +1,68 @@
+"""SPEC.md says what the code does: its tables are those of schema.py and header.py."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+import rinrcodec.formats
+from rinrcodec.formats import header, pack_bytes, schema
+
+SPEC = (Path(rinrcodec.formats.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
+TYPES = {
+    "u1": "u8",
+    "<u2": "u16",
+    "<u4": "u32",
+    "<u8": "u64",
+    "<f4": "f32",
+    "<f8": "f64",
+    "bytes": "bytes",
+}
+TABLES = ["FRAMES", "BOXES", "OBJECTS", "METADATA", "GROUPS", "INFO", "CHUNKS"]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(name: str) -> None:
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    for column in getattr(schema, name):
+        kind = TYPES[column.dtype] + (" delta" if column.delta else "")
+        lines.append(f"| `{column.name}` | {kind} | {column.meaning} |")
+    assert "\n" + "\n".join(lines) + "\n\n" in SPEC + "\n"
+
+
+def test_user_block() -> None:
+    sizes = {"9s": "9 bytes", "B": "u8", "I": "u32", "Q": "u64"}
+    at = 0
+    for name, code in header.FIELDS:
+        assert f"\n| {at} | `{name}` | {sizes[code]} | " in SPEC
+        at += struct.calcsize("<" + code)
+    assert f"\n| {at} | | | zeros; readers ignore them |\n| 508 | `crc` | u32 | " in SPEC
+
+
+def test_kinds_sections_and_features() -> None:
+    for kind in schema.Kind:
+        assert f"\n| {int(kind)} | {kind.name.lower().replace('_', ' ')}" in SPEC
+    assert f"in this order, without gaps: {', '.join(header.SECTIONS)}\n" in SPEC
+    for bit, name in enumerate(("SHARED_WEIGHTS", "CODED_ROWS", "SHARED_ROWS")):
+        assert getattr(header, name) == 1 << bit
+        assert f"\n| {bit} | {name.lower().replace('_', ' ')} | " in SPEC
+
+
+def test_numbers() -> None:
+    assert header.MAGIC.hex(" ").upper() in SPEC
+    assert f"cuts after {schema.CHUNK_BYTES:,} bytes or {schema.TABLE_ROWS}\n" in SPEC
+    assert "version 1\n" in SPEC
+    assert header.VERSION == 1
+
+
+def test_data_start_formula() -> None:
+    from sample_packs import PACKS
+
+    for build in PACKS.values():
+        parsed = header.Header.from_bytes(pack_bytes(build()))
+        present = [
+            n for n, length in zip(header.SECTIONS, parsed.sections, strict=True) if length
+        ]
+        assert parsed.data_start == 600 + 87 * len(present) + sum(map(len, present))
