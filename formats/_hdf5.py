@@ -42,7 +42,9 @@ def structure(sections: Mapping[str, int]) -> bytes:
         headers.append(_dataset(data, length))
         data += length
     # The end of file is the one address that counts from the start of the file.
-    superblock = SIGNATURE + struct.pack("<BBBBQ8sQQ", 2, 8, 8, 0, BASE, _NOWHERE, BASE + data, _ROOT)
+    superblock = SIGNATURE + struct.pack(
+        "<BBBBQ8sQQ", 2, 8, 8, 0, BASE, _NOWHERE, BASE + data, _ROOT
+    )
     return _with_checksum(superblock) + _root(links) + b"".join(headers)
 
 

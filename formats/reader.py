@@ -318,7 +318,8 @@ def _read(source: ByteSource, offset: int, length: int) -> bytes:
     data = source.read(offset, length)
     if len(data) != length:
         raise RinrFormatError(
-            f"it ends at byte {offset + len(data):,}, bytes up to {offset + length:,} are missing"
+            f"bytes {offset + len(data):,} to {offset + length:,} are missing; "
+            f"was the file changed while it was open?"
         )
     return data
 

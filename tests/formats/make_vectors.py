@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sample_packs import PACKS
-
 from rinrcodec.formats import write_pack
+from sample_packs import PACKS
 
 if __name__ == "__main__":
     for name, build in PACKS.items():

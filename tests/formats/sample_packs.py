@@ -28,9 +28,7 @@ def make_group(
     factors = np.arange(n * scales, dtype=np.int64) % 97 + 1
     floats = (factors.astype("f4") / 64).reshape(n, scales)  # 7 bits of mantissa: exact
     items = tuple(bytes((i * 7 + k) % 251 for k in range(i % 5 * 3)) for i in range(n))
-    rows = Rows(
-        codes.reshape(n, params).astype(code_dtype(bits)), floats, items if coded else ()
-    )
+    rows = Rows(codes.reshape(n, params).astype(code_dtype(bits)), floats, items if coded else ())
     return Group(spec, bits, rows, shared)
 
 

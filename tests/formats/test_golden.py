@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from rinrcodec.formats import PackReader, pack_bytes, read_header
 from sample_packs import PACKS, same_content
 
-from rinrcodec.formats import PackReader, pack_bytes, read_header
 from rinrcodec.model import Box, InrRef, ObjectInr
 
 VECTORS = Path(__file__).parent / "vectors" / "v1"
@@ -43,7 +43,8 @@ def test_golden_file_is_what_the_writer_writes(name: str) -> None:
 def test_golden_bytes_of_the_user_block() -> None:
     block = (VECTORS / "one_frame.rinr").read_bytes()[:512]
     assert block[:44].hex(" ", 4) == (
-        "8952494e 520d0a1a 0a010100 00000000 00000000 01000000 80020000 68010000 03000000 03000000 07000000"
+        "8952494e 520d0a1a 0a010100 00000000 00000000 01000000 "
+        "80020000 68010000 03000000 03000000 07000000"
     )
     assert block[100:508] == bytes(408)
 

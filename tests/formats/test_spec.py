@@ -6,7 +6,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
 import rinrcodec.formats
 from rinrcodec.formats import header, pack_bytes, schema
 
@@ -62,7 +61,5 @@ def test_data_start_formula() -> None:
 
     for build in PACKS.values():
         parsed = header.Header.from_bytes(pack_bytes(build()))
-        present = [
-            n for n, length in zip(header.SECTIONS, parsed.sections, strict=True) if length
-        ]
+        present = [n for n, length in zip(header.SECTIONS, parsed.sections, strict=True) if length]
         assert parsed.data_start == 600 + 87 * len(present) + sum(map(len, present))

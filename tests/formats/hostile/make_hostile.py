@@ -19,11 +19,10 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from forge import Parts, assemble, compress, fix_block, take_apart
-from sample_packs import features, many_frames, one_frame
-
 from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
 from rinrcodec.formats.schema import Kind
+from sample_packs import features, many_frames, one_frame
 
 FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS = Kind
 
@@ -266,7 +265,7 @@ def unsized(raw: bytes) -> bytes:
     return zstandard.ZstdCompressor(**options).compress(raw)
 
 
-def bomb(raw: bytes) -> bytes:
+def bomb(_: bytes) -> bytes:
     return compress(bytes(200 * 2**20))
 
 
@@ -348,7 +347,9 @@ CAUSES: dict[str, Cause] = {
     "spec_not_json": Cause("spec is not JSON", listed("groups", "spec", b"[" * 5000)),
     "spec_not_ascii": Cause("is not ASCII", listed("groups", "spec", b"\xff")),
     "spec_no_family": Cause("names no family", listed("groups", "spec", b'{"depth":3}')),
-    "spec_value": Cause("want a number or text", listed("groups", "spec", b'{"family":"a","b":[]}')),
+    "spec_value": Cause(
+        "want a number or text", listed("groups", "spec", b'{"family":"a","b":[]}')
+    ),
     "spec_huge": Cause(
         "want a number", listed("groups", "spec", b'{"family":"a","b":1%s}' % (b"0" * 400))
     ),
@@ -361,7 +362,7 @@ CAUSES: dict[str, Cause] = {
     "zstd_no_checksum": Cause("has no checksum", stored(zstandard.compress)),
     "zstd_cut": Cause("cannot be decompressed", stored(lambda raw: compress(raw)[:-9])),
     "zstd_extra": Cause("cannot be decompressed", stored(lambda raw: compress(raw) + b"extra")),
-    "not_zstd": Cause("cannot be decompressed", stored(lambda raw: b"x" * 100)),
+    "not_zstd": Cause("cannot be decompressed", stored(lambda _: b"x" * 100)),
     "chunk_longer": Cause("rows end after", longer_chunk),
     # frames
     "name_length": Cause("items need", name_over_the_end),

@@ -1,0 +1,177 @@
+"""Damaged files: every mutation ends in a `RinrError` or in exactly the original content.
+
+The default run takes 2,000 of the 20,000 seeded mutations and half as many forged files;
+RINR_MUTATIONS=20000 takes all.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import tracemalloc
+
+import pytest
+from forge import Parts, assemble, fix_block, take_apart
+from rinrcodec.formats import PackReader, pack_bytes
+from sample_packs import PACKS, same_content
+
+from rinrcodec.errors import RinrError
+from rinrcodec.model import Pack
+
+TOTAL = int(os.environ.get("RINR_MUTATIONS", "2000"))
+PARTS = 8  # so that the tests can run side by side
+MEMORY = 300 * 2**20
+SECONDS = 10  # for one file; a good one takes 2 ms
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """One to three random changes of random kinds."""
+    out = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        at = rng.randrange(len(out))
+        # Half of the changes hit the parts that are parsed first.
+        if rng.random() < 0.5:
+            at = rng.choice([rng.randrange(104), min(len(out) - 1, 512 + rng.randrange(700))])
+            at = min(at, len(out) - 1)
+        length = min(rng.choice([1, 2, 4, 8, 64, 512]), len(out) - at)
+        other = rng.randrange(len(out) - length + 1)
+        kind = rng.randrange(8)
+        if kind == 0:
+            out[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            out[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        elif kind == 2:
+            del out[rng.choice([at, len(out) - 1 - rng.randrange(min(64, len(out)))]) :]
+        elif kind == 3:
+            out[at : at + length] = bytes(length)
+        elif kind == 4:
+            out[at : at + length] = out[other : other + length]
+        elif kind == 5:
+            a, b = bytes(out[at : at + length]), bytes(out[other : other + length])
+            out[at : at + length], out[other : other + length] = b, a
+        elif kind == 6:
+            out[at:at] = rng.randbytes(length)
+        else:
+            del out[at : at + length]
+        if not out:
+            return b""
+    return bytes(out)
+
+
+def outcome(data: bytes, original: Pack) -> str:
+    """ "refused" or "same"; anything else fails the test."""
+    start = time.perf_counter()
+    try:
+        with PackReader(data) as file:
+            file.verify()
+            assert same_content(file, original)
+            assert file.info == original.info
+        result = "same"
+    except RinrError:
+        result = "refused"
+    assert time.perf_counter() - start < SECONDS
+    return result
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_mutated_files(part: int) -> None:
+    originals = {name: build() for name, build in PACKS.items()}
+    files = {name: pack_bytes(pack) for name, pack in originals.items()}
+    results = []
+    tracemalloc.start()
+    try:
+        for seed in range(part, TOTAL, PARTS):
+            rng = random.Random(seed)
+            name = rng.choice(sorted(files))
+            data = mutate(files[name], rng)
+            if rng.random() < 0.4 and len(data) >= 512:
+                data = fix_block(data)
+            if data == files[name]:
+                continue
+            try:
+                results.append(outcome(data, originals[name]))
+            except Exception as error:
+                raise AssertionError(f"seed {seed} ({name}): {error!r}") from error
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
+        tracemalloc.stop()
+    # Only bytes that readers ignore, with the CRC made right again, leave a file as it was.
+    assert results.count("refused") > 0.9 * len(results)
+
+
+def forge_value(rng: random.Random, value: int) -> int:
+    edges = [0, 1, 2, 255, 256, 2**16, 2**26, 2**31, 2**32 - 1]
+    return rng.choice([*edges, value + 1, max(0, value - 1), rng.randrange(2**32)])
+
+
+def forged(data: bytes, rng: random.Random) -> bytes:
+    """A file with false values inside and every checksum right: made by hand, not by accident."""
+    parts: Parts = take_apart(data)
+    changes = {}
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        kind = rng.randrange(6)
+        if kind == 0:
+            chunk = rng.randrange(len(parts.raw))
+            if parts.raw[chunk]:
+                parts.raw[chunk] = mutate(parts.raw[chunk], rng)
+        elif kind == 1:
+            column = rng.choice(sorted(parts.chunks))
+            chunk = rng.randrange(len(parts.raw))
+            value = forge_value(rng, parts.chunks[column][chunk])
+            parts.lies[column, chunk] = value & (0xFF if column == "kind" else 2**32 - 1)
+        elif kind == 2:
+            column = rng.choice(["bits", "flags", "n_rows", "n_params", "n_scales"])
+            value = forge_value(rng, parts.groups[column][0])
+            parts.groups[column][0] = value & (0xFF if column in ("bits", "flags") else 2**32 - 1)
+        elif kind == 3:
+            column = rng.choice(["n_frames", "width", "height", "required", "n_groups", "n_info"])
+            changes[column] = forge_value(rng, 1) & (7 if column == "required" else 2**32 - 1)
+        elif kind == 4:
+            spec = parts.groups["spec"]
+            spec[0] = mutate(spec[0], rng)
+        else:
+            chunk = rng.randrange(len(parts.raw))
+            rows = parts.chunks["rows"]
+            rows[chunk] = forge_value(rng, rows[chunk]) & (2**32 - 1)
+    return assemble(parts, **changes)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_forged_files(part: int) -> None:
+    """No crash, no hang, no other exception, and bounded memory; the content may be another."""
+    files = [pack_bytes(build()) for build in PACKS.values()]
+    refused = 0
+    tracemalloc.start()
+    try:
+        for seed in range(part, TOTAL // 2, PARTS):
+            rng = random.Random(seed)
+            data = forged(rng.choice(files), rng)
+            start = time.perf_counter()
+            try:
+                with PackReader(data) as file:
+                    file.verify()
+                    file.names()
+            except RinrError:
+                refused += 1
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {error!r}") from error
+            assert time.perf_counter() - start < SECONDS
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
+        tracemalloc.stop()
+    assert refused > 0.25 * TOTAL / PARTS
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_every_single_bit_counts(name: str) -> None:
+    """One flipped bit anywhere is found, and so is every length the file may be cut to."""
+    data = pack_bytes(PACKS[name]())
+    for at in range(len(data)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << at % 8
+        with pytest.raises(RinrError), PackReader(bytes(damaged)) as file:
+            file.verify()
+    for length in range(0, len(data), 7):
+        with pytest.raises(RinrError):
+            PackReader(data[:length])
