@@ -29,8 +29,8 @@ def open_source(source: Source) -> ByteSource:
     """Open a path (which may be closed again) or wrap bytes or a seekable binary file."""
     if isinstance(source, (str, os.PathLike)):
         return _File(Path(source)) if hasattr(os, "pread") else _Stream(Path(source).open("rb"))
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _Bytes(bytes(source))
+    if isinstance(source, bytes):
+        return _Bytes(source)
     return _Stream(source, owned=False)
 
 

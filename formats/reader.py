@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rinrcodec.formats import _hdf5, _zstd, schema
 from rinrcodec.formats._directory import Directory, decode_directory
 from rinrcodec.formats._source import ByteSource, open_source
@@ -132,8 +133,11 @@ class PackReader:
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """The weights of some INRs of a group, in the order of `rows`; see `model.Rows`.
 
-        Reads only the chunks they lie in. Raises `IndexError` for a row that is not there.
+        Reads only the chunks they lie in. Raises `IndexError` for a group or row that is not
+        there.
         """
+        if not 0 <= group < len(self._directory.groups):
+            raise IndexError(f"{self.name}: group {group} of {len(self._directory.groups)}")
         info = self._directory.groups[group]
         wanted = np.asarray(list(rows), np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < info.n_rows:
@@ -251,7 +255,7 @@ class PackReader:
         block: bytes = self._rows(Kind.METADATA, reference - 1, reference)["data"][0]
         return block
 
-    def _read_rows(self, group: int, wanted: np.ndarray[Any, np.dtype[np.int64]]) -> Rows:
+    def _read_rows(self, group: int, wanted: NDArray[np.int64]) -> Rows:
         info = self._directory.groups[group]
         run = self._directory.run(Kind.ROWS, group)
         codes = np.empty((len(wanted), info.n_params), code_dtype(info.bits))

@@ -67,10 +67,11 @@ class Box:
         """
         if self.w == 0 or self.h == 0:
             return (0, 0, 0, 0)
-        left = max(0, math.floor(self.x))
-        top = max(0, math.floor(self.y))
-        right = min(width, math.ceil(self.x + self.w))
-        bottom = min(height, math.ceil(self.y + self.h))
+        left = math.floor(max(0, self.x))
+        top = math.floor(max(0, self.y))
+        # Clipped before rounding: the sum may be infinite, which has no integer.
+        right = math.ceil(min(width, self.x + self.w))
+        bottom = math.ceil(min(height, self.y + self.h))
         if right <= left or bottom <= top:
             return (0, 0, 0, 0)
         return (left, top, right, bottom)

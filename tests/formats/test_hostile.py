@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ def test_refused_with_its_own_sentence(name: str) -> None:
         file.verify()
     assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).count(str(path)) == 1
+
+
+def test_declared_sizes_take_no_memory() -> None:
+    for name in CAUSES:
+        data = (HOSTILE / f"{name}.rinr").read_bytes()
+        tracemalloc.start()
+        try:
+            with pytest.raises(RinrError), PackReader(data) as file:
+                file.verify()
+            assert tracemalloc.get_traced_memory()[1] < 2**21, name
+        finally:
+            tracemalloc.stop()
 
 
 def test_sentences_tell_causes_apart() -> None:

@@ -129,7 +129,7 @@ def forged(data: bytes, rng: random.Random) -> bytes:
             changes[column] = forge_value(rng, 1) & (7 if column == "required" else 2**32 - 1)
         elif kind == 4:
             spec = parts.groups["spec"]
-            spec[0] = mutate(spec[0], rng)
+            spec[0] = mutate(spec[0], rng) if spec[0] else b"{}"
         else:
             chunk = rng.randrange(len(parts.raw))
             rows = parts.chunks["rows"]

@@ -57,7 +57,7 @@ def frames(draw: st.DrawFn, name: str, stacks: list[Group]) -> Frame:
 
     width, height = draw(st.integers(1, 8192)), draw(st.integers(1, 8192))
     boxes, objects = [], []
-    sizes = st.floats(0, 1e9)
+    sizes = st.floats(0, allow_infinity=False)
     places = st.floats(allow_nan=False, allow_infinity=False)
     for _ in range(draw(st.integers(0, 4))):
         box = Box(draw(U32), draw(places), draw(places), draw(sizes), draw(sizes))
@@ -160,6 +160,12 @@ def test_frame_numbers_count_from_both_ends(index: int) -> None:
 def test_no_such_frame(index: int) -> None:
     with pytest.raises(IndexError, match=f"<bytes>: frame {index} of 12"):
         PackReader(pack_bytes(many_frames())).frame(index)
+
+
+@pytest.mark.parametrize("group", [-1, 2])
+def test_no_such_group(group: int) -> None:
+    with pytest.raises(IndexError, match=f"<bytes>: group {group} of 2"):
+        PackReader(pack_bytes(many_frames())).read_rows(group, [0])
 
 
 @pytest.mark.parametrize("rows", [[12], [-1], [0, 99]])

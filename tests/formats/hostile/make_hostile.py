@@ -135,6 +135,13 @@ def swapped_chunks() -> bytes:
     return assemble(p)
 
 
+def huge_box() -> bytes:
+    def change(columns: dict[str, Any]) -> None:
+        columns["x"][0] = columns["w"][0] = 1.7e308  # the right edge is infinite
+
+    return assemble(parts().edit(BOXES, change))
+
+
 def two_shared_chunks() -> bytes:
     p = parts(features)
     at = p.find(SHARED)
@@ -392,6 +399,7 @@ CAUSES: dict[str, Cause] = {
     "source_bytes": Cause("has a source of", edited(FRAMES, "source_bytes", 2**63)),
     # boxes and objects
     "box_nan": Cause("a box needs finite numbers", edited(BOXES, "x", NAN)),
+    "box_huge": Cause("covers no pixel", huge_box),
     "box_negative": Cause("w and h of 0 or more", edited(BOXES, "w", -1.0)),
     "box_gain": Cause("has the gain inf", edited(BOXES, "gain", INF)),
     "box_gain_without_inr": Cause("without an object INR has", edited(BOXES, "gain", 1.0, row=2)),
