@@ -32,9 +32,6 @@ def decompress(stored: bytes, *, size: int) -> bytes:
             raise RinrFormatError(f"its zstd frame declares {declared} bytes, expected {size:,}")
         if not frame.has_checksum or frame.dict_id:
             raise RinrFormatError("its zstd frame has no checksum, or asks for a dictionary")
-        raw = zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
+        return zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise RinrFormatError(f"its zstd frame cannot be decompressed ({error})") from error
-    if len(raw) != size:
-        raise RinrFormatError(f"its zstd frame holds {len(raw):,} bytes, expected {size:,}")
-    return raw

@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -151,6 +152,19 @@ def test_sources(kind: str, tmp_path: Path) -> None:
             reader.verify()
             assert same_content(reader, one_frame())
         assert not file.closed
+
+
+def test_large_chunks_are_not_kept() -> None:
+    group = make_group(Spec.of("siren", width=1000), 16, 8, 1_000_000, 1)
+    data = pack_bytes(Pack((Frame("0", 8, 8, InrRef(0, 0)),), (group,)))
+    reader = PackReader(data)
+    tracemalloc.start()
+    try:
+        for row in range(8):
+            reader.read_rows(0, [row])
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -58,6 +58,20 @@ def test_file_has_the_usual_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "a.rinr").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_the_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        assert not (tmp_path / "a.rinr").exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    size = write_pack(tmp_path / "a.rinr", one_frame())
+    assert synced == [size]
+
+
 class _Stops(Pack):
     """A pack that fails when its weights are read, with the file half written."""
 
