@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import schema
 from rinrcodec.formats.checks import check_group
 from rinrcodec.formats.header import CODED_ROWS, SECTIONS, SHARED_WEIGHTS, Header
 from rinrcodec.formats.schema import Kind, Table
-
-from rinrcodec.errors import RinrFormatError
 from rinrcodec.limits import Limits
 from rinrcodec.model import GroupInfo, Spec
 

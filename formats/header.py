@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure, structure_size
 from rinrcodec.formats.checks import naming
-
-from rinrcodec.errors import RinrFormatError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import ColorMode
 

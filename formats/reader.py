@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rinrcodec.formats import _hdf5, _zstd, schema
-from rinrcodec.formats._directory import Directory, decode_directory
-from rinrcodec.formats._source import ByteSource, open_source
-from rinrcodec.formats.checks import check_frame, check_name, check_rows, naming
-from rinrcodec.formats.header import HEADER_SIZE, MODES, SHARED_ROWS, Header, Source
-from rinrcodec.formats.schema import Columns, Kind
 
 from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
+from rinrcodec.formats._source import open_source
+from rinrcodec.formats.checks import check_frame, check_name, naming
+from rinrcodec.formats.header import MODES, SHARED_ROWS, Source
+from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows, code_dtype
+from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
 
 __all__ = ["PackReader", "Sizes"]
-
-_CACHED_CHUNKS = 16
-_CACHED_BYTES = 2**20  # of one chunk; larger ones are decoded anew
-_EXPLAIN_BYTES = 65_536  # how much of a wrong structure is looked at for its error message
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +62,12 @@ class PackReader:
         self.name = self._source.name
         try:
             with naming(self.name):
-                self.header = _read_header(self._source, limits)
-                self._directory = _read_directory(self._source, self.header, limits)
+                self.header = read_block(self._source, limits)
+                self._directory = read_directory(self._source, self.header, limits)
         except BaseException:
             self._source.close()
             raise
-        self._chunks = _ChunkLoader(self._source, self._directory)
+        self._store = ChunkStore(self._source, self._directory)
 
     def __enter__(self) -> PackReader:
         return self
@@ -113,7 +106,7 @@ class PackReader:
         """All groups with their shared bytes, which the first use reads."""
         with naming(self.name):
             return tuple(
-                replace(group, shared=self._shared(number))
+                replace(group, shared=self._store.shared(number))
                 for number, group in enumerate(self._directory.groups)
             )
 
@@ -127,7 +120,7 @@ class PackReader:
     def names(self) -> tuple[str, ...]:
         """The names of all frames, in order."""
         with naming(self.name):
-            names = self._rows(Kind.FRAMES, 0, self.n_frames)["name"]
+            names = self._store.rows(Kind.FRAMES, 0, self.n_frames)["name"]
             return tuple(_name(name, self._limits) for name in names)
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
@@ -143,7 +136,7 @@ class PackReader:
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < info.n_rows:
             raise IndexError(f"{self.name}: rows {wanted.min()} to {wanted.max()} of {info.n_rows}")
         with naming(self.name):
-            return self._read_rows(group, wanted)
+            return self._store.weights(group, wanted)
 
     def sizes(self) -> Sizes:
         """Where the bytes of the file go, from the directory alone."""
@@ -166,7 +159,7 @@ class PackReader:
                 frame = self._frame(index)
                 if frame.name in names:
                     raise RinrFormatError(f"two of its frames have the name {frame.name!r}")
-                start = int(self._rows(Kind.FRAMES, index, index + 1)["box_start"][0])
+                start = int(self._store.rows(Kind.FRAMES, index, index + 1)["box_start"][0])
                 if start != n_boxes:
                     raise RinrFormatError(
                         f"the boxes of frame {index} begin at row {start}, expected {n_boxes}"
@@ -181,42 +174,21 @@ class PackReader:
                 raise RinrFormatError("frames share a background row, the feature bit is not set")
             run = self._directory.run(Kind.METADATA)
             for number in range(run.first, run.first + len(run.starts)):
-                self._chunks.table(number)
+                self._store.chunk(number)
             for number in range(len(groups)):
                 run = self._directory.run(Kind.ROWS, number)
                 stops = [*run.starts[1:].tolist(), run.n_rows]
                 for start, stop in zip(run.starts.tolist(), stops, strict=False):
-                    self._read_rows(number, np.arange(start, stop))
-
-    def _shared(self, group: int) -> bytes:
-        run = self._directory.run(Kind.SHARED, group)
-        return self._chunks.raw(run.first) if run.n_rows else b""
-
-    def _rows(self, kind: Kind, start: int, stop: int) -> Columns:
-        """Rows `[start, stop)` of a table, from as few chunks as hold them."""
-        run = self._directory.run(kind)
-        if not 0 <= start <= stop <= run.n_rows:
-            raise RinrFormatError(
-                f"a frame asks for rows {start} to {stop} of {kind.name}, there are {run.n_rows}"
-            )
-        if start == stop:
-            return {column.name: [] for column in schema.TABLES[kind]}
-        first, last = (np.searchsorted(run.starts, [start, stop - 1], "right") - 1).tolist()
-        parts = []
-        for i in range(first, last + 1):
-            at = int(run.starts[i])
-            columns = self._chunks.table(run.first + i)
-            parts.append({k: v[max(0, start - at) : stop - at] for k, v in columns.items()})
-        return {k: _joined([part[k] for part in parts]) for k in parts[0]}
+                    self._store.weights(number, np.arange(start, stop))
 
     def _frame(self, index: int) -> Frame:
-        row = {k: v[0] for k, v in self._rows(Kind.FRAMES, index, index + 1).items()}
+        row = {k: v[0] for k, v in self._store.rows(Kind.FRAMES, index, index + 1).items()}
         if row["mode"] >= len(MODES):
             raise RinrFormatError(f"frame {index} has the unknown color mode {row['mode']}")
         start, count = int(row["box_start"]), int(row["box_count"])
         self._limits.check("max_boxes", count, f"boxes of frame {index}")
-        boxes = self._rows(Kind.BOXES, start, start + count)
-        objects = self._rows(Kind.OBJECTS, start, start + count)
+        boxes = self._store.rows(Kind.BOXES, start, start + count)
+        objects = self._store.rows(Kind.OBJECTS, start, start + count)
         frame = Frame(
             name=_name(row["name"], self._limits),
             width=int(row["width"]),
@@ -252,117 +224,8 @@ class PackReader:
     def _block(self, reference: int) -> bytes:
         if reference == 0:
             return b""
-        block: bytes = self._rows(Kind.METADATA, reference - 1, reference)["data"][0]
+        block: bytes = self._store.rows(Kind.METADATA, reference - 1, reference)["data"][0]
         return block
-
-    def _read_rows(self, group: int, wanted: NDArray[np.int64]) -> Rows:
-        info = self._directory.groups[group]
-        run = self._directory.run(Kind.ROWS, group)
-        codes = np.empty((len(wanted), info.n_params), code_dtype(info.bits))
-        scales = np.empty((len(wanted), info.n_scales), np.float32)
-        coded = [b""] * len(wanted) if info.coded else []
-        chunk_of = np.searchsorted(run.starts, wanted, "right") - 1
-        for chunk in np.unique(chunk_of).tolist():
-            columns = self._chunks.table(run.first + chunk)
-            places = np.flatnonzero(chunk_of == chunk)
-            inside = wanted[places] - run.starts[chunk]
-            codes[places] = columns["codes"][inside]
-            scales[places] = schema.to_float32(columns["scales"][inside])
-            if info.coded:
-                for place, row in zip(places.tolist(), inside.tolist(), strict=True):
-                    coded[place] = columns["coded"][row]
-        rows = Rows(codes, scales, tuple(coded))
-        check_rows(rows, info)
-        return rows
-
-
-class _ChunkLoader:
-    """Reads, checks and decodes chunks by number, and keeps the last few small ones."""
-
-    def __init__(self, source: ByteSource, directory: Directory) -> None:
-        self._source = source
-        self._directory = directory
-        # No bound method: a cycle would keep the file open after the reader is gone.
-        self._decode = partial(_decode_chunk, source, directory)
-        self._cached = lru_cache(maxsize=_CACHED_CHUNKS)(self._decode)
-
-    def raw(self, number: int) -> bytes:
-        return _load_chunk(self._source, self._directory, number)
-
-    def table(self, number: int) -> Columns:
-        small = self._directory.chunks["size"][number] <= _CACHED_BYTES
-        return self._cached(number) if small else self._decode(number)
-
-
-def _decode_chunk(source: ByteSource, directory: Directory, number: int) -> Columns:
-    record = directory.record(number)
-    raw = _load_chunk(source, directory, number)
-    if record.kind is Kind.ROWS:
-        table = schema.rows_table(directory.groups[record.group])
-    else:
-        table = schema.TABLES[record.kind]
-    with _naming_chunk(directory, number):
-        return schema.decode_rows(table, record.rows, raw)
-
-
-def _load_chunk(source: ByteSource, directory: Directory, number: int) -> bytes:
-    record = directory.record(number)
-    with _naming_chunk(directory, number):
-        stored = _read(source, int(directory.offsets[number]), record.stored)
-        if zlib.crc32(stored) != record.crc:
-            raise RinrFormatError("it is damaged (wrong CRC-32); fetch the file again")
-        return _zstd.decompress(stored, size=record.size)
-
-
-def _naming_chunk(directory: Directory, number: int) -> Any:
-    return naming(f"chunk {number} ({directory.record(number).kind.name})")
-
-
-def _read(source: ByteSource, offset: int, length: int) -> bytes:
-    data = source.read(offset, length)
-    if len(data) != length:
-        raise RinrFormatError(
-            f"bytes {offset + len(data):,} to {offset + length:,} are missing; "
-            f"was the file changed while it was open?"
-        )
-    return data
-
-
-def _read_header(source: ByteSource, limits: Limits) -> Header:
-    header = Header.from_bytes(source.read(0, HEADER_SIZE), limits=limits)
-    expected = HEADER_SIZE + header.body_length
-    if source.size < expected:
-        raise RinrFormatError(
-            f"it is truncated: {source.size:,} of {expected:,} bytes; fetch the file again"
-        )
-    if source.size > expected:
-        raise RinrFormatError(
-            f"{source.size - expected:,} bytes of trailing garbage follow its {expected:,} bytes"
-        )
-    structure = header.structure()
-    if _read(source, HEADER_SIZE, len(structure)) != structure:
-        found = source.read(HEADER_SIZE, _EXPLAIN_BYTES)
-        raise RinrFormatError(
-            f"its HDF5 structure is not that of a .rinr file: {_hdf5.explain(found)}"
-        )
-    return header
-
-
-def _read_directory(source: ByteSource, header: Header, limits: Limits) -> Directory:
-    stored = _read(source, source.size - header.sections[-1], header.sections[-1])
-    if zlib.crc32(stored) != header.directory_crc:
-        raise RinrFormatError("its directory is damaged (wrong CRC-32); fetch the file again")
-    with naming("its directory"):
-        raw = _zstd.decompress(stored, size=header.directory_size)
-    return decode_directory(raw, header, limits)
-
-
-def _joined(parts: list[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], list):
-        return [item for part in parts for item in part]
-    return np.concatenate(parts)
 
 
 def _name(encoded: bytes, limits: Limits) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import SECTION_OF, ChunkRecord, encode_directory
 from rinrcodec.formats.checks import check_frame, check_group, check_name, check_rows, naming
@@ -24,8 +26,6 @@ from rinrcodec.formats.header import (
     Header,
 )
 from rinrcodec.formats.schema import Kind
-
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Frame, GroupInfo, PackSource
 

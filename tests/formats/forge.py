@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zstandard
+
 from rinrcodec.formats import schema
 from rinrcodec.formats._directory import SECTION_OF
 from rinrcodec.formats.header import HEADER_SIZE, SECTIONS, Header

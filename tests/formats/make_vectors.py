@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rinrcodec.formats import write_pack
 from sample_packs import PACKS
+
+from rinrcodec.formats import write_pack
 
 if __name__ == "__main__":
     for name, build in PACKS.items():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from rinrcodec.formats import PackReader, pack_bytes, read_header
 from sample_packs import PACKS, same_content
 
+from rinrcodec.formats import PackReader, pack_bytes, read_header
 from rinrcodec.model import Box, InrRef, ObjectInr
 
 VECTORS = Path(__file__).parent / "vectors" / "v1"

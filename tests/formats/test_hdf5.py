@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sample_packs import PACKS
+
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats._hdf5 import checksum, structure
 from rinrcodec.formats.header import SECTIONS
-from sample_packs import PACKS
 
 h5py = pytest.importorskip("h5py")
 

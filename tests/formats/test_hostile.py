@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rinrcodec.formats import PackReader
 from sample_packs import same_content
 
 from rinrcodec.errors import RinrError
+from rinrcodec.formats import PackReader
 
 HOSTILE = Path(__file__).parent / "hostile"
 CAUSES: dict[str, Any] = runpy.run_path(str(HOSTILE / "make_hostile.py"))["CAUSES"]

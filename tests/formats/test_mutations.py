@@ -13,10 +13,10 @@ import tracemalloc
 
 import pytest
 from forge import Parts, assemble, fix_block, take_apart
-from rinrcodec.formats import PackReader, pack_bytes
 from sample_packs import PACKS, same_content
 
 from rinrcodec.errors import RinrError
+from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.model import Pack
 
 TOTAL = int(os.environ.get("RINR_MUTATIONS", "2000"))

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
 from sample_packs import PACKS, make_group, many_frames, one_frame, same_content
 
 from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
 from rinrcodec.model import Box, Frame, InrRef, ObjectInr, Pack, Spec
 
 

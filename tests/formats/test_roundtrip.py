@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rinrcodec.formats import PackReader, pack_bytes, schema
 from sample_packs import PACKS, many_frames, same_content
 
+from rinrcodec.formats import PackReader, pack_bytes, schema
 from rinrcodec.model import (
     Box,
     Frame,

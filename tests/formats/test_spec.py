@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 import rinrcodec.formats
 from rinrcodec.formats import header, pack_bytes, schema
 

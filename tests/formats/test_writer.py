@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rinrcodec.formats import PackReader, pack_bytes, write_pack
 from sample_packs import PACKS, many_frames, one_frame, same_content
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrLimitError
+from rinrcodec.formats import PackReader, pack_bytes, write_pack
 from rinrcodec.limits import Limits
 from rinrcodec.model import Box, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
 

@@ -19,10 +19,11 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from forge import Parts, assemble, compress, fix_block, take_apart
+from sample_packs import features, many_frames, one_frame
+
 from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
 from rinrcodec.formats.schema import Kind
-from sample_packs import features, many_frames, one_frame
 
 FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS = Kind
 

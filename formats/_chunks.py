@@ -1,0 +1,159 @@
+"""From the bytes of an open file to its chunks, and from chunks to rows of its tables."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import AbstractContextManager
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats import _hdf5, _zstd, schema
+from rinrcodec.formats._directory import Directory, decode_directory
+from rinrcodec.formats._source import ByteSource
+from rinrcodec.formats.checks import check_rows, naming
+from rinrcodec.formats.header import HEADER_SIZE, Header
+from rinrcodec.formats.schema import Columns, Kind
+from rinrcodec.limits import Limits
+from rinrcodec.model import Rows, code_dtype
+
+__all__ = ["ChunkStore", "read_block", "read_directory"]
+
+_CACHED_CHUNKS = 16
+_CACHED_BYTES = 2**20  # of one chunk; larger ones are decoded anew
+_EXPLAIN_BYTES = 65_536  # how much of a wrong structure is looked at for its error message
+
+
+def read_block(source: ByteSource, limits: Limits) -> Header:
+    """The user block, checked against the size of the file and the HDF5 structure after it."""
+    header = Header.from_bytes(source.read(0, HEADER_SIZE), limits=limits)
+    expected = HEADER_SIZE + header.body_length
+    if source.size < expected:
+        raise RinrFormatError(
+            f"it is truncated: {source.size:,} of {expected:,} bytes; fetch the file again"
+        )
+    if source.size > expected:
+        raise RinrFormatError(
+            f"{source.size - expected:,} bytes of trailing garbage follow its {expected:,} bytes"
+        )
+    structure = header.structure()
+    if _read(source, HEADER_SIZE, len(structure)) != structure:
+        found = source.read(HEADER_SIZE, _EXPLAIN_BYTES)
+        raise RinrFormatError(
+            f"its HDF5 structure is not that of a .rinr file: {_hdf5.explain(found)}"
+        )
+    return header
+
+
+def read_directory(source: ByteSource, header: Header, limits: Limits) -> Directory:
+    """The directory of the file, checked against its user block."""
+    stored = _read(source, source.size - header.sections[-1], header.sections[-1])
+    if zlib.crc32(stored) != header.directory_crc:
+        raise RinrFormatError("its directory is damaged (wrong CRC-32); fetch the file again")
+    with naming("its directory"):
+        raw = _zstd.decompress(stored, size=header.directory_size)
+    return decode_directory(raw, header, limits)
+
+
+class ChunkStore:
+    """Finds, checks and decodes chunks, and keeps the last few small ones. Threads may share it."""
+
+    def __init__(self, source: ByteSource, directory: Directory) -> None:
+        self._source = source
+        self._directory = directory
+        # No bound method: a cycle would keep the file open after the reader is gone.
+        self._decode = partial(_decode_chunk, source, directory)
+        self._cached = lru_cache(maxsize=_CACHED_CHUNKS)(self._decode)
+
+    def chunk(self, number: int) -> Columns:
+        """The columns of the chunk of that number, not to be changed."""
+        small = self._directory.chunks["size"][number] <= _CACHED_BYTES
+        return self._cached(number) if small else self._decode(number)
+
+    def rows(self, kind: Kind, start: int, stop: int) -> Columns:
+        """Rows `[start, stop)` of a table, from as few chunks as hold them."""
+        run = self._directory.run(kind)
+        if not 0 <= start <= stop <= run.n_rows:
+            raise RinrFormatError(
+                f"a frame asks for rows {start} to {stop} of {kind.name}, there are {run.n_rows}"
+            )
+        if start == stop:
+            return {column.name: [] for column in schema.TABLES[kind]}
+        first, last = (np.searchsorted(run.starts, [start, stop - 1], "right") - 1).tolist()
+        parts = []
+        for i in range(first, last + 1):
+            at = int(run.starts[i])
+            columns = self.chunk(run.first + i)
+            parts.append({k: v[max(0, start - at) : stop - at] for k, v in columns.items()})
+        return {k: _joined([part[k] for part in parts]) for k in parts[0]}
+
+    def weights(self, group: int, wanted: NDArray[np.int64]) -> Rows:
+        """The given rows of a group, each chunk decoded once."""
+        info = self._directory.groups[group]
+        run = self._directory.run(Kind.ROWS, group)
+        codes = np.empty((len(wanted), info.n_params), code_dtype(info.bits))
+        scales = np.empty((len(wanted), info.n_scales), np.float32)
+        coded = [b""] * len(wanted) if info.coded else []
+        chunk_of = np.searchsorted(run.starts, wanted, "right") - 1
+        for chunk in np.unique(chunk_of).tolist():
+            columns = self.chunk(run.first + chunk)
+            places = np.flatnonzero(chunk_of == chunk)
+            inside = wanted[places] - run.starts[chunk]
+            codes[places] = columns["codes"][inside]
+            scales[places] = schema.to_float32(columns["scales"][inside])
+            if info.coded:
+                for place, row in zip(places.tolist(), inside.tolist(), strict=True):
+                    coded[place] = columns["coded"][row]
+        rows = Rows(codes, scales, tuple(coded))
+        check_rows(rows, info)
+        return rows
+
+    def shared(self, group: int) -> bytes:
+        """The shared bytes of a group, empty where it has none."""
+        run = self._directory.run(Kind.SHARED, group)
+        return _load_chunk(self._source, self._directory, run.first) if run.n_rows else b""
+
+
+def _decode_chunk(source: ByteSource, directory: Directory, number: int) -> Columns:
+    record = directory.record(number)
+    raw = _load_chunk(source, directory, number)
+    if record.kind is Kind.ROWS:
+        table = schema.rows_table(directory.groups[record.group])
+    else:
+        table = schema.TABLES[record.kind]
+    with _naming_chunk(directory, number):
+        return schema.decode_rows(table, record.rows, raw)
+
+
+def _load_chunk(source: ByteSource, directory: Directory, number: int) -> bytes:
+    record = directory.record(number)
+    with _naming_chunk(directory, number):
+        stored = _read(source, int(directory.offsets[number]), record.stored)
+        if zlib.crc32(stored) != record.crc:
+            raise RinrFormatError("it is damaged (wrong CRC-32); fetch the file again")
+        return _zstd.decompress(stored, size=record.size)
+
+
+def _naming_chunk(directory: Directory, number: int) -> AbstractContextManager[None]:
+    return naming(f"chunk {number} ({directory.record(number).kind.name})")
+
+
+def _read(source: ByteSource, offset: int, length: int) -> bytes:
+    data = source.read(offset, length)
+    if len(data) != length:
+        raise RinrFormatError(
+            f"bytes {offset + len(data):,} to {offset + length:,} are missing; "
+            f"was the file changed while it was open?"
+        )
+    return data
+
+
+def _joined(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], list):
+        return [item for part in parts for item in part]
+    return np.concatenate(parts)
