@@ -123,7 +123,7 @@ def check_rows(rows: Rows, group: GroupInfo) -> None:
     if rows.codes.dtype != code_dtype(group.bits) or rows.scales.dtype != np.float32:
         raise RinrFormatError(
             f"codes are {rows.codes.dtype} and scales {rows.scales.dtype}, "
-            f"want {code_dtype(group.bits)} and float32"
+            f"want {code_dtype(group.bits).__name__} and float32"
         )
     if len(rows.coded) != (shape[0] if group.coded else 0):
         raise RinrFormatError(f"{len(rows.coded)} coded items for {shape[0]} rows")

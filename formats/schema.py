@@ -145,7 +145,7 @@ TABLES = {
 
 def rows_table(group: GroupInfo) -> Table:
     """The columns of a group's rows chunks."""
-    codes = code_dtype(group.bits).newbyteorder("<").str.replace("|", "")
+    codes = "i1" if code_dtype(group.bits) is np.int8 else "<i2"
     table: Table = (
         Column("codes", codes, "quantised weights", items=group.n_params),
         Column("scales", "<u2", "scales as bfloat16", items=group.n_scales),
