@@ -95,7 +95,7 @@ class ChunkStore:
         info = self._directory.groups[group]
         run = self._directory.run(Kind.ROWS, group)
         shape = (len(wanted), info.n_params)
-        codes: NDArray[np.int8] | NDArray[np.int16] = np.empty(shape, code_dtype(info.bits))
+        codes: NDArray[Any] = np.empty(shape, code_dtype(info.bits))
         scales = np.empty((len(wanted), info.n_scales), np.float32)
         coded = [b""] * len(wanted) if info.coded else []
         chunk_of = np.searchsorted(run.starts, wanted, "right") - 1

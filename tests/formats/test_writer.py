@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +106,24 @@ def test_nothing_is_left_when_writing_stops(
         write_pack(path, stops)
     assert [p.name for p in tmp_path.iterdir()] == ["a.rinr"]
     assert path.read_bytes() == b"the old file"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from rinrcodec.formats import PackReader, write_pack\n"
+        "class Dies(PackReader):\n"
+        "    def read_rows(self, group, rows):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_pack(sys.argv[1], Dies(sys.argv[1]))\n"
+    )
+    path = tmp_path / "a.rinr"
+    write_pack(path, one_frame())
+    done = subprocess.run([sys.executable, "-c", script, str(path)], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == pack_bytes(one_frame())
+    assert {p.suffix for p in tmp_path.iterdir()} == {".rinr", ".tmp"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
