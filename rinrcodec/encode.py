@@ -157,7 +157,7 @@ class _Encoding:
                 gain = 1.0
                 if self.preset.object_mode == "residual":
                     target = target - background
-                    gain = max(float(target.abs().max()), 1e-6)
+                    gain = max(float(target.abs().max()), 2.0**-20)
                     target = target / gain
                 tasks.append(_Task(i, target, b, background, gain))
         return tasks
