@@ -16,6 +16,7 @@ from rinrcodec.devices import chunks_by_cost, resolve_device
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import check_group, family_of
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
+from rinrcodec.parallel import parallel_map
 from rinrcodec.quantize import dequantize
 
 __all__ = ["Decoder", "decode", "evaluate"]
@@ -206,17 +207,19 @@ def evaluate(
     tile = _TILE_PIXELS[device.type]
     order = sorted(range(len(coords)), key=lambda i: len(coords[i]))
     costs = [min(len(coords[i]), tile) for i in order]
-    results: list[Tensor] = [torch.empty(0)] * len(coords)
+    tasks = []
     for start, end in chunks_by_cost(costs, family.widest(spec), device):
         members = order[start:end]
-        chunk_weights = weights[members]
-        if shared:
-            inputs = coords[0][None].to(device)
-        else:
-            inputs = torch.nn.utils.rnn.pad_sequence([coords[i] for i in members], True).to(device)
-        outputs = torch.cat(
-            [family.forward(spec, chunk_weights, part) for part in inputs.split(tile, 1)], 1
-        )
+        inputs = coords[:1] if shared else [coords[i] for i in members]
+        padded = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True).to(device)
+        tasks += [(members, weights[members], part) for part in padded.split(tile, 1)]
+
+    @torch.inference_mode()
+    def forward(task: tuple[list[int], Tensor, Tensor]) -> Tensor:
+        return family.forward(spec, *task[1:])
+
+    parts: list[list[Tensor]] = [[] for _ in coords]
+    for (members, _, _), outputs in zip(tasks, parallel_map(forward, tasks, device), strict=True):
         for i, output in zip(members, outputs, strict=True):
-            results[i] = output[: len(coords[i])]
-    return results
+            parts[i].append(output)
+    return [torch.cat(part)[: len(c)] for part, c in zip(parts, coords, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,10 +49,11 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    on_progress: called with the share of the work done, from 0 to 1.
+    on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
+        time.
 
-    The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine with one
-    number of threads. Raises `RinrInputError` for pictures or boxes that cannot be used.
+    The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. Raises
+    `RinrInputError` for pictures or boxes that cannot be used.
     """
     pictures = [_as_picture(image, f"{i:06d}") for i, image in enumerate(images)]
     if boxes is not None:
@@ -199,7 +201,7 @@ class _Encoding:
 
 
 class _Progress:
-    """Turns steps of chunks into one fraction, weighted by pixels seen."""
+    """Turns steps of INRs into one fraction of all the work."""
 
     def __init__(
         self,
@@ -212,17 +214,15 @@ class _Progress:
             len(pictures) * preset.background.recipe.steps + boxes * preset.objects.recipe.steps
         )
         self._done = 0
-        self._chunk_done = 0
         self._report = on_progress
+        self._lock = threading.Lock()
 
     def on_step(self, inrs: int, steps: int) -> None:
-        """Called by `fit_group` with the steps done of the chunk at hand."""
-        step_count = inrs * steps
-        if step_count < self._chunk_done:
-            self._chunk_done = 0
-        self._done += step_count - self._chunk_done
-        self._chunk_done = step_count
-        if self._report is not None:
+        """Called by `fit_group`, from several threads."""
+        if self._report is None:
+            return
+        with self._lock:
+            self._done += inrs * steps
             self._report(min(1.0, self._done / self._total))
 
 

@@ -8,6 +8,7 @@ Nothing inside a step waits for the device: scores and best weights stay there t
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,13 @@ from rinrcodec.coords import normalize
 from rinrcodec.devices import chunks_by_cost
 from rinrcodec.families import family_of
 from rinrcodec.model import Rows, Spec
+from rinrcodec.parallel import parallel_map
 from rinrcodec.presets import Recipe
 from rinrcodec.quantize import fake_quantize, quantize
 
 __all__ = ["Fitted", "fit_group", "to_signal"]
 
+_LIVE_TENSORS = 16  # layer activations alive at once in a step, an upper bound for chunk sizes
 _SCORE_PIXELS = 16_384
 _SCORES = 8
 
@@ -55,10 +58,10 @@ def fit_group(
 
     targets: pictures [h, w, channels], sizes may differ; uint8 pixels, or float32 values to be met
         as they are (residuals).
-    on_step: called as on_step(INRs, steps done) about fifty times a chunk.
+    on_step: called as on_step(INRs, steps done since the last call), from several threads on a CPU.
     grouped: False fits one by one, for comparison.
 
-    Bit for bit reproducible on a CPU for the same targets, seed and number of threads.
+    Bit for bit reproducible on one CPU for the same targets and seed, on any number of cores.
     """
     order = sorted(range(len(targets)), key=lambda i: targets[i].shape[0] * targets[i].shape[1])
     pixels_per_step = [
@@ -66,14 +69,19 @@ def fit_group(
         for area in (targets[i].shape[0] * targets[i].shape[1] for i in order)
     ]
     widest = family_of(spec).widest(spec)
-    weights: list[Tensor] = [torch.empty(0)] * len(targets)
-    for start, end in chunks_by_cost(pixels_per_step, widest, device, grouped=grouped, layers=16):
-        members = order[start:end]
-        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + start)
-        fitted = _fit_chunk(spec, [targets[i] for i in members], recipe, bits, generator, on_step)
-        for i, row in zip(members, fitted, strict=True):
-            weights[i] = row
-    stacked = torch.stack(weights)
+    stop = threading.Event()
+
+    def fit_range(chunk: tuple[int, int]) -> Tensor:
+        members = [targets[i] for i in order[slice(*chunk)]]
+        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + chunk[0])
+        return _fit_chunk(spec, members, recipe, bits, generator, on_step, stop)
+
+    chunks = list(
+        chunks_by_cost(pixels_per_step, widest, device, grouped=grouped, layers=_LIVE_TENSORS)
+    )
+    in_order = torch.cat(parallel_map(fit_range, chunks, device, stop=stop))
+    stacked = torch.empty_like(in_order)
+    stacked[order] = in_order
     return Fitted(quantize(stacked, family_of(spec).tensor_sizes(spec), bits), stacked)
 
 
@@ -84,7 +92,9 @@ def _fit_chunk(
     bits: int,
     generator: torch.Generator,
     on_step: Callable[[int, int], None] | None,
+    stop: threading.Event,
 ) -> Tensor:
+    """Best weights [n, params] of the INRs of one chunk."""
     family = family_of(spec)
     sizes = family.tensor_sizes(spec)
     data = _Samples(targets, recipe.samples, generator)
@@ -96,12 +106,15 @@ def _fit_chunk(
     score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
     report_every = max(1, recipe.steps // 50)
     score_batch = data.score_batch()
+    reported = 0
 
     def loss_of(values: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         coords, wanted, share = batch
         return ((family.forward(spec, values, coords) - wanted).square() * share).sum((1, 2))
 
     for step in range(recipe.steps):
+        if stop.is_set():
+            break
         optimizer.param_groups[0]["lr"] = recipe.learning_rate * _schedule(step, recipe)
         seen = fake_quantize(weights, sizes, bits) if step >= quantized_from else weights
         loss_of(seen, data.batch()).sum().backward()
@@ -115,7 +128,8 @@ def _fit_chunk(
                 best_score = torch.where(better, score, best_score)
                 best = torch.where(better[:, None], weights, best)
         if on_step is not None and ((step + 1) % report_every == 0 or left == 0):
-            on_step(len(targets), step + 1)
+            on_step(len(targets), step + 1 - reported)
+            reported = step + 1
     return best
 
 

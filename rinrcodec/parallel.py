@@ -1,0 +1,52 @@
+"""Work on all cores of a CPU: one chunk to a thread, every thread on one core.
+
+Chunks are small on purpose (see `devices.chunks_by_cost`), too small for torch to share one among
+cores: its threads would wait for each other at every operation, for ages on a busy machine. Each
+chunk on its own core has no such waits, and gives the same bits whatever the number of cores.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+__all__ = ["parallel_map"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def parallel_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    device: torch.device,
+    *,
+    stop: threading.Event | None = None,
+) -> list[Result]:
+    """`[function(item) for item in items]`, on `torch.get_num_threads()` threads on a CPU.
+
+    On CUDA, where the device does the work, it is a plain loop. `stop` is set as soon as one call
+    fails or the user interrupts, so that long calls can end early.
+    """
+    threads = min(torch.get_num_threads(), len(items)) if device.type == "cpu" else 1
+    before = torch.get_num_threads()
+    try:
+        if threads <= 1:
+            if device.type == "cpu":
+                torch.set_num_threads(1)
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                if stop is not None:
+                    stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(before)
