@@ -10,7 +10,6 @@ what that saves on the crops.
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +19,14 @@ from pathlib import Path
 import _common as common
 
 import rinrcodec
-from rinrcodec.baselines import Coded, Ladder, available_codecs, composite
+from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
 from rinrcodec.images import Picture
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
-# What the crops of a composite may have of its bytes.
-OBJECT_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+# What the crops of a composite have of its bytes in the rate curves, and the frame's codec.
 CURVE_OBJECT_SHARE = 0.15
+PASTED_ON = "avif"
 
 
 @dataclass(frozen=True)
@@ -82,32 +81,12 @@ def plain_rows(
     ]
 
 
-def composite_row(
-    picture: Picture, ladders: Mapping[str, Ladder], against: str, n_bytes: float, share: float
-) -> Row:
-    """The composite at about `n_bytes`, `share` of them for crops."""
-    best = ladders.get("avif") or ladders["jpeg"]
-    coded = composite(best, picture.boxes, round(n_bytes), object_share=share)
-    return coded_row(picture, coded, against)
-
-
-def best_composite(picture: Picture, ladders: Mapping[str, Ladder], ours: Row) -> Row:
-    """The composite of our size with the sharpest objects whose background is at least ours.
-
-    Where none has our background, that with the best background.
-    """
-    rows = [
-        composite_row(picture, ladders, ours.against, ours.n_bytes, share)
-        for share in OBJECT_SHARES
-    ]
-    least = -math.inf if ours.background_psnr is None else ours.background_psnr
-
-    def rank(row: Row) -> tuple[bool, float]:
-        background = math.inf if row.background_psnr is None else row.background_psnr
-        fits = background >= least
-        return fits, (row.object_psnr or 0.0) if fits else background
-
-    return max(rows, key=rank)
+def curve_rows(picture: Picture, ladders: Mapping[str, Ladder], size: int) -> list[Row]:
+    """The baselines at one of the sizes of the rate curves."""
+    base = ladders[PASTED_ON]
+    pasted = composite(base, picture.boxes, size, object_share=CURVE_OBJECT_SHARE)
+    plain = plain_rows(picture, ladders, f"{size}", size)
+    return [*plain, coded_row(picture, pasted, f"{size}")]
 
 
 def coded_row(picture: Picture, coded: Coded, against: str) -> Row:
@@ -226,7 +205,13 @@ def main() -> None:
         ours += rows
         for picture, ladder, mine in zip(pictures, ladders, tuple(rows), strict=True):
             rows += plain_rows(picture, ladder, preset, mine.n_bytes)
-            rows.append(best_composite(picture, ladder, mine))
+            pasted = best_composite(
+                ladder[PASTED_ON],
+                picture.boxes,
+                round(mine.n_bytes),
+                background_psnr=mine.background_psnr,
+            )
+            rows.append(coded_row(picture, pasted, preset))
         equal += rows
         methods = list(dict.fromkeys(row.method for row in rows))
         parts += [
@@ -242,10 +227,7 @@ def main() -> None:
             row
             for picture, ladder in zip(pictures, ladders, strict=True)
             for size in CURVE_SIZES
-            for row in (
-                *plain_rows(picture, ladder, f"{size}", size),
-                composite_row(picture, ladder, f"{size}", size, CURVE_OBJECT_SHARE),
-            )
+            for row in curve_rows(picture, ladder, size)
         ]
         draw(options.out / "rate_distortion.png", curves, ours, what)
         parts += [

@@ -9,6 +9,7 @@ quality pasted onto it.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,15 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.metrics import frame_quality, psnr
 from rinrcodec.model import Box
 
-__all__ = ["CODECS", "Coded", "Ladder", "available_codecs", "composite", "decode_picture"]
+__all__ = [
+    "CODECS",
+    "Coded",
+    "Ladder",
+    "available_codecs",
+    "best_composite",
+    "composite",
+    "decode_picture",
+]
 
 # Of several settings of one codec the better one at the wanted size counts.
 CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
@@ -45,6 +54,8 @@ QUALITIES = range(1, 101)
 CROP_HEADER_BYTES = 12
 # Settings whose sizes differ by less than this share of the wanted size compete by PSNR.
 SIZE_TOLERANCE = 0.05
+# What the crops of the best composite may have of its bytes.
+OBJECT_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 Region = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom are exclusive
 
@@ -136,6 +147,26 @@ def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share
         return frame_quality(frame.pixels, coded.pixels, boxes).objects or 0.0
 
     return max(candidates, key=object_psnr)
+
+
+def best_composite(
+    frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
+) -> Coded:
+    """The composite of about `n_bytes` with the sharpest objects.
+
+    Only those count whose background is at least as good as `background_psnr` (in dB; None for
+    any); where there is none, the one with the best background is taken.
+    """
+    least = -math.inf if background_psnr is None else background_psnr
+
+    def rank(coded: Coded) -> tuple[bool, float]:
+        quality = frame_quality(frame.pixels, coded.pixels, boxes)
+        background = math.inf if quality.background is None else quality.background
+        fits = background >= least
+        return fits, (quality.objects or 0.0) if fits else background
+
+    shares = OBJECT_SHARES if boxes else (0.0,)
+    return max((composite(frame, boxes, n_bytes, object_share=share) for share in shares), key=rank)
 
 
 def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_bytes: int) -> Coded:

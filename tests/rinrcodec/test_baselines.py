@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rinrcodec.baselines import CROP_HEADER_BYTES, Ladder, available_codecs, composite
+from rinrcodec.baselines import (
+    CROP_HEADER_BYTES,
+    Ladder,
+    available_codecs,
+    best_composite,
+    composite,
+)
 from rinrcodec.errors import RinrInputError
 from rinrcodec.metrics import frame_quality, psnr
 from rinrcodec.model import Box
@@ -69,3 +75,19 @@ def test_unknown_codecs_and_shares_are_refused(picture):
         Ladder("bpg", picture)
     with pytest.raises(RinrInputError, match="object_share"):
         composite(Ladder("jpeg", picture), [], 100, object_share=1.5)
+
+
+def test_the_best_composite_keeps_the_wanted_background_and_spends_the_rest_on_objects(picture):
+    boxes = [Box(0, 50, 40, 32, 24)]
+    ladder = Ladder("jpeg", picture)
+    modest, strict = (
+        frame_quality(
+            picture, best_composite(ladder, boxes, 4000, background_psnr=least).pixels, boxes
+        )
+        for least in (20.0, 34.0)
+    )
+    assert modest.background >= 20.0
+    assert strict.background >= 34.0
+    assert modest.objects > strict.objects
+    unreachable = best_composite(ladder, boxes, 4000, background_psnr=99.0)
+    assert frame_quality(picture, unreachable.pixels, boxes).background >= strict.background
