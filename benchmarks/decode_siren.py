@@ -1,6 +1,6 @@
 """How fast packs are decoded: grouped against one by one, and where the time goes.
 
-Speed does not depend on what the weights are, so they are fitted for one step only; sizes, specs and
+Speed does not depend on what the weights are, so they are fitted for one step; sizes, specs and
 boxes are real. Weights are read from a file on disk in every run.
 """
 
