@@ -44,7 +44,7 @@ def fit_frames(
     name: str, part: Part, pictures: Sequence[Picture], *, bits: int, seed: int, device: str
 ) -> Fit:
     """Fit the backgrounds of some frames of one size and decode them again."""
-    targets = [torch.from_numpy(picture.pixels) for picture in pictures]
+    targets = [torch.tensor(picture.pixels) for picture in pictures]
     height, width, channels = targets[0].shape
     spec = part.spec(height * width, channels)
     common.synchronize(device)
@@ -84,7 +84,7 @@ def object_targets(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
         pixels = pictures[number % len(pictures)].pixels
         h, w = (int(side) for side in rng.integers(*OBJECT_SIDES, size=2))
         y, x = (int(rng.integers(0, n - s)) for n, s in zip(pixels.shape[:2], (h, w), strict=True))
-        crops.append(torch.from_numpy(pixels[y : y + h, x : x + w].copy()))
+        crops.append(torch.tensor(pixels[y : y + h, x : x + w]))
     return crops
 
 
@@ -151,7 +151,7 @@ def main() -> None:
         ),
         f"{len(pictures)} backgrounds": (
             preset.background,
-            [torch.from_numpy(p.pixels) for p in pictures],
+            [torch.tensor(p.pixels) for p in pictures],
         ),
     }
     rows = []
