@@ -24,16 +24,24 @@ FOLDERS = {
 LAYERS = [
     ["rinrcodec.errors", "rinrcodec.limits"],
     ["rinrcodec.model"],
-    ["rinrcodec.formats", "rinrcodec.quantize", "rinrcodec.coords", "rinrcodec.metrics"],
+    [
+        "rinrcodec.coords",
+        "rinrcodec.devices",
+        "rinrcodec.formats",
+        "rinrcodec.metrics",
+        "rinrcodec.quantize",
+    ],
     ["rinrcodec.families", "rinrcodec.fit", "rinrcodec.compose", "rinrcodec.presets"],
     [
         "rinrcodec.baselines",
         "rinrcodec.decode",
         "rinrcodec.encode",
+        "rinrcodec.files",
         "rinrcodec.fog",
         "rinrcodec.images",
         "rinrcodec.labels",
         "rinrcodec.sources",
+        "rinrcodec.video",
     ],
     ["rinrcodec.plugins"],
     ["rinrcodec.cli"],
@@ -47,6 +55,8 @@ OWNERS = {
     "skimage": ("rinrcodec.cli",),
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
+    "av": ("rinrcodec.video",),
+    "yaml": ("rinrcodec.sources", "rinrcodec.cli", "rinrcodec.plugins"),
     "ultralytics": ("rinrcodec.plugins",),
     "PIL": (
         "rinrcodec.baselines",
@@ -54,15 +64,17 @@ OWNERS = {
         "rinrcodec.encode",
         "rinrcodec.images",
         "rinrcodec.plugins",
-        "rinrcodec.sources",
+        "rinrcodec.video",
     ),
     "torch": (
         "rinrcodec.cli",
         "rinrcodec.compose",
         "rinrcodec.coords",
         "rinrcodec.decode",
+        "rinrcodec.devices",
         "rinrcodec.encode",
         "rinrcodec.families",
+        "rinrcodec.files",
         "rinrcodec.fit",
         "rinrcodec.plugins",
         "rinrcodec.quantize",
@@ -200,6 +212,14 @@ HEAVY = ["PIL", "click", "h5py", "matplotlib", "rich", "torch", "ultralytics", "
 def test_import_rinrcodec_loads_nothing_heavy():
     code = f"import sys, rinrcodec; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     assert run_python(code) == "[]"
+
+
+@pytest.mark.parametrize("first", ["rinrcodec.encode", "rinrcodec.decode", "rinrcodec.files"])
+def test_functions_are_not_hidden_by_modules_of_their_name(first):
+    code = f"from importlib import import_module as load; import rinrcodec; load({first!r})\n"
+    code += "import types\nfor name in rinrcodec.__all__ * 2:\n"
+    code += "    assert not isinstance(getattr(rinrcodec, name), types.ModuleType), name\n"
+    run_python(code)
 
 
 @pytest.mark.parametrize("module", ["rinrcodec", "rinrcodec.formats", "rinrcodec.cli.main"])
