@@ -132,14 +132,15 @@ def write_report(
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
-    # The folder of the report is left out: it says nothing about the figures.
-    values = {key: value for key, value in vars(options).items() if key != "out"}
-    words = [f"--{key.replace('_', '-')} {_word(value)}" for key, value in values.items()]
-    return " ".join([f"python benchmarks/{name}.py", *words])
-
-
-def _word(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    words = ["python", f"benchmarks/{name}.py"]
+    for key, value in vars(options).items():
+        # The folder of the report is left out: it says nothing about the figures.
+        if key == "out" or value is None or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += map(str, value if isinstance(value, list) else [value])
+    return " ".join(words)
 
 
 def _commit() -> str:

@@ -120,8 +120,8 @@ def main() -> None:
         pack = rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
         rinrcodec.save(pack, path)
         with rinrcodec.open(path) as file:
-            times = frame_times(file, device=options.device, repeats=options.repeats)
-            stages = stage_times(file, device=options.device, repeats=options.repeats)
+            times = frame_times(file.reader, device=options.device, repeats=options.repeats)
+            stages = stage_times(file.reader, device=options.device, repeats=options.repeats)
     count = len(pictures)
     objects = common.markdown_table(
         [f"{OBJECTS} object INRs of at most 961 pixels", "ms altogether", "gain"],

@@ -22,6 +22,7 @@ import rinrcodec
 from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
 from rinrcodec.images import Picture
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.presets import get_preset
 
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
 # What the crops of a composite have of its bytes in the rate curves, and the frame's codec.
@@ -55,7 +56,7 @@ def our_rows(
     pictures: Sequence[Picture], preset: str, options: argparse.Namespace
 ) -> tuple[list[Row], float]:
     """Our rows, and the seconds that the encoder took."""
-    chosen = rinrcodec.presets.get_preset(preset, steps=options.steps)
+    chosen = get_preset(preset, steps=options.steps)
     start = time.perf_counter()
     pack = rinrcodec.encode(pictures, preset=chosen, seed=options.seed, device=options.device)
     seconds = time.perf_counter() - start

@@ -1,4 +1,7 @@
-"""The side-by-side picture: source, background INR alone, with object INRs, and their errors."""
+"""The side-by-side picture: source, background INR alone, with object INRs, and their errors.
+
+Importing this module raises `MissingExtraError` without matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,13 @@ from numpy.typing import NDArray
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.metrics import frame_quality, psnr
 from rinrcodec.model import Box
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+except ImportError as error:
+    raise MissingExtraError("matplotlib", "demo") from error
 
 __all__ = ["COLUMNS", "Shown", "draw_comparison"]
 
@@ -36,23 +46,21 @@ class Shown:
 
 
 def draw_comparison(
-    path: Path, rows: Sequence[Shown], *, columns: Sequence[str] | None = None, dpi: int = 100
+    path: Path | BinaryIO,
+    rows: Sequence[Shown],
+    *,
+    columns: Sequence[str] | None = None,
+    dpi: int = 100,
 ) -> None:
-    """Draw one row of panels per picture and save it; the suffix of `path` gives the format.
+    """Draw one row of panels per picture and save it as PNG.
 
     `columns` are keys of `COLUMNS` (all by default). Error maps of all rows share one scale.
-    Raises `MissingExtraError` without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "demo") from error
     names = list(COLUMNS if columns is None else columns)
     brightest = max(
         float(np.percentile(_error(row.source, row.background), ERROR_PERCENTILE)) for row in rows
     )
-    # A panel keeps its picture's shape, so columns are as wide as their widest picture.
+    # Every panel keeps its picture's shape, so a column is as wide as the widest of them.
     widths = [1.0 if name.startswith("object") else _widest(rows) for name in names]
     height = PANEL_INCHES * len(rows) + 0.6
     figure = Figure((PANEL_INCHES * sum(widths), height), layout="constrained")
@@ -80,7 +88,7 @@ def draw_comparison(
         last = max(index for index, name in enumerate(names) if name.startswith("error"))
         bar = figure.colorbar(errors, ax=grid[:, last], shrink=0.6)
         bar.set_label("absolute error of a pixel, of 255", fontsize=12)
-    figure.savefig(path, dpi=dpi)
+    figure.savefig(path, dpi=dpi, format="png")
 
 
 def _widest(rows: Sequence[Shown]) -> float:
@@ -88,8 +96,6 @@ def _widest(rows: Sequence[Shown]) -> float:
 
 
 def _outline(axis: Any, boxes: Sequence[Box]) -> None:
-    from matplotlib.patches import Rectangle
-
     for box in boxes:
         corner = (box.x - 0.5, box.y - 0.5)
         axis.add_patch(
