@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+PRESETS = ("paper", "fast", "balanced", "best")
 PACK_NAME = "demo.rinr"
 PICTURE_NAME = "comparison.png"
 NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
@@ -42,27 +43,27 @@ class Line:
 
 @click.command("demo", short_help="Show what the codec does, on four pictures.")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"),
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"),
     show_default=True, help="Folder for the pack and the picture.",
 )  # fmt: skip
-@click.option("--preset", default="balanced", show_default=True, help="fast, balanced, best, paper")
+@click.option("--preset", type=click.Choice(PRESETS), default="balanced", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Fitting steps in place of the preset's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--seed", default=0, show_default=True, help="Seed of the fit.")
-def command(output: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
+def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
     """Compress four pictures that ship with scikit-image, check them, and show what came back.
 
     Ends with a table against JPEG, WebP and AVIF at the same number of bytes, and a picture of the
     source, the background INR alone, the result with object INRs, and the errors of both.
     """
     import rinrcodec
+    from rinrcodec.cli import _samples
     from rinrcodec.cli._figure import Shown, draw_comparison
-    from rinrcodec.cli._samples import sample_pictures
     from rinrcodec.presets import get_preset
 
-    pictures = sample_pictures()
-    output.mkdir(parents=True, exist_ok=True)
-    pack_path = output / PACK_NAME
+    pictures = _samples.sample_pictures()
+    out.mkdir(parents=True, exist_ok=True)
+    pack_path = out / PACK_NAME
     n_boxes = sum(len(picture.boxes) for picture in pictures)
     click.echo(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {preset}")
     start = time.perf_counter()
@@ -85,7 +86,7 @@ def command(output: Path, preset: str, steps: int | None, device: str, seed: int
         decode_seconds = time.perf_counter() - start
         backgrounds = [_to_array(item) for item in file.decode(indices, objects=False)]
     _check_same(decoded, [_to_array(item) for item in rinrcodec.decode(pack, indices)])
-    click.echo(f"decoded from the file in {decode_seconds:.2f} s, the same pixels as from memory")
+    click.echo(f"verified; decoded in {decode_seconds:.2f} s to the same pixels as from memory")
 
     size = pack_path.stat().st_size
     ours = Line(f"rinrcodec {preset}", size, _quality(pictures, decoded), seconds)
@@ -96,7 +97,7 @@ def command(output: Path, preset: str, steps: int | None, device: str, seed: int
         *_baselines(pictures, size // len(pictures), ours.quality),
     ]
     _print_table(lines, sum(p.width * p.height for p in pictures))
-    picture_path = output / PICTURE_NAME
+    picture_path = out / PICTURE_NAME
     rows = [
         Shown(Path(picture.name).stem, picture.pixels, background, result, picture.boxes)
         for picture, background, result in zip(pictures, backgrounds, decoded, strict=True)
@@ -178,8 +179,8 @@ def _print_table(lines: Sequence[Line], n_pixels: int) -> None:
         )
     Console().print(table)
     click.echo(
-        "PSNR outside and inside the boxes, the mean of the pictures' dB. '+ crops': the frame "
-        "about\nas good as our background, and what that saves spent on crops of the boxes, pasted in."
+        "PSNR outside and inside the boxes, the mean of the pictures' dB. '+ crops': the frame\n"
+        "about as good as our background, and what that saves spent on crops of the boxes."
     )
 
 
