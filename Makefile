@@ -37,7 +37,7 @@ types: install
 	rm -rf build $(TYPES)
 	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps --target $(TYPES) .
 	cd $(TYPES) && "$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" \
-		-p rinrcodec $(addprefix "$(CURDIR)"/,$(SCRIPTS))
+		rinrcodec $(addprefix "$(CURDIR)"/,$(SCRIPTS))
 
 unit: install
 	"$(BIN)/pytest" -n 2

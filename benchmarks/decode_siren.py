@@ -55,7 +55,10 @@ def object_times(
         for index, own in enumerate(coords):
             evaluate(spec, weights[index : index + 1], [own])
 
-    return tuple(common.timed(work, device=device, repeats=20) for work in (together, alone))
+    return (
+        common.timed(together, device=device, repeats=20),
+        common.timed(alone, device=device, repeats=20),
+    )
 
 
 def _coords(target: Tensor) -> Tensor:

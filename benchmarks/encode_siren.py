@@ -119,7 +119,8 @@ def main() -> None:
     what, pictures = common.load_frames(options.frames)
     pictures = [p for p in pictures if p.pixels.shape == pictures[0].pixels.shape]
     settings = {"seed": options.seed, "device": options.device}
-    parts, data = [], {"frames": what}
+    parts: list[str] = []
+    data: dict[str, object] = {"frames": what}
 
     if options.reference_steps:
         paper = get_preset("paper").background
@@ -155,11 +156,12 @@ def main() -> None:
         ),
     }
     rows = []
-    data["grouped"] = []
+    grouped = []
     for case, (part, targets) in cases.items():
         together, alone = grouped_times(part, targets, **settings)
-        data["grouped"].append({"case": case, "grouped_s": together, "one_by_one_s": alone})
+        grouped.append({"case": case, "grouped_s": together, "one_by_one_s": alone})
         rows.append((case, f"{together:.2f}", f"{alone:.2f}", f"{alone / together:.2f}x"))
+    data["grouped"] = grouped
     header = [f"{options.group_steps} steps", "grouped, s", "one by one, s", "gain"]
     parts += ["## Grouped against one by one", common.markdown_table(header, rows)]
     common.write_report(

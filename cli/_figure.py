@@ -92,7 +92,7 @@ def draw_comparison(
 
 
 def _widest(rows: Sequence[Shown]) -> float:
-    return max(row.source.shape[1] / row.source.shape[0] for row in rows)
+    return max(float(row.source.shape[1] / row.source.shape[0]) for row in rows)
 
 
 def _outline(axis: Any, boxes: Sequence[Box]) -> None:
