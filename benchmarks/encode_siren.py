@@ -110,7 +110,7 @@ def grouped_times(
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=2)
+    parser = common.parser(__doc__, frames=1)
     parser.add_argument("--preset", default="balanced", help="whose background is compared")
     parser.add_argument("--reference-steps", type=int, default=2_000, help="0: no reference")
     parser.add_argument("--group-steps", type=int, default=50, help="steps of the grouped fits")
