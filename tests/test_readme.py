@@ -67,7 +67,7 @@ def test_the_python_example_runs(frames):
     script = frames / "example.py"
     script.write_text(code, encoding="utf-8")
     shapes = "[(1, 3, 24, 32), (3, 9, 12), (3, 12, 16)]"
-    box = "(Box(class_id=0, x=10, y=6, w=12, h=9),)"
+    box = "(Box(class_id=0, x=10.0, y=6.0, w=12.0, h=9.0),)"
     assert run([sys.executable, str(script)], frames).strip() == f"{shapes} {box}"
 
 
