@@ -1,0 +1,50 @@
+# Every target uses the active virtual environment; without one, .venv is made on first use.
+PYTHON ?= python3
+VENV := $(or $(VIRTUAL_ENV),$(CURDIR)/.venv)
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.rinrcodec-installed
+# The folders map to one package only once installed, so mypy reads an installed copy.
+TYPES := .build/types
+SCRIPTS := $(wildcard benchmarks/*.py)
+
+.PHONY: help demo test lint types unit bench install clean
+
+help:
+	@echo "make demo   compress four pictures, verify them, and draw what came back (3 minutes)"
+	@echo "make test   lint, types and all tests"
+	@echo "make lint   ruff and mypy only"
+	@echo "make bench  the tables of docs/results (long)"
+	@echo "make clean  remove what the other targets made, except the virtual environment"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
+	touch "$@"
+
+demo: install
+	"$(BIN)/rinrcodec" demo -o demo-out
+
+test: lint unit
+
+lint: install types
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+# build/ is setuptools' own leftover: a stale file in it would end up in the wheel.
+types: install
+	rm -rf build $(TYPES)
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps --target $(TYPES) .
+	cd $(TYPES) && "$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" \
+		rinrcodec $(addprefix "$(CURDIR)"/,$(SCRIPTS))
+
+unit: install
+	"$(BIN)/pytest" -n 2
+
+bench: install
+	for script in encode_siren decode_siren rate_distortion; do \
+		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
+
+clean:
+	rm -rf .build build demo-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

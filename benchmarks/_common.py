@@ -1,0 +1,175 @@
+"""What the benchmark scripts share: options, frames, the machine, and the report they write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rinrcodec.cli._samples import sample_pictures
+from rinrcodec.errors import RinrInputError
+from rinrcodec.images import Picture
+from rinrcodec.model import GroupInfo, InrRef, Pack
+from rinrcodec.sources import open_source
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parser(description: str | None, *, frames: int) -> argparse.ArgumentParser:
+    """The options that every script has; `frames` is the default of --frames."""
+    made = argparse.ArgumentParser(
+        description=(description or "").splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    made.add_argument("--frames", type=int, default=frames, help="how many frames")
+    made.add_argument("--out", type=Path, default=Path("bench-out"), help="folder of the reports")
+    made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    made.add_argument("--seed", type=int, default=0, help="seed of every fit")
+    return made
+
+
+def setup(options: argparse.Namespace) -> None:
+    """Apply the options that concern the whole process."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+
+
+def load_frames(count: int) -> tuple[str, list[Picture]]:
+    """What the frames are, in words, and the first `count` of them.
+
+    Real frames are the `val` split of DAC-SDC below the folder that RINRCODEC_DATA names (by
+    default `../shared/data` beside the checkout). Where they are absent, the pictures that ship
+    with scikit-image stand in.
+    """
+    data = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
+    yaml = data / "dacsdc" / "dacsdc.yaml"
+    if not yaml.is_file():
+        pictures = sample_pictures()[:count]
+        return f"{len(pictures)} pictures of scikit-image", pictures
+    series = {series.name: series for series in open_source(yaml).series}
+    pictures = []
+    for reading in series["val"].read():
+        if len(pictures) == count:
+            break
+        if reading.picture is None:
+            raise RinrInputError(f"{reading.name}: {reading.error}")
+        pictures.append(reading.picture)
+    return f"the first {len(pictures)} val frames of DAC-SDC", pictures
+
+
+def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
+    """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
+
+    A row that several frames use is split among them. The sum is the size of the file.
+    """
+    groups = pack.groups
+    refs = [
+        [frame.background, *(item.inr for item in frame.objects if item is not None)]
+        for frame in pack.frames
+    ]
+    users: dict[InrRef, int] = {}
+    for ref in (ref for row in refs for ref in row):
+        users[ref] = users.get(ref, 0) + 1
+    weights = [sum(_row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
+    rest = (file_bytes - sum(weights)) / len(weights)
+    return [value + rest for value in weights]
+
+
+def _row_bytes(group: GroupInfo) -> float:
+    return group.n_params * group.bits / 8 + 2 * group.n_scales
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has finished, so that a clock read next means something."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def timed(work: Callable[[], object], *, device: str, repeats: int) -> float:
+    """The best time of `repeats` runs in seconds, after one run that is not counted."""
+    work()
+    best = float("inf")
+    for _ in range(repeats):
+        synchronize(device)
+        start = time.perf_counter()
+        work()
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def write_report(
+    name: str, options: argparse.Namespace, *, title: str, body: str, data: Mapping[str, Any]
+) -> None:
+    """Write `name`.json and `name`.md, both with the command, the commit and the machine."""
+    made = {"command": _command(name, options), "commit": _commit(), **_machine(options)}
+    folder: Path = options.out
+    text = json.dumps({"made": made, **data}, indent=1, allow_nan=False)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    lines = "\n".join(f"    {key:9} {value}" for key, value in made.items())
+    page = f"# {title}\n\n{body.strip()}\n\n## How this was made\n\n{lines}\n"
+    (folder / f"{name}.md").write_text(page, encoding="utf-8")
+    print(page)
+    print(f"written: {folder / name}.md and .json")
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    words = ["python", f"benchmarks/{name}.py"]
+    for key, value in vars(options).items():
+        # The folder of the report is left out: it says nothing about the figures.
+        if key == "out" or value is None or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += map(str, value if isinstance(value, list) else [value])
+    return " ".join(words)
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # Reports that the same run wrote do not make the code another one.
+        changed = git("status", "--porcelain", "--", ".", ":!docs")
+        return git("rev-parse", "--short", "HEAD") + (" with local changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _machine(options: argparse.Namespace) -> dict[str, str]:
+    machine = {
+        "cpu": f"{_cpu_name()}, {os.cpu_count()} cores, {options.threads} threads used",
+        "software": f"Python {platform.python_version()}, torch {torch.__version__}",
+    }
+    if options.device.startswith("cuda"):
+        machine["gpu"] = torch.cuda.get_device_name(options.device)
+    return machine
+
+
+def _cpu_name() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

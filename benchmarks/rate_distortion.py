@@ -1,0 +1,260 @@
+"""Quality at equal bytes: ours against tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
+
+For every frame and preset, each baseline is asked for the size that the frame has in our pack, all
+bytes of all files counted. Its best settings in Pillow are used: JPEG optimised and progressive, in
+4:2:0 or 4:4:4, whichever is better; WebP method 6; AVIF speed 6, 4:4:4, tuned for PSNR. The
+composite lowers the quality of its frame until the background is no better than ours, and spends
+what that saves on the crops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import _common as common
+
+import rinrcodec
+from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
+from rinrcodec.images import Picture
+from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.presets import get_preset
+
+CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
+# What the crops of a composite have of its bytes in the rate curves, and the frame's codec.
+CURVE_OBJECT_SHARE = 0.15
+PASTED_ON = "avif"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture through one codec: `against` is the preset whose size it was asked for."""
+
+    frame: str
+    method: str
+    against: str
+    n_bytes: float
+    bpp: float
+    psnr: float
+    background_psnr: float | None
+    object_psnr: float | None
+
+    @classmethod
+    def of(
+        cls, picture: Picture, method: str, against: str, n_bytes: float, quality: Quality
+    ) -> Row:
+        bpp = 8 * n_bytes / (picture.width * picture.height)
+        parts = (quality.frame, quality.background, quality.objects)
+        return cls(picture.name, method, against, n_bytes, bpp, *parts)
+
+
+def our_rows(
+    pictures: Sequence[Picture], preset: str, options: argparse.Namespace
+) -> tuple[list[Row], float]:
+    """Our rows, and the seconds that the encoder took."""
+    chosen = get_preset(preset, steps=options.steps)
+    start = time.perf_counter()
+    pack = rinrcodec.encode(pictures, preset=chosen, seed=options.seed, device=options.device)
+    seconds = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frames.rinr"
+        rinrcodec.save(pack, path)
+        sizes = common.frame_bytes(pack, path.stat().st_size)
+        rows = []
+        with rinrcodec.open(path) as file:
+            for index, picture in enumerate(pictures):
+                pixels = file.decode(index, device=options.device).permute(1, 2, 0).cpu().numpy()
+                quality = frame_quality(picture.pixels, pixels, picture.boxes)
+                rows.append(Row.of(picture, "rinrcodec", preset, sizes[index], quality))
+    return rows, seconds
+
+
+def plain_rows(
+    picture: Picture, ladders: Mapping[str, Ladder], against: str, n_bytes: float
+) -> list[Row]:
+    """JPEG, WebP and AVIF at about `n_bytes`."""
+    return [
+        coded_row(picture, ladder.nearest(round(n_bytes)), against) for ladder in ladders.values()
+    ]
+
+
+def curve_rows(picture: Picture, ladders: Mapping[str, Ladder], size: int) -> list[Row]:
+    """The baselines at one of the sizes of the rate curves."""
+    base = ladders[PASTED_ON]
+    pasted = composite(base, picture.boxes, size, object_share=CURVE_OBJECT_SHARE)
+    plain = plain_rows(picture, ladders, f"{size}", size)
+    return [*plain, coded_row(picture, pasted, f"{size}")]
+
+
+def coded_row(picture: Picture, coded: Coded, against: str) -> Row:
+    """The row of a baseline's result."""
+    quality = frame_quality(picture.pixels, coded.pixels, picture.boxes)
+    return Row.of(picture, coded.codec, against, coded.n_bytes, quality)
+
+
+def summary(rows: Iterable[Row]) -> list[tuple[str, float, float, Quality]]:
+    """Per method, in order of appearance: mean bytes, mean bits per pixel, mean of the dB."""
+    by_method: dict[str, list[Row]] = {}
+    for row in rows:
+        by_method.setdefault(row.method, []).append(row)
+    return [
+        (
+            method,
+            sum(row.n_bytes for row in group) / len(group),
+            sum(row.bpp for row in group) / len(group),
+            mean_quality(
+                [Quality(row.psnr, row.background_psnr, row.object_psnr) for row in group]
+            ),
+        )
+        for method, group in by_method.items()
+    ]
+
+
+def db(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def quality_table(rows: Iterable[Row]) -> str:
+    """The means of each method, as Markdown."""
+    header = ["method", "bytes a frame", "bits/pixel", "frame dB", "background dB", "objects dB"]
+    return common.markdown_table(
+        header,
+        [
+            (method, f"{size:,.0f}", f"{bpp:.3f}", db(q.frame), db(q.background), db(q.objects))
+            for method, size, bpp, q in summary(rows)
+        ],
+    )
+
+
+def frame_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """Per frame, background / object PSNR of each method, as Markdown."""
+    names = list(dict.fromkeys(row.frame for row in rows))
+    cells = {(row.frame, row.method): row for row in rows}
+    table = []
+    for name in names:
+        found = [cells[name, method] for method in methods]
+        pairs = [f"{db(row.background_psnr)} / {db(row.object_psnr)}" for row in found]
+        table.append((name, f"{found[0].n_bytes:,.0f}", *pairs))
+    return common.markdown_table(["frame", "bytes", *methods], table)
+
+
+def draw(path: Path, curves: Sequence[Row], points: Sequence[Row], title: str) -> None:
+    """Background and object PSNR over bytes a frame: lines for baselines, dots for presets."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    for axis, part in zip(axes, ("background", "objects"), strict=True):
+        for method in dict.fromkeys(row.method for row in curves):
+            line = [
+                (means[0][1], getattr(means[0][3], part))
+                for size in CURVE_SIZES
+                if (
+                    means := summary(
+                        r for r in curves if (r.method, r.against) == (method, f"{size}")
+                    )
+                )
+            ]
+            style = "--" if method == "composite" else "-"
+            axis.plot(*zip(*line, strict=True), style, marker=".", label=method)
+        for preset in dict.fromkeys(row.against for row in points):
+            ((_, size, _, quality),) = summary(row for row in points if row.against == preset)
+            axis.plot(size, getattr(quality, part), "k*", markersize=11)
+            axis.annotate(
+                f"rinrcodec {preset}",
+                (size, getattr(quality, part)),
+                textcoords="offset points",
+                xytext=(7, -12),
+            )
+        axis.set_xscale("log")
+        axis.set_xticks(CURVE_SIZES, [f"{size / 1000:g}" for size in CURVE_SIZES])
+        axis.xaxis.set_minor_formatter(ScalarFormatter())
+        axis.minorticks_off()
+        axis.set_xlabel("kB a frame, whole files")
+        axis.set_ylabel("PSNR, dB (mean over frames)")
+        axis.set_title("outside the boxes" if part == "background" else "inside the boxes")
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=9)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=6)
+    parser.add_argument("--presets", nargs="+", default=["fast", "balanced"], help="our presets")
+    parser.add_argument("--steps", type=int, help="fit this many steps in place of the preset's")
+    parser.add_argument("--no-curves", action="store_true", help="no rate curves and no plot")
+    options = parser.parse_args()
+    common.setup(options)
+    what, pictures = common.load_frames(options.frames)
+    codecs = available_codecs()
+    ladders = [{codec: Ladder(codec, item.pixels) for codec in codecs} for item in pictures]
+
+    ours: list[Row] = []
+    equal: list[Row] = []
+    parts = []
+    for preset in options.presets:
+        rows, seconds = our_rows(pictures, preset, options)
+        ours += rows
+        for picture, ladder, mine in zip(pictures, ladders, tuple(rows), strict=True):
+            rows += plain_rows(picture, ladder, preset, mine.n_bytes)
+            pasted = best_composite(
+                ladder[PASTED_ON],
+                picture.boxes,
+                round(mine.n_bytes),
+                background_psnr=mine.background_psnr,
+            )
+            rows.append(coded_row(picture, pasted, preset))
+        equal += rows
+        methods = list(dict.fromkeys(row.method for row in rows))
+        parts += [
+            f"## Preset `{preset}`: means over the frames, at equal bytes",
+            quality_table(rows),
+            f"Encoding took us {seconds / len(pictures):.1f} s a frame.",
+            "Per frame, background / objects in dB:",
+            frame_table(rows, methods),
+        ]
+    curves = []
+    if not options.no_curves:
+        curves = [
+            row
+            for picture, ladder in zip(pictures, ladders, strict=True)
+            for size in CURVE_SIZES
+            for row in curve_rows(picture, ladder, size)
+        ]
+        draw(options.out / "rate_distortion.png", curves, ours, what)
+        parts += [
+            "## Rate curves",
+            "![PSNR over bytes](rate_distortion.png)",
+            f"The composite of the curves spends {CURVE_OBJECT_SHARE:.0%} of its bytes on crops. "
+            "Below its smallest possible file a codec's point stands where that file is.",
+        ]
+    intro = (
+        f"On {what}. PSNR in dB, the mean over frames of each frame's dB; *objects* are the "
+        "pixels inside any box, *background* all others. Bytes are those of whole files; a frame "
+        "of a pack has its own weights and an equal part of the rest. The composite is AVIF with "
+        "crops pasted in, at our size and with at least our background."
+    )
+    common.write_report(
+        "rate_distortion",
+        options,
+        title="Quality at equal bytes",
+        body="\n\n".join([intro, *parts]),
+        data={
+            "frames": what,
+            "equal_bytes": list(map(asdict, equal)),
+            "curves": list(map(asdict, curves)),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The picture of the README, from the pack that `rinrcodec demo` wrote.
+
+rinrcodec demo -o demo-out
+python benchmarks/readme_picture.py demo-out/demo.rinr docs/images/comparison.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.cli._figure import Shown, draw_comparison
+from rinrcodec.cli._samples import sample_pictures
+
+COLUMNS = (
+    "source",
+    "with object INRs",
+    "object: source",
+    "object: background",
+    "object: with INR",
+)
+ROWS = ("astronaut", "coffee")
+DPI = 70
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pack", type=Path, help="demo.rinr, as the demo wrote it")
+    parser.add_argument("picture", type=Path, help="the PNG to write")
+    options = parser.parse_args()
+    rows = []
+    with rinrcodec.open(options.pack) as file:
+        for index, source in enumerate(sample_pictures()):
+            name = Path(source.name).stem
+            background, result = (
+                file.decode(index, objects=objects).permute(1, 2, 0).numpy()
+                for objects in (False, True)
+            )
+            if name in ROWS:
+                rows.append(Shown(name, source.pixels, background, result, source.boxes))
+    drawn = io.BytesIO()
+    draw_comparison(drawn, rows, columns=COLUMNS, dpi=DPI)
+    # 256 dithered colours are less than half the bytes, and look the same at this size.
+    image = Image.open(drawn).convert("RGB")
+    colours = image.quantize(256, Image.Quantize.FASTOCTREE)
+    dithered = image.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
+    dithered.save(options.picture, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The benchmark scripts run, at settings too small to mean anything, and write their reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+TINY = {
+    "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
+    "decode_siren": ["--frames=1", "--repeats=1"],
+    "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_script_writes_its_report(name, tmp_path):
+    environment = {**os.environ, "RINRCODEC_DATA": str(tmp_path / "absent")}
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--threads=1"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path), *TINY[name]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+    page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
+    assert report["frames"] == "1 pictures of scikit-image"
+    command_line = report["made"]["command"]
+    assert command_line.startswith(f"python benchmarks/{name}.py --device cpu --frames 1")
+    assert command_line in page
+    assert "torch" in page
+    # No path of the machine that made it may end up in a page of the docs.
+    assert str(tmp_path) not in page
+    assert str(BENCHMARKS.parent) not in page
+
+
+def test_every_script_is_covered():
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"_common", "readme_picture"}
+    assert scripts == set(TINY)

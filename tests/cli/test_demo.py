@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.cli import _samples
+from rinrcodec.cli._samples import CLASS_NAMES, sample_pictures
+from rinrcodec.cli.demo import _check_same, command
+from rinrcodec.errors import MissingExtraError, RinrError
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    """The first two pictures at a sixth of their size, so that a fit takes no time."""
+    small = []
+    for picture in sample_pictures()[:2]:
+        pixels = np.array(Image.fromarray(picture.pixels).reduce(6))
+        boxes = tuple(replace(b, x=b.x / 6, y=b.y / 6, w=b.w / 6, h=b.h / 6) for b in picture.boxes)
+        small.append(replace(picture, pixels=pixels, boxes=boxes))
+    monkeypatch.setattr(_samples, "sample_pictures", lambda: small)
+    return small
+
+
+def test_the_pictures_have_boxes_on_something_and_a_source_size():
+    pictures = sample_pictures()
+    assert [picture.name for picture in pictures] == [
+        "astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg",
+    ]  # fmt: skip
+    for picture in pictures:
+        assert picture.height <= 360
+        assert picture.source_bytes > 10_000
+        assert picture.boxes
+        for box in picture.boxes:
+            assert CLASS_NAMES[box.class_id]
+            left, top, right, bottom = box.region(picture.width, picture.height)
+            assert (right - left, bottom - top) == (box.w, box.h)
+            inside = picture.pixels[top:bottom, left:right]
+            assert inside.std() > 20
+
+
+def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures):
+    out = tmp_path / "a folder"
+    result = CliRunner().invoke(
+        command, ["-o", str(out), "--steps", "30", "--device", "cpu"], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    for name in ("rinrcodec balanced", "JPEG", "WebP", "AVIF + crops", "dB", "verified"):
+        assert name in result.output
+    assert str(out / "comparison.png") in result.output.replace("\n", "")
+    with Image.open(out / "comparison.png") as picture:
+        assert picture.width > 2000
+        assert np.asarray(picture.convert("L")).std() > 20
+    with rinrcodec.open(out / "demo.rinr") as file:
+        assert [file.frame(i).name for i in range(file.n_frames)] == [
+            picture.name for picture in small_pictures
+        ]
+        assert file.boxes(0) == small_pictures[0].boxes
+
+
+@pytest.mark.parametrize("package", ["skimage", "matplotlib"])
+def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    for module in ("matplotlib.figure", "matplotlib.patches", "rinrcodec.cli._figure"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    for module in [name for name in sys.modules if name.startswith("matplotlib.backends")]:
+        monkeypatch.delitem(sys.modules, module)
+    result = CliRunner().invoke(command, ["-o", str(tmp_path / "out")])
+    assert isinstance(result.exception, MissingExtraError)
+    assert "pip install 'rinrcodec[demo]'" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_pixels_from_the_file_are_an_error():
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    _check_same([pixels], [pixels.copy()])
+    other = pixels.copy()
+    other[1, 2, 0] = 1
+    with pytest.raises(RinrError, match="other pixels"):
+        _check_same([pixels], [other])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rinrcodec.baselines import (
+    CROP_HEADER_BYTES,
+    Ladder,
+    available_codecs,
+    best_composite,
+    composite,
+)
+from rinrcodec.errors import RinrInputError
+from rinrcodec.metrics import frame_quality, psnr
+from rinrcodec.model import Box
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A smooth picture with a sharp patch, uint8 [96, 128, 3]."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    pixels = np.array(coarse.resize((128, 96), Image.Resampling.BICUBIC))
+    pixels[40:64, 50:82] = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    return pixels
+
+
+@pytest.mark.parametrize("codec", available_codecs())
+def test_nearest_comes_close_to_the_wanted_size_and_more_bytes_are_better(picture, codec):
+    ladder = Ladder(codec, picture)
+    small, large = ladder.nearest(2000), ladder.nearest(3000)
+    assert small.n_bytes == pytest.approx(2000, rel=0.1)
+    assert large.n_bytes == pytest.approx(3000, rel=0.1)
+    assert psnr(picture, small.pixels) < psnr(picture, large.pixels)
+
+
+def test_an_impossible_size_gives_the_smallest_file(picture):
+    smallest = Ladder("jpeg", picture).nearest(1)
+    assert smallest.quality == 1
+    assert smallest.n_bytes > 1
+
+
+def test_grey_pictures_stay_grey(picture):
+    assert Ladder("webp", picture[..., 0].copy()).nearest(2000).pixels.shape == (96, 128)
+
+
+def test_crops_lift_the_objects_of_a_composite(picture):
+    boxes = [Box(0, 50, 40, 32, 24), Box(0, 200, 0, 9, 9), Box(0, 3, 3, 0, 0)]
+    ladder = Ladder("jpeg", picture)
+    plain = ladder.nearest(4000)
+    pasted = composite(ladder, boxes, 4000, object_share=0.6)
+    assert pasted.n_bytes == pytest.approx(4000, rel=0.12)
+    without = frame_quality(picture, plain.pixels, boxes)
+    lifted = frame_quality(picture, pasted.pixels, boxes)
+    assert lifted.objects > without.objects + 1
+    assert lifted.background < without.background
+
+
+def test_a_composite_without_boxes_is_the_frame(picture):
+    ladder = Ladder("jpeg", picture)
+    pasted = composite(ladder, [], 4000, object_share=0.5)
+    assert pasted.n_bytes == ladder.nearest(4000).n_bytes
+    np.testing.assert_array_equal(pasted.pixels, ladder.nearest(4000).pixels)
+
+
+def test_crops_pay_for_their_headers(picture):
+    ladder = Ladder("jpeg", picture)
+    tiny = composite(ladder, [Box(0, 0, 0, 1, 1)], 1, object_share=0.0)
+    assert tiny.n_bytes > ladder.nearest(1).n_bytes + CROP_HEADER_BYTES
+
+
+def test_unknown_codecs_and_shares_are_refused(picture):
+    with pytest.raises(RinrInputError, match="no codec 'bpg'"):
+        Ladder("bpg", picture)
+    with pytest.raises(RinrInputError, match="object_share"):
+        composite(Ladder("jpeg", picture), [], 100, object_share=1.5)
+
+
+def test_the_best_composite_keeps_the_wanted_background_and_spends_the_rest_on_objects(picture):
+    boxes = [Box(0, 50, 40, 32, 24)]
+    ladder = Ladder("jpeg", picture)
+    modest, strict = (
+        frame_quality(
+            picture, best_composite(ladder, boxes, 4000, background_psnr=least).pixels, boxes
+        )
+        for least in (20.0, 34.0)
+    )
+    assert modest.background >= 20.0
+    assert strict.background >= 34.0
+    assert modest.objects > strict.objects
+    unreachable = best_composite(ladder, boxes, 4000, background_psnr=99.0)
+    assert frame_quality(picture, unreachable.pixels, boxes).background >= strict.background

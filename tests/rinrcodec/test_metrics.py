@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.metrics import (
+    Quality,
+    frame_quality,
+    mean_db,
+    mean_quality,
+    object_mask,
+    psnr,
+)
+from rinrcodec.model import Box
+
+
+def picture(height: int = 20, width: int = 30, *, channels: int = 3, seed: int = 0):
+    shape = (height, width, channels) if channels == 3 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_equal_pictures_have_infinite_psnr():
+    assert psnr(picture(), picture()) == math.inf
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_of_a_uniform_error_of_five(channels):
+    reference = np.full_like(picture(channels=channels), 100)
+    assert psnr(reference, reference + np.uint8(5)) == pytest.approx(34.1514, abs=1e-4)
+
+
+def test_black_against_white_is_zero_db_and_does_not_wrap():
+    black = np.zeros((4, 4, 3), np.uint8)
+    white = np.full((4, 4, 3), 255, np.uint8)
+    assert psnr(black, white) == 0.0
+    assert psnr(white, black) == 0.0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_agrees_with_floating_point(channels):
+    a, b = picture(channels=channels), picture(channels=channels, seed=1)
+    mse = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
+    assert psnr(a, b) == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-9)
+
+
+def test_a_large_error_sum_does_not_overflow():
+    shape = (700, 700, 3)  # 700 * 700 * 3 * 255**2 is far over 2**31
+    assert psnr(np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)) == 0.0
+
+
+def test_mask_is_the_union_of_the_regions():
+    boxes = [Box(0, 1.5, 2.0, 3.0, 2.0), Box(1, 3.0, 3.0, 3.0, 3.0), Box(2, 50.0, 50.0, 4.0, 4.0)]
+    mask = object_mask(boxes, 10, 8)
+    expected = np.zeros((8, 10), bool)
+    expected[2:4, 1:5] = True
+    expected[3:6, 3:6] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_errors_are_told_apart_by_place():
+    reference = np.full((10, 10, 3), 100, np.uint8)
+    decoded = reference.copy()
+    decoded[2:4, 2:4] += 10
+    decoded[0, 0] += 1
+    quality = frame_quality(reference, decoded, [Box(0, 2, 2, 2, 2)])
+    assert quality.objects == pytest.approx(psnr(reference[2:4, 2:4], decoded[2:4, 2:4]))
+    assert quality.background == pytest.approx(10 * math.log10(255**2 * 96 / 1))
+    assert quality.frame == pytest.approx(psnr(reference, decoded))
+
+
+def test_a_pixel_in_two_boxes_counts_once():
+    reference, decoded = picture(), picture(seed=1)
+    once = frame_quality(reference, decoded, [Box(0, 3, 3, 8, 8)])
+    twice = frame_quality(reference, decoded, [Box(0, 3, 3, 8, 8), Box(1, 5, 5, 2, 2)])
+    assert once == twice
+
+
+def test_parts_without_pixels_are_none():
+    reference, decoded = picture(channels=1), picture(channels=1, seed=1)
+    empty = frame_quality(reference, decoded, [Box(0, 3, 3, 0, 5)])
+    assert empty.objects is None
+    assert empty.background == empty.frame
+    full = frame_quality(reference, decoded, [Box(0, -1, -1, 99, 99)])
+    assert full.background is None
+    assert full.objects == full.frame
+
+
+def test_means_are_means_of_db_over_the_frames_that_have_the_part():
+    frames = [Quality(20.0, 30.0, None), Quality(30.0, None, None), Quality(40.0, 36.0, 25.0)]
+    assert mean_quality(frames) == Quality(30.0, 33.0, 25.0)
+    assert mean_db([None]) is None
+    assert mean_db([30.0, math.inf]) == math.inf
+    with pytest.raises(RinrInputError, match="no frames"):
+        mean_quality([])
+
+
+@pytest.mark.parametrize(
+    ("reference", "decoded", "message"),
+    [
+        (picture(), picture().astype(np.int16), "uint8"),
+        (picture(), picture(21), "one shape"),
+        (picture(), picture(channels=1), "one shape"),
+        (picture()[..., :2], picture()[..., :2], r"\[H, W, 3\]"),
+        (picture()[:0], picture()[:0], r"\[H, W, 3\]"),
+    ],
+)
+def test_pictures_that_do_not_match_are_refused(reference, decoded, message):
+    with pytest.raises(RinrInputError, match=message):
+        psnr(reference, decoded)

@@ -1,0 +1,234 @@
+"""The import rules of docs/architecture.md: one way only, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Folder -> package; a folder's own modules come before those of folders inside it.
+FOLDERS = {
+    "rinrcodec": "rinrcodec",
+    "formats": "rinrcodec.formats",
+    "plugins": "rinrcodec.plugins",
+    "cli": "rinrcodec.cli",
+}
+
+# A module may import from its own layer and those above it in this list; the longest name counts.
+LAYERS = [
+    ["rinrcodec.errors", "rinrcodec.limits"],
+    ["rinrcodec.model"],
+    [
+        "rinrcodec.coords",
+        "rinrcodec.devices",
+        "rinrcodec.formats",
+        "rinrcodec.metrics",
+        "rinrcodec.quantize",
+    ],
+    ["rinrcodec.families", "rinrcodec.fit", "rinrcodec.compose", "rinrcodec.presets"],
+    [
+        "rinrcodec.baselines",
+        "rinrcodec.decode",
+        "rinrcodec.encode",
+        "rinrcodec.files",
+        "rinrcodec.fog",
+        "rinrcodec.images",
+        "rinrcodec.labels",
+        "rinrcodec.sources",
+        "rinrcodec.video",
+    ],
+    ["rinrcodec.plugins"],
+    ["rinrcodec.cli", "rinrcodec.__main__"],
+]
+
+# Who alone may import a package (at any place, also inside a function).
+OWNERS = {
+    "click": ("rinrcodec.cli",),
+    "rich": ("rinrcodec.cli",),
+    "matplotlib": ("rinrcodec.cli",),
+    "skimage": ("rinrcodec.cli",),
+    "h5py": ("rinrcodec.formats",),
+    "zstandard": ("rinrcodec.formats",),
+    "av": ("rinrcodec.video",),
+    "yaml": ("rinrcodec.sources", "rinrcodec.cli", "rinrcodec.plugins"),
+    "ultralytics": ("rinrcodec.plugins",),
+    "PIL": (
+        "rinrcodec.baselines",
+        "rinrcodec.cli",
+        "rinrcodec.encode",
+        "rinrcodec.images",
+        "rinrcodec.plugins",
+        "rinrcodec.video",
+    ),
+    "torch": (
+        "rinrcodec.cli",
+        "rinrcodec.compose",
+        "rinrcodec.coords",
+        "rinrcodec.decode",
+        "rinrcodec.devices",
+        "rinrcodec.encode",
+        "rinrcodec.families",
+        "rinrcodec.files",
+        "rinrcodec.fit",
+        "rinrcodec.plugins",
+        "rinrcodec.quantize",
+    ),
+}
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def module_name(path: Path) -> str:
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    parts = [FOLDERS[folder], *rest]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+# The facade `rinrcodec/__init__.py` hands out names of every layer on demand.
+RULED = sorted(name for name in MODULES if name != "rinrcodec")
+
+
+def imports(source: str, module: str, *, is_package: bool) -> Iterator[str]:
+    """Every dotted name that the source imports, at any depth: `from a import b` gives `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                anchor = parts[: len(parts) - node.level + is_package]
+                base = ".".join([*anchor, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_of(module: str) -> list[str]:
+    path = MODULES[module]
+    source = path.read_text(encoding="utf-8")
+    return list(imports(source, module, is_package=path.name == "__init__.py"))
+
+
+def target_module(name: str) -> str | None:
+    """The module of ours that an imported name lives in; None for other packages."""
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def layer(module: str) -> int:
+    for number, packages in enumerate(LAYERS):
+        if any(is_in(module, package) for package in packages):
+            return number
+    raise AssertionError(f"{module} has no place in LAYERS of {__file__}: give it one")
+
+
+def layer_faults(module: str, names: list[str]) -> list[str]:
+    targets = {target_module(name) for name in names} - {None, "rinrcodec"}
+    return sorted(target for target in targets if layer(target) > layer(module))
+
+
+def owner_faults(module: str, names: list[str]) -> list[str]:
+    return sorted(
+        package
+        for package, owners in OWNERS.items()
+        if any(is_in(name, package) for name in names)
+        and not any(is_in(module, owner) for owner in owners)
+    )
+
+
+def test_the_walk_sees_the_modules_and_their_imports():
+    assert {"rinrcodec.model", "rinrcodec.formats", "rinrcodec.cli"} <= set(MODULES)
+    assert "rinrcodec.errors.RinrInputError" in imports_of("rinrcodec.metrics")
+    source = "def f():\n    import torch.nn\n    from . import a\n    from ..model import Box\n"
+    assert list(imports(source, "rinrcodec.formats.x", is_package=False)) == [
+        "torch.nn",
+        "rinrcodec.formats.a",
+        "rinrcodec.model.Box",
+    ]
+    assert list(imports("from .x import y", "rinrcodec.formats", is_package=True)) == [
+        "rinrcodec.formats.x.y"
+    ]
+
+
+def test_the_rules_can_be_broken():
+    assert layer_faults("rinrcodec.errors", ["rinrcodec.model.Box"]) == ["rinrcodec.model"]
+    assert layer_faults("rinrcodec.model", ["rinrcodec.errors.RinrError"]) == []
+    assert owner_faults("rinrcodec.formats.reader", ["torch.nn", "PIL.Image"]) == ["PIL", "torch"]
+    assert owner_faults("rinrcodec.formats.reader", ["h5py", "torchvision"]) == []
+
+
+@pytest.mark.parametrize("module", RULED)
+def test_imports_point_one_way(module):
+    assert layer_faults(module, imports_of(module)) == []
+
+
+@pytest.mark.parametrize("module", RULED)
+def test_packages_are_imported_by_their_owners_only(module):
+    assert owner_faults(module, imports_of(module)) == []
+
+
+def test_no_import_cycles():
+    graph = {
+        module: {target_module(name) for name in imports_of(module)} - {None, module, "rinrcodec"}
+        for module in RULED
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the cycle
+
+
+def test_folders_are_never_imported_by_their_bare_names():
+    bare = {"formats", "plugins", "cli", "families"}
+    for module in MODULES:
+        assert {name.split(".")[0] for name in imports_of(module)} & bare == set(), module
+
+
+def run_python(code: str) -> str:
+    # -I keeps the working directory, whose folders are not the package, off the path.
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError("blocked: " + name, name=name)
+sys.meta_path.insert(0, Block())
+"""
+HEAVY = ["PIL", "click", "h5py", "matplotlib", "rich", "torch", "ultralytics", "zstandard"]
+
+
+def test_import_rinrcodec_loads_nothing_heavy():
+    code = f"import sys, rinrcodec; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    assert run_python(code) == "[]"
+
+
+@pytest.mark.parametrize("first", ["rinrcodec.encode", "rinrcodec.decode", "rinrcodec.files"])
+def test_functions_are_not_hidden_by_modules_of_their_name(first):
+    code = f"from importlib import import_module as load; import rinrcodec; load({first!r})\n"
+    code += "import types\nfor name in rinrcodec.__all__ * 2:\n"
+    code += "    assert not isinstance(getattr(rinrcodec, name), types.ModuleType), name\n"
+    run_python(code)
+
+
+@pytest.mark.parametrize("module", ["rinrcodec", "rinrcodec.formats", "rinrcodec.cli.main"])
+def test_works_where_torch_is_not_importable(module):
+    run_python(BLOCK.format(blocked=["torch"]) + f"import {module}")
+
+
+def test_the_container_needs_no_torch_pillow_or_click():
+    code = BLOCK.format(blocked=["torch", "PIL", "click", "rich"])
+    for module in sorted(name for name in MODULES if is_in(name, "rinrcodec.formats")):
+        code += f"import {module}\n"
+    run_python(code)

@@ -1,0 +1,88 @@
+"""What the README says is so: its commands run, its figures stand in docs/results."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def run(command: list[str], folder: Path) -> str:
+    # The installed `rinrcodec` command lies beside the interpreter.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder as the README describes it: one small picture with one label."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "labels").mkdir()
+    coarse.resize((32, 24), Image.Resampling.BICUBIC).save(tmp_path / "frames" / "000001.png")
+    label = "0 0.500000 0.437500 0.375000 0.375000\n"
+    (tmp_path / "labels" / "000001.txt").write_text(label, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_commands_run_and_give_the_frames_and_labels_back(frames):
+    (commands,) = blocks("bash")
+    run(["bash", "-euo", "pipefail", "-c", commands], frames)
+    (picture,) = (frames / "back").rglob("*.png")
+    with Image.open(picture) as image:
+        assert image.size == (32, 24)
+    (label,) = (frames / "back").rglob("*.txt")
+    assert label.read_text(encoding="utf-8") == (
+        (frames / "labels" / "000001.txt").read_text(encoding="utf-8")
+    )
+
+
+def test_the_python_example_runs(frames):
+    (code,) = blocks("python")
+    code += "print([*map(tuple, (pixels.shape, crop.shape, small.shape))], boxes)"
+    script = frames / "example.py"
+    script.write_text(code, encoding="utf-8")
+    shapes = "[(1, 3, 24, 32), (3, 9, 12), (3, 12, 16)]"
+    box = "(Box(class_id=0, x=10.0, y=6.0, w=12.0, h=9.0),)"
+    assert run([sys.executable, str(script)], frames).strip() == f"{shapes} {box}"
+
+
+def test_every_row_of_figures_stands_in_the_results():
+    results = (ROOT / "docs" / "results" / "rate_distortion.md").read_text(encoding="utf-8")
+    rows = [line for line in README.splitlines() if line.startswith("| ") and "--" not in line]
+    assert len(rows) >= 5
+    for row in rows:
+        assert row in results
+
+
+def test_links_and_pictures_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "docs/images/comparison.png" in targets
+    for target in targets:
+        if not target.startswith("https://"):
+            assert (ROOT / target).exists(), target
+    assert (ROOT / "docs" / "images" / "comparison.png").stat().st_size < 300_000
