@@ -25,7 +25,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     durable: the bytes are on the disk before the name changes (slow for thousands of files).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{secrets.token_hex(6)}.tmp"
+    temporary = path.parent / f".rinr-{secrets.token_hex(6)}.tmp"
     try:
         yield temporary
         if durable:

@@ -19,7 +19,7 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
     `b.jpg.png`, `b.webp.png`. Names that are equal to begin with are numbered: `b~2.png`.
     """
     stems = [_without_suffix(name) for name in names]
-    counts = Counter(stem.casefold() for stem in stems)
+    counts = Counter(_without_suffix(name).casefold() for name in set(names))
     taken: set[str] = set()
     result = []
     for name, short in zip(names, stems, strict=True):

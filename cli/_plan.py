@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +107,6 @@ def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool
     """
     runs = sorted(plan.work.iterdir()) if plan.work.is_dir() else []
     if overwrite:
-        shutil.rmtree(plan.work, ignore_errors=True)
         return True
     if resume:
         others = [run for run in runs if run.name != key and run.name != "done"]
@@ -119,7 +117,6 @@ def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool
                 f"{plan.folder}: the unfinished run was made with other options or pictures; "
                 "give the same ones, or start again with --overwrite"
             )
-        shutil.rmtree(plan.work, ignore_errors=True)
         return next(plan.existing(), None) is None
     if runs:
         raise click.UsageError(

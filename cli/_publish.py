@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from rinrcodec.cli._files import write_yaml
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._work import Part, Work
-from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.formats import PackReader
 from rinrcodec.model import Group, Pack, merge_packs, select_frames
 from rinrcodec.sources import Series
 
-__all__ = ["publish_series", "publish_yaml"]
+__all__ = ["load_pack", "publish_series", "publish_yaml"]
 
 
 def publish_series(plan: Plan, work: Work, series: Series, parts: list[Part]) -> list[Path]:
@@ -27,12 +26,11 @@ def publish_series(plan: Plan, work: Work, series: Series, parts: list[Part]) ->
         if part.names:
             shard = part.start // plan.shard_size if plan.shard_size else 0
             numbers.setdefault(shard, []).append(number)
-    written = []
+    written: list[Path] = []
     for members in numbers.values():
-        packs = [_load_pack(work.pack_path(series, number)) for number in members]
+        packs = [load_pack(work.pack_path(series, number)) for number in members]
         path = plan.pack_path(series, len(written))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_pack(path, _with_names(merge_packs(packs), plan.source.names))
+        work.publish(path, _with_names(merge_packs(packs), plan.source.names))
         written.append(path)
     # An earlier run may have left packs with higher numbers; they would be read as part of this.
     for path in plan.existing_packs(series):
@@ -41,15 +39,14 @@ def publish_series(plan: Plan, work: Work, series: Series, parts: list[Part]) ->
     return written
 
 
-def publish_yaml(plan: Plan, written: Mapping[str, list[Path]]) -> None:
+def publish_yaml(plan: Plan, work: Work, written: Mapping[str, list[Path]]) -> None:
     """Write the `data.yaml` beside the splits, where the source is one."""
     if plan.data_yaml is None:
         return
     data: dict[str, object] = {split: split for split, paths in written.items() if paths}
-    # Trainers want both keys; a source without a val has none to give.
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    write_yaml(plan.data_yaml, data)
+    work.publish_yaml(plan.data_yaml, data)
 
 
 def _publish_files(plan: Plan, work: Work, series: Series, parts: list[Part]) -> list[Path]:
@@ -62,16 +59,16 @@ def _publish_files(plan: Plan, work: Work, series: Series, parts: list[Part]) ->
     for number, part in enumerate(parts):
         if not part.names:
             continue
-        pack = _load_pack(work.pack_path(series, number))
+        pack = load_pack(work.pack_path(series, number))
         for index, frame in enumerate(pack.frames):
             path = targets[frame.name]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_pack(path, select_frames(pack, [index]))
+            work.publish(path, select_frames(pack, [index]))
             written.append(path)
     return written
 
 
-def _load_pack(path: Path) -> Pack:
+def load_pack(path: Path) -> Pack:
+    """All of a file in memory."""
     with PackReader(path) as reader:
         frames = tuple(reader.frame(index) for index in range(reader.n_frames))
         stacks = tuple(

@@ -79,13 +79,14 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    # Narrow enough for 80 columns, also with a long name of a series.
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", overflow="ellipsis", no_wrap=True)
     for heading in ("frames", "source", ".rinr", "ratio", "bpp"):
-        table.add_column(heading, justify="right")
-    table.add_column("background\nPSNR dB", justify="right")
-    table.add_column("objects\nPSNR dB", justify="right")
-    table.add_column("seconds", justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("PSNR dB:\nbackground", justify="right", no_wrap=True)
+    table.add_column("\nobjects", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.name,
@@ -108,4 +109,4 @@ def _number(value: float | None, digits: int, unit: str = "") -> str:
 def _size(value: int) -> str:
     if value < 10_000:
         return f"{value:,} B"
-    return f"{value / 1e3:,.1f} kB" if value < 10_000_000 else f"{value / 1e6:,.1f} MB"
+    return f"{value / 1e3:,.0f} kB" if value < 10_000_000 else f"{value / 1e6:,.0f} MB"

@@ -8,20 +8,23 @@ packs are merged from the files of the parts: a resumed run gives the bytes of a
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rinrcodec.cli._files import write_text
+from rinrcodec.cli._files import write_text, write_yaml
+from rinrcodec.formats import write_pack
 from rinrcodec.sources import Reading, Series, Source
 
 if TYPE_CHECKING:
     from rinrcodec.images import Picture
+    from rinrcodec.model import Pack
     from rinrcodec.presets import Preset
 
 __all__ = ["Fitter", "Part", "Work", "run_key"]
@@ -62,11 +65,11 @@ def run_key(source: Source, **options: object) -> str:
     for series in source.series:
         digest.update(repr((series.name, series.video and _stamp(series.video))).encode())
         if series.labels is not None:
-            for label in sorted(series.labels.rglob("*.txt")):
-                digest.update(repr(_stamp(label)).encode())
+            stamps = [_stamp(label) for label in sorted(series.labels.rglob("*.txt"))]
+            digest.update(repr(stamps).encode())
         for ref in series.refs:
-            label = ref.label and _stamp(ref.label)
-            digest.update(repr((ref.name, _stamp(ref.path), label)).encode())
+            stamp = ref.label and _stamp(ref.label)
+            digest.update(repr((ref.name, _stamp(ref.path), stamp)).encode())
     return digest.hexdigest()[:24]
 
 
@@ -81,9 +84,11 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 class Work:
     """The folder of one run's parts; there from the first moment, gone when the run is done."""
 
-    def __init__(self, root: Path, key: str) -> None:
+    def __init__(self, root: Path, key: str, *, fresh: bool = False) -> None:
         self._root = root
         self._folder = root / key
+        if fresh:
+            shutil.rmtree(root, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -107,6 +112,27 @@ class Work:
     def add(self, series: Series, number: int, part: Part) -> None:
         """Say that a part is complete; its pack, if any, is already in its place."""
         write_text(self._file(series, number, ".json"), json.dumps(asdict(part)))
+
+    def publish(self, path: Path, pack: Pack) -> None:
+        """Write a pack to its final place, by way of this folder.
+
+        A run that is killed leaves its unfinished file here, where the next run removes it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ready = self._folder / "ready.rinr"
+        write_pack(ready, pack)
+        try:
+            ready.replace(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # a folder of the output is a link to another disk
+                raise
+            write_pack(path, pack)
+
+    def publish_yaml(self, path: Path, data: Mapping[str, object]) -> None:
+        """Write a yaml file to its final place, by way of this folder."""
+        ready = self._folder / "ready.yaml"
+        write_yaml(ready, data)
+        ready.replace(path)
 
     def finish(self) -> None:
         """Remove everything; a run that ends in the middle of this counts as done."""
@@ -167,7 +193,6 @@ class Fitter:
         report: Callable[[float], None],
     ) -> Part:
         from rinrcodec.encode import encode
-        from rinrcodec.formats import write_pack
 
         pictures = [reading.picture for reading in batch if reading.picture is not None]
         quality: list[tuple[float, float | None, float | None]] = []

@@ -9,8 +9,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.errors import RinrError
-
 if TYPE_CHECKING:
     from rinrcodec.cli._plan import Plan
     from rinrcodec.cli._summary import Row
@@ -104,7 +102,10 @@ def command(
     if not check_output(plan, key, resume=resume, overwrite=overwrite):
         click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
         return 0
-    work = Work(plan.work, key)
+    from rinrcodec.devices import resolve_device
+
+    resolve_device(device)  # before anything is touched
+    work = Work(plan.work, key, fresh=overwrite)
     fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
     with _resumable(work):
         rows = _fit_and_publish(plan, fitter, quiet=quiet)
@@ -163,7 +164,7 @@ def _fit_and_publish(plan: Plan, fitter: Fitter, *, quiet: bool) -> list[tuple[R
     for series, parts in fitted:
         written[series.name] = publish_series(plan, fitter.work, series, parts)
         rows.append((summarise(series.name, parts, written[series.name]), parts))
-    publish_yaml(plan, written)
+    publish_yaml(plan, fitter.work, written)
     fitter.work.finish()
     return rows
 
@@ -176,7 +177,7 @@ def _resumable(work: Work) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise _Interrupted(f"interrupted; {hint}") from None
-    except (RinrError, OSError):
+    except Exception:
         if work.started:
             click.echo(hint, err=True)
         else:

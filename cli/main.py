@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -42,19 +41,10 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """As click's, with our exit codes and one line for every error that is not a bug."""
         try:
-            result = super().main(
-                args, prog_name, complete_var, False, windows_expand_args, **extra
-            )
+            result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
         except Exception as error:
             if not standalone_mode:
                 raise
