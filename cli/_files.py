@@ -44,7 +44,8 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def json_text(value: Any) -> str:
     """JSON for people and programs; raises `ValueError` on infinities, which JSON lacks."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # ASCII: file names may hold bytes that are no Unicode, which only an escape can carry.
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,9 +60,10 @@ def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
 
 def fit_name(name: str) -> str:
     """A file name that file systems take: one of over 255 bytes is cut and gets a hash."""
-    if len(name.encode()) <= _MAX_NAME_BYTES:
+    encoded = os.fsencode(name)
+    if len(encoded) <= _MAX_NAME_BYTES:
         return name
     stem, dot, suffix = name.rpartition(".")
-    tail = f"-{hashlib.sha256(name.encode()).hexdigest()[:12]}{dot}{suffix}"
-    kept = stem.encode()[: _MAX_NAME_BYTES - len(tail.encode())]
+    tail = f"-{hashlib.sha256(encoded).hexdigest()[:12]}{dot}{suffix}"
+    kept = os.fsencode(stem)[: _MAX_NAME_BYTES - len(os.fsencode(tail))]
     return kept.decode(errors="ignore") + tail

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rinrcodec import __version__
 from rinrcodec.cli._files import write_text, write_yaml
 from rinrcodec.formats import write_pack
 from rinrcodec.sources import Reading, Series, Source
@@ -61,6 +63,7 @@ class Part:
 
 def run_key(source: Source, **options: object) -> str:
     """A name for a run, by everything that decides its bytes: pictures, labels and options."""
+    options["version"] = __version__
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=repr).encode())
     for series in source.series:
         digest.update(repr((series.name, series.video and _stamp(series.video))).encode())
@@ -150,7 +153,7 @@ class Work:
 
     def _file(self, series: Series, number: int, suffix: str) -> Path:
         # Series of one run have different names: the splits of a yaml, or just one.
-        folder = hashlib.sha256(series.name.encode()).hexdigest()[:8]
+        folder = hashlib.sha256(os.fsencode(series.name)).hexdigest()[:8]
         return self._folder / f"{folder}-{number:06d}{suffix}"
 
 

@@ -65,7 +65,7 @@ def _describe(reader: PackReader, file: Path, *, frames: bool) -> dict[str, Any]
                 "bits": group.bits,
                 "inrs": group.n_rows,
                 "weights": group.n_params,
-                "bytes": group.n_rows * _row_bytes(group) + len(group.shared),
+                "raw_bytes": group.n_rows * _row_bytes(group) + len(group.shared),
             }
             for group in reader.groups
         ],
@@ -105,7 +105,7 @@ def _as_text(item: dict[str, Any]) -> str:
     lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
     lines += [
         f"  group {number}: {group['inrs']:,} INRs of {group['weights']:,} weights, "
-        f"{group['bits']} bit, {group['bytes']:,} bytes, {group['spec']}"
+        f"{group['bits']} bit, {group['raw_bytes']:,} bytes before compression, {group['spec']}"
         for number, group in enumerate(item["groups"])
     ]
     for frame in item.get("frame_list", ()):

@@ -80,7 +80,7 @@ def _report(error: Exception) -> int:
 def _os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC or "No space left" in str(error):
         place = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{place}; free some space and run the same command again"
+        return f"the disk is full{place}; free some space and try again"
     if error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -72,15 +72,23 @@ def parse_labels(
 
 
 def format_labels(boxes: Iterable[Box], *, width: int, height: int) -> str:
-    """The text of a label file for boxes of a picture of `width` x `height`, six decimals each."""
+    """The text of a label file for boxes of a picture of `width` x `height`.
+
+    Six decimals, and up to nine where a value has them: a label that was read comes out as it was.
+    """
     lines = []
     for box in boxes:
         cx = (box.x + box.w / 2) / width
         cy = (box.y + box.h / 2) / height
-        # Adding 0.0 turns a rounded -0.0 into 0.0.
-        values = (round(v, 6) + 0.0 for v in (cx, cy, box.w / width, box.h / height))
-        lines.append(" ".join([str(box.class_id), *(f"{v:.6f}" for v in values)]) + "\n")
+        values = (cx, cy, box.w / width, box.h / height)
+        lines.append(" ".join([str(box.class_id), *map(_decimal, values)]) + "\n")
     return "".join(lines)
+
+
+def _decimal(value: float) -> str:
+    # Adding 0.0 turns a rounded -0.0 into 0.0.
+    whole, _, digits = f"{round(value, 9) + 0.0:.9f}".partition(".")
+    return f"{whole}.{digits.rstrip('0'):0<6}"
 
 
 def _parse_line(words: list[str]) -> tuple[tuple[float, ...], str | None]:

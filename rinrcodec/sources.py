@@ -18,6 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture
 from rinrcodec.labels import read_labels
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -41,6 +42,7 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
     | {".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
+_MOST_CLASSES = 65_536
 SPLITS = ("train", "val", "test")
 
 
@@ -164,6 +166,7 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
 def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
     """Read one picture and its labels; an error becomes the reading's `error`."""
     try:
+        check_name(ref.name, limits)
         picture: Picture | None = load_picture(ref.path, name=ref.name, limits=limits)
         error = None
     except RinrError as problem:
@@ -370,9 +373,15 @@ def _class_names(path: Path, data: Mapping[str, Any]) -> dict[int, str]:
     names = data.get("names")
     if names is None:
         count = data.get("nc") or 0
-        names = [f"class_{i}" for i in range(count)] if isinstance(count, int) else None
+        known = isinstance(count, int) and count <= _MOST_CLASSES
+        names = [f"class_{i}" for i in range(count)] if known else None
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not all(isinstance(key, int) for key in names):
-        raise RinrInputError(f"{path}: names: want a list of class names, or a map from class id")
+    if not isinstance(names, dict) or not all(
+        isinstance(key, int) and 0 <= key < _MOST_CLASSES for key in names
+    ):
+        raise RinrInputError(
+            f"{path}: names: want a list of class names, or a map from class id (0 to "
+            f"{_MOST_CLASSES - 1}) to name"
+        )
     return {key: str(value) for key, value in sorted(names.items())}

@@ -264,3 +264,15 @@ def test_large_pictures_come_in_smaller_batches(
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]
     assert len(names(tmp_path / "out/frames-00000.rinr")) == 5
+
+
+def test_a_file_name_that_is_no_unicode_stops_no_other(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    try:
+        put(folder / "bad\udcff.png", picture(1))
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
+    assert "is not valid Unicode" in result.stderr
+    assert json.loads(result.stdout)["total"]["frames"] == 5

@@ -12,20 +12,21 @@ from hypothesis import strategies as st
 from rinrcodec.labels import format_labels, parse_labels, read_labels
 from rinrcodec.model import Box
 
-micro = st.integers(0, 1_000_000)
+# Six to nine decimals, without superfluous zeros.
+values = st.integers(0, 10**6).map(lambda n: f"{n / 1e6:.6f}") | st.integers(0, 10**8).map(
+    lambda n: f"{n / 1e8 + 1e-9:.9f}"
+)
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 2**31 - 1), micro, micro, micro, micro), max_size=8),
+    st.lists(st.tuples(st.integers(0, 2**31 - 1), values, values, values, values), max_size=8),
     st.integers(1, 10_000),
     st.integers(1, 10_000),
 )
-def test_six_decimals_survive_any_picture_size(
-    rows: list[tuple[int, ...]], width: int, height: int
+def test_labels_survive_any_picture_size_to_the_last_digit(
+    rows: list[tuple[object, ...]], width: int, height: int
 ) -> None:
-    text = "".join(
-        f"{row[0]} " + " ".join(f"{value / 1e6:.6f}" for value in row[1:]) + "\n" for row in rows
-    )
+    text = "".join(" ".join(map(str, row)) + "\n" for row in rows)
     boxes, _ = parse_labels(text, width=width, height=height)
     assert format_labels(boxes, width=width, height=height) == text
 

@@ -186,6 +186,8 @@ def test_a_data_yaml_whose_paths_are_off_by_one_folder(tmp_path: Path) -> None:
         ("names: [a]\n", "none of the keys"),
         ("train: nowhere\n", "no such folder or list"),
         ("train: .\nnames: 3\n", "names: want a list"),
+        ("train: .\nnames: {-1: a}\n", "names: want a list"),
+        ("train: .\nnc: 10000000000\n", "names: want a list"),
         ("train: .\nkpt_shape: [17, 3]\n", "keypoint"),
     ],
 )
