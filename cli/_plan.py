@@ -11,6 +11,7 @@ import click
 
 from rinrcodec.cli._files import fit_name
 from rinrcodec.cli._names import output_names
+from rinrcodec.cli._work import unfinished_runs
 from rinrcodec.sources import Series, Source
 
 __all__ = ["Plan", "check_output", "make_plan"]
@@ -105,14 +106,13 @@ def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool
 
     key: names this run by all that decides its bytes, and so its folder below `plan.work`.
     """
-    runs = sorted(plan.work.iterdir()) if plan.work.is_dir() else []
     if overwrite:
         return True
+    runs = unfinished_runs(plan.work)
     if resume:
-        others = [run for run in runs if run.name != key and run.name != "done"]
-        if (plan.work / key).is_dir():
+        if key in runs:
             return True
-        if others:
+        if runs:
             raise click.UsageError(
                 f"{plan.folder}: the unfinished run was made with other options or pictures; "
                 "give the same ones, or start again with --overwrite"

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from rinrcodec.model import Pack
     from rinrcodec.presets import Preset
 
-__all__ = ["Fitter", "Part", "Work", "run_key"]
+__all__ = ["Fitter", "Part", "Work", "measure", "run_key", "unfinished_runs"]
 
 BATCH_FRAMES = 16
 # Large pictures come in smaller batches, so that a batch and its decoded form fit in memory.
 BATCH_PIXELS = 2**24
+# The name that a run's folder takes when nothing in it is needed any more.
+_DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ def run_key(source: Source, **options: object) -> str:
             stamp = ref.label and _stamp(ref.label)
             digest.update(repr((ref.name, _stamp(ref.path), stamp)).encode())
     return digest.hexdigest()[:24]
+
+
+def unfinished_runs(root: Path) -> list[str]:
+    """The keys of the runs that wait in a work folder, which is removed where there are none."""
+    runs = [folder.name for folder in root.iterdir()] if root.is_dir() else []
+    waiting = sorted(name for name in runs if name != _DONE)
+    if runs and not waiting:  # a run was killed while it cleaned up
+        shutil.rmtree(root)
+    return waiting
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -140,7 +151,7 @@ class Work:
     def finish(self) -> None:
         """Remove everything; a run that ends in the middle of this counts as done."""
         if self._folder.is_dir():
-            done = self._root / "done"
+            done = self._root / _DONE
             shutil.rmtree(done, ignore_errors=True)
             self._folder.replace(done)
         shutil.rmtree(self._root, ignore_errors=True)

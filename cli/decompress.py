@@ -85,12 +85,13 @@ def command(
             done += len(job.pictures)
     if packs.data is not None:
         _write_data_yaml(packs, out)
+    seconds = time.monotonic() - began
     figures = {
         "source": str(source),
         "out": str(out),
         "packs": len(jobs),
         "frames": n_frames,
-        "seconds": time.monotonic() - began,
+        "seconds": seconds,
         "warnings": warnings,
         "failures": failures,
     }
@@ -102,8 +103,7 @@ def command(
         for warning in warnings:
             click.echo(f"warning: {warning}", err=True)
         if json_path != "-" and not failures:
-            seconds = figures["seconds"]
-            click.echo(f"{n_frames} frames of {len(jobs)} packs to {out} in {seconds:.1f} s")
+            click.echo(f"frames: {n_frames}, packs: {len(jobs)}, seconds: {seconds:.1f}, in {out}")
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     return 1 if failures else 0

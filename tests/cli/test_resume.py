@@ -128,6 +128,20 @@ def test_resume_of_nothing_and_of_a_complete_run(run: Run, folder: Path, tmp_pat
     assert (out / "frames-00000.rinr").stat().st_mtime_ns == before
 
 
+def test_a_run_that_was_killed_while_cleaning_up_is_complete(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run("compress", folder, "-o", out, *QUICK)
+    write(out / ".rinr-work/done/left.json", "{}")
+    result = run("compress", folder, "-o", out, *QUICK, code=2)
+    assert "already there" in result.stderr
+    write(out / ".rinr-work/done/left.json", "{}")
+    result = run("compress", folder, "-o", out, "--resume", *QUICK)
+    assert "is complete" in result.stderr
+    assert not (out / ".rinr-work").exists()
+
+
 def test_failures_of_before_the_interruption_are_still_listed(
     run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
