@@ -85,7 +85,7 @@ def command(
     packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml.
     """
     if resume and overwrite:
-        raise click.UsageError("--resume goes on and --overwrite starts again: give one of them")
+        raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
     from rinrcodec.cli._files import json_text, write_text
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
@@ -107,7 +107,7 @@ def command(
     resolve_device(device)  # before anything is touched
     work = Work(plan.work, key, fresh=overwrite)
     fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
-    with _resumable(work):
+    with _resumable(work, keep=overwrite):
         rows = _fit_and_publish(plan, fitter, quiet=quiet)
     parts = [part for _, its_parts in rows for part in its_parts]
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
@@ -170,18 +170,22 @@ def _fit_and_publish(plan: Plan, fitter: Fitter, *, quiet: bool) -> list[tuple[R
 
 
 @contextmanager
-def _resumable(work: Work) -> Iterator[None]:
-    """Say how to go on where a run ends early; leave nothing behind where there is nothing."""
+def _resumable(work: Work, *, keep: bool) -> Iterator[None]:
+    """Say how to go on where a run ends early; leave nothing behind where there is nothing.
+
+    keep: the work folder stays in any case, as a sign that the outputs of before are to go.
+    """
     hint = "what is fitted is kept; the same command with --resume goes on"
     try:
         yield
-    except KeyboardInterrupt:
-        raise _Interrupted(f"interrupted; {hint}") from None
-    except Exception:
-        if work.started:
-            click.echo(hint, err=True)
-        else:
+    except BaseException as error:
+        fitted = work.started
+        if not fitted and not keep:
             work.drop()
+        if isinstance(error, KeyboardInterrupt):
+            raise _Interrupted(f"interrupted; {hint if fitted else 'nothing is fitted'}") from None
+        if fitted:
+            click.echo(hint, err=True)
         raise
 
 

@@ -42,10 +42,11 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
     assert len(moments) == 5
-    for moment in moments:
+    for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
-        assert "--resume goes on" in moment["said"]
+        # The first two renames complete the first part: its pack and the file that says so.
+        assert ("--resume goes on" in moment["said"]) == (number >= 2)
         assert len(moment["said"].splitlines()) == 1
         assert moment["whole_or_absent"]
         assert moment["resumed"] == 0, moment["resume_said"]
