@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ from rinrcodec.model import Box, Metadata
 
 __all__ = [
     "Picture",
-    "PictureLike",
-    "as_picture",
     "load_picture",
     "picture_from_array",
     "picture_from_pil",
@@ -73,29 +71,6 @@ class Picture:
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
-
-
-PictureLike: TypeAlias = Picture | Image.Image | NDArray[np.uint8] | str | PathLike[str]
-
-
-def as_picture(image: PictureLike, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Any form of a picture as a `Picture`; `name` is for an image or array, which has none.
-
-    A file keeps its own name. Raises as `load_picture`, `picture_from_pil` and
-    `picture_from_array` do, and `RinrInputError` for anything else.
-    """
-    if isinstance(image, Picture):
-        return image
-    if isinstance(image, Image.Image):
-        return picture_from_pil(image, name=name, limits=limits)
-    if isinstance(image, np.ndarray):
-        return picture_from_array(image, name=name, limits=limits)
-    if isinstance(image, (str, PathLike)):
-        return load_picture(image, limits=limits)
-    raise RinrInputError(
-        f"{name}: a {type(image).__name__}; want a path, a Pillow image, a Picture, "
-        "or a uint8 array [H, W] or [H, W, 3]"
-    )
 
 
 def load_picture(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError, RinrLimitError
-from rinrcodec.images import as_picture, load_picture, picture_from_array, picture_from_pil
+from rinrcodec.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import Limits
 
 # Four corners of different colours show every flip and turn.
@@ -198,19 +198,3 @@ def test_thin_arrays(shape: tuple[int, ...]) -> None:
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(RinrInputError, match="want uint8"):
         picture_from_array(array, name="a")
-
-
-def test_every_form_of_a_picture_is_taken(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(CORNERS), "file.png")
-    for image, name in (
-        (CORNERS, "x"),
-        (Image.fromarray(CORNERS), "x"),
-        (path, "file.png"),
-        (str(path), "file.png"),
-        (picture_from_array(CORNERS, name="own"), "own"),
-    ):
-        picture = as_picture(image, "x")
-        assert picture.name == name
-        np.testing.assert_array_equal(picture.pixels, CORNERS)
-    with pytest.raises(RinrInputError, match="x: a list; want a path"):
-        as_picture([1, 2], "x")  # type: ignore[arg-type]
