@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -34,6 +34,7 @@ __all__ = [
     "Spec",
     "code_dtype",
     "merge_packs",
+    "select_frames",
 ]
 
 ObjectMode = Literal["residual", "direct"]
@@ -316,7 +317,12 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
             first_row = sum(len(part.codes) for part in parts)
             targets.append((list(members).index(key), first_row))
             parts.append(group.rows)
-        frames.extend(_moved(frame, targets) for frame in pack.frames)
+
+        def move(ref: InrRef, targets: list[tuple[int, int]] = targets) -> InrRef:
+            group, first_row = targets[ref.group]
+            return InrRef(group, first_row + ref.row)
+
+        frames.extend(_moved(frame, move) for frame in pack.frames)
     stacks = tuple(
         Group(
             spec,
@@ -333,10 +339,27 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
     return Pack(tuple(frames), stacks, packs[0].info)
 
 
-def _moved(frame: Frame, targets: Sequence[tuple[int, int]]) -> Frame:
-    def move(ref: InrRef) -> InrRef:
-        group, first_row = targets[ref.group]
-        return InrRef(group, first_row + ref.row)
+def select_frames(pack: Pack, indices: Sequence[int]) -> Pack:
+    """A pack of the given frames, with the rows that they use and no others."""
+    frames = [pack.frames[index] for index in indices]
+    used: dict[int, dict[int, int]] = {}
+    for frame in frames:
+        objects = (inr.inr for inr in frame.objects if inr is not None)
+        for ref in (frame.background, *objects):
+            rows = used.setdefault(ref.group, {})
+            rows.setdefault(ref.row, len(rows))
+    numbers = {group: number for number, group in enumerate(used)}
 
+    def move(ref: InrRef) -> InrRef:
+        return InrRef(numbers[ref.group], used[ref.group][ref.row])
+
+    stacks = tuple(
+        replace(pack.stacks[group], rows=pack.stacks[group].rows.take(list(rows)))
+        for group, rows in used.items()
+    )
+    return Pack(tuple(_moved(frame, move) for frame in frames), stacks, pack.info)
+
+
+def _moved(frame: Frame, move: Callable[[InrRef], InrRef]) -> Frame:
     objects = tuple(o and replace(o, inr=move(o.inr)) for o in frame.objects)
     return replace(frame, background=move(frame.background), objects=objects)

@@ -1,0 +1,45 @@
+"""Names of output files: those of the frames with another suffix, never two alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from rinrcodec.cli._files import fit_name
+from rinrcodec.sources import IMAGE_SUFFIXES
+
+__all__ = ["output_names"]
+
+
+def output_names(names: Sequence[str], suffix: str) -> list[str]:
+    """A relative posix path for each name: `a/b.jpg` -> `a/b.png`.
+
+    Where that would give two files one name (`b.jpg` and `b.webp`), both keep their whole name:
+    `b.jpg.png`, `b.webp.png`. Names that are equal to begin with are numbered: `b~2.png`.
+    """
+    stems = [_without_suffix(name) for name in names]
+    counts = Counter(_without_suffix(name).casefold() for name in set(names))
+    taken: set[str] = set()
+    result = []
+    for name, short in zip(names, stems, strict=True):
+        stem = short if counts[short.casefold()] == 1 else name
+        path = _fitting(stem, suffix)
+        number = 2
+        while path.casefold() in taken:
+            path = _fitting(f"{stem}~{number}", suffix)
+            number += 1
+        taken.add(path.casefold())
+        result.append(path)
+    return result
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    # Only a picture's suffix goes: "v1.2" is not a file of the kind ".2".
+    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _fitting(stem: str, suffix: str) -> str:
+    path = PurePosixPath(stem + suffix)
+    return str(path.with_name(fit_name(path.name)))

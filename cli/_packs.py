@@ -1,0 +1,82 @@
+"""The `.rinr` files that a command is given: one, a folder of them, or a data yaml of packs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rinrcodec.errors import RinrInputError
+
+__all__ = ["PackFiles", "find_packs"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackFiles:
+    """Files by split; a single file or plain folder is the split "".
+
+    data: what the data yaml says, where there is one.
+    """
+
+    splits: dict[str, list[Path]]
+    data: dict[str, Any] | None = None
+    failures: list[str] = field(default_factory=list)
+
+    def all(self) -> list[Path]:
+        """Every file, in order."""
+        return [path for paths in self.splits.values() for path in paths]
+
+
+def find_packs(source: Path) -> PackFiles:
+    """List the packs of a file, folder or data yaml; raises `RinrInputError` where there is none.
+
+    A folder that holds a `data.yaml` made by `compress` is read as that yaml.
+    """
+    if source.is_dir():
+        data_yaml = source / "data.yaml"
+        if data_yaml.is_file():
+            return _from_yaml(data_yaml)
+        paths = _below(source)
+        if not paths:
+            raise RinrInputError(f"{source}: no .rinr file in this folder or below it")
+        return PackFiles({"": paths})
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        return _from_yaml(source)
+    return PackFiles({"": [source]})
+
+
+def _from_yaml(path: Path) -> PackFiles:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise RinrInputError(f"{path}: want the keys train, val, names of a data yaml")
+    root = path.parent / str(data.get("path") or "")
+    splits: dict[str, list[Path]] = {}
+    failures = []
+    for split in ("train", "val", "test"):
+        if not data.get(split):
+            continue
+        places = data[split] if isinstance(data[split], list) else [data[split]]
+        found = [file for place in places for file in _below(root / str(place))]
+        if found:
+            splits[split] = found
+        else:
+            failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, places))}")
+    if not splits:
+        raise RinrInputError("; ".join(failures) or f"{path}: no split names .rinr files")
+    return PackFiles(splits, data, failures)
+
+
+def _below(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    # Hidden folders hold the unfinished parts of a run.
+    return sorted(
+        file
+        for file in place.rglob("*.rinr")
+        if not any(part.startswith(".") for part in file.relative_to(place).parts)
+    )

@@ -1,0 +1,130 @@
+"""Where `compress` writes, and whether anything stands there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from rinrcodec.cli._files import fit_name
+from rinrcodec.cli._names import output_names
+from rinrcodec.cli._work import unfinished_runs
+from rinrcodec.sources import Series, Source
+
+__all__ = ["Plan", "check_output", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The output of one run.
+
+    folder: what is named relative to it. single: the one file to write, if OUT is a `.rinr` file.
+    work: where fitted parts wait to be merged. shard_size: frames per pack, 0 for all in one.
+    """
+
+    source: Source
+    layout: Literal["pack", "files"]
+    folder: Path
+    single: Path | None
+    work: Path
+    shard_size: int
+
+    @property
+    def data_yaml(self) -> Path | None:
+        """The yaml that describes the output, where the source is one."""
+        return self.folder / "data.yaml" if self.source.kind == "yaml" else None
+
+    def series_folder(self, series: Series) -> Path:
+        """Where the files of one series go: a split of a yaml has a folder of its own."""
+        return self.folder / series.name if self.source.kind == "yaml" else self.folder
+
+    def pack_path(self, series: Series, number: int) -> Path:
+        """The file of pack number `number` (from 0) of a series."""
+        if self.single is not None:
+            return self.single
+        name = f"{series.name}-{number:05d}" if self.source.kind != "image" else series.name
+        return self.series_folder(series) / fit_name(f"{name}.rinr")
+
+    def file_paths(self, series: Series, names: list[str]) -> list[Path]:
+        """The files of a series, one per frame, for layout `files`."""
+        folder = self.series_folder(series)
+        return [folder / name for name in output_names(names, ".rinr")]
+
+    def existing_packs(self, series: Series) -> list[Path]:
+        """The packs of a series that stand there, of this run or of an earlier one."""
+        if self.single is not None or self.source.kind == "image":
+            path = self.pack_path(series, 0)
+            return [path] if path.exists() else []
+        folder, prefix = self.series_folder(series), f"{series.name}-"
+        found = folder.iterdir() if folder.is_dir() else iter(())
+        return sorted(
+            path
+            for path in found
+            if path.suffix == ".rinr"
+            and path.name.startswith(prefix)
+            and path.stem[len(prefix) :].isdigit()
+        )
+
+    def existing(self) -> Iterator[Path]:
+        """All outputs that stand there already."""
+        if self.data_yaml is not None and self.data_yaml.exists():
+            yield self.data_yaml
+        for series in self.source.series:
+            if self.layout == "pack":
+                yield from self.existing_packs(series)
+            elif series.video is not None:
+                yield from sorted((self.series_folder(series) / series.name).glob("*.rinr"))
+            else:
+                paths = self.file_paths(series, [ref.name for ref in series.refs])
+                yield from (path for path in paths if path.exists())
+
+
+def make_plan(
+    source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
+) -> Plan:
+    """Decide where the output of `source` goes; raises `click.UsageError` where it cannot go."""
+    if out.suffix.lower() == ".rinr" and not out.is_dir():
+        if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
+            raise click.UsageError(f"{out}: a single file cannot hold this; give a folder with -o")
+        work = out.parent / fit_name(f".{out.name}.rinr-work")
+        return Plan(source, "pack", out.parent, out, work, 0)
+    if out.exists() and not out.is_dir():
+        raise click.UsageError(f"{out}: a file stands where the output folder should be")
+    if source.kind == "yaml" and out.exists() and out.samefile(source.path.parent):
+        # The output's data.yaml and split folders would mix with the source's own.
+        raise click.UsageError(f"{out}: the source itself lies there; give another folder")
+    if source.kind == "image":
+        layout = "pack"
+    return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
+
+
+def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool:
+    """Whether there is work to do; raises `click.UsageError` where output is in the way.
+
+    key: names this run by all that decides its bytes, and so its folder below `plan.work`.
+    """
+    if overwrite:
+        return True
+    runs = unfinished_runs(plan.work)
+    if resume:
+        if key in runs:
+            return True
+        if runs:
+            raise click.UsageError(
+                f"{plan.folder}: the unfinished run was made with other options or pictures; "
+                "give the same ones, or start again with --overwrite"
+            )
+        return next(plan.existing(), None) is None
+    if runs:
+        raise click.UsageError(
+            f"{plan.folder} holds an unfinished run; --resume goes on with it, "
+            "--overwrite starts again"
+        )
+    existing = list(plan.existing())
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise click.UsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
+    return True

@@ -1,0 +1,204 @@
+"""`rinrcodec compress`: pictures to `.rinr` files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from rinrcodec.cli._plan import Plan
+    from rinrcodec.cli._summary import Row
+    from rinrcodec.cli._work import Fitter, Part, Work
+    from rinrcodec.sources import Source
+
+__all__ = ["command"]
+
+PRESETS = ("paper", "fast", "balanced", "best")
+_SHOWN_WARNINGS = 20
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=True)
+
+
+@click.command("compress")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--out", required=True, metavar="OUT", type=click.Path(path_type=Path),
+    help="Output folder; for an image, folder or video also one file ending in .rinr.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
+    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
+)  # fmt: skip
+@click.option("--preset", type=click.Choice(PRESETS), default="balanced", show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(min=1), metavar="N",
+    help="Fitting steps in place of the preset's, for a quick look.",
+)  # fmt: skip
+@click.option(
+    "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
+    help="Packs of many frames, or one file per picture.",
+)  # fmt: skip
+@click.option(
+    "--shard-size", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+    help="Most frames in one pack.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+    help="Threads that read pictures ahead.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option("--overwrite", is_flag=True, help="Replace what stands in OUT.")
+@click.option(
+    "--json", "json_path", metavar="FILE", help="Write the figures as JSON; - for stdout."
+)
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(
+    source: Path,
+    out: Path,
+    labels: str,
+    preset: str,
+    steps: int | None,
+    layout: Literal["pack", "files"],
+    shard_size: int,
+    device: str,
+    seed: int,
+    jobs: int,
+    resume: bool,
+    overwrite: bool,
+    json_path: str | None,
+    quiet: bool,
+) -> int:
+    """Turn pictures into .rinr files.
+
+    SRC is an image, a folder of images, a YOLO data yaml, or a video. A folder or video becomes
+    packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml.
+    """
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
+    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._plan import check_output, make_plan
+    from rinrcodec.cli._summary import print_table, row_as_json
+    from rinrcodec.cli._work import Fitter, Work, run_key
+    from rinrcodec.presets import get_preset
+    from rinrcodec.sources import open_source
+
+    options = get_preset(preset, steps=steps)
+    found = open_source(source, labels=labels)
+    plan = make_plan(found, out, layout=layout, shard_size=shard_size)
+    key = run_key(
+        found, preset=options, seed=seed, device=device, labels=labels, shard_size=plan.shard_size
+    )
+    if not check_output(plan, key, resume=resume, overwrite=overwrite):
+        click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
+        return 0
+    from rinrcodec.devices import resolve_device
+
+    resolve_device(device)  # before anything is touched
+    work = Work(plan.work, key, fresh=overwrite)
+    fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
+    with _resumable(work, keep=overwrite):
+        rows = _fit_and_publish(plan, fitter, quiet=quiet)
+    parts = [part for _, its_parts in rows for part in its_parts]
+    failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
+    warnings = [*found.warnings, *(warning for part in parts for warning in part.warnings)]
+    table = _with_total(rows)
+    if json_path is not None:
+        text = json_text(
+            {
+                "source": str(source),
+                "out": str(out),
+                "preset": preset,
+                "steps": steps,
+                "seed": seed,
+                "device": device,
+                "series": [row_as_json(row) for row, _ in rows],
+                "total": row_as_json(table[-1]),
+                "warnings": warnings,
+                "failures": failures,
+            }
+        )
+        if json_path == "-":
+            click.echo(text, nl=False)
+        else:
+            write_text(Path(json_path), text)
+    if not quiet:
+        _print_some(warnings, "warning")
+        if json_path != "-":
+            print_table(table)
+    for failure in failures:
+        click.echo(f"error: {failure}", err=True)
+    if failures:
+        click.echo(f"{len(failures)} could not be done, see above; the others are", err=True)
+    return 1 if failures else 0
+
+
+def _fit_and_publish(plan: Plan, fitter: Fitter, *, quiet: bool) -> list[tuple[Row, list[Part]]]:
+    from rinrcodec.cli._progress import progress
+    from rinrcodec.cli._publish import publish_series, publish_yaml
+    from rinrcodec.cli._summary import summarise
+
+    source: Source = plan.source
+    done = 0
+    fitted = []
+    with progress("", sum(map(len, source.series)), quiet=quiet) as bar:
+        for series in source.series:
+
+            def report(position: float, before: int = done, label: str = series.name) -> None:
+                bar.update(before + position, label=label)
+
+            fitted.append((series, fitter.run(series, report)))
+            done += len(series)
+    rows = []
+    written = {}
+    for series, parts in fitted:
+        written[series.name] = publish_series(plan, fitter.work, series, parts)
+        rows.append((summarise(series.name, parts, written[series.name]), parts))
+    publish_yaml(plan, fitter.work, written)
+    fitter.work.finish()
+    return rows
+
+
+@contextmanager
+def _resumable(work: Work, *, keep: bool) -> Iterator[None]:
+    """Say how to go on where a run ends early; leave nothing behind where there is nothing.
+
+    keep: the work folder stays in any case, as a sign that the outputs of before are to go.
+    """
+    hint = "what is fitted is kept; the same command with --resume goes on"
+    try:
+        yield
+    except BaseException as error:
+        fitted = work.started
+        if not fitted and not keep:
+            work.drop()
+        if isinstance(error, KeyboardInterrupt):
+            raise _Interrupted(f"interrupted; {hint if fitted else 'nothing is fitted'}") from None
+        if fitted:
+            click.echo(hint, err=True)
+        raise
+
+
+def _with_total(rows: list[tuple[Row, list[Part]]]) -> list[Row]:
+    from rinrcodec.cli._summary import total
+
+    alone = [row for row, _ in rows]
+    return alone if len(alone) == 1 else [*alone, total(rows)]
+
+
+def _print_some(lines: list[str], kind: str) -> None:
+    for line in lines[:_SHOWN_WARNINGS]:
+        click.echo(f"{kind}: {line}", err=True)
+    if len(lines) > _SHOWN_WARNINGS:
+        rest = len(lines) - _SHOWN_WARNINGS
+        click.echo(f"{kind}: and {rest} more; --json lists them all", err=True)

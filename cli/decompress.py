@@ -1,0 +1,201 @@
+"""`rinrcodec decompress`: `.rinr` files back to pictures and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from rinrcodec.errors import RinrError, RinrInputError
+
+if TYPE_CHECKING:
+    from rinrcodec.cli._packs import PackFiles
+    from rinrcodec.cli._progress import Progress
+
+__all__ = ["command"]
+
+_BATCH_FRAMES = 16
+_BATCH_PIXELS = 2**24
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One pack, and the picture and label file of each of its frames."""
+
+    path: Path
+    pictures: list[Path] = field(default_factory=list)
+    labels: list[Path] = field(default_factory=list)
+
+
+@click.command("decompress")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Output folder.",
+)  # fmt: skip
+@click.option(
+    "--format", "kind", type=click.Choice(["png", "jpg", "webp", "npy"]), default="png",
+    show_default=True, help="webp is lossless, jpg of quality 95, npy a uint8 array.",
+)  # fmt: skip
+@click.option("--labels", is_flag=True, help="Write YOLO label files too.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--overwrite", is_flag=True, help="Replace files that stand in DIR.")
+@click.option(
+    "--json", "json_path", metavar="FILE", help="Write the figures as JSON; - for stdout."
+)
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(
+    source: Path,
+    out: Path,
+    kind: Literal["png", "jpg", "webp", "npy"],
+    labels: bool,
+    device: str,
+    overwrite: bool,
+    json_path: str | None,
+    quiet: bool,
+) -> int:
+    """Turn .rinr files back into pictures and labels.
+
+    SRC is a .rinr file, a folder of them, or the data.yaml that compress wrote. Pictures have
+    their old names with a new suffix. With --labels, or from a data.yaml, they go to DIR/images
+    and labels to DIR/labels.
+    """
+    import time
+
+    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._packs import find_packs
+    from rinrcodec.cli._progress import progress
+
+    began = time.monotonic()
+    packs = find_packs(source)
+    failures = list(packs.failures)
+    jobs = _make_jobs(packs, out, kind, labels, failures)
+    _refuse_existing(jobs, packs, out, overwrite)
+    n_frames = sum(len(job.pictures) for job in jobs)
+    warnings: list[str] = []
+    done = 0
+    with progress("decoding", n_frames, quiet=quiet) as bar:
+        for job in jobs:
+            try:
+                warnings += _decompress(job, kind, device, failures, bar, done)
+            except RinrError as error:
+                failures.append(str(error))
+            done += len(job.pictures)
+    if packs.data is not None:
+        _write_data_yaml(packs, out)
+    seconds = time.monotonic() - began
+    figures = {
+        "source": str(source),
+        "out": str(out),
+        "packs": len(jobs),
+        "frames": n_frames,
+        "seconds": seconds,
+        "warnings": warnings,
+        "failures": failures,
+    }
+    if json_path == "-":
+        click.echo(json_text(figures), nl=False)
+    elif json_path is not None:
+        write_text(Path(json_path), json_text(figures))
+    if not quiet:
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        if json_path != "-" and not failures:
+            click.echo(f"frames: {n_frames}, packs: {len(jobs)}, seconds: {seconds:.1f}, in {out}")
+    for failure in failures:
+        click.echo(f"error: {failure}", err=True)
+    return 1 if failures else 0
+
+
+def _make_jobs(
+    packs: PackFiles, out: Path, kind: str, labels: bool, failures: list[str]
+) -> list[_Job]:
+    """Decide every file name before anything is written."""
+    from rinrcodec.cli._names import output_names
+    from rinrcodec.formats import PackReader
+
+    jobs = []
+    for split, paths in packs.splits.items():
+        found: list[tuple[Path, tuple[str, ...]]] = []
+        for path in paths:
+            try:
+                with PackReader(path) as reader:
+                    found.append((path, reader.names()))
+            except RinrError as error:
+                failures.append(str(error))
+        flat = [name for _, names in found for name in names]
+        layout = labels or packs.data is not None
+        images = out / "images" / split if layout else out
+        pictures = [images / name for name in output_names(flat, f".{kind}")]
+        texts = [out / "labels" / split / name for name in output_names(flat, ".txt")]
+        start = 0
+        for path, names in found:
+            stop = start + len(names)
+            jobs.append(_Job(path, pictures[start:stop], texts[start:stop] if labels else []))
+            start = stop
+    return jobs
+
+
+def _refuse_existing(jobs: list[_Job], packs: PackFiles, out: Path, overwrite: bool) -> None:
+    if overwrite:
+        return
+    files = [file for job in jobs for file in (*job.pictures, *job.labels)]
+    if packs.data is not None:
+        files.append(out / "data.yaml")
+    existing = [file for file in files if file.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise click.UsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
+
+
+def _decompress(
+    job: _Job, kind: str, device: str, failures: list[str], bar: Progress, done: int
+) -> list[str]:
+    from rinrcodec.cli._files import write_text
+    from rinrcodec.cli._pictures import write_picture
+    from rinrcodec.decode import decode
+    from rinrcodec.formats import PackReader
+    from rinrcodec.labels import format_labels
+
+    warnings: list[str] = []
+    with PackReader(job.path) as reader:
+        for batch in _batches(reader):
+            decoded = decode(reader, [index for index, _ in batch], device=device)
+            for (index, frame), pixels in zip(batch, decoded, strict=True):
+                array = (pixels[0] if frame.mode == "L" else pixels.permute(1, 2, 0)).cpu().numpy()
+                try:
+                    warnings += write_picture(job.pictures[index], array, frame.metadata, kind=kind)
+                except RinrInputError as error:
+                    failures.append(str(error))
+                if job.labels:
+                    text = format_labels(frame.boxes, width=frame.width, height=frame.height)
+                    write_text(job.labels[index], text, durable=False)
+                bar.update(done + index + 1)
+    return warnings
+
+
+def _batches(reader: Any) -> Any:
+    """Frames with their numbers, as many at a time as fit in memory decoded."""
+    batch: list[Any] = []
+    pixels = 0
+    for index in range(reader.n_frames):
+        frame = reader.frame(index)
+        batch.append((index, frame))
+        pixels += frame.width * frame.height
+        if len(batch) == _BATCH_FRAMES or pixels >= _BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _write_data_yaml(packs: PackFiles, out: Path) -> None:
+    from rinrcodec.cli._files import write_yaml
+
+    assert packs.data is not None
+    data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
+    if packs.data.get("names"):
+        data["names"] = packs.data["names"]
+    write_yaml(out / "data.yaml", data)

@@ -1,0 +1,115 @@
+"""`rinrcodec info`: what a `.rinr` file holds and where its bytes go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rinrcodec.errors import RinrError
+
+if TYPE_CHECKING:
+    from rinrcodec.formats import PackReader
+
+__all__ = ["command"]
+
+
+@click.command("info")
+@click.argument(
+    "sources", metavar="SRC...", nargs=-1, required=True,
+    type=click.Path(exists=True, path_type=Path),
+)  # fmt: skip
+@click.option("--frames", is_flag=True, help="List the frames too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an item per file.")
+def command(sources: tuple[Path, ...], frames: bool, as_json: bool) -> int:
+    """Show what .rinr files hold.
+
+    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote.
+    """
+    from rinrcodec.cli._files import json_text
+    from rinrcodec.cli._packs import find_packs
+    from rinrcodec.formats import PackReader
+
+    code = 0
+    described = []
+    for file in (file for source in sources for file in find_packs(source).all()):
+        try:
+            with PackReader(file) as reader:
+                described.append(_describe(reader, file, frames=frames))
+        except RinrError as error:
+            click.echo(f"error: {error}", err=True)
+            code = 1
+    if as_json:
+        click.echo(json_text(described), nl=False)
+    else:
+        click.echo("\n\n".join(map(_as_text, described)))
+    return code
+
+
+def _describe(reader: PackReader, file: Path, *, frames: bool) -> dict[str, Any]:
+    header, sizes = reader.header, reader.sizes()
+    description: dict[str, Any] = {
+        "file": str(file),
+        "bytes": sizes.file,
+        "payload": sizes.payload,
+        "boxes": sizes.boxes,
+        "metadata": sizes.metadata,
+        "overhead": sizes.overhead,
+        "frames": reader.n_frames,
+        "first_frame": {"width": header.width, "height": header.height, "mode": header.mode},
+        "info": dict(reader.info),
+        "groups": [
+            {
+                "spec": group.spec.to_json(),
+                "bits": group.bits,
+                "inrs": group.n_rows,
+                "weights": group.n_params,
+                "raw_bytes": group.n_rows * _row_bytes(group) + len(group.shared),
+            }
+            for group in reader.groups
+        ],
+    }
+    if frames:
+        description["frame_list"] = [_frame(reader, index) for index in range(reader.n_frames)]
+    return description
+
+
+def _row_bytes(group: Any) -> int:
+    """Bytes of one INR before compression: codes of one or two bytes, scales of two."""
+    return int(group.n_params * (1 if group.bits <= 8 else 2) + 2 * group.n_scales)
+
+
+def _frame(reader: PackReader, index: int) -> dict[str, Any]:
+    frame = reader.frame(index)
+    return {
+        "name": frame.name,
+        "width": frame.width,
+        "height": frame.height,
+        "mode": frame.mode,
+        "boxes": len(frame.boxes),
+        "object_inrs": sum(inr is not None for inr in frame.objects),
+    }
+
+
+def _as_text(item: dict[str, Any]) -> str:
+    first, count = item["first_frame"], item["frames"]
+    per_frame = item["bytes"] / count
+    lines = [
+        item["file"],
+        f"  {count:,} frame{'s' if count != 1 else ''}, the first {first['width']}x"
+        f"{first['height']} {first['mode']}",
+        f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): weights {item['payload']:,}, "
+        f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
+    ]
+    lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
+    lines += [
+        f"  group {number}: {group['inrs']:,} INRs of {group['weights']:,} weights, "
+        f"{group['bits']} bit, {group['raw_bytes']:,} bytes before compression, {group['spec']}"
+        for number, group in enumerate(item["groups"])
+    ]
+    for frame in item.get("frame_list", ()):
+        size = f"{frame['width']}x{frame['height']} {frame['mode']}"
+        boxes = f"{frame['boxes']} boxes, {frame['object_inrs']} object INRs"
+        lines.append(f"  {frame['name']}: {size}, {boxes}")
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""The command `rinrcodec`: finds a subcommand, runs it, and turns errors into one line.
+
+Exit codes: 0 fine, 1 data error, 2 usage, 3 a missing package, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from rinrcodec.errors import RinrError
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+# Command -> its line in the help. Modules are imported when a command runs, so that the help
+# waits for none of them. `rinrcodec.cli.NAME` holds the click command `command`.
+COMMANDS = {
+    "compress": "Turn pictures into .rinr files.",
+    "decompress": "Turn .rinr files back into pictures and labels.",
+    "info": "Show what .rinr files hold.",
+    "verify": "Check .rinr files for damage.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"rinrcodec.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """As click's, with our exit codes and one line for every error that is not a bug."""
+        try:
+            result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
+        except Exception as error:
+            if not standalone_mode:
+                raise
+            sys.exit(_report(error))
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    if isinstance(error, RinrError):
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.split(".")[0]
+        if package == "rinrcodec":
+            raise error
+        click.echo(f"error: {package} is not installed; run: pip install {package}", err=True)
+        return 3
+    if isinstance(error, OSError):
+        click.echo(f"error: {_os_error(error)}", err=True)
+        return 1
+    raise error
+
+
+def _os_error(error: OSError) -> str:
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full{place}; free some space and try again"
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="rinrcodec", prog_name="rinrcodec")
+def cli() -> None:
+    """Images as small quantised neural networks (INRs), with sharp objects.
+
+    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing.
+    """
+
+
+def main() -> None:
+    """Run the command line with the arguments of this process."""
+    cli(prog_name="rinrcodec")

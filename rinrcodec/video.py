@@ -1,0 +1,88 @@
+"""Frames of a video file, read with PyAV (the extra `video`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rinrcodec.errors import MissingExtraError, RinrError, RinrInputError
+from rinrcodec.images import Picture, picture_from_array
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["count_frames", "read_video"]
+
+
+def count_frames(path: str | os.PathLike[str]) -> int:
+    """The number of frames a video declares or, where it declares none, holds as packets.
+
+    Nothing is decoded. Raises `RinrInputError` for a file that is no video, `MissingExtraError`
+    without PyAV.
+    """
+    av = _import_av()
+    try:
+        with av.open(os.fspath(path)) as container:
+            stream = _video_stream(container, path)
+            declared = int(stream.frames)
+            if declared > 0:
+                return declared
+            return sum(1 for packet in container.demux(stream) if packet.size)
+    except (av.FFmpegError, OSError) as error:
+        raise RinrInputError(f"{path}: not a video that can be read ({error})") from error
+
+
+def read_video(
+    path: Path, start: int = 0, n_frames: int = 0, *, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[tuple[str, Picture | None, str | None]]:
+    """Decode the frames from number `start` on, as `(name, picture, error)`, one at a time.
+
+    Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
+    shared out evenly over `n_frames`. Damage ends the video with an item that has an error.
+    """
+    av = _import_av()
+    size = path.stat().st_size
+    number = 0
+    try:
+        with av.open(os.fspath(path)) as container:
+            stream = _video_stream(container, path)
+            stream.thread_type = "AUTO"
+            for number, frame in enumerate(container.decode(stream)):
+                if number < start:
+                    continue
+                share = 0
+                if number < n_frames:
+                    share = size * (number + 1) // n_frames - size * number // n_frames
+                name = _name(path, number)
+                yield name, _picture(frame, name, share, limits), None
+    except (av.FFmpegError, OSError, RinrError) as error:
+        yield _name(path, number), None, f"{path}: frame {number + 1}: {error}"
+
+
+def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
+    grey = frame.format.name in {"gray", "gray8"}
+    pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
+    # The file says how far to turn, counter-clockwise, to stand upright.
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    pixels = np.rot90(pixels, turns)
+    return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
+
+
+def _name(path: Path, number: int) -> str:
+    return f"{path.stem}/{number + 1:06d}.png"
+
+
+def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
+    if not container.streams.video:
+        raise RinrInputError(f"{path}: there is no video in this file")
+    return container.streams.video[0]
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError("av", "video") from None
+    return av

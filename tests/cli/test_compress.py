@@ -1,0 +1,278 @@
+"""Pictures of every kind of source become packs, and the figures are those of the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.metrics import frame_quality
+
+from .conftest import LABELS, QUICK, Run, picture, put, write
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def names(path: Path) -> list[str]:
+    with rinrcodec.open(path) as file:
+        return [file.frame(i).name for i in range(file.n_frames)]
+
+
+def test_one_picture_to_a_file_or_into_a_folder(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("compress", folder / "0.png", "-o", tmp_path / "x.rinr", *QUICK)
+    run("compress", folder / "0.png", "-o", tmp_path / "out", *QUICK)
+    assert files(tmp_path / "out") == ["0.rinr"]
+    assert (tmp_path / "x.rinr").read_bytes() == (tmp_path / "out/0.rinr").read_bytes()
+    assert names(tmp_path / "x.rinr") == ["0.png"]
+    # Nothing else is left behind, neither beside the file nor in the folder.
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "out", "x.rinr"]
+
+
+def test_a_folder_becomes_packs_of_the_size_asked_for(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    run("compress", folder, "-o", tmp_path / "out", "--shard-size", 2, *QUICK)
+    out = tmp_path / "out"
+    assert files(out) == [f"frames-0000{i}.rinr" for i in range(3)]
+    assert [names(out / name) for name in files(out)] == [
+        ["0.png", "1.png"],
+        ["2.png", "3.png"],
+        ["more/4.jpg"],
+    ]
+
+
+def test_a_folder_into_one_file(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("compress", folder, "-o", tmp_path / "all.rinr", "--shard-size", 2, *QUICK)
+    assert len(names(tmp_path / "all.rinr")) == 5
+
+
+def test_one_file_per_picture_mirrors_the_folder(run: Run, folder: Path, tmp_path: Path) -> None:
+    put(folder / "0.jpg", picture(9))
+    run("compress", folder, "-o", tmp_path / "out", "--layout", "files", *QUICK)
+    assert files(tmp_path / "out") == [
+        "0.jpg.rinr",
+        "0.png.rinr",
+        "1.rinr",
+        "2.rinr",
+        "3.rinr",
+        "more/4.rinr",
+    ]
+    assert names(tmp_path / "out/more/4.rinr") == ["more/4.jpg"]
+    run("verify", tmp_path / "out")
+
+
+def test_a_data_yaml_becomes_one(run: Run, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("compress", dataset, "-o", out, *QUICK)
+    assert files(out) == ["data.yaml", "train/train-00000.rinr", "val/val-00000.rinr"]
+    assert yaml.safe_load((out / "data.yaml").read_text()) == {
+        "train": "train",
+        "val": "val",
+        "names": {0: "person", 1: "car", 2: "bus"},
+    }
+    with rinrcodec.open(out / "train/train-00000.rinr") as file:
+        assert json.loads(file.info["names"]) == ["person", "car", "bus"]
+        assert [box.class_id for box in file.boxes(0)] == [0, 2]
+        assert file.boxes(1) == ()
+    run("compress", dataset, "-o", tmp_path / "bare", "--labels", "none", *QUICK)
+    with rinrcodec.open(tmp_path / "bare/train/train-00000.rinr") as file:
+        assert file.boxes(0) == ()
+
+
+def test_the_printed_quality_is_that_of_the_files(run: Run, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("compress", dataset, "-o", out, "--json", "-", "--steps", 60, "--device", "cpu")
+    figures = json.loads(result.stdout)
+    assert [row["name"] for row in figures["series"]] == ["train", "val"]
+    qualities = []
+    for split, name in (key.split("/", 1) for key in LABELS):
+        with rinrcodec.open(out / split / f"{split}-00000.rinr") as file:
+            index = names(out / split / f"{split}-00000.rinr").index(f"{name}.png")
+            pixels = file.decode(index).permute(1, 2, 0).numpy()
+            with Image.open(dataset.parent / "images" / split / f"{name}.png") as image:
+                source = np.asarray(image)
+            qualities.append(frame_quality(source, pixels, file.boxes(index)))
+    total = figures["total"]
+    backgrounds = [quality.background for quality in qualities if quality.background]
+    objects = [quality.objects for quality in qualities if quality.objects]
+    assert total["psnr_background"] == pytest.approx(np.mean(backgrounds), abs=1e-6)
+    assert total["psnr_objects"] == pytest.approx(np.mean(objects), abs=1e-6)
+    assert len(objects) == 2
+    on_disk = sum(path.stat().st_size for path in out.rglob("*.rinr"))
+    sources = sum(path.stat().st_size for path in dataset.parent.rglob("*.png"))
+    assert total["bytes"] == on_disk
+    assert total["source_bytes"] == sources
+    assert total["ratio"] == pytest.approx(sources / on_disk)
+    assert total["bits_per_pixel"] == pytest.approx(8 * on_disk / (3 * 24 * 16))
+    assert (total["frames"], total["boxes"]) == (3, 3)
+
+
+def test_the_summary_and_quiet(run: Run, dataset: Path, tmp_path: Path) -> None:
+    result = run("compress", dataset, "-o", tmp_path / "a", *QUICK)
+    for word in ("train", "val", "total", "ratio", "bpp", "background", "objects", "seconds"):
+        assert word in result.stdout
+    assert result.stderr == ""
+    report = tmp_path / "figures.json"
+    result = run("compress", dataset, "-o", tmp_path / "b", "--quiet", "--json", report, *QUICK)
+    assert result.output == ""
+    assert json.loads(report.read_text(encoding="utf-8"))["total"]["frames"] == 3
+
+
+def test_odd_pictures_all_come_through(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "odd"
+    rgb = picture(1)
+    put(source / "grey.png", rgb.convert("L"))
+    put(source / "alpha.png", rgb.convert("RGBA"))
+    put(source / "palette.png", rgb.convert("P"))
+    put(source / "cmyk.jpg", rgb.convert("CMYK"))
+    put(source / "bits16.png", Image.fromarray(np.full((3, 5), 40000, np.uint16)))
+    put(source / "one.png", rgb.resize((1, 1)))
+    put(source / "thin.png", rgb.resize((1, 500)))
+    put(source / "ünï ☃.png", rgb)
+    put(source / ("n" * 251 + ".png"), rgb)
+    turned = rgb.getexif()
+    turned[0x0112] = 6
+    put(source / "turned.jpg", rgb, exif=turned)
+    count = len(list(source.iterdir()))
+    run("compress", source, "-o", tmp_path / "out", "--shard-size", 4, *QUICK)
+    run("verify", tmp_path / "out")
+    sizes = {}
+    for pack in (tmp_path / "out").glob("*.rinr"):
+        with rinrcodec.open(pack) as file:
+            for frame in map(file.frame, range(file.n_frames)):
+                sizes[frame.name] = (frame.width, frame.height, frame.mode)
+    assert len(sizes) == count
+    assert sizes["grey.png"] == (24, 16, "L")
+    assert sizes["bits16.png"] == (5, 3, "L")
+    assert sizes["thin.png"] == (1, 500, "RGB")
+    assert sizes["turned.jpg"] == (16, 24, "RGB")
+    run("compress", source, "-o", tmp_path / "single", "--layout", "files", *QUICK)
+    assert len(files(tmp_path / "single")) == count
+
+
+def test_an_unreadable_picture_is_listed_and_the_others_are_done(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    write(folder / "1.png", "text")
+    (folder / "9.png").write_bytes(b"")
+    result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
+    assert "1.png: not a picture" in result.stderr
+    assert "9.png: the file is empty" in result.stderr
+    assert "2 could not be done" in result.stderr
+    assert names(tmp_path / "out/frames-00000.rinr") == ["0.png", "2.png", "3.png", "more/4.jpg"]
+    assert len(json.loads(result.stdout)["failures"]) == 2
+    assert not (tmp_path / "out/.rinr-work").exists()
+
+
+def test_where_no_picture_can_be_read_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    write(tmp_path / "bad/1.png", "text")
+    result = run("compress", tmp_path / "bad", "-o", tmp_path / "out", *QUICK, code=1)
+    assert "1.png: not a picture" in result.stderr
+    assert files(tmp_path / "out") == []
+
+
+def test_bad_labels_are_warned_of_and_stop_nothing(run: Run, dataset: Path, tmp_path: Path) -> None:
+    label = dataset.parent / "labels/train/a.txt"
+    label.write_text("0 0.5 0.5\n1 0.5 0.5 0.2 0.2\n0 1.5 0.5 0.2 0.2\n")
+    write(dataset.parent / "labels/train/gone.txt", "")
+    result = run("compress", dataset, "-o", tmp_path / "out", *QUICK)
+    assert "a.txt, line 1: 3 numbers, want 5" in result.stderr
+    assert "a.txt, line 3: a box outside the frame" in result.stderr
+    assert "gone.txt: labels without a picture" in result.stderr
+    with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
+        assert [box.class_id for box in file.boxes(0)] == [1, 0]
+
+
+def test_what_stands_there_is_kept_without_overwrite(
+    run: Run, folder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    for source, layout in ((folder, "pack"), (folder, "files"), (dataset, "pack")):
+        out = tmp_path / f"{source.name}-{layout}"
+        args = ("compress", source, "-o", out, "--layout", layout, *QUICK)
+        run(*args)
+        before = {name: (out / name).read_bytes() for name in files(out)}
+        result = run(*args, "--seed", 1, code=2)
+        assert "already there; --overwrite replaces" in result.stderr
+        assert {name: (out / name).read_bytes() for name in files(out)} == before
+        run(*args, "--seed", 1, "--overwrite")
+        after = {name: (out / name).read_bytes() for name in files(out)}
+        assert after.keys() == before.keys()
+        assert after != before
+
+
+def test_overwriting_leaves_no_pack_of_the_run_before(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
+    write(out / "frames-notes.rinr", "not one of ours")
+    run("compress", folder, "-o", out, "--overwrite", *QUICK)
+    assert files(out) == ["frames-00000.rinr", "frames-notes.rinr"]
+
+
+def test_outputs_that_cannot_be(run: Run, folder: Path, dataset: Path, tmp_path: Path) -> None:
+    write(tmp_path / "file", "")
+    run("compress", folder, "-o", tmp_path / "file", *QUICK, code=2)
+    run("compress", dataset, "-o", tmp_path / "x.rinr", *QUICK, code=2)
+    run("compress", dataset, "-o", dataset.parent, *QUICK, code=2)
+    run("compress", folder, "-o", tmp_path / "x.rinr", "--layout", "files", *QUICK, code=2)
+    run("compress", folder, "-o", tmp_path / "x", "--resume", "--overwrite", *QUICK, code=2)
+    result = run("compress", folder, "-o", tmp_path / "x", "--device", "cuda:99", code=1)
+    assert "cuda:99" in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_video(run: Run, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "clip.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for i in range(5):
+            frame = av.VideoFrame.from_image(picture(i, 32, 16))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    result = run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--json", "-", *QUICK)
+    assert names(tmp_path / "out/clip-00000.rinr") == [f"clip/{i:06d}.png" for i in range(1, 6)]
+    total = json.loads(result.stdout)["total"]
+    assert total["source_bytes"] == (tmp_path / "clip.avi").stat().st_size
+    run("compress", tmp_path / "clip.avi", "-o", tmp_path / "files", "--layout", "files", *QUICK)
+    assert files(tmp_path / "files")[0] == "clip/000001.rinr"
+
+
+def test_large_pictures_come_in_smaller_batches(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec.cli import _work
+
+    monkeypatch.setattr(_work, "BATCH_PIXELS", 2 * 24 * 16)
+    starts = []
+    original = _work.Work.add
+
+    def add(self: object, series: object, number: int, part: _work.Part) -> None:
+        starts.append((part.start, part.count))
+        original(self, series, number, part)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_work.Work, "add", add)
+    run("compress", folder, "-o", tmp_path / "out", *QUICK)
+    # 24x16 twice; 24x16, 12x16 and 24x16.
+    assert starts == [(0, 2), (2, 3)]
+    assert len(names(tmp_path / "out/frames-00000.rinr")) == 5
+
+
+def test_a_file_name_that_is_no_unicode_stops_no_other(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    try:
+        put(folder / "bad\udcff.png", picture(1))
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
+    assert "is not valid Unicode" in result.stderr
+    assert json.loads(result.stdout)["total"]["frames"] == 5

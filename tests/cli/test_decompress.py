@@ -1,0 +1,223 @@
+"""Packs become pictures and labels again, under their old names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.cli._names import output_names
+from rinrcodec.cli._publish import load_pack
+from rinrcodec.decode import decode
+from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.model import merge_packs, select_frames
+
+from .conftest import LABELS, QUICK, Run, picture, put, write
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+@pytest.fixture
+def packs(run: Run, dataset: Path, tmp_path: Path) -> Path:
+    run("compress", dataset, "-o", tmp_path / "packs", *QUICK)
+    return tmp_path / "packs"
+
+
+@pytest.mark.parametrize("layout", ["pack", "files"])
+@pytest.mark.parametrize("source", ["data.yaml", ""])
+def test_a_data_set_comes_back_with_its_labels(
+    run: Run, dataset: Path, tmp_path: Path, layout: str, source: str
+) -> None:
+    run("compress", dataset, "-o", tmp_path / "packs", "--layout", layout, *QUICK)
+    out = tmp_path / "out"
+    run("decompress", tmp_path / "packs" / source, "-o", out, "--labels", "--device", "cpu")
+    assert files(out) == sorted(
+        ["data.yaml"]
+        + [f"images/{name}.png" for name in LABELS]
+        + [f"labels/{name}.txt" for name in LABELS]
+    )
+    for name, text in LABELS.items():
+        assert (out / f"labels/{name}.txt").read_text() == text
+        assert opened(out / f"images/{name}.png").size == (24, 16)
+    assert yaml.safe_load((out / "data.yaml").read_text()) == {
+        "train": "images/train",
+        "val": "images/val",
+        "names": {0: "person", 1: "car", 2: "bus"},
+    }
+    # What came back is a data set that can be compressed again.
+    run("compress", out / "data.yaml", "-o", tmp_path / "again", *QUICK)
+
+
+def test_pixels_are_those_of_the_decoder(run: Run, packs: Path, tmp_path: Path) -> None:
+    pack = packs / "train/train-00000.rinr"
+    with rinrcodec.open(pack) as file:
+        expected = [pixels.permute(1, 2, 0).numpy() for pixels in file.decode([0, 1])]
+    for kind in ("png", "webp", "npy"):
+        out = tmp_path / kind
+        run("decompress", pack, "-o", out, "--format", kind, "--device", "cpu")
+        assert files(out) == [f"a.{kind}", f"b.{kind}"]
+        for name, pixels in zip("ab", expected, strict=True):
+            path = out / f"{name}.{kind}"
+            found = np.load(path) if kind == "npy" else np.asarray(opened(path))
+            np.testing.assert_array_equal(found, pixels)
+
+
+def test_grey_comes_back_grey(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "grey.png", picture(1).convert("L"))
+    run("compress", tmp_path / "grey.png", "-o", tmp_path / "grey.rinr", *QUICK)
+    for kind in ("png", "jpg", "npy"):
+        run("decompress", tmp_path / "grey.rinr", "-o", tmp_path / kind, "--format", kind)
+    assert opened(tmp_path / "png/grey.png").mode == "L"
+    assert opened(tmp_path / "jpg/grey.jpg").mode == "L"
+    assert np.load(tmp_path / "npy/grey.npy").shape == (16, 24)
+
+
+def test_metadata_comes_back(run: Run, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    exif[0x0112] = 3
+    xmp = "<x:xmpmeta>ünï</x:xmpmeta>".encode()
+    put(tmp_path / "a.jpg", picture(1), exif=exif, icc_profile=b"a profile", xmp=xmp)
+    run("compress", tmp_path / "a.jpg", "-o", tmp_path / "a.rinr", *QUICK)
+    original = opened(tmp_path / "a.jpg").info["exif"]
+    # The picture stands upright now, and says so; every other byte is as it was.
+    at = original.index(b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x03") + 9
+    upright = original[:at] + b"\x01" + original[at + 1 :]
+    for kind in ("png", "jpg", "webp"):
+        run("decompress", tmp_path / "a.rinr", "-o", tmp_path / kind, "--format", kind)
+        info = opened(tmp_path / kind / f"a.{kind}").info
+        assert info["exif"].removeprefix(b"Exif\0\0") == upright.removeprefix(b"Exif\0\0")
+        assert info["icc_profile"] == b"a profile"
+        assert info["xmp"] == xmp
+
+
+def test_too_much_metadata_for_a_jpeg_is_said(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "a.png", picture(1), exif=b"Exif\0\0II*\0" + bytes(70_000))
+    run("compress", tmp_path / "a.png", "-o", tmp_path / "a.rinr", *QUICK)
+    out = tmp_path / "out"
+    result = run("decompress", tmp_path / "a.rinr", "-o", out, "--format", "jpg")
+    assert "EXIF is too large for a JPEG" in result.stderr
+    assert "exif" not in opened(out / "a.jpg").info
+
+
+def test_labels_of_a_plain_pack(run: Run, packs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("decompress", packs / "val/val-00000.rinr", "-o", out, "--labels")
+    assert files(out) == ["images/s/c.png", "labels/s/c.txt"]
+    assert (out / "labels/s/c.txt").read_text() == LABELS["val/s/c"]
+
+
+def test_what_stands_there_is_kept_without_overwrite(run: Run, packs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out / "images/train/b.png", "mine")
+    result = run("decompress", packs, "-o", out, code=2)
+    assert "b.png already there; --overwrite replaces it" in result.stderr
+    assert files(out) == ["images/train/b.png"]
+    assert (out / "images/train/b.png").read_text() == "mine"
+    run("decompress", packs, "-o", out, "--overwrite")
+    assert opened(out / "images/train/b.png").size == (24, 16)
+
+
+def test_a_damaged_pack_is_listed_and_the_others_are_done(
+    run: Run, packs: Path, tmp_path: Path
+) -> None:
+    pack = packs / "train/train-00000.rinr"
+    pack.write_bytes(pack.read_bytes()[:-9])
+    out = tmp_path / "out"
+    result = run("decompress", packs, "-o", out, "--json", "-", code=1)
+    assert "train-00000.rinr" in result.stderr
+    assert files(out) == ["data.yaml", "images/val/s/c.png"]
+    assert len(json.loads(result.stdout)["failures"]) == 1
+
+
+def test_folders_without_packs_are_an_error(run: Run, tmp_path: Path) -> None:
+    result = run("decompress", tmp_path, "-o", tmp_path / "out", code=1)
+    assert "no .rinr file in this folder" in result.stderr
+    result = run(
+        "decompress", write(tmp_path / "x.yaml", "train: gone\n"), "-o", tmp_path / "o", code=1
+    )
+    assert "no .rinr file in gone" in result.stderr
+
+
+def test_two_packs_with_the_same_names(run: Run, folder: Path, tmp_path: Path) -> None:
+    for place in ("x", "y"):
+        run("compress", folder / "0.png", "-o", tmp_path / "in" / place, *QUICK)
+    run("decompress", tmp_path / "in", "-o", tmp_path / "out")
+    assert files(tmp_path / "out") == ["0.png", "0~2.png"]
+
+
+def test_output_names_never_collide() -> None:
+    assert output_names(["a.jpg", "b/a.png", "v1.2", "x"], ".png") == [
+        "a.png",
+        "b/a.png",
+        "v1.2.png",
+        "x.png",
+    ]
+    assert output_names(["000.jpg", "000.png"], ".png") == ["000.jpg.png", "000.png.png"]
+    assert output_names(["a.jpg", "A.jpg", "a.jpg"], ".txt") == [
+        "a.jpg.txt",
+        "A.jpg~2.txt",
+        "a.jpg~3.txt",
+    ]
+    (long,) = output_names(["ü" * 125 + ".jpg"], ".webp")
+    assert len(long.encode()) == 255
+    assert output_names(["n" * 300, "n" * 301], ".png")[0] != output_names(["n" * 301], ".png")[0]
+
+
+def test_pictures_too_large_for_a_format_are_listed(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "in/thin.png", picture(1, width=16_400, height=1))
+    put(tmp_path / "in/zero.png", picture(2))
+    run("compress", tmp_path / "in", "-o", tmp_path / "p", *QUICK)
+    out = tmp_path / "out"
+    result = run("decompress", tmp_path / "p", "-o", out, "--format", "webp", code=1)
+    assert "at most 16,383 a side: use --format png" in result.stderr
+    assert files(out) == ["zero.webp"]
+
+
+def test_info_and_verify(run: Run, packs: Path, tmp_path: Path) -> None:
+    pack = packs / "train/train-00000.rinr"
+    text = run("info", packs, "--frames").stdout
+    for word in ("preset: balanced", "seed: 0", "group 0: 2 INRs", "siren", "overhead", "a.png"):
+        assert word in text
+    first, second = json.loads(run("info", packs, "--json").stdout)
+    assert first["file"] == str(pack)
+    assert second["frames"] == 1
+    parts = ("payload", "boxes", "metadata", "overhead")
+    assert first["bytes"] == pack.stat().st_size == sum(first[part] for part in parts)
+    assert "2 files are sound" in run("verify", packs).stdout
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 1
+    pack.write_bytes(data)
+    write(tmp_path / "text.rinr", "text")
+    result = run("verify", packs, tmp_path / "text.rinr", tmp_path / "set", code=1)
+    bad = result.stderr.splitlines()
+    assert len(bad) == 3
+    assert any(line.startswith(f"error: {pack}") for line in bad)
+    found = json.loads(run("verify", packs, "--json", "-", code=1).stdout)
+    assert found["files"] == 2
+    assert list(found["bad"]) == [str(pack)]
+    run("info", tmp_path / "text.rinr", code=1)
+
+
+def test_merged_packs_decode_as_their_parts(packs: Path, tmp_path: Path) -> None:
+    parts = [load_pack(path) for path in sorted(packs.rglob("*.rinr"))]
+    merged = merge_packs(parts)
+    write_pack(tmp_path / "m.rinr", merged)
+    with PackReader(tmp_path / "m.rinr") as reader:
+        assert [reader.frame(i).name for i in range(3)] == ["a.png", "b.png", "s/c.png"]
+    single = select_frames(merged, [2])
+    np.testing.assert_array_equal(decode(single, 0).numpy(), decode(parts[1], 0).numpy())
+    assert single.frames[0].boxes == parts[1].frames[0].boxes

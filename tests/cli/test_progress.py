@@ -1,0 +1,35 @@
+"""A bar on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from rinrcodec.cli._progress import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "shows"),
+    [(Terminal(), False, True), (Terminal(), True, False), (io.StringIO(), False, False)],
+)
+def test_the_bar_is_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, quiet: bool, shows: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress("fitting", 40, quiet=quiet) as bar:
+        bar.update(10.5, label="train")
+        bar.update(40)
+    if shows:
+        assert "40/40 frames" in stream.getvalue()
+        assert "train" in stream.getvalue()
+    else:
+        assert stream.getvalue() == ""

@@ -1,0 +1,164 @@
+"""A run that ends early, however it ends, can be gone on with and gives the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import QUICK, Run, picture, put, write
+
+DRIVER = Path(__file__).parent / "kill_driver.py"
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+
+
+def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> list[dict[str, Any]]:
+    command = [sys.executable, "-P", str(DRIVER), signal, str(stride), str(out), *map(str, args)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(("layout", "stride"), [("pack", 1), ("files", 4)])
+def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
+    args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
+    moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
+    # Three parts of two files, three packs and the yaml (each is written, then put in its
+    # place), and the end of the work folder.
+    assert len(moments) == len(range(1, 16, stride))
+    for moment in moments:
+        assert moment["code"] == -9
+        assert moment["whole_or_absent"]
+        assert moment["resumed"] == 0, moment["resume_said"]
+        assert moment["same"]
+
+
+def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
+    moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
+    assert len(moments) == 5
+    for number, moment in enumerate(moments):
+        assert moment["code"] == 130
+        assert moment["said"].startswith("interrupted; ")
+        # The first two renames complete the first part: its pack and the file that says so.
+        assert ("--resume goes on" in moment["said"]) == (number >= 2)
+        assert len(moment["said"].splitlines()) == 1
+        assert moment["whole_or_absent"]
+        assert moment["resumed"] == 0, moment["resume_said"]
+        assert moment["same"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """After `n` files the disk is full."""
+
+    def fill_after(n: int) -> None:
+        original = os.fsync
+        written = 0
+
+        def fsync(descriptor: int) -> None:
+            nonlocal written
+            written += 1
+            if written > n:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            original(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    return fill_after
+
+
+@pytest.mark.parametrize("n", [0, 2, 3, 6])
+def test_a_full_disk(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    args = ("compress", folder, "--shard-size", 2, *QUICK)
+    run(*args, "-o", tmp_path / "whole")
+    full_disk(n)
+    out = tmp_path / "out"
+    result = run(*args, "-o", out, code=1)
+    monkeypatch.undo()
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "No space left on device" in last or "the disk is full" in last
+    assert ("--resume goes on" in result.stderr) == (n >= 2)
+    assert list(out.glob("*.rinr")) == []
+    assert list(out.rglob("*.tmp")) == []
+    run(*args, "-o", out, *(["--resume"] if n >= 2 else []))
+    for path in (tmp_path / "whole").iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def interrupted(run: Run, out: Path, full_disk: Any, patch: pytest.MonkeyPatch, *args: Any) -> None:
+    full_disk(2)
+    run(*args, "-o", out, code=1)
+    patch.undo()
+
+
+def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", folder, "--shard-size", 2, *QUICK)
+    interrupted(run, out, full_disk, monkeypatch, *args)
+    result = run(*args, "-o", out, code=2)
+    assert "--resume goes on with it" in result.stderr
+    result = run(*args, "-o", out, "--resume", "--seed", 5, code=2)
+    assert "other options or pictures" in result.stderr
+    put(folder / "2.png", picture(77))
+    result = run(*args, "-o", out, "--resume", code=2)
+    assert "other options or pictures" in result.stderr
+    run(*args, "-o", out, "--overwrite")
+    run(*args, "-o", tmp_path / "whole")
+    for path in (tmp_path / "whole").iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+    assert not (out / ".rinr-work").exists()
+
+
+def test_resume_of_nothing_and_of_a_complete_run(run: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("compress", folder, "-o", out, "--resume", *QUICK)
+    before = (out / "frames-00000.rinr").stat().st_mtime_ns
+    result = run("compress", folder, "-o", out, "--resume", *QUICK)
+    assert "is complete: nothing to resume" in result.stderr
+    assert (out / "frames-00000.rinr").stat().st_mtime_ns == before
+
+
+def test_a_run_that_was_killed_while_cleaning_up_is_complete(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run("compress", folder, "-o", out, *QUICK)
+    write(out / ".rinr-work/done/left.json", "{}")
+    result = run("compress", folder, "-o", out, *QUICK, code=2)
+    assert "already there" in result.stderr
+    write(out / ".rinr-work/done/left.json", "{}")
+    result = run("compress", folder, "-o", out, "--resume", *QUICK)
+    assert "is complete" in result.stderr
+    assert not (out / ".rinr-work").exists()
+
+
+def test_failures_of_before_the_interruption_are_still_listed(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "0.png", "text")
+    out = tmp_path / "out"
+    args = ("compress", folder, "--shard-size", 2, *QUICK)
+    interrupted(run, out, full_disk, monkeypatch, *args)
+    result = run(*args, "-o", out, "--resume", code=1)
+    assert "0.png: not a picture" in result.stderr
+
+
+def test_other_runs_in_the_same_folder_do_not_disturb_a_single_file(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("compress", folder, *QUICK)
+    interrupted(run, tmp_path / "a.rinr", full_disk, monkeypatch, *args)
+    run(*args, "-o", tmp_path / "b.rinr")
+    run(*args, "-o", tmp_path / "a.rinr", "--resume")
+    assert (tmp_path / "a.rinr").read_bytes() == (tmp_path / "b.rinr").read_bytes()
