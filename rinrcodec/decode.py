@@ -212,14 +212,18 @@ def evaluate(
         members = order[start:end]
         inputs = coords[:1] if shared else [coords[i] for i in members]
         padded = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True).to(device)
-        tasks += [(members, weights[members], part) for part in padded.split(tile, 1)]
+        starts = range(0, padded.shape[1], tile)
+        tasks += [
+            (members, weights[members], first, padded[:, first : first + tile]) for first in starts
+        ]
+    outputs = [weights.new_empty(len(c), family.channels(spec)) for c in coords]
 
     @torch.inference_mode()
-    def forward(task: tuple[list[int], Tensor, Tensor]) -> Tensor:
-        return family.forward(spec, *task[1:])
+    def forward(task: tuple[list[int], Tensor, int, Tensor]) -> None:
+        members, own_weights, first, inputs = task
+        for i, values in zip(members, family.forward(spec, own_weights, inputs), strict=True):
+            part = outputs[i][first : first + tile]
+            part.copy_(values[: len(part)])
 
-    parts: list[list[Tensor]] = [[] for _ in coords]
-    for (members, _, _), outputs in zip(tasks, parallel_map(forward, tasks, device), strict=True):
-        for i, output in zip(members, outputs, strict=True):
-            parts[i].append(output)
-    return [torch.cat(part)[: len(c)] for part, c in zip(parts, coords, strict=True)]
+    parallel_map(forward, tasks, device)
+    return outputs

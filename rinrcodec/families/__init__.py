@@ -32,6 +32,9 @@ class Family(Protocol):
     def tensor_sizes(self, spec: Spec) -> tuple[int, ...]:
         """How many parameters each tensor of one INR has, in the order of storage."""
 
+    def channels(self, spec: Spec) -> int:
+        """Output values per pixel: 3 for RGB, 1 for grey."""
+
     def widest(self, spec: Spec) -> int:
         """The most values per pixel that any layer holds: what chunk sizes are computed from."""
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import Spec
 
-__all__ = ["check", "forward", "init", "siren_spec", "tensor_sizes", "widest"]
+__all__ = ["channels", "check", "forward", "init", "siren_spec", "tensor_sizes", "widest"]
 
 _LARGEST = {"depth": 64, "width": 4096, "out": 4}
 
@@ -52,6 +52,10 @@ def _layers(spec: Spec) -> list[tuple[int, int, float]]:
 
 def tensor_sizes(spec: Spec) -> tuple[int, ...]:
     return tuple(size for i, o, _ in _layers(spec) for size in (i * o, o))
+
+
+def channels(spec: Spec) -> int:
+    return int(spec["out"])
 
 
 def widest(spec: Spec) -> int:
