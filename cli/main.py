@@ -23,6 +23,7 @@ COMMANDS = {
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
     "verify": "Check .rinr files for damage.",
+    "demo": "Show what the codec does, on four pictures.",
 }
 
 
