@@ -53,8 +53,9 @@ class Line:
 def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
     """Show what the codec does, on four pictures.
 
-    They ship with scikit-image; they are compressed, verified and decoded. Ends with a table against JPEG, WebP and AVIF at the same number of bytes, and a picture of the
-    source, the background INR alone, the result with object INRs, and the errors of both.
+    They ship with scikit-image; they are compressed, verified and decoded. Ends with a table
+    against JPEG, WebP and AVIF at the same number of bytes, and a picture of the source, the
+    background INR alone, the result with object INRs, and the errors of both.
     """
     import rinrcodec
     from rinrcodec.cli import _samples
