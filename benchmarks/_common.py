@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def setup(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
+    _commit()
 
 
 def load_frames(count: int) -> tuple[str, list[Picture]]:
@@ -143,7 +145,10 @@ def _command(name: str, options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
+@cache
 def _commit() -> str:
+    """The commit at the start of the run, whatever happens to the checkout meanwhile."""
+
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True

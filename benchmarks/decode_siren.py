@@ -19,7 +19,7 @@ from torch import Tensor
 
 import rinrcodec
 from rinrcodec.coords import Grid
-from rinrcodec.decode import Decoder, evaluate
+from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import resolve_device
 from rinrcodec.families import family_of
 from rinrcodec.fit import fit_group

@@ -206,7 +206,7 @@ class Fitter:
         began: float,
         report: Callable[[float], None],
     ) -> Part:
-        from rinrcodec.encode import encode
+        from rinrcodec.encoder import encode
 
         pictures = [reading.picture for reading in batch if reading.picture is not None]
         quality: list[tuple[float, float | None, float | None]] = []
@@ -244,7 +244,7 @@ def measure(
     path: Path, pictures: list[Picture], *, device: str
 ) -> list[tuple[float, float | None, float | None]]:
     """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
-    from rinrcodec.decode import decode
+    from rinrcodec.decoder import decode
     from rinrcodec.devices import resolve_device
     from rinrcodec.formats import PackReader
     from rinrcodec.metrics import frame_quality

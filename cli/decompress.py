@@ -155,7 +155,7 @@ def _decompress(
 ) -> list[str]:
     from rinrcodec.cli._files import write_text
     from rinrcodec.cli._pictures import write_picture
-    from rinrcodec.decode import decode
+    from rinrcodec.decoder import decode
     from rinrcodec.formats import PackReader
     from rinrcodec.labels import format_labels
 

@@ -41,7 +41,7 @@ class Line:
     seconds: float | None = None
 
 
-@click.command("demo", short_help="Show what the codec does, on four pictures.")
+@click.command("demo")
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"),
     show_default=True, help="Folder for the pack and the picture.",
@@ -51,10 +51,15 @@ class Line:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--seed", default=0, show_default=True, help="Seed of the fit.")
 def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
+<<<<<<< HEAD
     """Compress four pictures of scikit-image and show what came back.
+=======
+    """Show what the codec does, on four pictures.
+>>>>>>> house
 
-    Ends with a table against JPEG, WebP and AVIF at the same number of bytes, and a picture of the
-    source, the background INR alone, the result with object INRs, and the errors of both.
+    They ship with scikit-image; they are compressed, verified and decoded. Ends with a table
+    against JPEG, WebP and AVIF at the same number of bytes, and a picture of the source, the
+    background INR alone, the result with object INRs, and the errors of both.
     """
     import rinrcodec
     from rinrcodec.cli import _samples

@@ -23,7 +23,7 @@ COMMANDS = {
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
     "verify": "Check .rinr files for damage.",
-    "demo": "Compress four pictures of scikit-image and show what came back.",
+    "demo": "Show what the codec does, on four pictures.",
 }
 
 

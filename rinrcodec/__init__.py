@@ -5,14 +5,12 @@ Everything here is loaded when it is first used: `import rinrcodec` needs neithe
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rinrcodec.decode import decode
-    from rinrcodec.encode import encode
+    from rinrcodec.decoder import decode
+    from rinrcodec.encoder import encode
     from rinrcodec.errors import (
         MissingExtraError,
         RinrDeviceError,
@@ -42,8 +40,8 @@ _HOMES = {
     "RinrFormatError": "errors",
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
-    "decode": "decode",
-    "encode": "encode",
+    "decode": "decoder",
+    "encode": "encoder",
     "load_picture": "images",
     "open": "files",
     "save": "files",
@@ -72,17 +70,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-
-class _Facade(ModuleType):
-    """Keeps `rinrcodec.encode` the function, which its module of the same name would hide."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Facade
 
 
 def __getattr__(name: str) -> Any:

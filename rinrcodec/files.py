@@ -95,7 +95,7 @@ class RinrFile:
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
         """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`."""
-        from rinrcodec.decode import decode
+        from rinrcodec.decoder import decode
 
         return decode(
             self.reader, frames, device=device, region=region, scale=scale, objects=objects

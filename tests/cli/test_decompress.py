@@ -13,7 +13,7 @@ from PIL import Image
 import rinrcodec
 from rinrcodec.cli._names import output_names
 from rinrcodec.cli._publish import load_pack
-from rinrcodec.decode import decode
+from rinrcodec.decoder import decode
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.model import merge_packs, select_frames
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rinrcodec.decode import Decoder, decode
-from rinrcodec.encode import encode
+from rinrcodec.decoder import Decoder, decode
+from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError
 from rinrcodec.images import Picture
 from rinrcodec.model import Box, Pack, Spec

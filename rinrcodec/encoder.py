@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rinrcodec.compose import apply_object, to_pixels
 from rinrcodec.coords import Grid
-from rinrcodec.decode import Decoder, evaluate
+from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import resolve_device
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import family_of
