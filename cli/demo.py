@@ -51,11 +51,7 @@ class Line:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--seed", default=0, show_default=True, help="Seed of the fit.")
 def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
-<<<<<<< HEAD
-    """Compress four pictures of scikit-image and show what came back.
-=======
     """Show what the codec does, on four pictures.
->>>>>>> house
 
     They ship with scikit-image; they are compressed, verified and decoded. Ends with a table
     against JPEG, WebP and AVIF at the same number of bytes, and a picture of the source, the
