@@ -21,6 +21,7 @@ from rinrcodec.quantize import dequantize
 
 __all__ = ["Decoder", "decode", "evaluate"]
 
+_WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
 _TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
 
 
@@ -225,5 +226,6 @@ def evaluate(
             part = outputs[i][first : first + tile]
             part.copy_(values[: len(part)])
 
-    parallel_map(forward, tasks, device)
+    work = sum(map(len, coords)) * weights.shape[1]
+    parallel_map(forward, tasks, device, threads=None if work > _WORTH_THREADS else 1)
     return outputs

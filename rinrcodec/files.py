@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Box, Frame, Pack
+from rinrcodec.model import Box, Frame, GroupInfo, Pack, Rows
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ def open(  # noqa: A001
 
 
 class RinrFile:
-    """An open `.rinr` file: its frames, boxes and pixels. Pickles as its path."""
+    """An open `.rinr` file: its frames, boxes and pixels; a `PackSource`. Pickles as its path."""
 
     def __init__(
         self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
@@ -54,6 +54,15 @@ class RinrFile:
     def info(self) -> Mapping[str, str]:
         """What the encoder wrote down: preset, seed, class names."""
         return self.reader.info
+
+    @property
+    def groups(self) -> Sequence[GroupInfo]:
+        """The groups of INRs, without their weights."""
+        return self.reader.groups
+
+    def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
+        """Quantised weights of some INRs of a group."""
+        return self.reader.read_rows(group, rows)
 
     def frame(self, index: int) -> Frame:
         """Name, size, boxes and metadata of a frame."""

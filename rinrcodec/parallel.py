@@ -25,21 +25,22 @@ def parallel_map(
     items: Sequence[Item],
     device: torch.device,
     *,
+    threads: int | None = None,
     stop: threading.Event | None = None,
 ) -> list[Result]:
-    """`[function(item) for item in items]`, on `torch.get_num_threads()` threads on a CPU.
+    """`[function(item) for item in items]`, on `threads` threads on a CPU (None: torch's number).
 
     On CUDA, where the device does the work, it is a plain loop. `stop` is set as soon as one call
     fails or the user interrupts, so that long calls can end early.
     """
-    threads = min(torch.get_num_threads(), len(items)) if device.type == "cpu" else 1
     before = torch.get_num_threads()
+    workers = min(threads or before, len(items)) if device.type == "cpu" else 1
     try:
-        if threads <= 1:
+        if workers <= 1:
             if device.type == "cpu":
                 torch.set_num_threads(1)
             return [function(item) for item in items]
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
                 return [future.result() for future in futures]
