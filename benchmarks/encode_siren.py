@@ -25,7 +25,7 @@ from rinrcodec.metrics import mean_db, psnr
 from rinrcodec.model import Frame, Group, InrRef, Pack
 from rinrcodec.presets import Part, get_preset
 
-STEPS = (25, 50, 100, 150, 200, 300, 450, 700, 1_000, 1_500, 2_500)
+STEPS = (250, 500, 1_000, 1_500, 2_500, 4_000)
 OBJECTS = 32
 OBJECT_SIDES = (8, 32)  # at most 31 x 31 pixels
 
