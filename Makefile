@@ -43,7 +43,7 @@ unit: install
 	"$(BIN)/pytest" -n 2
 
 bench: install
-	for script in encode_siren decode_siren rate_distortion; do \
+	for script in presets encode_siren decode_siren rate_distortion; do \
 		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
 
 clean:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -65,12 +64,8 @@ def total(rows: Sequence[tuple[Row, Sequence[Part]]]) -> Row:
 
 
 def row_as_json(row: Row) -> dict[str, Any]:
-    """A row as JSON; an infinite PSNR (an exact picture) is the text "inf"."""
-    values = {**asdict(row), "ratio": row.ratio, "bits_per_pixel": row.bits_per_pixel}
-    return {
-        key: "inf" if isinstance(value, float) and math.isinf(value) else value
-        for key, value in values.items()
-    }
+    """A row as JSON."""
+    return {**asdict(row), "ratio": row.ratio, "bits_per_pixel": row.bits_per_pixel}
 
 
 def print_table(rows: Sequence[Row]) -> None:

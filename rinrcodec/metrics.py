@@ -21,6 +21,7 @@ from rinrcodec.model import Box
 __all__ = ["Quality", "frame_quality", "mean_db", "mean_quality", "object_mask", "psnr"]
 
 PEAK = 255
+LARGEST_DB = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,10 @@ def frame_quality(
 def mean_db(values: Iterable[float | None]) -> float | None:
     """The mean of dB values, leaving out None; None when nothing is left.
 
-    One exact picture (infinity) makes the mean infinite.
+    A value above 100 dB counts as 100, as video tools do it, so that one box of a few pixels that
+    came back exact (infinity) does not hide all others.
     """
-    known = [value for value in values if value is not None]
+    known = [min(value, LARGEST_DB) for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
 
 

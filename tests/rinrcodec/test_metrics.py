@@ -92,7 +92,8 @@ def test_means_are_means_of_db_over_the_frames_that_have_the_part():
     frames = [Quality(20.0, 30.0, None), Quality(30.0, None, None), Quality(40.0, 36.0, 25.0)]
     assert mean_quality(frames) == Quality(30.0, 33.0, 25.0)
     assert mean_db([None]) is None
-    assert mean_db([30.0, math.inf]) == math.inf
+    assert mean_db([30.0, math.inf]) == 65.0
+    assert mean_db([math.inf]) == 100.0
     with pytest.raises(RinrInputError, match="no frames"):
         mean_quality([])
 

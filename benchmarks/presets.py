@@ -1,0 +1,176 @@
+"""What every preset costs and gives: seconds, bytes, PSNR, and what quantisation takes from it.
+
+Frames are encoded into one pack, saved, and decoded from the file. The loss is against the same
+fits with the weights before rounding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import _common as common
+import torch
+from torch import Tensor
+
+import rinrcodec
+from rinrcodec.compose import to_pixels
+from rinrcodec.coords import Grid
+from rinrcodec.decoder import Decoder, evaluate
+from rinrcodec.devices import resolve_device
+from rinrcodec.families import family_of
+from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.images import Picture
+from rinrcodec.metrics import frame_quality, mean_db, mean_quality, psnr
+from rinrcodec.model import Pack
+from rinrcodec.presets import Part, get_preset
+from rinrcodec.quantize import dequantize
+
+
+def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str) -> list[Tensor]:
+    """Outputs of INRs fitted to targets of one spec: from quantised and from float weights.
+
+    Two items per target, each [h, w, channels]: first all quantised ones, then all float ones.
+    """
+    height, width, channels = targets[0].shape
+    spec = part.spec(height * width, channels)
+    place = resolve_device(device)
+    fitted = fit_group(spec, targets, part.recipe, bits=part.bits, seed=seed, device=place)
+    coords = []
+    for target in targets:
+        h, w = target.shape[:2]
+        coords.append(Grid.of_frame(w, h).coords(slice(None), slice(None), 0, 0, w, h))
+    rounded = dequantize(fitted.rows, family_of(spec).tensor_sizes(spec), place)
+    results = []
+    for weights in (rounded, fitted.weights):
+        found = evaluate(spec, weights, coords)
+        results += [o.view(t.shape) for o, t in zip(found, targets, strict=True)]
+    return results
+
+
+def background_loss(
+    part: Part, pictures: Sequence[Picture], *, seed: int, device: str
+) -> tuple[float, float]:
+    """Mean PSNR of the frames from quantised and from float weights."""
+    targets = [torch.tensor(p.pixels) for p in pictures]
+    outputs = outputs_of(part, targets, seed=seed, device=device)
+    values = [
+        psnr(p.pixels, to_pixels(o).cpu().numpy())
+        for p, o in zip([*pictures, *pictures], outputs, strict=True)
+    ]
+    return mean_db(values[: len(pictures)]) or 0.0, mean_db(values[len(pictures) :]) or 0.0
+
+
+def object_loss(
+    part: Part, pack: Pack, pictures: Sequence[Picture], *, seed: int, device: str
+) -> tuple[float, float]:
+    """Mean PSNR inside the boxes with quantised and with float object INRs, on one background."""
+    decoder = Decoder(pack, device=device)
+    rounded: list[float] = []
+    floats: list[float] = []
+    for index, picture in enumerate(pictures):
+        for box in picture.boxes:
+            left, top, right, bottom = box.region(picture.width, picture.height)
+            if right == left:
+                continue
+            background = decoder.background_signal(index, (left, top, right - left, bottom - top))
+            source = picture.pixels[top:bottom, left:right]
+            residual = to_signal(torch.tensor(source).to(decoder.device)) - background
+            gain = float(residual.abs().max())
+            outputs = outputs_of(part, [residual / gain], seed=seed, device=device)
+            for values, output in zip((rounded, floats), outputs, strict=True):
+                pixels = to_pixels(background + output * gain).cpu().numpy()
+                values.append(psnr(source, pixels))
+    return mean_db(rounded) or 0.0, mean_db(floats) or 0.0
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=6)
+    parser.add_argument("--presets", nargs="+", default=["fast", "balanced", "best"])
+    parser.add_argument("--steps", type=int, help="fit this many steps in place of the presets'")
+    options = parser.parse_args()
+    common.setup(options)
+    what, pictures = common.load_frames(options.frames)
+    pictures = [p for p in pictures if p.pixels.shape == pictures[0].pixels.shape]
+    settings = {"seed": options.seed, "device": options.device}
+    made, lost, rows = [], [], []
+    for name in options.presets:
+        preset = get_preset(name, steps=options.steps)
+        common.synchronize(options.device)
+        start = time.perf_counter()
+        pack = rinrcodec.encode(pictures, preset=preset, **settings)
+        common.synchronize(options.device)
+        seconds = (time.perf_counter() - start) / len(pictures)
+        path = options.out / "presets.rinr"
+        n_bytes = rinrcodec.save(pack, path) / len(pictures)
+        with rinrcodec.open(path) as file:
+            with_objects, without = (
+                mean_quality(
+                    [
+                        frame_quality(
+                            picture.pixels,
+                            file.decode(i, device=options.device, objects=objects)
+                            .permute(1, 2, 0)
+                            .cpu()
+                            .numpy(),
+                            picture.boxes,
+                        )
+                        for i, picture in enumerate(pictures)
+                    ]
+                )
+                for objects in (True, False)
+            )
+        path.unlink()
+        background = background_loss(preset.background, pictures, **settings)
+        inside = object_loss(preset.objects, pack, pictures, **settings)
+        row = {
+            "preset": name,
+            "seconds_a_frame": seconds,
+            "bytes_a_frame": n_bytes,
+            "frame": with_objects.frame,
+            "objects": with_objects.objects,
+            "objects_without_inr": without.objects,
+            "background_quantised": background[0],
+            "background_float": background[1],
+            "objects_quantised": inside[0],
+            "objects_float": inside[1],
+        }
+        rows.append(row)
+        gain = (with_objects.objects or 0.0) - (without.objects or 0.0)
+        made.append(
+            (
+                name,
+                f"{seconds:.1f}",
+                f"{n_bytes:,.0f}",
+                f"{with_objects.frame:.2f}",
+                f"{with_objects.objects:.2f}",
+                f"{gain:+.2f}",
+            )
+        )
+        lost.append(
+            (
+                name,
+                f"{preset.background.bits}",
+                f"{background[0] - background[1]:+.3f}",
+                f"{preset.objects.bits}",
+                f"{inside[0] - inside[1]:+.3f}",
+            )
+        )
+    header = ["preset", "s a frame", "bytes a frame", "frame, dB", "objects, dB", "by object INRs"]
+    loss_header = ["preset", "background bits", "change, dB", "object bits", "change, dB"]
+    body = "\n\n".join(
+        [
+            f"On {what}, in one pack, fitted on {options.device}. PSNR of the decoded file; *by "
+            "object INRs* is what they add inside the boxes to the background alone.",
+            common.markdown_table(header, made),
+            "## What quantisation takes",
+            "PSNR from the stored integers, minus PSNR from the float weights that they round.",
+            common.markdown_table(loss_header, lost),
+        ]
+    )
+    data = {"frames": what, "presets": rows}
+    common.write_report("presets", options, title="Presets", body=body, data=data)
+
+
+if __name__ == "__main__":
+    main()
