@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rinrcodec.decoder import decode
+    from rinrcodec.decoder import Decoder, decode
     from rinrcodec.encoder import encode
     from rinrcodec.errors import (
         MissingExtraError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Box": "model",
+    "Decoder": "decoder",
     "Frame": "model",
     "Limits": "limits",
     "MissingExtraError": "errors",
@@ -50,6 +51,7 @@ _HOMES = {
 __all__ = [
     "PRESETS",
     "Box",
+    "Decoder",
     "Frame",
     "Limits",
     "MissingExtraError",

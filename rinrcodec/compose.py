@@ -40,7 +40,7 @@ def apply_object(background: Tensor, outputs: Tensor, found: ObjectInr) -> Tenso
 
 def to_pixels(signal: Tensor) -> Tensor:
     """Round a signal in [-1, 1] to uint8 pixels, half to even; values beyond are clipped."""
-    return ((signal + 1) * 127.5).round().clamp_(0, 255).to(torch.uint8)
+    return (signal + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def as_rgb(pixels: Tensor) -> Tensor:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Any, SupportsIndex, overload
 
 import torch
 from torch import Tensor
 
 from rinrcodec.compose import apply_object, as_rgb, paste_order, stack_if_equal, to_pixels
 from rinrcodec.coords import Grid
-from rinrcodec.devices import chunks_by_cost, resolve_device
-from rinrcodec.errors import RinrInputError
+from rinrcodec.devices import chunks_by_cost, memory_errors, resolve_device
+from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import check_group, family_of
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map
@@ -22,13 +23,15 @@ from rinrcodec.quantize import dequantize
 __all__ = ["Decoder", "decode", "evaluate"]
 
 _WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
+_PIXELS_AT_ONCE = 1 << 24  # of objects: bounds memory, however many boxes overlap
+_ROWS = 128
 _TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
 
 
 @overload
 def decode(
     source: PackSource,
-    frames: int,
+    frames: SupportsIndex,
     *,
     device: str | torch.device = ...,
     region: tuple[int, int, int, int] | None = ...,
@@ -51,7 +54,7 @@ def decode(
 
 def decode(
     source: PackSource,
-    frames: int | Sequence[int],
+    frames: SupportsIndex | Sequence[int],
     *,
     device: str | torch.device = "cpu",
     region: tuple[int, int, int, int] | None = None,
@@ -86,20 +89,21 @@ class Decoder:
     @torch.inference_mode()
     def decode(
         self,
-        frames: int | Sequence[int],
+        frames: SupportsIndex | Sequence[int],
         *,
         region: tuple[int, int, int, int] | None = None,
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
-        indices = [frames] if isinstance(frames, int) else list(frames)
-        views = [self._view(index, region, scale) for index in indices]
-        signals = self._backgrounds(views)
-        if objects:
-            self._paste_objects(views, signals)
-        images = [as_rgb(to_pixels(signal)) for signal in signals]
-        return images[0] if isinstance(frames, int) else stack_if_equal(images)
+        indices, alone = _indices(frames)
+        with memory_errors():
+            views = [self._view(index, region, scale) for index in indices]
+            signals = self._backgrounds(views)
+            if objects:
+                self._paste_objects(views, signals)
+            images = [as_rgb(to_pixels(signal)) for signal in signals]
+        return images[0] if alone else stack_if_equal(images)
 
     @torch.inference_mode()
     def background_signal(self, index: int, region: tuple[int, int, int, int]) -> Tensor:
@@ -137,30 +141,44 @@ class Decoder:
             everything = slice(None)
             coords = views[members[0]].grid.coords(everything, everything, 0, 0, width, height)
             spec = self.source.groups[group].spec
+            for i in members:
+                _check_channels(spec, views[i].frame)
             outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
             for i, output in zip(members, outputs, strict=True):
                 signals[i] = output.view(*shape, -1)
         return signals
 
     def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
-        """Evaluate the object INRs of all views group by group, then paste them view by view."""
-        by_group: dict[int, list[_Placed]] = defaultdict(list)
-        per_view: list[list[_Placed]] = [list(view.placed()) for view in views]
-        for placed in (p for items in per_view for p in items):
-            by_group[placed.found.inr.group].append(placed)
+        """Evaluate the object INRs of all views group by group, and paste them view by view."""
+        waiting: list[_Placed] = []
+        for i, view in enumerate(views):
+            placed = list(view.placed())
+            background = signals[i].clone() if len(placed) > 1 else signals[i]
+            for item in placed:
+                item.background, item.target = background, signals[i]
+                if waiting and sum(p.pixels for p in waiting) + item.pixels > _PIXELS_AT_ONCE:
+                    self._evaluate_and_paste(waiting)
+                    waiting = []
+                waiting.append(item)
+        self._evaluate_and_paste(waiting)
+
+    def _evaluate_and_paste(self, placed: Sequence[_Placed]) -> None:
+        by_group: dict[int, list[int]] = defaultdict(list)
+        for k, item in enumerate(placed):
+            by_group[item.found.inr.group].append(k)
+        outputs: list[Tensor] = [torch.empty(0)] * len(placed)
         for group, members in by_group.items():
-            weights = self._weights(group, [p.found.inr.row for p in members])
+            weights = self._weights(group, [placed[k].found.inr.row for k in members])
             spec = self.source.groups[group].spec
-            outputs = evaluate(spec, weights, [p.coords for p in members])
-            for p, output in zip(members, outputs, strict=True):
-                p.outputs = output
-        for i, items in enumerate(per_view):
-            background = signals[i].clone() if len(items) > 1 else signals[i]
-            for p in items:
-                part = background[p.rows, p.columns]
-                signals[i][p.rows, p.columns] = apply_object(
-                    part, p.outputs.view(part.shape), p.found
-                )
+            for k in members:
+                _check_channels(spec, placed[k].view.frame)
+            found = evaluate(spec, weights, [placed[k].coords() for k in members])
+            for k, output in zip(members, found, strict=True):
+                outputs[k] = output
+        for item, output in zip(placed, outputs, strict=True):
+            place = (item.rows, item.columns)
+            part = item.background[place]
+            item.target[place] = apply_object(part, output.view(part.shape), item.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +192,50 @@ class _View:
     def shape(self) -> tuple[int, int]:
         return len(self.grid.y), len(self.grid.x)
 
-    def placed(self) -> Iterable[_Placed]:
+    def placed(self) -> Iterator[_Placed]:
         """The object INRs that touch the grid, in the order of pasting."""
-        for (left, top, right, bottom), found in paste_order(self.frame):
-            rows, columns = self.grid.inside(left, top, right, bottom)
+        for region, found in paste_order(self.frame):
+            rows, columns = self.grid.inside(*region)
             if rows.start < rows.stop and columns.start < columns.stop:
-                coords = self.grid.coords(rows, columns, left, top, right - left, bottom - top)
-                yield _Placed(found, rows, columns, coords)
+                yield _Placed(self, found, region, rows, columns)
 
 
 @dataclass(slots=True)
 class _Placed:
-    """An object INR on a view's grid: the rows and columns it covers, and what it outputs."""
+    """An object INR on a view's grid: the rows and columns it covers, what it reads and writes."""
 
+    view: _View
     found: ObjectInr
+    region: tuple[int, int, int, int]
     rows: slice
     columns: slice
-    coords: Tensor
-    outputs: Tensor = field(default_factory=lambda: torch.empty(0))
+    background: Tensor = field(default_factory=lambda: torch.empty(0))
+    target: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    @property
+    def pixels(self) -> int:
+        return int((self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start))
+
+    def coords(self) -> Tensor:
+        left, top, right, bottom = self.region
+        grid = self.view.grid
+        return grid.coords(self.rows, self.columns, left, top, right - left, bottom - top)
+
+
+def _indices(frames: Any) -> tuple[list[int], bool]:
+    """Frame numbers as a list, and whether a single one was asked for."""
+    try:
+        return [operator.index(frames)], True
+    except TypeError:
+        return [operator.index(i) for i in frames], False
+
+
+def _check_channels(spec: Spec, frame: Frame) -> None:
+    channels = family_of(spec).channels(spec)
+    if channels != (1 if frame.mode == "L" else 3):
+        raise RinrFormatError(
+            f"{frame.name}: an INR of {channels} channels for a picture of mode {frame.mode}"
+        )
 
 
 def evaluate(
@@ -209,10 +253,13 @@ def evaluate(
     order = sorted(range(len(coords)), key=lambda i: len(coords[i]))
     costs = [min(len(coords[i]), tile) for i in order]
     tasks = []
-    for start, end in chunks_by_cost(costs, family.widest(spec), device):
+    widest = family.widest(spec)
+    for start, end in chunks_by_cost(costs, widest, 4 * widest, device):
         members = order[start:end]
         inputs = coords[:1] if shared else [coords[i] for i in members]
-        padded = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True).to(device)
+        padded = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)
+        # Products of few rows take another path in torch, which rounds another way.
+        padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _ROWS)).to(device)
         starts = range(0, padded.shape[1], tile)
         tasks += [
             (members, weights[members], first, padded[:, first : first + tile]) for first in starts

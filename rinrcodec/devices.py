@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
 from rinrcodec.errors import RinrDeviceError
 
-__all__ = ["chunks_by_cost", "resolve_device"]
+__all__ = ["chunks_by_cost", "memory_errors", "resolve_device"]
 
 _CPU_CHUNK_BYTES = 1 << 20
 _CUDA_CHUNK_SHARE = 0.25
@@ -33,27 +34,40 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return found
 
 
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn a device's lack of memory into `RinrDeviceError`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RinrDeviceError(
+            f"the device ran out of memory; take fewer frames at a time or device='cpu' ({error})"
+        ) from error
+
+
 def chunks_by_cost(
     pixels: Sequence[int],
     widest: int,
+    kept: int,
     device: torch.device,
     *,
     grouped: bool = True,
-    layers: int = 1,
 ) -> Iterator[tuple[int, int]]:
     """Cut INRs of rising pixel counts into ranges [start, end) that are computed together.
 
-    A range is padded to its largest member, so its cost is members x largest. On a CPU one layer's
-    activations are to stay in the cache; on a GPU `layers` of them are to fit in free memory.
+    A range is padded to its largest member, so its cost is members x largest. On a CPU the `widest`
+    values per pixel of one layer are to stay in the cache; on a GPU the `kept` values per pixel of
+    all layers are to fit in a quarter of what memory is free.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        budget = int(free * _CUDA_CHUNK_SHARE) // layers
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        budget, values = int(free * _CUDA_CHUNK_SHARE), kept
     else:
-        budget = _CPU_CHUNK_BYTES
+        budget, values = _CPU_CHUNK_BYTES, widest
     start = 0
     for end in range(1, len(pixels) + 1):
-        full = end < len(pixels) and (end + 1 - start) * pixels[end] * widest * 4 > budget
+        full = end < len(pixels) and (end + 1 - start) * pixels[end] * values * 4 > budget
         if end == len(pixels) or full or not grouped:
             yield start, end
             start = end

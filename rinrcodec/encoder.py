@@ -14,14 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rinrcodec import __version__
 from rinrcodec.compose import apply_object, to_pixels
 from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
-from rinrcodec.devices import resolve_device
+from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import family_of
 from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
+from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Spec
 from rinrcodec.presets import Part, Preset, get_preset
 from rinrcodec.quantize import dequantize
@@ -52,6 +55,7 @@ def encode(
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
+    A CPU fits one chunk of INRs on each core at a time, so a single picture keeps one core busy.
     The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. Raises
     `RinrInputError` for pictures or boxes that cannot be used.
     """
@@ -62,11 +66,11 @@ def encode(
         pictures = [
             replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
         ]
-    if not pictures:
-        raise RinrInputError("no pictures to encode")
+    _check_before(pictures, seed)
     chosen = get_preset(preset)
     progress = _Progress(pictures, chosen, on_progress)
-    pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
+    with memory_errors():
+        pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
     if on_progress is not None:
         on_progress(1.0)
     return pack
@@ -103,7 +107,11 @@ class _Encoding:
 
     def run(self) -> Pack:
         frames = self._fit_backgrounds()
-        info = {"preset": self.preset.name, "seed": str(self.seed)}
+        info = {
+            "encoder": f"rinrcodec {__version__}",
+            "preset": self.preset.name,
+            "seed": str(self.seed),
+        }
         objects = self._fit_objects(Pack(frames, tuple(self.stacks), info))
         frames = tuple(
             replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
@@ -150,12 +158,12 @@ class _Encoding:
             left, top = (min(r[k] for r in regions_used) for k in (0, 1))
             right, bottom = (max(r[k] for r in regions_used) for k in (2, 3))
             signal = decoder.background_signal(i, (left, top, right - left, bottom - top))
-            pixels = to_signal(_pixels(picture).to(self.device))
+            pixels = _pixels(picture)
             for b, (x0, y0, x1, y1) in enumerate(regions):
                 if x1 == x0:
                     continue
                 background = signal[y0 - top : y1 - top, x0 - left : x1 - left]
-                target = pixels[y0:y1, x0:x1]
+                target = to_signal(pixels[y0:y1, x0:x1].to(self.device))
                 gain = 1.0
                 if self.preset.object_mode == "residual":
                     target = target - background
@@ -224,6 +232,23 @@ class _Progress:
         with self._lock:
             self._done += inrs * steps
             self._report(min(1.0, self._done / self._total))
+
+
+def _check_before(pictures: Sequence[Picture], seed: int) -> None:
+    """Refuse now what could not be saved after all the work."""
+    if not pictures:
+        raise RinrInputError("no pictures to encode")
+    if not 0 <= seed < 2**31:
+        raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
+    names = set()
+    for picture in pictures:
+        check_name(picture.name, DEFAULT_LIMITS)
+        if picture.name in names:
+            raise RinrInputError(
+                f"two pictures have the name {picture.name!r}: a pack needs different ones; "
+                "load_picture(path, name=...) gives a picture another name"
+            )
+        names.add(picture.name)
 
 
 def _as_picture(image: PictureLike, name: str) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, overload
+from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
 
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -75,7 +75,7 @@ class RinrFile:
     @overload
     def decode(
         self,
-        frames: int,
+        frames: SupportsIndex,
         *,
         device: str | torch.device = ...,
         region: tuple[int, int, int, int] | None = ...,
@@ -96,7 +96,7 @@ class RinrFile:
 
     def decode(
         self,
-        frames: int | Sequence[int],
+        frames: SupportsIndex | Sequence[int],
         *,
         device: str | torch.device = "cpu",
         region: tuple[int, int, int, int] | None = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,6 @@ from rinrcodec.quantize import fake_quantize, quantize
 
 __all__ = ["Fitted", "fit_group", "to_signal"]
 
-_LIVE_TENSORS = 16  # layer activations alive at once in a step, an upper bound for chunk sizes
 _SCORE_PIXELS = 16_384
 _SCORES = 8
 
@@ -68,21 +68,21 @@ def fit_group(
         min(recipe.samples or area, area)
         for area in (targets[i].shape[0] * targets[i].shape[1] for i in order)
     ]
-    widest = family_of(spec).widest(spec)
+    family = family_of(spec)
     stop = threading.Event()
 
     def fit_range(chunk: tuple[int, int]) -> Tensor:
         members = [targets[i] for i in order[slice(*chunk)]]
-        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + chunk[0])
+        stream = zlib.crc32(f"{seed} {chunk[0]} {spec.to_json()}".encode())
+        generator = torch.Generator(device).manual_seed(stream)
         return _fit_chunk(spec, members, recipe, bits, generator, on_step, stop)
 
-    chunks = list(
-        chunks_by_cost(pixels_per_step, widest, device, grouped=grouped, layers=_LIVE_TENSORS)
-    )
+    costs = (pixels_per_step, family.widest(spec), family.kept(spec))
+    chunks = list(chunks_by_cost(*costs, device, grouped=grouped))
     in_order = torch.cat(parallel_map(fit_range, chunks, device, stop=stop))
     stacked = torch.empty_like(in_order)
     stacked[order] = in_order
-    return Fitted(quantize(stacked, family_of(spec).tensor_sizes(spec), bits), stacked)
+    return Fitted(quantize(stacked, family.tensor_sizes(spec), bits), stacked)
 
 
 def _fit_chunk(
@@ -192,8 +192,10 @@ class _Samples:
         edges = torch.arange(strata + 1, device=offsets.device) * self._count // strata
         first, last = edges[:, :-1], edges[:, 1:]
         index = first + (offsets * (last - first)).long()
-        share = torch.full_like(offsets[:, :, None], 1 / (strata * self._values.shape[1]))
-        return self._gather(index.clamp(max=self._count - 1), share)
+        # An INR of fewer pixels than strata leaves some strata empty.
+        filled = last > first
+        share = filled / (filled.sum(1, keepdim=True) * self._values.shape[1])
+        return self._gather(index.clamp(max=self._count - 1), share[:, :, None].float())
 
     def _every_pixel(self) -> tuple[Tensor, Tensor, Tensor]:
         index = torch.arange(self._largest, device=self._count.device).expand(len(self._count), -1)

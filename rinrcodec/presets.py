@@ -89,7 +89,10 @@ class Preset:
             recipe = replace(part.recipe, steps=steps, warmup=min(part.recipe.warmup, steps // 4))
             return replace(part, recipe=recipe)
 
-        return replace(self, background=shortened(self.background), objects=shortened(self.objects))
+        name = f"{self.name}, {steps} steps"
+        return replace(
+            self, name=name, background=shortened(self.background), objects=shortened(self.objects)
+        )
 
 
 _PAPER_OBJECTS = (

@@ -36,7 +36,10 @@ class Family(Protocol):
         """Output values per pixel: 3 for RGB, 1 for grey."""
 
     def widest(self, spec: Spec) -> int:
-        """The most values per pixel that any layer holds: what chunk sizes are computed from."""
+        """The most values per pixel that any layer holds: bounds chunks on a CPU."""
+
+    def kept(self, spec: Spec) -> int:
+        """Values per pixel alive at once in a fitting step: bounds chunks on a GPU."""
 
     def init(self, spec: Spec, n: int, generator: torch.Generator) -> Tensor:
         """Fresh weights for n INRs, float32 [n, params], on the generator's device."""

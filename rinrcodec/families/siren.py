@@ -16,16 +16,18 @@ from torch import Tensor
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import Spec
 
-__all__ = ["channels", "check", "forward", "init", "siren_spec", "tensor_sizes", "widest"]
+__all__ = ["channels", "check", "forward", "init", "kept", "siren_spec", "tensor_sizes", "widest"]
 
-_LARGEST = {"depth": 64, "width": 4096, "out": 4}
+_LARGEST = {"depth": 64, "width": 4096}
 
 
 def siren_spec(
     depth: int, width: int, *, out: int = 3, w0: float = 30, w0_first: float = 30
 ) -> Spec:
     """A SIREN of `depth` hidden layers of `width`; `out` is 3 for RGB, 1 for grey."""
-    spec = Spec.of("siren", depth=depth, width=width, out=out, w0=w0, w0_first=w0_first)
+    spec = Spec.of(
+        "siren", depth=depth, width=width, out=out, w0=float(w0), w0_first=float(w0_first)
+    )
     check(spec)
     return spec
 
@@ -35,6 +37,8 @@ def check(spec: Spec) -> None:
         value = spec[key]
         if not isinstance(value, int) or not 1 <= value <= largest:
             raise RinrFormatError(f"siren {key}={value!r}: want a whole number from 1 to {largest}")
+    if spec["out"] not in (1, 3):
+        raise RinrFormatError(f"siren out={spec['out']!r}: want 3 for RGB or 1 for grey")
     for key in ("w0", "w0_first"):
         value = spec[key]
         if isinstance(value, str) or not 0 < value <= 1e4:
@@ -60,6 +64,11 @@ def channels(spec: Spec) -> int:
 
 def widest(spec: Spec) -> int:
     return max(int(spec["width"]), int(spec["out"]))
+
+
+def kept(spec: Spec) -> int:
+    """Inputs and cosines of all layers, and what flows between two of them each way."""
+    return (2 * int(spec["depth"]) + 4) * int(spec["width"])
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
@@ -99,6 +108,9 @@ def _evaluate(
         if kept is not None:
             kept.append(hidden)
         if index == len(layers) - 1:
+            if outputs == 1 and kept is None:
+                # A product with one column rounds another way in another batch; two columns do not.
+                return torch.baddbmm(bias, hidden, matrix.expand(-1, -1, 2))[:, :, :1]
             return torch.baddbmm(bias, hidden, matrix)
         angle = torch.baddbmm(bias * w0, hidden, matrix * w0)
         if kept is not None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rinrcodec.decoder import Decoder, decode
+import rinrcodec
+from rinrcodec.decoder import Decoder, decode, evaluate
 from rinrcodec.encoder import encode
-from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrInputError
+from rinrcodec.families import siren
 from rinrcodec.images import Picture
 from rinrcodec.model import Box, Pack, Spec
 from rinrcodec.presets import PRESETS, Preset, get_preset
@@ -57,7 +59,11 @@ def test_frames_keep_names_sizes_modes_and_boxes(mixed: tuple[list[Picture], Pac
         assert (frame.height, frame.width) == picture.pixels.shape[:2]
         assert frame.mode == ("L" if picture.pixels.ndim == 2 else "RGB")
     assert pack.frames[1].objects[1:] == (None, None)
-    assert pack.info == {"preset": "balanced", "seed": "0"}
+    assert pack.info == {
+        "encoder": f"rinrcodec {rinrcodec.__version__}",
+        "preset": "balanced, 200 steps",
+        "seed": "0",
+    }
 
 
 def test_decoded_frames_resemble_their_pictures(mixed: tuple[list[Picture], Pack]) -> None:
@@ -175,23 +181,79 @@ def test_a_useless_object_inr_is_dropped(make_picture: MakePicture) -> None:
     assert len(pack.stacks) == 1
 
 
-def test_small_boxes_lie_on_top_of_larger_ones(mixed: tuple[list[Picture], Pack]) -> None:
-    _, pack = mixed
+def test_small_boxes_lie_on_top_of_larger_ones(make_picture: MakePicture) -> None:
+    preset = replace(get_preset("fast", steps=30), min_gain=-100.0)
+    small, large = BOXES[0], BOXES[3]
+    picture = Picture("p", make_picture(48, 32), (small, large))
+    pack = encode([picture], preset=preset, device="cpu")
     frame = pack.frames[0]
-    small, large = frame.boxes[0], frame.boxes[3]
-    pair = tuple(o for o in (frame.objects[0], frame.objects[3]) if o is not None)
-    if len(pair) < 2:
-        pytest.skip("an object INR was not worth keeping")
-    left, top, right, bottom = small.region(frame.width, frame.height)
-    images = []
-    for boxes, objects in (((small, large), pair), ((large, small), pair[::-1])):
-        images.append(
-            decode(replace(pack, frames=(replace(frame, boxes=boxes, objects=objects),)), 0)
+    assert None not in frame.objects
+
+    def decoded(order: slice, boxes: slice = slice(None)) -> torch.Tensor:
+        chosen = replace(
+            frame, boxes=frame.boxes[order][boxes], objects=frame.objects[order][boxes]
         )
-    assert torch.equal(*images)
-    alone = replace(frame, boxes=(small,), objects=pair[:1])
+        return decode(replace(pack, frames=(chosen,)), 0)
+
+    both = decoded(slice(None))
+    assert torch.equal(both, decoded(slice(None, None, -1)))
+    left, top, right, bottom = small.region(frame.width, frame.height)
     inside = (slice(None), slice(top, bottom), slice(left, right))
-    assert torch.equal(images[0][inside], decode(replace(pack, frames=(alone,)), 0)[inside])
+    assert torch.equal(both[inside], decoded(slice(None), slice(1))[inside])
+    assert not torch.equal(both[inside], decoded(slice(None), slice(1, 2))[inside])
+
+
+def test_many_objects_are_pasted_in_runs_of_bounded_size(
+    mixed: tuple[list[Picture], Pack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, pack = mixed
+    expected = decode(pack, range(pack.n_frames))
+    monkeypatch.setattr("rinrcodec.decoder._PIXELS_AT_ONCE", 100)
+    for one, other in zip(decode(pack, range(pack.n_frames)), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("out", [1, 3])
+def test_few_pixels_give_the_same_floats_alone_and_in_a_batch(out: int) -> None:
+    spec = siren.siren_spec(2, 6, out=out)
+    weights = siren.init(spec, 5, torch.Generator().manual_seed(0))
+    coords = [torch.rand(n, 2) for n in (1, 3, 4, 25, 90)]
+    together = evaluate(spec, weights, coords)
+    for i, values in enumerate(together):
+        assert torch.equal(values, evaluate(spec, weights[i : i + 1], coords[i : i + 1])[0])
+
+
+def test_an_inr_of_other_channels_than_the_picture_is_refused(
+    mixed: tuple[list[Picture], Pack],
+) -> None:
+    _, pack = mixed
+    grey = replace(pack.frames[0], mode="L")
+    with pytest.raises(RinrFormatError, match="3 channels for a picture of mode L"):
+        decode(replace(pack, frames=(grey,)), 0)
+    (background,) = {pack.frames[1].background}
+    colour_object = replace(pack.frames[0], mode="L", background=background, width=40, height=56)
+    with pytest.raises(RinrFormatError, match="3 channels for a picture of mode L"):
+        decode(replace(pack, frames=(colour_object,)), 0)
+
+
+def test_frames_are_chosen_by_any_integers(mixed: tuple[list[Picture], Pack]) -> None:
+    _, pack = mixed
+    one = decode(pack, 2)
+    assert torch.equal(decode(pack, np.int64(2)), one)
+    assert torch.equal(decode(pack, torch.tensor(2)), one)
+    for several in (np.array([2, 0]), torch.tensor([2, 0]), range(2, -1, -2), (2, 0)):
+        assert torch.equal(decode(pack, several)[0], one)
+
+
+def test_what_could_not_be_saved_is_refused_before_the_fit(picture: NDArray[np.uint8]) -> None:
+    with pytest.raises(RinrInputError, match="two pictures have the name 'a'"):
+        encode([Picture("a", picture), Picture("a", picture)])
+    with pytest.raises(RinrError, match=r"\.\."):
+        encode([Picture("../a", picture)])
+    with pytest.raises(RinrInputError, match="seed=-1"):
+        encode([picture], seed=-1)
+    with pytest.raises(RinrInputError, match="seed="):
+        encode([picture], seed=2**31)
 
 
 def test_arrays_pillow_images_and_boxes_are_taken(picture: NDArray[np.uint8]) -> None:

@@ -81,7 +81,7 @@ def test_init_keeps_the_bounds_of_the_siren_paper() -> None:
         {"depth": 0},
         {"depth": 1.5},
         {"width": 100_000},
-        {"out": 5},
+        {"out": 2},
         {"w0": "x"},
         {"w0": 0},
         {"z": 1},
