@@ -7,12 +7,13 @@ INSTALLED := $(VENV)/.rinrcodec-installed
 TYPES := .build/types
 SCRIPTS := $(wildcard benchmarks/*.py)
 
-.PHONY: help demo test lint types unit bench install clean
+.PHONY: help demo test lint types unit check-long bench install clean
 
 help:
 	@echo "make demo   compress four pictures, verify them, and draw what came back (3 minutes)"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   ruff and mypy only"
+	@echo "make check-long  20,000 damaged files instead of 2,000"
 	@echo "make bench  the tables of docs/results (long)"
 	@echo "make clean  remove what the other targets made, except the virtual environment"
 
@@ -41,6 +42,9 @@ types: install
 
 unit: install
 	"$(BIN)/pytest" -n 2
+
+check-long: install
+	RINR_MUTATIONS=20000 "$(BIN)/pytest" -n 2 tests/formats/test_mutations.py
 
 bench: install
 	for script in presets encode_siren decode_siren rate_distortion; do \

@@ -164,7 +164,7 @@ def _commit() -> str:
 
 def _machine(options: argparse.Namespace) -> dict[str, str]:
     machine = {
-        "cpu": f"{_cpu_name()}, {os.cpu_count()} cores, {options.threads} threads used",
+        "cpu": f"{_cpu_name()}, {os.cpu_count()} cores, up to {options.threads} threads",
         "software": f"Python {platform.python_version()}, torch {torch.__version__}",
     }
     if options.device.startswith("cuda"):

@@ -20,6 +20,7 @@ from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import resolve_device
 from rinrcodec.families import family_of
 from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.formats import pack_bytes
 from rinrcodec.images import Picture
 from rinrcodec.metrics import frame_quality, mean_db, mean_quality, psnr
 from rinrcodec.model import Pack
@@ -101,9 +102,9 @@ def main() -> None:
         pack = rinrcodec.encode(pictures, preset=preset, **settings)
         common.synchronize(options.device)
         seconds = (time.perf_counter() - start) / len(pictures)
-        path = options.out / "presets.rinr"
-        n_bytes = rinrcodec.save(pack, path) / len(pictures)
-        with rinrcodec.open(path) as file:
+        packed = pack_bytes(pack)
+        n_bytes = len(packed) / len(pictures)
+        with rinrcodec.open(packed) as file:
             with_objects, without = (
                 mean_quality(
                     [
@@ -120,7 +121,6 @@ def main() -> None:
                 )
                 for objects in (True, False)
             )
-        path.unlink()
         background = background_loss(preset.background, pictures, **settings)
         inside = object_loss(preset.objects, pack, pictures, **settings)
         row = {

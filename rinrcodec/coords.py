@@ -43,6 +43,8 @@ class Grid:
         Raises `RinrInputError` for a region that is empty or leaves the frame, or a scale outside
         (0, 16].
         """
+        if region is not None and len(region) != 4:
+            raise RinrInputError(f"region {region}: want (x, y, w, h) in pixels")
         left, top, w, h = region if region is not None else (0, 0, width, height)
         if not (0 <= left < left + w <= width and 0 <= top < top + h <= height):
             raise RinrInputError(

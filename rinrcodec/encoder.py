@@ -44,6 +44,7 @@ def encode(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
     preset: str | Preset = "balanced",
+    steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     on_progress: Callable[[float], None] | None = None,
@@ -52,6 +53,7 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
+    steps: fitting steps in place of the preset's, for a quick look.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -59,15 +61,21 @@ def encode(
     The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. Raises
     `RinrInputError` for pictures or boxes that cannot be used.
     """
+    if not isinstance(images, Sequence) or isinstance(images, str):
+        raise RinrInputError(
+            f"images is a {type(images).__name__}: want a list, [image] for a single one"
+        )
     pictures = [_as_picture(image, f"{i:06d}") for i, image in enumerate(images)]
     if boxes is not None:
         if len(boxes) != len(pictures):
             raise RinrInputError(f"{len(boxes)} lists of boxes for {len(pictures)} pictures")
+        if not all(isinstance(own, Sequence) and _are_boxes(own) for own in boxes):
+            raise RinrInputError("boxes: want one list of rinrcodec.Box for every picture")
         pictures = [
             replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
         ]
     _check_before(pictures, seed)
-    chosen = get_preset(preset)
+    chosen = get_preset(preset, steps=steps)
     progress = _Progress(pictures, chosen, on_progress)
     with memory_errors():
         pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
@@ -258,7 +266,16 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
         return picture_from_array(image, name=name)
     if isinstance(image, (str, os.PathLike)):
         return load_picture(image)
+    if not hasattr(image, "getexif"):
+        raise RinrInputError(
+            f"cannot encode a {type(image).__name__}: want a path, a Pillow image, a Picture or a "
+            "uint8 array [H, W] or [H, W, 3]"
+        )
     return picture_from_pil(image, name=name)
+
+
+def _are_boxes(boxes: Sequence[object]) -> bool:
+    return all(isinstance(box, Box) for box in boxes)
 
 
 def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
 
+from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, Pack, Rows
@@ -40,7 +42,12 @@ class RinrFile:
     def __init__(
         self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
     ) -> None:
+        if isinstance(source, (str, PathLike)) and Path(source).is_dir():
+            raise RinrInputError(f"{source} is a folder: open one of the .rinr files in it")
         self.reader = PackReader(source, limits=limits)
+
+    def __repr__(self) -> str:
+        return f"<RinrFile of {len(self)} frames: {self.reader.name}>"
 
     def __len__(self) -> int:
         return self.reader.n_frames
@@ -67,6 +74,10 @@ class RinrFile:
     def frame(self, index: int) -> Frame:
         """Name, size, boxes and metadata of a frame."""
         return self.reader.frame(index)
+
+    def names(self) -> Sequence[str]:
+        """The names of all frames, in order."""
+        return self.reader.names()
 
     def boxes(self, index: int) -> tuple[Box, ...]:
         """The boxes of a frame, exactly as they were given."""

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -55,6 +56,8 @@ class Box:
     h: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.class_id, Integral):
+            raise RinrInputError(f"a box's class_id is a whole number, got {self.class_id!r}")
         if not all(math.isfinite(v) for v in (self.x, self.y, self.w, self.h)):
             raise RinrInputError(f"a box needs finite numbers, got {self}")
         if self.w < 0 or self.h < 0 or self.class_id < 0:
@@ -225,7 +228,7 @@ class ObjectInr:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Metadata bytes of the source picture, untouched."""
+    """Metadata bytes of the source; the orientation in `exif` is 1, as pixels are upright."""
 
     exif: bytes = b""
     icc: bytes = b""

@@ -104,7 +104,16 @@ _PAPER_OBJECTS = (
 _PAPER_RECIPE = Recipe(10_000, 2e-4, None, warmup=0, quantized=0.0)
 
 _OBJECTS = (SizeClass(64, 2, 6), *_PAPER_OBJECTS)
-_BACKGROUNDS = (SizeClass(256, 2, 8), SizeClass(4_096, 3, 16), SizeClass(None, 5, 40))
+_BACKGROUNDS = (
+    SizeClass(256, 2, 8),
+    SizeClass(2_048, 3, 14),
+    SizeClass(8_192, 3, 20),
+    SizeClass(32_768, 4, 24),
+    SizeClass(131_072, 5, 32),
+    SizeClass(600_000, 5, 40),
+    SizeClass(2_500_000, 5, 56),
+    SizeClass(None, 5, 80),
+)
 
 
 def _measured(name: str, background_steps: int, object_steps: int, samples: int) -> Preset:

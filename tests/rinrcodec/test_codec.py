@@ -277,6 +277,17 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
         encode([])
     with pytest.raises(RinrInputError, match="2 lists of boxes for 1 pictures"):
         encode([picture], boxes=[[], []])
+    for images in ("a.jpg", picture, 3):
+        with pytest.raises(RinrInputError, match=r"\[image\] for a single one"):
+            encode(images)
+    for wrong in (3, torch.zeros(3, 4, 4)):
+        with pytest.raises(RinrInputError, match="cannot encode a"):
+            encode([wrong])
+    for boxes in ([BOXES[0]], [[(0, 1, 2, 3, 4)]]):
+        with pytest.raises(RinrInputError, match=r"one list of rinrcodec\.Box"):
+            encode([picture], boxes=boxes)
+    with pytest.raises(RinrInputError, match="class_id"):
+        Box("car", 1, 2, 3, 4)
     with pytest.raises(RinrInputError, match="unknown preset 'x'"):
         encode([picture], preset="x")
     with pytest.raises(RinrInputError, match="steps=0"):
@@ -289,6 +300,8 @@ def test_wrong_requests_to_the_decoder_are_refused(mixed: tuple[list[Picture], P
     for index in (pack.n_frames, -pack.n_frames - 1):
         with pytest.raises(RinrInputError, match="5 frames"):
             decode(pack, index)
+    with pytest.raises(RinrInputError, match=r"want \(x, y, w, h\)"):
+        decode(pack, 0, region=(0, 0, 1))
     with pytest.raises(RinrInputError, match="region"):
         decode(pack, 0, region=(0, 0, 49, 3))
     with pytest.raises(RinrDeviceError, match="want auto"):

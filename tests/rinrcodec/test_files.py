@@ -1,0 +1,69 @@
+"""`open` and `save`: a pack goes to disk and comes back as the same pixels."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import rinrcodec
+from rinrcodec import Box, Decoder, Picture, RinrFormatError, RinrInputError
+
+
+@pytest.fixture(scope="module")
+def pack(make_picture: Callable[..., NDArray[np.uint8]]) -> rinrcodec.Pack:
+    pictures = [
+        Picture("a/1.jpg", make_picture(30, 20), (Box(3, 4.5, 5.25, 9, 8),)),
+        Picture("b.png", make_picture(18, 26, 1, grey=True)),
+    ]
+    return rinrcodec.encode(pictures, preset="fast", steps=40, device="cpu")
+
+
+def test_the_file_decodes_to_the_pixels_of_the_pack(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.rinr"
+    assert rinrcodec.save(pack, path) == path.stat().st_size
+    with rinrcodec.open(path) as file:
+        assert (len(file), file.n_frames, file.names()) == (2, 2, ("a/1.jpg", "b.png"))
+        assert file.info == pack.info
+        assert [file.frame(i) for i in range(2)] == list(pack.frames)
+        assert file.boxes(0) == (Box(3, 4.5, 5.25, 9, 8),)
+        assert file.groups == pack.groups
+        assert "x.rinr" in repr(file)
+        file.verify()
+        for index in range(2):
+            expected = rinrcodec.decode(pack, index)
+            assert torch.equal(file.decode(index), expected)
+            assert torch.equal(rinrcodec.decode(file, index), expected)
+            assert torch.equal(Decoder(file, resident=True).decode(index), expected)
+            assert torch.equal(pickle.loads(pickle.dumps(file)).decode(index), expected)
+
+
+def test_save_keeps_what_is_there_when_asked(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.rinr"
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises((rinrcodec.RinrError, FileExistsError), match=r"x\.rinr"):
+        rinrcodec.save(pack, path, overwrite=False)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_is_no_rinr_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RinrInputError, match="is a folder"):
+        rinrcodec.open(tmp_path)
+    (tmp_path / "text.rinr").write_text("no" * 400, encoding="utf-8")
+    with pytest.raises(RinrFormatError, match=r"text\.rinr"):
+        rinrcodec.open(tmp_path / "text.rinr")
+    with pytest.raises(FileNotFoundError, match=r"absent\.rinr"):
+        rinrcodec.open(tmp_path / "absent.rinr")
+
+
+def test_the_facade_lists_its_public_names() -> None:
+    assert set(rinrcodec.__all__) <= set(dir(rinrcodec))
+    for name in rinrcodec.__all__:
+        assert getattr(rinrcodec, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = rinrcodec.nothing
