@@ -23,6 +23,7 @@ from rinrcodec.model import GroupInfo, InrRef, Pack
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
 
 
 def parser(description: str | None, *, frames: int) -> argparse.ArgumentParser:
@@ -54,8 +55,7 @@ def load_frames(count: int) -> tuple[str, list[Picture]]:
     default `../shared/data` beside the checkout). Where they are absent, the pictures that ship
     with scikit-image stand in.
     """
-    data = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
-    yaml = data / "dacsdc" / "dacsdc.yaml"
+    yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
         pictures = sample_pictures()[:count]
         return f"{len(pictures)} pictures of scikit-image", pictures
@@ -137,7 +137,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words = ["python", f"benchmarks/{name}.py"]
     for key, value in vars(options).items():
         # The folder of the report is left out: it says nothing about the figures.
-        if key == "out" or value is None or value is False:
+        if key in ("out", "data") or value is None or value is False:
             continue
         words.append(f"--{key.replace('_', '-')}")
         if value is not True:

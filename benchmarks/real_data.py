@@ -1,0 +1,151 @@
+"""Whole data sets through the command line: every frame and every label has to come back.
+
+Runs `rinrcodec compress`, `verify` and `decompress --labels` as a user would, then compares the
+pictures' names and sizes and all labels with the source. Few fitting steps: it is about what comes
+back, not about how well; rate_distortion and presets are about that.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import _common as common
+from PIL import Image
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.sources import open_source
+
+SETS = {
+    "DAC-SDC, train and val": "dacsdc/dacsdc.yaml",
+    "COCO128, train and val": "coco128/coco128.yaml",
+    "DTB70 mountainbike6, 1280x720": "sequences/dtb70_mountainbike6",
+    "vtest.avi, 768x576": "video/vtest.avi",
+}
+
+
+def run(*words: object) -> None:
+    """One command of ours; its error ends the benchmark."""
+    command = [sys.executable, "-m", "rinrcodec", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RinrInputError(f"{' '.join(map(str, words[:2]))} failed: {done.stderr.strip()}")
+
+
+def compare(source: Path, back: Path) -> dict[str, Any]:
+    """Count frames and boxes of a source, and what of them did not come back as it was."""
+    frames = boxes = missing = changed = 0
+    sides: list[float] = []
+    found = {path.stem: path for path in back.rglob("*.png")}
+    labels = {path.stem: path for path in back.rglob("*.txt")}
+    for series in open_source(source).series:
+        for reading in series.read():
+            if reading.picture is None:
+                raise RinrInputError(f"{reading.name}: {reading.error}")
+            picture = reading.picture
+            frames += 1
+            boxes += len(picture.boxes)
+            sides += [side for box in picture.boxes for side in (box.w, box.h)]
+            stem = Path(picture.name).stem
+            if stem not in found:
+                missing += 1
+                continue
+            with Image.open(found[stem]) as image:
+                missing += image.size != (picture.width, picture.height)
+            wanted = sorted(
+                (
+                    box.class_id,
+                    *(
+                        round(value, 6)
+                        for value in (
+                            (box.x + box.w / 2) / picture.width,
+                            (box.y + box.h / 2) / picture.height,
+                            box.w / picture.width,
+                            box.h / picture.height,
+                        )
+                    ),
+                )
+                for box in picture.boxes
+            )
+            text = labels[stem].read_text(encoding="utf-8") if stem in labels else ""
+            rows = sorted(
+                (int(words[0]), *(float(word) for word in words[1:]))
+                for words in map(str.split, text.splitlines())
+            )
+            same = len(rows) == len(wanted) and all(
+                a[0] == b[0] and max(abs(x - y) for x, y in zip(a[1:], b[1:], strict=True)) < 1.1e-6
+                for a, b in zip(rows, wanted, strict=True)
+            )
+            changed += not same
+    smallest = min(sides, default=0.0)
+    return {
+        "frames": frames,
+        "boxes": boxes,
+        "frames_missing": missing,
+        "labels_changed": changed,
+        "smallest_side": smallest,
+    }
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=0)
+    parser.add_argument("--data", type=Path, default=common.DATA, help="folder of the data sets")
+    parser.add_argument("--steps", type=int, default=100, help="fitting steps")
+    options = parser.parse_args()
+    common.setup(options)
+    rows, data = [], []
+    for name, place in SETS.items():
+        source = options.data / place
+        if not source.exists():
+            print(f"left out, it is not here: {place}")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            out, back, report = (Path(folder, part) for part in ("packs", "back", "report.json"))
+            start = time.perf_counter()
+            settings = ("--preset", "fast", "--steps", options.steps, "--device", options.device)
+            run("compress", source, "-o", out, *settings, "--json", report, "--quiet")
+            fitted = time.perf_counter()
+            run("verify", out)
+            run("decompress", out, "-o", back, "--labels", "--quiet")
+            ended = time.perf_counter()
+            total = json.loads(report.read_text(encoding="utf-8"))["total"]
+            row = {"set": name, **compare(source, back), "bytes": total["bytes"]}
+            row |= {"source_bytes": total["source_bytes"]}
+            row |= {"compress_s": fitted - start, "verify_decompress_s": ended - fitted}
+        data.append(row)
+        rows.append(
+            (
+                name,
+                f"{row['frames']:,}",
+                row["frames_missing"],
+                f"{row['boxes']:,}",
+                row["labels_changed"],
+                f"{row['source_bytes'] / row['bytes']:.1f}x",
+                f"{row['compress_s']:.0f}",
+                f"{row['verify_decompress_s']:.0f}",
+            )
+        )
+    header = ["data", "frames", "missing", "boxes", "label files changed", "smaller by"]
+    header += ["compress, s", "verify and decompress, s"]
+    body = (
+        f"Whole data sets, preset `fast` with {options.steps} steps: compressed, verified, "
+        "decompressed with labels, and compared with the source. *Missing* are frames that did not "
+        "come back in their size; labels are compared to 6 digits.\n\n"
+        + common.markdown_table(header, rows)
+    )
+    common.write_report(
+        "real_data",
+        options,
+        title="Every frame and label comes back",
+        body=body,
+        data={"sets": data},
+    )
+
+
+if __name__ == "__main__":
+    main()
