@@ -124,13 +124,22 @@ def main() -> None:
                 f"{row['frames']:,}",
                 row["frames_missing"],
                 f"{row['boxes']:,}",
+                f"{row['smallest_side']:.1f}",
                 row["labels_changed"],
                 f"{row['source_bytes'] / row['bytes']:.1f}x",
                 f"{row['compress_s']:.0f}",
                 f"{row['verify_decompress_s']:.0f}",
             )
         )
-    header = ["data", "frames", "missing", "boxes", "label files changed", "smaller by"]
+    header = [
+        "data",
+        "frames",
+        "missing",
+        "boxes",
+        "smallest side, px",
+        "label files changed",
+        "smaller by",
+    ]
     header += ["compress, s", "verify and decompress, s"]
     body = (
         f"Whole data sets, preset `fast` with {options.steps} steps: compressed, verified, "
@@ -138,13 +147,8 @@ def main() -> None:
         "come back in their size; labels are compared to 6 digits.\n\n"
         + common.markdown_table(header, rows)
     )
-    common.write_report(
-        "real_data",
-        options,
-        title="Every frame and label comes back",
-        body=body,
-        data={"sets": data},
-    )
+    title = "Every frame and label comes back"
+    common.write_report("real_data", options, title=title, body=body, data={"sets": data})
 
 
 if __name__ == "__main__":
