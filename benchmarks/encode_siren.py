@@ -25,7 +25,7 @@ from rinrcodec.metrics import mean_db, psnr
 from rinrcodec.model import Frame, Group, InrRef, Pack
 from rinrcodec.presets import Part, get_preset
 
-STEPS = (250, 500, 1_000, 1_500, 2_500, 4_000)
+STEPS = (500, 1_000, 2_500, 5_000)
 OBJECTS = 32
 OBJECT_SIDES = (8, 32)  # at most 31 x 31 pixels
 

@@ -22,7 +22,7 @@ from rinrcodec.families import family_of
 from rinrcodec.model import Rows, Spec
 from rinrcodec.parallel import parallel_map
 from rinrcodec.presets import Recipe
-from rinrcodec.quantize import fake_quantize, quantize
+from rinrcodec.quantize import fake_quantize, quantize, tensor_scales
 
 __all__ = ["Fitted", "fit_group", "to_signal"]
 
@@ -71,7 +71,7 @@ def fit_group(
     family = family_of(spec)
     stop = threading.Event()
 
-    def fit_range(chunk: tuple[int, int]) -> Tensor:
+    def fit_range(chunk: tuple[int, int]) -> tuple[Tensor, Tensor]:
         members = [targets[i] for i in order[slice(*chunk)]]
         stream = zlib.crc32(f"{seed} {chunk[0]} {spec.to_json()}".encode())
         generator = torch.Generator(device).manual_seed(stream)
@@ -79,10 +79,10 @@ def fit_group(
 
     costs = (pixels_per_step, family.widest(spec), family.kept(spec))
     chunks = list(chunks_by_cost(*costs, device, grouped=grouped))
-    in_order = torch.cat(parallel_map(fit_range, chunks, device, stop=stop))
-    stacked = torch.empty_like(in_order)
-    stacked[order] = in_order
-    return Fitted(quantize(stacked, family.tensor_sizes(spec), bits), stacked)
+    fitted = parallel_map(fit_range, chunks, device, stop=stop)
+    place = torch.tensor(order, device=device).argsort()
+    weights, scales = (torch.cat(parts)[place] for parts in zip(*fitted, strict=True))
+    return Fitted(quantize(weights, scales, family.tensor_sizes(spec), bits), weights)
 
 
 def _fit_chunk(
@@ -93,15 +93,18 @@ def _fit_chunk(
     generator: torch.Generator,
     on_step: Callable[[int, int], None] | None,
     stop: threading.Event,
-) -> Tensor:
-    """Best weights [n, params] of the INRs of one chunk."""
+) -> tuple[Tensor, Tensor]:
+    """Best weights [n, params] and scales [n, tensors] of the INRs of one chunk."""
     family = family_of(spec)
     sizes = family.tensor_sizes(spec)
     data = _Samples(targets, recipe.samples, generator)
     weights = family.init(spec, len(targets), generator).requires_grad_()
     optimizer = torch.optim.Adam([weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     best = weights.detach().clone()
+    best_scales = tensor_scales(best, sizes, bits)
     best_score = torch.full((len(targets),), math.inf, device=best.device)
+    scales: Tensor | None = None
+    rounded = best[:, : family.sensitive(spec)]
     quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
     score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
     report_every = max(1, recipe.steps // 50)
@@ -115,22 +118,34 @@ def _fit_chunk(
     for step in range(recipe.steps):
         if stop.is_set():
             break
+        if step == quantized_from:
+            with torch.no_grad():
+                weights.copy_(family.canonical(spec, weights))
+                scales = tensor_scales(weights, sizes, bits)
+                everything = fake_quantize(weights, scales, sizes, bits)
+                rounded = everything[:, : rounded.shape[1]]
+                weights[:, : rounded.shape[1]] = rounded
+        seen = weights if scales is None else fake_quantize(weights, scales, sizes, bits)
         optimizer.param_groups[0]["lr"] = recipe.learning_rate * _schedule(step, recipe)
-        seen = fake_quantize(weights, sizes, bits) if step >= quantized_from else weights
         loss_of(seen, data.batch()).sum().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         left = recipe.steps - 1 - step
-        if left % score_every == 0 and left < score_every * _SCORES:
-            with torch.no_grad():
-                score = loss_of(fake_quantize(weights, sizes, bits), score_batch)
+        with torch.no_grad():
+            if scales is not None:
+                weights[:, : rounded.shape[1]] = rounded
+            if left % score_every == 0 and left < score_every * _SCORES:
+                tried = family.canonical(spec, weights)
+                tried_scales = tensor_scales(tried, sizes, bits) if scales is None else scales
+                score = loss_of(fake_quantize(tried, tried_scales, sizes, bits), score_batch)
                 better = score < best_score
                 best_score = torch.where(better, score, best_score)
-                best = torch.where(better[:, None], weights, best)
+                best = torch.where(better[:, None], tried, best)
+                best_scales = torch.where(better[:, None], tried_scales, best_scales)
         if on_step is not None and ((step + 1) % report_every == 0 or left == 0):
             on_step(len(targets), step + 1 - reported)
             reported = step + 1
-    return best
+    return best, best_scales
 
 
 def _schedule(step: int, recipe: Recipe) -> float:

@@ -133,7 +133,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Part(_PAPER_OBJECTS, 16, _PAPER_RECIPE),
         ),
         "fast": _measured("fast", 1_000, 300, 1_024),
-        "balanced": _measured("balanced", 4_000, 1_000, 2_048),
+        "balanced": _measured("balanced", 5_000, 1_000, 2_048),
         "best": _measured("best", 12_000, 4_000, 4_096),
     }
 )

@@ -41,17 +41,20 @@ def _spread(scales: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.cat([column.expand(-1, size) for column, size in columns], 1)
 
 
-def fake_quantize(weights: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
+def _codes(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
+    largest = largest_code(bits)
+    return (weights.detach() / _spread(scales, sizes)).round_().clamp_(-largest, largest)
+
+
+def fake_quantize(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
     """Weights rounded to what they decode to; gradients pass straight through."""
-    spread = _spread(tensor_scales(weights, sizes, bits), sizes)
-    rounded = (weights.detach() / spread).round_().mul_(spread)
+    rounded = _codes(weights, scales, sizes, bits).mul_(_spread(scales, sizes))
     return weights + (rounded - weights.detach())
 
 
-def quantize(weights: Tensor, sizes: Sequence[int], bits: int) -> Rows:
+def quantize(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> Rows:
     """Integer codes and scales, on the host."""
-    scales = tensor_scales(weights, sizes, bits)
-    codes = (weights.detach() / _spread(scales, sizes)).round().cpu().numpy()
+    codes = _codes(weights, scales, sizes, bits).cpu().numpy()
     integers = codes.astype(np.int8) if bits <= 8 else codes.astype(np.int16)
     return Rows(integers, scales.cpu().numpy())
 

@@ -41,6 +41,12 @@ class Family(Protocol):
     def kept(self, spec: Spec) -> int:
         """Values per pixel alive at once in a fitting step: bounds chunks on a GPU."""
 
+    def canonical(self, spec: Spec, weights: Tensor) -> Tensor:
+        """Weights of the same outputs with the smallest magnitudes, which quantise best."""
+
+    def sensitive(self, spec: Spec) -> int:
+        """How many parameters, the first ones, are rounded first, for the others to adapt to."""
+
     def init(self, spec: Spec, n: int, generator: torch.Generator) -> Tensor:
         """Fresh weights for n INRs, float32 [n, params], on the generator's device."""
 

@@ -16,7 +16,18 @@ from torch import Tensor
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import Spec
 
-__all__ = ["channels", "check", "forward", "init", "kept", "siren_spec", "tensor_sizes", "widest"]
+__all__ = [
+    "canonical",
+    "channels",
+    "check",
+    "forward",
+    "init",
+    "kept",
+    "sensitive",
+    "siren_spec",
+    "tensor_sizes",
+    "widest",
+]
 
 _LARGEST = {"depth": 64, "width": 4096}
 
@@ -69,6 +80,21 @@ def widest(spec: Spec) -> int:
 def kept(spec: Spec) -> int:
     """Inputs and cosines of all layers, and what flows between two of them each way."""
     return (2 * int(spec["depth"]) + 4) * int(spec["width"])
+
+
+def canonical(spec: Spec, weights: Tensor) -> Tensor:
+    """Biases moved by whole periods of their sine into [-pi / w0, pi / w0]."""
+    parts = list(weights.split(tensor_sizes(spec), 1))
+    for index, (_, _, w0) in enumerate(_layers(spec)[:-1]):
+        period = 2 * math.pi / w0
+        bias = parts[2 * index + 1]
+        parts[2 * index + 1] = bias - period * (bias / period).round()
+    return torch.cat(parts, 1)
+
+
+def sensitive(spec: Spec) -> int:
+    """The first layer: an error there moves the whole picture, the other layers hardly notice."""
+    return sum(tensor_sizes(spec)[:2])
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:

@@ -105,3 +105,19 @@ def test_a_group_whose_rows_do_not_fit_its_spec_is_refused() -> None:
     check_group(GroupInfo(spec, 8, 1, 283, 8))
     with pytest.raises(RinrFormatError, match="283 parameters in 8 tensors"):
         check_group(GroupInfo(spec, 8, 1, 282, 8))
+
+
+def test_canonical_weights_have_the_same_outputs_and_small_biases() -> None:
+    spec = siren.siren_spec(3, 6, w0=20, w0_first=35)
+    weights = siren.init(spec, 3, torch.Generator().manual_seed(0)).double() * 3
+    moved = siren.canonical(spec, weights)
+    coords = torch.rand(3, 40, 2, dtype=torch.float64) * 2 - 1
+    torch.testing.assert_close(
+        siren.forward(spec, moved, coords), siren.forward(spec, weights, coords)
+    )
+    parts, before = (w.split(siren.tensor_sizes(spec), 1) for w in (moved, weights))
+    for index, w0 in enumerate((35, 20, 20)):
+        assert parts[2 * index + 1].abs().max() <= math.pi / w0 + 1e-9
+        assert before[2 * index + 1].abs().max() > math.pi / w0
+    for index in (0, 2, 4, 6, 7):
+        assert torch.equal(parts[index], before[index])
