@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rinrcodec.images import Picture, load_picture
     from rinrcodec.limits import Limits
     from rinrcodec.model import Box, Frame, Pack
+    from rinrcodec.plugins.pillow_plugin import register_pillow
+    from rinrcodec.plugins.torch_data import RinrDataset, RinrLoader
     from rinrcodec.presets import PRESETS, Preset
 
 _HOMES = {
@@ -35,16 +37,19 @@ _HOMES = {
     "Pack": "model",
     "Picture": "images",
     "Preset": "presets",
+    "RinrDataset": "plugins.torch_data",
     "RinrDeviceError": "errors",
     "RinrError": "errors",
     "RinrFile": "files",
     "RinrFormatError": "errors",
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
+    "RinrLoader": "plugins.torch_data",
     "decode": "decoder",
     "encode": "encoder",
     "load_picture": "images",
     "open": "files",
+    "register_pillow": "plugins.pillow_plugin",
     "save": "files",
 }
 
@@ -58,16 +63,19 @@ __all__ = [
     "Pack",
     "Picture",
     "Preset",
+    "RinrDataset",
     "RinrDeviceError",
     "RinrError",
     "RinrFile",
     "RinrFormatError",
     "RinrInputError",
     "RinrLimitError",
+    "RinrLoader",
     "decode",
     "encode",
     "load_picture",
     "open",
+    "register_pillow",
     "save",
 ]
 
