@@ -131,7 +131,7 @@ class RinrImageFile(ImageFile.ImageFile):
                 pixels = decode(reader, self._number, scale=self._scale)
             pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
             self.load_prepare()
-            self.frombytes(pixels.contiguous().numpy())
+            self.frombytes(pixels.numpy().tobytes())
             self.tile = []
             self.readonly = 0
             if self.n_frames == 1:

@@ -120,8 +120,7 @@ class RinrDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         file, frame = self._place(index)
         source = self._open.get(file)
-        # A copy, since tensors from inference mode may not be changed in place by transforms.
-        image = source.decode(frame).clone()
+        image = source.decode(frame)
         target = _target(source.frame(frame), index % len(self))
         return (image, target) if self.transforms is None else self.transforms(image, target)
 
@@ -328,8 +327,6 @@ class RinrLoader:
     def _decode(self, batch: _Batch) -> tuple[Tensor | list[Tensor], list[Target]]:
         decoder = self._everything or Decoder(batch.source, device=self.device)
         images = decoder.decode(batch.frames)
-        # Copied, since tensors from inference mode may not be changed in place.
-        images = [i.clone() for i in images] if isinstance(images, list) else images.clone()
         targets = [
             _target(batch.source.frame(frame), index)
             for frame, index in zip(batch.frames, batch.indices, strict=True)
