@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile, ImageSequence
 
@@ -21,6 +21,8 @@ from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.model import Box, Frame
 
 if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
     from rinrcodec.images import Picture
 
 __all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
@@ -28,6 +30,7 @@ __all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
 FORMAT = "RINR"
 SUFFIX = ".rinr"
 MIME = "image/x-rinr"
+_METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
 
 
 class RinrImageFile(ImageFile.ImageFile):
@@ -59,7 +62,7 @@ class RinrImageFile(ImageFile.ImageFile):
             raise SyntaxError("not a .rinr file")
         self.fp.seek(0)
         with _as_os_error():
-            self._header = read_header(self.fp)
+            self._header = read_header(cast(BinaryIO, self.fp))
         self._show(0, self._header.width, self._header.height, self._header.mode)
         self._info_unread = True
 
@@ -74,7 +77,7 @@ class RinrImageFile(ImageFile.ImageFile):
         return self.n_frames > 1
 
     @property
-    def info(self) -> dict[str | tuple[int, int], Any]:  # type: ignore[override]
+    def info(self) -> dict[str | tuple[int, int], Any]:
         """Boxes and metadata of the frame; the first use reads them."""
         if self._info_unread:
             reader = self._source()
@@ -117,9 +120,9 @@ class RinrImageFile(ImageFile.ImageFile):
         if coarse == self.size:
             return None
         self._scale, self._size = scale, coarse
-        return self.mode, (0, 0, *map(float, coarse))
+        return self.mode, (0, 0, float(coarse[0]), float(coarse[1]))
 
-    def load(self) -> Image.core.PixelAccess | None:
+    def load(self) -> PixelAccess | None:
         """Decode the frame on the CPU if that has not happened yet."""
         if self.tile:
             reader = self._source()
@@ -156,18 +159,14 @@ class RinrImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
 
     def _keep_info(self, reader: PackReader, frame: Frame) -> None:
-        metadata = {
-            "exif": frame.metadata.exif,
-            "icc_profile": frame.metadata.icc,
-            "xmp": frame.metadata.xmp,
-        }
-        self.info = {
-            **reader.info,
-            **{key: value for key, value in metadata.items() if value},
-            "boxes": frame.boxes,
-            "name": frame.name,
-            "source_size": frame.source_size,
-        }
+        info: dict[str | tuple[int, int], Any] = {}
+        info.update(reader.info.items())
+        metadata = frame.metadata
+        for key, block in zip(_METADATA, (metadata.exif, metadata.icc, metadata.xmp), strict=True):
+            if block:
+                info[key] = block
+        info |= {"boxes": frame.boxes, "name": frame.name, "source_size": frame.source_size}
+        self.info = info
 
     def _source(self) -> PackReader:
         if self._reader is None:
@@ -175,7 +174,7 @@ class RinrImageFile(ImageFile.ImageFile):
                 raise ValueError("Operation on closed image")
             with _as_os_error():
                 # Through the open file, not its name: the name may lead elsewhere by now.
-                self._reader = PackReader(self.fp)  # type: ignore[arg-type]
+                self._reader = PackReader(cast(BinaryIO, self.fp))
         return self._reader
 
     def _release(self) -> None:
@@ -263,12 +262,11 @@ def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
     """The frame with its own metadata, or that which the caller of `save` gives instead."""
     from rinrcodec.images import picture_from_pil
 
-    given = {key: options[key] for key in ("exif", "icc_profile", "xmp") if key in options}
-    if given:
+    if not options.keys().isdisjoint(_METADATA):
         frame = frame.copy()
-        frame.info.update(given)
-        if isinstance(given.get("exif"), Image.Exif):
-            frame.info["exif"] = given["exif"].tobytes()
+        for key in _METADATA:
+            value = options.get(key, frame.info.get(key))
+            frame.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
     return picture_from_pil(frame, name=name)
 
 
