@@ -207,7 +207,7 @@ def test_saving_all_takes_frames_of_every_image(tmp_path, pack, pack_file, quick
     assert [item[2] for item in shown] == boxes
     assert [item[:2] for item in shown[-2:]] == [((48, 32), "RGB"), ((9, 5), "L")]
     path = tmp_path / "two.rinr"
-    extra.save(path, append_images=[extra], preset=quick, steps=1)
+    extra.save(path, save_all=True, append_images=[extra], preset=quick, steps=1)
     with Image.open(path) as back:
         names = [frame.info["name"] for frame in ImageSequence.Iterator(back)]
     assert names == ["two-000000", "two-000001"]
