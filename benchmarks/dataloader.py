@@ -9,6 +9,7 @@ hold the same frames at quality 90.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -161,11 +162,13 @@ def main() -> None:
     parser = common.parser(__doc__, frames=32)
     parser.add_argument("--preset", default="balanced", help="whose networks are decoded")
     parser.add_argument("--batch-size", type=int, default=16, help="frames in a batch")
-    parser.add_argument("--copies", type=int, default=1, help="how often an epoch has each frame")
+    parser.add_argument("--copies", type=int, default=2, help="how often an epoch has each frame")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2, 4], help="to be tried")
     parser.add_argument("--repeats", type=int, default=2, help="epochs, of which the best counts")
     options = parser.parse_args()
     common.setup(options)
+    # More workers than cores are tried on purpose.
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
     what, pictures = common.load_frames(options.frames)
     speeds: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as folder:

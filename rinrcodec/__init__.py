@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rinrcodec.limits import Limits
     from rinrcodec.model import Box, Frame, Pack
     from rinrcodec.plugins.pillow_plugin import register_pillow
-    from rinrcodec.plugins.torch_data import RinrDataset, RinrLoader
+    from rinrcodec.plugins.torch_data import RinrDataset
+    from rinrcodec.plugins.torch_loader import RinrLoader
     from rinrcodec.presets import PRESETS, Preset
 
 _HOMES = {
@@ -44,7 +45,7 @@ _HOMES = {
     "RinrFormatError": "errors",
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
-    "RinrLoader": "plugins.torch_data",
+    "RinrLoader": "plugins.torch_loader",
     "decode": "decoder",
     "encode": "encoder",
     "load_picture": "images",

@@ -15,8 +15,9 @@ import rinrcodec
 from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
 from rinrcodec.model import Pack, select_frames
-from rinrcodec.plugins import torch_data
-from rinrcodec.plugins.torch_data import RinrDataset, RinrLoader, collate, find_files
+from rinrcodec.plugins import torch_data, torch_loader
+from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
+from rinrcodec.plugins.torch_loader import RinrLoader
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
@@ -297,7 +298,7 @@ def test_options_that_make_no_sense_are_refused(pack_file):
 
 
 def test_workers_hand_over_weights_not_pixels(folder, pack):
-    batch = torch_data._Reading(RinrDataset(folder))[[1, 5]]
+    batch = torch_loader._Reading(RinrDataset(folder))[[1, 5]]
     rows = [len(group.rows.codes.tobytes()) for group in batch.source.stacks]
     assert len(pickle.dumps(batch)) < sum(rows) + 6_000
     assert batch.frames == [0, 1]
