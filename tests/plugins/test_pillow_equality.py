@@ -10,6 +10,8 @@ from PIL import Image, ImageSequence
 import rinrcodec
 from rinrcodec.cli.decompress import command
 
+# Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 rinrcodec.register_pillow()
 
 

@@ -19,6 +19,8 @@ from rinrcodec.plugins import torch_data, torch_loader
 from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
 from rinrcodec.plugins.torch_loader import RinrLoader
 
+# Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
 
