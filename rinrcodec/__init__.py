@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rinrcodec.images import Picture, load_picture
     from rinrcodec.limits import Limits
     from rinrcodec.model import Box, Frame, Pack
+    from rinrcodec.plugins.pillow_plugin import register_pillow
+    from rinrcodec.plugins.torch_data import RinrDataset
+    from rinrcodec.plugins.torch_loader import RinrLoader
     from rinrcodec.presets import PRESETS, Preset
 
 _HOMES = {
@@ -35,16 +38,19 @@ _HOMES = {
     "Pack": "model",
     "Picture": "images",
     "Preset": "presets",
+    "RinrDataset": "plugins.torch_data",
     "RinrDeviceError": "errors",
     "RinrError": "errors",
     "RinrFile": "files",
     "RinrFormatError": "errors",
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
+    "RinrLoader": "plugins.torch_loader",
     "decode": "decoder",
     "encode": "encoder",
     "load_picture": "images",
     "open": "files",
+    "register_pillow": "plugins.pillow_plugin",
     "save": "files",
 }
 
@@ -58,16 +64,19 @@ __all__ = [
     "Pack",
     "Picture",
     "Preset",
+    "RinrDataset",
     "RinrDeviceError",
     "RinrError",
     "RinrFile",
     "RinrFormatError",
     "RinrInputError",
     "RinrLimitError",
+    "RinrLoader",
     "decode",
     "encode",
     "load_picture",
     "open",
+    "register_pillow",
     "save",
 ]
 

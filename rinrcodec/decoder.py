@@ -17,7 +17,7 @@ from rinrcodec.devices import chunks_by_cost, memory_errors, resolve_device
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import check_group, family_of
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
-from rinrcodec.parallel import parallel_map
+from rinrcodec.parallel import parallel_map, without_torch_threads
 from rinrcodec.quantize import dequantize
 
 __all__ = ["Decoder", "decode", "evaluate"]
@@ -86,7 +86,7 @@ class Decoder:
         self.device = resolve_device(device)
         self._resident: dict[int, Tensor] | None = {} if resident else None
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(
         self,
         frames: SupportsIndex | Sequence[int],
@@ -97,18 +97,19 @@ class Decoder:
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
         indices, alone = _indices(frames)
-        with memory_errors():
+        with memory_errors(), without_torch_threads(self.device):
             views = [self._view(index, region, scale) for index in indices]
             signals = self._backgrounds(views)
             if objects:
                 self._paste_objects(views, signals)
             images = [as_rgb(to_pixels(signal)) for signal in signals]
-        return images[0] if alone else stack_if_equal(images)
+            return images[0] if alone else stack_if_equal(images)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def background_signal(self, index: int, region: tuple[int, int, int, int]) -> Tensor:
         """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""
-        return self._backgrounds([self._view(index, region, 1.0)])[0]
+        with without_torch_threads(self.device):
+            return self._backgrounds([self._view(index, region, 1.0)])[0]
 
     def _view(self, index: int, region: tuple[int, int, int, int] | None, scale: float) -> _View:
         if not -self.source.n_frames <= index < self.source.n_frames:
@@ -266,7 +267,7 @@ def evaluate(
         ]
     outputs = [weights.new_empty(len(c), family.channels(spec)) for c in coords]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(task: tuple[list[int], Tensor, int, Tensor]) -> None:
         members, own_weights, first, inputs = task
         for i, values in zip(members, family.forward(spec, own_weights, inputs), strict=True):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
+from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Metadata
 
@@ -102,7 +103,7 @@ def load_picture(
     except FileNotFoundError:
         raise RinrInputError(f"{file}: there is no such file") from None
     except UnidentifiedImageError:
-        raise RinrInputError(f"{file}: not a picture that Pillow can read") from None
+        raise RinrInputError(f"{file}: {_why_unidentified(file)}") from None
     except Image.DecompressionBombError as error:
         raise RinrLimitError(f"{file}: {error}") from error
     except RinrError as error:
@@ -236,6 +237,13 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
     if frames > 1 and image.format != "MPO":
         return (f"holds {frames} pictures; only the first is used",)
     return ()
+
+
+def _why_unidentified(file: Path) -> str:
+    with file.open("rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
+            return "not a picture that Pillow can read"
+    return "a .rinr file, which Pillow reads after rinrcodec.register_pillow()"
 
 
 def _bytes(value: object) -> bytes:

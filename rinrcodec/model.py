@@ -311,15 +311,19 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
     if not packs:
         raise RinrInputError("no packs to merge")
     members: dict[tuple[Spec, int, bytes, bool], list[Rows]] = {}
+    numbers: dict[tuple[Spec, int, bytes, bool], int] = {}
+    n_rows: list[int] = []
     frames: list[Frame] = []
     for pack in packs:
         targets: list[tuple[int, int]] = []
         for group in pack.stacks:
             key = (group.spec, group.bits, group.shared, bool(group.rows.coded))
-            parts = members.setdefault(key, [])
-            first_row = sum(len(part.codes) for part in parts)
-            targets.append((list(members).index(key), first_row))
-            parts.append(group.rows)
+            members.setdefault(key, []).append(group.rows)
+            number = numbers.setdefault(key, len(numbers))
+            if number == len(n_rows):
+                n_rows.append(0)
+            targets.append((number, n_rows[number]))
+            n_rows[number] += len(group.rows.codes)
 
         def move(ref: InrRef, targets: list[tuple[int, int]] = targets) -> InrRef:
             group, first_row = targets[ref.group]
@@ -342,9 +346,15 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
     return Pack(tuple(frames), stacks, packs[0].info)
 
 
-def select_frames(pack: Pack, indices: Sequence[int]) -> Pack:
-    """A pack of the given frames, with the rows that they use and no others."""
-    frames = [pack.frames[index] for index in indices]
+def select_frames(
+    source: PackSource, indices: Sequence[int], *, info: Mapping[str, str] | None = None
+) -> Pack:
+    """A pack in memory of the given frames, with the rows that they use and no others.
+
+    From an open file, only what these frames need is read. `info` is that of the new pack; None
+    keeps the source's, where it is a `Pack`.
+    """
+    frames = [source.frame(index) for index in indices]
     used: dict[int, dict[int, int]] = {}
     for frame in frames:
         objects = (inr.inr for inr in frame.objects if inr is not None)
@@ -352,15 +362,18 @@ def select_frames(pack: Pack, indices: Sequence[int]) -> Pack:
             rows = used.setdefault(ref.group, {})
             rows.setdefault(ref.row, len(rows))
     numbers = {group: number for number, group in enumerate(used)}
+    infos = source.groups
 
     def move(ref: InrRef) -> InrRef:
         return InrRef(numbers[ref.group], used[ref.group][ref.row])
 
     stacks = tuple(
-        replace(pack.stacks[group], rows=pack.stacks[group].rows.take(list(rows)))
-        for group, rows in used.items()
+        Group(infos[group].spec, infos[group].bits, rows, infos[group].shared)
+        for group, rows in ((g, source.read_rows(g, list(found))) for g, found in used.items())
     )
-    return Pack(tuple(_moved(frame, move) for frame in frames), stacks, pack.info)
+    if info is None:
+        info = source.info if isinstance(source, Pack) else {}
+    return Pack(tuple(_moved(frame, move) for frame in frames), stacks, info)
 
 
 def _moved(frame: Frame, move: Callable[[InrRef], InrRef]) -> Frame:

@@ -3,21 +3,44 @@
 Chunks are small on purpose (see `devices.chunks_by_cost`), too small for torch to share one among
 cores: its threads would wait for each other at every operation, for ages on a busy machine. Each
 chunk on its own core has no such waits, and gives the same bits whatever the number of cores.
+
+Torch's threads are also lost in a fork, and a forked process that waits for them waits forever.
+Inside `without_torch_threads` none are used, so that forked workers can decode.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 
-__all__ = ["parallel_map"]
+__all__ = ["parallel_map", "without_torch_threads"]
+
+# How many threads `parallel_map` may use where torch itself is kept to one.
+_threads: ContextVar[int | None] = ContextVar("_threads", default=None)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def without_torch_threads(device: torch.device) -> Iterator[None]:
+    """Have the calling thread do its CPU work alone, `parallel_map` excepted."""
+    before = torch.get_num_threads()
+    token = _threads.set(before) if device.type == "cpu" else None
+    try:
+        if token is not None:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if token is not None:
+            _threads.reset(token)
+            torch.set_num_threads(before)
 
 
 def parallel_map(
@@ -34,7 +57,8 @@ def parallel_map(
     fails or the user interrupts, so that long calls can end early.
     """
     before = torch.get_num_threads()
-    workers = min(threads or before, len(items)) if device.type == "cpu" else 1
+    allowed = threads or _threads.get() or before
+    workers = min(allowed, len(items)) if device.type == "cpu" else 1
     try:
         if workers <= 1:
             if device.type == "cpu":

@@ -16,6 +16,7 @@ TINY = {
     "decode_siren": ["--frames=1", "--repeats=1"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
+    "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 

@@ -1,0 +1,283 @@
+"""Pillow opens and saves `.rinr` files once this module is imported.
+
+`rinrcodec.register_pillow()` does the same and may be called any number of times. Opening reads
+the user block; the rest of the file is read when pixels, `info` or another frame are asked for, and
+torch is imported when pixels are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from PIL import Image, ImageFile, ImageSequence
+
+from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
+from rinrcodec.model import Box, Frame
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
+    from rinrcodec.images import Picture
+
+__all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
+
+FORMAT = "RINR"
+SUFFIX = ".rinr"
+MIME = "image/x-rinr"
+_METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
+
+
+class RinrImageFile(ImageFile.ImageFile):
+    """An open pack, one of its frames at a time: mode "L" or "RGB".
+
+    `info` holds `boxes` (a tuple of `Box`, in pixels of the whole frame also after `draft`),
+    `name`, `source_size`, what the encoder wrote down (`preset`, `seed`, ...), and, where the frame
+    has them, `exif`, `icc_profile` and `xmp` as bytes.
+
+    A file of another kind raises `SyntaxError`, as Pillow wants it; a `.rinr` file that is damaged
+    or over the `Limits` raises `OSError` with the cause, when the damaged part is first read.
+    """
+
+    format = FORMAT
+    format_description = "Quantised neural networks (INR)"
+
+    # What an image that was pickled and came back has: pixels and `info`, but no file.
+    _header: Header | None = None
+    _reader: PackReader | None = None
+    _number = 0
+    _whole = (0, 0)
+    _scale = 1.0
+    _info_unread = False
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self.fp.seek(0)
+        if not _accept(self.fp.read(len(MAGIC))):
+            raise SyntaxError("not a .rinr file")
+        self.fp.seek(0)
+        with _as_os_error():
+            self._header = read_header(cast(BinaryIO, self.fp))
+        self._show(0, self._header.width, self._header.height, self._header.mode)
+        self._info_unread = True
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames the pack holds."""
+        return self._header.n_frames if self._header else 1
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether there is more than one frame."""
+        return self.n_frames > 1
+
+    @property
+    def info(self) -> dict[str | tuple[int, int], Any]:
+        """Boxes and metadata of the frame; the first use reads them."""
+        if self._info_unread:
+            reader = self._source()
+            with _as_os_error():
+                self._keep_info(reader, reader.frame(self._number))
+        return self._info
+
+    @info.setter
+    def info(self, value: dict[str | tuple[int, int], Any]) -> None:
+        self._info = value
+        self._info_unread = False
+
+    def tell(self) -> int:
+        """The number of the frame that is shown, from 0."""
+        return self._number
+
+    def seek(self, frame: int) -> None:
+        """Show another frame, which may have another size and mode; `EOFError` past the last."""
+        if not self._seek_check(frame):
+            return
+        reader = self._source()
+        with _as_os_error():
+            found = reader.frame(frame)
+        self._show(frame, found.width, found.height, found.mode)
+        self._keep_info(reader, found)
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Have `load` evaluate a coarser grid, of at least `size` pixels; `mode` is not changed.
+
+        Unlike a JPEG's, the grid may have any size. Has no effect once pixels are loaded.
+        """
+        del mode
+        if not self.tile or size is None:
+            return None
+        width, height = self._whole
+        scale = min(1.0, max(max(1, size[0]) / width, max(1, size[1]) / height))
+        coarse = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if coarse == self.size:
+            return None
+        self._scale, self._size = scale, coarse
+        return self.mode, (0, 0, float(coarse[0]), float(coarse[1]))
+
+    def load(self) -> PixelAccess | None:
+        """Decode the frame on the CPU if that has not happened yet."""
+        if self.tile:
+            reader = self._source()
+            with _as_os_error():
+                from rinrcodec.decoder import decode
+
+                if self._info_unread:
+                    self._keep_info(reader, reader.frame(self._number))
+                pixels = decode(reader, self._number, scale=self._scale)
+            pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
+            self.load_prepare()
+            self.frombytes(pixels.numpy().tobytes())
+            self.tile = []
+            self.readonly = 0
+            if self.n_frames == 1:
+                self._release()
+        return Image.Image.load(self)
+
+    def verify(self) -> None:
+        """Read and check the whole file, pixels aside; afterwards it has to be opened again."""
+        reader = self._source()
+        with _as_os_error():
+            self._keep_info(reader, reader.frame(self._number))
+            reader.verify()
+        self._reader = None
+        super().verify()
+
+    def _show(self, number: int, width: int, height: int, mode: str) -> None:
+        self._number, self._whole, self._scale = number, (width, height), 1.0
+        self._size, self._mode = (width, height), mode
+        self._im = None
+        self._exif = None
+        # Stands for pixels that are to be decoded; nothing looks inside.
+        self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
+
+    def _keep_info(self, reader: PackReader, frame: Frame) -> None:
+        info: dict[str | tuple[int, int], Any] = {}
+        info.update(reader.info.items())
+        metadata = frame.metadata
+        for key, block in zip(_METADATA, (metadata.exif, metadata.icc, metadata.xmp), strict=True):
+            if block:
+                info[key] = block
+        info |= {"boxes": frame.boxes, "name": frame.name, "source_size": frame.source_size}
+        self.info = info
+
+    def _source(self) -> PackReader:
+        if self._reader is None:
+            if self.fp is None:
+                raise ValueError("Operation on closed image")
+            with _as_os_error():
+                # Through the open file, not its name: the name may lead elsewhere by now.
+                self._reader = PackReader(cast(BinaryIO, self.fp))
+        return self._reader
+
+    def _release(self) -> None:
+        """Let go of the file as other images do once their only frame is loaded."""
+        if self._exclusive_fp and self.fp is not None:
+            self.fp.close()
+        self.fp = None
+        self._reader = None
+
+
+def register_pillow() -> None:
+    """Make Pillow open and save `.rinr` files; needed once in every process, harmless after."""
+    Image.register_open(FORMAT, RinrImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
+    Image.register_extension(FORMAT, SUFFIX)
+    Image.register_mime(FORMAT, MIME)
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(MAGIC)
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except RinrError as error:
+        raise OSError(str(error)) from error
+
+
+def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """`image.save(...)`: the frame that is shown; `boxes` are its boxes."""
+    boxes = image.encoderinfo.get("boxes")
+    _encode(image, [image], file, filename, None if boxes is None else [boxes])
+
+
+def _save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """`image.save(..., save_all=True)`: all frames of it and of `append_images`.
+
+    `boxes` has one sequence of boxes for every frame.
+    """
+    shown = image.tell()
+    images = [image, *image.encoderinfo.get("append_images", ())]
+    try:
+        frames = (frame for one in images for frame in ImageSequence.Iterator(one))
+        _encode(image, frames, file, filename, image.encoderinfo.get("boxes"))
+    finally:
+        image.seek(shown)
+
+
+def _encode(
+    image: Image.Image,
+    frames: Iterator[Image.Image] | list[Image.Image],
+    file: IO[bytes],
+    filename: str | bytes,
+    boxes: Sequence[Sequence[Box]] | None,
+) -> None:
+    from rinrcodec.encoder import encode
+    from rinrcodec.presets import get_preset
+
+    options = image.encoderinfo
+    preset = get_preset(options.get("preset", "balanced"), steps=options.get("steps"))
+    pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]
+    stem = Path(os.fsdecode(filename)).stem if filename else ""
+    if stem:
+        pictures = [
+            replace(picture, name=f"{stem}-{picture.name}" if len(pictures) > 1 else stem)
+            for picture in pictures
+        ]
+    pack = encode(
+        pictures,
+        boxes=None if boxes is None else [_checked(own) for own in boxes],
+        preset=preset,
+        seed=options.get("seed", 0),
+        device=options.get("device", "auto"),
+    )
+    # In one go and only when all is done: Pillow has opened the file already, and removes a new
+    # one when an exception leaves here.
+    file.write(pack_bytes(pack))
+    file.flush()
+
+
+def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
+    """The frame with its own metadata, or that which the caller of `save` gives instead."""
+    from rinrcodec.images import picture_from_pil
+
+    if not options.keys().isdisjoint(_METADATA):
+        frame = frame.copy()
+        for key in _METADATA:
+            value = options.get(key, frame.info.get(key))
+            frame.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
+    return picture_from_pil(frame, name=name)
+
+
+def _checked(boxes: Sequence[Box]) -> Sequence[Box]:
+    wrong = [box for box in boxes if not isinstance(box, Box)]
+    if wrong:
+        raise RinrInputError(
+            f"boxes: got {wrong[0]!r}; want rinrcodec.Box(class_id, x, y, w, h), in pixels; "
+            "with save_all one sequence of them for every frame"
+        )
+    return boxes
+
+
+register_pillow()

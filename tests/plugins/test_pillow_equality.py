@@ -1,0 +1,38 @@
+"""One frame, one picture: whoever decodes it on one device, with whatever beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageSequence
+
+import rinrcodec
+from rinrcodec.cli.decompress import command
+
+# Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+rinrcodec.register_pillow()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_way_gives_the_same_bits(pack_file, tmp_path, workers):
+    out = tmp_path / "png"
+    done = CliRunner().invoke(command, [str(pack_file), "-o", str(out), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    dataset = rinrcodec.RinrDataset(pack_file)
+    loader = rinrcodec.RinrLoader(dataset, batch_size=3, device="cpu", num_workers=workers)
+    loaded = [image.numpy() for images, _ in loader for image in images]
+    sizes = set()
+    with Image.open(pack_file) as packed:
+        assert packed.n_frames == len(dataset) == len(loaded) == 5
+        for index, frame in enumerate(ImageSequence.Iterator(packed)):
+            with Image.open(out / f"{index:06d}.png") as png:
+                assert png.mode == frame.mode
+                wanted = np.asarray(png.convert("RGB")).transpose(2, 0, 1)
+            assert np.array_equal(np.asarray(frame.convert("RGB")).transpose(2, 0, 1), wanted)
+            assert np.array_equal(dataset[index][0].numpy(), wanted)
+            assert np.array_equal(loaded[index], wanted)
+            sizes.add((frame.size, frame.mode))
+    assert len({size for size, _ in sizes}) == 3
+    assert {mode for _, mode in sizes} == {"L", "RGB"}
