@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["fit_name", "json_text", "replacing", "write_json", "write_text", "write_yaml"]
+__all__ = ["fit_name", "json_text", "replacing", "write_text", "yaml_text"]
 
 _MAX_NAME_BYTES = 255
 
@@ -48,14 +48,9 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, all or nothing."""
-    write_text(path, json_text(value))
-
-
-def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a yaml file with its keys in the given order, all or nothing."""
-    write_text(path, yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True))
+def yaml_text(value: Mapping[str, Any]) -> str:
+    """Yaml with its keys in the given order."""
+    return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
 
 
 def fit_name(name: str) -> str:
