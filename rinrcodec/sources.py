@@ -26,6 +26,7 @@ from rinrcodec.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "SPLITS",
     "VIDEO_SUFFIXES",
     "ImageRef",
     "Reading",
