@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 import rinrcodec
+from rinrcodec.compose import to_array
 from rinrcodec.devices import resolve_device
 from rinrcodec.fit import fit_group
 from rinrcodec.images import Picture
@@ -58,7 +59,7 @@ def fit_frames(
     pack = Pack(frames, (Group(spec, bits, fitted.rows),))
     values = []
     for index, picture in enumerate(pictures):
-        pixels = rinrcodec.decode(pack, index, device=device).permute(1, 2, 0).cpu().numpy()
+        pixels = to_array(rinrcodec.decode(pack, index, device=device))
         values.append(psnr(picture.pixels, pixels))
     return Fit(name, part.recipe.steps, seconds / len(pictures), mean_db(values) or 0.0)
 

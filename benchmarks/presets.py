@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import rinrcodec
-from rinrcodec.compose import to_pixels
+from rinrcodec.compose import to_array, to_pixels
 from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import resolve_device
@@ -110,10 +110,7 @@ def main() -> None:
                     [
                         frame_quality(
                             picture.pixels,
-                            file.decode(i, device=options.device, objects=objects)
-                            .permute(1, 2, 0)
-                            .cpu()
-                            .numpy(),
+                            to_array(file.decode(i, device=options.device, objects=objects)),
                             picture.boxes,
                         )
                         for i, picture in enumerate(pictures)

@@ -20,6 +20,7 @@ import _common as common
 
 import rinrcodec
 from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
+from rinrcodec.compose import to_array
 from rinrcodec.images import Picture
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.presets import get_preset
@@ -67,7 +68,7 @@ def our_rows(
         rows = []
         with rinrcodec.open(path) as file:
             for index, picture in enumerate(pictures):
-                pixels = file.decode(index, device=options.device).permute(1, 2, 0).cpu().numpy()
+                pixels = to_array(file.decode(index, device=options.device))
                 quality = frame_quality(picture.pixels, pixels, picture.boxes)
                 rows.append(Row.of(picture, "rinrcodec", preset, sizes[index], quality))
     return rows, seconds

@@ -15,6 +15,7 @@ from PIL import Image
 import rinrcodec
 from rinrcodec.cli._figure import Shown, draw_comparison
 from rinrcodec.cli._samples import sample_pictures
+from rinrcodec.compose import to_array
 
 COLUMNS = (
     "source",
@@ -37,8 +38,7 @@ def main() -> None:
         for index, source in enumerate(sample_pictures()):
             name = Path(source.name).stem
             background, result = (
-                file.decode(index, objects=objects).permute(1, 2, 0).numpy()
-                for objects in (False, True)
+                to_array(file.decode(index, objects=objects)) for objects in (False, True)
             )
             if name in ROWS:
                 rows.append(Shown(name, source.pixels, background, result, source.boxes))

@@ -1,43 +1,26 @@
-"""Writing files so that nothing half-written ever stands under a final name."""
+"""Texts, and names of files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["fit_name", "json_text", "replacing", "write_json", "write_text", "write_yaml"]
+from rinrcodec.formats.atomic import replacing
+
+__all__ = ["fit_name", "json_text", "write_text", "yaml_text"]
 
 _MAX_NAME_BYTES = 255
 
 
-@contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block ends without an error.
-
-    durable: the bytes are on the disk before the name changes (slow for thousands of files).
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".rinr-{secrets.token_hex(6)}.tmp"
-    try:
-        yield temporary
-        if durable:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file as UTF-8, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -48,14 +31,9 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, all or nothing."""
-    write_text(path, json_text(value))
-
-
-def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a yaml file with its keys in the given order, all or nothing."""
-    write_text(path, yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True))
+def yaml_text(value: Mapping[str, Any]) -> str:
+    """Yaml with its keys in the given order."""
+    return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
 
 
 def fit_name(name: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rinrcodec.cli._errors import reason
+from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.sources import SPLITS, load_data_yaml
 
-from rinrcodec.errors import RinrInputError
-
-__all__ = ["PackFiles", "find_packs"]
+__all__ = ["PackFiles", "find_packs", "list_packs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,27 @@ def find_packs(source: Path) -> PackFiles:
     return PackFiles({"": [source]})
 
 
+def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
+    """The packs of all sources, and what is wrong with the sources, by name."""
+    files: list[Path] = []
+    bad: dict[str, str] = {}
+    for source in sources:
+        try:
+            packs = find_packs(source)
+        except (RinrError, OSError) as error:
+            bad[str(source)] = reason(source, error)
+            continue
+        files += packs.all()
+        bad.update({failure: failure for failure in packs.failures})
+    return files, bad
+
+
 def _from_yaml(path: Path) -> PackFiles:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise RinrInputError(f"{path}: want the keys train, val, names of a data yaml")
+    data = load_data_yaml(path)
     root = path.parent / str(data.get("path") or "")
     splits: dict[str, list[Path]] = {}
     failures = []
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         if not data.get(split):
             continue
         places = data[split] if isinstance(data[split], list) else [data[split]]

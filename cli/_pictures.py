@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rinrcodec.cli._files import replacing
 from rinrcodec.errors import RinrInputError
+from rinrcodec.formats.atomic import replacing
 from rinrcodec.model import Metadata
 
 __all__ = ["MOST_PIXELS_A_SIDE", "write_picture"]
@@ -35,6 +35,7 @@ def write_picture(
             f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use --format png"
         )
     # Thousands of small files: they can be decoded again, so the disk need not be waited for.
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=False) as temporary:
         if kind == "npy":
             with temporary.open("wb") as file:

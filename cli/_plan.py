@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from rinrcodec.cli._done import files_of_run
 from rinrcodec.cli._files import fit_name
 from rinrcodec.cli._names import output_names
 from rinrcodec.cli._work import unfinished_runs
@@ -31,6 +32,13 @@ class Plan:
     single: Path | None
     work: Path
     shard_size: int
+
+    @property
+    def done(self) -> Path | None:
+        """The record of completed runs, beside the work folder; one image needs none."""
+        if self.source.kind == "image":
+            return None
+        return self.work.with_name(self.work.name.removesuffix("work") + "done")
 
     @property
     def data_yaml(self) -> Path | None:
@@ -109,22 +117,36 @@ def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool
     if overwrite:
         return True
     runs = unfinished_runs(plan.work)
-    if resume:
-        if key in runs:
-            return True
-        if runs:
-            raise click.UsageError(
-                f"{plan.folder}: the unfinished run was made with other options or pictures; "
-                "give the same ones, or start again with --overwrite"
-            )
-        return next(plan.existing(), None) is None
+    if resume and key in runs:
+        return True
     if runs:
         raise click.UsageError(
-            f"{plan.folder} holds an unfinished run; --resume goes on with it, "
+            f"{plan.folder}: the unfinished run was made with other options or pictures; "
+            "give the same ones, or start again with --overwrite"
+            if resume
+            else f"{plan.folder} holds an unfinished run; --resume goes on with it, "
             "--overwrite starts again"
         )
+    files = files_of_run(plan.done, key) if resume and plan.done else None
+    if files is not None:
+        missing = [file for file in files if not file.exists()]
+        if missing:
+            raise click.UsageError(
+                f"{missing[0]}{_more(missing)} of the finished run not there; "
+                "--overwrite makes it again"
+            )
+        return False
     existing = list(plan.existing())
+    if existing and resume and plan.done:
+        raise click.UsageError(
+            f"{plan.single or plan.folder} holds the output of another run; --overwrite replaces it"
+        )
     if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise click.UsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
+        raise click.UsageError(
+            f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
+        )
     return True
+
+
+def _more(files: list[Path]) -> str:
+    return f" and {len(files) - 1} more" if len(files) > 1 else ""

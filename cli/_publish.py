@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from rinrcodec.cli._files import yaml_text
 from rinrcodec.cli._plan import Plan
-from rinrcodec.cli._work import Part, Work
+from rinrcodec.cli._work import FittedPart, Work
 from rinrcodec.formats import PackReader
 from rinrcodec.model import Group, Pack, merge_packs, select_frames
 from rinrcodec.sources import Series
@@ -17,7 +18,7 @@ from rinrcodec.sources import Series
 __all__ = ["load_pack", "publish_series", "publish_yaml"]
 
 
-def publish_series(plan: Plan, work: Work, series: Series, parts: list[Part]) -> list[Path]:
+def publish_series(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:
     """Write the output of one series from its parts; return the files, in order."""
     if plan.layout == "files":
         return _publish_files(plan, work, series, parts)
@@ -46,10 +47,10 @@ def publish_yaml(plan: Plan, work: Work, written: Mapping[str, list[Path]]) -> N
     data: dict[str, object] = {split: split for split, paths in written.items() if paths}
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    work.publish_yaml(plan.data_yaml, data)
+    work.publish_text(plan.data_yaml, yaml_text(data))
 
 
-def _publish_files(plan: Plan, work: Work, series: Series, parts: list[Part]) -> list[Path]:
+def _publish_files(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:
     if series.video is not None:
         names = [name for part in parts for name in part.names]
     else:
@@ -62,7 +63,8 @@ def _publish_files(plan: Plan, work: Work, series: Series, parts: list[Part]) ->
         pack = load_pack(work.pack_path(series, number))
         for index, frame in enumerate(pack.frames):
             path = targets[frame.name]
-            work.publish(path, select_frames(pack, [index]))
+            single = select_frames(pack, [index])
+            work.publish(path, _with_names(single, plan.source.names))
             written.append(path)
     return written
 

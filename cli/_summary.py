@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rinrcodec.cli._work import Part
+from rinrcodec.cli._work import FittedPart
 from rinrcodec.metrics import mean_db
 
 __all__ = ["Row", "print_table", "row_as_json", "summarise", "total"]
@@ -39,7 +39,7 @@ class Row:
         return 8 * self.bytes / self.pixels if self.pixels else None
 
 
-def summarise(name: str, parts: Sequence[Part], files: Iterable[Path]) -> Row:
+def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[Path]) -> Row:
     """The figures of one series, from its parts and the files written."""
     quality = [item for part in parts for item in part.quality]
     return Row(
@@ -57,7 +57,7 @@ def summarise(name: str, parts: Sequence[Part], files: Iterable[Path]) -> Row:
     )
 
 
-def total(rows: Sequence[tuple[Row, Sequence[Part]]]) -> Row:
+def total(rows: Sequence[tuple[Row, Sequence[FittedPart]]]) -> Row:
     """All series as one."""
     whole = summarise("total", [part for _, parts in rows for part in parts], ())
     return replace(whole, bytes=sum(row.bytes for row, _ in rows))

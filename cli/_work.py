@@ -13,33 +13,30 @@ import hashlib
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rinrcodec import __version__
-from rinrcodec.cli._files import write_text, write_yaml
+from rinrcodec.cli._files import write_text
+from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
-from rinrcodec.sources import Reading, Series, Source
+from rinrcodec.sources import Series, Source
 
 if TYPE_CHECKING:
-    from rinrcodec.images import Picture
     from rinrcodec.model import Pack
-    from rinrcodec.presets import Preset
 
-__all__ = ["Fitter", "Part", "Work", "measure", "run_key", "unfinished_runs"]
+__all__ = ["FittedPart", "Work", "locked", "run_key", "unfinished_runs"]
 
-BATCH_FRAMES = 16
-# Large pictures come in smaller batches, so that a batch and its decoded form fit in memory.
-BATCH_PIXELS = 2**24
 # The name that a run's folder takes when nothing in it is needed any more.
 _DONE = "done"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FittedPart:
     """What is known of a fitted batch: pictures `start` to `start + count` of its series.
 
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
@@ -64,45 +61,101 @@ class Part:
 
 
 def run_key(source: Source, **options: object) -> str:
-    """A name for a run, by everything that decides its bytes: pictures, labels and options."""
-    options["version"] = __version__
+    """A name for a run, by everything that decides its bytes: pictures, labels and options.
+
+    Files count by their names within the source, size and time: a run can be gone on with from
+    another folder.
+    """
+    options.update(version=__version__, names=dict(source.names))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=repr).encode())
     for series in source.series:
         digest.update(repr((series.name, series.video and _stamp(series.video))).encode())
         if series.labels is not None:
-            stamps = [_stamp(label) for label in sorted(series.labels.rglob("*.txt"))]
-            digest.update(repr(stamps).encode())
+            labels = [
+                (label.relative_to(series.labels).as_posix(), _stamp(label))
+                for label in sorted(series.labels.rglob("*.txt"))
+            ]
+            digest.update(repr(labels).encode())
         for ref in series.refs:
             stamp = ref.label and _stamp(ref.label)
             digest.update(repr((ref.name, _stamp(ref.path), stamp)).encode())
     return digest.hexdigest()[:24]
 
 
-def unfinished_runs(root: Path) -> list[str]:
-    """The keys of the runs that wait in a work folder, which is removed where there are none."""
-    runs = [folder.name for folder in root.iterdir()] if root.is_dir() else []
-    waiting = sorted(name for name in runs if name != _DONE)
-    if runs and not waiting:  # a run was killed while it cleaned up
-        shutil.rmtree(root)
-    return waiting
-
-
 def _stamp(path: Path) -> tuple[str, int, int]:
     try:
         status = path.stat()
     except OSError:
-        return str(path), -1, -1
-    return str(path), status.st_size, status.st_mtime_ns
+        return path.name, -1, -1
+    return path.name, status.st_size, status.st_mtime_ns
+
+
+def unfinished_runs(root: Path) -> list[str]:
+    """The keys of the runs that wait in a work folder."""
+    names = {folder.name for folder in root.iterdir()} if root.is_dir() else set()
+    return sorted(names - {_DONE, _LOCK})
+
+
+@contextlib.contextmanager
+def locked(root: Path, out: Path) -> Iterator[None]:
+    """Hold the work folder of an output, as no other process can meanwhile; it goes when empty.
+
+    Raises `RinrInputError` where another process holds it.
+    """
+    file = root / _LOCK
+    while True:
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # who held it before is just removing the folder
+            continue
+        try:
+            if not _lock(descriptor):
+                raise RinrInputError(
+                    f"another compress is writing to {out}; wait for it, or give another -o"
+                )
+            # Whoever held the lock before may have removed the file since it was opened here.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), file.stat()):
+                    break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        shutil.rmtree(root / _DONE, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if not unfinished_runs(root):
+                file.unlink()
+                root.rmdir()
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 class Work:
-    """The folder of one run's parts; there from the first moment, gone when the run is done."""
+    """The folder of one run's parts, in a `locked` folder: there until the run is done."""
 
     def __init__(self, root: Path, key: str, *, fresh: bool = False) -> None:
         self._root = root
         self._folder = root / key
         if fresh:
-            shutil.rmtree(root, ignore_errors=True)
+            for name in unfinished_runs(root):
+                shutil.rmtree(root / name, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -110,20 +163,20 @@ class Work:
         """Whether any part is complete."""
         return next(self._folder.glob("*.json"), None) is not None
 
-    def parts(self, series: Series) -> list[Part]:
+    def parts(self, series: Series) -> list[FittedPart]:
         """The complete parts of a series, in order."""
-        parts: list[Part] = []
+        parts: list[FittedPart] = []
         while True:
             file = self._file(series, len(parts), ".json")
             if not file.exists():
                 return parts
-            parts.append(Part(**json.loads(file.read_text(encoding="utf-8"))))
+            parts.append(FittedPart(**json.loads(file.read_text(encoding="utf-8"))))
 
     def pack_path(self, series: Series, number: int) -> Path:
         """The pack of a part; there is none where no picture of it could be read."""
         return self._file(series, number, ".rinr")
 
-    def add(self, series: Series, number: int, part: Part) -> None:
+    def add(self, series: Series, number: int, part: FittedPart) -> None:
         """Say that a part is complete; its pack, if any, is already in its place."""
         write_text(self._file(series, number, ".json"), json.dumps(asdict(part)))
 
@@ -142,135 +195,24 @@ class Work:
                 raise
             write_pack(path, pack)
 
-    def publish_yaml(self, path: Path, data: Mapping[str, object]) -> None:
-        """Write a yaml file to its final place, by way of this folder."""
-        ready = self._folder / "ready.yaml"
-        write_yaml(ready, data)
+    def publish_text(self, path: Path, text: str) -> None:
+        """Write a text file to its final place, by way of this folder."""
+        ready = self._folder / "ready.txt"
+        write_text(ready, text)
         ready.replace(path)
 
     def finish(self) -> None:
         """Remove everything; a run that ends in the middle of this counts as done."""
-        if self._folder.is_dir():
-            done = self._root / _DONE
-            shutil.rmtree(done, ignore_errors=True)
-            self._folder.replace(done)
-        shutil.rmtree(self._root, ignore_errors=True)
+        done = self._root / _DONE
+        shutil.rmtree(done, ignore_errors=True)
+        self._folder.replace(done)
+        shutil.rmtree(done, ignore_errors=True)
 
     def drop(self) -> None:
-        """Remove this run's folder, and the root where no other run is in it."""
+        """Remove this run's folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self._root.rmdir()
 
     def _file(self, series: Series, number: int, suffix: str) -> Path:
         # Series of one run have different names: the splits of a yaml, or just one.
         folder = hashlib.sha256(os.fsencode(series.name)).hexdigest()[:8]
         return self._folder / f"{folder}-{number:06d}{suffix}"
-
-
-@dataclass(frozen=True, slots=True)
-class Fitter:
-    """Fits the batches of a series that are not in the work folder yet."""
-
-    work: Work
-    preset: Preset
-    seed: int
-    device: str
-    shard_size: int
-    jobs: int
-
-    def run(self, series: Series, on_progress: Callable[[float], None]) -> list[Part]:
-        """Fit a series and return all its parts; `on_progress` is told the pictures done."""
-        parts = self.work.parts(series)
-        start = parts[-1].stop if parts else 0
-        on_progress(start)
-        began = time.monotonic()
-        for batch in _batches(series.read(start, jobs=self.jobs), start, self.shard_size):
-            position = parts[-1].stop if parts else 0
-
-            def report(fraction: float, position: int = position, size: int = len(batch)) -> None:
-                on_progress(position + fraction * size)
-
-            part = self._fit(series, len(parts), position, batch, began, report)
-            parts.append(part)
-            on_progress(part.stop)
-            began = time.monotonic()
-        return parts
-
-    def _fit(
-        self,
-        series: Series,
-        number: int,
-        start: int,
-        batch: list[Reading],
-        began: float,
-        report: Callable[[float], None],
-    ) -> Part:
-        from rinrcodec.encoder import encode
-
-        pictures = [reading.picture for reading in batch if reading.picture is not None]
-        quality: list[tuple[float, float | None, float | None]] = []
-        objects = 0
-        if pictures:
-            pack = encode(
-                pictures,
-                preset=self.preset,
-                seed=self.seed,
-                device=self.device,
-                on_progress=report,
-            )
-            path = self.work.pack_path(series, number)
-            write_pack(path, pack)
-            quality = measure(path, pictures, device=self.device)
-            objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
-        part = Part(
-            start=start,
-            count=len(batch),
-            names=[picture.name for picture in pictures],
-            boxes=sum(len(picture.boxes) for picture in pictures),
-            object_inrs=objects,
-            pixels=sum(picture.width * picture.height for picture in pictures),
-            source_bytes=sum(picture.source_bytes for picture in pictures),
-            quality=quality,
-            seconds=time.monotonic() - began,
-            failures=[reading.error for reading in batch if reading.error is not None],
-            warnings=[warning for reading in batch for warning in reading.warnings],
-        )
-        self.work.add(series, number, part)
-        return part
-
-
-def measure(
-    path: Path, pictures: list[Picture], *, device: str
-) -> list[tuple[float, float | None, float | None]]:
-    """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
-    from rinrcodec.decoder import decode
-    from rinrcodec.devices import resolve_device
-    from rinrcodec.formats import PackReader
-    from rinrcodec.metrics import frame_quality
-
-    result = []
-    with PackReader(path) as reader:
-        decoded = decode(reader, list(range(len(pictures))), device=resolve_device(device))
-        for picture, pixels in zip(pictures, decoded, strict=True):
-            grey = picture.pixels.ndim == 2
-            array = (pixels[0] if grey else pixels.permute(1, 2, 0)).cpu().numpy()
-            quality = frame_quality(picture.pixels, array, picture.boxes)
-            result.append((quality.frame, quality.background, quality.objects))
-    return result
-
-
-def _batches(readings: Iterator[Reading], start: int, shard_size: int) -> Iterator[list[Reading]]:
-    """Cut into batches whose bounds depend on the pictures alone; none crosses two packs."""
-    batch: list[Reading] = []
-    pixels = 0
-    for position, reading in enumerate(readings, start=start + 1):
-        batch.append(reading)
-        if reading.picture is not None:
-            pixels += reading.picture.width * reading.picture.height
-        full = len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS
-        if full or (shard_size and position % shard_size == 0):
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch

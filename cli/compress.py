@@ -9,15 +9,24 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
+from rinrcodec.cli._options import (
+    device_option,
+    json_option,
+    preset_option,
+    quiet_option,
+    seed_option,
+    steps_option,
+)
+
 if TYPE_CHECKING:
+    from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import Plan
     from rinrcodec.cli._summary import Row
-    from rinrcodec.cli._work import Fitter, Part, Work
+    from rinrcodec.cli._work import FittedPart, Work
     from rinrcodec.sources import Source
 
 __all__ = ["command"]
 
-PRESETS = ("paper", "fast", "balanced", "best")
 _SHOWN_WARNINGS = 20
 
 
@@ -38,11 +47,8 @@ class _Interrupted(click.ClickException):
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
     help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
 )  # fmt: skip
-@click.option("--preset", type=click.Choice(PRESETS), default="balanced", show_default=True)
-@click.option(
-    "--steps", type=click.IntRange(min=1), metavar="N",
-    help="Fitting steps in place of the preset's, for a quick look.",
-)  # fmt: skip
+@preset_option
+@steps_option
 @click.option(
     "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
     help="Packs of many frames, or one file per picture.",
@@ -51,18 +57,16 @@ class _Interrupted(click.ClickException):
     "--shard-size", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
     help="Most frames in one pack.",
 )  # fmt: skip
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@device_option
+@seed_option
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
     help="Threads that read pictures ahead.",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace what stands in OUT.")
-@click.option(
-    "--json", "json_path", metavar="FILE", help="Write the figures as JSON; - for stdout."
-)
-@click.option("--quiet", is_flag=True, help="Print errors only.")
+@json_option
+@quiet_option
 def command(
     source: Path,
     out: Path,
@@ -87,9 +91,10 @@ def command(
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
     from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
-    from rinrcodec.cli._work import Fitter, Work, run_key
+    from rinrcodec.cli._work import Work, locked, run_key
     from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
 
@@ -97,18 +102,24 @@ def command(
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
     key = run_key(
-        found, preset=options, seed=seed, device=device, labels=labels, shard_size=plan.shard_size
+        found,
+        preset=options,
+        seed=seed,
+        device=device,
+        layout=plan.layout,
+        shard_size=plan.shard_size,
     )
-    if not check_output(plan, key, resume=resume, overwrite=overwrite):
-        click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
-        return 0
     from rinrcodec.devices import resolve_device
 
     resolve_device(device)  # before anything is touched
-    work = Work(plan.work, key, fresh=overwrite)
-    fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
-    with _resumable(work, keep=overwrite):
-        rows = _fit_and_publish(plan, fitter, quiet=quiet)
+    with locked(plan.work, out):
+        if not check_output(plan, key, resume=resume, overwrite=overwrite):
+            click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
+            return 0
+        work = Work(plan.work, key, fresh=overwrite)
+        fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
+        with _resumable(work, keep=overwrite):
+            rows = _fit_and_publish(plan, fitter, key, quiet=quiet)
     parts = [part for _, its_parts in rows for part in its_parts]
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
     warnings = [*found.warnings, *(warning for part in parts for warning in part.warnings)]
@@ -143,7 +154,10 @@ def command(
     return 1 if failures else 0
 
 
-def _fit_and_publish(plan: Plan, fitter: Fitter, *, quiet: bool) -> list[tuple[Row, list[Part]]]:
+def _fit_and_publish(
+    plan: Plan, fitter: Fitter, key: str, *, quiet: bool
+) -> list[tuple[Row, list[FittedPart]]]:
+    from rinrcodec.cli._done import with_run
     from rinrcodec.cli._progress import progress
     from rinrcodec.cli._publish import publish_series, publish_yaml
     from rinrcodec.cli._summary import summarise
@@ -165,6 +179,11 @@ def _fit_and_publish(plan: Plan, fitter: Fitter, *, quiet: bool) -> list[tuple[R
         written[series.name] = publish_series(plan, fitter.work, series, parts)
         rows.append((summarise(series.name, parts, written[series.name]), parts))
     publish_yaml(plan, fitter.work, written)
+    outputs = [file for files in written.values() for file in files]
+    if plan.done and outputs:
+        if plan.data_yaml:
+            outputs.append(plan.data_yaml)
+        fitter.work.publish_text(plan.done, with_run(plan.done, key, outputs))
     fitter.work.finish()
     return rows
 
@@ -189,7 +208,7 @@ def _resumable(work: Work, *, keep: bool) -> Iterator[None]:
         raise
 
 
-def _with_total(rows: list[tuple[Row, list[Part]]]) -> list[Row]:
+def _with_total(rows: list[tuple[Row, list[FittedPart]]]) -> list[Row]:
     from rinrcodec.cli._summary import total
 
     alone = [row for row, _ in rows]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rinrcodec.cli._options import device_option, json_option, quiet_option
 from rinrcodec.errors import RinrError, RinrInputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rinrcodec.cli._packs import PackFiles
     from rinrcodec.cli._progress import Progress
+    from rinrcodec.formats import PackReader
+    from rinrcodec.model import Frame
 
 __all__ = ["command"]
-
-_BATCH_FRAMES = 16
-_BATCH_PIXELS = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,10 @@ class _Job:
     show_default=True, help="webp is lossless, jpg of quality 95, npy a uint8 array.",
 )  # fmt: skip
 @click.option("--labels", is_flag=True, help="Write YOLO label files too.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@device_option
 @click.option("--overwrite", is_flag=True, help="Replace files that stand in DIR.")
-@click.option(
-    "--json", "json_path", metavar="FILE", help="Write the figures as JSON; - for stdout."
-)
-@click.option("--quiet", is_flag=True, help="Print errors only.")
+@json_option
+@quiet_option
 def command(
     source: Path,
     out: Path,
@@ -67,6 +68,7 @@ def command(
     from rinrcodec.cli._files import json_text, write_text
     from rinrcodec.cli._packs import find_packs
     from rinrcodec.cli._progress import progress
+    from rinrcodec.devices import resolve_device
 
     began = time.monotonic()
     packs = find_packs(source)
@@ -75,13 +77,11 @@ def command(
     _refuse_existing(jobs, packs, out, overwrite)
     n_frames = sum(len(job.pictures) for job in jobs)
     warnings: list[str] = []
-    done = 0
+    written = done = 0
+    resolve_device(device)
     with progress("decoding", n_frames, quiet=quiet) as bar:
         for job in jobs:
-            try:
-                warnings += _decompress(job, kind, device, failures, bar, done)
-            except RinrError as error:
-                failures.append(str(error))
+            written += _decompress(job, kind, device, warnings, failures, bar, done)
             done += len(job.pictures)
     if packs.data is not None:
         _write_data_yaml(packs, out)
@@ -90,7 +90,8 @@ def command(
         "source": str(source),
         "out": str(out),
         "packs": len(jobs),
-        "frames": n_frames,
+        "frames": written,
+        "failed_frames": n_frames - written,
         "seconds": seconds,
         "warnings": warnings,
         "failures": failures,
@@ -102,8 +103,11 @@ def command(
     if not quiet:
         for warning in warnings:
             click.echo(f"warning: {warning}", err=True)
-        if json_path != "-" and not failures:
-            click.echo(f"frames: {n_frames}, packs: {len(jobs)}, seconds: {seconds:.1f}, in {out}")
+        if json_path != "-":
+            click.echo(
+                f"frames: {written} of {n_frames}, packs: {len(jobs)}, seconds: {seconds:.1f}, "
+                f"in {out}"
+            )
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     return 1 if failures else 0
@@ -113,6 +117,7 @@ def _make_jobs(
     packs: PackFiles, out: Path, kind: str, labels: bool, failures: list[str]
 ) -> list[_Job]:
     """Decide every file name before anything is written."""
+    from rinrcodec.cli._errors import reason
     from rinrcodec.cli._names import output_names
     from rinrcodec.formats import PackReader
 
@@ -123,8 +128,8 @@ def _make_jobs(
             try:
                 with PackReader(path) as reader:
                     found.append((path, reader.names()))
-            except RinrError as error:
-                failures.append(str(error))
+            except (RinrError, OSError) as error:
+                failures.append(reason(path, error))
         flat = [name for _, names in found for name in names]
         layout = labels or packs.data is not None
         images = out / "images" / split if layout else out
@@ -151,51 +156,89 @@ def _refuse_existing(jobs: list[_Job], packs: PackFiles, out: Path, overwrite: b
 
 
 def _decompress(
-    job: _Job, kind: str, device: str, failures: list[str], bar: Progress, done: int
-) -> list[str]:
+    job: _Job,
+    kind: str,
+    device: str,
+    warnings: list[str],
+    failures: list[str],
+    bar: Progress,
+    done: int,
+) -> int:
+    """Write the frames of a pack that can be read; returns how many."""
+    from rinrcodec.cli._batches import batches
+    from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import write_text
     from rinrcodec.cli._pictures import write_picture
-    from rinrcodec.decoder import decode
+    from rinrcodec.compose import to_array
     from rinrcodec.formats import PackReader
     from rinrcodec.labels import format_labels
 
-    warnings: list[str] = []
-    with PackReader(job.path) as reader:
-        for batch in _batches(reader):
-            decoded = decode(reader, [index for index, _ in batch], device=device)
-            for (index, frame), pixels in zip(batch, decoded, strict=True):
-                array = (pixels[0] if frame.mode == "L" else pixels.permute(1, 2, 0)).cpu().numpy()
+    written = 0
+    try:
+        reader = PackReader(job.path)
+    except (RinrError, OSError) as error:
+        failures.append(reason(job.path, error))
+        return written
+    with reader:
+        frames = _readable(reader, job, failures)
+        for batch in batches(frames, lambda item: item[1].width * item[1].height):
+            for index, frame, pixels in _decoded(reader, job, batch, device, failures):
+                array = to_array(pixels, frame.mode)
                 try:
                     warnings += write_picture(job.pictures[index], array, frame.metadata, kind=kind)
+                    written += 1
                 except RinrInputError as error:
                     failures.append(str(error))
                 if job.labels:
                     text = format_labels(frame.boxes, width=frame.width, height=frame.height)
                     write_text(job.labels[index], text, durable=False)
                 bar.update(done + index + 1)
-    return warnings
+    return written
 
 
-def _batches(reader: Any) -> Any:
-    """Frames with their numbers, as many at a time as fit in memory decoded."""
-    batch: list[Any] = []
-    pixels = 0
+def _readable(reader: PackReader, job: _Job, failures: list[str]) -> Iterator[tuple[int, Frame]]:
+    """Frames with their numbers; those in a damaged part of the table go to the failures."""
+    from rinrcodec.cli._errors import reason
+
     for index in range(reader.n_frames):
-        frame = reader.frame(index)
-        batch.append((index, frame))
-        pixels += frame.width * frame.height
-        if len(batch) == _BATCH_FRAMES or pixels >= _BATCH_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
+        try:
+            frame = reader.frame(index)
+        except (RinrError, OSError) as error:
+            failures.append(f"{job.pictures[index]} cannot be made: {reason(job.path, error)}")
+        else:
+            yield index, frame
+
+
+def _decoded(
+    reader: PackReader,
+    job: _Job,
+    batch: list[tuple[int, Frame]],
+    device: str,
+    failures: list[str],
+) -> Iterator[tuple[int, Frame, Tensor]]:
+    """A batch with its pixels: decoded together or, where one is damaged, each on its own."""
+    from rinrcodec.cli._errors import reason
+    from rinrcodec.decoder import decode
+
+    try:
+        decoded = decode(reader, [index for index, _ in batch], device=device)
+    except (RinrError, OSError) as error:
+        if len(batch) == 1:
+            index = batch[0][0]
+            failures.append(f"{job.pictures[index]} cannot be made: {reason(job.path, error)}")
+            return
+        for item in batch:
+            yield from _decoded(reader, job, [item], device, failures)
+    else:
+        for (index, frame), pixels in zip(batch, decoded, strict=True):
+            yield index, frame, pixels
 
 
 def _write_data_yaml(packs: PackFiles, out: Path) -> None:
-    from rinrcodec.cli._files import write_yaml
+    from rinrcodec.cli._files import write_text, yaml_text
 
     assert packs.data is not None
     data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
     if packs.data.get("names"):
         data["names"] = packs.data["names"]
-    write_yaml(out / "data.yaml", data)
+    write_text(out / "data.yaml", yaml_text(data))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rinrcodec.cli._options import device_option, preset_option, seed_option, steps_option
 from rinrcodec.cli._progress import progress
 from rinrcodec.errors import RinrError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from rinrcodec.images import Picture
     from rinrcodec.metrics import Quality
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-PRESETS = ("paper", "fast", "balanced", "best")
 PACK_NAME = "demo.rinr"
 PICTURE_NAME = "comparison.png"
 NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
@@ -46,10 +45,10 @@ class Line:
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"),
     show_default=True, help="Folder for the pack and the picture.",
 )  # fmt: skip
-@click.option("--preset", type=click.Choice(PRESETS), default="balanced", show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Fitting steps in place of the preset's.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--seed", default=0, show_default=True, help="Seed of the fit.")
+@preset_option
+@steps_option
+@device_option
+@seed_option
 def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -> None:
     """Show what the codec does, on four pictures.
 
@@ -60,6 +59,7 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
     import rinrcodec
     from rinrcodec.cli import _samples
     from rinrcodec.cli._figure import Shown, draw_comparison
+    from rinrcodec.compose import to_array
     from rinrcodec.presets import get_preset
 
     pictures = _samples.sample_pictures()
@@ -83,10 +83,10 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
     with rinrcodec.open(pack_path) as file:
         file.verify()
         start = time.perf_counter()
-        decoded = [_to_array(item) for item in file.decode(indices)]
+        decoded = [to_array(item) for item in file.decode(indices)]
         decode_seconds = time.perf_counter() - start
-        backgrounds = [_to_array(item) for item in file.decode(indices, objects=False)]
-    _check_same(decoded, [_to_array(item) for item in rinrcodec.decode(pack, indices)])
+        backgrounds = [to_array(item) for item in file.decode(indices, objects=False)]
+    _check_same(decoded, [to_array(item) for item in rinrcodec.decode(pack, indices)])
     click.echo(f"verified; decoded in {decode_seconds:.2f} s to the same pixels as from memory")
 
     size = pack_path.stat().st_size
@@ -105,10 +105,6 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
     ]
     draw_comparison(picture_path, rows)
     click.echo(f"pack:    {pack_path}\npicture: {picture_path}")
-
-
-def _to_array(tensor: Tensor) -> Pixels:
-    return tensor.permute(1, 2, 0).cpu().numpy()
 
 
 def _check_same(from_file: Sequence[Pixels], from_memory: Sequence[Pixels]) -> None:

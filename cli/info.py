@@ -27,24 +27,26 @@ def command(sources: tuple[Path, ...], frames: bool, as_json: bool) -> int:
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote.
     """
+    from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import json_text
-    from rinrcodec.cli._packs import find_packs
+    from rinrcodec.cli._packs import list_packs
     from rinrcodec.formats import PackReader
 
-    code = 0
+    files, bad = list_packs(sources)
     described = []
-    for file in (file for source in sources for file in find_packs(source).all()):
+    for file in files:
         try:
             with PackReader(file) as reader:
                 described.append(_describe(reader, file, frames=frames))
-        except RinrError as error:
-            click.echo(f"error: {error}", err=True)
-            code = 1
+        except (RinrError, OSError) as error:
+            bad[str(file)] = reason(file, error)
     if as_json:
         click.echo(json_text(described), nl=False)
-    else:
+    elif described:
         click.echo("\n\n".join(map(_as_text, described)))
-    return code
+    for message in bad.values():
+        click.echo(f"error: {message}", err=True)
+    return 1 if bad else 0
 
 
 def _describe(reader: PackReader, file: Path, *, frames: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from rinrcodec.cli._errors import plain
 from rinrcodec.errors import RinrError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -64,7 +65,7 @@ def _report(error: Exception) -> int:
         click.echo("interrupted", err=True)
         return 130
     if isinstance(error, RinrError):
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {plain(str(error))}", err=True)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.split(".")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import SECTION_OF, ChunkRecord, encode_directory
+from rinrcodec.formats.atomic import replacing
 from rinrcodec.formats.checks import check_frame, check_group, check_name, check_rows, naming
 from rinrcodec.formats.header import (
     CODED_ROWS,
@@ -62,22 +62,14 @@ def write_pack(
     path = Path(path)
     if not overwrite and path.exists():
         raise RinrInputError(f"{path}: exists already; pass overwrite=True to replace it")
-    temporary = path.with_name(f".rinr-{secrets.token_hex(8)}.tmp")
     try:
-        with naming(path), temporary.open("xb") as file:
-            size = _write(file, pack, limits)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise RinrError(
-                f"{path}: cannot be written: {error.strerror or error}; "
-                f"nothing was left behind, check the folder and the space on its disk"
-            ) from error
-        raise
-    return size
+        with naming(path), replacing(path) as temporary, temporary.open("xb") as file:
+            return _write(file, pack, limits)
+    except OSError as error:
+        raise RinrError(
+            f"{path}: cannot be written: {error.strerror or error}; "
+            f"nothing was left behind, check the folder and the space on its disk"
+        ) from error
 
 
 def pack_bytes(pack: _Packable, *, limits: Limits = DEFAULT_LIMITS) -> bytes:

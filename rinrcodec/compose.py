@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.model import Frame, ObjectInr
 
-__all__ = ["apply_object", "as_rgb", "paste_order", "stack_if_equal", "to_pixels"]
+__all__ = ["apply_object", "as_rgb", "paste_order", "stack_if_equal", "to_array", "to_pixels"]
 
 
 def paste_order(frame: Frame) -> list[tuple[tuple[int, int, int, int], ObjectInr]]:
@@ -46,6 +48,12 @@ def to_pixels(signal: Tensor) -> Tensor:
 def as_rgb(pixels: Tensor) -> Tensor:
     """Pixels [h, w, 1 or 3] as [3, h, w]; grey is repeated."""
     return pixels.permute(2, 0, 1).expand(3, -1, -1).contiguous()
+
+
+def to_array(pixels: Tensor, mode: str = "RGB") -> NDArray[np.uint8]:
+    """Decoded pixels [3, h, w] on any device as an array: [h, w, 3], or [h, w] for mode "L"."""
+    array: NDArray[np.uint8] = (pixels[0] if mode == "L" else pixels.permute(1, 2, 0)).cpu().numpy()
+    return array
 
 
 def stack_if_equal(images: Sequence[Tensor]) -> Tensor | list[Tensor]:

@@ -20,16 +20,19 @@ import yaml
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture
+from rinrcodec.label_finder import LabelFinder, absolute
 from rinrcodec.labels import read_labels
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "SPLITS",
     "VIDEO_SUFFIXES",
     "ImageRef",
     "Reading",
     "Series",
     "Source",
+    "load_data_yaml",
     "open_source",
     "read_image",
 ]
@@ -139,13 +142,13 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     folder = None if str(labels) in {"auto", "none"} else Path(labels)
     if folder is not None and not folder.is_dir():
         raise RinrInputError(f"{folder}: no such folder of labels; want auto, none or a folder")
-    find = None if str(labels) == "none" else _LabelFinder(source, folder)
+    find = None if str(labels) == "none" else LabelFinder(source, folder)
     if source.is_dir():
         refs = _list_folder(source, find)
         if not refs:
             raise RinrInputError(f"{source}: no picture in this folder or below it")
-        series = (Series(_absolute(source).name or "frames", refs),)
-        return Source("folder", source, series, warnings=_orphans(find))
+        series = (Series(absolute(source).name or "frames", refs),)
+        return Source("folder", source, series, warnings=find.orphans() if find else ())
     if not source.exists():
         raise RinrInputError(f"{source}: there is no such file or folder")
     if suffix in {".yaml", ".yml"}:
@@ -197,63 +200,7 @@ def _video_label(folder: Path | None, name: str) -> Path | None:
     return flat if flat.exists() and not mirrored.exists() else mirrored
 
 
-class _LabelFinder:
-    """Finds the label file of a picture, and remembers which files of a label folder are used."""
-
-    def __init__(self, source: Path, folder: Path | None) -> None:
-        self.folder = folder
-        self.used: dict[Path, set[str]] = {}
-        if folder is not None:
-            self._roots: tuple[Path, ...] = (folder,)
-        elif source.suffix.lower() in {".yaml", ".yml"}:
-            self._roots = ()
-        else:
-            inside = _absolute(source if source.is_dir() else source.parent)
-            self._roots = (inside.parent / "labels", inside / "labels")
-
-    def __call__(self, picture: Path, *names: str) -> Path | None:
-        """The label file of a picture, or where it is missing from, or None without any labels.
-
-        names: the picture's relative names, by which it is looked up in a folder of labels.
-        """
-        places = [(root / name).with_suffix(".txt") for root in self._roots for name in names]
-        if self.folder is None:
-            places = [*_yolo_place(picture), *places]
-            beside = picture.with_suffix(".txt")
-            if beside.is_file() and not any(place.is_file() for place in places):
-                return beside
-        for place in places:
-            if place.is_file():
-                self.used.setdefault(place.parent, set()).add(place.name)
-                return place
-        for place in places:
-            if place.parent.is_dir():
-                self.used.setdefault(place.parent, set())
-                return place
-        return places[0] if self.folder else None
-
-
-def _yolo_place(picture: Path) -> list[Path]:
-    """`a/images/b/c.jpg` -> `a/labels/b/c.txt`; nothing where no folder is called `images`."""
-    parts = list(_absolute(picture).parts)
-    for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            return [Path(*parts).with_suffix(".txt")]
-    return []
-
-
-def _orphans(find: _LabelFinder | None) -> tuple[str, ...]:
-    """A warning for each label file, in the folders used, that belongs to no picture."""
-    warnings = []
-    for folder, known in sorted((find.used if find else {}).items()):
-        for file in sorted(folder.glob("*.txt")):
-            if file.name not in known and file.name != "classes.txt":
-                warnings.append(f"{file}: labels without a picture; they are left out")
-    return tuple(warnings)
-
-
-def _list_folder(folder: Path, find: _LabelFinder | None) -> tuple[ImageRef, ...]:
+def _list_folder(folder: Path, find: LabelFinder | None) -> tuple[ImageRef, ...]:
     refs = []
     for file in _walk(folder):
         name = file.relative_to(folder).as_posix()
@@ -278,8 +225,8 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
 
 
-def _open_yaml(path: Path, find: _LabelFinder | None) -> Source:
-    data = _load_yaml(path)
+def _open_yaml(path: Path, find: LabelFinder | None) -> Source:
+    data = load_data_yaml(path)
     if data.get("kpt_shape") and find:
         raise RinrInputError(
             f"{path}: keypoint labels (kpt_shape) cannot be kept; use --labels none to go without"
@@ -307,12 +254,13 @@ def _open_yaml(path: Path, find: _LabelFinder | None) -> Source:
     if not series:
         reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
         raise RinrInputError(f"{path}: no pictures: {reason}")
-    warnings += _orphans(find)
+    warnings += find.orphans() if find else ()
     names = _class_names(path, data)
     return Source("yaml", path, tuple(series), names, tuple(warnings), tuple(failures))
 
 
-def _load_yaml(path: Path) -> dict[str, Any]:
+def load_data_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -349,17 +297,12 @@ def _resolve_entry(root: Path, entry: str) -> tuple[list[Path], Path, list[str]]
     return [], place, [f"no such folder or list: {place}"]
 
 
-def _absolute(path: Path) -> Path:
-    # Unlike Path.resolve, links stay: labels lie beside the link, not beside what it points to.
-    return Path(os.path.abspath(path))  # noqa: PTH100
-
-
 def _common(files: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([_absolute(file.parent) for file in files]))
+    return Path(os.path.commonpath([absolute(file.parent) for file in files]))
 
 
 def _name_refs(
-    files: Sequence[Path], base: Path, split: str, find: _LabelFinder | None
+    files: Sequence[Path], base: Path, split: str, find: LabelFinder | None
 ) -> tuple[ImageRef, ...]:
     refs = []
     for file in files:

@@ -40,32 +40,58 @@ def read_video(
     """Decode the frames from number `start` on, as `(name, picture, error)`, one at a time.
 
     Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
-    shared out evenly over `n_frames`. Damage ends the video with an item that has an error.
+    shared out evenly over `n_frames`. Damage ends the video with an item that has an error, as
+    does a file that ends before the frames it declares.
     """
     av = _import_av()
     size = path.stat().st_size
-    number = 0
+    number = 0  # of the frame to come
+    problem = None
     try:
         with av.open(os.fspath(path)) as container:
             stream = _video_stream(container, path)
             stream.thread_type = "AUTO"
-            for number, frame in enumerate(container.decode(stream)):
-                if number < start:
-                    continue
-                share = 0
-                if number < n_frames:
-                    share = size * (number + 1) // n_frames - size * number // n_frames
-                name = _name(path, number)
-                yield name, _picture(frame, name, share, limits), None
+            shown = None
+            for frame in container.decode(stream):
+                if number >= start:
+                    share = 0
+                    if number < n_frames:
+                        share = size * (number + 1) // n_frames - size * number // n_frames
+                    name = _name(path, number)
+                    yield name, _picture(frame, name, share, limits), None
+                number, shown = number + 1, frame.time
+            if _is_cut(container, stream, number, shown):
+                problem = f"the file ends after {number} of {stream.frames} frames"
     except (av.FFmpegError, OSError, RinrError) as error:
-        yield _name(path, number), None, f"{path}: frame {number + 1}: {error}"
+        problem = f"frame {number + 1}: {error}"
+    # A resumed run that begins after this has reported it already.
+    if problem is not None and number >= start:
+        yield _name(path, number), None, f"{path}: {problem}"
+
+
+def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> bool:
+    """Whether frames are missing at the end; `shown` is the time of the last one, in seconds.
+
+    A sound file may declare more frames than it shows: an avi counts those that repeat the one
+    before, an mp4 those that its edit list leaves out. Both still last as long as they declare.
+    """
+    if decoded >= stream.frames or not stream.average_rate:
+        return False
+    if shown is None or stream.time_base is None:
+        return True
+    length = stream.frames / stream.average_rate
+    if "mp4" in container.format.name and stream.duration:
+        length = stream.duration * stream.time_base
+    # One frame before the end is where the last one belongs; half a frame for rounding.
+    begin = (stream.start_time or 0) * stream.time_base
+    return bool(shown - begin < length - 1.5 / stream.average_rate)
 
 
 def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
     grey = frame.format.name in {"gray", "gray8"}
     pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
     # The file says how far to turn, counter-clockwise, to stand upright.
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    turns = round(frame.rotation / 90) % 4
     pixels = np.rot90(pixels, turns)
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
 

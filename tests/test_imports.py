@@ -42,6 +42,7 @@ LAYERS = [
         "rinrcodec.files",
         "rinrcodec.fog",
         "rinrcodec.images",
+        "rinrcodec.label_finder",
         "rinrcodec.labels",
         "rinrcodec.sources",
         "rinrcodec.video",

@@ -17,7 +17,9 @@ from .conftest import LABELS, QUICK, Run, picture, put, write
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """The visible files below a folder."""
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in found if not name.startswith("."))
 
 
 def names(path: Path) -> list[str]:
@@ -66,6 +68,13 @@ def test_one_file_per_picture_mirrors_the_folder(run: Run, folder: Path, tmp_pat
     ]
     assert names(tmp_path / "out/more/4.rinr") == ["more/4.jpg"]
     run("verify", tmp_path / "out")
+
+
+def test_single_files_know_their_class_names(run: Run, dataset: Path, tmp_path: Path) -> None:
+    run("compress", dataset, "-o", tmp_path / "out", "--layout", "files", *QUICK)
+    for path in (tmp_path / "out").rglob("*.rinr"):
+        with rinrcodec.open(path) as file:
+            assert json.loads(file.info["names"]) == ["person", "car", "bus"]
 
 
 def test_a_data_yaml_becomes_one(run: Run, dataset: Path, tmp_path: Path) -> None:
@@ -229,15 +238,69 @@ def test_outputs_that_cannot_be(run: Run, folder: Path, dataset: Path, tmp_path:
     assert not (tmp_path / "x").exists()
 
 
-def test_a_video(run: Run, tmp_path: Path) -> None:
+def test_figures_that_cannot_be_written_are_refused_before_the_fit(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "file", "")
+    for place in (tmp_path / "file/figures.json", folder):
+        result = run("compress", folder, "-o", tmp_path / "x", "--json", place, *QUICK, code=2)
+        assert str(place) in result.stderr
+        assert not (tmp_path / "x").exists()
+    run("compress", folder, "-o", tmp_path / "x", "--json", tmp_path / "new/f.json", *QUICK)
+    assert (tmp_path / "new/f.json").exists()
+
+
+def test_seeds_that_a_fit_can_take(run: Run, folder: Path, tmp_path: Path) -> None:
+    args = ("compress", folder / "0.png", "-o", tmp_path / "a.rinr", *QUICK, "--seed")
+    for seed in (-1, 2**31):
+        run(*args, seed, code=2)
+        run("demo", "-o", tmp_path / "demo", "--seed", seed, code=2)
+    run(*args, 2**31 - 1)
+
+
+def test_no_advice_that_a_command_line_cannot_follow(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    put(folder / "large.png", Image.new("1", (2**14, 2**12 + 1)))
+    result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert failure.endswith("is over the limit max_pixels = 67,108,864")
+    assert "Limits(" not in result.stderr
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1)])
+def test_very_thin_pictures_there_and_back(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
+    put(tmp_path / "thin.png", picture(1, *size))
+    quick = ("--steps", 2, "--device", "cpu")
+    run("compress", tmp_path / "thin.png", "-o", tmp_path / "thin.rinr", *quick)
+    run("decompress", tmp_path / "thin.rinr", "-o", tmp_path / "out", "--device", "cpu")
+    with Image.open(tmp_path / "out/thin.png") as image:
+        assert image.size == size
+
+
+def test_a_cut_video_is_exit_code_one(run: Run, tmp_path: Path) -> None:
+    path = video(tmp_path / "clip.avi", 5)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"00dc", data.index(b"movi") + 200)])
+    result = run("compress", path, "-o", tmp_path / "out", *QUICK, code=1)
+    found = names(tmp_path / "out/clip-00000.rinr")
+    assert f"the file ends after {len(found)} of 5 frames" in result.stderr
+
+
+def video(path: Path, n: int) -> Path:
     av = pytest.importorskip("av")
-    with av.open(str(tmp_path / "clip.avi"), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
-        for i in range(5):
+        for i in range(n):
             frame = av.VideoFrame.from_image(picture(i, 32, 16))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def test_a_video(run: Run, tmp_path: Path) -> None:
+    video(tmp_path / "clip.avi", 5)
     result = run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--json", "-", *QUICK)
     assert names(tmp_path / "out/clip-00000.rinr") == [f"clip/{i:06d}.png" for i in range(1, 6)]
     total = json.loads(result.stdout)["total"]
@@ -249,13 +312,13 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
 def test_large_pictures_come_in_smaller_batches(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.cli import _work
+    from rinrcodec.cli import _batches, _work
 
-    monkeypatch.setattr(_work, "BATCH_PIXELS", 2 * 24 * 16)
+    monkeypatch.setattr(_batches, "BATCH_PIXELS", 2 * 24 * 16)
     starts = []
     original = _work.Work.add
 
-    def add(self: object, series: object, number: int, part: _work.Part) -> None:
+    def add(self: object, series: object, number: int, part: _work.FittedPart) -> None:
         starts.append((part.start, part.count))
         original(self, series, number, part)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from rinrcodec.cli._names import output_names
 from rinrcodec.cli._publish import load_pack
 from rinrcodec.decoder import decode
 from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.formats.header import SECTIONS
 from rinrcodec.model import merge_packs, select_frames
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
@@ -141,6 +142,68 @@ def test_a_damaged_pack_is_listed_and_the_others_are_done(
     assert "train-00000.rinr" in result.stderr
     assert files(out) == ["data.yaml", "images/val/s/c.png"]
     assert len(json.loads(result.stdout)["failures"]) == 1
+
+
+@pytest.fixture
+def half_damaged(run: Run, folder: Path, tmp_path: Path) -> Path:
+    """A pack of two frames; the weights of the second cannot be read."""
+    parts = []
+    for number, preset in enumerate(("paper", "fast")):
+        path = tmp_path / f"{preset}.rinr"
+        run("compress", folder / f"{number}.png", "-o", path, "--preset", preset, *QUICK)
+        parts.append(load_pack(path))
+    path = tmp_path / "half/both.rinr"
+    path.parent.mkdir()
+    write_pack(path, merge_packs(parts))
+    with PackReader(path) as reader:
+        assert len(reader.groups) == 2
+        lengths = reader.header.sections[: SECTIONS.index("weights") + 1]
+        end_of_weights = reader.header.data_start + sum(lengths)
+    data = bytearray(path.read_bytes())
+    data[end_of_weights - 1] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def test_the_sound_frames_of_a_damaged_pack_are_done(
+    run: Run, half_damaged: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    result = run("decompress", half_damaged, "-o", out, "--labels", "--json", "-", code=1)
+    assert files(out) == ["images/0.png", "labels/0.txt"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {out / 'images/1.png'} cannot be made: {half_damaged}")
+    figures = json.loads(result.stdout)
+    assert (figures["frames"], figures["failed_frames"]) == (1, 1)
+    result = run("decompress", half_damaged, "-o", out, "--overwrite", code=1)
+    assert "frames: 1 of 2" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["decompress", "info", "verify"])
+def test_a_pack_that_cannot_be_opened_ends_no_other(
+    run: Run, packs: Path, tmp_path: Path, command: str
+) -> None:
+    (packs / "train/train-00000.rinr").unlink()
+    (packs / "train/train-00000.rinr").symlink_to(tmp_path / "gone")
+    (packs / "data.yaml").unlink()
+    out = tmp_path / "out"
+    result = run(command, packs, *(["-o", out] if command == "decompress" else []), code=1)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "train-00000.rinr" in line
+    assert "No such file" in line or "no such file" in line
+    if command == "decompress":
+        assert files(out) == ["s/c.png"]
+    if command == "info":
+        assert "val-00000.rinr" in result.stdout
+
+
+def test_a_split_without_packs_is_said(run: Run, packs: Path, tmp_path: Path) -> None:
+    (packs / "val/val-00000.rinr").unlink()
+    for command in ("info", "verify"):
+        result = run(command, packs / "data.yaml", code=1)
+        assert "val: no .rinr file in val" in result.stderr
+    assert run("info", tmp_path / "set", code=1).stdout == ""
 
 
 def test_folders_without_packs_are_an_error(run: Run, tmp_path: Path) -> None:

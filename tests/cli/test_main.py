@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rinrcodec.cli.compress import PRESETS
+from rinrcodec.cli._options import PRESETS
 from rinrcodec.cli.main import COMMANDS, cli
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.presets import PRESETS as KNOWN_PRESETS
@@ -20,7 +20,7 @@ from .conftest import QUICK, Run, write
 
 
 def python(*args: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", *map(str, args)]
+    command = [sys.executable, "-I", *map(str, args)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
     return result

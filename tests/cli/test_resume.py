@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX pro
 
 
 def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> list[dict[str, Any]]:
-    command = [sys.executable, "-P", str(DRIVER), signal, str(stride), str(out), *map(str, args)]
+    command = [sys.executable, "-I", str(DRIVER), signal, str(stride), str(out), *map(str, args)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
@@ -29,9 +29,9 @@ def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> l
 def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
-    # Three parts of two files, three packs and the yaml (each is written, then put in its
-    # place), and the end of the work folder.
-    assert len(moments) == len(range(1, 16, stride))
+    # Three parts of two files, three packs, the yaml and the record of the run (each is
+    # written, then put in its place), and the end of the work folder.
+    assert len(moments) == len(range(1, 18, stride))
     for moment in moments:
         assert moment["code"] == -9
         assert moment["whole_or_absent"]
@@ -41,7 +41,7 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
-    assert len(moments) == 5
+    assert len(moments) == 7
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
@@ -127,6 +127,98 @@ def test_resume_of_nothing_and_of_a_complete_run(run: Run, folder: Path, tmp_pat
     result = run("compress", folder, "-o", out, "--resume", *QUICK)
     assert "is complete: nothing to resume" in result.stderr
     assert (out / "frames-00000.rinr").stat().st_mtime_ns == before
+
+
+def test_a_run_with_files_gone_or_other_options_is_not_complete(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
+    run(*args)
+    assert "is complete" in run(*args, "--resume").stderr
+    for other in (("--seed", 1), ("--steps", 9), ("--layout", "files"), ("--preset", "fast")):
+        result = run(*args, *other, "--resume", code=2 if other[0] != "--layout" else 0)
+        if other[0] != "--layout":
+            assert "holds the output of another run; --overwrite replaces it" in result.stderr
+    for name in ("frames-00000.rinr", "frames-00001.rinr"):
+        (out / name).unlink()
+    result = run(*args, "--resume", code=2)
+    assert "frames-00000.rinr and 1 more of the finished run not there" in result.stderr
+    run(*args, "--overwrite")
+    assert "is complete" in run(*args, "--resume").stderr
+    put(folder / "2.png", picture(77))
+    result = run(*args, "--resume", code=2)
+    assert "holds the output of another run" in result.stderr
+    # Pictures of another folder may come to lie beside them.
+    put(tmp_path / "other/a.png", picture(5))
+    run("compress", tmp_path / "other", "-o", out, *QUICK)
+    run("compress", tmp_path / "other", "-o", out, "--resume", *QUICK)
+
+
+def test_other_class_names_are_another_run(run: Run, dataset: Path, tmp_path: Path) -> None:
+    args = ("compress", dataset, "-o", tmp_path / "out", *QUICK)
+    run(*args)
+    run(*args, "--resume")
+    dataset.write_text(dataset.read_text().replace("person", "people"))
+    run(*args, "--resume", code=2)
+
+
+def test_a_run_goes_on_from_another_folder(
+    run: Run, dataset: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    labels = dataset.parent / "labels"
+    args = ("-o", out, "--shard-size", 1, *QUICK)
+    full_disk(2)
+    run("compress", dataset, "--labels", labels, *args, code=1)
+    monkeypatch.undo()
+    monkeypatch.chdir(dataset.parent)
+    run("compress", "data.yaml", "--labels", "labels", "--resume", *args)
+    assert "is complete" in run("compress", dataset, "--labels", labels, "--resume", *args).stderr
+
+
+def test_two_runs_into_one_folder_exclude_each_other(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "out"
+    args = ("compress", folder, "-o", out, *QUICK)
+    interrupted(run, out, full_disk, monkeypatch, "compress", folder, *QUICK)
+    with (out / ".rinr-work/lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = sorted(out.rglob("*"))
+        for option in ((), ("--resume",), ("--overwrite",)):
+            result = run(*args, *option, code=1)
+            assert result.stderr == (
+                f"error: another compress is writing to {out}; wait for it, or give another -o\n"
+            )
+        assert sorted(out.rglob("*")) == before
+    run(*args, "--resume")
+    assert not (out / ".rinr-work").exists()
+
+
+def test_a_run_holds_its_folder_from_the_first_moment_to_the_last(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fcntl")
+    from rinrcodec.cli._work import Work
+
+    args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
+    originals = Work.add, Work.finish
+    refused = []
+
+    def then(original: Any) -> Any:
+        def work(*arguments: Any) -> None:
+            refused.append(run(*args, "--overwrite", code=1).stderr)
+            original(*arguments)
+
+        return work
+
+    monkeypatch.setattr(Work, "add", then(originals[0]))
+    monkeypatch.setattr(Work, "finish", then(originals[1]))
+    run(*args)
+    assert len(refused) == 2
+    assert all("another compress is writing" in line for line in refused)
 
 
 def test_a_run_that_was_killed_while_cleaning_up_is_complete(

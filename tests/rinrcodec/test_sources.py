@@ -255,7 +255,62 @@ def test_a_turned_video_stands_upright(tmp_path: Path) -> None:
     assert reading.picture.pixels[5, 5, 0] > 200
 
 
-def test_a_damaged_video_keeps_what_came_before(tmp_path: Path) -> None:
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Where the packets of a video begin and end in its file."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        found = container.demux(container.streams.video[0])
+        return [(packet.pos, packet.pos + packet.size) for packet in found if packet.size]
+
+
+@pytest.mark.parametrize("kept", [3, 5])
+def test_a_video_cut_between_two_packets_is_an_error_after_its_frames(
+    tmp_path: Path, kept: int
+) -> None:
+    path = make_video(tmp_path / "clip.avi", n=6)
+    path.write_bytes(path.read_bytes()[: packets(path)[kept - 1][1]])
+    series = open_source(path).series[0]
+    *good, last = series.read()
+    assert [reading.name for reading in good] == [f"clip/{i + 1:06d}.png" for i in range(kept)]
+    assert all(reading.picture for reading in good)
+    assert last.name == f"clip/{kept + 1:06d}.png"
+    assert last.error == f"{path}: the file ends after {kept} of 6 frames"
+    # A run that is gone on with counts the error among the frames, and meets it only once.
+    assert [reading.name for reading in series.read(kept)] == [last.name]
+    assert list(series.read(kept + 1)) == []
+
+
+def test_a_damaged_frame_has_its_own_name(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.avi", n=6)
+    data = bytearray(path.read_bytes())
+    start, stop = packets(path)[3]
+    data[start + 8 : stop] = bytes(stop - start - 8)
+    path.write_bytes(data)
+    *good, last = open_source(path).series[0].read()
+    assert [reading.name for reading in good] == [f"clip/{i:06d}.png" for i in (1, 2, 3)]
+    assert last.name == "clip/000004.png"
+    assert str(last.error).startswith(f"{path}: frame 4: ")
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_missed(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path, trimmed = make_video(tmp_path / "clip.mp4", n=6), tmp_path / "trimmed.mp4"
+    options = {"avoid_negative_ts": "disabled"}
+    with av.open(str(path)) as source, av.open(str(trimmed), "w", options=options) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                shift = round(0.3 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = stream
+                target.mux(packet)
+    readings = list(open_source(trimmed).series[0].read())
+    assert len(open_source(trimmed).series[0]) == 6
+    assert len(readings) == 3
+    assert all(reading.error is None for reading in readings)
+
+
+def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "text.avi", "not a video")
     with pytest.raises(RinrInputError, match=r"text\.avi: not a video"):
         open_source(tmp_path / "text.avi")

@@ -1,0 +1,53 @@
+"""Options that several commands share, and how they are checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+__all__ = [
+    "PRESETS",
+    "device_option",
+    "json_option",
+    "preset_option",
+    "quiet_option",
+    "seed_option",
+    "steps_option",
+]
+
+# The names in `rinrcodec.presets`, which imports more than a help page may wait for.
+PRESETS = ("paper", "fast", "balanced", "best")
+
+
+def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+    """Refuse a file that cannot be written before the work whose figures it is to hold."""
+    if value is None or value == "-":
+        return value
+    path = Path(value)
+    if path.is_dir():
+        raise click.BadParameter(f"{path} is a folder; give a file")
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{path} cannot be written: {place} is no folder to write to")
+    return value
+
+
+preset_option = click.option(
+    "--preset", type=click.Choice(PRESETS), default="balanced", show_default=True
+)
+steps_option = click.option(
+    "--steps", type=click.IntRange(min=1), metavar="N",
+    help="Fitting steps in place of the preset's, for a quick look.",
+)  # fmt: skip
+device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N",
+    help="Seed of the fit.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "json_path", metavar="FILE", callback=_writable,
+    help="Write the figures as JSON; - for stdout.",
+)  # fmt: skip
+quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")

@@ -1,0 +1,28 @@
+"""Files that are either complete or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["replacing"]
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block ends without an error.
+
+    durable: the bytes are on the disk before the name changes (slow for thousands of files).
+    """
+    temporary = path.with_name(f".rinr-{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
