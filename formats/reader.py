@@ -14,9 +14,9 @@ import numpy as np
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
-from rinrcodec.formats._source import open_source
+from rinrcodec.formats._source import open_bytes
 from rinrcodec.formats.checks import check_frame, check_name, naming
-from rinrcodec.formats.header import MODES, SHARED_ROWS, Source
+from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
@@ -53,8 +53,8 @@ class PackReader:
     `RinrLimitError` where it declares more than `limits` allow. Opening may raise `OSError`.
     """
 
-    def __init__(self, source: Source, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._source = open_source(source)
+    def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._source = open_bytes(source)
         self._limits = limits
         # Kept for pickling; made absolute since the reader may wake up in another folder.
         is_path = isinstance(source, (str, os.PathLike))
@@ -184,7 +184,7 @@ class PackReader:
     def _frame(self, index: int) -> Frame:
         row = {k: v[0] for k, v in self._store.rows(Kind.FRAMES, index, index + 1).items()}
         if row["mode"] >= len(MODES):
-            raise RinrFormatError(f"frame {index} has the unknown color mode {row['mode']}")
+            raise RinrFormatError(f"frame {index} has the unknown colour mode {row['mode']}")
         start, count = int(row["box_start"]), int(row["box_count"])
         self._limits.check("max_boxes", count, f"boxes of frame {index}")
         boxes = self._store.rows(Kind.BOXES, start, start + count)
@@ -247,5 +247,5 @@ def _object(group: int, row: int, mode: int, gain: float) -> ObjectInr | None:
     return ObjectInr(InrRef(group - 1, row), "direct" if mode else "residual", gain)
 
 
-def _open_again(source: Source, limits: Limits) -> PackReader:
+def _open_again(source: BytesLike, limits: Limits) -> PackReader:
     return PackReader(source, limits=limits)
