@@ -169,6 +169,9 @@ def _check_chunks(directory: Directory, header: Header, limits: Limits) -> None:
     if np.any(rows < 1):
         raise RinrFormatError("its directory has a chunk without rows")
     limits.check("max_chunk_bytes", int(size.max()), "uncompressed bytes of a chunk")
+    shared, frames = (int(size[kind == k].sum()) for k in (Kind.SHARED, Kind.FRAMES))
+    limits.check("max_shared_bytes", shared, "shared bytes of all groups")
+    limits.check("max_frames_bytes", frames, "uncompressed bytes of the frames table")
     for section, length in zip(SECTIONS[:-1], header.sections, strict=False):
         total = directory.stored(*(k for k, name in SECTION_OF.items() if name == section))
         if total != length:

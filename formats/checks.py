@@ -110,6 +110,8 @@ def check_group(group: GroupInfo, limits: Limits) -> None:
     limits.check("max_chunk_bytes", len(group.shared), f"shared bytes of {what}")
     if not 0 <= group.n_rows <= _U32:
         raise RinrFormatError(f"{what} has {group.n_rows} rows")
+    if group.n_rows and not (group.n_params or group.n_scales or group.coded):
+        raise RinrFormatError(f"{what} has {group.n_rows:,} rows without weights")
 
 
 def check_rows(rows: Rows, group: GroupInfo) -> None:

@@ -151,6 +151,34 @@ def two_shared_chunks() -> bytes:
     return assemble(p)
 
 
+def rows_of_nothing() -> bytes:
+    p = parts()
+    p.groups["n_params"][0] = p.groups["n_scales"][0] = 0
+    at = p.find(ROWS)
+    p.groups["n_rows"][0] = p.chunks["rows"][at] = 2**32 - 1
+    p.raw[at] = b""
+    return assemble(p)
+
+
+def much_shared() -> bytes:
+    """Two groups whose shared bytes are together over the limit that each of them keeps."""
+    pack = features()
+    both = tuple(replace(stack, shared=b"x") for stack in pack.stacks)
+    p = parts(lambda: replace(pack, stacks=both))
+    p.lies["size", p.find(SHARED)] = 2**26
+    return assemble(p)
+
+
+def much_of_frames() -> bytes:
+    """Five chunks of the frames table, each as large as a chunk may be."""
+    p = parts()
+    at = p.find(FRAMES)
+    for values in (*p.chunks.values(), p.raw):
+        values[at:at] = [values[at]] * 4
+    p.lies.update({("size", at + i): 2**26 for i in range(5)})
+    return assemble(p, n_frames=5)
+
+
 def bad_codes() -> bytes:
     def change(columns: dict[str, Any]) -> None:
         columns["codes"][0, 5] = 2048  # of a group of 12 bits
@@ -325,6 +353,9 @@ CAUSES: dict[str, Cause] = {
     "group_of_rows": Cause("group that does not exist", lying("group", -1, 3)),
     "chunk_without_rows": Cause("chunk without rows", lying("rows", 0, 0)),
     "chunk_limit": Cause("limit max_chunk_bytes", lying("size", -1, 2**32 - 1)),
+    "shared_limit": Cause("of all groups: 67,108,865 .* limit max_shared_bytes", much_shared),
+    "frames_table_limit": Cause("limit max_frames_bytes", much_of_frames),
+    "rows_of_nothing": Cause("has 4,294,967,295 rows without weights", rows_of_nothing),
     "section_sum": Cause("section has .* the chunks in it", lying("stored", 0, 1)),
     "frames_count": Cause("FRAMES chunks have 1 rows, expected 9", header(n_frames=9)),
     "objects_count": Cause("OBJECTS chunks have 0 rows, expected 3", without_chunk(OBJECTS)),
