@@ -131,7 +131,8 @@ def _wrong_boxes(
         down = np.ceil(np.minimum(height, y + h)) > np.floor(np.maximum(0, y))
     wrong_object |= ~((w > 0) & (h > 0) & across & down)
     stray = (columns["row"] != 0) | (columns["mode"] != 0) | (gain != 0)
-    return wrong | np.where(group < 0, stray, wrong_object)
+    wrong |= np.where(group < 0, stray, wrong_object)
+    return wrong
 
 
 def _wrong_refs(group: NDArray[Any], row: NDArray[Any], n_rows: NDArray[np.int64]) -> _Mask:

@@ -86,6 +86,16 @@ def test_every_chunk_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(loads) <= file.header.n_chunks + 6  # and those of the first frame
 
 
+def test_items_take_no_more_than_a_pointer_each() -> None:
+    n = 2**20
+    tracemalloc.start()
+    try:
+        schema.decode_rows(schema.METADATA, n, bytes(4 * n))
+        assert tracemalloc.get_traced_memory()[1] < 30 * n  # a list of ints takes 32 more
+    finally:
+        tracemalloc.stop()
+
+
 def test_rows_are_checked_in_batches() -> None:
     n = 2**22
     group = make_group(Spec.of("siren"), 8, 1, 1, 0)

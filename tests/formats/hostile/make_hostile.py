@@ -179,6 +179,14 @@ def much_of_frames() -> bytes:
     return assemble(p, n_frames=5)
 
 
+def much_metadata() -> bytes:
+    p = parts()
+    at = p.find(METADATA)
+    p.chunks["rows"][at] = 1_000_000
+    p.raw[at] = bytes(4_000_000)
+    return assemble(p)
+
+
 def bad_codes() -> bytes:
     def change(columns: dict[str, Any]) -> None:
         columns["codes"][0, 5] = 2048  # of a group of 12 bits
@@ -361,6 +369,7 @@ CAUSES: dict[str, Cause] = {
     "objects_count": Cause("OBJECTS chunks have 0 rows, expected 3", without_chunk(OBJECTS)),
     "rows_count": Cause("ROWS chunks of group 1 have 1 rows", listed("groups", "n_rows", 2, row=1)),
     "rows_missing": Cause("ROWS chunks of group 0 have 0 rows", without_chunk(ROWS)),
+    "metadata_rows": Cause("metadata table has 1,000,000 rows for 1 frames", much_metadata),
     "size_of_rows": Cause("declares 139 bytes, its rows take", listed("groups", "n_scales", 9)),
     "size_lies": Cause("declares 40 bytes, its rows take", lying("size", 1, 40)),
     "two_shared_chunks": Cause("more than one chunk of shared", two_shared_chunks),
