@@ -1,8 +1,8 @@
 """Damaged files: every mutation ends in a `RinrError` or in exactly the original content.
 
 Pixels too: what opens is decoded without `verify`, as a viewer does.
-The default run takes 2,000 of the 20,000 seeded mutations and half as many forged files;
-RINR_MUTATIONS=20000 takes all.
+The default run takes 2,000 of the 20,000 seeded mutations, half as many forged files and a quarter
+as many of each for pixels; RINR_MUTATIONS=20000 takes all.
 """
 
 from __future__ import annotations
