@@ -1,4 +1,9 @@
-"""The `.rinr` container: what bytes a pack is, on disk and in memory. SPEC.md is its definition."""
+"""The `.rinr` container: what bytes a pack is, on disk and in memory. SPEC.md is its definition.
+
+The codec reads and writes packs through `PackReader`, `write_pack` and `pack_bytes`. Plugins tell
+files by their first bytes, `MAGIC`, and scan data sets with `read_header`, which reads 512 bytes of
+each.
+"""
 
 from __future__ import annotations
 

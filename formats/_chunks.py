@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from typing import Any
@@ -72,6 +73,11 @@ class ChunkStore:
         """The columns of the chunk of that number, not to be changed."""
         small = self._directory.chunks["size"][number] <= _CACHED_BYTES
         return self._cached(number) if small else self._decode(number)
+
+    def chunks(self, kind: Kind, group: int = 0) -> Iterator[Columns]:
+        """The columns of all chunks of a table, in order."""
+        run = self._directory.run(kind, group)
+        return map(self.chunk, range(run.first, run.first + len(run.starts)))
 
     def rows(self, kind: Kind, start: int, stop: int) -> Columns:
         """Rows `[start, stop)` of a table, from as few chunks as hold them."""

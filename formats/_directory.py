@@ -169,6 +169,9 @@ def _check_chunks(directory: Directory, header: Header, limits: Limits) -> None:
     if np.any(rows < 1):
         raise RinrFormatError("its directory has a chunk without rows")
     limits.check("max_chunk_bytes", int(size.max()), "uncompressed bytes of a chunk")
+    shared, frames = (int(size[kind == k].sum()) for k in (Kind.SHARED, Kind.FRAMES))
+    limits.check("max_shared_bytes", shared, "shared bytes of all groups")
+    limits.check("max_frames_bytes", frames, "uncompressed bytes of the frames table")
     for section, length in zip(SECTIONS[:-1], header.sections, strict=False):
         total = directory.stored(*(k for k, name in SECTION_OF.items() if name == section))
         if total != length:
@@ -197,7 +200,13 @@ def _check_counts(directory: Directory, header: Header) -> None:
     n_boxes = directory.run(Kind.BOXES).n_rows
     check(Kind.BOXES, 0, n_boxes, schema.BOXES)
     check(Kind.OBJECTS, 0, n_boxes, schema.OBJECTS)
-    check(Kind.METADATA, 0, directory.run(Kind.METADATA).n_rows, schema.METADATA)
+    n_blocks = directory.run(Kind.METADATA).n_rows
+    if n_blocks > 3 * header.n_frames:
+        raise RinrFormatError(
+            f"its metadata table has {n_blocks:,} rows for {header.n_frames:,} frames, which can "
+            f"refer to 3 each"
+        )
+    check(Kind.METADATA, 0, n_blocks, schema.METADATA)
     for number, group in enumerate(directory.groups):
         check(Kind.ROWS, number, group.n_rows, schema.rows_table(group))
         shared = directory.run(Kind.SHARED, number)

@@ -9,9 +9,9 @@ import weakref
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from rinrcodec.formats.header import Source
+from rinrcodec.formats.header import BytesLike
 
-__all__ = ["ByteSource", "open_source"]
+__all__ = ["ByteSource", "open_bytes"]
 
 
 class ByteSource(Protocol):
@@ -25,7 +25,7 @@ class ByteSource(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(source: Source) -> ByteSource:
+def open_bytes(source: BytesLike) -> ByteSource:
     """Open a path (which may be closed again) or wrap bytes or a seekable binary file."""
     if isinstance(source, (str, os.PathLike)):
         return _File(Path(source)) if hasattr(os, "pread") else _Stream(Path(source).open("rb"))

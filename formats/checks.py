@@ -61,7 +61,7 @@ def check_frame(frame: Frame, groups: Sequence[GroupInfo], limits: Limits) -> No
     limits.check("max_pixels", frame.width * frame.height, f"pixels of {what}")
     limits.check("max_boxes", len(frame.boxes), f"boxes of {what}")
     if frame.mode not in ("L", "RGB"):
-        raise RinrFormatError(f"{what} has the color mode {frame.mode!r}: want 'L' or 'RGB'")
+        raise RinrFormatError(f"{what} has the colour mode {frame.mode!r}: want 'L' or 'RGB'")
     if not math.isfinite(frame.time):
         raise RinrFormatError(f"{what} has the time {frame.time}")
     source = (*frame.source_size, frame.source_bytes)
@@ -110,6 +110,8 @@ def check_group(group: GroupInfo, limits: Limits) -> None:
     limits.check("max_chunk_bytes", len(group.shared), f"shared bytes of {what}")
     if not 0 <= group.n_rows <= _U32:
         raise RinrFormatError(f"{what} has {group.n_rows} rows")
+    if group.n_rows and not (group.n_params or group.n_scales or group.coded):
+        raise RinrFormatError(f"{what} has {group.n_rows:,} rows without weights")
 
 
 def check_rows(rows: Rows, group: GroupInfo) -> None:

@@ -23,8 +23,8 @@ __all__ = [
     "SHARED_ROWS",
     "SHARED_WEIGHTS",
     "VERSION",
+    "BytesLike",
     "Header",
-    "Source",
     "read_header",
 ]
 
@@ -63,7 +63,8 @@ FIELDS = (
 _STRUCT = struct.Struct("<" + "".join(kind for _, kind in FIELDS))
 _CRC_AT = HEADER_SIZE - 4
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+# Where the bytes of a file come from: a path, the bytes themselves, or a binary file.
+BytesLike = str | os.PathLike[str] | bytes | BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Header:
                 f"reading it needs feature bit {bits}, unknown to this release; update rinrcodec"
             )
         if values["mode"] >= len(MODES):
-            raise RinrFormatError(f"its first frame has the unknown color mode {values['mode']}")
+            raise RinrFormatError(f"its first frame has the unknown colour mode {values['mode']}")
         header = cls(
             **{name: values[name] for name in _PLAIN},
             mode=MODES[values["mode"]],
@@ -192,7 +193,7 @@ def _check_magic(block: bytes) -> None:
     raise RinrFormatError(f"it is not a .rinr file: it begins with {block[:9]!r}, not {MAGIC!r}")
 
 
-def read_header(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Header:
+def read_header(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Header:
     """Read the first 512 bytes of a path, a bytes object or a binary file at its start.
 
     Does not look at the rest of the file, nor whether it is there. Errors as `Header.from_bytes`,

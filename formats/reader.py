@@ -14,9 +14,10 @@ import numpy as np
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
-from rinrcodec.formats._source import open_source
+from rinrcodec.formats._source import open_bytes
+from rinrcodec.formats._verify import verify_frames, verify_metadata, verify_weights
 from rinrcodec.formats.checks import check_frame, check_name, naming
-from rinrcodec.formats.header import MODES, SHARED_ROWS, Source
+from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
@@ -53,8 +54,8 @@ class PackReader:
     `RinrLimitError` where it declares more than `limits` allow. Opening may raise `OSError`.
     """
 
-    def __init__(self, source: Source, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._source = open_source(source)
+    def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._source = open_bytes(source)
         self._limits = limits
         # Kept for pickling; made absolute since the reader may wake up in another folder.
         is_path = isinstance(source, (str, os.PathLike))
@@ -120,8 +121,11 @@ class PackReader:
     def names(self) -> tuple[str, ...]:
         """The names of all frames, in order."""
         with naming(self.name):
-            names = self._store.rows(Kind.FRAMES, 0, self.n_frames)["name"]
-            return tuple(_name(name, self._limits) for name in names)
+            return tuple(
+                _name(name, self._limits)
+                for columns in self._store.chunks(Kind.FRAMES)
+                for name in columns["name"]
+            )
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """The weights of some INRs of a group, in the order of `rows`; see `model.Rows`.
@@ -150,41 +154,22 @@ class PackReader:
 
     def verify(self) -> None:
         """Read and check everything; returns if the file is sound in all its bytes."""
-        groups = self.groups
         with naming(self.name):
-            names: set[str] = set()
-            backgrounds: set[InrRef] = set()
-            n_boxes = 0
-            for index in range(self.n_frames):
-                frame = self._frame(index)
-                if frame.name in names:
-                    raise RinrFormatError(f"two of its frames have the name {frame.name!r}")
-                start = int(self._store.rows(Kind.FRAMES, index, index + 1)["box_start"][0])
-                if start != n_boxes:
-                    raise RinrFormatError(
-                        f"the boxes of frame {index} begin at row {start}, expected {n_boxes}"
-                    )
-                names.add(frame.name)
-                backgrounds.add(frame.background)
-                n_boxes += len(frame.boxes)
-            total = self._directory.run(Kind.BOXES).n_rows
-            if n_boxes != total:
-                raise RinrFormatError(f"its frames have {n_boxes} boxes, its table {total}")
-            if len(backgrounds) < self.n_frames and not self.header.required & SHARED_ROWS:
-                raise RinrFormatError("frames share a background row, the feature bit is not set")
-            run = self._directory.run(Kind.METADATA)
-            for number in range(run.first, run.first + len(run.starts)):
-                self._store.chunk(number)
-            for number in range(len(groups)):
-                run = self._directory.run(Kind.ROWS, number)
-                stops = [*run.starts[1:].tolist(), run.n_rows]
-                for start, stop in zip(run.starts.tolist(), stops, strict=False):
-                    self._store.weights(number, np.arange(start, stop))
+            verify_frames(
+                self._store,
+                self._directory,
+                self.header,
+                self._limits,
+                read_name=lambda name: _name(name, self._limits),
+                read_frame=self._frame,
+            )
+            verify_metadata(self._store, self._limits)
+            verify_weights(self._store, self._directory)
 
     def _frame(self, index: int) -> Frame:
         row = {k: v[0] for k, v in self._store.rows(Kind.FRAMES, index, index + 1).items()}
         if row["mode"] >= len(MODES):
-            raise RinrFormatError(f"frame {index} has the unknown color mode {row['mode']}")
+            raise RinrFormatError(f"frame {index} has the unknown colour mode {row['mode']}")
         start, count = int(row["box_start"]), int(row["box_count"])
         self._limits.check("max_boxes", count, f"boxes of frame {index}")
         boxes = self._store.rows(Kind.BOXES, start, start + count)
@@ -247,5 +232,5 @@ def _object(group: int, row: int, mode: int, gain: float) -> ObjectInr | None:
     return ObjectInr(InrRef(group - 1, row), "direct" if mode else "residual", gain)
 
 
-def _open_again(source: Source, limits: Limits) -> PackReader:
+def _open_again(source: BytesLike, limits: Limits) -> PackReader:
     return PackReader(source, limits=limits)

@@ -8,9 +8,10 @@ tables, and a test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -211,9 +212,8 @@ def _decode_items(n_rows: int, raw: bytes, at: int) -> tuple[list[bytes], int]:
     end = int(ends[-1]) if n_rows else at
     if end > len(raw):
         raise RinrFormatError(f"{n_rows:,} items need {end:,} bytes, there are {len(raw):,}")
-    stops: Sequence[int] = ends.tolist()
-    starts = [at, *stops[:-1]]
-    return [raw[a:b] for a, b in zip(starts, stops, strict=False)], end
+    stops = ends.data  # makes an int at a time; a chunk may have millions
+    return [raw[a:b] for a, b in zip(chain([at], stops), stops, strict=False)], end
 
 
 def _to_planes(array: NDArray[Any]) -> bytes:

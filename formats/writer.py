@@ -178,13 +178,17 @@ def _check(frames: Sequence[Frame], groups: Sequence[GroupInfo], limits: Limits)
     limits.check("max_groups", len(groups), "groups of the pack")
     for group in groups:
         check_group(group, limits)
+    shared = sum(len(group.shared) for group in groups)
+    limits.check("max_shared_bytes", shared, "shared bytes of all groups")
     names: set[str] = set()
+    frames_bytes = len(frames) * schema.row_bytes(schema.FRAMES)[0]
     for frame in frames:
-        check_name(frame.name, limits)
+        frames_bytes += len(check_name(frame.name, limits))
         check_frame(frame, groups, limits)
         if frame.name in names:
             raise RinrFormatError(f"two frames have the name {frame.name!r}: names are unique")
         names.add(frame.name)
+    limits.check("max_frames_bytes", frames_bytes, "uncompressed bytes of the frames table")
     shared_rows = any(f.time for f in frames) or len({f.background for f in frames}) < len(frames)
     return (
         SHARED_WEIGHTS * any(group.shared for group in groups)

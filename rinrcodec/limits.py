@@ -26,6 +26,8 @@ class Limits:
     max_name_bytes: int = 4096  # of one frame's name, as UTF-8
     max_metadata_bytes: int = 2**24  # of one EXIF, ICC or XMP block
     max_chunk_bytes: int = 2**26  # of one chunk, uncompressed
+    max_shared_bytes: int = 2**26  # of all groups' shared weights, which stay in memory
+    max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
     max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
 
     def check(self, limit: str, value: int, what: str) -> None:

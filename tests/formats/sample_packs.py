@@ -108,7 +108,39 @@ def features() -> Pack:
     return Pack(frames, groups, {"encoder": "ünïcode"})
 
 
-PACKS = {"one_frame": one_frame, "many_frames": many_frames, "features": features}
+def decodable() -> Pack:
+    """Real INRs, as presets make them: two pictures in colour, one grey, each with objects."""
+
+    def siren(n: int, bits: int, out: int) -> Group:
+        spec = Spec.of("siren", depth=2, width=4, out=out, w0=30.0, w0_first=30.0)
+        params = 2 * 4 + 4 + 4 * 4 + 4 + 4 * out + out
+        return make_group(spec, bits, n, params, 2 * (2 + 1))
+
+    frames = tuple(
+        Frame(
+            name=f"{i}.png",
+            width=20,
+            height=12 + i,
+            background=InrRef(int(mode == "L"), 0 if mode == "L" else i),
+            mode=mode,
+            boxes=(Box(0, 2.5, 1.0, 9.0, 7.5), Box(1, 4.0, 2.0, 3.0, 3.0)),
+            objects=(
+                ObjectInr(InrRef(3 if mode == "L" else 2, i % 2), "residual", 0.25),
+                ObjectInr(InrRef(3 if mode == "L" else 2, i % 2), "direct"),
+            ),
+        )
+        for i, mode in enumerate(("RGB", "RGB", "L"))
+    )
+    groups = (siren(2, 8, 3), siren(1, 8, 1), siren(2, 16, 3), siren(1, 16, 1))
+    return Pack(frames, groups)
+
+
+PACKS = {
+    "one_frame": one_frame,
+    "many_frames": many_frames,
+    "features": features,
+    "decodable": decodable,
+}
 
 
 def same_content(a: PackSource, b: PackSource) -> bool:

@@ -1,28 +1,39 @@
 """Damaged files: every mutation ends in a `RinrError` or in exactly the original content.
 
-The default run takes 2,000 of the 20,000 seeded mutations and half as many forged files;
-RINR_MUTATIONS=20000 takes all.
+Pixels too: what opens is decoded without `verify`, as a viewer does.
+The default run takes 2,000 of the 20,000 seeded mutations, half as many forged files and a quarter
+as many of each for pixels; RINR_MUTATIONS=20000 takes all.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import time
 import tracemalloc
+from collections import Counter
+from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from forge import Parts, assemble, fix_block, take_apart
-from sample_packs import PACKS, same_content
+from sample_packs import PACKS, decodable, same_content
 
+from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrError
-from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.formats import PackReader, pack_bytes, read_header
+from rinrcodec.formats.schema import Kind
+from rinrcodec.limits import Limits
 from rinrcodec.model import Pack
 
 TOTAL = int(os.environ.get("RINR_MUTATIONS", "2000"))
 PARTS = 8  # so that the tests can run side by side
 MEMORY = 300 * 2**20
 SECONDS = 10  # for one file; a good one takes 2 ms
+SMALL = Limits(max_pixels=2**14)  # of frames that are decoded: sizes may be forged
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -74,10 +85,26 @@ def outcome(data: bytes, original: Pack) -> str:
     return result
 
 
+def pictures(data: bytes) -> list[torch.Tensor | None]:
+    """The pixels of every frame, None where it is refused; any other exception fails the test."""
+    try:
+        file = PackReader(data, limits=SMALL)
+    except RinrError:
+        return []
+    found: list[torch.Tensor | None] = []
+    for index in range(file.n_frames):
+        try:
+            found.append(decode(file, index))
+        except RinrError:
+            found.append(None)
+    return found
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_mutated_files(part: int) -> None:
     originals = {name: build() for name, build in PACKS.items()}
     files = {name: pack_bytes(pack) for name, pack in originals.items()}
+    whole = pictures(files["decodable"])
     results = []
     tracemalloc.start()
     try:
@@ -91,6 +118,9 @@ def test_mutated_files(part: int) -> None:
                 continue
             try:
                 results.append(outcome(data, originals[name]))
+                if name == "decodable":
+                    for picture, original in zip(pictures(data), whole, strict=False):
+                        assert picture is None or torch.equal(picture, original)
             except Exception as error:
                 raise AssertionError(f"seed {seed} ({name}): {error!r}") from error
         assert tracemalloc.get_traced_memory()[1] < MEMORY
@@ -110,7 +140,7 @@ def forged(data: bytes, rng: random.Random) -> bytes:
     parts: Parts = take_apart(data)
     changes = {}
     for _ in range(rng.choice([1, 1, 2, 3])):
-        kind = rng.randrange(6)
+        kind = rng.randrange(7)
         if kind == 0:
             chunk = rng.randrange(len(parts.raw))
             if parts.raw[chunk]:
@@ -130,6 +160,12 @@ def forged(data: bytes, rng: random.Random) -> bytes:
         elif kind == 4:
             spec = parts.groups["spec"]
             spec[0] = mutate(spec[0], rng) if spec[0] else b"{}"
+        elif kind == 5:  # rows that take no bytes
+            chunk = parts.find(Kind.ROWS)
+            parts.groups["n_params"][0] = parts.groups["n_scales"][0] = 0
+            n_rows = forge_value(rng, parts.groups["n_rows"][0]) & (2**32 - 1)
+            parts.groups["n_rows"][0] = parts.chunks["rows"][chunk] = n_rows
+            parts.raw[chunk] = b""
         else:
             chunk = rng.randrange(len(parts.raw))
             rows = parts.chunks["rows"]
@@ -161,6 +197,75 @@ def test_forged_files(part: int) -> None:
     finally:
         tracemalloc.stop()
     assert refused > 0.25 * TOTAL / PARTS
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_pixels_of_damaged_files(part: int) -> None:
+    """Damage behind the directory's back: a picture is refused or whole, to the pixel."""
+    data = pack_bytes(decodable())
+    header = read_header(data)
+    whole = pictures(data)
+    counts = Counter[bool]()
+    for seed in range(part, TOTAL // 4, PARTS):
+        rng = random.Random(seed)
+        damaged = bytearray(data)
+        for _ in range(rng.choice([1, 1, 2, 8])):
+            at = rng.randrange(header.data_start, len(data) - header.sections[-1])
+            damaged[at] ^= rng.randrange(1, 256)
+        found = pictures(bytes(damaged))
+        assert len(found) == len(whole)
+        for picture, original in zip(found, whole, strict=True):
+            counts[picture is None] += 1
+            assert picture is None or torch.equal(picture, original), f"seed {seed}"
+    assert min(counts[False], counts[True]) > 0.1 * counts.total()
+
+
+NUMBER = re.compile(rb"(?<=:)[0-9.]+")
+EDITS: list[tuple[Kind | None, str]] = [
+    (None, "spec"),
+    *((Kind.ROWS, name) for name in ("codes", "scales") * 3),
+    *((Kind.BOXES, name) for name in ("x", "y", "w", "h", "gain")),
+    *((Kind.OBJECTS, name) for name in ("group", "row", "mode")),
+    *((Kind.FRAMES, name) for name in ("width", "height", "mode", "background_group")),
+    *((Kind.FRAMES, name) for name in ("background_row", "box_count", "time")),
+]
+
+
+def set_one(column: str, rng: random.Random, columns: dict[str, Any]) -> None:
+    """Replace one value of a column: by a small number, or by any bits."""
+    values = columns[column].reshape(-1)
+    at = rng.randrange(len(values))
+    if rng.random() < 0.5:
+        values[at] = rng.randrange(6)
+    else:
+        values[at : at + 1] = np.frombuffer(rng.randbytes(values.itemsize), values.dtype)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_pixels_of_forged_files(part: int) -> None:
+    """False values with right checksums: a `RinrError` or some picture, no other exception."""
+    data = pack_bytes(decodable())
+    counts = Counter[bool]()
+    for seed in range(part, TOTAL // 4, PARTS):
+        rng = random.Random(seed)
+        parts = take_apart(data)
+        for _ in range(rng.choice([1, 2, 3])):
+            kind, column = rng.choice(EDITS)
+            if kind is not None:
+                parts.edit(kind, partial(set_one, column, rng))
+                continue
+            group = rng.randrange(len(parts.groups["spec"]))
+            numbers = NUMBER.findall(parts.groups["spec"][group])
+            old, new = rng.choice(numbers), rng.choice([b"0", b"1", b"2", b"3", b"4", b"1e3"])
+            parts.groups["spec"][group] = parts.groups["spec"][group].replace(old, new, 1)
+        try:
+            found = pictures(assemble(parts))
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+        for picture in found:
+            counts[picture is None] += 1
+            assert picture is None or (picture.dtype == torch.uint8 and picture.shape[0] == 3)
+    assert min(counts[False], counts[True]) > 0.1 * counts.total()
 
 
 @pytest.mark.parametrize("name", PACKS)

@@ -24,7 +24,8 @@ from rinrcodec.model import (
 
 U32 = st.integers(0, 2**32 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
-NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/\\:"), min_size=1)
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0/\\:")
+NAMES = st.text(CHARACTERS, min_size=1).filter(lambda name: name != "..")
 SPECS = st.builds(
     lambda family, config: Spec(family, tuple(sorted(config.items()))),
     st.text(max_size=8),
@@ -40,12 +41,13 @@ SPECS = st.builds(
 def groups(draw: st.DrawFn) -> Group:
     bits = draw(st.integers(2, 16))
     n, params, scales = draw(st.integers(1, 5)), draw(st.integers(0, 40)), draw(st.integers(0, 4))
+    coded = draw(st.just(()) | st.tuples(*[st.binary(max_size=30)] * n))
+    scales = scales if params or coded else max(1, scales)
     rng = np.random.default_rng(draw(U32))
     codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (n, params)).astype(code_dtype(bits))
     halves = rng.integers(0, 2**16, (n, scales), np.uint32)
     floats = (halves << 16).view(np.float32)
     floats[~np.isfinite(floats)] = 0
-    coded = draw(st.just(()) | st.tuples(*[st.binary(max_size=30)] * n))
     return Group(draw(SPECS), bits, Rows(codes, floats, coded), draw(st.binary(max_size=30)))
 
 

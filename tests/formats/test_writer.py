@@ -165,7 +165,7 @@ REFUSED = {
     "absolute name": (frame_with(name="/a"), "is absolute"),
     "surrogates": (frame_with(name="\udcff"), "not valid Unicode"),
     "no width": (frame_with(width=0), "has the size 0 x 360"),
-    "mode": (frame_with(mode="CMYK"), "color mode 'CMYK'"),
+    "mode": (frame_with(mode="CMYK"), "colour mode 'CMYK'"),
     "time": (frame_with(time=float("nan")), "the time nan"),
     "source size": (frame_with(source_size=(-1, 5)), "source size"),
     "source bytes": (frame_with(source_bytes=2**63), "a source of"),
@@ -190,6 +190,7 @@ REFUSED = {
     "class": (frame_with(boxes=(Box(2**32, 0, 0, 1, 1),), objects=(None,)), "class 4294967296"),
     "inexact scale": (group_with(INT8, ONE * np.float32(0.1)), "not exact in bfloat16"),
     "infinite scale": (group_with(INT8, ONE * np.inf), "a scale is infinite"),
+    "rows of nothing": (group_with(INT8[:, :0], ONE[:, :0]), "has 1 rows without weights"),
     "float64 scale": (group_with(INT8, np.ones((1, 1))), "scales float64"),
     "codes over bits": (group_with(INT8 + 8, ONE, bits=4), "from 8 to 8 do not fit 4 bits"),
     "info": (replace(one_frame(), info={"preset": "\ud800"}), "not valid Unicode"),
@@ -214,6 +215,8 @@ LIMITED = {
     "max_name_bytes": (one_frame(), 19),
     "max_metadata_bytes": (one_frame(), 11),
     "max_chunk_bytes": (one_frame(), 100),
+    "max_shared_bytes": (PACKS["features"](), 199),
+    "max_frames_bytes": (one_frame(), 84),
     "max_directory_bytes": (one_frame(), 100),
 }
 

@@ -151,6 +151,42 @@ def two_shared_chunks() -> bytes:
     return assemble(p)
 
 
+def rows_of_nothing() -> bytes:
+    p = parts()
+    p.groups["n_params"][0] = p.groups["n_scales"][0] = 0
+    at = p.find(ROWS)
+    p.groups["n_rows"][0] = p.chunks["rows"][at] = 2**32 - 1
+    p.raw[at] = b""
+    return assemble(p)
+
+
+def much_shared() -> bytes:
+    """Two groups whose shared bytes are together over the limit that each of them keeps."""
+    pack = features()
+    both = tuple(replace(stack, shared=b"x") for stack in pack.stacks)
+    p = parts(lambda: replace(pack, stacks=both))
+    p.lies["size", p.find(SHARED)] = 2**26
+    return assemble(p)
+
+
+def much_of_frames() -> bytes:
+    """Five chunks of the frames table, each as large as a chunk may be."""
+    p = parts()
+    at = p.find(FRAMES)
+    for values in (*p.chunks.values(), p.raw):
+        values[at:at] = [values[at]] * 4
+    p.lies.update({("size", at + i): 2**26 for i in range(5)})
+    return assemble(p, n_frames=5)
+
+
+def much_metadata() -> bytes:
+    p = parts()
+    at = p.find(METADATA)
+    p.chunks["rows"][at] = 1_000_000
+    p.raw[at] = bytes(4_000_000)
+    return assemble(p)
+
+
 def bad_codes() -> bytes:
     def change(columns: dict[str, Any]) -> None:
         columns["codes"][0, 5] = 2048  # of a group of 12 bits
@@ -293,7 +329,7 @@ CAUSES: dict[str, Cause] = {
     "block_damaged": Cause("user block is damaged", flipped(300)),
     "version_2": Cause("format version 2, .* version 1; update", patched(9, "B", 2)),
     "feature_7_31": Cause("feature bit 7, 31, unknown", header(required=1 << 7 | 1 << 31)),
-    "unknown_mode": Cause("unknown color mode 2", patched(10, "B", 2)),
+    "unknown_mode": Cause("unknown colour mode 2", patched(10, "B", 2)),
     "no_frames": Cause("declares no frames", header(n_frames=0)),
     "no_width": Cause("declares no frames or no pixels", header(width=0)),
     "frames_limit": Cause("limit max_frames", header(n_frames=2**32 - 1)),
@@ -325,11 +361,15 @@ CAUSES: dict[str, Cause] = {
     "group_of_rows": Cause("group that does not exist", lying("group", -1, 3)),
     "chunk_without_rows": Cause("chunk without rows", lying("rows", 0, 0)),
     "chunk_limit": Cause("limit max_chunk_bytes", lying("size", -1, 2**32 - 1)),
+    "shared_limit": Cause("of all groups: 67,108,865 .* limit max_shared_bytes", much_shared),
+    "frames_table_limit": Cause("limit max_frames_bytes", much_of_frames),
+    "rows_of_nothing": Cause("has 4,294,967,295 rows without weights", rows_of_nothing),
     "section_sum": Cause("section has .* the chunks in it", lying("stored", 0, 1)),
     "frames_count": Cause("FRAMES chunks have 1 rows, expected 9", header(n_frames=9)),
     "objects_count": Cause("OBJECTS chunks have 0 rows, expected 3", without_chunk(OBJECTS)),
     "rows_count": Cause("ROWS chunks of group 1 have 1 rows", listed("groups", "n_rows", 2, row=1)),
     "rows_missing": Cause("ROWS chunks of group 0 have 0 rows", without_chunk(ROWS)),
+    "metadata_rows": Cause("metadata table has 1,000,000 rows for 1 frames", much_metadata),
     "size_of_rows": Cause("declares 139 bytes, its rows take", listed("groups", "n_scales", 9)),
     "size_lies": Cause("declares 40 bytes, its rows take", lying("size", 1, 40)),
     "two_shared_chunks": Cause("more than one chunk of shared", two_shared_chunks),
@@ -385,7 +425,7 @@ CAUSES: dict[str, Cause] = {
     "name_twice": Cause("two of its frames have the name", duplicate_names),
     "frame_height_0": Cause("has the size 640 x 0", edited(FRAMES, "height", 0)),
     "frame_pixels": Cause("limit max_pixels", edited(FRAMES, "height", 2**31)),
-    "frame_mode": Cause("unknown color mode 9", edited(FRAMES, "mode", 9)),
+    "frame_mode": Cause("unknown colour mode 9", edited(FRAMES, "mode", 9)),
     "frame_time": Cause("has the time inf", edited(FRAMES, "time", INF)),
     "frame_group": Cause("refers to group 3 of 3", edited(FRAMES, "background_group", 3)),
     "frame_row": Cause("refers to row 1 of group 0", edited(FRAMES, "background_row", 1)),

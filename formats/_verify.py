@@ -1,0 +1,160 @@
+"""Checking all of a file: whole columns at once, where reading a frame checks that frame alone.
+
+Masks say which rows are wrong; the sentence about the first of them comes from reading its frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats import schema
+from rinrcodec.formats._chunks import ChunkStore
+from rinrcodec.formats._directory import Directory
+from rinrcodec.formats.checks import check_rows
+from rinrcodec.formats.header import MODES, SHARED_ROWS, Header
+from rinrcodec.formats.schema import Columns, Kind
+from rinrcodec.limits import Limits
+from rinrcodec.model import Rows
+
+__all__ = ["verify_frames", "verify_metadata", "verify_weights"]
+
+_BATCH_ROWS = 65_536  # of boxes; bounds the memory that masks take
+_Mask = NDArray[np.bool_]
+
+
+def verify_frames(
+    store: ChunkStore,
+    directory: Directory,
+    header: Header,
+    limits: Limits,
+    *,
+    read_name: Callable[[bytes], str],
+    read_frame: Callable[[int], object],
+) -> None:
+    """Check the frames, boxes and objects tables; decodes each chunk once.
+
+    `read_name` and `read_frame` raise the error of a name or frame that is wrong.
+    """
+    n_rows = np.array([group.n_rows for group in directory.groups], np.int64)
+    total = directory.run(Kind.BOXES).n_rows
+    names: set[bytes] = set()
+    kept = []
+    first, n_boxes = 0, 0
+    read_frame(0)  # it must be the one that the user block describes
+    for columns in store.chunks(Kind.FRAMES):
+        wrong = _wrong_frames(columns, directory, header, limits)
+        wrong |= _wrong_refs(columns["background_group"], columns["background_row"], n_rows)
+        if wrong.any():
+            read_frame(first + int(wrong.argmax()))
+        for name in columns["name"]:
+            text = read_name(name)
+            if name in names:
+                raise RinrFormatError(f"two of its frames have the name {text!r}")
+            names.add(name)
+        ends = n_boxes + np.cumsum(columns["box_count"], dtype=np.int64)
+        starts = ends - columns["box_count"]
+        if (gaps := starts != columns["box_start"]).any():
+            i = int(gaps.argmax())
+            raise RinrFormatError(
+                f"the boxes of frame {first + i} begin at row {columns['box_start'][i]}, "
+                f"expected {starts[i]}"
+            )
+        backgrounds = columns["background_group"].astype(np.int64) << 32
+        backgrounds |= columns["background_row"]
+        kept.append((columns["width"], columns["height"], ends, backgrounds))
+        first, n_boxes = first + len(ends), int(ends[-1])
+    if n_boxes != total:
+        raise RinrFormatError(f"its frames have {n_boxes} boxes, its table {total}")
+    width, height, ends, backgrounds = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    backgrounds.sort()
+    if (backgrounds[1:] == backgrounds[:-1]).any() and not header.required & SHARED_ROWS:
+        raise RinrFormatError("frames share a background row, the feature bit is not set")
+    for start, columns in _boxes(store):
+        frame = np.searchsorted(ends, np.arange(start, start + len(columns["x"])), "right")
+        wrong = _wrong_boxes(columns, width[frame], height[frame], n_rows)
+        if wrong.any():
+            read_frame(int(frame[wrong.argmax()]))
+
+
+def verify_metadata(store: ChunkStore, limits: Limits) -> None:
+    """Check the metadata table."""
+    for columns in store.chunks(Kind.METADATA):
+        longest = max(map(len, columns["data"]))
+        limits.check("max_metadata_bytes", longest, "bytes of a block of metadata")
+
+
+def verify_weights(store: ChunkStore, directory: Directory) -> None:
+    """Check the weights of all groups; rows in batches, since a chunk may have millions."""
+    for number, group in enumerate(directory.groups):
+        store.shared(number)
+        row_bytes, _ = schema.row_bytes(schema.rows_table(group))
+        batch = max(1, schema.CHUNK_BYTES // max(1, row_bytes))
+        for columns in store.chunks(Kind.ROWS, number):
+            for first in range(0, len(columns["codes"]), batch):
+                part = {name: values[first : first + batch] for name, values in columns.items()}
+                scales = schema.to_float32(part["scales"])
+                check_rows(Rows(part["codes"], scales, tuple(part.get("coded", ()))), group)
+
+
+def _wrong_frames(columns: Columns, directory: Directory, header: Header, limits: Limits) -> _Mask:
+    pixels = columns["width"].astype(np.uint64) * columns["height"]
+    wrong: _Mask = (pixels == 0) | (pixels > limits.max_pixels)
+    wrong |= columns["mode"] >= len(MODES)
+    wrong |= ~np.isfinite(columns["time"])
+    if not header.required & SHARED_ROWS:
+        wrong |= columns["time"] != 0
+    wrong |= columns["source_bytes"] >= 2**63
+    wrong |= columns["box_count"] > limits.max_boxes
+    stops = columns["box_start"].astype(np.int64) + columns["box_count"]
+    wrong |= stops > directory.run(Kind.BOXES).n_rows
+    for key in ("exif", "icc", "xmp"):
+        wrong |= columns[key] > directory.run(Kind.METADATA).n_rows
+    return wrong
+
+
+def _wrong_boxes(
+    columns: Columns, width: NDArray[Any], height: NDArray[Any], n_rows: NDArray[np.int64]
+) -> _Mask:
+    x, y, w, h, gain = (columns[key] for key in ("x", "y", "w", "h", "gain"))
+    group = columns["group"].astype(np.int64) - 1
+    wrong: _Mask = ~np.isfinite([x, y, w, h]).all(0) | (w < 0) | (h < 0)
+    wrong_object = ~np.isfinite(gain) | (columns["mode"] > 1)
+    wrong_object |= _wrong_refs(group, columns["row"], n_rows)
+    # As `Box.region`, for many boxes.
+    with np.errstate(all="ignore"):
+        across = np.ceil(np.minimum(width, x + w)) > np.floor(np.maximum(0, x))
+        down = np.ceil(np.minimum(height, y + h)) > np.floor(np.maximum(0, y))
+    wrong_object |= ~((w > 0) & (h > 0) & across & down)
+    stray = (columns["row"] != 0) | (columns["mode"] != 0) | (gain != 0)
+    wrong |= np.where(group < 0, stray, wrong_object)
+    return wrong
+
+
+def _wrong_refs(group: NDArray[Any], row: NDArray[Any], n_rows: NDArray[np.int64]) -> _Mask:
+    rows_there = np.append(n_rows, 0)  # none in a group that does not exist
+    wrong: _Mask = row >= rows_there[np.minimum(group, len(n_rows))]
+    return wrong
+
+
+def _boxes(store: ChunkStore) -> Iterator[tuple[int, Columns]]:
+    """The boxes and objects tables side by side, in batches, each with its first row.
+
+    The two may be cut differently, so a batch ends where a chunk of either does.
+    """
+    tables = (store.chunks(Kind.BOXES), store.chunks(Kind.OBJECTS))
+    parts = [next(table, {}) for table in tables]
+    first = 0
+    while all(parts):
+        n = min(_BATCH_ROWS, len(parts[0]["x"]), len(parts[1]["row"]))
+        yield first, {name: values[:n] for part in parts for name, values in part.items()}
+        first += n
+        rest = [{name: values[n:] for name, values in part.items()} for part in parts]
+        parts = [
+            part if len(next(iter(part.values()))) else next(table, {})
+            for part, table in zip(rest, tables, strict=True)
+        ]
