@@ -24,6 +24,7 @@ COMMANDS = {
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
     "verify": "Check .rinr files for damage.",
+    "yolo": "Train, validate and predict with YOLO from .rinr files.",
     "demo": "Show what the codec does, on four pictures.",
 }
 

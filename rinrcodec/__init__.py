@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rinrcodec.plugins.pillow_plugin import register_pillow
     from rinrcodec.plugins.torch_data import RinrDataset
     from rinrcodec.plugins.torch_loader import RinrLoader
+    from rinrcodec.plugins.ultralytics_adapter import disable_ultralytics, enable_ultralytics
     from rinrcodec.presets import PRESETS, Preset
 
 _HOMES = {
@@ -47,6 +48,8 @@ _HOMES = {
     "RinrLimitError": "errors",
     "RinrLoader": "plugins.torch_loader",
     "decode": "decoder",
+    "disable_ultralytics": "plugins.ultralytics_adapter",
+    "enable_ultralytics": "plugins.ultralytics_adapter",
     "encode": "encoder",
     "load_picture": "images",
     "open": "files",
@@ -73,6 +76,8 @@ __all__ = [
     "RinrLimitError",
     "RinrLoader",
     "decode",
+    "disable_ultralytics",
+    "enable_ultralytics",
     "encode",
     "load_picture",
     "open",

@@ -1,0 +1,147 @@
+"""YOLO over packs: `rinrcodec.enable_ultralytics()`, or trainer classes that need no such call.
+
+    import rinrcodec
+    from ultralytics import YOLO
+
+    rinrcodec.enable_ultralytics()
+    YOLO("yolov8n.yaml").train(data="packs/data.yaml")
+
+Ultralytics is licensed under the AGPL-3.0: an extra, which nothing else of this package imports.
+Tested with its releases 8.3.0 and 8.4.190.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rinrcodec.errors import MissingExtraError, RinrError
+
+try:
+    import ultralytics
+except ModuleNotFoundError as error:
+    if error.name != "ultralytics":
+        raise
+    raise MissingExtraError("ultralytics", "yolo") from error
+
+from ultralytics.data import build
+from ultralytics.models.yolo import detect
+
+from rinrcodec.plugins._frames import Place, find_packs
+from rinrcodec.plugins._yolo_dataset import RinrYoloDataset
+from rinrcodec.plugins._yolo_source import PackLoader, open_listed
+
+__all__ = [
+    "RinrDetectionPredictor",
+    "RinrDetectionTrainer",
+    "RinrDetectionValidator",
+    "RinrYoloDataset",
+    "disable_ultralytics",
+    "enable_ultralytics",
+    "run_yolo",
+]
+
+# Bound once: the names in their modules are the ones that get replaced.
+_Dataset = build.YOLODataset
+_Loader = build.LoadImagesAndVideos
+# What stood in a place before, while the adapter is on: (module, name) -> value.
+_replaced: dict[tuple[Any, str], Any] = {}
+
+
+def enable_ultralytics() -> None:
+    """Make `YOLO(...).train`, `.val` and `.predict` take packs where they take pictures.
+
+    Four names inside Ultralytics are replaced: its dataset class and two source loaders, which
+    hand everything but packs on to the originals, and the detection trainer, which does this in
+    the processes of distributed training. Calling it again changes nothing;
+    `disable_ultralytics` puts the originals back. Raises `MissingExtraError` without Ultralytics.
+    """
+    if _replaced:
+        return
+    places = {
+        (build, "YOLODataset"): _make_dataset,
+        (build, "LoadImagesAndVideos"): _make_loader,
+        (build, "autocast_list"): open_listed,
+        (detect, "DetectionTrainer"): RinrDetectionTrainer,
+    }
+    for module, name in places:
+        if not hasattr(module, name):
+            raise RinrError(
+                f"ultralytics {ultralytics.__version__} has no {module.__name__}.{name}; "
+                "this rinrcodec is tested with 8.3.0 to 8.4.190: pip install 'ultralytics<8.5'"
+            )
+    for (module, name), value in places.items():
+        _replaced[module, name] = getattr(module, name)
+        setattr(module, name, value)
+
+
+def disable_ultralytics() -> None:
+    """Undo `enable_ultralytics`; does nothing where it is not in force."""
+    for (module, name), value in _replaced.items():
+        setattr(module, name, value)
+    _replaced.clear()
+
+
+def run_yolo(arguments: Sequence[str]) -> None:
+    """The command `yolo` with these arguments, in this process, with the adapter on."""
+    from ultralytics.cfg import entrypoint
+
+    before = list(sys.argv)
+    # The command looks at this very list, which it took hold of when it was imported.
+    sys.argv[:] = ["yolo", *arguments]
+    try:
+        with _enabled():
+            entrypoint()
+    finally:
+        sys.argv[:] = before
+
+
+@contextmanager
+def _enabled() -> Iterator[None]:
+    was_on = bool(_replaced)
+    enable_ultralytics()
+    try:
+        yield
+    finally:
+        if not was_on:
+            disable_ultralytics()
+
+
+def _make_dataset(*args: Any, **options: Any) -> Any:
+    place = options["img_path"] if "img_path" in options else args[0]
+    return (RinrYoloDataset if _holds_packs(place) else _Dataset)(*args, **options)
+
+
+def _make_loader(path: Any, *args: Any, **options: Any) -> Any:
+    return (PackLoader if _holds_packs(path) else _Loader)(path, *args, **options)
+
+
+def _holds_packs(place: Place | list[Place]) -> bool:
+    return next(find_packs(place), None) is not None
+
+
+class _BuildsFromPacks:
+    """A trainer or validator whose datasets may be packs."""
+
+    def build_dataset(self, *args: Any, **options: Any) -> Any:
+        with _enabled():
+            return super().build_dataset(*args, **options)  # type: ignore[misc]
+
+
+class RinrDetectionTrainer(_BuildsFromPacks, detect.DetectionTrainer):  # type: ignore[misc,unused-ignore]
+    """For `YOLO(...).train(trainer=RinrDetectionTrainer, data=...)`."""
+
+
+class RinrDetectionValidator(_BuildsFromPacks, detect.DetectionValidator):  # type: ignore[misc,unused-ignore]
+    """For `YOLO(...).val(validator=RinrDetectionValidator, data=...)`."""
+
+
+class RinrDetectionPredictor(detect.DetectionPredictor):  # type: ignore[misc,unused-ignore]
+    """For `YOLO(...).predict(predictor=RinrDetectionPredictor, source="x.rinr")`."""
+
+    def setup_source(self, *args: Any, **options: Any) -> None:
+        """Open the source, which may be packs."""
+        with _enabled():
+            super().setup_source(*args, **options)
