@@ -29,7 +29,7 @@ _TOLERANCE = 0.01
 Scanned = tuple[FrameRef, Frame | RinrError]
 
 
-class RinrYoloDataset(YOLODataset):  # type: ignore[misc,unused-ignore]
+class RinrYoloDataset(YOLODataset):
     """`YOLODataset` over packs, with the items that it gives for `rinrcodec decompress --labels`.
 
     img_path: a folder of packs, a pack, a list file, or several of these. Boxes come from the
@@ -161,11 +161,11 @@ class RinrYoloDataset(YOLODataset):  # type: ignore[misc,unused-ignore]
             raise RinrInputError(f"{width}x{height} pixels, YOLO wants {_SMALLEST_SIDE} a side")
         if ref.pack in self._label_folders:
             path = self._label_folders[ref.pack] / f"{frame_stem(frame.name)}.txt"
-            boxes, warnings = (), ()
+            boxes = ()
             if path.is_file():
                 boxes, warnings = read_labels(path, width=width, height=height)
-            for warning in warnings:
-                LOGGER.warning(f"{self.prefix}{warning}")
+                for warning in warnings:
+                    LOGGER.warning(f"{self.prefix}{warning}")
         rows = self._rows(ref, format_labels(boxes, width=width, height=height))
         return {
             "im_file": ref.path,

@@ -19,7 +19,7 @@ from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, i
 __all__ = ["PackLoader", "open_listed"]
 
 
-class PackLoader(LoadImagesAndVideos):  # type: ignore[misc,unused-ignore]
+class PackLoader(LoadImagesAndVideos):
     """Batches of frames from packs, in order: paths, uint8 [H, W, 3] BGR arrays, and log lines.
 
     Damaged frames and files are reported and passed over. Raises `RinrError` where no frame can

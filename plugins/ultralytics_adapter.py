@@ -60,7 +60,7 @@ def enable_ultralytics() -> None:
     """
     if _replaced:
         return
-    places = {
+    places: dict[tuple[Any, str], Any] = {
         (build, "YOLODataset"): _make_dataset,
         (build, "LoadImagesAndVideos"): _make_loader,
         (build, "autocast_list"): open_listed,
@@ -130,15 +130,15 @@ class _BuildsFromPacks:
             return super().build_dataset(*args, **options)  # type: ignore[misc]
 
 
-class RinrDetectionTrainer(_BuildsFromPacks, detect.DetectionTrainer):  # type: ignore[misc,unused-ignore]
+class RinrDetectionTrainer(_BuildsFromPacks, detect.DetectionTrainer):
     """For `YOLO(...).train(trainer=RinrDetectionTrainer, data=...)`."""
 
 
-class RinrDetectionValidator(_BuildsFromPacks, detect.DetectionValidator):  # type: ignore[misc,unused-ignore]
+class RinrDetectionValidator(_BuildsFromPacks, detect.DetectionValidator):
     """For `YOLO(...).val(validator=RinrDetectionValidator, data=...)`."""
 
 
-class RinrDetectionPredictor(detect.DetectionPredictor):  # type: ignore[misc,unused-ignore]
+class RinrDetectionPredictor(detect.DetectionPredictor):
     """For `YOLO(...).predict(predictor=RinrDetectionPredictor, source="x.rinr")`."""
 
     def setup_source(self, *args: Any, **options: Any) -> None:
