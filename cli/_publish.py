@@ -17,6 +17,12 @@ from rinrcodec.sources import Series
 
 __all__ = ["load_pack", "publish_series", "publish_yaml"]
 
+# A reader of this file is about to give it to YOLO, whose own message would not help.
+_YAML_COMMENT = """\
+# Folders of .rinr files. YOLO reads them after rinrcodec.enable_ultralytics(),
+# or as: rinrcodec yolo detect train data=data.yaml
+"""
+
 
 def publish_series(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:
     """Write the output of one series from its parts; return the files, in order."""
@@ -47,7 +53,7 @@ def publish_yaml(plan: Plan, work: Work, written: Mapping[str, list[Path]]) -> N
     data: dict[str, object] = {split: split for split, paths in written.items() if paths}
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    work.publish_text(plan.data_yaml, yaml_text(data))
+    work.publish_text(plan.data_yaml, _YAML_COMMENT + yaml_text(data))
 
 
 def _publish_files(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:

@@ -17,6 +17,10 @@ TINY = {
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
     "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
+    "train_yolo": [
+        *("--frames=1", "--arms", "rinr", "webp", "--seeds=1", "--epochs=1", "--imgsz=64"),
+        *("--batch=1", "--preset=fast", "--steps=1"),
+    ],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 
