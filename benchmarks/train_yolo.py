@@ -62,9 +62,9 @@ def load_split(name: str, count: int) -> tuple[str, Split, list[str]]:
     data = Path(os.environ.get("RINRCODEC_DATA", common.ROOT.parent / "shared" / "data"))
     path = data / "dacsdc" / "dacsdc.yaml"
     if not path.is_file():
-        pictures = sample_pictures()[: count or None]
-        words = f"{len(pictures)} pictures of scikit-image"
-        return words, Split(pictures, [None] * len(pictures)), list(CLASS_NAMES)
+        samples = sample_pictures()[: count or None]
+        words = f"{len(samples)} pictures of scikit-image"
+        return words, Split(samples, [None] * len(samples)), list(CLASS_NAMES)
     source = open_source(path)
     series = next(series for series in source.series if series.name == name)
     count = min(count, len(series)) or len(series)

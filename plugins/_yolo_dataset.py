@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ __all__ = ["RinrYoloDataset"]
 # What Ultralytics asks of a picture and its labels: a violation leaves the picture out.
 _SMALLEST_SIDE = 10
 _TOLERANCE = 0.01
+# How many pictures Ultralytics looks at to reckon the memory for all.
+_LOOK_AT = 30
 
 Scanned = tuple[FrameRef, Frame | RinrError]
 
@@ -128,9 +131,11 @@ class RinrYoloDataset(YOLODataset):
         return image, stored, size
 
     def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
-        """Whether all frames fit into memory, reckoned from their sizes."""
-        sizes = (_load_size(size, self.imgsz, True, False) for size in self._sizes)
-        needed = sum(h * w for h, w in sizes) * 3 * (1 + safety_margin)
+        """Whether all frames fit into memory, reckoned from the sizes of some."""
+        # A draw a frame looked at, as for pictures: a seed then means the same for both.
+        drawn = [self._sizes[random.randrange(self.ni)] for _ in range(min(self.ni, _LOOK_AT))]
+        pixels = [math.prod(_load_size(size, self.imgsz, True, False)) for size in drawn]
+        needed = sum(pixels) / len(pixels) * self.ni * 3 * (1 + safety_margin)
         free = psutil.virtual_memory().available
         if needed > free:
             self.cache = None

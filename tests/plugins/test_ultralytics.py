@@ -181,10 +181,12 @@ def test_items_are_those_of_the_decompressed_pictures(sets: Path, split: str, re
 @pytest.mark.parametrize("cache", [False, "ram"])
 def test_augmented_items_are_the_same_under_one_seed(sets: Path, cache: bool | str) -> None:
     options = {"mosaic": 1.0, "mixup": 0.5, "degrees": 10.0, "cache": cache, "deterministic": False}
-    made = []
+    made, states = [], []
     for place in ("packs/train", "png/images/train"):
         seeded()
         made.append(build(sets / place, "train", **options))
+        states.append(random.getstate())
+    assert states[0] == states[1]
     same_items(*made)
 
 
