@@ -56,6 +56,7 @@ def test_a_data_yaml_of_compress_is_trained_on_and_predicted(run: Run, tmp_path:
     data = write(root / "data.yaml", "train: images/train\nval: images/val\nnames: [thing]\n")
     packs = tmp_path / "the packs"
     run("compress", data, "-o", packs, *QUICK)
+    assert "rinrcodec yolo detect train" in (packs / "data.yaml").read_text()
     settings = tmp_path / "settings"
     add_font(settings)
     quiet = ("imgsz=32", "device=cpu", "workers=0", "batch=2", f"project={settings / 'out'}")
