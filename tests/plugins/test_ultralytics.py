@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from rinrcodec.cli.main import cli
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader
 
-pytest.importorskip("ultralytics")
-# What Ultralytics and its own dependencies warn about is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("default")
+# Not imported here: Ultralytics replaces functions of other packages, for all tests that follow.
+pytestmark = [
+    pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is not installed"),
+    # What Ultralytics and its own dependencies warn about is not ours to mend.
+    pytest.mark.filterwarnings("default"),
+]
 
 SIZES = [(64, 48), (48, 64), (80, 40)]
 # Labels that Ultralytics refuses or changes, one kind a picture.
@@ -60,14 +64,17 @@ def _yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("YOLO_OFFLINE", "true")
         patch.setenv("YOLO_AUTOINSTALL", "false")
         patch.setenv("YOLO_CONFIG_DIR", str(folder))
-        # Ultralytics changes these for the whole process; other modules' tests want the originals.
+        # Its import replaces these; that is undone for the tests of other modules.
         for module, name in ((Image, "open"), (torch, "save"), (torch, "load")):
             patch.setattr(module, name, getattr(module, name))
+        threads = torch.get_num_threads()
         utils = importlib.import_module("ultralytics.utils")
         shutil.copy(font, Path(utils.USER_CONFIG_DIR) / "Arial.ttf")
         torch.set_num_threads(1)
         yield
         rinrcodec.disable_ultralytics()
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
