@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import check_group
@@ -115,7 +116,7 @@ def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
         decoder = _decoder(ref.pack, status.st_mtime_ns, status.st_size)
     except FileNotFoundError as error:
         raise RinrInputError(f"{ref.pack}: the file has gone since it was listed") from error
-    return decoder.decode(ref.index).permute(1, 2, 0).numpy()  # type: ignore[union-attr]
+    return to_array(decoder.decode([ref.index])[0])
 
 
 @lru_cache(maxsize=_OPEN_PACKS)
