@@ -9,6 +9,7 @@ from typing import Any
 
 from rinrcodec.cli._errors import reason
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.files import packs_below
 from rinrcodec.sources import SPLITS, load_data_yaml
 
 __all__ = ["PackFiles", "find_packs", "list_packs"]
@@ -83,11 +84,4 @@ def _from_yaml(path: Path) -> PackFiles:
 
 
 def _below(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place]
-    # Hidden folders hold the unfinished parts of a run.
-    return sorted(
-        file
-        for file in place.rglob("*.rinr")
-        if not any(part.startswith(".") for part in file.relative_to(place).parts)
-    )
+    return [place] if place.is_file() else packs_below(place)

@@ -20,6 +20,7 @@ from rinrcodec.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import check_group
+from rinrcodec.files import packs_below
 from rinrcodec.formats import PackReader
 from rinrcodec.model import Frame
 from rinrcodec.sources import IMAGE_SUFFIXES
@@ -57,12 +58,7 @@ def find_packs(places: Place | Iterable[Place]) -> Iterator[Path]:
         return
     path = Path(places)
     if path.is_dir():
-        found = (file for file in path.rglob("*") if is_pack(file) and file.is_file())
-        yield from sorted(
-            file
-            for file in found
-            if not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
+        yield from packs_below(path)
     elif is_pack(path) and path.is_file():
         yield path
     elif path.suffix.lower() == ".txt" and path.is_file():

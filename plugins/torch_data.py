@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.files import RinrFile
+from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.formats import PackReader, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Frame, Metadata, Pack, merge_packs, select_frames
@@ -45,12 +45,7 @@ def find_files(paths: Paths) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, given):
         if path.is_dir():
-            # Hidden folders hold the unfinished parts of a run.
-            inside = sorted(
-                file
-                for file in path.rglob("*.rinr")
-                if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            inside = packs_below(path)
             if not inside:
                 raise RinrInputError(
                     f"{path}: no .rinr file in this folder or below it; "

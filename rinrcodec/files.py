@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["RinrFile", "open", "save"]
+__all__ = ["RinrFile", "open", "packs_below", "save"]
 
 
 def save(pack: Pack, path: str | PathLike[str], *, overwrite: bool = True) -> int:
@@ -34,6 +34,20 @@ def open(  # noqa: A001
     larger than `limits`, `FileNotFoundError` for one that is not there.
     """
     return RinrFile(source, limits=limits)
+
+
+def packs_below(folder: Path) -> list[Path]:
+    """The `.rinr` files in a folder and below it, sorted by path.
+
+    Hidden folders are passed over: they hold the unfinished parts of a `compress`.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() == ".rinr"
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    )
 
 
 class RinrFile:
