@@ -90,7 +90,7 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
-    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
@@ -112,7 +112,7 @@ def command(
     from rinrcodec.devices import resolve_device
 
     resolve_device(device)  # before anything is touched
-    with locked(plan.work, out):
+    with writing(out), locked(plan.work, out):
         if not check_output(plan, key, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
@@ -139,10 +139,7 @@ def command(
                 "failures": failures,
             }
         )
-        if json_path == "-":
-            click.echo(text, nl=False)
-        else:
-            write_text(Path(json_path), text)
+        write_report(json_path, text)
     if not quiet:
         _print_some(warnings, "warning")
         if json_path != "-":
