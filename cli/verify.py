@@ -32,7 +32,7 @@ def command(sources: tuple[Path, ...], json_path: str | None, quiet: bool) -> in
     from rinrcodec.formats import PackReader
 
     files, bad = list_packs(sources)
-    with progress("verifying", len(files), quiet=quiet) as bar:
+    with progress("verifying", len(files), unit="files", quiet=quiet) as bar:
         for number, file in enumerate(files, start=1):
             try:
                 with PackReader(file) as reader:
