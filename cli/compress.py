@@ -98,6 +98,10 @@ def command(
     from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
 
+    if source.suffix.lower() == ".rinr" and source.is_file():
+        raise click.UsageError(
+            f"{source} is compressed already; rinrcodec decompress makes pictures of it"
+        )
     options = get_preset(preset, steps=steps)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
@@ -111,7 +115,7 @@ def command(
     )
     from rinrcodec.devices import resolve_device
 
-    resolve_device(device)  # before anything is touched
+    used_device = str(resolve_device(device))  # before anything is touched
     with writing(out), locked(plan.work, out):
         if not check_output(plan, key, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
@@ -124,6 +128,7 @@ def command(
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
     warnings = [*found.warnings, *(warning for part in parts for warning in part.warnings)]
     table = _with_total(rows)
+    frames = table[-1].frames
     if json_path is not None:
         text = json_text(
             {
@@ -132,7 +137,7 @@ def command(
                 "preset": preset,
                 "steps": steps,
                 "seed": seed,
-                "device": device,
+                "device": used_device,
                 "series": [row_as_json(row) for row, _ in rows],
                 "total": row_as_json(table[-1]),
                 "warnings": warnings,
@@ -142,11 +147,13 @@ def command(
         write_report(json_path, text)
     if not quiet:
         _print_some(warnings, "warning")
-        if json_path != "-":
+        if json_path != "-" and frames:
             print_table(table)
+            if table[-1].bytes > table[-1].source_bytes > 0:
+                click.echo("larger than its source: small pictures gain nothing from INRs")
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
-    if failures:
+    if failures and frames:
         click.echo(f"{len(failures)} could not be done, see above; the others are", err=True)
     return 1 if failures else 0
 

@@ -169,7 +169,7 @@ def test_dev_stdout_is_the_standard_output() -> None:
     assert CliRunner().invoke(command, ["--json", "/dev/stdout"]).output == "-\n"
 
 
-def test_a_full_standard_output_is_said(folder: Path, tmp_path: Path) -> None:
+def test_a_full_standard_output_is_said() -> None:
     if not Path("/dev/full").is_char_device():
         pytest.skip("no /dev/full on this system")
     with Path("/dev/full").open("w") as full:
