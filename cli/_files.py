@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
+from rinrcodec.errors import RinrError
 from rinrcodec.formats.atomic import replacing
 
-__all__ = ["fit_name", "json_text", "write_text", "yaml_text"]
+__all__ = ["fit_name", "json_text", "write_report", "write_text", "writing", "yaml_text"]
 
 _MAX_NAME_BYTES = 255
 
@@ -23,6 +26,35 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_report(target: str, text: str) -> None:
+    """Write figures where `--json` wants them: `-` is the standard output.
+
+    A file is replaced, also the one that a link leads to; a device or FIFO is written into.
+    """
+    if target == "-":
+        click.echo(text, nl=False)
+        return
+    path = Path(target)
+    with writing(path):
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_text(path.resolve(), text)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let the errors of a block that writes below `path` name it, not a temporary file."""
+    try:
+        yield
+    except (OSError, RinrError) as error:
+        # A pack that cannot be written is a plain RinrError with its cause.
+        cause = error.__cause__ if type(error) is RinrError else error
+        if not isinstance(cause, OSError) or cause.errno is None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
 
 
 def json_text(value: Any) -> str:

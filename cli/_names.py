@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from rinrcodec.cli._files import fit_name
 from rinrcodec.sources import IMAGE_SUFFIXES
 
-__all__ = ["output_names"]
+__all__ = ["output_names", "shown_name"]
 
 
 def output_names(names: Sequence[str], suffix: str) -> list[str]:
@@ -32,6 +32,11 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
         taken.add(path.casefold())
         result.append(path)
     return result
+
+
+def shown_name(name: str) -> str:
+    """A name as a terminal can show it: on one line, with escapes for what cannot be printed."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _without_suffix(name: str) -> str:

@@ -23,12 +23,21 @@ PRESETS = ("paper", "fast", "balanced", "best")
 
 def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
     """Refuse a file that cannot be written before the work whose figures it is to hold."""
-    if value is None or value == "-":
-        return value
+    if value in {"-", "/dev/stdout"}:
+        return "-"
+    if value is None:
+        return None
     path = Path(value)
     if path.is_dir():
         raise click.BadParameter(f"{path} is a folder; give a file")
-    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.exists() and not path.is_file():  # a device or FIFO, which is written into
+        if not os.access(path, os.W_OK):
+            raise click.BadParameter(f"{path} cannot be written")
+        return value
+    try:
+        place = next(parent for parent in path.resolve().parents if parent.exists())
+    except RuntimeError:
+        raise click.BadParameter(f"{path} is a link that leads to itself") from None
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise click.BadParameter(f"{path} cannot be written: {place} is no folder to write to")
     return value

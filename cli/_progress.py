@@ -11,7 +11,7 @@ __all__ = ["Progress", "progress"]
 
 
 class Progress(Protocol):
-    """What long work reports to: frames done so far (fractions count), and where it is."""
+    """What long work reports to: how much is done (fractions count), and where it is."""
 
     def update(self, done: float, *, label: str | None = None) -> None: ...
 
@@ -22,8 +22,10 @@ class _Silent:
 
 
 @contextmanager
-def progress(label: str, total: float, *, quiet: bool = False) -> Iterator[Progress]:
-    """Show a bar of `total` frames on the standard error, if that is a terminal."""
+def progress(
+    label: str, total: float, *, unit: str = "frames", quiet: bool = False
+) -> Iterator[Progress]:
+    """Show a bar of `total` units on the standard error, if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield _Silent()
         return
@@ -32,9 +34,9 @@ def progress(label: str, total: float, *, quiet: bool = False) -> Iterator[Progr
     from rich.progress import Progress as RichProgress
 
     bar = RichProgress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
+        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rinrcodec.cli._names import shown_name
 from rinrcodec.cli._work import FittedPart
 from rinrcodec.metrics import mean_db
 
@@ -73,18 +74,19 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     # Narrow enough for 80 columns, also with a long name of a series.
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", overflow="ellipsis", no_wrap=True)
     for heading in ("frames", "source", ".rinr", "ratio", "bpp"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("PSNR dB:\nbackground", justify="right", no_wrap=True)
-    table.add_column("\nobjects", justify="right", no_wrap=True)
+    table.add_column("background\nPSNR dB", justify="right", no_wrap=True)
+    table.add_column("objects\nPSNR dB", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row.name,
+            Text(shown_name(row.name)),  # not markup, whatever brackets it has
             f"{row.frames:,}",
             _size(row.source_bytes),
             _size(row.bytes),

@@ -90,7 +90,7 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
-    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
@@ -98,6 +98,10 @@ def command(
     from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
 
+    if source.suffix.lower() == ".rinr" and source.is_file():
+        raise click.UsageError(
+            f"{source} is compressed already; rinrcodec decompress makes pictures of it"
+        )
     options = get_preset(preset, steps=steps)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
@@ -111,8 +115,8 @@ def command(
     )
     from rinrcodec.devices import resolve_device
 
-    resolve_device(device)  # before anything is touched
-    with locked(plan.work, out):
+    used_device = str(resolve_device(device))  # before anything is touched
+    with writing(out), locked(plan.work, out):
         if not check_output(plan, key, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
@@ -124,6 +128,7 @@ def command(
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
     warnings = [*found.warnings, *(warning for part in parts for warning in part.warnings)]
     table = _with_total(rows)
+    frames = table[-1].frames
     if json_path is not None:
         text = json_text(
             {
@@ -132,24 +137,23 @@ def command(
                 "preset": preset,
                 "steps": steps,
                 "seed": seed,
-                "device": device,
+                "device": used_device,
                 "series": [row_as_json(row) for row, _ in rows],
                 "total": row_as_json(table[-1]),
                 "warnings": warnings,
                 "failures": failures,
             }
         )
-        if json_path == "-":
-            click.echo(text, nl=False)
-        else:
-            write_text(Path(json_path), text)
+        write_report(json_path, text)
     if not quiet:
         _print_some(warnings, "warning")
-        if json_path != "-":
+        if json_path != "-" and frames:
             print_table(table)
+            if table[-1].bytes > table[-1].source_bytes > 0:
+                click.echo("larger than its source: small pictures gain nothing from INRs")
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
-    if failures:
+    if failures and frames:
         click.echo(f"{len(failures)} could not be done, see above; the others are", err=True)
     return 1 if failures else 0
 

@@ -42,7 +42,9 @@ class _Job:
     "--format", "kind", type=click.Choice(["png", "jpg", "webp", "npy"]), default="png",
     show_default=True, help="webp is lossless, jpg of quality 95, npy a uint8 array.",
 )  # fmt: skip
-@click.option("--labels", is_flag=True, help="Write YOLO label files too.")
+@click.option(
+    "--labels", is_flag=True, help="Write YOLO label files too, as is always done from a data.yaml."
+)
 @device_option
 @click.option("--overwrite", is_flag=True, help="Replace files that stand in DIR.")
 @json_option
@@ -65,7 +67,7 @@ def command(
     """
     import time
 
-    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._packs import find_packs
     from rinrcodec.cli._progress import progress
     from rinrcodec.devices import resolve_device
@@ -79,12 +81,13 @@ def command(
     warnings: list[str] = []
     written = done = 0
     resolve_device(device)
-    with progress("decoding", n_frames, quiet=quiet) as bar:
-        for job in jobs:
-            written += _decompress(job, kind, device, warnings, failures, bar, done)
-            done += len(job.pictures)
-    if packs.data is not None:
-        _write_data_yaml(packs, out)
+    with writing(out):
+        with progress("decoding", n_frames, quiet=quiet) as bar:
+            for job in jobs:
+                written += _decompress(job, kind, device, warnings, failures, bar, done)
+                done += len(job.pictures)
+        if packs.data is not None:
+            _write_data_yaml(packs, out)
     seconds = time.monotonic() - began
     figures = {
         "source": str(source),
@@ -96,10 +99,8 @@ def command(
         "warnings": warnings,
         "failures": failures,
     }
-    if json_path == "-":
-        click.echo(json_text(figures), nl=False)
-    elif json_path is not None:
-        write_text(Path(json_path), json_text(figures))
+    if json_path is not None:
+        write_report(json_path, json_text(figures))
     if not quiet:
         for warning in warnings:
             click.echo(f"warning: {warning}", err=True)
@@ -138,7 +139,7 @@ def _make_jobs(
         start = 0
         for path, names in found:
             stop = start + len(names)
-            jobs.append(_Job(path, pictures[start:stop], texts[start:stop] if labels else []))
+            jobs.append(_Job(path, pictures[start:stop], texts[start:stop] if layout else []))
             start = stop
     return jobs
 

@@ -59,11 +59,13 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
     import rinrcodec
     from rinrcodec.cli import _samples
     from rinrcodec.cli._figure import Shown, draw_comparison
+    from rinrcodec.cli._files import writing
     from rinrcodec.compose import to_array
     from rinrcodec.presets import get_preset
 
     pictures = _samples.sample_pictures()
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     pack_path = out / PACK_NAME
     n_boxes = sum(len(picture.boxes) for picture in pictures)
     click.echo(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {preset}")
@@ -77,7 +79,8 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
             on_progress=lambda share: bar.update(share * len(pictures)),
         )
     seconds = time.perf_counter() - start
-    rinrcodec.save(pack, pack_path)
+    with writing(pack_path):
+        rinrcodec.save(pack, pack_path)
 
     indices = range(len(pictures))
     with rinrcodec.open(pack_path) as file:
@@ -103,7 +106,8 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
         Shown(Path(picture.name).stem, picture.pixels, background, result, picture.boxes)
         for picture, background, result in zip(pictures, backgrounds, decoded, strict=True)
     ]
-    draw_comparison(picture_path, rows)
+    with writing(picture_path):
+        draw_comparison(picture_path, rows)
     click.echo(f"pack:    {pack_path}\npicture: {picture_path}")
 
 

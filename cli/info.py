@@ -95,23 +95,29 @@ def _frame(reader: PackReader, index: int) -> dict[str, Any]:
 
 
 def _as_text(item: dict[str, Any]) -> str:
+    from rinrcodec.cli._names import shown_name
+
     first, count = item["first_frame"], item["frames"]
     per_frame = item["bytes"] / count
     lines = [
         item["file"],
-        f"  {count:,} frame{'s' if count != 1 else ''}, the first {first['width']}x"
-        f"{first['height']} {first['mode']}",
+        f"  {_count(count, 'frame')}, the first {first['width']}x{first['height']} {first['mode']}",
         f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): weights {item['payload']:,}, "
         f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
     ]
     lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
     lines += [
-        f"  group {number}: {group['inrs']:,} INRs of {group['weights']:,} weights, "
+        f"  group {number}: {_count(group['inrs'], 'INR')} of {group['weights']:,} weights, "
         f"{group['bits']} bit, {group['raw_bytes']:,} bytes before compression, {group['spec']}"
         for number, group in enumerate(item["groups"])
     ]
     for frame in item.get("frame_list", ()):
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
-        boxes = f"{frame['boxes']} boxes, {frame['object_inrs']} object INRs"
-        lines.append(f"  {frame['name']}: {size}, {boxes}")
+        boxes = f"{_count(frame['boxes'], 'box')}, {_count(frame['object_inrs'], 'object INR')}"
+        lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
     return "\n".join(lines)
+
+
+def _count(number: int, word: str) -> str:
+    plural = "es" if word.endswith("x") else "s"
+    return f"{number:,} {word}{plural if number != 1 else ''}"

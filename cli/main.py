@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -51,7 +52,9 @@ class _LazyGroup(click.Group):
         except Exception as error:
             if not standalone_mode:
                 raise
-            sys.exit(_report(error))
+            code = _report(error)
+            _forget_output()
+            sys.exit(code)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result
@@ -80,10 +83,19 @@ def _report(error: Exception) -> int:
     raise error
 
 
+def _forget_output() -> None:
+    """Drop what the standard output cannot take, which Python would try again at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _os_error(error: OSError) -> str:
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
-        place = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{place}; free some space and try again"
+    if error.errno == errno.ENOSPC:
+        # Whatever writes a file gives its name.
+        place = error.filename or "the standard output"
+        return f"{place} cannot be written: {error.strerror}"
     if error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -26,13 +26,13 @@ def command(sources: tuple[Path, ...], json_path: str | None, quiet: bool) -> in
     every bad file, and ends with exit code 1 if there is one.
     """
     from rinrcodec.cli._errors import reason
-    from rinrcodec.cli._files import json_text, write_text
+    from rinrcodec.cli._files import json_text, write_report
     from rinrcodec.cli._packs import list_packs
     from rinrcodec.cli._progress import progress
     from rinrcodec.formats import PackReader
 
     files, bad = list_packs(sources)
-    with progress("verifying", len(files), quiet=quiet) as bar:
+    with progress("verifying", len(files), unit="files", quiet=quiet) as bar:
         for number, file in enumerate(files, start=1):
             try:
                 with PackReader(file) as reader:
@@ -44,10 +44,7 @@ def command(sources: tuple[Path, ...], json_path: str | None, quiet: bool) -> in
         click.echo(f"error: {message}", err=True)
     if json_path is not None:
         text = json_text({"files": len(files), "bad": bad})
-        if json_path == "-":
-            click.echo(text, nl=False)
-        else:
-            write_text(Path(json_path), text)
+        write_report(json_path, text)
     if not quiet and not bad and json_path != "-":
         click.echo(f"{len(files)} file{'s are' if len(files) != 1 else ' is'} sound")
     return 1 if bad else 0

@@ -18,6 +18,8 @@ __all__ = ["format_labels", "parse_labels", "read_labels"]
 
 # Six decimals of the centre and of the size may each be off by half a unit at a box's edge.
 _EDGE_TOLERANCE = 1e-6
+# A box may lie partly outside; nobody means one of twice the picture's size.
+_MOST_FRACTION = 2
 _MAX_CLASS = 2**31 - 1
 
 
@@ -122,6 +124,8 @@ def _parse_line(words: list[str]) -> tuple[tuple[float, ...], str | None]:
 
 def _oddities(values: tuple[float, ...]) -> list[str]:
     _, cx, cy, w, h = values
+    if max(values[1:]) > _MOST_FRACTION:
+        return ["values over 1: pixels instead of fractions? the box is kept as it is"]
     if w == 0 or h == 0:
         return ["a box without area; it is kept, without an object INR"]
     edges = (cx - w / 2, cy - h / 2, 1 - cx - w / 2, 1 - cy - h / 2)

@@ -147,12 +147,13 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         refs = _list_folder(source, find)
         if not refs:
             raise RinrInputError(f"{source}: no picture in this folder or below it")
+        warnings = find.orphans() if find else ()
         series = (Series(absolute(source).name or "frames", refs),)
-        return Source("folder", source, series, warnings=find.orphans() if find else ())
+        return _without_absent_labels(Source("folder", source, series, warnings=warnings), find)
     if not source.exists():
         raise RinrInputError(f"{source}: there is no such file or folder")
     if suffix in {".yaml", ".yml"}:
-        return _open_yaml(source, find)
+        return _without_absent_labels(_open_yaml(source, find), find)
     if suffix in VIDEO_SUFFIXES:
         from rinrcodec.video import count_frames
 
@@ -190,6 +191,19 @@ def _labelled(
     if len(boxes) > limits.max_boxes:
         return Reading(name, None, f"{label}: {len(boxes):,} boxes, at most {limits.max_boxes:,}")
     return Reading(name, replace(picture, boxes=boxes), error, warnings)
+
+
+def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
+    """Where `auto` finds no label at all, one warning rather than one for every picture."""
+    refs = [ref for series in source.series for ref in series.refs]
+    if find is None or find.folder is not None or any(r.label and r.label.exists() for r in refs):
+        return source
+    series = tuple(
+        replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
+        for one in source.series
+    )
+    warning = f"{source.path}: no labels were found, so there are no boxes and no object INRs"
+    return replace(source, series=series, warnings=(*source.warnings, warning))
 
 
 def _video_label(folder: Path | None, name: str) -> Path | None:

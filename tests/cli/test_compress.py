@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 import rinrcodec
+from rinrcodec.devices import resolve_device
 from rinrcodec.metrics import frame_quality
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
@@ -127,6 +128,7 @@ def test_the_summary_and_quiet(run: Run, dataset: Path, tmp_path: Path) -> None:
     result = run("compress", dataset, "-o", tmp_path / "a", *QUICK)
     for word in ("train", "val", "total", "ratio", "bpp", "background", "objects", "seconds"):
         assert word in result.stdout
+    assert result.stdout.count("PSNR dB") == 2
     assert result.stderr == ""
     report = tmp_path / "figures.json"
     result = run("compress", dataset, "-o", tmp_path / "b", "--quiet", "--json", report, *QUICK)
@@ -339,3 +341,76 @@ def test_a_file_name_that_is_no_unicode_stops_no_other(
     result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
     assert "is not valid Unicode" in result.stderr
     assert json.loads(result.stdout)["total"]["frames"] == 5
+
+
+def test_names_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "[red]mark/a\nb.png", picture(1))
+    result = run("compress", tmp_path / "[red]mark", "-o", tmp_path / "out", *QUICK)
+    assert "[red]mark" in result.stdout
+    text = run("info", tmp_path / "out", "--frames").stdout
+    assert "group 0: 1 INR of" in text
+    assert "  a\\nb.png: 24x16 RGB, 0 boxes, 0 object INRs\n" in text
+
+
+def test_one_is_not_many(run: Run, dataset: Path, tmp_path: Path) -> None:
+    run("compress", dataset, "-o", tmp_path / "out", *QUICK)
+    text = run("info", tmp_path / "out", "--frames").stdout
+    assert "c.png: 24x16 RGB, 1 box, " in text
+    assert "a.png: 24x16 RGB, 2 boxes, " in text
+
+
+def test_one_bad_picture_is_one_line(run: Run, tmp_path: Path) -> None:
+    bad = write(tmp_path / "bad.png", "text")
+    result = run("compress", bad, "-o", tmp_path / "out", *QUICK, code=1)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {bad}: not a picture")
+
+
+def test_a_pack_is_for_decompress(run: Run, tmp_path: Path) -> None:
+    pack = write(tmp_path / "a.rinr", "")
+    result = run("compress", pack, "-o", tmp_path / "out", code=2)
+    assert "rinrcodec decompress makes pictures of it" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_labels_at_all_are_one_warning(run: Run, tmp_path: Path) -> None:
+    for i in range(2):
+        put(tmp_path / f"set/images/{i}.png", picture(i))
+    (tmp_path / "set/labels").mkdir()
+    args = ("compress", tmp_path / "set/images", "-o", tmp_path / "out", "--overwrite", *QUICK)
+    (line,) = run(*args).stderr.splitlines()
+    assert line.endswith("no labels were found, so there are no boxes and no object INRs")
+    assert run(*args, "--labels", "none").stderr == ""
+    write(tmp_path / "set/labels/0.txt", "")
+    (line,) = run(*args).stderr.splitlines()
+    assert "1.txt: there is no such label file" in line
+
+
+def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
+    for i in range(24):
+        put(tmp_path / f"set/images/{i:02d}.png", picture(i, 2, 2))
+    write(tmp_path / "set/labels/00.txt", "")
+    result = run("compress", tmp_path / "set/images", "-o", tmp_path / "out", *QUICK)
+    *lines, last = result.stderr.splitlines()
+    assert len(lines) == 20
+    assert last == "warning: and 3 more; --json lists them all"
+
+
+def test_packs_larger_than_their_source_are_said(run: Run, tmp_path: Path) -> None:
+    told = "larger than its source: small pictures gain nothing from INRs"
+    put(tmp_path / "flat.png", Image.new("RGB", (2, 2)))
+    args = ("compress", tmp_path / "flat.png", "-o", tmp_path / "flat.rinr", *QUICK)
+    assert run(*args).stdout.splitlines()[-1] == told
+    assert run(*args, "--overwrite", "--quiet").stdout == ""
+    noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    put(tmp_path / "large.png", Image.fromarray(noise))
+    result = run("compress", tmp_path / "large.png", "-o", tmp_path / "large.rinr", *QUICK)
+    assert told not in result.stdout
+
+
+def test_the_figures_name_the_device_that_was_used(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "a.png", picture(1))
+    args = ("--steps", 8, "--device", "auto", "--json", "-")
+    result = run("compress", tmp_path / "a.png", "-o", tmp_path / "a.rinr", *args)
+    assert json.loads(result.stdout)["device"] == str(resolve_device("auto"))

@@ -44,7 +44,7 @@ def test_a_data_set_comes_back_with_its_labels(
 ) -> None:
     run("compress", dataset, "-o", tmp_path / "packs", "--layout", layout, *QUICK)
     out = tmp_path / "out"
-    run("decompress", tmp_path / "packs" / source, "-o", out, "--labels", "--device", "cpu")
+    run("decompress", tmp_path / "packs" / source, "-o", out, "--device", "cpu")
     assert files(out) == sorted(
         ["data.yaml"]
         + [f"images/{name}.png" for name in LABELS]
@@ -140,7 +140,7 @@ def test_a_damaged_pack_is_listed_and_the_others_are_done(
     out = tmp_path / "out"
     result = run("decompress", packs, "-o", out, "--json", "-", code=1)
     assert "train-00000.rinr" in result.stderr
-    assert files(out) == ["data.yaml", "images/val/s/c.png"]
+    assert files(out) == ["data.yaml", "images/val/s/c.png", "labels/val/s/c.txt"]
     assert len(json.loads(result.stdout)["failures"]) == 1
 
 

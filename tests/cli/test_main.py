@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import importlib
+import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from rinrcodec.cli._options import PRESETS
+from rinrcodec.cli._options import PRESETS, json_option
 from rinrcodec.cli.main import COMMANDS, cli
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.presets import PRESETS as KNOWN_PRESETS
@@ -61,7 +65,12 @@ def test_the_presets_offered_are_those_there_are() -> None:
         (RinrInputError("a.jpg: is empty"), 1, "error: a.jpg: is empty"),
         (MissingExtraError("av", "video"), 3, "error: av is not installed; run: pip install"),
         (ModuleNotFoundError("x", name="torch.nn"), 3, "run: pip install torch"),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "error: the disk is full"),
+        (OSError(errno.ENOSPC, "No space left"), 1, "error: the standard output cannot be written"),
+        (
+            OSError(errno.ENOSPC, "No space left", "x"),
+            1,
+            "error: x cannot be written: No space left",
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "x"), 1, "error: x: Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -106,3 +115,91 @@ def test_without_torch_only_what_needs_it_fails(run: Run, folder: Path, tmp_path
     result = python(script, "compress", folder, "-o", tmp_path / "b", code=3)
     assert result.stderr == "error: torch is not installed; run: pip install torch\n"
     assert not (tmp_path / "b").exists()
+
+
+def test_figures_go_into_a_fifo_and_through_a_link(run: Run, folder: Path, tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFO on this system")
+    pack = tmp_path / "a.rinr"
+    run("compress", folder / "0.png", "-o", pack, *QUICK)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run("verify", pack, "--json", fifo)
+        assert fifo.is_fifo()
+        assert json.loads(os.read(reader, 10_000))["files"] == 1
+    finally:
+        os.close(reader)
+    link, real = tmp_path / "link.json", tmp_path / "elsewhere/real.json"
+    link.symlink_to(real)
+    for _ in range(2):  # it leads nowhere at first, then to a file
+        run("verify", pack, "--json", link)
+        assert link.is_symlink()
+        assert json.loads(real.read_text())["files"] == 1
+        write(real, "old")
+    link.unlink()
+    link.symlink_to(link)
+    result = run("verify", pack, "--json", link, code=2)
+    assert "a link that leads to itself" in result.stderr
+
+
+def test_a_device_that_takes_no_bytes_is_an_error_and_stays(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    try:
+        os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+        full.open("w").close()
+    except (AttributeError, PermissionError):
+        pytest.skip("device files cannot be made here")
+    run("compress", folder / "0.png", "-o", tmp_path / "a.rinr", *QUICK)
+    result = run("verify", tmp_path / "a.rinr", "--json", full, code=1)
+    assert result.stderr.startswith(f"error: {full} cannot be written: ")
+    assert full.is_char_device()
+
+
+def test_dev_stdout_is_the_standard_output() -> None:
+    # Only the option: a mistake in a whole command could replace the system's own link.
+    @click.command
+    @json_option
+    def command(json_path: str) -> None:
+        click.echo(json_path)
+
+    assert CliRunner().invoke(command, ["--json", "/dev/stdout"]).output == "-\n"
+
+
+def test_a_full_standard_output_is_said() -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full on this system")
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-I", "-m", "rinrcodec", "--version"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: the standard output cannot be written: No space left on device\n"
+    )
+
+
+def test_errors_of_writing_name_what_was_typed(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "a.rinr"
+    run("compress", folder / "0.png", "-o", pack, *QUICK)
+    out = tmp_path / "out"
+
+    def refuse(self: Path, target: Path) -> None:  # noqa: ARG001
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    figures = tmp_path / "figures.json"
+    for typed, *args in (
+        (out, "compress", folder / "0.png", "-o", out, *QUICK),
+        (out, "decompress", pack, "-o", out, "--device", "cpu"),
+        (figures, "verify", pack, "--json", figures),
+    ):
+        result = run(*args, code=1)
+        assert f"error: {typed}: Permission denied" in result.stderr
+        assert ".rinr-" not in result.stderr

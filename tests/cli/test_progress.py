@@ -33,3 +33,16 @@ def test_the_bar_is_for_terminals(
         assert "train" in stream.getvalue()
     else:
         assert stream.getvalue() == ""
+
+
+def test_the_bar_takes_labels_as_they_are_and_says_what_it_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("[red]mark", 3, unit="files") as bar:
+        bar.update(3)
+    assert "3/3 files" in terminal.getvalue()
+    assert "[red]mark" in terminal.getvalue()

@@ -70,7 +70,8 @@ def test_a_malformed_line_is_named_and_stops_no_other(line: str, reason: str) ->
         ("0 0.5 0.5 0 0.1", "without area"),
         ("0 0.99 0.5 0.1 0.1", "partly outside"),
         ("0 1.5 0.5 0.1 0.1", "a box outside"),
-        ("0 320 180 64 36", "outside"),
+        ("0 320 180 64 36", "values over 1: pixels instead of fractions?"),
+        ("0 0.5 0.5 100 0.1", "values over 1: pixels instead of fractions?"),
     ],
 )
 def test_odd_boxes_are_kept_as_given(line: str, reason: str) -> None:

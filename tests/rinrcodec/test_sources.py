@@ -62,7 +62,9 @@ def test_a_folder_tree_is_sorted_mirrored_and_skips_what_is_no_picture(tmp_path:
     source = open_source(tmp_path / "frames")
     assert source.series[0].name == "frames"
     assert names(source.series[0]) == ["a.png", "a/1.jpg", "a/2.PNG", "b.png"]
-    assert source.warnings == ()
+    (warning,) = source.warnings
+    assert warning.startswith(f"{tmp_path / 'frames'}: no labels were found")
+    assert open_source(tmp_path / "frames", labels="none").warnings == ()
 
 
 def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
