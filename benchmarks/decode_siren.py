@@ -46,11 +46,11 @@ def object_times(
     weights = dequantize(fitted.rows, family_of(spec).tensor_sizes(spec), target_device)
     coords = [_coords(t) for t in targets]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def together() -> None:
         evaluate(spec, weights, coords)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def alone() -> None:
         for index, own in enumerate(coords):
             evaluate(spec, weights[index : index + 1], [own])

@@ -38,7 +38,7 @@ def run(*words: object) -> None:
 
 
 def compare(source: Path, back: Path) -> dict[str, Any]:
-    """Count frames and boxes of a source, and what of them did not come back as it was."""
+    """Count frames and boxes of a source, and those that did not come back as they were."""
     frames = boxes = missing = changed = 0
     sides: list[float] = []
     found = {path.stem: path for path in back.rglob("*.png")}
@@ -95,11 +95,14 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
 def main() -> None:
     parser = common.parser(__doc__, frames=0)
     parser.add_argument("--data", type=Path, default=common.DATA, help="folder of the data sets")
+    parser.add_argument("--sets", nargs="+", default=list(SETS.values()), help="which, by place")
     parser.add_argument("--steps", type=int, default=100, help="fitting steps")
     options = parser.parse_args()
     common.setup(options)
     rows, data = [], []
     for name, place in SETS.items():
+        if place not in options.sets:
+            continue
         source = options.data / place
         if not source.exists():
             print(f"left out, it is not here: {place}")

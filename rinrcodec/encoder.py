@@ -197,7 +197,7 @@ class _Encoding:
         sizes = family_of(spec).tensor_sizes(spec)
         weights = dequantize(fitted.rows, sizes, self.device)
         everything = slice(None)
-        with torch.inference_mode():
+        with torch.no_grad():
             coords = []
             for task in tasks:
                 h, w = task.target.shape[:2]

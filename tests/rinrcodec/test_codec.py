@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -325,3 +326,24 @@ def test_presets_have_a_network_for_every_area(preset: Preset) -> None:
         widths = [part.spec(area, 3)["width"] for area in (1, 1_000, 1_001, 10**9)]
         assert widths == sorted(widths)
         assert part.spec(5, 1)["out"] == 1
+
+
+def test_large_pictures_are_encoded_and_decoded_on_several_threads(
+    make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens from about 10 ms of work on happens here to all work."""
+    picture = Picture("p", make_picture(90, 70), (Box(0, 0, 0, 90, 70), Box(0, 5, 5, 60, 50)))
+    preset = replace(get_preset("fast", steps=10), min_gain=-100.0)
+    before = torch.get_num_threads()
+    expected = encode([picture], preset=preset, device="cpu")
+    pixels = decode(expected, 0)
+    monkeypatch.setattr("rinrcodec.decoder._WORTH_THREADS", 0)
+    monkeypatch.setitem(sys.modules["rinrcodec.decoder"]._TILE_PIXELS, "cpu", 1_024)
+    try:
+        torch.set_num_threads(2)
+        pack = encode([picture], preset=preset, device="cpu")
+        assert torch.equal(decode(pack, 0), pixels)
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(pack.stacks, expected.stacks, strict=True):
+        assert np.array_equal(one.rows.codes, other.rows.codes)
