@@ -24,6 +24,8 @@ from rinrcodec.cli.main import cli
 
 # Without a pool of threads a process can be forked after it used torch.
 torch.set_num_threads(1)
+# A job that a shell put in the background ignores SIGINT, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def child(work: Callable[[], None], log: Path) -> int:
