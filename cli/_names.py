@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from rinrcodec.cli._files import fit_name
-from rinrcodec.sources import IMAGE_SUFFIXES
+from rinrcodec.sources import frame_stem
 
 __all__ = ["output_names", "shown_name"]
 
@@ -18,8 +18,8 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
     Where that would give two files one name (`b.jpg` and `b.webp`), both keep their whole name:
     `b.jpg.png`, `b.webp.png`. Names that are equal to begin with are numbered: `b~2.png`.
     """
-    stems = [_without_suffix(name) for name in names]
-    counts = Counter(_without_suffix(name).casefold() for name in set(names))
+    stems = [frame_stem(name) for name in names]
+    counts = Counter(frame_stem(name).casefold() for name in set(names))
     taken: set[str] = set()
     result = []
     for name, short in zip(names, stems, strict=True):
@@ -37,12 +37,6 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
 def shown_name(name: str) -> str:
     """A name as a terminal can show it: on one line, with escapes for what cannot be printed."""
     return name if name.isprintable() else repr(name)[1:-1]
-
-
-def _without_suffix(name: str) -> str:
-    path = PurePosixPath(name)
-    # Only a picture's suffix goes: "v1.2" is not a file of the kind ".2".
-    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _fitting(stem: str, suffix: str) -> str:

@@ -20,12 +20,11 @@ from rinrcodec.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import check_group
-from rinrcodec.files import packs_below
-from rinrcodec.formats import PackReader
+from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.model import Frame
 from rinrcodec.sources import IMAGE_SUFFIXES
 
-__all__ = ["FrameRef", "Place", "decode_rgb", "find_packs", "frame_stem", "is_pack", "scan"]
+__all__ = ["FrameRef", "Place", "decode_rgb", "find_packs", "is_pack", "scan"]
 
 Place = str | os.PathLike[str]
 # Readers kept open; a folder of single files may hold more than a process may open.
@@ -70,12 +69,6 @@ def find_packs(places: Place | Iterable[Place]) -> Iterator[Path]:
         yield from (Path(match) for match in matches if is_pack(match))
 
 
-def frame_stem(name: str) -> str:
-    """The name of a frame without the suffix of a picture; other dots stay."""
-    path = PurePosixPath(name)
-    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
-
-
 def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
     """Every frame of a pack, or the error that keeps it from being used.
 
@@ -83,19 +76,19 @@ def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
     it does not concern are still given. Raises `RinrError` or `OSError` for a file of which
     nothing can be read.
     """
-    with PackReader(pack) as reader:
-        sound = _is_sound(reader)
+    with RinrFile(pack) as file:
+        sound = _is_sound(file)
         paths: set[str] = set()
-        for index in range(reader.n_frames):
+        for index in range(len(file)):
             ref = FrameRef(str(pack), index, str(pack / f"{index:06d}.png"))
             try:
-                frame = reader.frame(index)
+                frame = file.frame(index)
                 ref = FrameRef(str(pack), index, _frame_path(pack, frame.name))
                 if ref.path in paths:
                     raise RinrFormatError(f"{pack}: two of its frames have the name {frame.name!r}")
                 paths.add(ref.path)
                 if not sound:
-                    _check_weights(reader, frame)
+                    _check_weights(file, frame)
             except RinrError as error:
                 yield ref, error
             else:
@@ -118,7 +111,7 @@ def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
 @lru_cache(maxsize=_OPEN_PACKS)
 def _decoder(pack: str, modified: int, size: int) -> Decoder:  # noqa: ARG001
     # A file that was written anew is another key. Evicted readers close when nobody uses them.
-    return Decoder(PackReader(pack))
+    return Decoder(RinrFile(pack))
 
 
 def _frame_path(pack: Path, name: str) -> str:
@@ -127,18 +120,16 @@ def _frame_path(pack: Path, name: str) -> str:
     return str(pack / (name if known else f"{name}.png"))
 
 
-def _is_sound(reader: PackReader) -> bool:
+def _is_sound(file: RinrFile) -> bool:
     try:
-        for group in reader.groups:
-            check_group(group)
-        reader.verify()
+        file.verify()
     except RinrError:
         return False
     return True
 
 
-def _check_weights(reader: PackReader, frame: Frame) -> None:
+def _check_weights(file: RinrFile, frame: Frame) -> None:
     refs = [frame.background, *(item.inr for item in frame.objects if item is not None)]
     for ref in refs:
-        check_group(reader.groups[ref.group])
-        reader.read_rows(ref.group, [ref.row])
+        check_group(file.groups[ref.group])
+        file.read_rows(ref.group, [ref.row])

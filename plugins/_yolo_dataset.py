@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from ultralytics.utils import LOCAL_RANK, LOGGER
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.labels import format_labels, read_labels
 from rinrcodec.model import Box, Frame
-from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, frame_stem, scan
+from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, scan
+from rinrcodec.sources import frame_stem
 
 __all__ = ["RinrYoloDataset"]
 
@@ -61,6 +63,7 @@ class RinrYoloDataset(YOLODataset):
     def get_img_files(self, img_path: Place | list[Place]) -> list[str]:
         """List the frames of all packs, by their paths."""
         places = img_path if isinstance(img_path, list) else [img_path]
+        by_base: dict[Path, list[Scanned]] = defaultdict(list)
         for place in places:
             packs = list(find_packs(place))
             if not packs:
@@ -68,7 +71,13 @@ class RinrYoloDataset(YOLODataset):
                     f"{place}: no .rinr file here; the places of one split must be "
                     "either all packs or all pictures"
                 )
-            self._list_place(Path(place), packs)
+            for pack in packs:
+                found = self._scan(pack)
+                self._scanned += found
+                # Of a list or a pattern, it is the packs that labels belong to.
+                by_base[Path(place) if Path(place).is_dir() else pack.parent] += found
+        for base, found in by_base.items():
+            self._find_labels(base, found)
         if not self._scanned:
             raise RinrInputError("; ".join(self._failures))
         share = self.fraction
@@ -145,19 +154,19 @@ class RinrYoloDataset(YOLODataset):
             )
         return bool(needed <= free)
 
-    def _list_place(self, place: Path, packs: list[Path]) -> None:
-        found: list[Scanned] = []
-        for pack in packs:
-            try:
-                found += scan(pack)
-            except (RinrError, OSError) as error:
-                text = str(error)
-                self._failures.append(text if str(pack) in text else f"{pack}: {text}")
-        folder = _label_folder(place if place.is_dir() else place.parent, found)
+    def _scan(self, pack: Path) -> list[Scanned]:
+        try:
+            return list(scan(pack))
+        except (RinrError, OSError) as error:
+            text = str(error)
+            self._failures.append(text if str(pack) in text else f"{pack}: {text}")
+            return []
+
+    def _find_labels(self, base: Path, found: Sequence[Scanned]) -> None:
+        folder = _label_folder(base, found)
         if folder is not None:
             LOGGER.info(f"{self.prefix}labels from {folder} in place of the boxes in the packs")
-            self._label_folders |= dict.fromkeys(map(str, packs), folder)
-        self._scanned += found
+            self._label_folders |= dict.fromkeys((ref.pack for ref, _ in found), folder)
 
     def _label(self, ref: FrameRef, frame: Frame) -> dict[str, Any]:
         boxes: Sequence[Box] = frame.boxes

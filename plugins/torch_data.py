@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.files import RinrFile, packs_below
-from rinrcodec.formats import PackReader, read_header
+from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Frame, Metadata, Pack, merge_packs, select_frames
 
@@ -160,8 +160,8 @@ class _OpenFiles:
 
 def _is_sound(path: Path, limits: Limits) -> bool:
     try:
-        with PackReader(path, limits=limits) as reader:
-            reader.verify()
+        with RinrFile(path, limits=limits) as file:
+            file.verify()
     except RinrError as error:
         warnings.warn(f"left out of the dataset: {error}", stacklevel=3)
         return False

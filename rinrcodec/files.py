@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, Pack, Rows
 
@@ -37,17 +38,19 @@ def open(  # noqa: A001
 
 
 def packs_below(folder: Path) -> list[Path]:
-    """The `.rinr` files in a folder and below it, sorted by path.
+    """The `.rinr` files in a folder and below it, sorted by path as text.
 
     Hidden folders are passed over: they hold the unfinished parts of a `compress`.
     """
-    return sorted(
+    found = (
         path
         for path in folder.rglob("*")
         if path.suffix.lower() == ".rinr"
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.is_dir()
     )
+    # As `compress` and YOLO order pictures; a `Path` would sort "a/b" before "a-b".
+    return sorted(found, key=Path.as_posix)
 
 
 class RinrFile:
@@ -136,8 +139,16 @@ class RinrFile:
         )
 
     def verify(self) -> None:
-        """Read and check the whole file; raises `RinrFormatError` with the first thing found."""
+        """Read and check the whole file, and that its INRs can be built here.
+
+        Raises `RinrFormatError` with the first thing found.
+        """
+        from rinrcodec.families import check_group
+
         self.reader.verify()
+        with naming(self.reader.name):
+            for group in self.groups:
+                check_group(group)
 
     def close(self) -> None:
         self.reader.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
@@ -32,6 +32,7 @@ __all__ = [
     "Reading",
     "Series",
     "Source",
+    "frame_stem",
     "load_data_yaml",
     "open_source",
     "read_image",
@@ -125,6 +126,12 @@ class Source:
     names: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+
+
+def frame_stem(name: str) -> str:
+    """The name of a frame without the suffix of a picture; what follows another dot stays."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "auto") -> Source:

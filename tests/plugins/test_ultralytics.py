@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
+import os
 import pickle
 import random
 import shutil
@@ -185,9 +187,44 @@ def test_items_are_those_of_the_decompressed_pictures(sets: Path, split: str, re
     same_items(ours, theirs)
 
 
-@pytest.mark.parametrize("cache", [False, "ram"])
-def test_augmented_items_are_the_same_under_one_seed(sets: Path, cache: bool | str) -> None:
-    options = {"mosaic": 1.0, "mixup": 0.5, "degrees": 10.0, "cache": cache, "deterministic": False}
+def test_single_files_give_the_items_of_their_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    for i, name in enumerate(["s/b", "s-1", "s", "t"]):  # an order of its own as paths
+        _put(tmp_path, name, f"{i % 2} 0.5 0.5 0.2 0.2\n", i)
+    quick = ("--steps", "4", "--device", "cpu", "--layout", "files", "--quiet")
+    _run("compress", folder, "-o", tmp_path / "packs", *quick)
+    assert len(list((tmp_path / "packs").rglob("*.rinr"))) == 4
+    _run("decompress", tmp_path / "packs", "-o", tmp_path / "png/images", "--quiet")
+    shutil.copytree(tmp_path / "labels", tmp_path / "png/labels")
+    (tmp_path / "labels").rename(tmp_path / "unused")
+    ours, theirs = build(tmp_path / "packs"), build(tmp_path / "png/images")
+    assert [len(item["cls"]) for item in ours.labels] == [1] * 4
+    same_items(ours, theirs)
+
+
+def test_the_pixels_are_those_that_pillow_shows(sets: Path) -> None:
+    rinrcodec.register_pillow()
+    seen = set()
+    for imgsz in (64, 80):  # the long sides: frames of that size are not scaled
+        dataset = build(sets / "packs/train", imgsz=imgsz)
+        for index, path in enumerate(dataset.im_files):
+            bgr, stored, size = dataset.load_image(index)
+            ref = dataset._refs[path]
+            with Image.open(ref.pack) as image:
+                image.seek(ref.index)
+                assert stored == image.size[::-1]
+                if size == stored:
+                    assert np.array_equal(np.asarray(image.convert("RGB")), bgr[..., ::-1])
+                    seen.add((image.size, image.mode))
+    assert seen == {(size, mode) for size in SIZES for mode in ("L", "RGB")}
+
+
+@pytest.mark.parametrize(("cache", "rect"), [(False, False), ("ram", False), (False, True)])
+def test_augmented_items_are_the_same_under_one_seed(
+    sets: Path, cache: bool | str, rect: bool
+) -> None:
+    options = {"mosaic": 1.0, "mixup": 0.5, "degrees": 10.0, "deterministic": False}
+    options |= {"cache": cache, "rect": rect}
     made, states = [], []
     for place in ("packs/train", "png/images/train"):
         seeded()
@@ -219,6 +256,13 @@ def test_a_folder_of_labels_wins_and_says_so(sets: Path, tmp_path: Path, log: An
     counts = {Path(item["im_file"]).stem: len(item["cls"]) for item in dataset.labels}
     assert sum(counts.values()) == counts["000003"] == 1
     assert f"labels from {tmp_path / 'labels/train'}" in log.text
+    # Also for packs that a list or a pattern names, wherever the list lies.
+    listed = tmp_path / "lists/train.txt"
+    listed.parent.mkdir()
+    packs = sorted((tmp_path / "train").glob("*.rinr"))
+    listed.write_text("".join(f"{pack}\n" for pack in packs))
+    for place in (listed, f"{tmp_path}/train/*.rinr", packs):
+        assert sum(len(item["cls"]) for item in build(place).labels) == 1
     # A folder of labels for other pictures is not this one's.
     label.rename(label.with_name("other.txt"))
     assert sum(len(item["cls"]) for item in build(tmp_path / "train").labels) == 30
@@ -291,7 +335,7 @@ def test_a_folder_with_nothing_sound_is_an_error(tmp_path: Path) -> None:
         build(tmp_path)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_give_the_same_items(sets: Path, method: str) -> None:
     dataset = build(sets / "packs/train")
     dataset[0]  # a reader is open before the workers start
@@ -304,6 +348,19 @@ def test_workers_give_the_same_items(sets: Path, method: str) -> None:
     )
     images = torch.cat([batch["img"] for batch in loader])
     torch.testing.assert_close(images, torch.stack([item["img"] for item in dataset]))
+
+
+def test_worker_processes_augment_alike(sets: Path) -> None:
+    from ultralytics.data.build import build_dataloader
+
+    epochs = []
+    for place in ("packs/train", "png/images/train"):
+        seeded()
+        loader = build_dataloader(build(sets / place, "train", mosaic=1.0), 5, 2, shuffle=True)
+        assert loader.num_workers == min(2, os.cpu_count() or 1)
+        epochs.append(torch.stack([batch["img"] for _ in range(2) for batch in loader]))
+    assert len(epochs[0]) == 8
+    torch.testing.assert_close(*epochs, rtol=0, atol=0)
 
 
 def test_enabling_is_idempotent_and_undone() -> None:
@@ -357,6 +414,36 @@ def test_ten_steps_of_training_have_the_losses_of_the_pictures(sets: Path, tmp_p
     assert len(losses["packs"]) == 10
     assert losses["packs"] == losses["png"]
     assert scores["packs"] == scores["png"]
+
+
+def test_two_processes_share_the_frames_and_have_the_losses_of_the_pictures(
+    sets: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    script = Path(__file__).with_name("train_distributed.py")
+    processes = []
+    for rank in range(2):
+        settings = tmp_path / f"settings{rank}"
+        settings.mkdir()
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        environment = {**os.environ, **ranks, "YOLO_CONFIG_DIR": str(settings)}
+        command = [sys.executable, "-P", str(script), str(sets), str(tmp_path / "out")]
+        with (tmp_path / f"log{rank}").open("w") as log:
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    try:
+        codes = [process.wait(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    logs = [(tmp_path / f"log{rank}").read_text() for rank in range(2)]
+    assert codes == [0, 0], "".join(logs)
+    reports = [json.loads(log.splitlines()[-1]) for log in logs]
+    shares = [report["packs"][0] for report in reports]
+    assert sorted(shares[0] + shares[1]) == list(range(20))
+    assert len(shares[0]) == 10
+    for report in reports:
+        assert report["packs"] == report["png"]
+        assert len(report["packs"][1]) == 3
 
 
 class _StoppedError(Exception):
