@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 import rinrcodec
+from rinrcodec import families
 from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
 from rinrcodec.model import Pack, select_frames
@@ -129,7 +131,7 @@ def test_files_open_when_needed_and_not_too_many_stay_open(folder, monkeypatch):
     assert [path.name for path in dataset._open._files] == ["b.rinr", "c.rinr"]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_plain_data_loader_takes_it(folder, method):
     dataset = RinrDataset(folder)
     loader = DataLoader(
@@ -181,6 +183,15 @@ def test_damaged_files_can_be_left_out(folder):
     assert len(flat(RinrLoader(dataset, device="cpu"))) == 6
 
 
+def test_files_of_a_family_that_is_not_known_are_left_out(folder, monkeypatch):
+    monkeypatch.setattr(families, "_MODULES", {})
+    with (
+        pytest.warns(UserWarning, match=r"left out .*[abc]\.rinr: unknown INR family 'siren'"),
+        suppress(RinrInputError),  # none is left
+    ):
+        RinrDataset(folder, skip_damaged=True)
+
+
 # Undecoded frames
 
 
@@ -229,6 +240,7 @@ def test_the_same_seed_gives_the_same_for_any_number_of_workers(folder, device):
         {"num_workers": 1},
         {"num_workers": 4, "prefetch": 1},
         {"num_workers": 2, "multiprocessing_context": "spawn"},
+        {"num_workers": 1, "multiprocessing_context": "forkserver"},
         {"resident": True},
     ]
     for options in others:
@@ -268,6 +280,23 @@ def test_images_of_one_size_are_stacked(pack_file, device):
     assert stacked.shape == (3, 3, 32, 48)
     assert stacked.device.type == targets[0]["boxes"].device.type == device
     assert isinstance(listed, list)
+
+
+def test_a_distributed_sampler_shares_the_items(folder):
+    dataset = RinrDataset(folder)
+    shares = []
+    for rank in range(2):
+        sampler = DistributedSampler(dataset, num_replicas=2, rank=rank, seed=1)
+        loader = RinrLoader(dataset, batch_size=4, device="cpu", sampler=sampler)
+        epochs = []
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            epochs.append([item[0] for item in flat(loader)])
+        assert epochs[0] != epochs[1]
+        assert len(loader) == 2
+        shares.append(epochs[0])
+    assert len(shares[0]) == len(shares[1]) == 6  # one item fills up the last share
+    assert {*shares[0], *shares[1]} == set(range(11))
 
 
 @pytest.mark.parametrize(("drop_last", "sizes"), [(False, [4, 4, 3]), (True, [4, 4])])
