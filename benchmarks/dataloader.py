@@ -82,6 +82,8 @@ class OnDevice:
             shuffle=True,
             num_workers=workers,
             persistent_workers=workers > 0,
+            # As one would: pictures are copied to a GPU from pinned memory.
+            pin_memory=options.device.startswith("cuda") and not jpeg,
             collate_fn=collate,
             generator=torch.Generator().manual_seed(options.seed),
         )
@@ -95,7 +97,7 @@ class OnDevice:
                     targets,
                 )
             else:
-                yield [image.to(self.device) for image in images], targets
+                yield [image.to(self.device, non_blocking=True) for image in images], targets
 
 
 def loaders(

@@ -57,14 +57,13 @@ class Run:
     seconds: float
 
 
-def load_split(name: str, count: int) -> tuple[str, Split, list[str]]:
+def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
     """What the frames are, `count` of them spread evenly over the split (0: all), class names."""
-    data = Path(os.environ.get("RINRCODEC_DATA", common.ROOT.parent / "shared" / "data"))
-    path = data / "dacsdc" / "dacsdc.yaml"
+    path = common.DATA / "dacsdc" / "dacsdc.yaml"
     if not path.is_file():
         samples = sample_pictures()[: count or None]
         words = f"{len(samples)} pictures of scikit-image"
-        return words, Split(samples, [None] * len(samples)), list(CLASS_NAMES)
+        return words, Split(samples, [None] * len(samples)), dict(enumerate(CLASS_NAMES))
     source = open_source(path)
     series = next(series for series in source.series if series.name == name)
     count = min(count, len(series)) or len(series)
@@ -78,7 +77,7 @@ def load_split(name: str, count: int) -> tuple[str, Split, list[str]]:
             pictures.append(reading.picture)
             files.append(ref.path)
     words = f"{len(pictures)} {name} frames of DAC-SDC"
-    return words, Split(pictures, files), [source.names[i] for i in sorted(source.names)]
+    return words, Split(pictures, files), dict(source.names)
 
 
 def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
@@ -89,6 +88,11 @@ def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
     found = find_packs(options.packs).splits
     pack = merge_packs([load_pack(path) for path in found.get("train", found.get("", []))])
     places = {frame.name: index for index, frame in enumerate(pack.frames)}
+    missing = [picture.name for picture in pictures if picture.name not in places]
+    if missing:
+        raise RinrInputError(
+            f"{options.packs}: has no frame {missing[0]}, of {len(missing)} wanted"
+        )
     return select_frames(pack, [places[picture.name] for picture in pictures])
 
 
@@ -118,9 +122,9 @@ def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> floa
     return total / len(split.pictures)
 
 
-def write_data(path: Path, train: Path, val: Path, names: Sequence[str]) -> Path:
+def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Path:
     """The data yaml of an arm."""
-    data = {"train": str(train), "val": str(val), "names": dict(enumerate(names))}
+    data = {"train": str(train), "val": str(val), "names": names}
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     return path
 
@@ -229,6 +233,8 @@ def main() -> None:
             data = write_data(folder / f"{arm}.yaml", train_place, val / "images", names)
             for seed in range(options.seed, options.seed + options.seeds):
                 runs.append(train(arm, data, seed, size, options))
+    if options.packs is not None:
+        options.preset = options.steps = None  # what the packs were made with is not known here
     for name in ("packs", "weights"):  # on the page by name: the place is this machine's affair
         path = getattr(options, name)
         setattr(options, name, path and Path(path.name))
