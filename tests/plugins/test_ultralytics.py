@@ -422,16 +422,18 @@ def test_two_processes_share_the_frames_and_have_the_losses_of_the_pictures(
     (tmp_path / "out").mkdir()
     script = Path(__file__).with_name("train_distributed.py")
     processes = []
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
     for rank in range(2):
         settings = tmp_path / f"settings{rank}"
         settings.mkdir()
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         environment = {**os.environ, **ranks, "YOLO_CONFIG_DIR": str(settings)}
+        environment["GLOO_SOCKET_IFNAME"] = loopback
         command = [sys.executable, "-P", str(script), str(sets), str(tmp_path / "out")]
         with (tmp_path / f"log{rank}").open("w") as log:
             processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
     try:
-        codes = [process.wait(timeout=240) for process in processes]
+        codes = [process.wait(timeout=600) for process in processes]
     finally:
         for process in processes:
             process.kill()
