@@ -22,11 +22,12 @@ from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import family_of
 from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Spec
-from rinrcodec.presets import Part, Preset, get_preset
+from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec, join_rows
+from rinrcodec.presets import Part, Preset, SequencePart, get_preset
 from rinrcodec.quantize import dequantize
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def encode(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
     preset: str | Preset = "balanced",
+    background: str = "siren",
     steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -53,7 +55,9 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    steps: fitting steps in place of the preset's, for a quick look.
+    background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
+        one folder (of their names), size and mode, in the given order. A `Preset` has its own.
+    steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -75,7 +79,7 @@ def encode(
             replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
         ]
     _check_before(pictures, seed)
-    chosen = get_preset(preset, steps=steps)
+    chosen = get_preset(preset, steps=steps, background=background)
     progress = _Progress(pictures, chosen, on_progress)
     with memory_errors():
         pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
@@ -129,6 +133,8 @@ class _Encoding:
 
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
         part = self.preset.background
+        if isinstance(part, SequencePart):
+            return self._fit_sequences(part)
         tasks = [_Task(i, _pixels(picture)) for i, picture in enumerate(self.pictures)]
         refs: dict[int, InrRef] = {}
         for spec, members in _by_spec(tasks, part).items():
@@ -136,6 +142,34 @@ class _Encoding:
             refs.update({t.picture: InrRef(len(self.stacks), r) for r, t in enumerate(members)})
             self.stacks.append(fitted)
         return tuple(_frame(picture, refs[i]) for i, picture in enumerate(self.pictures))
+
+    def _fit_sequences(self, part: SequencePart) -> tuple[Frame, ...]:
+        frames: dict[int, Frame] = {}
+        groups: dict[Spec, list[Rows]] = {}
+        numbers: dict[Spec, int] = {}
+        for members in _sequences(self.pictures, part):
+            pictures = [self.pictures[i] for i in members]
+            pixels = [_pixels(picture) for picture in pictures]
+            height, width, channels = pixels[0].shape
+            spec = part.spec(width, height, len(members), channels)
+            times = [k / len(members) for k in range(len(members))]
+            fitted = fit_sequence(
+                spec,
+                pixels,
+                part.recipe,
+                times=times,
+                bits=part.bits,
+                seed=self.seed,
+                device=self.device,
+                on_step=self.progress.on_step,
+            )
+            rows = groups.setdefault(spec, [])
+            ref = InrRef(numbers.setdefault(spec, len(numbers)), len(rows))
+            rows.append(fitted.rows)
+            for i, picture, time in zip(members, pictures, times, strict=True):
+                frames[i] = replace(_frame(picture, ref), time=time)
+        self.stacks += [Group(spec, part.bits, join_rows(rows)) for spec, rows in groups.items()]
+        return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
         part = self.preset.objects
@@ -276,6 +310,21 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
 
 def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
+
+
+def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int]]:
+    """The numbers of the pictures of every sequence, those that are too long cut into chunks."""
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
+    chunks = []
+    for members in alike.values():
+        first = pictures[members[0]]
+        while members:
+            count = part.chunk(len(members), first.width * first.height)
+            chunks.append(members[:count])
+            members = members[count:]
+    return chunks
 
 
 def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:
