@@ -20,7 +20,7 @@ from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import family_of
+from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
 from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
@@ -161,7 +161,7 @@ class _Encoding:
                 bits=part.bits,
                 seed=self.seed,
                 device=self.device,
-                on_step=self.progress.on_step,
+                on_step=self.progress.of(sequence_family(spec).work(spec)),
             )
             rows = groups.setdefault(spec, [])
             ref = InrRef(numbers.setdefault(spec, len(numbers)), len(rows))
@@ -215,6 +215,8 @@ class _Encoding:
         return tasks
 
     def _fit(self, spec: Spec, tasks: Sequence[_Task], part: Part) -> Group:
+        shapes = [task.target.shape for task in tasks]
+        work = [_work(part, height * width, channels) for height, width, channels in shapes]
         fitted = fit_group(
             spec,
             [task.target for task in tasks],
@@ -222,7 +224,7 @@ class _Encoding:
             bits=part.bits,
             seed=self.seed,
             device=self.device,
-            on_step=self.progress.on_step,
+            on_step=self.progress.of(sum(work) / len(work)),
         )
         return Group(spec, part.bits, fitted.rows)
 
@@ -251,7 +253,7 @@ class _Encoding:
 
 
 class _Progress:
-    """Turns steps of INRs into one fraction of all the work."""
+    """Turns steps of INRs into one fraction of all the work, counted in multiplications."""
 
     def __init__(
         self,
@@ -259,21 +261,43 @@ class _Progress:
         preset: Preset,
         on_progress: Callable[[float], None] | None,
     ) -> None:
-        boxes = sum(len(picture.boxes) for picture in pictures)
-        self._total = (
-            len(pictures) * preset.background.recipe.steps + boxes * preset.objects.recipe.steps
-        )
-        self._done = 0
+        self._done = 0.0
         self._report = on_progress
         self._lock = threading.Lock()
-
-    def on_step(self, inrs: int, steps: int) -> None:
-        """Called by `fit_group`, from several threads."""
-        if self._report is None:
+        self._total = 1.0
+        if on_progress is None:
             return
-        with self._lock:
-            self._done += inrs * steps
-            self._report(min(1.0, self._done / self._total))
+        for picture in pictures:
+            height, width = picture.pixels.shape[:2]
+            channels = 1 if picture.pixels.ndim == 2 else 3
+            background = preset.background
+            if isinstance(background, SequencePart):
+                spec = background.spec(width, height, len(pictures), channels)
+                self._total += background.recipe.steps * sequence_family(spec).work(spec)
+            else:
+                self._total += background.recipe.steps * _work(background, width * height, channels)
+            for box in picture.boxes:
+                left, top, right, bottom = box.region(width, height)
+                work = _work(preset.objects, (right - left) * (bottom - top), channels)
+                self._total += preset.objects.recipe.steps * work
+
+    def of(self, work: float) -> Callable[[int, int], None]:
+        """What a fit calls with (INRs, steps) where a step of an INR takes `work`."""
+
+        def on_step(inrs: int, steps: int) -> None:
+            """May be called from several threads."""
+            if self._report is None:
+                return
+            with self._lock:
+                self._done += inrs * steps * work
+                self._report(min(1.0, self._done / self._total))
+
+        return on_step
+
+
+def _work(part: Part, area: int, channels: int) -> int:
+    """Multiplications of one step of an INR for `area` pixels."""
+    return min(part.recipe.samples or area, area) * parameter_count(part.spec(area, channels))
 
 
 def _check_before(pictures: Sequence[Picture], seed: int) -> None:

@@ -75,6 +75,9 @@ class SequenceFamily(Family, Protocol):
     def size(self, spec: Spec) -> tuple[int, int]:
         """Width and height of what it outputs: a frame is its upper left part."""
 
+    def work(self, spec: Spec) -> int:
+        """About how many multiplications one frame takes."""
+
     def forward(self, spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
         """Frames [n, channels, height, width] of one INR [params] at times [n]."""
 

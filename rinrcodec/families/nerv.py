@@ -19,7 +19,7 @@ from torch.nn import functional
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import Spec
 
-__all__ = ["channels", "check", "forward", "init", "size", "tensor_sizes"]
+__all__ = ["channels", "check", "forward", "init", "size", "tensor_sizes", "work"]
 
 _LARGEST = {"grid_width": 4096, "grid_height": 4096, "stem": 4096, "features": 4096, "levels": 128}
 _LARGEST_WIDTH = 4096
@@ -97,6 +97,16 @@ def channels(spec: Spec) -> int:
 def size(spec: Spec) -> tuple[int, int]:
     enlarged = math.prod(_numbers(spec, "strides", _LARGEST_STRIDE))
     return int(spec["grid_width"]) * enlarged, int(spec["grid_height"]) * enlarged
+
+
+def work(spec: Spec) -> int:
+    """Those of the convolutions; the MLP's are few beside them."""
+    cells = int(spec["grid_width"]) * int(spec["grid_height"])
+    total = 0
+    for inputs, outputs, stride in _blocks(spec):
+        total += cells * 9 * inputs * outputs * stride**2
+        cells *= stride**2
+    return total
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
