@@ -26,7 +26,18 @@ from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec, join_rows
+from rinrcodec.model import (
+    Box,
+    Frame,
+    Group,
+    InrRef,
+    ObjectInr,
+    Pack,
+    Rows,
+    Spec,
+    join_rows,
+    select_frames,
+)
 from rinrcodec.presets import Part, Preset, SequencePart, get_preset
 from rinrcodec.quantize import dequantize
 
@@ -49,6 +60,7 @@ def encode(
     steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
+    backgrounds: Pack | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Pack:
     """Encode pictures to a pack.
@@ -58,6 +70,8 @@ def encode(
     background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
         one folder (of their names), size and mode, in the given order. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
+    backgrounds: a pack of the same pictures, whose background INRs are taken as they are; only
+        object INRs are fitted.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -79,10 +93,13 @@ def encode(
             replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
         ]
     _check_before(pictures, seed)
+    if backgrounds is not None:
+        backgrounds = _backgrounds_of(backgrounds, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
-    progress = _Progress(pictures, chosen, on_progress)
+    progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
-        pack = _Encoding(pictures, chosen, seed, resolve_device(device), progress).run()
+        encoding = _Encoding(pictures, chosen, seed, resolve_device(device), progress)
+        pack = encoding.run(backgrounds)
     if on_progress is not None:
         on_progress(1.0)
     return pack
@@ -117,8 +134,12 @@ class _Encoding:
         self.progress = progress
         self.stacks: list[Group] = []
 
-    def run(self) -> Pack:
-        frames = self._fit_backgrounds()
+    def run(self, backgrounds: Pack | None) -> Pack:
+        if backgrounds is None:
+            frames = self._fit_backgrounds()
+        else:
+            frames = backgrounds.frames
+            self.stacks.extend(backgrounds.stacks)
         info = {
             "encoder": f"rinrcodec {__version__}",
             "preset": self.preset.name,
@@ -260,6 +281,8 @@ class _Progress:
         pictures: Sequence[Picture],
         preset: Preset,
         on_progress: Callable[[float], None] | None,
+        *,
+        backgrounds: bool,
     ) -> None:
         self._done = 0.0
         self._report = on_progress
@@ -271,7 +294,9 @@ class _Progress:
             height, width = picture.pixels.shape[:2]
             channels = 1 if picture.pixels.ndim == 2 else 3
             background = preset.background
-            if isinstance(background, SequencePart):
+            if not backgrounds:
+                pass
+            elif isinstance(background, SequencePart):
                 spec = background.spec(width, height, len(pictures), channels)
                 self._total += background.recipe.steps * sequence_family(spec).work(spec)
             else:
@@ -315,6 +340,22 @@ def _check_before(pictures: Sequence[Picture], seed: int) -> None:
                 "load_picture(path, name=...) gives a picture another name"
             )
         names.add(picture.name)
+
+
+def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
+    """The pack without its object INRs, its frames with the boxes of the pictures."""
+    found = [(frame.name, frame.width, frame.height, frame.mode == "L") for frame in pack.frames]
+    wanted = [(p.name, p.width, p.height, p.pixels.ndim == 2) for p in pictures]
+    if found != wanted:
+        raise RinrInputError(
+            f"backgrounds: its {len(found)} frames are not the {len(wanted)} pictures: want those "
+            "of the same names, sizes and colours, in the same order"
+        )
+    frames = tuple(
+        replace(frame, boxes=picture.boxes, objects=(None,) * len(picture.boxes))
+        for frame, picture in zip(pack.frames, pictures, strict=True)
+    )
+    return select_frames(replace(pack, frames=frames), range(len(frames)))
 
 
 def _as_picture(image: PictureLike, name: str) -> Picture:
