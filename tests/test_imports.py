@@ -56,7 +56,7 @@ OWNERS = {
     "click": ("rinrcodec.cli",),
     "rich": ("rinrcodec.cli",),
     "matplotlib": ("rinrcodec.cli",),
-    "skimage": ("rinrcodec.cli",),
+    "skimage": ("rinrcodec.cli", "rinrcodec.metrics"),
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
     "av": ("rinrcodec.video",),
