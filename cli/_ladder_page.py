@@ -149,7 +149,7 @@ def _quality(quality: Quality) -> dict[str, float | None]:
 
 
 def _against(row: Row, other: Row) -> str:
-    """The difference inside the boxes, over the frames that have some."""
+    """The difference inside the boxes, over the frames that have any."""
     pairs = [
         [mean_db([frame.quality.objects]) for frame in frames]
         for frames in zip(row.frames, other.frames, strict=True)

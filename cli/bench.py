@@ -96,10 +96,10 @@ def ladder(
     add(low_quality_jpeg(pictures))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    with progress("fitting", len(pictures), quiet=quiet) as bar:
+    with progress("codecs", len(pictures), quiet=quiet) as bar:
 
         def report(name: str, share: float) -> None:
-            bar.update(share * len(pictures), label=f"fitting {name}")
+            bar.update(share * len(pictures), label=name)
 
         for row in family_rows(
             pictures,
@@ -112,7 +112,8 @@ def ladder(
             add(row)
     with writing(out):
         plots = draw_ladder(out, rows)
-        what = f"{len(pictures)} frames, preset {chosen.name}, seed {seed}"
+        plural = "s" if len(pictures) > 1 else ""
+        what = f"{len(pictures)} frame{plural}, preset {chosen.name}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"
         write_text(out / "ladder.md", text)

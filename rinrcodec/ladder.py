@@ -146,14 +146,15 @@ def family_rows(
 
     measured: which pictures are decoded and compared; None for all. The bytes and seconds of a
         frame are the means over all that were encoded.
-    on_progress: called with the name of a row of INRs and the share of its work that is done.
+    on_progress: called with the name of a row of INRs and the share of its work that is done, and
+        with "codecs" and the share of theirs.
     """
     measured = range(len(pictures)) if measured is None else measured
     for row in _inr_rows(pictures, preset, folder, measured, seed, device, on_progress):
         yield row
         if row.name == "QRE":
             equal = row
-    yield from _codec_rows([pictures[i] for i in measured], equal)
+    yield from _codec_rows([pictures[i] for i in measured], equal, on_progress)
 
 
 def low_quality_jpeg(pictures: Sequence[Picture]) -> Row:
@@ -226,24 +227,29 @@ def _inr_rows(
     yield row("BS", *fit("BS", larger))
 
 
-def _codec_rows(pictures: Sequence[Picture], equal: Row) -> Iterator[Row]:
+def _codec_rows(
+    pictures: Sequence[Picture], equal: Row, on_progress: OnProgress | None
+) -> Iterator[Row]:
     """The codecs at the bytes of `equal`, frame by frame; `pictures` are those of its frames."""
     codecs = available_codecs()
     ladders = [{codec: Ladder(codec, p.pixels) for codec in codecs} for p in pictures]
-    sizes = [round(frame.n_bytes) for frame in equal.frames]
-    for codec in codecs:
-        coded = [own[codec].nearest(size) for own, size in zip(ladders, sizes, strict=True)]
-        yield _codec_row(equal.family, codec, pictures, coded)
-    coded = [
-        best_composite(
-            own[codecs[-1]],
-            picture.boxes,
-            size,
-            background_psnr=frame.quality.background,
-        )
-        for own, picture, size, frame in zip(ladders, pictures, sizes, equal.frames, strict=True)
-    ]
-    yield _codec_row(equal.family, "composite", pictures, coded)
+    frames = list(zip(ladders, pictures, equal.frames, strict=True))
+    for number, name in enumerate([*codecs, "composite"]):
+        if on_progress is not None:
+            on_progress("codecs", number / (len(codecs) + 1))
+        if name == "composite":
+            coded = [
+                best_composite(
+                    own[codecs[-1]],
+                    picture.boxes,
+                    round(frame.n_bytes),
+                    background_psnr=frame.quality.background,
+                )
+                for own, picture, frame in frames
+            ]
+        else:
+            coded = [own[name].nearest(round(frame.n_bytes)) for own, _, frame in frames]
+        yield _codec_row(equal.family, name, pictures, coded)
 
 
 def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:

@@ -44,7 +44,7 @@ def test_a_page_figures_plots_and_packs_come_of_a_yaml(run, dataset, tmp_path):
             assert image.width > 500
     for name in names:
         assert f"{name}: " in result.output
-    assert "of 2 frames" in result.output  # of the three, one has no box
+    assert "of 2 frames)" in result.output  # of the three, one has no box
     assert "…" not in result.output  # the table fits into 80 columns
     assert str(tmp_path) not in page
 
