@@ -23,7 +23,7 @@ import torch
 from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.errors import RinrInputError
 from rinrcodec.images import Picture, picture_from_array
-from rinrcodec.model import Box, GroupInfo, InrRef, Pack
+from rinrcodec.model import Box
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,28 +103,6 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
         pictures.append(replace(reading.picture, boxes=(Box(0, x - first, y - first, w, h),)))
     size = f"{pictures[0].width}x{pictures[0].height}"
     return f"the first {len(pictures)} of {len(series)} frames of {name}, {size}", pictures
-
-
-def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
-    """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
-
-    A row that several frames use is split among them. The sum is the size of the file.
-    """
-    groups = pack.groups
-    refs = [
-        [frame.background, *(item.inr for item in frame.objects if item is not None)]
-        for frame in pack.frames
-    ]
-    users: dict[InrRef, int] = {}
-    for ref in (ref for row in refs for ref in row):
-        users[ref] = users.get(ref, 0) + 1
-    weights = [sum(_row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
-    rest = (file_bytes - sum(weights)) / len(weights)
-    return [value + rest for value in weights]
-
-
-def _row_bytes(group: GroupInfo) -> float:
-    return group.n_params * group.bits / 8 + 2 * group.n_scales
 
 
 def synchronize(device: str) -> None:

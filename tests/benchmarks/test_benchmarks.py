@@ -14,6 +14,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
     "decode_siren": ["--frames=1", "--repeats=1"],
+    "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
     "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
