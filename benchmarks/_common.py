@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -10,16 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.errors import RinrInputError
-from rinrcodec.images import Picture
-from rinrcodec.model import GroupInfo, InrRef, Pack
+from rinrcodec.images import Picture, picture_from_array
+from rinrcodec.model import Box
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,26 +74,35 @@ def load_frames(count: int) -> tuple[str, list[Picture]]:
     return f"the first {len(pictures)} val frames of DAC-SDC", pictures
 
 
-def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
-    """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
+def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
+    """What a sequence is, in words, and its first `count` frames (0: all) with their boxes.
 
-    A row that several frames use is split among them. The sum is the size of the file.
+    Sequences are folders below DATA/sequences. Where they are absent, a window that moves over a
+    picture of scikit-image stands in.
     """
-    groups = pack.groups
-    refs = [
-        [frame.background, *(item.inr for item in frame.objects if item is not None)]
-        for frame in pack.frames
-    ]
-    users: dict[InrRef, int] = {}
-    for ref in (ref for row in refs for ref in row):
-        users[ref] = users.get(ref, 0) + 1
-    weights = [sum(_row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
-    rest = (file_bytes - sum(weights)) / len(weights)
-    return [value + rest for value in weights]
-
-
-def _row_bytes(group: GroupInfo) -> float:
-    return group.n_params * group.bits / 8 + 2 * group.n_scales
+    folder = DATA / "sequences" / name
+    if not folder.is_dir():
+        pixels = sample_pictures()[0].pixels
+        count = count or 8
+        windows = [pixels[2 * i : 2 * i + 96, 4 * i : 4 * i + 128] for i in range(count)]
+        box = Box(0, 40, 30, 20, 24)
+        pictures = [
+            replace(picture_from_array(np.ascontiguousarray(w), name=f"{i:06d}"), boxes=(box,))
+            for i, w in enumerate(windows)
+        ]
+        return f"{count} windows of a picture of scikit-image", pictures
+    with (folder / "boxes.csv").open(encoding="utf-8", newline="") as file:
+        rows = {int(row["frame"]): row for row in csv.DictReader(file)}
+    first = 1 if name.startswith(("otb", "uav123")) else 0  # these count pixels from 1
+    (series,) = open_source(folder, labels="none").series
+    pictures = []
+    for reading in islice(series.read(), count or None):
+        if reading.picture is None:
+            raise RinrInputError(f"{reading.name}: {reading.error}")
+        x, y, w, h = (float(rows[int(Path(reading.name).stem)][key]) for key in "xywh")
+        pictures.append(replace(reading.picture, boxes=(Box(0, x - first, y - first, w, h),)))
+    size = f"{pictures[0].width}x{pictures[0].height}"
+    return f"the first {len(pictures)} of {len(series)} frames of {name}, {size}", pictures
 
 
 def synchronize(device: str) -> None:

@@ -22,7 +22,7 @@ import rinrcodec
 from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
 from rinrcodec.compose import to_array
 from rinrcodec.images import Picture
-from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.metrics import Quality, frame_bytes, frame_quality, mean_quality
 from rinrcodec.presets import get_preset
 
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
@@ -64,7 +64,7 @@ def our_rows(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frames.rinr"
         rinrcodec.save(pack, path)
-        sizes = common.frame_bytes(pack, path.stat().st_size)
+        sizes = frame_bytes(pack, path.stat().st_size)
         rows = []
         with rinrcodec.open(path) as file:
             for index, picture in enumerate(pictures):

@@ -25,6 +25,7 @@ COMMANDS = {
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
     "verify": "Check .rinr files for damage.",
+    "bench": "Measure the codec on your own pictures.",
     "yolo": "Train, validate and predict with YOLO from .rinr files.",
     "demo": "Show what the codec does, on four pictures.",
 }

@@ -103,6 +103,12 @@ class Ladder:
         close = [coded for coded in found if abs(coded.n_bytes - n_bytes) <= slack]
         return max(close, key=lambda coded: psnr(self.pixels, coded.pixels))
 
+    def at_quality(self, quality: int) -> Coded:
+        """The encoding of a quality from 1 to 100, with the first of the codec's settings."""
+        if quality not in QUALITIES:
+            raise RinrInputError(f"quality={quality}: want {QUALITIES[0]} to {QUALITIES[-1]}")
+        return self._coded(0, quality)
+
     def _nearest_of(self, setting: int, n_bytes: int) -> Coded:
         low, high = QUALITIES[0], QUALITIES[-1]
         while high - low > 1:
@@ -112,6 +118,9 @@ class Ladder:
             else:
                 high = middle
         quality = min((low, high), key=lambda q: abs(len(self._file(setting, q)) - n_bytes))
+        return self._coded(setting, quality)
+
+    def _coded(self, setting: int, quality: int) -> Coded:
         data = self._file(setting, quality)
         pixels = decode_picture(data, self._image.mode)
         return Coded(self.codec, quality, len(data), pixels)

@@ -1,9 +1,9 @@
-"""Picture quality in numbers: PSNR of a frame, of its background and of its objects.
+"""Quality and size in numbers: PSNR of a frame, its background and its objects; SSIM; bytes.
 
 All PSNR here is in dB against a peak of 255, from the mean squared error over all pixels and
 channels in question. The squared errors are summed as integers, so the same pixels give the same
 figure on every machine. A mean over frames is the mean of their dB values (as the papers report
-it), not the dB of the mean error.
+it), not the dB of the mean error. SSIM is scikit-image's, which is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -15,13 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.errors import RinrInputError
-from rinrcodec.model import Box
+from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.model import Box, GroupInfo, InrRef, Pack
 
-__all__ = ["Quality", "frame_quality", "mean_db", "mean_quality", "object_mask", "psnr"]
+__all__ = [
+    "Quality",
+    "frame_bytes",
+    "frame_quality",
+    "mean_db",
+    "mean_quality",
+    "object_mask",
+    "psnr",
+    "row_bytes",
+    "ssim",
+]
 
 PEAK = 255
 LARGEST_DB = 100.0
+SSIM_WINDOW = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,59 @@ def mean_quality(frames: Sequence[Quality]) -> Quality:
         background=mean_db(quality.background for quality in frames),
         objects=mean_db(quality.objects for quality in frames),
     )
+
+
+def ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
+    """SSIM of two pictures (Wang et al. 2004: a Gaussian window of sigma 1.5), at most 1.
+
+    Both are uint8 of one shape, [H, W] or [H, W, 3] (the mean over channels). None for a picture
+    of fewer than 11 pixels a side, which has no window. Raises `RinrInputError` for pictures that
+    do not match, `MissingExtraError` without scikit-image.
+    """
+    try:
+        from skimage.metrics import structural_similarity
+    except ImportError as error:
+        raise MissingExtraError("scikit-image", "demo") from error
+    if reference.shape != decoded.shape:
+        raise RinrInputError(
+            f"SSIM wants pictures of one shape, got {reference.shape} and {decoded.shape}"
+        )
+    if min(reference.shape[:2]) < SSIM_WINDOW:
+        return None
+    return float(
+        structural_similarity(
+            reference,
+            decoded,
+            data_range=PEAK,
+            channel_axis=2 if reference.ndim == 3 else None,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def row_bytes(group: GroupInfo) -> float:
+    """Bytes of the weights of one INR of a group, before compression."""
+    return group.n_params * group.bits / 8 + 2 * group.n_scales
+
+
+def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
+    """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
+
+    A row that several frames use is split among them. The sum is the size of the file.
+    """
+    groups = pack.groups
+    refs = [
+        [frame.background, *(item.inr for item in frame.objects if item is not None)]
+        for frame in pack.frames
+    ]
+    users: dict[InrRef, int] = {}
+    for ref in (ref for row in refs for ref in row):
+        users[ref] = users.get(ref, 0) + 1
+    weights = [sum(row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
+    rest = (file_bytes - sum(weights)) / len(weights)
+    return [value + rest for value in weights]
 
 
 def _squared_errors(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.int32]:

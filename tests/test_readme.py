@@ -50,7 +50,7 @@ def frames(tmp_path):
 
 
 def test_the_commands_run_and_give_the_frames_and_labels_back(frames):
-    (commands,) = blocks("bash")
+    commands = "".join(blocks("bash"))
     run(["bash", "-euo", "pipefail", "-c", commands], frames)
     (picture,) = (frames / "back").rglob("*.png")
     with Image.open(picture) as image:

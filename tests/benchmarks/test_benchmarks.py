@@ -14,6 +14,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
     "decode_siren": ["--frames=1", "--repeats=1"],
+    "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
     "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
@@ -21,6 +22,7 @@ TINY = {
         *("--frames=1", "--arms", "rinr", "webp", "--seeds=1", "--epochs=1", "--imgsz=64"),
         *("--batch=1", "--preset=fast", "--steps=1"),
     ],
+    "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +41,18 @@ def test_an_impossible_size_gives_the_smallest_file(picture):
     smallest = Ladder("jpeg", picture).nearest(1)
     assert smallest.quality == 1
     assert smallest.n_bytes > 1
+
+
+def test_a_quality_gives_the_file_that_pillow_writes(picture):
+    coded = Ladder("jpeg", picture).at_quality(50)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=50, optimize=True, progressive=True)
+    assert (coded.codec, coded.quality, coded.n_bytes) == ("jpeg", 50, len(buffer.getvalue()))
+    with Image.open(buffer) as image:
+        assert np.array_equal(coded.pixels, np.asarray(image))
+    for quality in (0, 101):
+        with pytest.raises(RinrInputError, match="want 1 to 100"):
+            Ladder("jpeg", picture).at_quality(quality)
 
 
 def test_grey_pictures_stay_grey(picture):

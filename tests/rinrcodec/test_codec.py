@@ -16,6 +16,7 @@ from rinrcodec.decoder import Decoder, decode, evaluate
 from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import siren
+from rinrcodec.formats import pack_bytes
 from rinrcodec.images import Picture
 from rinrcodec.model import Box, Pack, Spec
 from rinrcodec.presets import PRESETS, Preset, get_preset
@@ -157,6 +158,38 @@ def test_same_seed_same_bytes(make_picture: MakePicture) -> None:
         assert np.array_equal(a.rows.scales, b.rows.scales)
     assert first.frames == again.frames
     assert not np.array_equal(first.stacks[0].rows.codes, other.stacks[0].rows.codes)
+
+
+def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
+    mixed: tuple[list[Picture], Pack],
+) -> None:
+    pictures, pack = mixed
+    reports: list[float] = []
+    again = encode(
+        pictures, preset=QUICK, backgrounds=pack, device="cpu", on_progress=reports.append
+    )
+    assert pack_bytes(again) == pack_bytes(pack)
+    assert len(reports) > 2
+    assert reports == sorted(reports)
+    # The objects are all there is to do; a box without a pixel in its picture counts nothing.
+    assert reports[-2:] == [pytest.approx(1, abs=1e-6), 1.0]
+    assert reports[0] < 0.9
+
+    other = [replace(picture, boxes=picture.boxes[:1]) for picture in pictures]
+    fewer = encode(other, preset=QUICK, backgrounds=pack, device="cpu")
+    assert [frame.boxes for frame in fewer.frames] == [picture.boxes for picture in other]
+    for i in range(len(pictures)):
+        whole = decode(pack, i, objects=False)
+        assert torch.equal(decode(fewer, i, objects=False), whole)
+
+
+def test_backgrounds_of_other_pictures_are_refused(mixed: tuple[list[Picture], Pack]) -> None:
+    pictures, pack = mixed
+    renamed = [replace(pictures[0], name="z.png"), *pictures[1:]]
+    grey = [replace(pictures[0], pixels=pictures[0].pixels[:, :, 0]), *pictures[1:]]
+    for wrong in (pictures[:2], pictures[::-1], renamed, grey):
+        with pytest.raises(RinrInputError, match="its 5 frames are not the"):
+            encode(wrong, preset=QUICK, backgrounds=pack, device="cpu")
 
 
 def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:

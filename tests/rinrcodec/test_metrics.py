@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.metrics import (
     Quality,
+    frame_bytes,
     frame_quality,
     mean_db,
     mean_quality,
     object_mask,
     psnr,
+    ssim,
 )
-from rinrcodec.model import Box
+from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
 
 
 def picture(height: int = 20, width: int = 30, *, channels: int = 3, seed: int = 0):
@@ -111,3 +114,44 @@ def test_means_are_means_of_db_over_the_frames_that_have_the_part():
 def test_pictures_that_do_not_match_are_refused(reference, decoded, message):
     with pytest.raises(RinrInputError, match=message):
         psnr(reference, decoded)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_of_equal_pictures_is_one_and_of_flat_ones_that_of_the_formula(channels):
+    reference = picture(channels=channels)
+    assert ssim(reference, reference) == pytest.approx(1)
+    dark, light = np.full_like(reference, 50), np.full_like(reference, 80)
+    constant = (0.01 * 255) ** 2
+    wanted = (2 * 50 * 80 + constant) / (50**2 + 80**2 + constant)
+    assert ssim(dark, light) == pytest.approx(wanted)
+
+
+def test_ssim_needs_a_window_and_pictures_of_one_shape():
+    assert ssim(picture(10, 30), picture(10, 30)) is None
+    assert ssim(picture(11, 11), picture(11, 11, seed=1)) < 0.5
+    with pytest.raises(RinrInputError, match="one shape"):
+        ssim(picture(20, 30), picture(20, 31))
+
+
+def test_ssim_without_scikit_image_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rinrcodec\[demo\]'"):
+        ssim(picture(), picture())
+
+
+def test_a_frame_costs_its_own_rows_its_share_of_others_and_of_the_rest():
+    def group(bits: int, rows: int, params: int) -> Group:
+        dtype = np.int8 if bits == 8 else np.int16
+        codes = Rows(np.zeros((rows, params), dtype), np.ones((rows, 2), np.float32))
+        return Group(Spec.of("siren", depth=params), bits, codes)
+
+    box = Box(0, 1, 1, 2, 2)
+    found = ObjectInr(InrRef(1, 0))
+    frames = (
+        Frame("a", 8, 8, InrRef(0, 0), boxes=(box, box), objects=(found, None)),
+        Frame("b", 8, 8, InrRef(0, 0)),
+        Frame("c", 8, 8, InrRef(0, 1)),
+    )
+    pack = Pack(frames, (group(8, 2, 100), group(16, 1, 10)))
+    # A background has 100 bytes and 4 of scales, the object INR 20 and 4.
+    assert frame_bytes(pack, 52 + 24 + 52 + 104 + 300) == [52 + 24 + 100, 52 + 100, 104 + 100]

@@ -1,0 +1,147 @@
+"""`rinrcodec bench`: what the codec is worth on pictures of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rinrcodec.cli._options import (
+    device_option,
+    preset_option,
+    quiet_option,
+    seed_option,
+    steps_option,
+)
+from rinrcodec.cli._progress import progress
+from rinrcodec.errors import RinrInputError
+
+if TYPE_CHECKING:
+    from rinrcodec.ladder import Row
+
+__all__ = ["command"]
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure the codec on your own pictures."""
+
+
+@command.command("ladder")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("ladder-out"),
+    show_default=True, help="Folder for the page, the figures and the packs.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|DIR",
+    help="YOLO labels: where YOLO finds them, or a folder that mirrors the pictures.",
+)  # fmt: skip
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=12, show_default=True, metavar="N",
+    help="Frames to take, spread evenly over SRC.",
+)  # fmt: skip
+@preset_option
+@steps_option
+@device_option
+@seed_option
+@quiet_option
+def ladder(
+    source: Path,
+    out: Path,
+    labels: str,
+    frames: int,
+    preset: str,
+    steps: int | None,
+    device: str,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Compare every step of the method, and other codecs, on the same frames.
+
+    SRC is an image, a folder of images, a YOLO data yaml, or a video, with labels. The rows are
+    the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
+    INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
+    background); low-quality JPEG; and JPEG, WebP, AVIF and AVIF with pasted crops at as many bytes
+    as QRE. Everything is fitted three times, so take few frames.
+    """
+    from rinrcodec.cli._files import json_text, write_text, writing
+    from rinrcodec.cli._ladder_page import NOTES, line, page, row_as_json
+    from rinrcodec.cli._ladder_plots import draw_ladder
+    from rinrcodec.ladder import family_rows, low_quality_jpeg
+    from rinrcodec.presets import get_preset
+    from rinrcodec.sources import open_source
+    from rinrcodec.spread import evenly_spread, read_pictures
+
+    found = open_source(source, labels=labels)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    chosen_frames = evenly_spread(frames, sum(map(len, found.series)))
+    pictures = read_pictures(found, chosen_frames)
+    if not any(any(box.region(p.width, p.height)) for p in pictures for box in p.boxes):
+        raise RinrInputError(
+            f"{source}: no object on any frame that was taken ({len(pictures)} in all); the ladder "
+            "compares objects: give a folder of YOLO labels, or take more frames"
+        )
+    chosen = get_preset(preset, steps=steps)
+    rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        if not quiet:
+            click.echo(line(row))
+
+    add(low_quality_jpeg(pictures))
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with progress("codecs", len(pictures), quiet=quiet) as bar:
+
+        def report(name: str, share: float) -> None:
+            bar.update(share * len(pictures), label=name)
+
+        for row in family_rows(
+            pictures,
+            chosen,
+            folder=out,
+            seed=seed,
+            device=device,
+            on_progress=report,
+        ):
+            add(row)
+    with writing(out):
+        plots = draw_ladder(out, rows)
+        plural = "s" if len(pictures) > 1 else ""
+        what = f"{len(pictures)} frame{plural}, preset {chosen.name}, seed {seed}"
+        notes = "\n".join(f"* {note}" for note in NOTES)
+        text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"
+        write_text(out / "ladder.md", text)
+        figures = {
+            "source": source.name,
+            "preset": chosen.name,
+            "seed": seed,
+            "rows": [row_as_json(row) for row in rows],
+        }
+        write_text(out / "ladder.json", json_text(figures))
+    if not quiet:
+        _print_table(rows, what)
+        click.echo(f"page: {out / 'ladder.md'}")
+
+
+def _print_table(rows: Sequence[Row], what: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from rinrcodec.cli._ladder_page import HEADER, cells, shown, verdicts
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, title=what)
+    table.add_column(HEADER[0], no_wrap=True, overflow="ellipsis")
+    for heading in HEADER[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in shown(rows):
+        table.add_row(*cells(row))
+    Console().print(table)
+    for sentence in verdicts(rows):
+        click.echo(sentence)
