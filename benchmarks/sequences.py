@@ -13,9 +13,10 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import _common as common
@@ -33,6 +34,8 @@ from rinrcodec.presets import get_preset
 Pixels = NDArray[np.uint8]
 KEY_FRAMES = (1, 8, 250)
 RATE = 25
+LARGEST_CRF = 510  # in tenths
+GLOBAL_HEADER = av.codec.context.Flags.global_header
 
 
 @dataclass(frozen=True)
@@ -151,38 +154,74 @@ def still_row(clip: Clip, codec: str, least: float) -> Row:
     return Row(codec, f"quality {low}", size, quality, seconds, 1, size, opened)
 
 
-def encode_video(path: Path, pictures: Sequence[Picture], *, crf: float, key_frame: int) -> None:
-    """x265 in MP4, YUV 4:2:0, tuned for PSNR, with a key frame every `key_frame` frames."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx265", rate=RATE)
-        stream.height, stream.width = (size // 2 * 2 for size in pictures[0].pixels.shape[:2])
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = Fraction(1, RATE)
-        settings = f"keyint={key_frame}:min-keyint={key_frame}:scenecut=0:log-level=none"
-        settings += ":open-gop=0:pools=none:frame-threads=1"
-        stream.options = {
-            "crf": f"{crf:.1f}",
-            "preset": "medium",
-            "tune": "psnr",
-            "x265-params": settings,
-        }
-        for number, picture in enumerate(pictures):
-            rgb = np.ascontiguousarray(picture.pixels[: stream.height, : stream.width])
-            frame = av.VideoFrame.from_ndarray(
-                rgb, format="gray" if rgb.ndim == 2 else "rgb24"
-            ).reformat(format="yuv420p", dst_colorspace="ITU601", interpolation="AREA")
-            frame.pts = number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+@dataclass(frozen=True)
+class Video:
+    """A coded video without a container: its headers, and packets as (bytes, key frame or not)."""
+
+    headers: bytes
+    packets: Sequence[tuple[bytes, bool]]
+    height: int
+    width: int
+    mode: str
+
+    @property
+    def n_bytes(self) -> int:
+        return len(self.headers) + sum(len(data) for data, _ in self.packets)
+
+    def decode(self, first: int = 0) -> Iterator[Pixels]:
+        """The frames in order of display, from the key frame in packet `first` on.
+
+        Their odd last row or column, which 4:2:0 has not, is that beside it.
+        """
+        decoder = av.CodecContext.create("hevc", "r")
+        decoder.extradata = self.headers
+        decoder.thread_count = 1
+        pads = [(0, self.height % 2), (0, self.width % 2)]
+        for data in [*(data for data, _ in self.packets[first:]), None]:
+            for frame in decoder.decode(av.Packet(data) if data is not None else None):
+                pixels = shown(frame, self.mode)
+                yield np.pad(pixels, pads + [(0, 0)] * (pixels.ndim - 2), mode="edge")
+
+    def open(self, index: int) -> tuple[int, int]:
+        """Decode one frame alone: how many frames and bytes that takes."""
+        # With closed groups of pictures, packet and frame numbers agree at every key frame.
+        first = max(i for i, (_, key) in enumerate(self.packets[: index + 1]) if key)
+        later = (i for i, (_, key) in enumerate(self.packets) if key and i > index)
+        stop = next(later, len(self.packets))
+        frames = index - first + 1
+        next(islice(self.decode(first), frames - 1, None))
+        # The last frames of a group may come after others that they are not shown before.
+        size = sum(len(data) for data, _ in self.packets[first : min(first + frames, stop)])
+        return frames, len(self.headers) + size
 
 
-def decode_video(path: Path, pictures: Sequence[Picture]) -> list[Pixels]:
-    """All frames; an odd last row or column, which 4:2:0 has not, is that beside it."""
+def encode_video(pictures: Sequence[Picture], *, crf: float, key_frame: int) -> Video:
+    """x265 in YUV 4:2:0, tuned for PSNR, with a key frame every `key_frame` frames."""
     height, width = pictures[0].pixels.shape[:2]
-    with av.open(str(path)) as container:
-        found = [shown(frame, picture_mode(pictures[0])) for frame in container.decode(video=0)]
-    pads = [(0, height - height // 2 * 2), (0, width - width // 2 * 2)]
-    return [np.pad(p, pads + [(0, 0)] * (p.ndim - 2), mode="edge") for p in found]
+    encoder = av.CodecContext.create("libx265", "w")
+    encoder.height, encoder.width = height // 2 * 2, width // 2 * 2
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, RATE)
+    encoder.framerate = Fraction(RATE)
+    encoder.flags |= GLOBAL_HEADER
+    settings = f"keyint={key_frame}:min-keyint={key_frame}:scenecut=0:open-gop=0:log-level=none"
+    encoder.options = {
+        "crf": f"{crf:.1f}",
+        "preset": "medium",
+        "tune": "psnr",
+        "x265-params": f"{settings}:info=0:pools=none:frame-threads=1",
+    }
+    packets = []
+    for number, picture in enumerate([*pictures, None]):
+        frame = None
+        if picture is not None:
+            rgb = np.ascontiguousarray(picture.pixels[: encoder.height, : encoder.width])
+            source = av.VideoFrame.from_ndarray(rgb, format="gray" if rgb.ndim == 2 else "rgb24")
+            frame = source.reformat(format="yuv420p", dst_colorspace="ITU601", interpolation="AREA")
+            frame.pts = number
+        packets += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(frame)]
+    mode = picture_mode(pictures[0])
+    return Video(bytes(encoder.extradata or b""), packets, height, width, mode)
 
 
 def shown(frame: av.VideoFrame, mode: str) -> Pixels:
@@ -193,54 +232,33 @@ def shown(frame: av.VideoFrame, mode: str) -> Pixels:
     return np.asarray(rgb.to_ndarray())
 
 
-def open_video(path: Path, index: int) -> tuple[int, int]:
-    """Decode one frame alone: how many frames and bytes that took."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        wanted = round(index / RATE / stream.time_base) + (stream.start_time or 0)
-        container.seek(wanted, stream=stream)
-        frames = size = 0
-        for packet in container.demux(stream):
-            size += packet.size
-            for frame in packet.decode():
-                frames += 1
-                if frame.pts >= wanted:
-                    shown(frame, "RGB")
-                    return frames, size
-    raise AssertionError(f"{path.name}: there is no frame {index}")
-
-
 def video_row(clip: Clip, key_frame: int, least: float) -> Row:
     """x265 at the highest rate factor whose background is `least` dB or better."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sequence.mp4"
 
-        def decoded(tenths: int) -> list[Pixels]:
-            encode_video(path, clip.pictures, crf=tenths / 10, key_frame=key_frame)
-            return decode_video(path, clip.pictures)
+    def coded(tenths: int) -> Video:
+        return encode_video(clip.pictures, crf=tenths / 10, key_frame=key_frame)
 
-        low, high = 0, 510
-        while high - low > 1:
-            middle = (low + high) // 2
-            if clip.background(decoded(middle)) >= least:
-                low = middle
-            else:
-                high = middle
-        start = time.perf_counter()
-        encode_video(path, clip.pictures, crf=low / 10, key_frame=key_frame)
-        seconds = time.perf_counter() - start
-        quality = clip.quality(decode_video(path, clip.pictures))
-        opened = [open_video(path, index) for index in clip.alone]
-        return Row(
-            f"x265, key frame every {key_frame}" if key_frame > 1 else "x265, key frames only",
-            f"crf {low / 10}",
-            path.stat().st_size / len(clip.pictures),
-            quality,
-            seconds,
-            statistics.mean(frames for frames, _ in opened),
-            statistics.mean(size for _, size in opened),
-            clip.opened_ms(lambda index: open_video(path, index)),
-        )
+    low, high = 0, LARGEST_CRF
+    while high - low > 1:
+        middle = (low + high) // 2
+        if clip.background(list(coded(middle).decode())) >= least:
+            low = middle
+        else:
+            high = middle
+    start = time.perf_counter()
+    video = coded(low)
+    seconds = time.perf_counter() - start
+    opened = [video.open(index) for index in clip.alone]
+    return Row(
+        f"x265, key frame every {key_frame}" if key_frame > 1 else "x265, key frames only",
+        f"crf {low / 10}",
+        video.n_bytes / len(clip.pictures),
+        clip.quality(list(video.decode())),
+        seconds,
+        statistics.mean(frames for frames, _ in opened),
+        statistics.mean(size for _, size in opened),
+        clip.opened_ms(video.open),
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -295,9 +313,10 @@ def main() -> None:
         print(table(rows[-1:]), flush=True)
     body = (
         f"On {what}; all methods but ours at the lowest of their qualities whose background is as "
-        "good as ours. Bytes are those of whole files. *For one* is what it takes to open a frame "
-        f"alone, the mean (of ms: the median) of {count} frames chosen at random: ours reads the "
-        "network of its chunk, a video everything from the key frame before.\n\n" + table(rows)
+        "good as ours. Bytes are those of whole files, of x265 those of the stream without a "
+        "container. *For one* is what it takes to open a frame alone, the mean (of ms: the median) "
+        f"of {count} frames chosen at random: ours reads the network of its chunk, a video "
+        "everything from the key frame before.\n\n" + table(rows)
     )
     common.write_report(
         "sequences",
