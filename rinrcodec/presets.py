@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from types import MappingProxyType
 
 from rinrcodec.errors import RinrInputError
@@ -82,8 +83,8 @@ class Preset:
 
     def with_steps(self, steps: int) -> Preset:
         """The preset with another number of fitting steps for both kinds of INR."""
-        if steps < 1:
-            raise RinrInputError(f"steps={steps}: want 1 or more")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise RinrInputError(f"steps={steps!r}: want a whole number, 1 or more")
 
         def shortened(part: Part) -> Part:
             recipe = replace(part.recipe, steps=steps, warmup=min(part.recipe.warmup, steps // 4))
@@ -141,10 +142,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 def get_preset(name: str | Preset, *, steps: int | None = None) -> Preset:
     """A preset by name, with `steps` in place of its own where given."""
-    if isinstance(name, str):
-        if name not in PRESETS:
-            raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
+    if isinstance(name, Preset):
+        preset = name
+    elif name in PRESETS:
         preset = PRESETS[name]
     else:
-        preset = name
+        raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
     return preset if steps is None else preset.with_steps(steps)

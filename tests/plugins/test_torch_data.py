@@ -71,6 +71,9 @@ def test_items_are_frames_in_the_order_of_the_files(folder, pack):
     for wrong in (11, -12):
         with pytest.raises(IndexError, match="of a dataset of 11 frames"):
             dataset[wrong]
+    assert isinstance(dataset[torch.tensor(2)][1]["image_id"], int)
+    with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
+        dataset[0:2]
 
 
 def test_targets_follow_torchvision(pack_file):
@@ -178,7 +181,17 @@ def test_damaged_files_can_be_left_out(folder):
         dataset = RinrDataset(folder, skip_damaged=True)
     assert [path.name for path in dataset.files] == ["a.rinr", "c.rinr"]
     assert len(caught) == 2
+    assert {warning.filename for warning in caught} == {__file__}
     assert len(flat(RinrLoader(dataset, device="cpu"))) == 6
+
+
+def test_a_dataset_of_which_nothing_is_left_is_refused(folder):
+    damage(folder / "b.rinr")
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(RinrInputError, match=r"b\.rinr: no file is left, all 1 are damaged"),
+    ):
+        RinrDataset(folder / "b.rinr", skip_damaged=True)
 
 
 # Undecoded frames
@@ -293,6 +306,8 @@ def test_options_that_make_no_sense_are_refused(pack_file):
     for options in ({"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}):
         with pytest.raises(RinrInputError, match="want at least 1, 0 and 1"):
             RinrLoader(dataset, **options)
+    with pytest.raises(RinrInputError, match=r"'packs' is no dataset: .*RinrDataset\(paths\)"):
+        RinrLoader("packs")
     with pytest.raises(RinrInputError, match="shuffle and sampler"):
         RinrLoader(dataset, shuffle=True, sampler=[0])
     with pytest.raises(RinrDeviceError):
