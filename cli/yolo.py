@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from rinrcodec.errors import RinrInputError
+
 __all__ = ["command"]
 
 
@@ -28,3 +30,8 @@ def command(arguments: tuple[str, ...]) -> None:
         run_yolo(arguments)
     except SyntaxError as error:  # what the command raises for a word that it does not know
         raise click.UsageError(str(error)) from error
+    except RuntimeError as error:
+        # What it says of a data yaml that is not there or cannot be used; others may be bugs.
+        if not str(error).startswith("Dataset "):
+            raise
+        raise RinrInputError(str(error)) from error

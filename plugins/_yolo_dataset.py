@@ -79,7 +79,7 @@ class RinrYoloDataset(YOLODataset):
         for base, found in by_base.items():
             self._find_labels(base, found)
         if not self._scanned:
-            raise RinrInputError("; ".join(self._failures))
+            raise RinrInputError(_first(self._failures))
         share = self.fraction
         if isinstance(share, float) or share <= 1:  # other whole numbers are counts
             share = max(1, round(len(self._scanned) * share))
@@ -115,7 +115,7 @@ class RinrYoloDataset(YOLODataset):
                 f"{len(failures)} corrupt"
             )
         if not labels:
-            raise RinrInputError(f"{self.img_path}: no frame can be used: {'; '.join(failures)}")
+            raise RinrInputError(f"{self.img_path}: no frame can be used: {_first(failures)}")
         self.im_files = [label["im_file"] for label in labels]
         return labels
 
@@ -204,7 +204,9 @@ class RinrYoloDataset(YOLODataset):
         n_classes = len(self.data["names"])
         if not self.single_cls and rows[:, 0].max() >= n_classes:
             highest = int(rows[:, 0].max())
-            raise RinrInputError(f"a box of class {highest}, the data yaml names {n_classes}")
+            raise RinrInputError(
+                f"a box of class {highest}, the data yaml names 0 to {n_classes - 1}"
+            )
         distinct = np.unique(rows, axis=0)
         if len(distinct) < len(rows):
             n = len(rows) - len(distinct)
@@ -227,6 +229,11 @@ class RinrYoloDataset(YOLODataset):
             oldest = self.buffer.pop(0)
             if self.cache != "ram":
                 self.ims[oldest] = self.im_hw0[oldest] = self.im_hw[oldest] = None
+
+
+def _first(failures: Sequence[str]) -> str:
+    """One of the failures and how many there are, since a pack may have thousands."""
+    return failures[0] if len(failures) == 1 else f"{failures[0]} (and {len(failures) - 1} more)"
 
 
 def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:

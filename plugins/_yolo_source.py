@@ -90,14 +90,17 @@ def open_listed(source: list[Any]) -> list[Any]:
 def _add_sound(refs: list[FrameRef], pack: Path) -> list[RinrError | OSError]:
     """Add the frames of a pack that can be read; report and return what is in the way of others."""
     failures: list[RinrError | OSError] = []
+    lines: list[str] = []
     try:
         for ref, found in scan(pack):
             if isinstance(found, Frame):
                 refs.append(ref)
             else:
                 failures.append(found)
+                lines.append(f"{ref.path}: {found}")
     except (RinrError, OSError) as error:
         failures.append(error)
-    for failure in failures:
-        LOGGER.warning(f"corrupt, left out: {failure}")
+        lines.append(str(error))
+    for line in lines:
+        LOGGER.warning(f"corrupt, left out: {line}")
     return failures

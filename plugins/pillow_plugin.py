@@ -7,17 +7,19 @@ torch is imported when pixels are.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 from PIL import Image, ImageFile, ImageSequence
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
+from rinrcodec.formats.atomic import replacing
 from rinrcodec.model import Box, Frame
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ __all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
 FORMAT = "RINR"
 SUFFIX = ".rinr"
 MIME = "image/x-rinr"
+_Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 _METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
 
 
@@ -150,6 +153,23 @@ class RinrImageFile(ImageFile.ImageFile):
         self._reader = None
         super().verify()
 
+    def save(
+        self,
+        fp: _Path | IO[bytes],
+        format: str | None = None,  # noqa: A002 (Pillow's name)
+        **params: Any,
+    ) -> None:
+        """Save as any image does; its own file is replaced in one go when all is done."""
+        if not _leads_to(fp, self.filename or getattr(self.fp, "name", "")):
+            super().save(fp, format, **params)
+            return
+        # Pillow would empty the file before the other frames are read.
+        path = Path(os.path.realpath(os.fsdecode(fp)))
+        buffer = _NamedBuffer(str(path))
+        super().save(buffer, format, **params)
+        with replacing(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+
     def _show(self, number: int, width: int, height: int, mode: str) -> None:
         self._number, self._whole, self._scale = number, (width, height), 1.0
         self._size, self._mode = (width, height), mode
@@ -196,6 +216,23 @@ def register_pillow() -> None:
 
 def _accept(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
+
+
+class _NamedBuffer(io.BytesIO):
+    """Takes what is saved; Pillow chooses the format by `name`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+def _leads_to(place: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
+    """Whether this is a path of the file of that name, by whatever name."""
+    try:
+        # Not Path.samefile, which takes no bytes.
+        return isinstance(place, (str, bytes, os.PathLike)) and os.path.samefile(place, name)  # noqa: PTH121
+    except OSError:  # one of them is not there
+        return False
 
 
 @contextmanager
@@ -247,7 +284,7 @@ def _encode(
         ]
     pack = encode(
         pictures,
-        boxes=None if boxes is None else [_checked(own) for own in boxes],
+        boxes=None if boxes is None else _checked(boxes),
         preset=preset,
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
@@ -270,13 +307,16 @@ def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
     return picture_from_pil(frame, name=name)
 
 
-def _checked(boxes: Sequence[Box]) -> Sequence[Box]:
-    wrong = [box for box in boxes if not isinstance(box, Box)]
-    if wrong:
-        raise RinrInputError(
-            f"boxes: got {wrong[0]!r}; want rinrcodec.Box(class_id, x, y, w, h), in pixels; "
-            "with save_all one sequence of them for every frame"
-        )
+def _checked(boxes: Sequence[Sequence[Box]]) -> Sequence[Sequence[Box]]:
+    """The boxes of every frame, if that is what they are."""
+    for own in boxes if isinstance(boxes, Sequence) else [boxes]:
+        inside = own if isinstance(own, Sequence) else []
+        wrong = [box for box in inside if not isinstance(box, Box)]
+        if wrong or inside is not own:
+            raise RinrInputError(
+                f"boxes: got {wrong[0] if wrong else own!r}; want a list of "
+                "rinrcodec.Box(class_id, x, y, w, h), in pixels; with save_all one for every frame"
+            )
     return boxes
 
 

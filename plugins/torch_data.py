@@ -5,6 +5,7 @@ Every item is decoded on the CPU by whoever asks for it.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import warnings
@@ -79,8 +80,8 @@ class RinrDataset(Dataset[Item]):
     for, in every process anew, and the last used stay open. `skip_damaged` reads every file whole
     instead, and leaves out those that are damaged, with a warning.
 
-    Raises `RinrInputError` for paths without `.rinr` files; here or at an item, `RinrFormatError`
-    for a damaged file and `RinrLimitError` for one that is larger than `limits`.
+    Raises `RinrInputError` for paths without `.rinr` files, or where none is left; here or at an
+    item, `RinrFormatError` for a damaged file and `RinrLimitError` for one larger than `limits`.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class RinrDataset(Dataset[Item]):
         self.transforms = transforms
         self._limits = limits
         if skip_damaged:
-            self.files = [path for path in self.files if _is_sound(path, limits)]
+            self.files = _sound(self.files, limits)
         # The end of every file's frames in the numbering of items.
         self._ends = list(
             accumulate(read_header(path, limits=limits).n_frames for path in self.files)
@@ -109,7 +110,7 @@ class RinrDataset(Dataset[Item]):
         file, frame = self._place(index)
         source = self._open.get(file)
         image = source.decode(frame)
-        target = target_of(source.frame(frame), index % len(self))
+        target = target_of(source.frame(frame), operator.index(index) % len(self))
         return (image, target) if self.transforms is None else self.transforms(image, target)
 
     def read(self, indices: Sequence[int]) -> Pack:
@@ -129,6 +130,7 @@ class RinrDataset(Dataset[Item]):
 
     def _place(self, index: int) -> tuple[Path, int]:
         """The file of an item, and which of its frames it is."""
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)} frames")
         index %= len(self)
@@ -158,14 +160,21 @@ class _OpenFiles:
             return self._files[path]
 
 
-def _is_sound(path: Path, limits: Limits) -> bool:
-    try:
-        with RinrFile(path, limits=limits) as file:
-            file.verify()
-    except RinrError as error:
-        warnings.warn(f"left out of the dataset: {error}", stacklevel=3)
-        return False
-    return True
+def _sound(paths: list[Path], limits: Limits) -> list[Path]:
+    """The files without damage; `RinrInputError` if none is."""
+    sound = []
+    for path in paths:
+        try:
+            with RinrFile(path, limits=limits) as file:
+                file.verify()
+        except RinrError as error:
+            # In the name of the line that makes the dataset.
+            warnings.warn(f"left out of the dataset: {error}", stacklevel=3)
+        else:
+            sound.append(path)
+    if not sound:
+        raise RinrInputError(f"{paths[0]}: no file is left, all {len(paths)} are damaged")
+    return sound
 
 
 def target_of(frame: Frame, index: int) -> Target:

@@ -111,6 +111,8 @@ class RinrLoader:
         sampler: Sampler[int] | Sequence[int] | None = None,
         multiprocessing_context: str | None = None,
     ) -> None:
+        if not isinstance(dataset, RinrDataset):
+            raise RinrInputError(f"{dataset!r} is no dataset: want RinrLoader(RinrDataset(paths))")
         if batch_size < 1 or num_workers < 0 or prefetch < 1:
             raise RinrInputError(
                 f"batch_size={batch_size}, num_workers={num_workers}, prefetch={prefetch}: "

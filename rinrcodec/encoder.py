@@ -85,6 +85,10 @@ def encode(
         )
     pictures = [_as_picture(image, f"{i:06d}") for i, image in enumerate(images)]
     if boxes is not None:
+        if not isinstance(boxes, Sequence):
+            raise RinrInputError(
+                f"boxes={boxes!r}: want one list of rinrcodec.Box for every picture"
+            )
         if len(boxes) != len(pictures):
             raise RinrInputError(f"{len(boxes)} lists of boxes for {len(pictures)} pictures")
         if not all(isinstance(own, Sequence) and _are_boxes(own) for own in boxes):

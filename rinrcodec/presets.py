@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from types import MappingProxyType
 
 from rinrcodec.errors import RinrInputError
@@ -167,8 +168,8 @@ class Preset:
 
     def with_steps(self, steps: int) -> Preset:
         """The preset with another number of fitting steps for both kinds of INR."""
-        if steps < 1:
-            raise RinrInputError(f"steps={steps}: want 1 or more")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise RinrInputError(f"steps={steps!r}: want a whole number, 1 or more")
 
         def shortened(recipe: Recipe) -> Recipe:
             return replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 4))
@@ -268,12 +269,12 @@ def get_preset(
     """
     if background not in BACKGROUNDS:
         raise RinrInputError(f"background {background!r}: want one of {', '.join(BACKGROUNDS)}")
-    if isinstance(name, str):
-        if name not in PRESETS:
-            raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
+    if isinstance(name, Preset):
+        preset = name
+    elif name in PRESETS:
         preset = PRESETS[name]
         if background == "nerv":
             preset = replace(preset, name=f"{name}, nerv", background=_SEQUENCES[name])
     else:
-        preset = name
+        raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
     return preset if steps is None else preset.with_steps(steps)

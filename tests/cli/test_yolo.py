@@ -75,6 +75,10 @@ def test_a_data_yaml_of_compress_is_trained_on_and_predicted(run: Run, tmp_path:
     wrong = yolo("detect", "trein", settings=settings, code=2)
     assert "trein" in wrong
     assert "Traceback" not in wrong
+    absent = ("detect", "train", "model=yolov8n.yaml", "data=absent.yaml", *quiet)
+    assert yolo(*absent, settings=settings, code=1).splitlines()[-1] == (
+        "error: Dataset 'absent.yaml' error ❌ 'absent.yaml' does not exist"
+    )
 
 
 def test_without_ultralytics_it_ends_with_the_pip_command(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 import rinrcodec
 import rinrcodec.decoder
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
-from rinrcodec.formats import pack_bytes
-from rinrcodec.model import Box, Pack
+from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.formats.schema import Kind
+from rinrcodec.model import Box, Pack, merge_packs
 from rinrcodec.plugins.pillow_plugin import FORMAT, RinrImageFile
 from rinrcodec.presets import Preset
 
@@ -231,6 +234,60 @@ def test_one_frame_is_saved_unless_all_are_asked_for(pack_file, quick):
         assert back.info["boxes"] == ()
 
 
+@pytest.fixture
+def many(tmp_path: Path, pack: Pack) -> Path:
+    """A pack so large that frames are read one by one."""
+    path = tmp_path / "many.rinr"
+    merged = merge_packs([pack] * 40)
+    frames = tuple(replace(frame, name=f"{i}.jpg") for i, frame in enumerate(merged.frames))
+    rinrcodec.save(replace(merged, frames=frames), path)
+    return path
+
+
+@pytest.mark.parametrize("way", ["path", "link", "bytes", "file"])
+def test_a_pack_may_be_saved_over_itself(many, tmp_path, pack, way):
+    link = tmp_path / "link.rinr"
+    link.symlink_to(many)
+    target = {"path": many, "link": link, "bytes": os.fsencode(many), "file": str(many)}[way]
+    with many.open("rb") as file, Image.open(file if way == "file" else many) as image:
+        image.seek(1)
+        image.save(target, save_all=True, preset="fast", steps=1)
+        assert image.tell() == 1
+        # The image is still that which was opened.
+        assert np.array_equal(np.asarray(image), pixels_of(pack, 1))
+    assert link.is_symlink()
+    with Image.open(many) as back:
+        assert (back.n_frames, back.info["name"]) == (200, "many-000000")
+        back.verify()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("options", [{"preset": "fastest"}, {"steps": 1, "save_all": True}])
+def test_a_pack_stays_where_saving_over_it_fails(many, options):
+    data = bytearray(many.read_bytes())
+    with PackReader(many) as reader:
+        directory = reader._directory
+        run = directory.run(Kind.ROWS, reader.frame(1).background.group)
+        data[directory.offsets[run.first]] ^= 0xFF
+    many.write_bytes(data)
+    with Image.open(many) as image:
+        image.load()
+        with pytest.raises((OSError, RinrInputError), match=r"many\.rinr: .*CRC-32|'fastest'"):
+            image.save(many, **options)
+    assert many.read_bytes() == data
+
+
+def test_one_frame_stays_where_saving_over_it_fails(one_frame):
+    data = one_frame.read_bytes()
+    with Image.open(one_frame) as image:
+        image.load()  # lets go of its file
+        with pytest.raises(RinrInputError, match="fastest"):
+            image.save(one_frame, preset="fastest")
+        assert one_frame.read_bytes() == data
+        image.save(one_frame, preset="fast", steps=1)
+    assert one_frame.read_bytes() != data
+
+
 def test_metadata_can_be_given_or_dropped(pack_file, quick):
     exif = Image.Exif()
     exif[0x010E] = "another"
@@ -250,8 +307,11 @@ def test_metadata_can_be_given_or_dropped(pack_file, quick):
     [
         ({"preset": "fastest"}, "unknown preset 'fastest'"),
         ({"steps": 0}, "steps=0"),
-        ({"boxes": [(0, 1, 1, 2, 2)]}, r"want rinrcodec.Box"),
-        ({"boxes": [[Box(0, 1, 1, 2, 2)]]}, r"want rinrcodec.Box"),
+        ({"boxes": [(0, 1, 1, 2, 2)]}, r"got \(0, 1, 1, 2, 2\); want a list of rinrcodec.Box"),
+        ({"boxes": [[Box(0, 1, 1, 2, 2)]]}, r"got \[Box\(.*want a list of rinrcodec.Box"),
+        ({"boxes": Box(0, 1, 1, 2, 2)}, r"got Box\(.*want a list of rinrcodec.Box"),
+        ({"boxes": 5, "save_all": True}, "got 5; want a list of rinrcodec.Box"),
+        ({"boxes": [Box(0, 1, 1, 2, 2)], "save_all": True}, r"got Box\(.*for every frame"),
         ({"boxes": [], "save_all": True}, "0 lists of boxes for 1 pictures"),
     ],
 )

@@ -73,6 +73,9 @@ def test_items_are_frames_in_the_order_of_the_files(folder, pack):
     for wrong in (11, -12):
         with pytest.raises(IndexError, match="of a dataset of 11 frames"):
             dataset[wrong]
+    assert isinstance(dataset[torch.tensor(2)][1]["image_id"], int)
+    with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
+        dataset[0:2]
 
 
 def test_targets_follow_torchvision(pack_file):
@@ -180,16 +183,26 @@ def test_damaged_files_can_be_left_out(folder):
         dataset = RinrDataset(folder, skip_damaged=True)
     assert [path.name for path in dataset.files] == ["a.rinr", "c.rinr"]
     assert len(caught) == 2
+    assert {warning.filename for warning in caught} == {__file__}
     assert len(flat(RinrLoader(dataset, device="cpu"))) == 6
 
 
 def test_files_of_a_family_that_is_not_known_are_left_out(folder, monkeypatch):
-    monkeypatch.setattr(families, "_MODULES", {})
+    monkeypatch.setattr(families, "_PIXELS", {})
     with (
         pytest.warns(UserWarning, match=r"left out .*[abc]\.rinr: unknown INR family 'siren'"),
         suppress(RinrInputError),  # none is left
     ):
         RinrDataset(folder, skip_damaged=True)
+
+
+def test_a_dataset_of_which_nothing_is_left_is_refused(folder):
+    damage(folder / "b.rinr")
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(RinrInputError, match=r"b\.rinr: no file is left, all 1 are damaged"),
+    ):
+        RinrDataset(folder / "b.rinr", skip_damaged=True)
 
 
 # Undecoded frames
@@ -322,6 +335,8 @@ def test_options_that_make_no_sense_are_refused(pack_file):
     for options in ({"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}):
         with pytest.raises(RinrInputError, match="want at least 1, 0 and 1"):
             RinrLoader(dataset, **options)
+    with pytest.raises(RinrInputError, match=r"'packs' is no dataset: .*RinrDataset\(paths\)"):
+        RinrLoader("packs")
     with pytest.raises(RinrInputError, match="shuffle and sampler"):
         RinrLoader(dataset, shuffle=True, sampler=[0])
     with pytest.raises(RinrDeviceError):

@@ -26,6 +26,7 @@ import rinrcodec
 from rinrcodec.cli.main import cli
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader
+from rinrcodec.formats.schema import Kind
 
 # Not imported here: Ultralytics replaces functions of other packages, for all tests that follow.
 pytestmark = [
@@ -285,8 +286,6 @@ def damage(path: Path, offset: int) -> None:
 
 def weight_offset(path: Path) -> int:
     """Where the weights of the file's last group begin."""
-    from rinrcodec.formats.schema import Kind
-
     with PackReader(path) as reader:
         directory = reader._directory
         run = directory.run(Kind.ROWS, len(reader.groups) - 1)
@@ -332,6 +331,24 @@ def test_damaged_files_and_frames_are_reported_and_left_out(
 def test_a_folder_with_nothing_sound_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.rinr").write_bytes(b"nothing")
     with pytest.raises(RinrError, match=r"a\.rinr"):
+        build(tmp_path)
+
+
+def test_an_error_is_no_list_of_every_frame(sets: Path, tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.rinr").write_bytes(b"nothing")
+    with pytest.raises(RinrInputError, match=r"0\.rinr: [^;]* \(and 2 more\)$"):
+        build(tmp_path)
+    empty = Path(shutil.copy(sets / "packs/train/train-00000.rinr", tmp_path / "0.rinr"))
+    with PackReader(empty) as reader:
+        refs = {reader.frame(index).background.group for index in range(reader.n_frames)}
+        directory = reader._directory
+        places = [directory.offsets[directory.run(Kind.ROWS, group).first] for group in refs]
+        n_frames = reader.n_frames
+    for place in places:
+        damage(empty, int(place))
+    message = rf"no frame can be used: .*1\.rinr: [^;]* \(and {n_frames + 1} more\)$"
+    with pytest.raises(RinrInputError, match=message):
         build(tmp_path)
 
 
@@ -494,8 +511,11 @@ def test_training_is_resumed_then_validated_and_predicted(
     shutil.copy(pack, broken)
     damage(broken, weight_offset(broken))
     no_installs(monkeypatch)
-    assert len(YOLO(last).predict(str(broken), **QUIET)) < 6
-    assert "corrupt, left out" in log.text
+    left = {Path(result.path).name for result in YOLO(last).predict(str(broken), **QUIET)}
+    missing = {f"{name}.png" for name in (*ODD, "small")} - left
+    assert missing
+    for name in missing:
+        assert f"corrupt, left out: {broken / name}: " in log.text
     damage(broken, 100)
     with pytest.raises(RinrFormatError, match=r"broken\.rinr"):
         YOLO(last).predict(str(broken), **QUIET)

@@ -317,15 +317,18 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     for wrong in (3, torch.zeros(3, 4, 4)):
         with pytest.raises(RinrInputError, match="cannot encode a"):
             encode([wrong])
-    for boxes in ([BOXES[0]], [[(0, 1, 2, 3, 4)]]):
+    for boxes in ([BOXES[0]], [[(0, 1, 2, 3, 4)]], BOXES[0], 5):
         with pytest.raises(RinrInputError, match=r"one list of rinrcodec\.Box"):
             encode([picture], boxes=boxes)
     with pytest.raises(RinrInputError, match="class_id"):
         Box("car", 1, 2, 3, 4)
     with pytest.raises(RinrInputError, match="unknown preset 'x'"):
         encode([picture], preset="x")
-    with pytest.raises(RinrInputError, match="steps=0"):
-        get_preset("fast", steps=0)
+    with pytest.raises(RinrInputError, match="unknown preset 5"):
+        get_preset(5)
+    for steps in (0, 1.5, "10"):
+        with pytest.raises(RinrInputError, match=f"steps={steps!r}: want a whole number"):
+            get_preset("fast", steps=steps)
 
 
 def test_wrong_requests_to_the_decoder_are_refused(mixed: tuple[list[Picture], Pack]) -> None:
