@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -10,15 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.errors import RinrInputError
-from rinrcodec.images import Picture
+from rinrcodec.images import Picture, picture_from_array
+from rinrcodec.model import Box
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,6 +72,37 @@ def load_frames(count: int) -> tuple[str, list[Picture]]:
             raise RinrInputError(f"{reading.name}: {reading.error}")
         pictures.append(reading.picture)
     return f"the first {len(pictures)} val frames of DAC-SDC", pictures
+
+
+def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
+    """What a sequence is, in words, and its first `count` frames (0: all) with their boxes.
+
+    Sequences are folders below DATA/sequences. Where they are absent, a window that moves over a
+    picture of scikit-image stands in.
+    """
+    folder = DATA / "sequences" / name
+    if not folder.is_dir():
+        pixels = sample_pictures()[0].pixels
+        count = count or 8
+        windows = [pixels[2 * i : 2 * i + 96, 4 * i : 4 * i + 128] for i in range(count)]
+        box = Box(0, 40, 30, 20, 24)
+        pictures = [
+            replace(picture_from_array(np.ascontiguousarray(w), name=f"{i:06d}"), boxes=(box,))
+            for i, w in enumerate(windows)
+        ]
+        return f"{count} windows of a picture of scikit-image", pictures
+    with (folder / "boxes.csv").open(encoding="utf-8", newline="") as file:
+        rows = {int(row["frame"]): row for row in csv.DictReader(file)}
+    first = 1 if name.startswith(("otb", "uav123")) else 0  # these count pixels from 1
+    (series,) = open_source(folder, labels="none").series
+    pictures = []
+    for reading in islice(series.read(), count or None):
+        if reading.picture is None:
+            raise RinrInputError(f"{reading.name}: {reading.error}")
+        x, y, w, h = (float(rows[int(Path(reading.name).stem)][key]) for key in "xywh")
+        pictures.append(replace(reading.picture, boxes=(Box(0, x - first, y - first, w, h),)))
+    size = f"{pictures[0].width}x{pictures[0].height}"
+    return f"the first {len(pictures)} of {len(series)} frames of {name}, {size}", pictures
 
 
 def synchronize(device: str) -> None:

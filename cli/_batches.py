@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["batches"]
+__all__ = ["batches", "sequence_batches"]
 
 T = TypeVar("T")
 
@@ -31,3 +31,43 @@ def batches(
             batch, pixels = [], 0
     if batch:
         yield batch
+
+
+def sequence_batches(
+    items: Iterable[T],
+    n_pixels: Callable[[T], int],
+    chunk: Callable[[int, int], int],
+    *,
+    folders: Sequence[str],
+    start: int = 0,
+    shard_size: int = 0,
+) -> Iterator[list[T]]:
+    """As `batches`, one batch for every network of a sequence.
+
+    folders: of each item of the whole series; a change begins another sequence. chunk: how many of
+    (items left, pixels of an item) go to the next network, as `SequencePart.chunk`.
+    """
+    batch: list[T] = []
+    wanted: int | None = None
+    for item in items:
+        if not batch:
+            left, wanted = _left_in_sequence(folders, start, shard_size), None
+        batch.append(item)
+        if wanted is None and n_pixels(item):
+            wanted = chunk(left, n_pixels(item))
+        if len(batch) >= (left if wanted is None else wanted):
+            yield batch
+            start += len(batch)
+            batch = []
+    if batch:
+        yield batch
+
+
+def _left_in_sequence(folders: Sequence[str], start: int, shard_size: int) -> int:
+    """How many items from `start` on lie in the same folder and pack."""
+    stop = start + 1
+    while stop < len(folders) and folders[stop] == folders[start]:
+        stop += 1
+    if shard_size:
+        stop = min(stop, start - start % shard_size + shard_size)
+    return stop - start

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rinrcodec.cli._batches import batches
+from rinrcodec.cli._batches import batches, sequence_batches
 from rinrcodec.cli._errors import plain
 from rinrcodec.cli._work import FittedPart, Work
 from rinrcodec.formats import write_pack
+from rinrcodec.presets import Preset, SequencePart
 from rinrcodec.sources import Reading, Series
 
 if TYPE_CHECKING:
     from rinrcodec.images import Picture
-    from rinrcodec.presets import Preset
 
 __all__ = ["Fitter", "measure"]
 
@@ -38,9 +38,7 @@ class Fitter:
         start = parts[-1].stop if parts else 0
         on_progress(start)
         began = time.monotonic()
-        for batch in batches(
-            series.read(start, jobs=self.jobs), _pixels, start=start, shard_size=self.shard_size
-        ):
+        for batch in self._batches(series, start):
             position = parts[-1].stop if parts else 0
 
             def report(fraction: float, position: int = position, size: int = len(batch)) -> None:
@@ -51,6 +49,16 @@ class Fitter:
             on_progress(part.stop)
             began = time.monotonic()
         return parts
+
+    def _batches(self, series: Series, start: int) -> Iterator[list[Reading]]:
+        readings = series.read(start, jobs=self.jobs)
+        part = self.preset.background
+        if not isinstance(part, SequencePart):
+            return batches(readings, _pixels, start=start, shard_size=self.shard_size)
+        folders = [ref.name.rpartition("/")[0] for ref in series.refs] or [""] * len(series)
+        return sequence_batches(
+            readings, _pixels, part.chunk, folders=folders, start=start, shard_size=self.shard_size
+        )
 
     def _fit(
         self,

@@ -9,6 +9,7 @@ import click
 
 __all__ = [
     "PRESETS",
+    "background_option",
     "device_option",
     "json_option",
     "preset_option",
@@ -19,6 +20,7 @@ __all__ = [
 
 # The names in `rinrcodec.presets`, which imports more than a help page may wait for.
 PRESETS = ("paper", "fast", "balanced", "best")
+BACKGROUNDS = ("siren", "nerv")
 
 
 def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
@@ -46,9 +48,13 @@ def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 preset_option = click.option(
     "--preset", type=click.Choice(PRESETS), default="balanced", show_default=True
 )
+background_option = click.option(
+    "--background", type=click.Choice(BACKGROUNDS), default="siren", show_default=True,
+    help="A network for every frame (siren), or for every sequence (nerv).",
+)  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",
-    help="Fitting steps in place of the preset's, for a quick look.",
+    help="Fitting steps (of nerv: epochs) in place of the preset's, for a quick look.",
 )  # fmt: skip
 device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 seed_option = click.option(

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import click
 
 from rinrcodec.cli._options import (
+    background_option,
     device_option,
     json_option,
     preset_option,
@@ -48,6 +49,7 @@ class _Interrupted(click.ClickException):
     help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
 )  # fmt: skip
 @preset_option
+@background_option
 @steps_option
 @click.option(
     "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
@@ -72,6 +74,7 @@ def command(
     out: Path,
     labels: str,
     preset: str,
+    background: str,
     steps: int | None,
     layout: Literal["pack", "files"],
     shard_size: int,
@@ -102,7 +105,12 @@ def command(
         raise click.UsageError(
             f"{source} is compressed already; rinrcodec decompress makes pictures of it"
         )
-    options = get_preset(preset, steps=steps)
+    if background == "nerv" and layout == "files":
+        raise click.UsageError(
+            "--layout files: every file would hold the network of its whole sequence; "
+            "--background nerv needs packs"
+        )
+    options = get_preset(preset, steps=steps, background=background)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
     key = run_key(
@@ -135,6 +143,7 @@ def command(
                 "source": str(source),
                 "out": str(out),
                 "preset": preset,
+                "background": background,
                 "steps": steps,
                 "seed": seed,
                 "device": used_device,

@@ -24,10 +24,14 @@ def normalize(positions: Tensor, start: Tensor | float, size: Tensor | float) ->
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The positions at which a frame is decoded: `x` float64 [w] and `y` float64 [h], in pixels."""
+    """The positions at which a frame is decoded: `x` float64 [w] and `y` float64 [h], in pixels.
+
+    They divide the region (x, y, w, h) in whole pixels evenly.
+    """
 
     x: Tensor
     y: Tensor
+    region: tuple[int, int, int, int]
 
     @classmethod
     def of_frame(
@@ -52,7 +56,7 @@ class Grid:
             )
         if not 0 < scale <= 16:
             raise RinrInputError(f"scale={scale}: want more than 0 and at most 16")
-        return cls(_centres(left, w, scale), _centres(top, h, scale))
+        return cls(_centres(left, w, scale), _centres(top, h, scale), (left, top, w, h))
 
     def inside(self, left: int, top: int, right: int, bottom: int) -> tuple[slice, slice]:
         """The rows and columns of the grid whose positions lie in a region: (y slice, x slice)."""

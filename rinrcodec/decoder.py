@@ -10,12 +10,19 @@ from typing import Any, SupportsIndex, overload
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from rinrcodec.compose import apply_object, as_rgb, paste_order, stack_if_equal, to_pixels
 from rinrcodec.coords import Grid
 from rinrcodec.devices import chunks_by_cost, memory_errors, resolve_device
 from rinrcodec.errors import RinrFormatError, RinrInputError
-from rinrcodec.families import check_group, family_of
+from rinrcodec.families import (
+    check_group,
+    family_of,
+    is_sequence,
+    pixel_family,
+    sequence_family,
+)
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map, without_torch_threads
 from rinrcodec.quantize import dequantize
@@ -25,6 +32,7 @@ __all__ = ["Decoder", "decode", "evaluate"]
 _WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
 _PIXELS_AT_ONCE = 1 << 24  # of objects: bounds memory, however many boxes overlap
 _ROWS = 128
+_FRAMES_AT_ONCE = {"cpu": 1, "cuda": 8}  # of a sequence
 _TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
 
 
@@ -138,15 +146,42 @@ class Decoder:
             key = (view.frame.background.group, view.frame.width, view.frame.height, view.shape)
             alike[key].append(i)
         for (group, width, height, shape), members in alike.items():
-            weights = self._weights(group, [views[i].frame.background.row for i in members])
-            everything = slice(None)
-            coords = views[members[0]].grid.coords(everything, everything, 0, 0, width, height)
             spec = self.source.groups[group].spec
             for i in members:
                 _check_channels(spec, views[i].frame)
+            if is_sequence(spec):
+                found = self._sequence_frames(group, [views[i] for i in members])
+                for i, signal in zip(members, found, strict=True):
+                    signals[i] = signal
+                continue
+            weights = self._weights(group, [views[i].frame.background.row for i in members])
+            everything = slice(None)
+            coords = views[members[0]].grid.coords(everything, everything, 0, 0, width, height)
             outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
             for i, output in zip(members, outputs, strict=True):
                 signals[i] = output.view(*shape, -1)
+        return signals
+
+    def _sequence_frames(self, group: int, views: Sequence[_View]) -> list[Tensor]:
+        """The background signal of views whose frames belong to sequences of one spec."""
+        spec = self.source.groups[group].spec
+        rows = sorted({view.frame.background.row for view in views})
+        weights = dict(zip(rows, self._weights(group, rows), strict=True))
+        signals: list[Tensor] = [torch.empty(0)] * len(views)
+        batches = []
+        for row in rows:
+            members = [i for i, view in enumerate(views) if view.frame.background.row == row]
+            size = _FRAMES_AT_ONCE[self.device.type]
+            batches += [(row, members[k : k + size]) for k in range(0, len(members), size)]
+
+        @torch.no_grad()
+        def forward(batch: tuple[int, list[int]]) -> None:
+            row, members = batch
+            frames = [views[i].frame for i in members]
+            for i, signal in zip(members, sequence_frames(spec, weights[row], frames), strict=True):
+                signals[i] = _on_grid(signal, views[i].grid)
+
+        parallel_map(forward, batches, self.device)
         return signals
 
     def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
@@ -239,6 +274,44 @@ def _check_channels(spec: Spec, frame: Frame) -> None:
         )
 
 
+def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> list[Tensor]:
+    """The background signal of frames of one sequence: float32 [h, w, channels] each.
+
+    weights: [params] on the device to use. On a CPU frames are computed one by one, and on a GPU
+    in batches of one size, since products of another shape may round another way.
+    """
+    family = sequence_family(spec)
+    width, height = family.size(spec)
+    for frame in frames:
+        if frame.width > width or frame.height > height:
+            raise RinrFormatError(
+                f"{frame.name}: a frame of {frame.width}x{frame.height} from a network that gives "
+                f"{width}x{height}"
+            )
+    size = _FRAMES_AT_ONCE[weights.device.type]
+    signals: list[Tensor] = []
+    for start in range(0, len(frames), size):
+        times = [frame.time for frame in frames[start : start + size]]
+        times += times[-1:] * (size - len(times))
+        inputs = torch.tensor(times, dtype=torch.float64, device=weights.device)
+        signals += family.forward(spec, weights, inputs).permute(0, 2, 3, 1)
+    return [
+        signal[: frame.height, : frame.width]
+        for signal, frame in zip(signals, frames, strict=False)
+    ]
+
+
+def _on_grid(signal: Tensor, grid: Grid) -> Tensor:
+    """The signal [h, w, channels] of a frame on a grid of it, averaged where that is coarser."""
+    left, top, width, height = grid.region
+    part = signal[top : top + height, left : left + width]
+    shape = (len(grid.y), len(grid.x))
+    if shape == part.shape[:2]:
+        return part.contiguous()
+    resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous()
+
+
 def evaluate(
     spec: Spec, weights: Tensor, coords: Sequence[Tensor], *, shared: bool = False
 ) -> list[Tensor]:
@@ -248,7 +321,7 @@ def evaluate(
     `shared` says that they are all the same. INRs are computed together in chunks, padded to the
     largest.
     """
-    family = family_of(spec)
+    family = pixel_family(spec)
     device = weights.device
     tile = _TILE_PIXELS[device.type]
     order = sorted(range(len(coords)), key=lambda i: len(coords[i]))

@@ -20,13 +20,25 @@ from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import family_of
+from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Spec, select_frames
-from rinrcodec.presets import Part, Preset, get_preset
+from rinrcodec.model import (
+    Box,
+    Frame,
+    Group,
+    InrRef,
+    ObjectInr,
+    Pack,
+    Rows,
+    Spec,
+    join_rows,
+    select_frames,
+)
+from rinrcodec.presets import Part, Preset, SequencePart, get_preset
 from rinrcodec.quantize import dequantize
 
 if TYPE_CHECKING:
@@ -44,6 +56,7 @@ def encode(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
     preset: str | Preset = "balanced",
+    background: str = "siren",
     steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -54,7 +67,9 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    steps: fitting steps in place of the preset's, for a quick look.
+    background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
+        one folder (of their names), size and mode, in the given order. A `Preset` has its own.
+    steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     backgrounds: a pack of the same pictures, whose background INRs are taken as they are; only
         object INRs are fitted.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
@@ -80,7 +95,7 @@ def encode(
     _check_before(pictures, seed)
     if backgrounds is not None:
         backgrounds = _backgrounds_of(backgrounds, pictures)
-    chosen = get_preset(preset, steps=steps)
+    chosen = get_preset(preset, steps=steps, background=background)
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
         encoding = _Encoding(pictures, chosen, seed, resolve_device(device), progress)
@@ -139,6 +154,8 @@ class _Encoding:
 
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
         part = self.preset.background
+        if isinstance(part, SequencePart):
+            return self._fit_sequences(part)
         tasks = [_Task(i, _pixels(picture)) for i, picture in enumerate(self.pictures)]
         refs: dict[int, InrRef] = {}
         for spec, members in _by_spec(tasks, part).items():
@@ -146,6 +163,34 @@ class _Encoding:
             refs.update({t.picture: InrRef(len(self.stacks), r) for r, t in enumerate(members)})
             self.stacks.append(fitted)
         return tuple(_frame(picture, refs[i]) for i, picture in enumerate(self.pictures))
+
+    def _fit_sequences(self, part: SequencePart) -> tuple[Frame, ...]:
+        frames: dict[int, Frame] = {}
+        groups: dict[Spec, list[Rows]] = {}
+        numbers: dict[Spec, int] = {}
+        for members in _sequences(self.pictures, part):
+            pictures = [self.pictures[i] for i in members]
+            pixels = [_pixels(picture) for picture in pictures]
+            height, width, channels = pixels[0].shape
+            spec = part.spec(width, height, len(members), channels)
+            times = [k / len(members) for k in range(len(members))]
+            fitted = fit_sequence(
+                spec,
+                pixels,
+                part.recipe,
+                times=times,
+                bits=part.bits,
+                seed=self.seed,
+                device=self.device,
+                on_step=self.progress.of(sequence_family(spec).work(spec)),
+            )
+            rows = groups.setdefault(spec, [])
+            ref = InrRef(numbers.setdefault(spec, len(numbers)), len(rows))
+            rows.append(fitted.rows)
+            for i, picture, time in zip(members, pictures, times, strict=True):
+                frames[i] = replace(_frame(picture, ref), time=time)
+        self.stacks += [Group(spec, part.bits, join_rows(rows)) for spec, rows in groups.items()]
+        return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
         part = self.preset.objects
@@ -191,6 +236,8 @@ class _Encoding:
         return tasks
 
     def _fit(self, spec: Spec, tasks: Sequence[_Task], part: Part) -> Group:
+        shapes = [task.target.shape for task in tasks]
+        work = [_work(part, height * width, channels) for height, width, channels in shapes]
         fitted = fit_group(
             spec,
             [task.target for task in tasks],
@@ -198,7 +245,7 @@ class _Encoding:
             bits=part.bits,
             seed=self.seed,
             device=self.device,
-            on_step=self.progress.on_step,
+            on_step=self.progress.of(sum(work) / len(work)),
         )
         return Group(spec, part.bits, fitted.rows)
 
@@ -227,7 +274,7 @@ class _Encoding:
 
 
 class _Progress:
-    """Turns steps of INRs into one fraction of all the work."""
+    """Turns steps of INRs into one fraction of all the work, counted in multiplications."""
 
     def __init__(
         self,
@@ -237,20 +284,45 @@ class _Progress:
         *,
         backgrounds: bool,
     ) -> None:
-        self._total = sum(len(p.boxes) for p in pictures) * preset.objects.recipe.steps
-        if backgrounds:
-            self._total += len(pictures) * preset.background.recipe.steps
-        self._done = 0
+        self._done = 0.0
         self._report = on_progress
         self._lock = threading.Lock()
-
-    def on_step(self, inrs: int, steps: int) -> None:
-        """Called by `fit_group`, from several threads."""
-        if self._report is None:
+        self._total = 1.0
+        if on_progress is None:
             return
-        with self._lock:
-            self._done += inrs * steps
-            self._report(min(1.0, self._done / self._total))
+        for picture in pictures:
+            height, width = picture.pixels.shape[:2]
+            channels = 1 if picture.pixels.ndim == 2 else 3
+            background = preset.background
+            if not backgrounds:
+                pass
+            elif isinstance(background, SequencePart):
+                spec = background.spec(width, height, len(pictures), channels)
+                self._total += background.recipe.steps * sequence_family(spec).work(spec)
+            else:
+                self._total += background.recipe.steps * _work(background, width * height, channels)
+            for box in picture.boxes:
+                left, top, right, bottom = box.region(width, height)
+                work = _work(preset.objects, (right - left) * (bottom - top), channels)
+                self._total += preset.objects.recipe.steps * work
+
+    def of(self, work: float) -> Callable[[int, int], None]:
+        """What a fit calls with (INRs, steps) where a step of an INR takes `work`."""
+
+        def on_step(inrs: int, steps: int) -> None:
+            """May be called from several threads."""
+            if self._report is None:
+                return
+            with self._lock:
+                self._done += inrs * steps * work
+                self._report(min(1.0, self._done / self._total))
+
+        return on_step
+
+
+def _work(part: Part, area: int, channels: int) -> int:
+    """Multiplications of one step of an INR for `area` pixels."""
+    return min(part.recipe.samples or area, area) * parameter_count(part.spec(area, channels))
 
 
 def _check_before(pictures: Sequence[Picture], seed: int) -> None:
@@ -303,6 +375,21 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
 
 def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
+
+
+def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int]]:
+    """The numbers of the pictures of every sequence, those that are too long cut into chunks."""
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
+    chunks = []
+    for members in alike.values():
+        first = pictures[members[0]]
+        while members:
+            count = part.chunk(len(members), first.width * first.height)
+            chunks.append(members[:count])
+            members = members[count:]
+    return chunks
 
 
 def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from rinrcodec.coords import normalize
 from rinrcodec.devices import chunks_by_cost
-from rinrcodec.families import family_of
+from rinrcodec.families import pixel_family
 from rinrcodec.model import Rows, Spec
 from rinrcodec.parallel import parallel_map
 from rinrcodec.presets import Recipe
 from rinrcodec.quantize import fake_quantize, quantize, tensor_scales
 
-__all__ = ["Fitted", "fit_group", "to_signal"]
+__all__ = ["Fitted", "fit_group", "schedule", "to_signal"]
 
 _SCORE_PIXELS = 16_384
 _SCORES = 8
@@ -68,7 +68,7 @@ def fit_group(
         min(recipe.samples or area, area)
         for area in (targets[i].shape[0] * targets[i].shape[1] for i in order)
     ]
-    family = family_of(spec)
+    family = pixel_family(spec)
     stop = threading.Event()
 
     def fit_range(chunk: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ def _fit_chunk(
     stop: threading.Event,
 ) -> tuple[Tensor, Tensor]:
     """Best weights [n, params] and scales [n, tensors] of the INRs of one chunk."""
-    family = family_of(spec)
+    family = pixel_family(spec)
     sizes = family.tensor_sizes(spec)
     data = _Samples(targets, recipe.samples, generator)
     weights = family.init(spec, len(targets), generator).requires_grad_()
@@ -126,7 +126,7 @@ def _fit_chunk(
                 rounded = everything[:, : rounded.shape[1]]
                 weights[:, : rounded.shape[1]] = rounded
         seen = weights if scales is None else fake_quantize(weights, scales, sizes, bits)
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate * _schedule(step, recipe)
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate * schedule(step, recipe)
         loss_of(seen, data.batch()).sum().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -148,7 +148,7 @@ def _fit_chunk(
     return best, best_scales
 
 
-def _schedule(step: int, recipe: Recipe) -> float:
+def schedule(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then a cosine to zero."""
     rise = min(1.0, (step + 1) / (recipe.warmup + 1))
     return rise * (0.5 + 0.5 * math.cos(math.pi * step / (recipe.schedule or recipe.steps)))

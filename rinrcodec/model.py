@@ -34,6 +34,7 @@ __all__ = [
     "Rows",
     "Spec",
     "code_dtype",
+    "join_rows",
     "merge_packs",
     "select_frames",
 ]
@@ -168,6 +169,15 @@ class Rows:
         index = list(rows)
         coded = tuple(self.coded[i] for i in index) if self.coded else ()
         return Rows(self.codes[index], self.scales[index], coded)
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, which are of one group, in order."""
+    return Rows(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.scales for part in parts]),
+        tuple(item for part in parts for item in part.coded),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -334,11 +344,7 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
         Group(
             spec,
             bits,
-            Rows(
-                np.concatenate([part.codes for part in parts]),
-                np.concatenate([part.scales for part in parts]),
-                tuple(item for part in parts for item in part.coded),
-            ),
+            join_rows(parts),
             shared,
         )
         for (spec, bits, shared, _), parts in members.items()

@@ -1,11 +1,12 @@
 """Presets: which networks are fitted, for how long, with how many bits. Plain data, no torch.
 
-`paper` is Residual-INR's own choice (arXiv 2408.05617), unchanged. The others were chosen by
-measuring; docs/results shows their time and quality.
+`paper` is Residual-INR's own choice (arXiv 2408.05617), unchanged, for a background of either
+family. The others were chosen by measuring; docs/results shows their time and quality.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -13,7 +14,19 @@ from types import MappingProxyType
 from rinrcodec.errors import RinrInputError
 from rinrcodec.model import ObjectMode, Spec
 
-__all__ = ["PRESETS", "Part", "Preset", "Recipe", "SizeClass", "get_preset"]
+__all__ = [
+    "BACKGROUNDS",
+    "PRESETS",
+    "Part",
+    "Preset",
+    "Recipe",
+    "SequencePart",
+    "SequenceSize",
+    "SizeClass",
+    "get_preset",
+]
+
+BACKGROUNDS = ("siren", "nerv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +34,13 @@ class Recipe:
     """How one kind of INR is fitted.
 
     steps: Adam steps; the learning rate rises over `warmup` steps and falls as a cosine that
-        reaches zero after `schedule` steps (None: after `steps`).
-    samples: pixels drawn per step without replacement; None takes every pixel in every step.
+        reaches zero after `schedule` steps (None: after `steps`). For the network of a sequence
+        all three count epochs, which see every frame once.
+    samples: pixels drawn per step without replacement; None takes every pixel in every step. For
+        the network of a sequence: frames per step; None takes one.
     quantized: share of the steps, the last ones, that see the quantised weights.
+    ssim: for the network of a sequence, the share of 1 - SSIM in the loss, the rest of which is
+        the absolute error; with 0 the loss is the squared error, as it is for all other networks.
     """
 
     steps: int
@@ -33,6 +50,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     quantized: float = 0.2
     schedule: int | None = None
+    ssim: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,73 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class SequenceSize:
+    """The NeRV for sequences of at most `max_pixels` pixels, all frames together (None: any).
+
+    stem: hidden units of the MLP; features: channels of its grid and of the first block; every
+    further block has half as many, but at least `narrowest`.
+    """
+
+    max_pixels: int | None
+    stem: int
+    features: int
+    narrowest: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePart:
+    """A background that is one NeRV for all frames of a sequence, in place of a `Part`.
+
+    sizes: size classes in rising order. A sequence of more than `longest` frames, or of more than
+    `most_pixels` in all of them, is cut into chunks with a network each.
+    """
+
+    sizes: tuple[SequenceSize, ...]
+    bits: int
+    recipe: Recipe
+    longest: int = 256
+    most_pixels: int = 2**27
+
+    def chunk(self, n_frames: int, area: int) -> int:
+        """How many of `n_frames` frames of `area` pixels each the first chunk takes."""
+        most = max(1, min(self.longest, self.most_pixels // area))
+        return math.ceil(n_frames / math.ceil(n_frames / most))
+
+    def spec(self, width: int, height: int, n_frames: int, channels: int) -> Spec:
+        """The network for frames of a size in pixels; `channels` is 3 for RGB, 1 for grey."""
+        pixels = width * height * n_frames
+        size = next(s for s in self.sizes if s.max_pixels is None or pixels <= s.max_pixels)
+        strides = _strides(min(width, height))
+        widths = [size.features]
+        while len(widths) < len(strides):
+            widths.append(max(widths[-1] // 2, size.narrowest))
+        enlarged = math.prod(strides)
+        return Spec.of(
+            "nerv",
+            grid_width=math.ceil(width / enlarged),
+            grid_height=math.ceil(height / enlarged),
+            strides=",".join(map(str, strides)),
+            stem=size.stem,
+            features=size.features,
+            widths=",".join(map(str, widths)),
+            out=channels,
+            levels=40,
+            base=1.25,
+        )
+
+
+def _strides(shorter: int) -> list[int]:
+    """How the blocks enlarge a grid of at most 9 cells to the shorter side of a frame, in pixels.
+
+    The paper's 5, 2, 2, 2 for 640x360; as many twos as are needed for other sizes.
+    """
+    strides = [5]
+    while shorter > 9 * math.prod(strides):
+        strides.append(2)
+    return strides
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """Everything that `encode` needs to know beside the pictures.
 
@@ -75,7 +160,7 @@ class Preset:
     """
 
     name: str
-    background: Part
+    background: Part | SequencePart
     objects: Part
     object_mode: ObjectMode = "residual"
     min_gain: float = 0.0
@@ -85,13 +170,14 @@ class Preset:
         if steps < 1:
             raise RinrInputError(f"steps={steps}: want 1 or more")
 
-        def shortened(part: Part) -> Part:
-            recipe = replace(part.recipe, steps=steps, warmup=min(part.recipe.warmup, steps // 4))
-            return replace(part, recipe=recipe)
+        def shortened(recipe: Recipe) -> Recipe:
+            return replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 4))
 
-        name = f"{self.name}, {steps} steps"
         return replace(
-            self, name=name, background=shortened(self.background), objects=shortened(self.objects)
+            self,
+            name=f"{self.name}, {steps} steps",
+            background=replace(self.background, recipe=shortened(self.background.recipe)),
+            objects=replace(self.objects, recipe=shortened(self.objects.recipe)),
         )
 
 
@@ -125,6 +211,23 @@ def _measured(name: str, background_steps: int, object_steps: int, samples: int)
     )
 
 
+# By the pixels of all frames of a sequence: about one byte of weights for 100 of them.
+_SEQUENCE_SIZES = (
+    SequenceSize(1_000_000, 8, 4, 4),
+    SequenceSize(2_500_000, 16, 6, 6),
+    SequenceSize(5_000_000, 24, 8, 8),
+    SequenceSize(8_000_000, 32, 12, 10),
+    SequenceSize(25_000_000, 48, 16, 12),
+    SequenceSize(60_000_000, 64, 24, 16),
+    SequenceSize(None, 96, 32, 16),
+)
+
+
+def _measured_sequence(epochs: int) -> SequencePart:
+    recipe = Recipe(epochs, 5e-3, 2, warmup=epochs // 10)
+    return SequencePart(_SEQUENCE_SIZES, 8, recipe)
+
+
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "paper": Preset(
@@ -139,12 +242,38 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
-def get_preset(name: str | Preset, *, steps: int | None = None) -> Preset:
-    """A preset by name, with `steps` in place of its own where given."""
+_SEQUENCES: Mapping[str, SequencePart] = MappingProxyType(
+    {
+        "paper": SequencePart(
+            (SequenceSize(None, 256, 16, 96),),
+            8,
+            Recipe(300, 5e-4, None, warmup=60, quantized=0.0, ssim=0.3),
+            longest=1024,
+            most_pixels=2**28,
+        ),
+        "fast": _measured_sequence(30),
+        "balanced": _measured_sequence(120),
+        "best": _measured_sequence(400),
+    }
+)
+
+
+def get_preset(
+    name: str | Preset, *, steps: int | None = None, background: str = "siren"
+) -> Preset:
+    """A preset by name, with `steps` in place of its own where given.
+
+    background: the family of the background INRs of a preset that is given by name, one of
+    `BACKGROUNDS`.
+    """
+    if background not in BACKGROUNDS:
+        raise RinrInputError(f"background {background!r}: want one of {', '.join(BACKGROUNDS)}")
     if isinstance(name, str):
         if name not in PRESETS:
             raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
         preset = PRESETS[name]
+        if background == "nerv":
+            preset = replace(preset, name=f"{name}, nerv", background=_SEQUENCES[name])
     else:
         preset = name
     return preset if steps is None else preset.with_steps(steps)

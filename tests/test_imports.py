@@ -34,7 +34,13 @@ LAYERS = [
         "rinrcodec.parallel",
         "rinrcodec.quantize",
     ],
-    ["rinrcodec.families", "rinrcodec.fit", "rinrcodec.compose", "rinrcodec.presets"],
+    [
+        "rinrcodec.families",
+        "rinrcodec.fit",
+        "rinrcodec.fit_sequence",
+        "rinrcodec.compose",
+        "rinrcodec.presets",
+    ],
     [
         "rinrcodec.baselines",
         "rinrcodec.decoder",
@@ -82,6 +88,7 @@ OWNERS = {
         "rinrcodec.families",
         "rinrcodec.files",
         "rinrcodec.fit",
+        "rinrcodec.fit_sequence",
         "rinrcodec.parallel",
         "rinrcodec.plugins",
         "rinrcodec.quantize",

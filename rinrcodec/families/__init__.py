@@ -1,6 +1,6 @@
 """How INRs are built: one module per family, all with the functions of `Family`.
 
-A new family is one new module here and one line in `_MODULES`.
+A new family is one new module here and one line in `_PIXELS` or `_SEQUENCES`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ from torch import Tensor
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import GroupInfo, Spec
 
-__all__ = ["Family", "check_group", "family_of", "parameter_count"]
+__all__ = [
+    "Family",
+    "PixelFamily",
+    "SequenceFamily",
+    "check_group",
+    "family_of",
+    "is_sequence",
+    "parameter_count",
+    "pixel_family",
+    "sequence_family",
+]
 
-_MODULES = {"siren": "rinrcodec.families.siren"}
+_PIXELS = {"siren": "rinrcodec.families.siren"}
+_SEQUENCES = {"nerv": "rinrcodec.families.nerv"}
 
 
 class Family(Protocol):
-    """What the fitting engine and the decoder ask of a family. `siren` is the example to read.
+    """What every family tells of its INRs.
 
     Weights of n INRs of a spec are one float32 tensor [n, params]: the tensors of `tensor_sizes`
     side by side, each with one quantisation scale.
@@ -35,6 +46,13 @@ class Family(Protocol):
     def channels(self, spec: Spec) -> int:
         """Output values per pixel: 3 for RGB, 1 for grey."""
 
+    def init(self, spec: Spec, n: int, generator: torch.Generator) -> Tensor:
+        """Fresh weights for n INRs, float32 [n, params], on the generator's device."""
+
+
+class PixelFamily(Family, Protocol):
+    """One INR per frame or object, asked at positions; `siren` is the example to read."""
+
     def widest(self, spec: Spec) -> int:
         """The most values per pixel that any layer holds: bounds chunks on a CPU."""
 
@@ -47,24 +65,54 @@ class Family(Protocol):
     def sensitive(self, spec: Spec) -> int:
         """How many parameters, the first ones, are rounded first, for the others to adapt to."""
 
-    def init(self, spec: Spec, n: int, generator: torch.Generator) -> Tensor:
-        """Fresh weights for n INRs, float32 [n, params], on the generator's device."""
-
     def forward(self, spec: Spec, weights: Tensor, coords: Tensor) -> Tensor:
         """Outputs [n, pixels, channels] at coords [n or 1, pixels, 2]; has a weight gradient."""
 
 
+class SequenceFamily(Family, Protocol):
+    """One INR per sequence, asked for whole frames at times; `nerv` is the example to read."""
+
+    def size(self, spec: Spec) -> tuple[int, int]:
+        """Width and height of what it outputs: a frame is its upper left part."""
+
+    def work(self, spec: Spec) -> int:
+        """About how many multiplications one frame takes."""
+
+    def forward(self, spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
+        """Frames [n, channels, height, width] of one INR [params] at times [n]."""
+
+
 def family_of(spec: Spec) -> Family:
     """The family that builds `spec`, which it has checked; `RinrFormatError` if there is none."""
-    module = _MODULES.get(spec.family)
+    modules = _PIXELS | _SEQUENCES
+    module = modules.get(spec.family)
     if module is None:
-        known = ", ".join(sorted(_MODULES))
+        known = ", ".join(sorted(modules))
         raise RinrFormatError(
             f"unknown INR family {spec.family!r}: this version knows {known}; a newer rinrcodec may"
         )
     family = cast(Family, import_module(module))
     family.check(spec)
     return family
+
+
+def is_sequence(spec: Spec) -> bool:
+    """Whether one INR of this spec stands for the frames of a sequence."""
+    return spec.family in _SEQUENCES
+
+
+def pixel_family(spec: Spec) -> PixelFamily:
+    """As `family_of`, for an INR that is asked at positions."""
+    if is_sequence(spec):
+        raise RinrFormatError(f"an INR of the family {spec.family!r} stands for whole frames only")
+    return cast(PixelFamily, family_of(spec))
+
+
+def sequence_family(spec: Spec) -> SequenceFamily:
+    """As `family_of`, for an INR of a sequence."""
+    if not is_sequence(spec):
+        raise RinrFormatError(f"an INR of the family {spec.family!r} knows no time")
+    return cast(SequenceFamily, family_of(spec))
 
 
 def parameter_count(spec: Spec) -> int:

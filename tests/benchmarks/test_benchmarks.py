@@ -22,6 +22,7 @@ TINY = {
         *("--frames=1", "--arms", "rinr", "webp", "--seeds=1", "--epochs=1", "--imgsz=64"),
         *("--batch=1", "--preset=fast", "--steps=1"),
     ],
+    "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 

@@ -15,9 +15,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from rinrcodec.cli._options import PRESETS, json_option
+from rinrcodec.cli._options import BACKGROUNDS, PRESETS, json_option
 from rinrcodec.cli.main import COMMANDS, cli
 from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.presets import BACKGROUNDS as KNOWN_BACKGROUNDS
 from rinrcodec.presets import PRESETS as KNOWN_PRESETS
 
 from .conftest import QUICK, Run, write
@@ -57,6 +58,7 @@ def test_the_help_line_is_the_first_of_the_command(name: str) -> None:
 
 def test_the_presets_offered_are_those_there_are() -> None:
     assert set(PRESETS) == set(KNOWN_PRESETS)
+    assert BACKGROUNDS == KNOWN_BACKGROUNDS
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,19 @@ def quick() -> Preset:
 
 @pytest.fixture(scope="session")
 def pack(quick: Preset) -> Pack:
+    return mixed_pack(quick)
+
+
+@pytest.fixture(scope="session")
+def sequence_pack(quick: Preset) -> Pack:
+    """The same frames; those of equal size and mode share a network."""
+    preset = get_preset("fast", steps=8, background="nerv")
+    return mixed_pack(replace(quick, background=preset.background))
+
+
+def mixed_pack(preset: Preset) -> Pack:
     images = [coarse_picture(w, h, i, grey=grey) for i, (w, h, grey) in enumerate(SHAPES)]
-    made = rinrcodec.encode(images, boxes=BOXES, preset=quick, device="cpu")
+    made = rinrcodec.encode(images, boxes=BOXES, preset=preset, device="cpu")
     metadata = Metadata(exif=EXIF.tobytes(), icc=b"profile", xmp=b"<x:xmpmeta/>")
     frames = [replace(frame, name=f"{frame.name}.jpg") for frame in made.frames]
     frames[1] = replace(frames[1], metadata=metadata)

@@ -171,8 +171,9 @@ def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
     assert pack_bytes(again) == pack_bytes(pack)
     assert len(reports) > 2
     assert reports == sorted(reports)
-    usable, boxes = 7, 9  # two boxes have no pixel in their picture
-    assert reports[-2:] == [usable / boxes, 1.0]
+    # The objects are all there is to do; a box without a pixel in its picture counts nothing.
+    assert reports[-2:] == [pytest.approx(1, abs=1e-6), 1.0]
+    assert reports[0] < 0.9
 
     other = [replace(picture, boxes=picture.boxes[:1]) for picture in pictures]
     fewer = encode(other, preset=QUICK, backgrounds=pack, device="cpu")

@@ -1,0 +1,312 @@
+"""A whole sequence: one network for all frames, beside pictures coded alone and a video codec.
+
+Ours is a pack of all frames with its objects. JPEG, WebP and AVIF code every frame alone, at the
+lowest quality of theirs whose background is as good as ours, and x265 the whole sequence, with a
+key frame every so many frames, as good as ours too. What a video saves is paid for when one frame
+is wanted: all from the key frame before it is read and decoded. Ours reads the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import _common as common
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+import rinrcodec
+from rinrcodec.baselines import QUALITIES, Ladder, available_codecs
+from rinrcodec.compose import to_array
+from rinrcodec.images import Picture
+from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.presets import get_preset
+
+Pixels = NDArray[np.uint8]
+KEY_FRAMES = (1, 8, 250)
+RATE = 25
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method on a whole sequence; `opened` is what one frame, chosen at random, takes to open."""
+
+    method: str
+    setting: str
+    bytes_a_frame: float
+    quality: Quality
+    seconds: float
+    opened_frames: float
+    opened_bytes: float
+    opened_ms: float
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The frames, and the numbers of those that are opened alone."""
+
+    pictures: Sequence[Picture]
+    alone: Sequence[int]
+
+    def quality(self, decoded: Sequence[Pixels]) -> Quality:
+        """The mean over the frames."""
+        pairs = zip(self.pictures, decoded, strict=True)
+        return mean_quality([frame_quality(p.pixels, pixels, p.boxes) for p, pixels in pairs])
+
+    def background(self, decoded: Sequence[Pixels]) -> float:
+        quality = self.quality(decoded)
+        return quality.frame if quality.background is None else quality.background
+
+    def opened_ms(self, open_one: Callable[[int], object]) -> float:
+        """Milliseconds to open one frame: the median."""
+        times = []
+        for index in self.alone:
+            start = time.perf_counter()
+            open_one(index)
+            times.append(time.perf_counter() - start)
+        return 1e3 * statistics.median(times)
+
+
+def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
+    """The backgrounds alone, and the pack with its object INRs."""
+    preset = get_preset(options.preset, steps=options.steps, background="nerv")
+    if options.object_steps:
+        recipe = replace(preset.objects.recipe, steps=options.object_steps)
+        preset = replace(preset, objects=replace(preset.objects, recipe=recipe))
+    if options.bits:
+        preset = replace(preset, background=replace(preset.background, bits=options.bits))
+    fit = {"preset": preset, "seed": options.seed, "device": options.device}
+    rows: list[Row] = []
+    backgrounds = None
+    for name in ("background", "background and object INRs"):
+        start = time.perf_counter()
+        boxes = [[]] * len(clip.pictures) if backgrounds is None else None
+        pack = rinrcodec.encode(clip.pictures, boxes=boxes, backgrounds=backgrounds, **fit)
+        seconds = time.perf_counter() - start + (rows[0].seconds if rows else 0)
+        backgrounds = pack
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sequence.rinr"
+            rinrcodec.save(pack, path)
+            with rinrcodec.open(path) as file:
+                # A frame at a time, which gives the bits of any batch and takes less memory.
+                decoded = [
+                    to_array(file.decode(i, device=options.device), picture_mode(picture))
+                    for i, picture in enumerate(clip.pictures)
+                ]
+
+            def open_one(index: int, path: Path = path) -> object:
+                with rinrcodec.open(path) as file:
+                    return file.decode(index, device=options.device).cpu()
+
+            networks = {frame.background for frame in pack.frames}
+            size = path.stat().st_size
+            read = sum(pack.stacks[ref.group].info.n_params for ref in networks) / len(networks)
+            rows.append(
+                Row(
+                    f"rinrcodec, {name}",
+                    options.preset,
+                    size / len(clip.pictures),
+                    clip.quality(decoded),
+                    seconds,
+                    1,
+                    read,
+                    clip.opened_ms(open_one),
+                )
+            )
+    return rows
+
+
+def picture_mode(picture: Picture) -> str:
+    return "L" if picture.pixels.ndim == 2 else "RGB"
+
+
+def still_row(clip: Clip, codec: str, least: float) -> Row:
+    """A picture codec at the lowest quality whose background is `least` dB or better."""
+    ladders = [Ladder(codec, picture.pixels) for picture in clip.pictures]
+
+    def decoded(quality: int) -> list[Pixels]:
+        return [ladder.at_quality(quality).pixels for ladder in ladders]
+
+    low, high = QUALITIES[0], QUALITIES[-1]
+    while low < high:
+        middle = (low + high) // 2
+        if clip.background(decoded(middle)) >= least:
+            high = middle
+        else:
+            low = middle + 1
+    start = time.perf_counter()
+    coded = [Ladder(codec, picture.pixels).at_quality(low) for picture in clip.pictures]
+    seconds = time.perf_counter() - start
+    size = statistics.mean(item.n_bytes for item in coded)
+    quality = clip.quality([item.pixels for item in coded])
+    opened = clip.opened_ms(lambda i: ladders[i].at_quality(low))
+    return Row(codec, f"quality {low}", size, quality, seconds, 1, size, opened)
+
+
+def encode_video(path: Path, pictures: Sequence[Picture], *, crf: float, key_frame: int) -> None:
+    """x265 in MP4, YUV 4:2:0, tuned for PSNR, with a key frame every `key_frame` frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=RATE)
+        stream.height, stream.width = (size // 2 * 2 for size in pictures[0].pixels.shape[:2])
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, RATE)
+        settings = f"keyint={key_frame}:min-keyint={key_frame}:scenecut=0:log-level=none"
+        settings += ":open-gop=0:pools=none:frame-threads=1"
+        stream.options = {
+            "crf": f"{crf:.1f}",
+            "preset": "medium",
+            "tune": "psnr",
+            "x265-params": settings,
+        }
+        for number, picture in enumerate(pictures):
+            rgb = np.ascontiguousarray(picture.pixels[: stream.height, : stream.width])
+            frame = av.VideoFrame.from_ndarray(
+                rgb, format="gray" if rgb.ndim == 2 else "rgb24"
+            ).reformat(format="yuv420p", dst_colorspace="ITU601", interpolation="AREA")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def decode_video(path: Path, pictures: Sequence[Picture]) -> list[Pixels]:
+    """All frames; an odd last row or column, which 4:2:0 has not, is that beside it."""
+    height, width = pictures[0].pixels.shape[:2]
+    with av.open(str(path)) as container:
+        found = [shown(frame, picture_mode(pictures[0])) for frame in container.decode(video=0)]
+    pads = [(0, height - height // 2 * 2), (0, width - width // 2 * 2)]
+    return [np.pad(p, pads + [(0, 0)] * (p.ndim - 2), mode="edge") for p in found]
+
+
+def shown(frame: av.VideoFrame, mode: str) -> Pixels:
+    """RGB, or luma alone."""
+    if mode == "L":
+        return np.asarray(frame.to_ndarray(format="gray"))
+    rgb = frame.reformat(format="rgb24", src_colorspace="ITU601", interpolation="BICUBIC")
+    return np.asarray(rgb.to_ndarray())
+
+
+def open_video(path: Path, index: int) -> tuple[int, int]:
+    """Decode one frame alone: how many frames and bytes that took."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        wanted = round(index / RATE / stream.time_base) + (stream.start_time or 0)
+        container.seek(wanted, stream=stream)
+        frames = size = 0
+        for packet in container.demux(stream):
+            size += packet.size
+            for frame in packet.decode():
+                frames += 1
+                if frame.pts >= wanted:
+                    shown(frame, "RGB")
+                    return frames, size
+    raise AssertionError(f"{path.name}: there is no frame {index}")
+
+
+def video_row(clip: Clip, key_frame: int, least: float) -> Row:
+    """x265 at the highest rate factor whose background is `least` dB or better."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sequence.mp4"
+
+        def decoded(tenths: int) -> list[Pixels]:
+            encode_video(path, clip.pictures, crf=tenths / 10, key_frame=key_frame)
+            return decode_video(path, clip.pictures)
+
+        low, high = 0, 510
+        while high - low > 1:
+            middle = (low + high) // 2
+            if clip.background(decoded(middle)) >= least:
+                low = middle
+            else:
+                high = middle
+        start = time.perf_counter()
+        encode_video(path, clip.pictures, crf=low / 10, key_frame=key_frame)
+        seconds = time.perf_counter() - start
+        quality = clip.quality(decode_video(path, clip.pictures))
+        opened = [open_video(path, index) for index in clip.alone]
+        return Row(
+            f"x265, key frame every {key_frame}" if key_frame > 1 else "x265, key frames only",
+            f"crf {low / 10}",
+            path.stat().st_size / len(clip.pictures),
+            quality,
+            seconds,
+            statistics.mean(frames for frames, _ in opened),
+            statistics.mean(size for _, size in opened),
+            clip.opened_ms(lambda index: open_video(path, index)),
+        )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    return common.markdown_table(
+        [
+            *("method", "setting", "bytes a frame", "background dB", "objects dB", "s to encode"),
+            *("frames decoded for one", "bytes read for one", "ms to open one"),
+        ],
+        [
+            (
+                row.method,
+                row.setting,
+                f"{row.bytes_a_frame:,.0f}",
+                db(row.quality.background),
+                db(row.quality.objects),
+                f"{row.seconds:,.1f}",
+                f"{row.opened_frames:.1f}",
+                f"{row.opened_bytes:,.0f}",
+                f"{row.opened_ms:.1f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def db(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=0)
+    parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
+    parser.add_argument("--preset", default="balanced", help="our preset")
+    parser.add_argument("--steps", type=int, help="epochs, and steps of the object INRs")
+    parser.add_argument("--object-steps", type=int, help="other steps of the object INRs")
+    parser.add_argument("--bits", type=int, help="bits of the background, in place of the preset's")
+    options = parser.parse_args()
+    common.setup(options)
+    what, pictures = common.load_sequence(options.sequence, options.frames)
+    count = min(20, len(pictures))
+    alone = random.Random(options.seed).sample(range(len(pictures)), count)
+    clip = Clip(pictures, alone)
+    rows = our_rows(clip, options)
+    quality = rows[0].quality
+    least = quality.frame if quality.background is None else quality.background
+    for codec in available_codecs():
+        rows.append(still_row(clip, codec, least))
+        print(table(rows[-1:]), flush=True)
+    for key_frame in KEY_FRAMES:
+        rows.append(video_row(clip, key_frame, least))
+        print(table(rows[-1:]), flush=True)
+    body = (
+        f"On {what}; all methods but ours at the lowest of their qualities whose background is as "
+        "good as ours. Bytes are those of whole files. *For one* is what it takes to open a frame "
+        f"alone, the mean (of ms: the median) of {count} frames chosen at random: ours reads the "
+        "network of its chunk, a video everything from the key frame before.\n\n" + table(rows)
+    )
+    common.write_report(
+        "sequences",
+        options,
+        title=f"A sequence: {options.sequence}",
+        body=body,
+        data={"frames": what, "rows": [asdict(row) for row in rows]},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Fitting the network of a sequence: every epoch sees each frame once, in random order.
+
+On a CPU each frame of a step goes to a core of its own, and their gradients are added in order, so
+that the bits do not depend on the number of cores. On a GPU the frames of a step are one batch.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rinrcodec.families import sequence_family
+from rinrcodec.fit import Fitted, schedule, to_signal
+from rinrcodec.model import Spec
+from rinrcodec.parallel import parallel_map, without_torch_threads
+from rinrcodec.presets import Recipe
+from rinrcodec.quantize import fake_quantize, quantize, tensor_scales
+
+__all__ = ["fit_sequence", "ssim"]
+
+_SCORES = 8
+_WINDOW = 11
+_SIGMA = 1.5
+
+
+def fit_sequence(
+    spec: Spec,
+    frames: Sequence[Tensor],
+    recipe: Recipe,
+    *,
+    times: Sequence[float],
+    bits: int,
+    seed: int,
+    device: torch.device,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Fitted:
+    """Fit one INR of `spec` to all frames of a sequence.
+
+    frames: uint8 pictures [h, w, channels] of one size; times: the input that stands for each.
+    on_step: called as on_step(frames, epochs done since the last call).
+
+    Bit for bit reproducible on one CPU for the same frames and seed, on any number of cores.
+    """
+    with without_torch_threads(device):
+        return _Fit(spec, frames, recipe, times, bits, seed, device).run(on_step)
+
+
+class _Fit:
+    """The state of one fit: frames, weights and what is best so far, all on the device."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        frames: Sequence[Tensor],
+        recipe: Recipe,
+        times: Sequence[float],
+        bits: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.spec, self.recipe, self.bits, self.device = spec, recipe, bits, device
+        self.family = sequence_family(spec)
+        self.sizes = self.family.tensor_sizes(spec)
+        self.frames = torch.stack(list(frames)).permute(0, 3, 1, 2).to(device)
+        self.times = torch.tensor(times, dtype=torch.float64, device=device)
+        self.generator = torch.Generator().manual_seed(
+            zlib.crc32(f"{seed} {spec.to_json()}".encode())
+        )
+        self.weights = self.family.init(spec, 1, self.generator).to(device)
+        self.per_step = recipe.samples or 1
+
+    def run(self, on_step: Callable[[int, int], None] | None) -> Fitted:
+        recipe, n = self.recipe, len(self.frames)
+        optimizer = torch.optim.Adam(
+            [self.weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True
+        )
+        steps = math.ceil(n / self.per_step)
+        in_steps = replace(
+            recipe,
+            steps=recipe.steps * steps,
+            warmup=recipe.warmup * steps,
+            schedule=recipe.schedule and recipe.schedule * steps,
+        )
+        quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
+        score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
+        best, best_scales = self.weights.clone(), tensor_scales(self.weights, self.sizes, self.bits)
+        best_score = torch.full((), math.inf, device=self.device)
+        scales: Tensor | None = None
+        for epoch in range(recipe.steps):
+            if epoch == quantized_from:
+                scales = tensor_scales(self.weights, self.sizes, self.bits)
+            order = torch.randperm(n, generator=self.generator).to(self.device)
+            for step, members in enumerate(order.split(self.per_step)):
+                factor = schedule(epoch * steps + step, in_steps)
+                optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
+                self.weights.grad = self._gradient(self._seen(scales), members)
+                optimizer.step()
+            left = recipe.steps - 1 - epoch
+            if left % score_every == 0 and left < score_every * _SCORES:
+                tried = scales
+                if tried is None:
+                    tried = tensor_scales(self.weights, self.sizes, self.bits)
+                score = self._error(self._seen(tried))
+                better = score < best_score
+                best_score = torch.where(better, score, best_score)
+                best = torch.where(better, self.weights, best)
+                best_scales = torch.where(better, tried, best_scales)
+            if on_step is not None:
+                on_step(n, 1)
+        return Fitted(quantize(best, best_scales, self.sizes, self.bits), best)
+
+    def _seen(self, scales: Tensor | None) -> Tensor:
+        """The weights [params] that frames are made with: rounded as soon as there are scales."""
+        if scales is None:
+            return self.weights[0]
+        return fake_quantize(self.weights, scales, self.sizes, self.bits)[0]
+
+    def _gradient(self, seen: Tensor, members: Tensor) -> Tensor:
+        """The gradient [1, params] of the mean loss of some frames."""
+
+        def of(part: Tensor) -> Tensor:
+            leaf = seen.detach().requires_grad_()
+            loss = self._loss(self._output(leaf, part), to_signal(self.frames[part]))
+            return torch.autograd.grad(loss, leaf)[0] * len(part)
+
+        total, *others = parallel_map(of, self._parts(members), self.device)
+        for gradient in others:
+            total += gradient
+        return total.div_(len(members))[None]
+
+    def _loss(self, output: Tensor, wanted: Tensor) -> Tensor:
+        share = self.recipe.ssim
+        if not share:
+            return functional.mse_loss(output, wanted)
+        absolute = functional.l1_loss(output, wanted) / 2  # of values from 0 to 1
+        return (1 - share) * absolute + share * (1 - ssim(output, wanted))
+
+    @torch.no_grad()
+    def _error(self, seen: Tensor) -> Tensor:
+        """The squared error over all frames, on the device."""
+
+        def of(part: Tensor) -> Tensor:
+            wanted = to_signal(self.frames[part])
+            return functional.mse_loss(self._output(seen, part), wanted, reduction="sum")
+
+        everything = torch.arange(len(self.frames), device=self.device)
+        parts = [part for step in everything.split(self.per_step) for part in self._parts(step)]
+        return torch.stack(parallel_map(of, parts, self.device)).sum()
+
+    def _parts(self, members: Tensor) -> tuple[Tensor, ...]:
+        """The frames of a step as they are computed together."""
+        return members.split(1 if self.device.type == "cpu" else len(members))
+
+    def _output(self, weights: Tensor, members: Tensor) -> Tensor:
+        height, width = self.frames.shape[2:]
+        return self.family.forward(self.spec, weights, self.times[members])[..., :height, :width]
+
+
+def ssim(one: Tensor, other: Tensor) -> Tensor:
+    """The mean SSIM of pictures [n, channels, h, w] in [-1, 1]; has a gradient.
+
+    Gaussian windows of 11 pixels (fewer in smaller pictures) with a sigma of 1.5, inside the
+    picture only (Wang et al. 2004, section III.B and III.C).
+    """
+    channels, height, width = one.shape[1:]
+    one, other = (one + 1) / 2, (other + 1) / 2
+    images = torch.cat([one, other, one * one, other * other, one * other])
+    for axis, length in ((2, height), (3, width)):
+        count = min(_WINDOW, length)
+        offsets = torch.arange(count, device=one.device) - (count - 1) / 2
+        window = torch.exp(-offsets.square() / (2 * _SIGMA**2))
+        shape = [channels, 1, 1, 1]
+        shape[axis] = count
+        kernel = (window / window.sum()).view([count if k == axis else 1 for k in range(4)])
+        images = functional.conv2d(images, kernel.expand(shape).contiguous(), groups=channels)
+    a, b, aa, bb, ab = images.chunk(5)
+    luminance, contrast = 0.01**2, 0.03**2
+    covariance = 2 * (ab - a * b) + contrast
+    variances = (aa - a * a) + (bb - b * b) + contrast
+    return ((2 * a * b + luminance) * covariance / ((a * a + b * b + luminance) * variances)).mean()

@@ -1,0 +1,160 @@
+"""`compress --background nerv`: one network for every sequence, wherever the frames come from."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+import rinrcodec
+from rinrcodec.cli import _fitter
+from rinrcodec.cli._batches import sequence_batches
+from rinrcodec.errors import RinrError
+
+from .conftest import QUICK, Run, picture, put, write
+from .test_compress import video
+
+NERV = ("--background", "nerv", *QUICK)
+
+
+def networks(path: Path) -> list[tuple[str, tuple[int, int], float]]:
+    """Name, network and time of every frame of a pack."""
+    with rinrcodec.open(path) as file:
+        frames = [file.frame(i) for i in range(file.n_frames)]
+    return [(f.name, (f.background.group, f.background.row), f.time) for f in frames]
+
+
+@pytest.fixture
+def sequences(tmp_path: Path) -> Path:
+    """Two sequences in folders of their own, of four and of three frames."""
+    source = tmp_path / "clips"
+    for name, n in (("a", 4), ("b", 3)):
+        for i in range(n):
+            put(source / name / f"{i}.png", picture(i))
+    return source
+
+
+def test_a_folder_of_sequences(run: Run, sequences: Path, tmp_path: Path) -> None:
+    run("compress", sequences, "-o", tmp_path / "out", *NERV)
+    found = networks(tmp_path / "out/clips-00000.rinr")
+    assert [name for name, _, _ in found] == [
+        *(f"a/{i}.png" for i in range(4)),
+        *(f"b/{i}.png" for i in range(3)),
+    ]
+    assert len({network for _, network, _ in found[:4]}) == 1
+    assert len({network for _, network, _ in found}) == 2
+    assert [time for _, _, time in found] == [0, 0.25, 0.5, 0.75, 0, 1 / 3, 2 / 3]
+    result = run("info", tmp_path / "out")
+    assert '"family":"nerv"' in result.stdout
+    run("verify", tmp_path / "out")
+    run("decompress", tmp_path / "out", "-o", tmp_path / "back")
+    assert len(list((tmp_path / "back").rglob("*.png"))) == 7
+
+
+def test_a_network_is_of_one_pack(run: Run, sequences: Path, tmp_path: Path) -> None:
+    run("compress", sequences, "-o", tmp_path / "out", "--shard-size", 3, *NERV)
+    packs = sorted((tmp_path / "out").glob("*.rinr"))
+    assert [[name for name, _, _ in networks(pack)] for pack in packs] == [
+        ["a/0.png", "a/1.png", "a/2.png"],
+        ["a/3.png", "b/0.png", "b/1.png"],
+        ["b/2.png"],
+    ]
+    assert [time for _, _, time in networks(packs[1])] == [0, 0, 0.5]
+
+
+def test_splits_of_a_yaml_hold_sequences(run: Run, sequences: Path, tmp_path: Path) -> None:
+    splits = f"train: {sequences.name}\nval: {sequences.name}/b\nnames: [thing]\n"
+    yaml = write(tmp_path / "clips.yaml", splits)
+    for name, n in (("a", 4), ("b", 3)):
+        for i in range(n):
+            write(tmp_path / f"labels/{name}/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
+    run("compress", yaml, "-o", tmp_path / "out", "--labels", tmp_path / "labels", *NERV)
+    found = networks(tmp_path / "out/train/train-00000.rinr")
+    assert len({network for _, network, _ in found}) == 2
+    assert len({network for _, network, _ in networks(tmp_path / "out/val/val-00000.rinr")}) == 1
+    with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
+        assert [len(file.boxes(i)) for i in range(7)] == [1] * 7
+
+
+def test_a_video_is_a_sequence(run: Run, tmp_path: Path) -> None:
+    video(tmp_path / "clip.avi", 5)
+    result = run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--json", "-", *NERV)
+    assert json.loads(result.stdout)["background"] == "nerv"
+    found = networks(tmp_path / "out/clip-00000.rinr")
+    assert [time for _, _, time in found] == [i / 5 for i in range(5)]
+    assert {network for _, network, _ in found} == {(0, 0)}
+
+
+def test_one_image_is_a_sequence_of_one(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "one.png", picture(0))
+    run("compress", tmp_path / "one.png", "-o", tmp_path / "out", *NERV)
+    assert networks(tmp_path / "out/one.rinr") == [("one.png", (0, 0), 0.0)]
+
+
+def test_files_of_one_frame_are_refused(run: Run, sequences: Path, tmp_path: Path) -> None:
+    result = run("compress", sequences, "-o", tmp_path / "out", "--layout", "files", *NERV, code=2)
+    assert "needs packs" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_run_goes_on_with_the_next_sequence(
+    run: Run, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("compress", sequences, "-o", tmp_path / "whole", *NERV)
+    fit, calls = _fitter.Fitter._fit, count()
+
+    def once(*args: object, **options: object) -> object:
+        if next(calls):
+            raise RinrError("the power went off")
+        return fit(*args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_fitter.Fitter, "_fit", once)
+        run("compress", sequences, "-o", tmp_path / "out", *NERV, code=1)
+    other = run("compress", sequences, "-o", tmp_path / "out", "--resume", *QUICK, code=2)
+    assert "other options" in other.stderr
+    run("compress", sequences, "-o", tmp_path / "out", "--resume", *NERV)
+    packs = [tmp_path / folder / "clips-00000.rinr" for folder in ("whole", "out")]
+    assert packs[0].read_bytes() == packs[1].read_bytes()
+
+
+def test_an_unreadable_frame_is_listed_and_the_others_are_done(
+    run: Run, sequences: Path, tmp_path: Path
+) -> None:
+    write(sequences / "a/0.png", "no picture")
+    result = run("compress", sequences, "-o", tmp_path / "out", *NERV, code=1)
+    assert "0.png" in result.stderr
+    found = networks(tmp_path / "out/clips-00000.rinr")
+    assert [name for name, _, _ in found][:3] == ["a/1.png", "a/2.png", "a/3.png"]
+    assert [time for _, _, time in found][:3] == [0, 1 / 3, 2 / 3]
+
+
+def cut(sizes: list[int], folders: str, *, start: int = 0, shard_size: int = 0) -> list[list[int]]:
+    """Batches of items that are their pixels, with chunks of at most 3."""
+
+    def chunk(left: int, area: int) -> int:
+        assert area
+        parts = -(-left // 3)
+        return -(-left // parts)
+
+    return list(
+        sequence_batches(
+            sizes[start:], int, chunk, folders=list(folders), start=start, shard_size=shard_size
+        )
+    )
+
+
+def test_where_sequences_are_cut() -> None:
+    items = [*range(1, 8)]
+    assert cut(items, "aaaaaaa") == [[1, 2, 3], [4, 5], [6, 7]]
+    assert cut(items, "aaaaaaa", start=3) == [[4, 5], [6, 7]]
+    assert cut(items, "abbbbcc") == [[1], [2, 3], [4, 5], [6, 7]]
+    assert cut(items, "aaaaaaa", shard_size=4) == [[1, 2], [3, 4], [5, 6, 7]]
+    # What cannot be read has no size; the chunk is decided by the first that can.
+    assert cut([0, 5, 6, 7], "aaaa") == [[0, 5], [6, 7]]
+    assert cut([0, 0], "ab") == [[0], [0]]
+    # A video that holds more frames than it declares.
+    assert cut(items, "aaaa") == [[1, 2], [3, 4], [5], [6], [7]]
+    assert cut([], "") == []
