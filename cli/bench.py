@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rinrcodec.cli._options import (
+    BACKGROUNDS,
     device_option,
     preset_option,
     quiet_option,
@@ -19,7 +20,9 @@ from rinrcodec.cli._progress import progress
 from rinrcodec.errors import RinrInputError
 
 if TYPE_CHECKING:
+    from rinrcodec.images import Picture
     from rinrcodec.ladder import Row
+    from rinrcodec.presets import Preset
 
 __all__ = ["command"]
 
@@ -44,6 +47,11 @@ def command() -> None:
     help="Frames to take, spread evenly over SRC.",
 )  # fmt: skip
 @preset_option
+@click.option(
+    "--background", "backgrounds", type=click.Choice(BACKGROUNDS), default=("siren",),
+    multiple=True, show_default=True,
+    help="A network for every frame (siren), or for every sequence (nerv); both, if given twice.",
+)  # fmt: skip
 @steps_option
 @device_option
 @seed_option
@@ -54,6 +62,7 @@ def ladder(
     labels: str,
     frames: int,
     preset: str,
+    backgrounds: tuple[str, ...],
     steps: int | None,
     device: str,
     seed: int,
@@ -65,12 +74,13 @@ def ladder(
     the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
     INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
     background); low-quality JPEG; and JPEG, WebP, AVIF and AVIF with pasted crops at as many bytes
-    as QRE. Everything is fitted three times, so take few frames.
+    as QRE. Everything is fitted three times, so take few frames. nerv encodes all frames of SRC,
+    and is compared on those that are taken.
     """
     from rinrcodec.cli._files import json_text, write_text, writing
     from rinrcodec.cli._ladder_page import NOTES, line, page, row_as_json
     from rinrcodec.cli._ladder_plots import draw_ladder
-    from rinrcodec.ladder import family_rows, low_quality_jpeg
+    from rinrcodec.ladder import low_quality_jpeg
     from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
     from rinrcodec.spread import evenly_spread, read_pictures
@@ -85,7 +95,6 @@ def ladder(
             f"{source}: no object on any frame that was taken ({len(pictures)} in all); the ladder "
             "compares objects: give a folder of YOLO labels, or take more frames"
         )
-    chosen = get_preset(preset, steps=steps)
     rows: list[Row] = []
 
     def add(row: Row) -> None:
@@ -96,30 +105,32 @@ def ladder(
     add(low_quality_jpeg(pictures))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    with progress("codecs", len(pictures), quiet=quiet) as bar:
-
-        def report(name: str, share: float) -> None:
-            bar.update(share * len(pictures), label=name)
-
-        for row in family_rows(
-            pictures,
-            chosen,
+    for background in dict.fromkeys(backgrounds):
+        whole = background == "nerv"
+        for row in _fit(
+            read_pictures(found) if whole else pictures,
+            get_preset(preset, steps=steps, background=background),
+            label=background,
+            quiet=quiet,
             folder=out,
+            measured=chosen_frames if whole else None,
             seed=seed,
             device=device,
-            on_progress=report,
         ):
             add(row)
+
     with writing(out):
         plots = draw_ladder(out, rows)
         plural = "s" if len(pictures) > 1 else ""
-        what = f"{len(pictures)} frame{plural}, preset {chosen.name}, seed {seed}"
+        name = get_preset(preset, steps=steps).name
+        what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"
         write_text(out / "ladder.md", text)
         figures = {
             "source": source.name,
-            "preset": chosen.name,
+            "preset": preset,
+            "steps": steps,
             "seed": seed,
             "rows": [row_as_json(row) for row in rows],
         }
@@ -127,6 +138,20 @@ def ladder(
     if not quiet:
         _print_table(rows, what)
         click.echo(f"page: {out / 'ladder.md'}")
+
+
+def _fit(
+    pictures: Sequence[Picture], preset: Preset, *, label: str, quiet: bool, **options: Any
+) -> Iterator[Row]:
+    """`family_rows` with a progress bar."""
+    from rinrcodec.ladder import family_rows
+
+    with progress(label, len(pictures), quiet=quiet) as bar:
+
+        def report(name: str, share: float) -> None:
+            bar.update(share * len(pictures), label=f"{label} {name}")
+
+        yield from family_rows(pictures, preset, on_progress=report, **options)
 
 
 def _print_table(rows: Sequence[Row], what: str) -> None:

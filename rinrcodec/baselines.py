@@ -52,7 +52,8 @@ CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
 QUALITIES = range(1, 101)
 # Left, top, width and height as uint16 and the crop's length as uint32.
 CROP_HEADER_BYTES = 12
-# Settings whose sizes differ by less than this share of the wanted size compete by PSNR.
+# Settings whose sizes differ by less than this share of the wanted size compete by PSNR, and a
+# composite may be larger than wanted by as much.
 SIZE_TOLERANCE = 0.05
 # What the crops of the best composite may have of its bytes.
 OBJECT_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -164,7 +165,8 @@ def best_composite(
     """The composite of about `n_bytes` with the sharpest objects.
 
     Only those count whose background is at least as good as `background_psnr` (in dB; None for
-    any); where there is none, the one with the best background is taken.
+    any); where there is none, the one with the best background is taken. Where all would be larger
+    than `n_bytes`, because no frame is as small as what the crops leave, the smallest is taken.
     """
     least = -math.inf if background_psnr is None else background_psnr
 
@@ -175,7 +177,9 @@ def best_composite(
         return fits, (quality.objects or 0.0) if fits else background
 
     shares = OBJECT_SHARES if boxes else (0.0,)
-    return max((composite(frame, boxes, n_bytes, object_share=share) for share in shares), key=rank)
+    found = [composite(frame, boxes, n_bytes, object_share=share) for share in shares]
+    small = [coded for coded in found if coded.n_bytes <= n_bytes * (1 + SIZE_TOLERANCE)]
+    return max(small or [min(found, key=lambda coded: coded.n_bytes)], key=rank)
 
 
 def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_bytes: int) -> Coded:

@@ -44,7 +44,7 @@ from rinrcodec.metrics import (
     ssim,
 )
 from rinrcodec.model import Pack
-from rinrcodec.presets import Part, Preset
+from rinrcodec.presets import Part, Preset, SequencePart
 
 __all__ = [
     "BASELINE_SIZE",
@@ -163,23 +163,45 @@ def low_quality_jpeg(pictures: Sequence[Picture]) -> Row:
     return _codec_row("", f"jpeg q{LOW_QUALITY}", pictures, coded)
 
 
-def enlarged(part: Part, factor: float, picture: Picture) -> Part:
-    """The part with wider networks, of `factor` times the weights for pictures like `picture`.
+def enlarged(
+    part: Part | SequencePart, factor: float, pictures: Sequence[Picture]
+) -> Part | SequencePart:
+    """The part with wider networks, of `factor` times the weights for pictures like the first.
 
     All size classes are widened by the same share, as near as whole widths allow.
     """
-    channels = 1 if picture.pixels.ndim == 2 else 3
-
-    def weights(part: Part) -> int:
-        return parameter_count(part.spec(picture.width * picture.height, channels))
-
-    def widened(share: float) -> Part:
-        sizes = (replace(size, width=round(size.width * share)) for size in part.sizes)
-        return replace(part, sizes=tuple(sizes))
-
-    wanted = factor * weights(part)
+    wanted = factor * _weights(part, pictures)
     shares = (1 + step / 100 for step in range(math.ceil(100 * factor)))
-    return min(map(widened, shares), key=lambda found: abs(weights(found) - wanted))
+    found = (_widened(part, share) for share in shares)
+    return min(found, key=lambda wider: abs(_weights(wider, pictures) - wanted))
+
+
+def _weights(part: Part | SequencePart, pictures: Sequence[Picture]) -> int:
+    """How many weights a background INR has, of the first picture or the sequence that it begins."""
+    height, width = pictures[0].pixels.shape[:2]
+    channels = 1 if pictures[0].pixels.ndim == 2 else 3
+    if isinstance(part, SequencePart):
+        n_frames = part.chunk(len(pictures), width * height)
+        return parameter_count(part.spec(width, height, n_frames, channels))
+    return parameter_count(part.spec(width * height, channels))
+
+
+def _widened(part: Part | SequencePart, share: float) -> Part | SequencePart:
+    def wider(width: int) -> int:
+        return round(width * share)
+
+    if isinstance(part, SequencePart):
+        sequences = (
+            replace(
+                size,
+                stem=wider(size.stem),
+                features=wider(size.features),
+                narrowest=wider(size.narrowest),
+            )
+            for size in part.sizes
+        )
+        return replace(part, sizes=tuple(sequences))
+    return replace(part, sizes=tuple(replace(s, width=wider(s.width)) for s in part.sizes))
 
 
 def _inr_rows(
@@ -222,7 +244,7 @@ def _inr_rows(
     # The loop left RE. What is not weights stays as it is in a larger file.
     weights = sum(group.n_rows * row_bytes(group) for group in backgrounds.groups) / len(pictures)
     factor = 1 + (BASELINE_SIZE * with_objects.n_bytes - alone.n_bytes) / weights
-    background = enlarged(presets["BE"].background, factor, pictures[0])
+    background = enlarged(presets["BE"].background, factor, pictures)
     larger = replace(presets["BE"], name=f"{preset.name}, BS", background=background)
     yield row("BS", *fit("BS", larger))
 

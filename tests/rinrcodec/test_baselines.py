@@ -105,3 +105,15 @@ def test_the_best_composite_keeps_the_wanted_background_and_spends_the_rest_on_o
     assert modest.objects > strict.objects
     unreachable = best_composite(ladder, boxes, 4000, background_psnr=99.0)
     assert frame_quality(picture, unreachable.pixels, boxes).background >= strict.background
+
+
+def test_the_best_composite_is_not_larger_than_wanted_where_one_is_not(picture):
+    boxes = [Box(0, 50, 40, 32, 24)]
+    ladder = Ladder("webp", picture)
+    smallest = ladder.nearest(1).n_bytes
+    # At this size a frame of the lowest quality and large crops would have the sharpest objects.
+    wanted = smallest + 300
+    assert composite(ladder, boxes, wanted, object_share=0.8).n_bytes > 1.05 * wanted
+    assert best_composite(ladder, boxes, wanted, background_psnr=None).n_bytes <= 1.05 * wanted
+    sizes = [composite(ladder, boxes, 50, object_share=s).n_bytes for s in (0.05, 0.8)]
+    assert best_composite(ladder, boxes, 50, background_psnr=None).n_bytes <= min(sizes)
