@@ -24,6 +24,7 @@ from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.errors import RinrInputError
 from rinrcodec.images import Picture, picture_from_array
 from rinrcodec.model import Box
+from rinrcodec.presets import Part, Preset, get_preset
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,6 +104,13 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
         pictures.append(replace(reading.picture, boxes=(Box(0, x - first, y - first, w, h),)))
     size = f"{pictures[0].width}x{pictures[0].height}"
     return f"the first {len(pictures)} of {len(series)} frames of {name}, {size}", pictures
+
+
+def frame_part(preset: str | Preset, *, steps: int | None = None) -> Part:
+    """The background of a preset whose every frame has a network of its own."""
+    part = get_preset(preset, steps=steps).background
+    assert isinstance(part, Part)
+    return part
 
 
 def synchronize(device: str) -> None:

@@ -70,7 +70,7 @@ def time_to_reference(
     """Fits of our background with more and more steps, up to the first as good as the reference."""
     fits: list[Fit] = []
     for steps in STEPS:
-        part = get_preset(preset, steps=steps).background
+        part = common.frame_part(preset, steps=steps)
         fits.append(fit_frames(preset, part, pictures, bits=part.bits, seed=seed, device=device))
         if fits[-1].psnr >= reference.psnr:
             break
@@ -124,7 +124,7 @@ def main() -> None:
     data: dict[str, object] = {"frames": what}
 
     if options.reference_steps:
-        paper = get_preset("paper").background
+        paper = common.frame_part("paper")
         recipe = replace(paper.recipe, steps=options.reference_steps, schedule=paper.recipe.steps)
         reference = fit_frames(
             "reference", replace(paper, recipe=recipe), pictures, bits=16, **settings
@@ -152,7 +152,7 @@ def main() -> None:
             object_targets(pictures, seed=options.seed),
         ),
         f"{len(pictures)} backgrounds": (
-            preset.background,
+            common.frame_part(preset),
             [torch.tensor(p.pixels) for p in pictures],
         ),
     }

@@ -118,7 +118,7 @@ def main() -> None:
                 )
                 for objects in (True, False)
             )
-        background = background_loss(preset.background, pictures, **settings)
+        background = background_loss(common.frame_part(preset), pictures, **settings)
         inside = object_loss(preset.objects, pack, pictures, **settings)
         row = {
             "preset": name,

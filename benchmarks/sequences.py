@@ -29,6 +29,7 @@ from rinrcodec.baselines import QUALITIES, Ladder, available_codecs
 from rinrcodec.compose import to_array
 from rinrcodec.images import Picture
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.model import Box
 from rinrcodec.presets import get_preset
 
 Pixels = NDArray[np.uint8]
@@ -91,7 +92,8 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
     backgrounds = None
     for name in ("background", "background and object INRs"):
         start = time.perf_counter()
-        boxes = [[]] * len(clip.pictures) if backgrounds is None else None
+        none: list[list[Box]] = [[] for _ in clip.pictures]
+        boxes = none if backgrounds is None else None
         pack = rinrcodec.encode(clip.pictures, boxes=boxes, backgrounds=backgrounds, **fit)
         seconds = time.perf_counter() - start + (rows[0].seconds if rows else 0)
         backgrounds = pack

@@ -155,7 +155,7 @@ class _Fit:
 
     def _parts(self, members: Tensor) -> tuple[Tensor, ...]:
         """The frames of a step as they are computed together."""
-        return members.split(1 if self.device.type == "cpu" else len(members))
+        return torch.split(members, 1 if self.device.type == "cpu" else len(members))
 
     def _output(self, weights: Tensor, members: Tensor) -> Tensor:
         height, width = self.frames.shape[2:]
