@@ -1,0 +1,77 @@
+"""How long the paper's own settings take here: what `paper_full.sh` says before it begins.
+
+A few steps of every kind of fit are timed on the device, one frame or group of frames at a time as
+`compress` does it, and multiplied. Steps take the same time from the first to the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+
+import _common as common
+
+import rinrcodec
+from rinrcodec.cli._batches import BATCH_FRAMES
+from rinrcodec.images import Picture
+from rinrcodec.presets import get_preset
+from rinrcodec.sources import open_source
+
+PROBE_STEPS = (1, 3)
+
+
+def seconds(pictures: list[Picture], background: str, options: argparse.Namespace) -> float:
+    """The whole of the paper's recipe for some pictures, from fits of one and of three steps."""
+    paper = get_preset("paper", background=background)
+    took = []
+    for steps in (PROBE_STEPS[0], *PROBE_STEPS):  # the first one warms up
+        common.synchronize(options.device)
+        start = time.perf_counter()
+        rinrcodec.encode(
+            pictures, preset=paper.with_steps(steps), seed=options.seed, device=options.device
+        )
+        common.synchronize(options.device)
+        took.append(time.perf_counter() - start)
+    a_step = max(0.0, took[2] - took[1]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
+    return took[1] + a_step * paper.background.recipe.steps
+
+
+def hours(value: float) -> str:
+    return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min"
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=0)
+    parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
+    options = parser.parse_args()
+    if not options.frames:
+        options.frames = BATCH_FRAMES if options.device.startswith("cuda") else 1
+    common.setup(options)
+    what, pictures = common.load_frames(options.frames)
+    yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
+    total = sum(map(len, open_source(yaml).series)) if yaml.is_file() else len(pictures)
+    stills = seconds(pictures, "siren", options) / len(pictures) * total
+    sequence, frames = common.load_sequence(options.sequence, 0)
+    few = [replace(frame, boxes=()) for frame in frames[: options.frames + 1]]
+    moving = seconds(few, "nerv", options) / len(few) * len(frames)
+    rows = [
+        ("siren and objects", f"{total} frames", hours(stills)),
+        ("nerv", f"{len(frames)} frames", hours(moving)),
+    ]
+    body = (
+        f"Extrapolated from {PROBE_STEPS[-1]} steps on {what} and on {len(few)} frames of "
+        f"{sequence}, on {options.device}.\n\n"
+        + common.markdown_table(["preset `paper`", "of what", "about"], rows)
+    )
+    common.write_report(
+        "paper_time",
+        options,
+        title="What the paper's settings take",
+        body=body,
+        data={"frames": what, "seconds": {"siren": stills, "nerv": moving}},
+    )
+
+
+if __name__ == "__main__":
+    main()
