@@ -115,11 +115,13 @@ def measure(
 
     result = []
     with PackReader(path) as reader:
-        decoded = decode(reader, list(range(len(pictures))), device=resolve_device(device))
-        for picture, pixels in zip(pictures, decoded, strict=True):
-            array = to_array(pixels, "L" if picture.pixels.ndim == 2 else "RGB")
-            quality = frame_quality(picture.pixels, array, picture.boxes)
-            result.append((quality.frame, quality.background, quality.objects))
+        # A few at a time: those of a sequence are many.
+        for members in batches(range(len(pictures)), lambda i: pictures[i].pixels.size):
+            decoded = decode(reader, members, device=resolve_device(device))
+            for i, pixels in zip(members, decoded, strict=True):
+                array = to_array(pixels, "L" if pictures[i].pixels.ndim == 2 else "RGB")
+                quality = frame_quality(pictures[i].pixels, array, pictures[i].boxes)
+                result.append((quality.frame, quality.background, quality.objects))
     return result
 
 
