@@ -274,7 +274,11 @@ def _encode(
     from rinrcodec.presets import get_preset
 
     options = image.encoderinfo
-    preset = get_preset(options.get("preset", "balanced"), steps=options.get("steps"))
+    preset = get_preset(
+        options.get("preset", "balanced"),
+        steps=options.get("steps"),
+        background=options.get("background", "siren"),
+    )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]
     stem = Path(os.fsdecode(filename)).stem if filename else ""
     if stem:

@@ -220,6 +220,15 @@ def test_saving_all_takes_frames_of_every_image(tmp_path, pack, pack_file, quick
     assert names == ["two-000000", "two-000001"]
 
 
+def test_a_sequence_is_saved_with_one_network():
+    frames = [Image.new("RGB", (20, 12), (40 * i, 90, 9)) for i in range(4)]
+    buffer = io.BytesIO()
+    options = {"preset": "fast", "background": "nerv", "steps": 1}
+    frames[0].save(buffer, "RINR", save_all=True, append_images=frames[1:], **options)
+    with rinrcodec.open(buffer) as file:
+        assert len({file.frame(i).background for i in range(4)}) == 1
+
+
 def test_one_frame_is_saved_unless_all_are_asked_for(pack_file, quick):
     buffer = io.BytesIO()
     with Image.open(pack_file) as image:
