@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,16 @@ def test_the_pixels_are_those_that_pillow_shows(sets: Path) -> None:
                     assert np.array_equal(np.asarray(image.convert("RGB")), bgr[..., ::-1])
                     seen.add((image.size, image.mode))
     assert seen == {(size, mode) for size in SIZES for mode in ("L", "RGB")}
+
+
+def test_frames_of_a_sequence_are_frames(sequence_pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    frames = [replace(frame, boxes=(), objects=()) for frame in sequence_pack.frames]
+    pack = replace(sequence_pack, frames=tuple(frames))
+    rinrcodec.save(pack, tmp_path / "sequence.rinr")
+    dataset = build(tmp_path, imgsz=48)
+    assert len(dataset) == 5
+    pixels = np.asarray(rinrcodec.decode(pack, 4)).transpose(1, 2, 0)
+    assert np.array_equal(dataset.load_image(4)[0][..., ::-1], pixels)
 
 
 @pytest.mark.parametrize(("cache", "rect"), [(False, False), ("ram", False), (False, True)])
