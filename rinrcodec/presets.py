@@ -212,14 +212,14 @@ def _measured(name: str, background_steps: int, object_steps: int, samples: int)
     )
 
 
-# By the pixels of all frames of a sequence: about one byte of weights for 100 of them.
+# By the pixels of all frames of a sequence: about one byte of weights for 150 of them.
 _SEQUENCE_SIZES = (
     SequenceSize(1_000_000, 8, 4, 4),
-    SequenceSize(2_500_000, 16, 6, 6),
-    SequenceSize(5_000_000, 24, 8, 8),
-    SequenceSize(8_000_000, 32, 12, 10),
-    SequenceSize(25_000_000, 48, 16, 12),
-    SequenceSize(60_000_000, 64, 24, 16),
+    SequenceSize(4_000_000, 16, 6, 6),
+    SequenceSize(8_000_000, 24, 8, 8),
+    SequenceSize(16_000_000, 32, 12, 10),
+    SequenceSize(40_000_000, 48, 16, 12),
+    SequenceSize(100_000_000, 64, 24, 16),
     SequenceSize(None, 96, 32, 16),
 )
 
