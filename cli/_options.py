@@ -16,6 +16,7 @@ __all__ = [
     "quiet_option",
     "seed_option",
     "steps_option",
+    "writable",
 ]
 
 # The names in `rinrcodec.presets`, which imports more than a help page may wait for.
@@ -23,7 +24,7 @@ PRESETS = ("paper", "fast", "balanced", "best")
 BACKGROUNDS = ("siren", "nerv")
 
 
-def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
     """Refuse a file that cannot be written before the work whose figures it is to hold."""
     if value in {"-", "/dev/stdout"}:
         return "-"
@@ -62,7 +63,7 @@ seed_option = click.option(
     help="Seed of the fit.",
 )  # fmt: skip
 json_option = click.option(
-    "--json", "json_path", metavar="FILE", callback=_writable,
+    "--json", "json_path", metavar="FILE", callback=writable,
     help="Write the figures as JSON; - for stdout.",
 )  # fmt: skip
 quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")

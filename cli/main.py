@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": "Check .rinr files for damage.",
     "bench": "Measure the codec on your own pictures.",
     "yolo": "Train, validate and predict with YOLO from .rinr files.",
+    "fog": "Show what a fog node saves, and when it does not.",
     "demo": "Show what the codec does, on four pictures.",
 }
 
