@@ -6,8 +6,9 @@ Importing this module raises `MissingExtraError` without matplotlib.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_alpha", "draw_bandwidth", "draw_devices", "draw_fog"]
+__all__ = ["COLOURS", "draw_alpha", "draw_bandwidth", "draw_devices", "draw_fog"]
 
 # Told apart also by those who see few colours (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -54,7 +55,7 @@ def draw_fog(path: Path, scenario: Scenario, *, bandwidth: float, kind: str) -> 
     figure.savefig(path, format=kind, dpi=110)
 
 
-def draw_devices(axis: Axes, scenario: Scenario) -> None:
+def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COLOURS) -> None:
     """Data moved against the number of devices, each with as much to give as those there are."""
     own = scenario.devices[0]
     count = len(scenario.devices)
@@ -70,7 +71,7 @@ def draw_devices(axis: Axes, scenario: Scenario) -> None:
         for way in replace(scenario, devices=devices).transfers():
             lines.setdefault((way.way, way.codec), []).append(way.n_bytes)
     unit, name = _unit(max(max(values) for values in lines.values()))
-    for way, style in zip(scenario.transfers(), _styles(scenario), strict=True):
+    for way, style in zip(scenario.transfers(), _styles(scenario, colours), strict=True):
         values = [value / unit for value in lines[way.way, way.codec]]
         axis.plot(counts, values, label=_label(way), **style)
     axis.axvline(count, **GUIDE)
@@ -91,7 +92,7 @@ def draw_alpha(axis: Axes, scenario: Scenario) -> None:
     known = [scenario.codec, *scenario.others]
     alphas = np.geomspace(min(0.01, *(codec.alpha / 2 for codec in known)), 1.5, 100)
     axis.plot(alphas, [gain(float(alpha)) for alpha in alphas], color=DIRECT)
-    for codec, colour in zip(known, _colours(), strict=False):
+    for codec, colour in zip(known, cycle(COLOURS), strict=False):
         axis.plot(codec.alpha, gain(codec.alpha), "o", color=colour, label=codec.name)
     axis.axhline(1, **GUIDE)
     even = break_even_alpha(scenario.devices, broadcast=scenario.broadcast)
@@ -105,19 +106,21 @@ def draw_alpha(axis: Axes, scenario: Scenario) -> None:
     axis.legend(fontsize=8)
 
 
-def draw_bandwidth(axis: Axes, scenario: Scenario, bandwidth: float) -> None:
+def draw_bandwidth(
+    axis: Axes, scenario: Scenario, bandwidth: float, *, colours: Sequence[str] = COLOURS
+) -> None:
     """Time against bandwidth, and below which bandwidth the fog is sooner than JPEG."""
     direct, fog = scenario.direct(), scenario.fog()
     even = pays_below(fog, direct)
     marks = [bandwidth, *([even] if 0 < even < math.inf else [])]
     bandwidths = np.geomspace(min(marks) / 20, max(marks) * 20, 60)
-    for way, style in zip(scenario.transfers(), _styles(scenario), strict=True):
+    for way, style in zip(scenario.transfers(), _styles(scenario, colours), strict=True):
         seconds = [way.seconds(float(value)) for value in bandwidths]
         axis.plot(bandwidths / 1e6, seconds, label=_label(way), **style)
     axis.axvline(bandwidth / 1e6, **GUIDE)
     if 0 < even < math.inf:
         axis.axvline(
-            even / 1e6, color=COLOURS[0], linestyle=":", label=f"break-even: {even / 1e6:.3g} MB/s"
+            even / 1e6, color=colours[0], linestyle=":", label=f"break-even: {even / 1e6:.3g} MB/s"
         )
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -125,21 +128,16 @@ def draw_bandwidth(axis: Axes, scenario: Scenario, bandwidth: float) -> None:
     axis.legend(fontsize=8)
 
 
-def _styles(scenario: Scenario) -> Iterator[dict[str, Any]]:
+def _styles(scenario: Scenario, colours: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One style for each of `scenario.transfers()`: a colour to a codec, dashes for serverless."""
-    colours = _colours()
+    turn = cycle(colours)
     yield {"color": DIRECT, "linewidth": 1.8}
-    yield {"color": next(colours), "linewidth": 2.4}
+    yield {"color": next(turn), "linewidth": 2.4}
     for _ in scenario.others:
-        colour = next(colours)
+        colour = next(turn)
         yield {"color": colour}
         yield {"color": colour, "linestyle": "--"}
     yield {"color": DIRECT, "linestyle": "-."}
-
-
-def _colours() -> Iterator[str]:
-    while True:
-        yield from COLOURS
 
 
 def _label(way: Transfer) -> str:

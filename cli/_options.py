@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 __all__ = [
+    "ABOVE_0",
     "PRESETS",
+    "Finite",
     "background_option",
     "device_option",
     "json_option",
@@ -22,6 +26,19 @@ __all__ = [
 # The names in `rinrcodec.presets`, which imports more than a help page may wait for.
 PRESETS = ("paper", "fast", "balanced", "best")
 BACKGROUNDS = ("siren", "nerv")
+
+
+class Finite(click.FloatRange):
+    """A number that is none of nan and inf, which a range lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+ABOVE_0 = Finite(min=0, min_open=True)
 
 
 def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 import click
 
-from rinrcodec.cli._options import json_option, writable
+from rinrcodec.cli._options import ABOVE_0, Finite, json_option, writable
 
 __all__ = ["command"]
 
@@ -20,18 +18,7 @@ ALPHA = 1 / 12.09
 PLOT_KINDS = ("png", "svg", "pdf")
 
 
-class _Finite(click.FloatRange):
-    """A number that is none of nan and inf, which a range lets through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
-
-
-_ABOVE_0 = _Finite(min=0, min_open=True)
-_SECONDS = _Finite(min=0)
+_SECONDS = Finite(min=0)
 _PLACE = click.Path(exists=True, path_type=Path)
 
 
@@ -43,11 +30,11 @@ _PLACE = click.Path(exists=True, path_type=Path)
     help=f"Without folders: frames on each device.  [default: {FRAMES}]",
 )  # fmt: skip
 @click.option(
-    "--frame-bytes", type=_ABOVE_0, metavar="B",
+    "--frame-bytes", type=ABOVE_0, metavar="B",
     help=f"Without folders: bytes of a JPEG frame.  [default: {FRAME_BYTES:.0f}]",
 )  # fmt: skip
 @click.option(
-    "--alpha", type=_ABOVE_0, metavar="A",
+    "--alpha", type=ABOVE_0, metavar="A",
     help="Without folders: .rinr bytes / JPEG bytes.  [default: 1/12.09, the published one]",
 )  # fmt: skip
 @click.option(
@@ -64,7 +51,7 @@ _PLACE = click.Path(exists=True, path_type=Path)
     help="Whether one transmission reaches one receiver, or all.",
 )  # fmt: skip
 @click.option(
-    "--bandwidth", type=_ABOVE_0, default=2.0, show_default=True, metavar="MB/S",
+    "--bandwidth", type=ABOVE_0, default=2.0, show_default=True, metavar="MB/S",
     help="Of the one link that all share.",
 )  # fmt: skip
 @click.option(
@@ -80,7 +67,7 @@ _PLACE = click.Path(exists=True, path_type=Path)
     help="Training at the fog: how often the model is sent to all devices.",
 )  # fmt: skip
 @click.option(
-    "--model", "model_mb", type=_ABOVE_0, default=98.8, show_default=True, metavar="MB",
+    "--model", "model_mb", type=ABOVE_0, default=98.8, show_default=True, metavar="MB",
     help="Its size; the default is YOLOv8m.",
 )  # fmt: skip
 @json_option

@@ -189,8 +189,13 @@ def _beaten(options: Sequence[Option]) -> list[str]:
         better = [other.name for other in options if other.beats(option)]
         if better:
             where = "inside and outside the boxes" if option.objects is not None else "everywhere"
-            lines.append(f"{option.name} is beaten {where} by {' and '.join(better)}.")
+            lines.append(f"{option.name} is beaten {where} by {_listed(better)}.")
     return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _db(value: float) -> str:

@@ -145,7 +145,7 @@ class Scenario:
     """Who wants what, over which medium, and which codecs stand in for JPEG.
 
     codec: what only the fog can encode. others: what every device could encode by itself, too.
-    rounds, model_bytes: of training at the fog.
+    rounds, model_bytes: of training at the fog. source: the data as it is, of alpha 1.
     """
 
     devices: tuple[Device, ...]
@@ -154,10 +154,11 @@ class Scenario:
     rounds: int = 1
     model_bytes: float = 98.8e6  # YOLOv8m, as in the paper
     broadcast: bool = False
+    source: Codec = JPEG
 
     def direct(self) -> Transfer:
         """JPEG from device to device: what everything else is measured against."""
-        return serverless(self.devices, broadcast=self.broadcast)
+        return serverless(self.devices, self.source, broadcast=self.broadcast)
 
     def fog(self) -> Transfer:
         """The codec through the fog."""
