@@ -12,45 +12,21 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import _common as common
 
 import rinrcodec
-from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite, composite
+from rinrcodec.baselines import Ladder, available_codecs
+from rinrcodec.comparison import CURVE_OBJECT_SHARE, Row, at_equal_bytes, at_size, summary
 from rinrcodec.compose import to_array
 from rinrcodec.images import Picture
-from rinrcodec.metrics import Quality, frame_bytes, frame_quality, mean_quality
+from rinrcodec.metrics import frame_bytes, frame_quality
 from rinrcodec.presets import get_preset
 
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
-# What the crops of a composite have of its bytes in the rate curves, and the frame's codec.
-CURVE_OBJECT_SHARE = 0.15
-PASTED_ON = "avif"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One picture through one codec: `against` is the preset whose size it was asked for."""
-
-    frame: str
-    method: str
-    against: str
-    n_bytes: float
-    bpp: float
-    psnr: float
-    background_psnr: float | None
-    object_psnr: float | None
-
-    @classmethod
-    def of(
-        cls, picture: Picture, method: str, against: str, n_bytes: float, quality: Quality
-    ) -> Row:
-        bpp = 8 * n_bytes / (picture.width * picture.height)
-        parts = (quality.frame, quality.background, quality.objects)
-        return cls(picture.name, method, against, n_bytes, bpp, *parts)
 
 
 def our_rows(
@@ -72,47 +48,6 @@ def our_rows(
                 quality = frame_quality(picture.pixels, pixels, picture.boxes)
                 rows.append(Row.of(picture, "rinrcodec", preset, sizes[index], quality))
     return rows, seconds
-
-
-def plain_rows(
-    picture: Picture, ladders: Mapping[str, Ladder], against: str, n_bytes: float
-) -> list[Row]:
-    """JPEG, WebP and AVIF at about `n_bytes`."""
-    return [
-        coded_row(picture, ladder.nearest(round(n_bytes)), against) for ladder in ladders.values()
-    ]
-
-
-def curve_rows(picture: Picture, ladders: Mapping[str, Ladder], size: int) -> list[Row]:
-    """The baselines at one of the sizes of the rate curves."""
-    base = ladders[PASTED_ON]
-    pasted = composite(base, picture.boxes, size, object_share=CURVE_OBJECT_SHARE)
-    plain = plain_rows(picture, ladders, f"{size}", size)
-    return [*plain, coded_row(picture, pasted, f"{size}")]
-
-
-def coded_row(picture: Picture, coded: Coded, against: str) -> Row:
-    """The row of a baseline's result."""
-    quality = frame_quality(picture.pixels, coded.pixels, picture.boxes)
-    return Row.of(picture, coded.codec, against, coded.n_bytes, quality)
-
-
-def summary(rows: Iterable[Row]) -> list[tuple[str, float, float, Quality]]:
-    """Per method, in order of appearance: mean bytes, mean bits per pixel, mean of the dB."""
-    by_method: dict[str, list[Row]] = {}
-    for row in rows:
-        by_method.setdefault(row.method, []).append(row)
-    return [
-        (
-            method,
-            sum(row.n_bytes for row in group) / len(group),
-            sum(row.bpp for row in group) / len(group),
-            mean_quality(
-                [Quality(row.psnr, row.background_psnr, row.object_psnr) for row in group]
-            ),
-        )
-        for method, group in by_method.items()
-    ]
 
 
 def db(value: float | None) -> str:
@@ -206,14 +141,10 @@ def main() -> None:
         rows, seconds = our_rows(pictures, preset, options)
         ours += rows
         for picture, ladder, mine in zip(pictures, ladders, tuple(rows), strict=True):
-            rows += plain_rows(picture, ladder, preset, mine.n_bytes)
-            pasted = best_composite(
-                ladder[PASTED_ON],
-                picture.boxes,
-                round(mine.n_bytes),
-                background_psnr=mine.background_psnr,
+            others = at_equal_bytes(
+                picture, ladder, mine.n_bytes, background_psnr=mine.background_psnr
             )
-            rows.append(coded_row(picture, pasted, preset))
+            rows += [Row.of_coded(picture, coded, preset) for coded in others]
         equal += rows
         methods = list(dict.fromkeys(row.method for row in rows))
         parts += [
@@ -226,10 +157,10 @@ def main() -> None:
     curves = []
     if not options.no_curves:
         curves = [
-            row
+            Row.of_coded(picture, coded, f"{size}")
             for picture, ladder in zip(pictures, ladders, strict=True)
             for size in CURVE_SIZES
-            for row in curve_rows(picture, ladder, size)
+            for coded in at_size(picture, ladder, size)
         ]
         draw(options.out / "rate_distortion.png", curves, ours, what)
         parts += [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 __all__ = [
+    "ABOVE_0",
     "PRESETS",
+    "Finite",
     "background_option",
     "device_option",
     "json_option",
@@ -16,6 +20,7 @@ __all__ = [
     "quiet_option",
     "seed_option",
     "steps_option",
+    "writable",
 ]
 
 # The names in `rinrcodec.presets`, which imports more than a help page may wait for.
@@ -23,7 +28,20 @@ PRESETS = ("paper", "fast", "balanced", "best")
 BACKGROUNDS = ("siren", "nerv")
 
 
-def _writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+class Finite(click.FloatRange):
+    """A number that is none of nan and inf, which a range lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+ABOVE_0 = Finite(min=0, min_open=True)
+
+
+def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
     """Refuse a file that cannot be written before the work whose figures it is to hold."""
     if value in {"-", "/dev/stdout"}:
         return "-"
@@ -62,7 +80,7 @@ seed_option = click.option(
     help="Seed of the fit.",
 )  # fmt: skip
 json_option = click.option(
-    "--json", "json_path", metavar="FILE", callback=_writable,
+    "--json", "json_path", metavar="FILE", callback=writable,
     help="Write the figures as JSON; - for stdout.",
 )  # fmt: skip
 quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")

@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": "Check .rinr files for damage.",
     "bench": "Measure the codec on your own pictures.",
     "yolo": "Train, validate and predict with YOLO from .rinr files.",
+    "report": "Write a page: which codec to use for your own pictures, and why.",
+    "fog": "Show what a fog node saves, and when it does not.",
     "demo": "Show what the codec does, on four pictures.",
 }
 

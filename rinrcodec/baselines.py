@@ -29,6 +29,7 @@ __all__ = [
     "best_composite",
     "composite",
     "decode_picture",
+    "encode_picture",
 ]
 
 # Of several settings of one codec the better one at the wanted size counts.
@@ -76,6 +77,15 @@ def available_codecs() -> list[str]:
     return [name for name in CODECS if name == "jpeg" or features.check(name)]
 
 
+def encode_picture(
+    codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0
+) -> bytes:
+    """The file of a picture, uint8 [H, W] or [H, W, 3]; `setting` is one of `CODECS[codec]`."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, quality=quality, **CODECS[codec][setting])  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
     """The pixels of an encoded picture, uint8 [H, W] for mode "L" or [H, W, 3] for "RGB"."""
     with Image.open(io.BytesIO(data)) as image:
@@ -93,8 +103,9 @@ class Ladder:
             raise RinrInputError(f"no codec {codec!r}: want one of {available_codecs()}")
         self.codec = codec
         self.pixels = pixels
-        self._image = Image.fromarray(pixels)
+        self._mode = "L" if pixels.ndim == 2 else "RGB"
         self._files: dict[tuple[int, int], bytes] = {}
+        self._parts: dict[tuple[str, Region], Ladder] = {}
 
     def nearest(self, n_bytes: int) -> Coded:
         """The encoding whose size is nearest to `n_bytes`, above or below."""
@@ -103,6 +114,14 @@ class Ladder:
         slack = max(distance, SIZE_TOLERANCE * n_bytes)
         close = [coded for coded in found if abs(coded.n_bytes - n_bytes) <= slack]
         return max(close, key=lambda coded: psnr(self.pixels, coded.pixels))
+
+    def part(self, codec: str, region: Region) -> Ladder:
+        """A crop of the picture in any codec; kept, as crops are tried at many sizes, too."""
+        if (codec, region) not in self._parts:
+            left, top, right, bottom = region
+            view = np.ascontiguousarray(self.pixels[top:bottom, left:right])
+            self._parts[codec, region] = Ladder(codec, view)
+        return self._parts[codec, region]
 
     def at_quality(self, quality: int) -> Coded:
         """The encoding of a quality from 1 to 100, with the first of the codec's settings."""
@@ -123,15 +142,13 @@ class Ladder:
 
     def _coded(self, setting: int, quality: int) -> Coded:
         data = self._file(setting, quality)
-        pixels = decode_picture(data, self._image.mode)
+        pixels = decode_picture(data, self._mode)
         return Coded(self.codec, quality, len(data), pixels)
 
     def _file(self, setting: int, quality: int) -> bytes:
         key = (setting, quality)
         if key not in self._files:
-            buffer = io.BytesIO()
-            self._image.save(buffer, quality=quality, **CODECS[self.codec][setting])  # type: ignore[arg-type]
-            self._files[key] = buffer.getvalue()
+            self._files[key] = encode_picture(self.codec, self.pixels, quality, setting=setting)
         return self._files[key]
 
 
@@ -149,7 +166,7 @@ def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share
     crops_bytes = round(n_bytes * object_share)
     codecs = [codec for codec in available_codecs() if codec != "jpeg"] or ["jpeg"]
     candidates = [
-        _pasted(frame, regions, _crops(codec, frame.pixels, regions, crops_bytes), n_bytes)
+        _pasted(frame, regions, _crops(codec, frame, regions, crops_bytes), n_bytes)
         for codec in (codecs if regions else codecs[:1])
     ]
 
@@ -191,17 +208,9 @@ def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_byte
     return Coded("composite", base.quality, base.n_bytes + spent, pixels)
 
 
-def _crops(
-    codec: str,
-    pixels: NDArray[np.uint8],
-    regions: Sequence[Region],
-    n_bytes: int,
-) -> list[Coded]:
-    views = [pixels[top:bottom, left:right] for left, top, right, bottom in regions]
-    area = sum(view.shape[0] * view.shape[1] for view in views)
+def _crops(codec: str, frame: Ladder, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in regions]
     return [
-        Ladder(codec, np.ascontiguousarray(view)).nearest(
-            round(n_bytes * view.shape[0] * view.shape[1] / area) - CROP_HEADER_BYTES
-        )
-        for view in views
+        frame.part(codec, region).nearest(round(n_bytes * area / sum(areas)) - CROP_HEADER_BYTES)
+        for region, area in zip(regions, areas, strict=True)
     ]

@@ -42,7 +42,9 @@ LAYERS = [
         "rinrcodec.presets",
     ],
     [
+        "rinrcodec.advice",
         "rinrcodec.baselines",
+        "rinrcodec.comparison",
         "rinrcodec.decoder",
         "rinrcodec.encoder",
         "rinrcodec.files",

@@ -1,0 +1,124 @@
+"""`rinrcodec report`: a page that says what the codec is worth on a user's own pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rinrcodec.cli._options import (
+    ABOVE_0,
+    device_option,
+    json_option,
+    preset_option,
+    quiet_option,
+    seed_option,
+    steps_option,
+    writable,
+)
+
+__all__ = ["command"]
+
+MB = 1e6
+
+
+@click.command("report")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--out", default="report.html", show_default=True, metavar="FILE", callback=writable,
+    help="The page, one file that needs no other; it is replaced where it stands.",
+)  # fmt: skip
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    help="Frames to take, spread evenly over SRC.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
+    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
+)  # fmt: skip
+@preset_option
+@steps_option
+@device_option
+@seed_option
+@click.option(
+    "--bandwidth", type=ABOVE_0, default=2.0, show_default=True, metavar="MB/S",
+    help="Of the link, in 10^6 bytes a second.",
+)  # fmt: skip
+@click.option(
+    "--devices", type=click.IntRange(min=2), default=10, show_default=True, metavar="N",
+    help="How many devices share such frames.",
+)  # fmt: skip
+@json_option
+@quiet_option
+def command(
+    source: Path,
+    out: str,
+    frames: int,
+    labels: str,
+    preset: str,
+    steps: int | None,
+    device: str,
+    seed: int,
+    bandwidth: float,
+    devices: int,
+    json_path: str | None,
+    quiet: bool,
+) -> None:
+    """Write a page: which codec to use for your own pictures, and why.
+
+    SRC is an image, a folder of images, a YOLO data yaml, or a video. Some frames are fitted and
+    given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes. The page shows crops,
+    quality over bytes, sizes, latency and the fog, and ends in advice, which may be another codec.
+    It takes as long as fitting those frames, and some seconds for each beside.
+    """
+    if Path(out).suffix.lower() not in {".html", ".htm"}:
+        raise click.UsageError(f"-o {out}: want a file ending in .html")
+    if source.suffix.lower() == ".rinr" and source.is_file():
+        raise click.UsageError(f"{source}: a report is made of pictures, not of their packs")
+    from rinrcodec.advice import advise
+    from rinrcodec.cli._files import json_text, write_report, write_text, writing
+    from rinrcodec.cli._progress import progress
+    from rinrcodec.cli._report_figures import codec_options, figures_as_json, fog_scenario
+    from rinrcodec.cli._report_measure import measure
+    from rinrcodec.cli._report_page import Report, report_page
+    from rinrcodec.devices import resolve_device
+    from rinrcodec.presets import get_preset
+    from rinrcodec.sources import open_source
+    from rinrcodec.spread import evenly_spread, read_pictures
+
+    chosen = get_preset(preset, steps=steps)
+    used_device = resolve_device(device)
+    found = open_source(source, labels=labels)
+    for warning in found.warnings if not quiet else ():
+        click.echo(f"warning: {warning}", err=True)
+    total = sum(map(len, found.series))
+    pictures = read_pictures(found, evenly_spread(frames, total))
+    with progress("fitting", 2 * len(pictures), quiet=quiet) as bar:
+        figures = measure(
+            pictures,
+            chosen,
+            seed=seed,
+            device=device,
+            on_fitted=bar.update,
+            on_compared=lambda done: bar.update(len(pictures) + done, label="comparing"),
+        )
+    speed = bandwidth * MB
+    options = codec_options(figures)
+    scenario, methods = fog_scenario(figures, options, devices=devices)
+    advice = advise(
+        list(options.values()), scenario.devices, bandwidth=speed, source=scenario.source
+    )
+    made = {
+        "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
+        + (f" --steps {steps}" if steps else "")
+        + f" --seed {seed} --bandwidth {bandwidth:g} --devices {devices}",
+        "device": str(used_device),
+    }
+    report = Report(source.name, total, figures, advice, scenario, methods, speed, made)
+    with writing(Path(out)):
+        write_text(Path(out).resolve(), report_page(report))
+    if json_path is not None:
+        values = figures_as_json(figures, advice, scenario, bandwidth=speed, made=made)
+        write_report(json_path, json_text(values))
+    if not quiet and json_path != "-":
+        click.echo("\n".join([advice.headline, *advice.reasons, f"page: {out}"]))
