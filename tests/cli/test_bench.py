@@ -58,6 +58,21 @@ def test_frames_are_spread_and_quiet_is_quiet(run, dataset, tmp_path):
         assert [frame["frame"] for frame in row["frames"]] == ["train/a.png", "val/s/c.png"]
 
 
+def test_both_families_stand_on_one_page(run, dataset, tmp_path):
+    source, out = dataset.parent / "images", tmp_path / "out"
+    both = ("--background", "siren", "--background", "nerv")
+    run("bench", "ladder", source, "-o", out, "--frames", 2, *both, *QUICK)
+    report = json.loads((out / "ladder.json").read_text(encoding="utf-8"))
+    rows = {row["row"]: row for row in report["rows"]}
+    assert {*INRS, *(name.replace("siren", "nerv") for name in INRS)} <= set(rows)
+    # All three frames are encoded by nerv, the two that were taken are compared.
+    sizes = {name: (out / rows[name]["file"]).stat().st_size for name in ("siren RE", "nerv RE")}
+    assert rows["siren RE"]["bytes_a_frame"] == sizes["siren RE"] / 2
+    assert rows["nerv RE"]["bytes_a_frame"] == sizes["nerv RE"] / 3
+    for row in rows.values():
+        assert [frame["frame"] for frame in row["frames"]] == ["train/a.png", "val/s/c.png"]
+
+
 def test_sources_that_cannot_be_compared_are_refused_before_anything_is_written(
     run, folder, dataset, tmp_path
 ):

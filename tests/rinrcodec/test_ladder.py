@@ -157,11 +157,41 @@ def test_presets_of_the_rows_keep_everything_but_bits_and_mode():
 @pytest.mark.parametrize("factor", [1.0, 1.7, 3.2])
 def test_a_larger_network_has_the_wanted_weights(make_picture, factor):
     part = get_preset("balanced").background
-    picture = Picture("a.png", make_picture(80, 56))
-    wider = enlarged(part, factor, picture)
+    wider = enlarged(part, factor, [Picture("a.png", make_picture(80, 56))])
     before, after = (parameter_count(one.spec(80 * 56, 3)) for one in (part, wider))
     assert after / before == pytest.approx(factor, rel=0.06)
     assert (wider == part) == (factor == 1.0)
+
+
+def test_a_larger_network_of_a_sequence_has_the_wanted_weights(make_picture):
+    part = get_preset("balanced", background="nerv").background
+    pictures = [Picture(f"{i}.png", make_picture(80, 56, i)) for i in range(5)]
+    wider = enlarged(part, 2.0, pictures)
+    before, after = (parameter_count(one.spec(80, 56, 5, 3)) for one in (part, wider))
+    assert after / before == pytest.approx(2.0, rel=0.15)
+
+
+def test_a_sequence_has_the_same_rows(make_picture, tmp_path):
+    boxes = (Box(0, 10, 7, 20, 18),)
+    pictures = [Picture(f"{i}.png", make_picture(80, 56, i), boxes) for i in range(4)]
+    preset = get_preset("fast", steps=2, background="nerv")
+    found = family_rows(pictures, preset, folder=tmp_path, measured=[1, 3], device="cpu")
+    rows = {row.name: row for row in found}
+    assert list(rows) == ["BE", "DE", "RE", "QRE", "BS", *CODECS]
+    assert {row.family for row in rows.values()} == {"nerv"}
+    for row in rows.values():
+        assert [frame.frame for frame in row.frames] == ["1.png", "3.png"]
+    (alone_frames, alone), (_, direct), (frames, residual) = (
+        read(rows[name]) for name in ("BE", "DE", "RE")
+    )
+    assert [group[0].family for group in alone] == ["nerv"]
+    assert direct[:1] == residual[:1] == alone
+    assert [frame.time for frame in frames] == [frame.time for frame in alone_frames]
+    assert len({frame.time for frame in frames}) == 4
+    for name in ("BS", "BE", "DE", "RE", "QRE"):
+        assert rows[name].n_bytes == rows[name].file.stat().st_size / 4
+    assert rows["QRE"].n_bytes < rows["RE"].n_bytes
+    assert rows["BS"].n_bytes / rows["RE"].n_bytes == pytest.approx(1.5, rel=0.15)
 
 
 def test_low_quality_jpeg_is_quality_50(pictures):
