@@ -225,7 +225,7 @@ _SEQUENCE_SIZES = (
 
 
 def _measured_sequence(epochs: int) -> SequencePart:
-    recipe = Recipe(epochs, 5e-3, 2, warmup=epochs // 10)
+    recipe = Recipe(epochs, 2e-2, 2, warmup=epochs // 10)
     return SequencePart(_SEQUENCE_SIZES, 8, recipe)
 
 
@@ -252,9 +252,9 @@ _SEQUENCES: Mapping[str, SequencePart] = MappingProxyType(
             longest=1024,
             most_pixels=2**28,
         ),
-        "fast": _measured_sequence(30),
-        "balanced": _measured_sequence(120),
-        "best": _measured_sequence(400),
+        "fast": _measured_sequence(40),
+        "balanced": _measured_sequence(200),
+        "best": _measured_sequence(600),
     }
 )
 
