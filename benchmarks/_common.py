@@ -71,7 +71,7 @@ def load_frames(count: int, *, split: str = "val", one_in: int = 1) -> tuple[str
             raise RinrInputError(f"{reading.name}: {reading.error}")
         pictures.append(reading.picture)
     what = f"the first {len(pictures)} {split} frames of DAC-SDC"
-    return what + (f" that come of taking one in {one_in}" if one_in > 1 else ""), pictures
+    return what + (f", taking one in {one_in}" if one_in > 1 else ""), pictures
 
 
 def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import _common as common
 import torch
 from _packs import box_area, fresh_pack, ungrouped
-from _stopwatch import PARTS, Stopwatch
+from _stopwatch import PARTS, Clock, Stopwatch
 from torch import Tensor
 
 import rinrcodec
@@ -60,53 +59,33 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
 
 
 def batch_times(
-    paths: Mapping[str, Path], decode: Decode, n: int, *, batch: int, device: str, repeats: int
+    paths: Mapping[str, Path], decode: Decode, n: int, *, batch: int, clock: Clock, repeats: int
 ) -> Times:
     """Seconds that all n frames take in batches, of every way: in `total` and by part.
 
     The best of `repeats` rounds in which the ways take turns. A file is opened before the clock
-    starts, anew for every round, since readers keep what they have decompressed. Parts come from
-    rounds of their own; `rest` is what these took beside the parts.
+    starts, anew for every round, since readers keep what they have decompressed.
     """
     found = {way: {"total": math.inf} for way in paths}
-    parts_total = dict.fromkeys(paths, math.inf)
     for _ in range(repeats):
         for way, path in paths.items():
-            total = _seconds(path, decode, n, batch, device)
-            found[way]["total"] = min(found[way]["total"], total)
-        for way, path in paths.items():
-            watch = Stopwatch(device)
-            with watch.running():
-                total = _seconds(path, decode, n, batch, device, watch)
-            if total < parts_total[way]:
-                parts_total[way] = total
-                rest = total - sum(watch.seconds.values())
-                found[way] |= {**watch.seconds, "rest": rest}
+            times = _one_round(path, decode, n, batch, clock)
+            found[way] = min(found[way], times, key=lambda seconds: seconds["total"])
     return found
 
 
-def _seconds(
-    path: Path,
-    decode: Decode,
-    n: int,
-    batch: int,
-    device: str,
-    watch: Stopwatch | None = None,
-) -> float:
+def _one_round(path: Path, decode: Decode, n: int, batch: int, clock: Clock) -> dict[str, float]:
     with rinrcodec.open(path) as file:
         assert file.groups  # reads them
-        works = [
-            decode(file.reader, range(start, min(n, start + batch)), device)
-            for start in range(0, n, batch)
-        ]
-        if watch is not None:
-            watch.seconds = dict.fromkeys(PARTS, 0.0)
-        common.synchronize(device)
-        start = time.perf_counter()
-        for work in works:
-            work()
-        common.synchronize(device)
-        return time.perf_counter() - start
+        batches = [range(start, min(n, start + batch)) for start in range(0, n, batch)]
+        works = [decode(file.reader, frames, clock.device) for frames in batches]
+        watch = Stopwatch(clock)
+        with watch.running():
+            start = clock.now()
+            for work in works:
+                work()
+            total = clock.now() - start
+    return {"total": total, **watch.seconds, "rest": total - sum(watch.seconds.values())}
 
 
 def save_both(folder: Path, pack: Pack) -> dict[str, Path]:
@@ -128,9 +107,9 @@ def check_equal(paths: Mapping[str, Path], n: int, *, device: str) -> None:
 
 
 def by_class(
-    pictures: Sequence[Picture], part: Part, *, most: int
+    pictures: Sequence[Picture], part: Part, *, most: int | None = None
 ) -> dict[SizeClass, list[Picture]]:
-    """Up to `most` boxes of every size class, each in a picture of its own."""
+    """Boxes by size class, at most `most` of each, every one in a picture of its own."""
     found: dict[SizeClass, list[Picture]] = {size: [] for size in part.sizes}
     for picture in pictures:
         for box in picture.boxes:
@@ -153,7 +132,7 @@ def batch_table(times: Mapping[int, Times], n: int) -> str:
 
 
 def class_times(
-    folder: Path, pictures: Sequence[Picture], preset: Preset, options: Any
+    folder: Path, pictures: Sequence[Picture], preset: Preset, clock: Clock, options: Any
 ) -> list[dict[str, Any]]:
     """The objects of every size class, each class decoded as one batch."""
     found = []
@@ -161,7 +140,7 @@ def class_times(
     for size, members in classes.items():
         paths = save_both(folder, fresh_pack(members, preset, seed=options.seed))
         n = len(members)
-        settings = {"batch": n, "device": options.device, "repeats": options.repeats}
+        settings = {"batch": n, "clock": clock, "repeats": options.repeats}
         times = batch_times(paths, decode_objects, n, **settings)
         network = f"{size.depth} x {size.width}"
         found.append({"class": _name(size), "network": network, "objects": n, "seconds": times})
@@ -190,9 +169,12 @@ def main() -> None:
     parser.add_argument("--one-in", type=int, default=6, help="take one frame in so many")
     parser.add_argument("--repeats", type=int, default=15, help="rounds for objects")
     parser.add_argument("--frame-repeats", type=int, default=2, help="rounds for whole frames")
+    parser.add_argument("--frame-batches", type=int, nargs="+", default=[1, 8, 64], help="sizes")
     parser.add_argument("--class-objects", type=int, default=32, help="most of one size class")
+    parser.add_argument("--cpu-time", action="store_true", help="not the wall's, see the page")
     options = parser.parse_args()
     common.setup(options)
+    clock = Clock(options.device, options.cpu_time)
     preset = get_preset(options.preset)
     what, pictures = common.load_frames(options.frames, split="train", one_in=options.one_in)
     every, all_pictures = common.load_frames(1_000, split="train")
@@ -204,39 +186,41 @@ def main() -> None:
         paths = save_both(folder, fresh_pack(pictures, preset, seed=options.seed))
         sizes = {way: path.stat().st_size for way, path in paths.items()}
         check_equal(paths, n, device=options.device)
-        for batch in (b for b in BATCHES if b <= n):
-            settings = {"batch": batch, "device": options.device}
-            repeats = {"objects": options.repeats, "frames": options.frame_repeats}
-            objects[batch] = batch_times(
-                paths, decode_objects, n, repeats=repeats["objects"], **settings
-            )
-            frames[batch] = batch_times(
-                paths, decode_frames, n, repeats=repeats["frames"], **settings
-            )
-        classes = class_times(folder, all_pictures, preset, options)
+        for found, decode, batches, repeats in (
+            (objects, decode_objects, BATCHES, options.repeats),
+            (frames, decode_frames, options.frame_batches, options.frame_repeats),
+        ):
+            for batch in (b for b in batches if b <= n):
+                found[batch] = batch_times(
+                    paths, decode, n, batch=batch, clock=clock, repeats=repeats
+                )
+        classes = class_times(folder, all_pictures, preset, clock, options)
     counts = ", ".join(
         f"{len(members)} of {_name(size)}"
-        for size, members in by_class(pictures, preset.objects, most=n).items()
+        for size, members in by_class(pictures, preset.objects).items()
     )
+    of_clock = "by the wall clock"
+    if options.cpu_time:
+        of_clock = "of the CPU (with one thread what an idle machine would take)"
     common.write_report(
         "grouping",
         options,
         title="INR grouping in decoding",
         body=f"""
-On {what}, networks of the preset `{options.preset}`, device `{options.device}`. Their objects by
-pixels: {counts}.
+On {what}, networks of the preset `{options.preset}`.
+Their objects by pixels: {counts}.
 
 *Grouped* is a pack as it is always written. *One by one* is a file of the same frames in which
 every INR is a group of its own: the same decoder, asked for the same frames in the same calls, then
 reads, decompresses, dequantises and computes every INR alone. The pixels are equal. The grouped
 file has {sizes[WAYS[0]]:,} bytes, the other {sizes[WAYS[1]]:,}.
 
-All frames are decoded, in batches of the size in the first column. Times are milliseconds a frame,
-the best of {options.repeats} rounds for objects and {options.frame_repeats} for whole frames, in
-which the two ways take turns. A file is opened anew for every round, before the clock starts;
-*read* is from the file to checked rows without *zstd*, *forward* includes the pixels' positions,
-*round* is from floats to uint8. The parts were timed in rounds of their own; *rest* is what these
-took beside the parts.
+All frames are decoded, in batches of the size in the first column. Times are milliseconds a frame
+{of_clock}.
+They are the best of {options.repeats} rounds for objects and {options.frame_repeats} for frames, in
+which the two ways take turns, and include looking at the clock around every part. A file is
+opened anew for every round, before the clock starts; *read* is from the file to checked rows
+without *zstd*, *forward* includes the pixels' positions, *round* is from floats to uint8.
 
 ## Objects, onto blank backgrounds
 
