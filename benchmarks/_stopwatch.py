@@ -38,8 +38,8 @@ PARTS = {
 class Clock:
     """Seconds of the wall or, with `cpu`, of this process on the CPU.
 
-    On a machine that has other work too, the CPU time of one thread is what the wall would show if
-    it had none.
+    On a machine that has other work too, the CPU time of one thread is about what the wall would
+    show if it had none. It says nothing of a GPU.
     """
 
     device: str
