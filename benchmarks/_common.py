@@ -53,26 +53,25 @@ def setup(options: argparse.Namespace) -> None:
     _commit()
 
 
-def load_frames(count: int) -> tuple[str, list[Picture]]:
-    """What the frames are, in words, and the first `count` of them.
+def load_frames(count: int, *, split: str = "val", one_in: int = 1) -> tuple[str, list[Picture]]:
+    """What the frames are, in words, and the first `count` of them, or of one in so many.
 
-    Real frames are the `val` split of DAC-SDC below the folder that RINRCODEC_DATA names (by
-    default `../shared/data` beside the checkout). Where they are absent, the pictures that ship
-    with scikit-image stand in.
+    Real frames are a split of DAC-SDC below the folder that RINRCODEC_DATA names (by default
+    `../shared/data` beside the checkout). Where they are absent, the pictures that ship with
+    scikit-image stand in.
     """
     yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
         pictures = sample_pictures()[:count]
         return f"{len(pictures)} pictures of scikit-image", pictures
-    series = {series.name: series for series in open_source(yaml).series}
+    series = {series.name: series for series in open_source(yaml).series}[split]
     pictures = []
-    for reading in series["val"].read():
-        if len(pictures) == count:
-            break
+    for reading in replace(series, refs=series.refs[::one_in][:count]).read():
         if reading.picture is None:
             raise RinrInputError(f"{reading.name}: {reading.error}")
         pictures.append(reading.picture)
-    return f"the first {len(pictures)} val frames of DAC-SDC", pictures
+    what = f"the first {len(pictures)} {split} frames of DAC-SDC"
+    return what + (f", taking one in {one_in}" if one_in > 1 else ""), pictures
 
 
 def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:

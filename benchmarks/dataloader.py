@@ -8,10 +8,11 @@ hold the same frames at quality 90.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any
 import _common as common
 import numpy as np
 import torch
-from decode_siren import quick_preset
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 import rinrcodec
 from rinrcodec.images import Picture
 from rinrcodec.plugins.torch_data import collate
+from rinrcodec.presets import get_preset
 
 Read = Callable[[str], Tensor]
 
@@ -154,7 +155,8 @@ def write_files(folder: Path, pictures: Sequence[Picture], options: Any) -> tupl
         Image.fromarray(picture.pixels).save(path, quality=90)
         jpegs.append(str(path))
     path = folder / "frames.rinr"
-    preset = quick_preset(options.preset)
+    # Every object INR is kept, whatever it is good for.
+    preset = replace(get_preset(options.preset, steps=1), min_gain=-math.inf)
     pack = rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     rinrcodec.save(pack, path)
     return jpegs, path

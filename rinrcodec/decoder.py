@@ -6,7 +6,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, overload
+from typing import Any, NamedTuple, SupportsIndex, overload
 
 import torch
 from torch import Tensor
@@ -187,15 +187,17 @@ class Decoder:
     def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
         """Evaluate the object INRs of all views group by group, and paste them view by view."""
         waiting: list[_Placed] = []
+        pixels = 0
         for i, view in enumerate(views):
             placed = list(view.placed())
             background = signals[i].clone() if len(placed) > 1 else signals[i]
             for item in placed:
                 item.background, item.target = background, signals[i]
-                if waiting and sum(p.pixels for p in waiting) + item.pixels > _PIXELS_AT_ONCE:
+                if waiting and pixels + item.pixels > _PIXELS_AT_ONCE:
                     self._evaluate_and_paste(waiting)
-                    waiting = []
+                    waiting, pixels = [], 0
                 waiting.append(item)
+                pixels += item.pixels
         self._evaluate_and_paste(waiting)
 
     def _evaluate_and_paste(self, placed: Sequence[_Placed]) -> None:
@@ -318,35 +320,49 @@ def evaluate(
     """Outputs of n INRs of one spec: float32 [pixels, channels] each.
 
     weights: [n, params] on the device to use; coords: float32 [pixels, 2] each, on the host;
-    `shared` says that they are all the same. INRs are computed together in chunks, padded to the
-    largest.
+    `shared` says that they are all the same. Pixels are cut into tiles; tiles of about equal size,
+    of one INR or of several, are computed together, padded to the largest of them.
     """
     family = pixel_family(spec)
     device = weights.device
-    tile = _TILE_PIXELS[device.type]
-    order = sorted(range(len(coords)), key=lambda i: len(coords[i]))
-    costs = [min(len(coords[i]), tile) for i in order]
-    tasks = []
+    most = _TILE_PIXELS[device.type]
+    if shared:
+        coords = [coords[0].to(device)] * len(coords)
+    # Channel by channel in memory, as families give them and images want them.
+    outputs = [weights.new_empty(family.channels(spec), len(own)).T for own in coords]
+    tiles = sorted(
+        _Tile(min(most, len(own) - start), start, inr)
+        for inr, own in enumerate(coords)
+        for start in range(0, len(own), most)
+    )
     widest = family.widest(spec)
-    for start, end in chunks_by_cost(costs, widest, 4 * widest, device):
-        members = order[start:end]
-        inputs = coords[:1] if shared else [coords[i] for i in members]
-        padded = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)
-        # Products of few rows take another path in torch, which rounds another way.
-        padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _ROWS)).to(device)
-        starts = range(0, padded.shape[1], tile)
-        tasks += [
-            (members, weights[members], first, padded[:, first : first + tile]) for first in starts
-        ]
-    outputs = [weights.new_empty(len(c), family.channels(spec)) for c in coords]
+    chunks = list(chunks_by_cost([tile.pixels for tile in tiles], widest, 4 * widest, device))
 
     @torch.no_grad()
-    def forward(task: tuple[list[int], Tensor, int, Tensor]) -> None:
-        members, own_weights, first, inputs = task
-        for i, values in zip(members, family.forward(spec, own_weights, inputs), strict=True):
-            part = outputs[i][first : first + tile]
-            part.copy_(values[: len(part)])
+    def forward(chunk: tuple[int, int]) -> None:
+        members = tiles[slice(*chunk)]
+        one_place = shared and members[0].start == members[-1].start
+        read = members[:1] if one_place else members
+        inputs = [coords[tile.inr][tile.inside] for tile in read]
+        padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True)
+        # Products of few rows take another path in torch, which rounds another way.
+        padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _ROWS)).to(device)
+        found = family.forward(spec, weights[[tile.inr for tile in members]], padded)
+        for tile, values in zip(members, found, strict=True):
+            outputs[tile.inr][tile.inside] = values[: tile.pixels]
 
     work = sum(map(len, coords)) * weights.shape[1]
-    parallel_map(forward, tasks, device, threads=None if work > _WORTH_THREADS else 1)
+    parallel_map(forward, chunks, device, threads=None if work > _WORTH_THREADS else 1)
     return outputs
+
+
+class _Tile(NamedTuple):
+    """The pixels [start, start + pixels) of one INR."""
+
+    pixels: int
+    start: int
+    inr: int
+
+    @property
+    def inside(self) -> slice:
+        return slice(self.start, self.start + self.pixels)

@@ -13,7 +13,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
-    "decode_siren": ["--frames=1", "--repeats=1"],
+    "grouping": ["--frames=1", "--repeats=1", "--frame-repeats=1"],
     "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
@@ -54,8 +54,21 @@ def test_a_script_writes_its_report(name, tmp_path):
     # No path of the machine that made it may end up in a page of the docs.
     assert str(tmp_path) not in page
     assert str(BENCHMARKS.parent) not in page
+    if name == "grouping":
+        check_parts(report)
+
+
+def check_parts(report):
+    """Every part was seen, in both ways: a function that moved away would take no time."""
+    for way in ("grouped", "one by one"):
+        objects, frames = (report[key]["1"][way] for key in ("objects_s", "frames_s"))
+        assert [part for part, seconds in frames.items() if seconds <= 0] == []
+        assert [part for part, seconds in objects.items() if seconds <= 0] == ["round"]
+        for seconds in (objects, frames):
+            parts = sum(value for part, value in seconds.items() if part != "total")
+            assert parts == pytest.approx(seconds["total"])
 
 
 def test_every_script_is_covered():
-    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"_common", "readme_picture"}
+    scripts = {path.stem for path in BENCHMARKS.glob("[!_]*.py")} - {"readme_picture"}
     assert scripts == set(TINY)

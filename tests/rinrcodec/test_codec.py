@@ -248,13 +248,38 @@ def test_many_objects_are_pasted_in_runs_of_bounded_size(
 
 
 @pytest.mark.parametrize("out", [1, 3])
-def test_few_pixels_give_the_same_floats_alone_and_in_a_batch(out: int) -> None:
-    spec = siren.siren_spec(2, 6, out=out)
-    weights = siren.init(spec, 5, torch.Generator().manual_seed(0))
-    coords = [torch.rand(n, 2) for n in (1, 3, 4, 25, 90)]
+@pytest.mark.parametrize("width", [6, 17])
+@pytest.mark.parametrize(
+    "counts", [(1, 3, 4, 25, 90), (5, 9_000, 4_096, 4_097, 8_192, 129)], ids=str
+)
+def test_the_same_floats_alone_and_in_a_batch(
+    out: int, width: int, counts: tuple[int, ...]
+) -> None:
+    spec = siren.siren_spec(2, width, out=out)
+    weights = siren.init(spec, len(counts), torch.Generator().manual_seed(0))
+    coords = [torch.rand(n, 2) for n in counts]
     together = evaluate(spec, weights, coords)
     for i, values in enumerate(together):
         assert torch.equal(values, evaluate(spec, weights[i : i + 1], coords[i : i + 1])[0])
+        plain = siren.forward(spec, weights[i : i + 1].double(), coords[i][None].double())[0]
+        torch.testing.assert_close(values, plain.float(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_smaller_inr_is_not_computed_to_the_end_of_a_larger_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = siren.siren_spec(2, 24)
+    weights = siren.init(spec, 2, torch.Generator().manual_seed(0))
+    forward, computed = siren.forward, []
+
+    def counting(spec: Spec, weights: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
+        computed.append(len(weights) * coords.shape[1])
+        return forward(spec, weights, coords)
+
+    monkeypatch.setattr(siren, "forward", counting)
+    counts = (5_000, 20_000)
+    evaluate(spec, weights, [torch.rand(n, 2) for n in counts])
+    assert sum(counts) <= sum(computed) < 1.2 * sum(counts)
 
 
 def test_an_inr_of_other_channels_than_the_picture_is_refused(
