@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import _common as common
 import torch
 
 from rinrcodec.families import family_of
@@ -22,6 +23,7 @@ def box_area(box: Box, picture: Picture) -> int:
 
 def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pack:
     """The pictures as `encode` would store them, with the weights with which a fit starts."""
+    background = common.frame_part(preset)
     n_rows: dict[tuple[Spec, int], int] = {}
 
     def placed(part: Part, area: int, picture: Picture) -> InrRef:
@@ -41,7 +43,7 @@ def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pac
                 f"{number:06d}",
                 picture.width,
                 picture.height,
-                placed(preset.background, picture.width * picture.height, picture),
+                placed(background, picture.width * picture.height, picture),
                 mode="RGB" if picture.pixels.ndim == 3 else "L",
                 boxes=picture.boxes,
                 objects=tuple(objects),
