@@ -2,13 +2,12 @@
 
 The rows of `rinrcodec bench ladder`, on frames of DAC-SDC and on a sequence, both spread evenly:
 the frames over the val split, those of the sequence over its length. The family nerv, which encodes
-all frames of a sequence, has rows for the sequence only.
+all frames of a sequence, has rows for the sequence only. Every row is printed as it comes.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +19,7 @@ from rinrcodec.cli._ladder_plots import draw_ladder
 from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.images import Picture
 from rinrcodec.ladder import Row, family_rows, low_quality_jpeg
-from rinrcodec.model import Box
-from rinrcodec.presets import BACKGROUNDS, get_preset
+from rinrcodec.presets import BACKGROUNDS, Preset, get_preset
 from rinrcodec.sources import open_source
 from rinrcodec.spread import evenly_spread, read_pictures
 
@@ -39,40 +37,37 @@ class Frames:
     sequence: bool = False
 
 
-def load_sets(options: argparse.Namespace) -> dict[str, Frames]:
-    """Where the real data are absent, the pictures that ship with scikit-image stand in."""
+def load_frames(count: int) -> Frames:
+    """Frames of DAC-SDC; where they are absent, the pictures that ship with scikit-image."""
     yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
-        pictures = sample_pictures()[: options.frames]
+        pictures = sample_pictures()[:count]
         what = f"{len(pictures)} pictures of scikit-image"
-        return {"samples": Frames(what, pictures, list(range(len(pictures))))}
-    found = open_source(yaml)
-    found = replace(found, series=tuple(one for one in found.series if one.name == "val"))
-    total = len(found.series[0])
-    pictures = read_pictures(found, evenly_spread(options.frames, total))
-    what = f"{len(pictures)} of the {total} val frames of DAC-SDC"
-    return {
-        "dacsdc": Frames(what, pictures, list(range(len(pictures)))),
-        options.sequence: load_sequence(options.sequence, options.frames),
-    }
+    else:
+        found = open_source(yaml)
+        found = replace(found, series=tuple(one for one in found.series if one.name == "val"))
+        total = len(found.series[0])
+        pictures = read_pictures(found, evenly_spread(count, total))
+        what = f"{len(pictures)} of the {total} val frames of DAC-SDC"
+    return Frames(what, pictures, list(range(len(pictures))))
 
 
 def load_sequence(name: str, count: int) -> Frames:
-    """A sequence with the boxes of its boxes.csv."""
-    folder = common.DATA / "sequences" / name
-    with (folder / "boxes.csv").open(encoding="utf-8", newline="") as file:
-        table = {int(row["frame"]): row for row in csv.DictReader(file)}
-    # Those of OTB and UAV123 count pixels from 1.
-    first = 1 if name.startswith(("otb", "uav123")) else 0
-    pictures = []
-    for picture in read_pictures(open_source(folder, labels="none")):
-        row = table[int(Path(picture.name).stem)]
-        x, y, w, h = (float(row[key]) for key in "xywh")
-        pictures.append(replace(picture, boxes=(Box(0, x - first, y - first, w, h),)))
+    """A sequence, of which `count` frames are compared."""
+    what, pictures = common.load_sequence(name, 0)
     measured = evenly_spread(count, len(pictures))
-    size = f"{pictures[0].width}x{pictures[0].height}"
-    what = f"{len(measured)} of the {len(pictures)} frames of {name}, {size}"
-    return Frames(what, pictures, measured, sequence=True)
+    return Frames(f"{len(measured)} frames of {what}", pictures, measured, sequence=True)
+
+
+def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
+    """The preset of a family; the network of a sequence has epochs of its own."""
+    preset = get_preset(options.preset, steps=options.steps, background=background)
+    if background == "nerv" and options.steps is None:
+        epochs = options.epochs
+        recipe = replace(preset.background.recipe, steps=epochs, warmup=epochs // 10)
+        shorter = replace(preset.background, recipe=recipe)
+        preset = replace(preset, name=f"{preset.name}, {epochs} epochs", background=shorter)
+    return preset
 
 
 def measure(frames: Frames, options: argparse.Namespace) -> list[Row]:
@@ -87,7 +82,7 @@ def measure(frames: Frames, options: argparse.Namespace) -> list[Row]:
                 continue
             for row in family_rows(
                 frames.pictures if whole else compared,
-                get_preset(options.preset, steps=options.steps, background=background),
+                chosen_preset(options, background),
                 folder=Path(folder),
                 measured=frames.measured if whole else None,
                 **settings,
@@ -102,10 +97,14 @@ def main() -> None:
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
     parser.add_argument("--backgrounds", nargs="+", default=["siren", "nerv"], choices=BACKGROUNDS)
     parser.add_argument("--preset", default="balanced", help="our preset")
-    parser.add_argument("--steps", type=int, help="fit this many steps in place of the preset's")
+    parser.add_argument("--epochs", type=int, default=60, help="of nerv, in place of the preset's")
+    parser.add_argument("--steps", type=int, help="fit this many steps and epochs instead")
     options = parser.parse_args()
     common.setup(options)
-    sets = load_sets(options)
+    sets = {
+        "frames": load_frames(options.frames),
+        options.sequence: load_sequence(options.sequence, options.frames),
+    }
     parts, data = [], {}
     for name, frames in sets.items():
         print(f"{frames.what}:", flush=True)
@@ -113,10 +112,10 @@ def main() -> None:
         plots = draw_ladder(options.out, rows, prefix=f"ladder_{name}")
         parts += [f"## {frames.what}", page(rows, plots=plots)]
         data[name] = [row_as_json(row) for row in rows]
-    preset = get_preset(options.preset, steps=options.steps)
+    presets = [chosen_preset(options, background).name for background in options.backgrounds]
     intro = (
-        f"The rows of the paper's comparison, and other codecs at equal bytes, with preset "
-        f"`{preset.name}`. On your own pictures: `rinrcodec bench ladder SRC`."
+        "The rows of the paper's comparison, and other codecs at equal bytes. Presets: "
+        f"{'; '.join(presets)}. On your own pictures: `rinrcodec bench ladder SRC`."
     )
     notes = "\n".join(f"* {note}" for note in NOTES)
     common.write_report(
@@ -124,7 +123,11 @@ def main() -> None:
         options,
         title="The ladder",
         body="\n\n".join([intro, notes, *parts]),
-        data={"frames": "; ".join(frames.what for frames in sets.values()), "sets": data},
+        data={
+            "frames": sets["frames"].what,
+            "sequence": sets[options.sequence].what,
+            "rows": data,
+        },
     )
 
 

@@ -177,7 +177,7 @@ def enlarged(
 
 
 def _weights(part: Part | SequencePart, pictures: Sequence[Picture]) -> int:
-    """The weights of one background INR: of the first picture, or of the sequence it begins."""
+    """The weights of a background INR, of the first picture or the sequence it begins."""
     height, width = pictures[0].pixels.shape[:2]
     channels = 1 if pictures[0].pixels.ndim == 2 else 3
     if isinstance(part, SequencePart):
