@@ -56,7 +56,9 @@ def load_sequence(name: str, count: int) -> Frames:
     """A sequence, of which `count` frames are compared."""
     what, pictures = common.load_sequence(name, 0)
     measured = evenly_spread(count, len(pictures))
-    return Frames(f"{len(measured)} frames of {what}", pictures, measured, sequence=True)
+    return Frames(
+        f"{len(measured)} frames, spread evenly, of {what}", pictures, measured, sequence=True
+    )
 
 
 def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
