@@ -199,9 +199,10 @@ def main() -> None:
         f"{len(members)} of {_name(size)}"
         for size, members in by_class(pictures, preset.objects).items()
     )
+    rounds = f"{options.repeats} rounds for objects and {options.frame_repeats} for whole frames"
     of_clock = "by the wall clock"
     if options.cpu_time:
-        of_clock = "of the CPU (with one thread what an idle machine would take)"
+        of_clock = "of the CPU (with one thread about what an idle machine would take)"
     common.write_report(
         "grouping",
         options,
@@ -216,17 +217,20 @@ reads, decompresses, dequantises and computes every INR alone. The pixels are eq
 file has {sizes[WAYS[0]]:,} bytes, the other {sizes[WAYS[1]]:,}.
 
 All frames are decoded, in batches of the size in the first column. Times are milliseconds a frame
-{of_clock}.
-They are the best of {options.repeats} rounds for objects and {options.frame_repeats} for frames, in
-which the two ways take turns, and include looking at the clock around every part. A file is
-opened anew for every round, before the clock starts; *read* is from the file to checked rows
-without *zstd*, *forward* includes the pixels' positions, *round* is from floats to uint8.
+{of_clock}. They are
+the best of {rounds}, in which the two ways take turns,
+and include looking at the clock around every part. A file is opened anew for every round, before
+the clock starts; *read* is from the file to checked rows without *zstd*, *forward* includes the
+pixels' positions, *round* is from floats to uint8.
 
 ## Objects, onto blank backgrounds
 
 {batch_table(objects, n)}
 
 ## Frames with their objects
+
+A background INR is large enough to keep a CPU core busy alone: where *forward* is nearly all,
+differences of some percent between the two ways are noise.
 
 {batch_table(frames, n)}
 
