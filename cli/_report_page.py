@@ -86,7 +86,7 @@ def _tiles(report: Report) -> list[Html]:
     mine, speed = figures.means()[OURS], figures.speeds[OURS]
     tiles = [
         (size(mine.n_bytes), f"a frame as .rinr, {mine.bpp:.3f} bits a pixel"),
-        (times(figures.source_bytes / figures.pack_bytes), f"smaller than the {figures.source}"),
+        _ratio(figures),
         (f"{db(mine.object_psnr)} dB", "inside the boxes"),
         (f"{db(mine.background_psnr)} dB", "outside the boxes"),
         (milliseconds(speed.encode), "to fit a frame, here"),
@@ -102,6 +102,13 @@ def _tiles(report: Report) -> list[Html]:
             class_="tiles",
         )
     ]  # fmt: skip
+
+
+def _ratio(figures: Figures) -> tuple[str, str]:
+    ratio = figures.source_bytes / figures.pack_bytes
+    if ratio < 1:
+        return times(1 / ratio), f"larger than the {figures.source}"
+    return times(ratio), f"smaller than the {figures.source}"
 
 
 def _equal_bytes(report: Report) -> list[Html]:
@@ -202,8 +209,8 @@ def _latency(report: Report) -> list[Html]:
         element("h2", "From the sender to pixels"),
         element(
             "p",
-            f"One frame to one receiver. Decoding was measured on {report.made['device']}; other "
-            "codecs decode on one CPU core. Encoding comes before and is paid once.",
+            f"One frame to one receiver. {OURS} decoded on {report.made['device']}, the other codecs "
+            "on one CPU core. Encoding comes before, and is paid once.",
         ),
         element("div", key, *bars, class_="bars"),
     ]
@@ -296,5 +303,5 @@ def _made(report: Report) -> list[Html]:
         "software": f"rinrcodec {__version__}, Python {platform.python_version()}",
     }
     pairs = [element(kind, text) for key, value in made.items()
-             for kind, text in (("dt", key), ("dd", value))]  # fmt: skip
+             for kind, text in (("dt", key), ("dd", shown_name(value)))]  # fmt: skip
     return [element("h2", "How this was made"), element("dl", *pairs)]
