@@ -209,8 +209,8 @@ def _latency(report: Report) -> list[Html]:
         element("h2", "From the sender to pixels"),
         element(
             "p",
-            f"One frame to one receiver. {OURS} decoded on {report.made['device']}, the other codecs "
-            "on one CPU core. Encoding comes before, and is paid once.",
+            f"One frame to one receiver. {OURS} decoded on {report.made['device']}, the other "
+            "codecs on one CPU core. Encoding comes before, and is paid once.",
         ),
         element("div", key, *bars, class_="bars"),
     ]
@@ -304,4 +304,5 @@ def _made(report: Report) -> list[Html]:
     }
     pairs = [element(kind, text) for key, value in made.items()
              for kind, text in (("dt", key), ("dd", shown_name(value)))]  # fmt: skip
-    return [element("h2", "How this was made"), element("dl", *pairs)]
+    note = "Times are those of this machine as it was: other work on it makes them longer."
+    return [element("h2", "How this was made"), element("dl", *pairs), element("p", note)]
