@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rinrcodec.advice import Advice, Option
@@ -14,10 +14,27 @@ from rinrcodec.comparison import Row
 from rinrcodec.fog import Codec, Scenario, equal_devices
 from rinrcodec.metrics import mean_db
 
-__all__ = ["codec_options", "figures_as_json", "fog_scenario"]
+__all__ = ["Report", "codec_options", "figures_as_json", "fog_scenario"]
 
 # What every device of the fog holds, in frames like those measured; ratios do not depend on it.
 FRAMES_A_DEVICE = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """All that a page tells. scenario_methods: the methods of the scenario's codecs, in order.
+
+    made: how, as pairs of words; bandwidth: in bytes a second.
+    """
+
+    name: str
+    n_source_frames: int
+    figures: Figures
+    advice: Advice
+    scenario: Scenario
+    scenario_methods: tuple[str, ...]
+    bandwidth: float
+    made: Mapping[str, str]
 
 
 def codec_options(figures: Figures) -> dict[str, Option]:

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rinrcodec import __version__
-from rinrcodec.advice import Advice
-from rinrcodec.cli._fog_table import duration, explain
 from rinrcodec.cli._html import Html, element, page, table
 from rinrcodec.cli._names import shown_name
+from rinrcodec.cli._report_figures import Report
 from rinrcodec.cli._report_measure import OURS, Figures, Frame
 from rinrcodec.cli._report_pictures import crops
-from rinrcodec.cli._report_plots import bandwidth_plot, devices_plot, quality_plot
+from rinrcodec.cli._report_plotted import curves, fog, latency
 from rinrcodec.cli._report_style import STYLE
 from rinrcodec.cli._report_words import db, label, milliseconds, size, times
 from rinrcodec.comparison import Row
-from rinrcodec.fog import Scenario
 
-__all__ = ["Report", "report_page"]
+__all__ = ["report_page"]
 
 # Frames whose crops are shown: more would make the page too large to send around.
 _SHOWN_FRAMES = 8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Report:
-    """All that a page tells. scenario_methods: the methods of the scenario's codecs, in order.
-
-    made: how, as pairs of words; bandwidth: in bytes a second.
-    """
-
-    name: str
-    n_source_frames: int
-    figures: Figures
-    advice: Advice
-    scenario: Scenario
-    scenario_methods: tuple[str, ...]
-    bandwidth: float
-    made: Mapping[str, str]
 
 
 def report_page(report: Report) -> str:
@@ -49,9 +28,9 @@ def report_page(report: Report) -> str:
         _tiles,
         _equal_bytes,
         _pictures,
-        _curves,
-        _latency,
-        _fog,
+        curves,
+        latency,
+        fog,
         _every_frame,
         _made,
     )
@@ -86,7 +65,7 @@ def _tiles(report: Report) -> list[Html]:
     mine, speed = figures.means()[OURS], figures.speeds[OURS]
     tiles = [
         (size(mine.n_bytes), f"a frame as .rinr, {mine.bpp:.3f} bits a pixel"),
-        (times(figures.source_bytes / figures.pack_bytes), f"smaller than the {figures.source}"),
+        _ratio(figures),
         (f"{db(mine.object_psnr)} dB", "inside the boxes"),
         (f"{db(mine.background_psnr)} dB", "outside the boxes"),
         (milliseconds(speed.encode), "to fit a frame, here"),
@@ -102,6 +81,13 @@ def _tiles(report: Report) -> list[Html]:
             class_="tiles",
         )
     ]  # fmt: skip
+
+
+def _ratio(figures: Figures) -> tuple[str, str]:
+    ratio = figures.source_bytes / figures.pack_bytes
+    if ratio < 1:
+        return times(1 / ratio), f"larger than the {figures.source}"
+    return times(ratio), f"smaller than the {figures.source}"
 
 
 def _equal_bytes(report: Report) -> list[Html]:
@@ -164,105 +150,6 @@ def _pictures(report: Report) -> list[Html]:
     ]
 
 
-def _curves(report: Report) -> list[Html]:
-    parts = [("background", "Outside the boxes")]
-    if report.figures.has_objects:
-        parts.append(("objects", "Inside the boxes"))
-    else:
-        parts = [("background", "The frame")]
-    return [
-        element("h2", "Quality over bytes"),
-        element(
-            "p",
-            "The other codecs at several sizes, ours (the star) at the one that the preset gives. "
-            "Further up and further left is better.",
-        ),
-        _plots([(title, quality_plot(report.figures, part)) for part, title in parts]),
-    ]
-
-
-def _latency(report: Report) -> list[Html]:
-    figures, speed = report.figures, report.bandwidth
-    lines = [
-        (figures.source, figures.source_bytes / len(figures.frames), figures.source_speed.decode),
-        *(
-            (label(method), row.n_bytes, figures.speeds[method].decode)
-            for method, row in figures.means().items()
-        ),
-    ]
-    longest = max(n_bytes / speed + decode for _, n_bytes, decode in lines)
-    bars = [_bar(name, n_bytes / speed, decode, longest) for name, n_bytes, decode in lines]
-    key = element(
-        "p",
-        element("span", element("i", class_="send"), f"sending at {speed / 1e6:g} MB/s"),
-        element("span", element("i", class_="decode"), "decoding, measured here"),
-        class_="key soft",
-    )
-    return [
-        element("h2", "From the sender to pixels"),
-        element(
-            "p",
-            f"One frame to one receiver. Decoding was measured on {report.made['device']}; other "
-            "codecs decode on one CPU core. Encoding comes before and is paid once.",
-        ),
-        element("div", key, *bars, class_="bars"),
-    ]
-
-
-def _bar(name: str, send: float, decode: float, longest: float) -> Html:
-    track = [
-        element("i", class_=kind, style=f"width:{100 * seconds / longest:.2f}%")
-        for kind, seconds in (("send", send), ("decode", decode))
-    ]
-    return element(
-        "div",
-        element("span", name),
-        element("div", *track, class_="track", title=f"{milliseconds(send)}, then "
-                f"{milliseconds(decode)}"),
-        element("span", milliseconds(send + decode)),
-        class_="bar",
-    )  # fmt: skip
-
-
-def _fog(report: Report) -> list[Html]:
-    scenario = report.scenario
-    direct = scenario.direct().n_bytes
-    rows = [
-        [
-            way.way if way.way.startswith("train") else f"{way.codec}, {way.way}",
-            size(way.n_bytes),
-            times(direct / way.n_bytes),
-            duration(way.seconds(report.bandwidth)),
-        ]
-        for way in scenario.transfers()
-    ]
-    device = scenario.devices[0]
-    return [
-        element("h2", "Through a fog"),
-        element(
-            "p",
-            f"{len(scenario.devices)} devices hold {device.n_frames:,} such frames each "
-            f"({size(device.n_bytes)}), and all the others want them, over one link of "
-            f"{report.bandwidth / 1e6:g} MB/s. Serverless, a device sends to each receiver what it "
-            "encodes itself; a fog node takes the frames once, encodes them, and sends those on. "
-            "Time includes encoding and decoding as measured here.",
-        ),
-        table(["way", "moved", "times less", "time"], rows),
-        element("ul", *(element("li", line) for line in explain(scenario, report.bandwidth))),
-        _plots(
-            [
-                ("Data moved", devices_plot(scenario, report.scenario_methods)),
-                ("Time", bandwidth_plot(scenario, report.scenario_methods, report.bandwidth)),
-            ]
-        ),
-    ]
-
-
-def _plots(plots: Sequence[tuple[str, Html]]) -> Html:
-    shown = [element("div", element("h3", title), plot, class_="plot") for title, plot in plots]
-    return element("div", *shown, class_="plots")
-
-
 def _every_frame(report: Report) -> list[Html]:
     frames = report.figures.frames
     methods = [coded.codec for coded in frames[0].coded]
@@ -296,5 +183,6 @@ def _made(report: Report) -> list[Html]:
         "software": f"rinrcodec {__version__}, Python {platform.python_version()}",
     }
     pairs = [element(kind, text) for key, value in made.items()
-             for kind, text in (("dt", key), ("dd", value))]  # fmt: skip
-    return [element("h2", "How this was made"), element("dl", *pairs)]
+             for kind, text in (("dt", key), ("dd", shown_name(value)))]  # fmt: skip
+    note = "Times are those of this machine as it was: other work on it makes them longer."
+    return [element("h2", "How this was made"), element("dl", *pairs), element("p", note)]

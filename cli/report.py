@@ -78,9 +78,14 @@ def command(
     from rinrcodec.advice import advise
     from rinrcodec.cli._files import json_text, write_report, write_text, writing
     from rinrcodec.cli._progress import progress
-    from rinrcodec.cli._report_figures import codec_options, figures_as_json, fog_scenario
+    from rinrcodec.cli._report_figures import (
+        Report,
+        codec_options,
+        figures_as_json,
+        fog_scenario,
+    )
     from rinrcodec.cli._report_measure import measure
-    from rinrcodec.cli._report_page import Report, report_page
+    from rinrcodec.cli._report_page import report_page
     from rinrcodec.devices import resolve_device
     from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source

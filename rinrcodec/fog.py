@@ -156,6 +156,12 @@ class Scenario:
     broadcast: bool = False
     source: Codec = JPEG
 
+    def __post_init__(self) -> None:
+        names = [codec.name for codec in (self.source, self.codec, *self.others)]
+        for name in names:
+            if names.count(name) > 1:
+                raise RinrInputError(f"two codecs are called {name!r}: give them different names")
+
     def direct(self) -> Transfer:
         """JPEG from device to device: what everything else is measured against."""
         return serverless(self.devices, self.source, broadcast=self.broadcast)

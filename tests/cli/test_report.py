@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -199,6 +200,17 @@ def test_one_image_and_a_pack(run: Run, tmp_path):
     report(image, "-o", tmp_path / "page.htm", *QUICK, "--quiet")  # it is replaced
     run("compress", image, "-o", tmp_path / "one.rinr", "--steps", 2, "--device", "cpu")
     assert "not of their packs" in report(tmp_path / "one.rinr", code=2)
+
+
+def test_a_folder_whose_name_is_no_unicode(tmp_path):
+    folder = tmp_path / os.fsdecode(b"fr\xff <b>")
+    try:
+        put(folder / "one.jpg", picture(0, 32, 24))
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    report(folder, "-o", tmp_path / "page.html", *QUICK, "--quiet")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "fr\\udcff <b>" in Page(text).texts
 
 
 def test_wrong_use(tmp_path):
