@@ -458,6 +458,16 @@ def test_rows_must_fit_the_spec(pack: Pack) -> None:
         check_group(info)
 
 
+def test_frames_that_no_network_covers_are_refused_before_anything_is_fitted(
+    sequence: list[Pixels],
+) -> None:
+    wide = np.zeros((5, 21_000, 3), np.uint8)
+    seen: list[float] = []
+    with pytest.raises(RinrInputError, match="000006: a frame of 21000x5 is too large for the net"):
+        rinrcodec.encode([*sequence, wide], preset=quick(1), on_progress=seen.append)
+    assert not seen
+
+
 def test_backgrounds_have_names() -> None:
     assert BACKGROUNDS == ("siren", "nerv")
     with pytest.raises(RinrInputError, match="'jpeg': want one of siren, nerv"):
