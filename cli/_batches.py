@@ -48,14 +48,15 @@ def sequence_batches(
     (items left, pixels of an item) go to the next network, as `SequencePart.chunk`.
     """
     batch: list[T] = []
-    wanted: int | None = None
+    left = wanted = 0
     for item in items:
         if not batch:
-            left, wanted = _left_in_sequence(folders, start, shard_size), None
+            left = wanted = _left_in_sequence(folders, start, shard_size)
         batch.append(item)
-        if wanted is None and n_pixels(item):
-            wanted = chunk(left, n_pixels(item))
-        if len(batch) >= (left if wanted is None else wanted):
+        if pixels := n_pixels(item):
+            # The largest one decides: a small picture in front must not let in many large ones.
+            wanted = min(wanted, chunk(left, pixels))
+        if len(batch) >= wanted:
             yield batch
             start += len(batch)
             batch = []

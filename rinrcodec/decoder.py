@@ -32,7 +32,9 @@ __all__ = ["Decoder", "decode", "evaluate"]
 _WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
 _PIXELS_AT_ONCE = 1 << 24  # of objects: bounds memory, however many boxes overlap
 _ROWS = 128
-_FRAMES_AT_ONCE = {"cpu": 1, "cuda": 8}  # of a sequence
+# Of a sequence on a GPU: a few frames, fewer where a layer of them would take over 1 GB.
+_FRAMES_AT_ONCE = 8
+_VALUES_AT_ONCE = 1 << 28
 _TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
 
 
@@ -171,7 +173,7 @@ class Decoder:
         batches = []
         for row in rows:
             members = [i for i, view in enumerate(views) if view.frame.background.row == row]
-            size = _FRAMES_AT_ONCE[self.device.type]
+            size = frames_at_once(spec, self.device)
             batches += [(row, members[k : k + size]) for k in range(0, len(members), size)]
 
         @torch.no_grad()
@@ -276,6 +278,13 @@ def _check_channels(spec: Spec, frame: Frame) -> None:
         )
 
 
+def frames_at_once(spec: Spec, device: torch.device) -> int:
+    """How many frames of a sequence are computed together; the same in every call."""
+    if device.type == "cpu":
+        return 1
+    return min(_FRAMES_AT_ONCE, max(1, _VALUES_AT_ONCE // sequence_family(spec).largest(spec)))
+
+
 def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> list[Tensor]:
     """The background signal of frames of one sequence: float32 [h, w, channels] each.
 
@@ -290,7 +299,7 @@ def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> lis
                 f"{frame.name}: a frame of {frame.width}x{frame.height} from a network that gives "
                 f"{width}x{height}"
             )
-    size = _FRAMES_AT_ONCE[weights.device.type]
+    size = frames_at_once(spec, weights.device)
     signals: list[Tensor] = []
     for start in range(0, len(frames), size):
         times = [frame.time for frame in frames[start : start + size]]

@@ -19,7 +19,7 @@ from rinrcodec.compose import apply_object, to_pixels
 from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import memory_errors, resolve_device
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
 from rinrcodec.fit_sequence import fit_sequence
@@ -172,11 +172,13 @@ class _Encoding:
         frames: dict[int, Frame] = {}
         groups: dict[Spec, list[Rows]] = {}
         numbers: dict[Spec, int] = {}
-        for members in _sequences(self.pictures, part):
+        sequences = [
+            (members, _sequence_spec(part, self.pictures[members[0]], len(members)))
+            for members in _sequences(self.pictures, part)
+        ]
+        for members, spec in sequences:
             pictures = [self.pictures[i] for i in members]
             pixels = [_pixels(picture) for picture in pictures]
-            height, width, channels = pixels[0].shape
-            spec = part.spec(width, height, len(members), channels)
             times = [k / len(members) for k in range(len(members))]
             fitted = fit_sequence(
                 spec,
@@ -229,7 +231,8 @@ class _Encoding:
             for b, (x0, y0, x1, y1) in enumerate(regions):
                 if x1 == x0:
                     continue
-                background = signal[y0 - top : y1 - top, x0 - left : x1 - left]
+                # A copy: a view would keep all between the boxes, in every frame of a sequence.
+                background = signal[y0 - top : y1 - top, x0 - left : x1 - left].clone()
                 target = to_signal(pixels[y0:y1, x0:x1].to(self.device))
                 gain = 1.0
                 if self.preset.object_mode == "residual":
@@ -301,7 +304,7 @@ class _Progress:
             if not backgrounds:
                 pass
             elif isinstance(background, SequencePart):
-                spec = background.spec(width, height, len(pictures), channels)
+                spec = _sequence_spec(background, picture, len(pictures))
                 self._total += background.recipe.steps * sequence_family(spec).work(spec)
             else:
                 self._total += background.recipe.steps * _work(background, width * height, channels)
@@ -394,6 +397,20 @@ def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int
             chunks.append(members[:count])
             members = members[count:]
     return chunks
+
+
+def _sequence_spec(part: SequencePart, picture: Picture, n_frames: int) -> Spec:
+    """The network of a sequence of pictures like this one, which it must not be too large for."""
+    channels = 1 if picture.pixels.ndim == 2 else 3
+    spec = part.spec(picture.width, picture.height, n_frames, channels)
+    try:
+        sequence_family(spec)
+    except RinrFormatError as error:
+        raise RinrInputError(
+            f"{picture.name}: a frame of {picture.width}x{picture.height} is too large for the "
+            f"network of a sequence ({error}); the background siren takes frames of any size"
+        ) from error
+    return spec
 
 
 def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:

@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.baselines import Coded, Ladder, available_codecs, best_composite
+from rinrcodec.baselines import Ladder, available_codecs
+from rinrcodec.comparison import at_equal_bytes
 from rinrcodec.compose import to_array
 from rinrcodec.encoder import encode
 from rinrcodec.families import parameter_count
@@ -159,8 +160,11 @@ def family_rows(
 
 def low_quality_jpeg(pictures: Sequence[Picture]) -> Row:
     """JPEG at `LOW_QUALITY`, 4:2:0, optimised and progressive."""
-    coded = [Ladder("jpeg", picture.pixels).at_quality(LOW_QUALITY) for picture in pictures]
-    return _codec_row("", f"jpeg q{LOW_QUALITY}", pictures, coded)
+    frames = []
+    for picture in pictures:
+        coded = Ladder("jpeg", picture.pixels).at_quality(LOW_QUALITY)
+        frames.append(_compare(picture, coded.pixels, coded.n_bytes))
+    return _codec_row("", f"jpeg q{LOW_QUALITY}", frames)
 
 
 def enlarged(
@@ -253,25 +257,17 @@ def _codec_rows(
     pictures: Sequence[Picture], equal: Row, on_progress: OnProgress | None
 ) -> Iterator[Row]:
     """The codecs at the bytes of `equal`, frame by frame; `pictures` are those of its frames."""
-    codecs = available_codecs()
-    ladders = [{codec: Ladder(codec, p.pixels) for codec in codecs} for p in pictures]
-    frames = list(zip(ladders, pictures, equal.frames, strict=True))
-    for number, name in enumerate([*codecs, "composite"]):
+    found: dict[str, list[Measured]] = {}
+    for number, (picture, frame) in enumerate(zip(pictures, equal.frames, strict=True)):
         if on_progress is not None:
-            on_progress("codecs", number / (len(codecs) + 1))
-        if name == "composite":
-            coded = [
-                best_composite(
-                    own[codecs[-1]],
-                    picture.boxes,
-                    round(frame.n_bytes),
-                    background_psnr=frame.quality.background,
-                )
-                for own, picture, frame in frames
-            ]
-        else:
-            coded = [own[name].nearest(round(frame.n_bytes)) for own, _, frame in frames]
-        yield _codec_row(equal.family, name, pictures, coded)
+            on_progress("codecs", number / len(pictures))
+        ladders = {codec: Ladder(codec, picture.pixels) for codec in available_codecs()}
+        least = frame.quality.background
+        for coded in at_equal_bytes(picture, ladders, frame.n_bytes, background_psnr=least):
+            measured = _compare(picture, coded.pixels, coded.n_bytes)
+            found.setdefault(coded.codec, []).append(measured)
+    for name, frames in found.items():
+        yield _codec_row(equal.family, name, frames)
 
 
 def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:
@@ -317,12 +313,8 @@ def _measure(
     )
 
 
-def _codec_row(family: str, name: str, pictures: Sequence[Picture], coded: Sequence[Coded]) -> Row:
-    frames = tuple(
-        _compare(picture, one.pixels, one.n_bytes)
-        for picture, one in zip(pictures, coded, strict=True)
-    )
-    return Row(family, name, frames, sum(one.n_bytes for one in coded) / len(coded))
+def _codec_row(family: str, name: str, frames: Sequence[Measured]) -> Row:
+    return Row(family, name, tuple(frames), sum(one.n_bytes for one in frames) / len(frames))
 
 
 def _compare(picture: Picture, decoded: NDArray[np.uint8], n_bytes: float) -> Measured:

@@ -146,7 +146,8 @@ def row_bytes(group: GroupInfo) -> float:
 def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
 
-    A row that several frames use is split among them. The sum is the size of the file.
+    A row that several frames use is split among them. Where compression has made the file smaller
+    than its weights, their bytes are scaled to it. The sum is the size of the file.
     """
     groups = pack.groups
     refs = [
@@ -157,7 +158,10 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     for ref in (ref for row in refs for ref in row):
         users[ref] = users.get(ref, 0) + 1
     weights = [sum(row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
-    rest = (file_bytes - sum(weights)) / len(weights)
+    total = sum(weights)
+    if total > file_bytes:
+        return [value * file_bytes / total for value in weights]
+    rest = (file_bytes - total) / len(weights)
     return [value + rest for value in weights]
 
 

@@ -75,6 +75,9 @@ class SequenceFamily(Family, Protocol):
     def size(self, spec: Spec) -> tuple[int, int]:
         """Width and height of what it outputs: a frame is its upper left part."""
 
+    def largest(self, spec: Spec) -> int:
+        """The most values of one frame that any layer holds: bounds batches on a GPU."""
+
     def work(self, spec: Spec) -> int:
         """About how many multiplications one frame takes."""
 

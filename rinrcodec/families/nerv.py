@@ -19,7 +19,7 @@ from torch.nn import functional
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.model import Spec
 
-__all__ = ["channels", "check", "forward", "init", "size", "tensor_sizes", "work"]
+__all__ = ["channels", "check", "forward", "init", "largest", "size", "tensor_sizes", "work"]
 
 _LARGEST = {"grid_width": 4096, "grid_height": 4096, "stem": 4096, "features": 4096, "levels": 128}
 _LARGEST_WIDTH = 4096
@@ -29,10 +29,10 @@ _MOST_VALUES = 2**28
 
 
 def check(spec: Spec) -> None:
-    for key, largest in _LARGEST.items():
+    for key, most in _LARGEST.items():
         value = spec[key]
-        if not isinstance(value, int) or not 1 <= value <= largest:
-            raise RinrFormatError(f"nerv {key}={value!r}: want a whole number from 1 to {largest}")
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise RinrFormatError(f"nerv {key}={value!r}: want a whole number from 1 to {most}")
     if spec["out"] not in (1, 3):
         raise RinrFormatError(f"nerv out={spec['out']!r}: want 3 for RGB or 1 for grey")
     base = spec["base"]
@@ -47,24 +47,22 @@ def check(spec: Spec) -> None:
             f"nerv takes {', '.join(sorted(_LARGEST))}, base, out, strides, widths, "
             f"got {spec.to_json()}"
         )
-    cells = int(spec["grid_width"]) * int(spec["grid_height"])
-    for stride, width in zip(strides, widths, strict=True):
-        cells *= stride * stride
-        if cells * width > _MOST_VALUES:
-            raise RinrFormatError(
-                f"nerv layers of {cells:,} x {width} values: want at most {_MOST_VALUES:,}; "
-                "give fewer channels or smaller frames"
-            )
+    if largest(spec) > _MOST_VALUES:
+        raise RinrFormatError(
+            f"nerv layers of {largest(spec):,} values: want at most {_MOST_VALUES:,}; "
+            "give fewer channels or smaller frames"
+        )
 
 
 def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
     """A list of whole numbers, as it stands in a spec: "5,2,2,2"."""
     text = spec[key]
     words = text.split(",") if isinstance(text, str) else []
-    good = all(w.isascii() and w.isdigit() and w == str(int(w)) for w in words)
+    # Long ones are no numbers here: Python refuses to convert thousands of digits.
+    good = all(len(w) < 6 and w.isascii() and w.isdigit() and w == str(int(w)) for w in words)
     if not good or not 1 <= len(words) <= 8 or not all(1 <= int(w) <= largest for w in words):
         raise RinrFormatError(
-            f"nerv {key}={text!r}: want 1 to 8 whole numbers from 1 to {largest}, with commas"
+            f"nerv {key}={text!r:.80}: want 1 to 8 whole numbers from 1 to {largest}, with commas"
         )
     return tuple(map(int, words))
 
@@ -97,6 +95,15 @@ def channels(spec: Spec) -> int:
 def size(spec: Spec) -> tuple[int, int]:
     enlarged = math.prod(_numbers(spec, "strides", _LARGEST_STRIDE))
     return int(spec["grid_width"]) * enlarged, int(spec["grid_height"]) * enlarged
+
+
+def largest(spec: Spec) -> int:
+    cells = int(spec["grid_width"]) * int(spec["grid_height"])
+    values = [cells * int(spec["features"])]
+    for _, outputs, stride in _blocks(spec):
+        cells *= stride**2
+        values.append(cells * outputs)
+    return max(values)
 
 
 def work(spec: Spec) -> int:

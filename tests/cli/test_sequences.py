@@ -12,6 +12,7 @@ import rinrcodec
 from rinrcodec.cli import _fitter
 from rinrcodec.cli._batches import sequence_batches
 from rinrcodec.errors import RinrError
+from rinrcodec.presets import SequencePart, get_preset
 
 from .conftest import QUICK, Run, picture, put, write
 from .test_compress import video
@@ -158,3 +159,12 @@ def test_where_sequences_are_cut() -> None:
     # A video that holds more frames than it declares.
     assert cut(items, "aaaa") == [[1, 2], [3, 4], [5], [6], [7]]
     assert cut([], "") == []
+
+
+def test_a_small_picture_in_front_does_not_let_in_many_large_ones() -> None:
+    part = get_preset("fast", background="nerv").background
+    assert isinstance(part, SequencePart)
+    sizes = [10] + [part.most_pixels // 2] * 5
+    found = list(sequence_batches(sizes, int, part.chunk, folders=["a"] * 6))
+    assert [item for batch in found for item in batch] == sizes
+    assert max(map(sum, found)) <= part.most_pixels

@@ -155,3 +155,5 @@ def test_a_frame_costs_its_own_rows_its_share_of_others_and_of_the_rest():
     pack = Pack(frames, (group(8, 2, 100), group(16, 1, 10)))
     # A background has 100 bytes and 4 of scales, the object INR 20 and 4.
     assert frame_bytes(pack, 52 + 24 + 52 + 104 + 300) == [52 + 24 + 100, 52 + 100, 104 + 100]
+    # Weights that were compressed well: no frame costs less than nothing.
+    assert frame_bytes(pack, 58) == pytest.approx([76 / 4, 52 / 4, 104 / 4])

@@ -16,7 +16,7 @@ from torch import nn
 
 import rinrcodec
 from rinrcodec.coords import Grid
-from rinrcodec.decoder import sequence_frames
+from rinrcodec.decoder import frames_at_once, sequence_frames
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     check_group,
@@ -213,8 +213,10 @@ def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[in
         ({"widths": "6"}, "2 strides but 1 widths"),
         ({"widths": "6,0"}, "widths='6,0'"),
         ({"widths": ",".join(["4"] * 9)}, "1 to 8"),
+        ({"widths": "6," + "9" * 5_000}, "1 to 8"),
         ({"more": 1}, "nerv takes"),
         ({"grid_width": 4096, "grid_height": 4096}, "want at most 268,435,456"),
+        ({"grid_width": 4096, "grid_height": 64, "features": 4096}, "layers of 1,073,741,824"),
     ],
 )
 def test_specs_that_are_none(change: dict[str, int | float | str], message: str) -> None:
@@ -222,6 +224,7 @@ def test_specs_that_are_none(change: dict[str, int | float | str], message: str)
     with pytest.raises(RinrFormatError) as caught:
         family_of(spec)
     assert message in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_spec_that_lacks_something() -> None:
@@ -458,6 +461,16 @@ def test_rows_must_fit_the_spec(pack: Pack) -> None:
         check_group(info)
 
 
+def test_frames_that_no_network_covers_are_refused_before_anything_is_fitted(
+    sequence: list[Pixels],
+) -> None:
+    wide = np.zeros((5, 21_000, 3), np.uint8)
+    seen: list[float] = []
+    with pytest.raises(RinrInputError, match="000006: a frame of 21000x5 is too large for the net"):
+        rinrcodec.encode([*sequence, wide], preset=quick(1), on_progress=seen.append)
+    assert not seen
+
+
 def test_backgrounds_have_names() -> None:
     assert BACKGROUNDS == ("siren", "nerv")
     with pytest.raises(RinrInputError, match="'jpeg': want one of siren, nerv"):
@@ -478,6 +491,34 @@ def test_progress_rises_to_one(sequence: list[Pixels]) -> None:
     assert seen[-1] == 1
     assert len(seen) > 15
     assert seen[9] < 1  # the epochs are not all there is
+
+
+def test_the_largest_layer_is_the_one_that_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    silu = nn.functional.silu
+
+    def watch(values: torch.Tensor) -> torch.Tensor:
+        seen.append(values.numel())
+        return silu(values)
+
+    monkeypatch.setattr(nn.functional, "silu", watch)
+    for change in ({}, {"features": 400}):
+        spec = Spec.of("nerv", **{**dict(TINY.config), **change})
+        seen.clear()
+        nerv.forward(spec, nerv.init(spec, 1, torch.Generator())[0], torch.zeros(1))
+        assert nerv.largest(spec) == max(seen)
+
+
+def test_a_gpu_gets_fewer_frames_at_once_where_they_are_large() -> None:
+    cuda = torch.device("cuda")
+    assert frames_at_once(TINY, CPU) == 1
+    assert frames_at_once(TINY, cuda) == 8
+    paper = get_preset("paper", background="nerv").background
+    assert isinstance(paper, SequencePart)
+    for size in ((640, 360), (1280, 720), (1920, 1080)):
+        spec = paper.spec(*size, 100, 3)
+        count = frames_at_once(spec, cuda)
+        assert count == 1 or count * nerv.largest(spec) <= 2**28
 
 
 def test_frames_are_computed_in_batches_of_one_size(pack: Pack) -> None:
