@@ -47,7 +47,7 @@ check-long: install
 	RINR_MUTATIONS=20000 "$(BIN)/pytest" -n 2 tests/formats/test_mutations.py
 
 bench: install
-	for script in presets encode_siren grouping dataloader rate_distortion ladder; do \
+	for script in presets encode_siren grouping dataloader rate_distortion sequences ladder; do \
 		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
 
 clean:
