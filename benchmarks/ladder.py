@@ -64,8 +64,8 @@ def load_sequence(name: str, count: int) -> Frames:
 def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
     """The preset of a family; the network of a sequence has epochs of its own."""
     preset = get_preset(options.preset, steps=options.steps, background=background)
-    if background == "nerv" and options.steps is None:
-        epochs = options.epochs
+    epochs = options.epochs
+    if background == "nerv" and options.steps is None and epochs:
         recipe = replace(preset.background.recipe, steps=epochs, warmup=epochs // 10)
         shorter = replace(preset.background, recipe=recipe)
         preset = replace(preset, name=f"{preset.name}, {epochs} epochs", background=shorter)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
     parser.add_argument("--backgrounds", nargs="+", default=["siren", "nerv"], choices=BACKGROUNDS)
     parser.add_argument("--preset", default="balanced", help="our preset")
-    parser.add_argument("--epochs", type=int, default=60, help="of nerv, in place of the preset's")
+    parser.add_argument("--epochs", type=int, default=60, help="of nerv; 0: the preset's")
     parser.add_argument("--steps", type=int, help="fit this many steps and epochs instead")
     options = parser.parse_args()
     common.setup(options)

@@ -35,8 +35,8 @@ compress() { # SRC OUT OPTIONS...
 compress "$data/sequences/$sequence" "$out/nerv" --labels none --background nerv
 compress "$data/dacsdc/dacsdc.yaml" "$out/siren"
 if [ ! -e "$out/ladder.md" ]; then
-    RINRCODEC_DATA=$data python "$here/ladder.py" --preset paper --device "$device" \
-        --sequence "$sequence" --out "$out"
+    RINRCODEC_DATA=$data python "$here/ladder.py" --preset paper --epochs 0 \
+        --device "$device" --sequence "$sequence" --out "$out"
 fi
 rinrcodec verify "$out/siren" "$out/nerv"
 echo "done: $out"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from rinrcodec.presets import BACKGROUNDS, get_preset
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
@@ -67,6 +71,18 @@ def check_parts(report):
         for seconds in (objects, frames):
             parts = sum(value for part, value in seconds.items() if part != "total")
             assert parts == pytest.approx(seconds["total"])
+
+
+def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    ladder = importlib.import_module("ladder")
+    options = argparse.Namespace(preset="paper", steps=None, epochs=0)
+    for background in BACKGROUNDS:
+        found = ladder.chosen_preset(options, background)
+        assert found == get_preset("paper", background=background)
+    shorter = ladder.chosen_preset(argparse.Namespace(**{**vars(options), "epochs": 60}), "nerv")
+    assert shorter.background.recipe.steps == 60
+    assert "--preset paper --epochs 0" in (BENCHMARKS / "paper_full.sh").read_text("utf-8")
 
 
 def test_every_script_is_covered():

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rinrcodec.devices import chunks_by_cost
 from rinrcodec.families import siren
 from rinrcodec.fit import _Samples, fit_group, to_signal
-from rinrcodec.presets import Recipe
+from rinrcodec.fit_sequence import fit_sequence
+from rinrcodec.presets import Recipe, SequencePart, get_preset
 from rinrcodec.quantize import dequantize
 
 CPU = torch.device("cpu")
@@ -116,6 +117,26 @@ def test_no_step_waits_for_the_device(picture: NDArray[np.uint8], samples: int |
             recipe = Recipe(steps, 1e-3, samples, quantized=0.5)
             fit_group(SPEC, [target(picture)] * 2, recipe, bits=8, seed=0, device=CPU)
         assert reads.seen > 10 * steps
+        counts.append(reads.count)
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("ssim", [0.0, 0.3])
+def test_no_step_of_a_sequence_waits_for_the_device(
+    picture: NDArray[np.uint8], ssim: float
+) -> None:
+    frames = [target(picture)] * 3
+    part = get_preset("fast", background="nerv").background
+    assert isinstance(part, SequencePart)
+    spec = part.spec(picture.shape[1], picture.shape[0], len(frames), 3)
+    counts = []
+    for epochs in (8, 40):
+        recipe = replace(part.recipe, steps=epochs, quantized=0.5, ssim=ssim)
+        with HostReads() as reads:
+            fit_sequence(
+                spec, frames, recipe, times=[0, 1 / 3, 2 / 3], bits=8, seed=0, device=CPU
+            )
+        assert reads.seen > 10 * epochs
         counts.append(reads.count)
     assert counts[0] == counts[1]
 
