@@ -7,6 +7,7 @@ source of any size needs the memory of a few pictures.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -230,7 +231,7 @@ def _list_folder(folder: Path, find: LabelFinder | None) -> tuple[ImageRef, ...]
 
 
 def _walk(folder: Path) -> list[Path]:
-    """The picture files below a folder, sorted by name; hidden ones are passed over."""
+    """The picture files below a folder, in the order of their names; hidden ones are left out."""
     files = []
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True):
@@ -243,7 +244,15 @@ def _walk(folder: Path) -> list[Path]:
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 files.append(Path(root) / name)
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
+    return sorted(files, key=lambda file: _order(file.relative_to(folder).as_posix()))
+
+
+def _order(name: str) -> list[tuple[list[str | int], str]]:
+    """Sorts names folder by folder, and numbers in them by value: `f2` comes before `f10`."""
+    return [
+        ([int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", step))], step)
+        for step in re.findall("[^/]+/?", name)
+    ]
 
 
 def _open_yaml(path: Path, find: LabelFinder | None) -> Source:
@@ -330,7 +339,7 @@ def _name_refs(
         name = Path(os.path.relpath(file, base)).as_posix()
         label = find(file, f"{split}/{name}", name) if find else None
         refs.append(ImageRef(name, file, label))
-    return tuple(sorted(refs, key=lambda ref: ref.name))
+    return tuple(sorted(refs, key=lambda ref: _order(ref.name)))
 
 
 def _class_names(path: Path, data: Mapping[str, Any]) -> dict[int, str]:

@@ -67,6 +67,18 @@ def test_a_folder_tree_is_sorted_mirrored_and_skips_what_is_no_picture(tmp_path:
     assert open_source(tmp_path / "frames", labels="none").warnings == ()
 
 
+def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
+    """A sequence whose frames are numbered without zeros is one in time all the same."""
+    wanted = ["cam1/f1.png", "cam1/f2.png", "cam1/f10.png", "cam01/f3.png", "cam10/f1.png"]
+    for name in sorted(wanted):
+        put(tmp_path / "images" / name)
+    data = write(tmp_path / "data.yaml", "train: images\n")
+    for source in (open_source(tmp_path / "images"), open_source(data)):
+        found = names(source.series[0])
+        # Numbers that are equal are told apart by how they are written, folder by folder.
+        assert found == [wanted[3], *wanted[:3], wanted[4]]
+
+
 def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
     put(tmp_path / "frames/a.png")
     (tmp_path / "frames/loop").symlink_to(tmp_path / "frames", target_is_directory=True)
