@@ -61,6 +61,7 @@ class Figures:
     """All figures of a report.
 
     source: what the pictures are without any of this: their own JPEG files, or JPEGs made of them.
+    pack_bytes: what the frames have of our file, which may hold the rest of their sequence, too.
     curves: the rows of every point, by the bytes that were asked for.
     """
 
@@ -93,6 +94,7 @@ def measure(
     pictures: Sequence[Picture],
     preset: Preset,
     *,
+    compared: Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     on_fitted: Callable[[float], None] = lambda _: None,
@@ -100,6 +102,8 @@ def measure(
 ) -> Figures:
     """Fit the pictures, give the other codecs as many bytes, and take the time of each.
 
+    compared: the numbers of the pictures that the other codecs are given and the figures are of;
+        None for all. All are encoded, into one file.
     on_fitted, on_compared: told how many pictures are done. Times are taken in the end, one codec
     after the other.
     """
@@ -115,13 +119,15 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frames.rinr"
         pack_bytes = rinrcodec.save(pack, path)
-        decoded, decode_seconds = _decode(path, pictures, device)
-    ours = [
-        Coded(OURS, 0, round(size), pixels)
-        for size, pixels in zip(frame_bytes(pack, pack_bytes), decoded, strict=True)
-    ]
+        chosen = range(len(pictures)) if compared is None else compared
+        decoded, decode_seconds = _decode(path, pictures, chosen, device)
+    shares = frame_bytes(pack, pack_bytes)
+    ours = {
+        index: Coded(OURS, 0, round(shares[index]), pixels)
+        for index, pixels in zip(chosen, decoded, strict=True)
+    }
     sizes = [round(share * pack_bytes / len(pictures)) for share in CURVE_SHARES]
-    from_jpeg = all(_is_jpeg(picture) for picture in pictures)
+    from_jpeg = all(_is_jpeg(pictures[index]) for index in chosen)
 
     def compare(index: int) -> tuple[Frame, list[list[Row]]]:
         return _compare(pictures[index], ours[index], pack, index, sizes, from_jpeg=from_jpeg)
@@ -129,7 +135,7 @@ def measure(
     results = []
     pool = ThreadPoolExecutor(torch.get_num_threads())
     try:
-        for result in pool.map(compare, range(len(pictures))):
+        for result in pool.map(compare, chosen):
             results.append(result)
             on_compared(len(results))
     finally:
@@ -142,7 +148,7 @@ def measure(
     return Figures(
         frames,
         "JPEG files" if from_jpeg else f"JPEGs of quality {CAMERA_QUALITY}",
-        pack_bytes,
+        round(sum(shares[index] for index in chosen)),
         speeds,
         _mean([_timed("jpeg", frame.picture.pixels, CAMERA_QUALITY) for frame in frames]),
         {
@@ -177,17 +183,17 @@ def _compare(
 
 
 def _decode(
-    path: Path, pictures: Sequence[Picture], device: str
+    path: Path, pictures: Sequence[Picture], chosen: Sequence[int], device: str
 ) -> tuple[list[NDArray[np.uint8]], float]:
-    """The pixels of all frames, read from the file, and the seconds a frame of the second time."""
+    """The pixels of the chosen frames, from the file, and the seconds a frame the second time."""
     for _ in range(2):
         start = time.perf_counter()
         with rinrcodec.open(path) as file:
-            decoded = [to_array(item) for item in file.decode(range(len(pictures)), device=device)]
-        seconds = (time.perf_counter() - start) / len(pictures)
+            decoded = [to_array(item) for item in file.decode(chosen, device=device)]
+        seconds = (time.perf_counter() - start) / len(chosen)
     return [
-        pixels[..., 0] if picture.pixels.ndim == 2 else pixels
-        for picture, pixels in zip(pictures, decoded, strict=True)
+        pixels[..., 0] if pictures[index].pixels.ndim == 2 else pixels
+        for index, pixels in zip(chosen, decoded, strict=True)
     ], seconds
 
 

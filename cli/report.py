@@ -8,6 +8,7 @@ import click
 
 from rinrcodec.cli._options import (
     ABOVE_0,
+    background_option,
     device_option,
     json_option,
     preset_option,
@@ -37,6 +38,7 @@ MB = 1e6
     help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
 )  # fmt: skip
 @preset_option
+@background_option
 @steps_option
 @device_option
 @seed_option
@@ -56,6 +58,7 @@ def command(
     frames: int,
     labels: str,
     preset: str,
+    background: str,
     steps: int | None,
     device: str,
     seed: int,
@@ -69,7 +72,8 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, or a video. Some frames are fitted and
     given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes. The page shows crops,
     quality over bytes, sizes, latency and the fog, and ends in advice, which may be another codec.
-    It takes as long as fitting those frames, and some seconds for each beside.
+    It takes as long as fitting those frames, and some seconds for each beside; nerv encodes all
+    frames of SRC.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: want a file ending in .html")
@@ -91,17 +95,20 @@ def command(
     from rinrcodec.sources import open_source
     from rinrcodec.spread import evenly_spread, read_pictures
 
-    chosen = get_preset(preset, steps=steps)
+    chosen = get_preset(preset, steps=steps, background=background)
     used_device = resolve_device(device)
     found = open_source(source, labels=labels)
     for warning in found.warnings if not quiet else ():
         click.echo(f"warning: {warning}", err=True)
     total = sum(map(len, found.series))
-    pictures = read_pictures(found, evenly_spread(frames, total))
-    with progress("fitting", 2 * len(pictures), quiet=quiet) as bar:
+    compared = evenly_spread(frames, total)
+    whole = background == "nerv"
+    pictures = read_pictures(found, None if whole else compared)
+    with progress("fitting", len(pictures) + len(compared), quiet=quiet) as bar:
         figures = measure(
             pictures,
             chosen,
+            compared=compared if whole else None,
             seed=seed,
             device=device,
             on_fitted=bar.update,
@@ -115,6 +122,7 @@ def command(
     )
     made = {
         "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
+        + (f" --background {background}" if whole else "")
         + (f" --steps {steps}" if steps else "")
         + f" --seed {seed} --bandwidth {bandwidth:g} --devices {devices}",
         "device": str(used_device),

@@ -193,6 +193,28 @@ def test_png_sources_without_boxes_are_measured_against_jpeg(tmp_path):
     assert len(page.values("src")) == 3 * 7
 
 
+def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
+    for i in range(6):
+        put(tmp_path / f"frames/{i}.jpg", picture(i, 32, 24))
+    out = tmp_path / "page.html"
+    printed = report(tmp_path / "frames", "-o", out, *QUICK, "--background", "nerv", "--json", "-")
+    figures = json.loads(printed[printed.index("{\n") :])
+    assert [frame["name"] for frame in figures["frames"]] == ["1.jpg", "4.jpg"]
+    assert "--background nerv" in figures["made"]["command"]
+    # A third of the file, whose one network all six frames share.
+    run_alone = CliRunner().invoke(
+        cli,
+        [
+            *("compress", str(tmp_path / "frames"), "-o", str(tmp_path / "packs"), "--quiet"),
+            *("--background", "nerv", *QUICK[:-2]),
+        ],
+    )
+    assert run_alone.exit_code == 0, run_alone.output
+    whole = (tmp_path / "packs/frames-00000.rinr").stat().st_size
+    assert figures["pack_bytes"] == pytest.approx(whole / 3, rel=0.05)
+    assert "nerv" in out.read_text(encoding="utf-8")
+
+
 def test_one_image_and_a_pack(run: Run, tmp_path):
     image = put(tmp_path / "one.jpg", picture(0, 32, 24))
     printed = report(image, "-o", tmp_path / "page.htm", *QUICK)
