@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from rinrcodec.cli._samples import sample_pictures
-from rinrcodec.errors import RinrInputError
+from rinrcodec.devices import resolve_device
+from rinrcodec.errors import RinrDeviceError, RinrInputError
 from rinrcodec.images import Picture, picture_from_array
 from rinrcodec.model import Box
 from rinrcodec.presets import Part, Preset, get_preset
@@ -46,7 +47,11 @@ def parser(description: str | None, *, frames: int) -> argparse.ArgumentParser:
 
 
 def setup(options: argparse.Namespace) -> None:
-    """Apply the options that concern the whole process."""
+    """Apply the options that concern the whole process; one that cannot be met ends it."""
+    try:
+        resolve_device(options.device)
+    except RinrDeviceError as error:
+        raise SystemExit(f"error: {error}") from None
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)

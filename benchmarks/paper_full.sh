@@ -5,11 +5,15 @@
 #
 # DEVICE: cuda (default), cuda:N or cpu. OUT: bench-out/paper (default). DATA: a folder with
 # dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or ../shared/data beside the
-# checkout). First says how long it will take, from a few steps of each fit. Run again after an
-# interruption, it goes on where it was.
+# checkout); $SEQUENCE is the NAME (default: otb_crossing). First says how long it will take, from a
+# few steps of each fit. Run again after an interruption, it goes on where it was.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+if [[ ${1:-} == -* ]]; then
+    sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//p}' "$0"
+    case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
+fi
 device=${1:-cuda}
 out=${2:-bench-out/paper}
 data=${3:-${RINRCODEC_DATA:-$here/../../shared/data}}
@@ -21,8 +25,13 @@ for path in "$data/dacsdc/dacsdc.yaml" "$data/sequences/$sequence"; do
         exit 1
     fi
 done
+if ! python -c "import rinrcodec" 2>/dev/null || ! command -v rinrcodec >/dev/null; then
+    echo "error: no rinrcodec here; activate the environment in which it is installed" >&2
+    exit 1
+fi
 mkdir -p "$out"
 
+echo "timing a few steps of every fit: seconds on a GPU, minutes on a CPU"
 RINRCODEC_DATA=$data python "$here/paper_time.py" --device "$device" --sequence "$sequence" --out "$out"
 
 compress() { # SRC OUT OPTIONS...

@@ -41,6 +41,8 @@ def seconds(pictures: list[Picture], background: str, options: argparse.Namespac
 
 
 def hours(value: float) -> str:
+    if value >= 48 * 3600:
+        return f"{value / (24 * 3600):,.0f} days"
     return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min"
 
 

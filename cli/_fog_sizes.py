@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from rinrcodec.cli._packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.fog import Codec
@@ -55,19 +57,26 @@ def pack_sizes(folder: Path, frames: int) -> Sizes:
 
 
 def other_codec(text: str, jpeg: Sizes) -> Codec:
-    """The codec of `NAME=BYTES` (a frame), `NAME=SHARE%` (of the JPEG bytes) or `NAME=FOLDER`."""
+    """The codec of `NAME=BYTES` (a frame), `NAME=SHARE%` (of the JPEG bytes) or `NAME=FOLDER`.
+
+    Raises `click.UsageError` for another text, `RinrInputError` for a folder of other frames.
+    """
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise RinrInputError(f"{text!r}: want NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER")
+        raise click.UsageError(
+            f"--codec {text!r}: want NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER"
+        )
     if Path(value).is_dir():
         sizes, _ = _picture_sizes(Path(value))
         return Codec(name, _same_frames(Path(value), sizes, jpeg.frames).n_bytes / jpeg.n_bytes)
     try:
         number = float(value.removesuffix("%"))
     except ValueError:
-        raise RinrInputError(f"{text!r}: {value} is neither a number nor a folder") from None
+        raise click.UsageError(
+            f"--codec {text!r}: {value} is neither a number nor a folder"
+        ) from None
     if not (math.isfinite(number) and number > 0):
-        raise RinrInputError(f"{text!r}: want a number above 0")
+        raise click.UsageError(f"--codec {text!r}: want a number above 0")
     return Codec(name, number / 100 if value.endswith("%") else number / jpeg.per_frame)
 
 

@@ -90,7 +90,7 @@ def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
             way.way,
             alphas.get(way.codec, ""),
             size_text(way.n_bytes),
-            f"{direct / way.n_bytes:.2f}x" if way.n_bytes else "-",
+            _times(direct / way.n_bytes) if way.n_bytes else "-",
             duration(way.seconds(bandwidth)),
         )
     Console().print(table)
@@ -166,6 +166,11 @@ def size_text(n_bytes: float) -> str:
         if n_bytes >= size:
             return f"{n_bytes / size:,.2f} {name}"
     return f"{n_bytes:.0f} B"
+
+
+def _times(value: float) -> str:
+    # Two figures behind the point, or the first two that are not 0.
+    return f"{value:.2f}x" if value >= 0.1 or not value else f"{value:.2g}x"
 
 
 def _number(count: int, word: str) -> str:

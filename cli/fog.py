@@ -35,7 +35,7 @@ _PLACE = click.Path(exists=True, path_type=Path)
 )  # fmt: skip
 @click.option(
     "--alpha", type=ABOVE_0, metavar="A",
-    help="Without folders: .rinr bytes / JPEG bytes.  [default: 1/12.09, the published one]",
+    help="Without folders: .rinr bytes / JPEG bytes.  [default: 0.0827, the published one]",
 )  # fmt: skip
 @click.option(
     "--codec", "codecs", multiple=True, metavar="NAME=SIZE",

@@ -85,6 +85,42 @@ def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
     assert "--preset paper --epochs 0" in (BENCHMARKS / "paper_full.sh").read_text("utf-8")
 
 
+def paper_full(*args, **environment):
+    return subprocess.run(
+        ["bash", str(BENCHMARKS / "paper_full.sh"), *args],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
+    """Nothing is fitted here: every one of these ends before that."""
+    shown = paper_full("--help")
+    assert shown.returncode == 0
+    assert "paper_full.sh [DEVICE] [OUT] [DATA]" in shown.stdout
+    assert "set -" not in shown.stdout
+    assert paper_full("--device", "cpu").returncode == 2
+
+    out = tmp_path / "out"
+    (tmp_path / "dacsdc").mkdir()
+    (tmp_path / "dacsdc/dacsdc.yaml").touch()
+    found = paper_full("cpu", str(out), str(tmp_path))
+    assert found.returncode == 1
+    assert "sequences/otb_crossing is not there" in found.stderr
+    (tmp_path / "sequences/otb_crossing").mkdir(parents=True)
+    found = paper_full("cpu", str(out), str(tmp_path), PATH="/usr/bin:/bin")
+    assert found.returncode == 1
+    assert "activate the environment" in found.stderr
+    assert not out.exists()
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = paper_full("cpu0", str(out), str(tmp_path), PATH=beside)
+    assert found.returncode == 1
+    assert found.stderr == "error: device 'cpu0': want auto, cpu, cuda or cuda:N\n"
+
+
 def test_every_script_is_covered():
     scripts = {path.stem for path in BENCHMARKS.glob("[!_]*.py")} - {"readme_picture"}
     assert scripts == set(TINY)

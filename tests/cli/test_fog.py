@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
 from rinrcodec.cli._fog_sizes import Sizes, other_codec
-from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.errors import MissingExtraError
 
 from .conftest import QUICK, Run, picture, put
 
@@ -105,6 +106,13 @@ def real(run: Run, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "frames", tmp_path / "packs"
 
 
+def test_ways_that_move_far_more_are_not_called_zero(run):
+    """A few small frames beside a model of 98.8 MB: 6.21 MB / 989 MB."""
+    lines = run("fog", "--frames", 1, "--alpha", 0.1).stdout.splitlines()
+    assert [line.split()[-3] for line in lines if "train at the fog" in line] == ["0.0063x"]
+    assert "0.00x" in run("fog", "--devices", 1).stdout  # nothing to send is nothing
+
+
 def test_real_folders_are_counted_as_whole_files(run, real):
     frames, packs = real
     report = figures(run, "--jpeg", frames, "--rinr", packs, "--devices", 4)
@@ -160,7 +168,7 @@ def test_sizes_of_other_codecs(text, alpha):
     "text", ["avif", "=5", "avif=", "avif=0", "avif=-1", "avif=nan", "avif=inf%", "avif=nowhere"]
 )
 def test_sizes_that_are_none(text):
-    with pytest.raises(RinrInputError, match=re.escape(repr(text))):
+    with pytest.raises(click.UsageError, match=re.escape(repr(text))):
         other_codec(text, Sizes(10, 10_000))
 
 
@@ -188,6 +196,8 @@ def test_sizes_that_are_none(text):
         ("--plot", "a.txt"),
         ("--plot", "-"),
         ("--medium", "pigeons"),
+        ("--codec", "avif"),
+        ("--codec", "avif=nowhere"),
     ],
 )
 def test_wrong_use_is_exit_code_two(run, options):
