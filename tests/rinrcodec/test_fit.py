@@ -133,9 +133,7 @@ def test_no_step_of_a_sequence_waits_for_the_device(
     for epochs in (8, 40):
         recipe = replace(part.recipe, steps=epochs, quantized=0.5, ssim=ssim)
         with HostReads() as reads:
-            fit_sequence(
-                spec, frames, recipe, times=[0, 1 / 3, 2 / 3], bits=8, seed=0, device=CPU
-            )
+            fit_sequence(spec, frames, recipe, times=[0, 1 / 3, 2 / 3], bits=8, seed=0, device=CPU)
         assert reads.seen > 10 * epochs
         counts.append(reads.count)
     assert counts[0] == counts[1]
