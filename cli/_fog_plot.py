@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rinrcodec.cli._names import shown_name
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.fog import (
     Codec,
@@ -93,7 +94,7 @@ def draw_alpha(axis: Axes, scenario: Scenario) -> None:
     alphas = np.geomspace(min(0.01, *(codec.alpha / 2 for codec in known)), 1.5, 100)
     axis.plot(alphas, [gain(float(alpha)) for alpha in alphas], color=DIRECT)
     for codec, colour in zip(known, cycle(COLOURS), strict=False):
-        axis.plot(codec.alpha, gain(codec.alpha), "o", color=colour, label=codec.name)
+        axis.plot(codec.alpha, gain(codec.alpha), "o", color=colour, label=_plain(codec.name))
     axis.axhline(1, **GUIDE)
     even = break_even_alpha(scenario.devices, broadcast=scenario.broadcast)
     if even:
@@ -141,7 +142,13 @@ def _styles(scenario: Scenario, colours: Sequence[str]) -> Iterator[dict[str, An
 
 
 def _label(way: Transfer) -> str:
-    return way.way if way.way.startswith("train") else f"{way.codec}, {way.way}"
+    return way.way if way.way.startswith("train") else _plain(f"{way.codec}, {way.way}")
+
+
+def _plain(name: str) -> str:
+    """A name that stays one: `$` begins a formula in a plot, and `_` hides it from the legend."""
+    text = shown_name(name).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def _unit(most: float) -> tuple[float, str]:

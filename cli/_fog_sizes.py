@@ -59,16 +59,30 @@ def pack_sizes(folder: Path, frames: int) -> Sizes:
 def other_codec(text: str, jpeg: Sizes) -> Codec:
     """The codec of `NAME=BYTES` (a frame), `NAME=SHARE%` (of the JPEG bytes) or `NAME=FOLDER`.
 
-    Raises `click.UsageError` for another text, `RinrInputError` for a folder of other frames.
+    `,SECONDS` behind it is what a frame takes to encode. Raises `click.UsageError` for another
+    text, `RinrInputError` for a folder of other frames.
     """
     name, equals, value = text.partition("=")
-    if not (name and equals and value):
+    if not (name and equals and value.partition(",")[0]):
         raise click.UsageError(
             f"--codec {text!r}: want NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER"
         )
+    seconds = 0.0
+    if "," in value and not Path(value).is_dir():
+        value, _, last = value.rpartition(",")
+        try:
+            seconds = float(last)
+        except ValueError:
+            raise click.UsageError(
+                f"--codec {text!r}: {last!r} is no number of seconds a frame"
+            ) from None
+    return Codec(name, _alpha(text, value, jpeg), encode_seconds=seconds)
+
+
+def _alpha(text: str, value: str, jpeg: Sizes) -> float:
     if Path(value).is_dir():
         sizes, _ = _picture_sizes(Path(value))
-        return Codec(name, _same_frames(Path(value), sizes, jpeg.frames).n_bytes / jpeg.n_bytes)
+        return _same_frames(Path(value), sizes, jpeg.frames).n_bytes / jpeg.n_bytes
     try:
         number = float(value.removesuffix("%"))
     except ValueError:
@@ -77,7 +91,7 @@ def other_codec(text: str, jpeg: Sizes) -> Codec:
         ) from None
     if not (math.isfinite(number) and number > 0):
         raise click.UsageError(f"--codec {text!r}: want a number above 0")
-    return Codec(name, number / 100 if value.endswith("%") else number / jpeg.per_frame)
+    return number / 100 if value.endswith("%") else number / jpeg.per_frame
 
 
 def _picture_sizes(place: Path) -> tuple[Sizes, list[Path]]:

@@ -38,8 +38,9 @@ _PLACE = click.Path(exists=True, path_type=Path)
     help="Without folders: .rinr bytes / JPEG bytes.  [default: 0.0827, the published one]",
 )  # fmt: skip
 @click.option(
-    "--codec", "codecs", multiple=True, metavar="NAME=SIZE",
-    help="Another codec: bytes a frame (avif=5400), a share (avif=8%) or a folder (avif=DIR).",
+    "--codec", "codecs", multiple=True, metavar="NAME=SIZE[,S]",
+    help="Another codec: bytes a frame (avif=5400), a share (avif=8%) or a folder (avif=DIR); "
+    "S: seconds to encode a frame.",
 )  # fmt: skip
 @click.option("--devices", type=click.IntRange(min=1), default=10, show_default=True, metavar="N")
 @click.option(

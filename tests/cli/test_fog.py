@@ -164,8 +164,30 @@ def test_sizes_of_other_codecs(text, alpha):
     assert codec.alpha == pytest.approx(alpha)
 
 
+def test_other_codecs_take_time_to_encode_too(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for i in range(10):
+        put(tmp_path / f"a,5/{i}.webp", picture(i))
+    folder = other_codec("webp=a,5", Sizes(10, 10_000))
+    assert folder.encode_seconds == 0
+    assert other_codec("webp=a,5,0.5", Sizes(10, 10_000)).encode_seconds == 0.5
+    assert other_codec("webp=a,5,0.5", Sizes(10, 10_000)).alpha == folder.alpha
+    plain, timed = (figures(run, "--codec", text) for text in ("avif=8%", "avif=8%,0.25"))
+    extra = [
+        later["seconds"] - way["seconds"]
+        for way, later in zip(plain["transfers"], timed["transfers"], strict=True)
+        if way["codec"] == "avif"
+    ]
+    # The fog encodes the frames of all ten devices, a device its own.
+    assert extra == [pytest.approx(2500), pytest.approx(250)]
+
+
 @pytest.mark.parametrize(
-    "text", ["avif", "=5", "avif=", "avif=0", "avif=-1", "avif=nan", "avif=inf%", "avif=nowhere"]
+    "text",
+    [
+        *("avif", "=5", "avif=", "avif=0", "avif=-1", "avif=nan", "avif=inf%", "avif=nowhere"),
+        *("avif=5,", "avif=5,x", "avif=,5"),
+    ],
 )
 def test_sizes_that_are_none(text):
     with pytest.raises(click.UsageError, match=re.escape(repr(text))):
@@ -216,6 +238,14 @@ def test_the_plots_are_drawn_and_show_every_codec(run, tmp_path, kind):
         text = path.read_text(encoding="utf-8")
         for words in ("avif, fog", "avif, serverless", "rinrcodec, fog", "break-even: 0.889"):
             assert words in text
+
+
+def test_names_in_plots_are_no_formulas(run, tmp_path):
+    path = tmp_path / "fog.svg"
+    run("fog", "--plot", path, "--codec", r"$\frac$=8%", "--codec", "_under=9%")
+    text = path.read_text(encoding="utf-8")
+    assert r"$\frac$, fog" in text.replace(r"\$", "$")
+    assert "_under, serverless" in text
 
 
 @pytest.mark.parametrize("options", [("--devices", 1), ("--medium", "broadcast")])

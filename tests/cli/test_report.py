@@ -16,11 +16,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import rinrcodec
 from rinrcodec.advice import Option, advise
 from rinrcodec.cli._html import Html, element, join, page, table
+from rinrcodec.cli._report_measure import _decode
 from rinrcodec.cli.main import cli
 from rinrcodec.errors import MissingExtraError
+from rinrcodec.files import RinrFile
 from rinrcodec.fog import Codec, equal_devices
+from rinrcodec.images import picture_from_array
 
 from .conftest import Run, picture, put, write
 
@@ -213,6 +217,29 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     whole = (tmp_path / "packs/frames-00000.rinr").stat().st_size
     assert figures["pack_bytes"] == pytest.approx(whole / 3, rel=0.05)
     assert "nerv" in out.read_text(encoding="utf-8")
+
+
+def test_large_frames_are_decoded_a_few_at_a_time(tmp_path, monkeypatch):
+    arrays = [np.asarray(picture(i, 32, 24)) for i in range(3)]
+    arrays[1] = np.ascontiguousarray(arrays[1][..., 0])
+    pictures = [picture_from_array(pixels, name=str(i)) for i, pixels in enumerate(arrays)]
+    path = tmp_path / "pack.rinr"
+    rinrcodec.save(rinrcodec.encode(pictures, preset="fast", steps=2, device="cpu"), path)
+    whole, seconds = _decode(path, pictures, range(3), "cpu")
+    assert [pixels.shape for pixels in whole] == [pixels.shape for pixels in arrays]
+    assert seconds > 0
+    calls, decode = [], RinrFile.decode
+
+    def spy(file, frames, **options):
+        calls.append(list(frames))
+        return decode(file, frames, **options)
+
+    monkeypatch.setattr(RinrFile, "decode", spy)
+    monkeypatch.setattr("rinrcodec.cli._batches.BATCH_PIXELS", 32 * 24)
+    again, _ = _decode(path, pictures, range(3), "cpu")
+    assert calls == [[0], [1], [2]] * 2
+    for one, two in zip(whole, again, strict=True):
+        assert np.array_equal(one, two)
 
 
 def test_one_image_and_a_pack(run: Run, tmp_path):
