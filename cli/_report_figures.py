@@ -18,6 +18,8 @@ __all__ = ["Report", "codec_options", "figures_as_json", "fog_scenario"]
 
 # What every device of the fog holds, in frames like those measured; ratios do not depend on it.
 FRAMES_A_DEVICE = 1000
+# What the parts of a row are called in JSON, as in that of `compress` and `bench`.
+_PSNR = {"psnr": "psnr_frame", "background_psnr": "psnr_background", "object_psnr": "psnr_objects"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,6 @@ def figures_as_json(
 
 
 def _row(row: Row) -> dict[str, Any]:
+    values = {key: value for key, value in asdict(row).items() if key not in _PSNR}
     # JSON has no infinity, which is the PSNR of a part without error.
-    parts = ("psnr", "background_psnr", "object_psnr")
-    return {**asdict(row), **{part: mean_db([getattr(row, part)]) for part in parts}}
+    return values | {name: mean_db([getattr(row, part)]) for part, name in _PSNR.items()}

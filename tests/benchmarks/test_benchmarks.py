@@ -60,6 +60,8 @@ def test_a_script_writes_its_report(name, tmp_path):
     assert str(BENCHMARKS.parent) not in page
     if name == "grouping":
         check_parts(report)
+    if name == "sequences":
+        check_opened(report, page)
 
 
 def check_parts(report):
@@ -71,6 +73,17 @@ def check_parts(report):
         for seconds in (objects, frames):
             parts = sum(value for part, value in seconds.items() if part != "total")
             assert parts == pytest.approx(seconds["total"])
+
+
+def check_opened(report, page):
+    """Nobody reads more than there is to open a frame, and the page says who takes less."""
+    ours = report["rows"][0]
+    assert ours["opened_bytes"] == 2 * ours["bytes_a_frame"]  # one network and the index are all
+    for row in report["rows"]:
+        assert 0 < row["opened_bytes"] <= 2 * row["bytes_a_frame"] + 1  # of two frames
+    smaller = [row for row in report["rows"][2:] if row["bytes_a_frame"] < ours["bytes_a_frame"]]
+    assert ("takes more bytes than" in page) == bool(smaller)
+    assert all(f"{row['method']} (" in page for row in smaller)
 
 
 def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):

@@ -139,8 +139,8 @@ def test_the_figures_of_the_page_are_those_of_the_json(made):
     assert ours["method"] == "rinrcodec"
     assert ours["n_bytes"] == pytest.approx(figures["pack_bytes"] / 2, abs=1)
     for row in figures["means"]:
-        assert f"{row['psnr']:.1f}" in words
-        assert f"{row['object_psnr']:.1f}" in words
+        assert f"{row['psnr_frame']:.1f}" in words
+        assert f"{row['psnr_objects']:.1f}" in words
     assert set(figures["seconds"]) == {row["method"] for row in figures["means"]}
     assert all(speed["encode"] > 0 < speed["decode"] for speed in figures["seconds"].values())
     assert len(figures["curves"]) == 2 * 5 * 4  # frames, sizes, codecs
@@ -160,9 +160,9 @@ def test_the_advice_follows_from_the_figures(made):
                 figures["seconds"][row["method"]]["encode"],
                 figures["seconds"][row["method"]]["decode"],
             ),
-            row["psnr"],
-            row["background_psnr"],
-            row["object_psnr"],
+            row["psnr_frame"],
+            row["psnr_background"],
+            row["psnr_objects"],
             at_fog=row["method"] == "rinrcodec",
         )
         for row in figures["means"]
@@ -190,7 +190,7 @@ def test_png_sources_without_boxes_are_measured_against_jpeg(tmp_path):
     figures = json.loads(printed[printed.index("{\n") :])
     assert figures["source"] == "JPEGs of quality 95"
     assert len(figures["frames"]) == 3
-    assert {row["object_psnr"] for row in figures["means"]} == {None}
+    assert {row["psnr_objects"] for row in figures["means"]} == {None}
     page = Page(out.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 3
     assert not [text for text in page.texts if "inside the boxes" in text]
