@@ -131,7 +131,7 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
 
 def bytes_read(open_one: Callable[[int], object], index: int) -> int:
     """What opening a frame reads from its pack, index and all."""
-    sizes = []
+    sizes: list[int] = []
 
     def counted(*place: int) -> bytes:
         data = pread(*place)

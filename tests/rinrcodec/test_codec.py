@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 import rinrcodec
 from rinrcodec.decoder import Decoder, decode, evaluate
-from rinrcodec.encoder import encode
+from rinrcodec.encoder import _Encoding, encode
 from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import siren
 from rinrcodec.formats import pack_bytes
@@ -181,6 +182,23 @@ def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
     for i in range(len(pictures)):
         whole = decode(pack, i, objects=False)
         assert torch.equal(decode(fewer, i, objects=False), whole)
+
+
+def test_what_lies_between_objects_is_not_kept(
+    make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every frame of a sequence it would be kept at once."""
+    held = []
+    fit = _Encoding._fit
+
+    def watch(self: _Encoding, spec: Spec, tasks: list[Any], part: Any) -> Any:
+        held.extend((t.background.untyped_storage().nbytes(), t.background.nbytes) for t in tasks)
+        return fit(self, spec, tasks, part)
+
+    monkeypatch.setattr(_Encoding, "_fit", watch)
+    corners = (Box(0, 0, 0, 4, 4), Box(0, 36, 26, 4, 4))
+    encode([Picture("p", make_picture(40, 30), corners)], preset=QUICK, device="cpu")
+    assert [size for size in held if size[1]] == [(4 * 4 * 3 * 4, 4 * 4 * 3 * 4)] * 2
 
 
 def test_backgrounds_of_other_pictures_are_refused(mixed: tuple[list[Picture], Pack]) -> None:
