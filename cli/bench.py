@@ -36,7 +36,8 @@ def command() -> None:
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("ladder-out"),
-    show_default=True, help="Folder for the page, the figures and the packs.",
+    show_default=True,
+    help="Folder for the page, the figures and the packs; those of before are replaced.",
 )  # fmt: skip
 @click.option(
     "--labels", default="auto", show_default=True, metavar="auto|DIR",
@@ -77,6 +78,8 @@ def ladder(
     as QRE. Everything is fitted three times, so take few frames. nerv encodes all frames of SRC,
     and is compared on those that are taken.
     """
+    if source.suffix.lower() == ".rinr" and source.is_file():
+        raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
     from rinrcodec.cli._files import json_text, write_text, writing
     from rinrcodec.cli._ladder_page import NOTES, line, page, row_as_json
     from rinrcodec.cli._ladder_plots import draw_ladder

@@ -90,9 +90,13 @@ def command(
 
     SRC is an image, a folder of images, a YOLO data yaml, or a video. A folder or video becomes
     packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml.
+
+    With --background nerv a video is a sequence, and so is every folder, also below SRC: its
+    frames of one size and mode in the order of their names, which share a network.
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
+    from rinrcodec.cli._batches import BATCH_FRAMES
     from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import check_output, make_plan
@@ -130,7 +134,8 @@ def command(
             return 0
         work = Work(plan.work, key, fresh=overwrite)
         fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
-        with _resumable(work, keep=overwrite):
+        kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
+        with _resumable(work, kept, keep=overwrite):
             rows = _fit_and_publish(plan, fitter, key, quiet=quiet)
     parts = [part for _, its_parts in rows for part in its_parts]
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
@@ -202,10 +207,11 @@ def _fit_and_publish(
 
 
 @contextmanager
-def _resumable(work: Work, *, keep: bool) -> Iterator[None]:
+def _resumable(work: Work, kept: str, *, keep: bool) -> Iterator[None]:
     """Say how to go on where a run ends early; leave nothing behind where there is nothing.
 
-    keep: the work folder stays in any case, as a sign that the outputs of before are to go.
+    kept: when what is fitted is kept, in words. keep: the work folder stays in any case, as a sign
+    that the outputs of before are to go.
     """
     hint = "what is fitted is kept; the same command with --resume goes on"
     try:
@@ -215,7 +221,8 @@ def _resumable(work: Work, *, keep: bool) -> Iterator[None]:
         if not fitted and not keep:
             work.drop()
         if isinstance(error, KeyboardInterrupt):
-            raise _Interrupted(f"interrupted; {hint if fitted else 'nothing is fitted'}") from None
+            nothing = f"nothing is fitted yet: work is kept {kept}"
+            raise _Interrupted(f"interrupted; {hint if fitted else nothing}") from None
         if fitted:
             click.echo(hint, err=True)
         raise

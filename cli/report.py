@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -120,6 +121,10 @@ def command(
     advice = advise(
         list(options.values()), scenario.devices, bandwidth=speed, source=scenario.source
     )
+    if found.kind == "video":
+        share = source.stat().st_size / total
+        more = _of_video(share, figures.source_bytes / len(figures.frames), whole=whole)
+        advice = replace(advice, reasons=(*advice.reasons, *more))
     made = {
         "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
         + (f" --background {background}" if whole else "")
@@ -135,3 +140,18 @@ def command(
         write_report(json_path, json_text(values))
     if not quiet and json_path != "-":
         click.echo("\n".join([advice.headline, *advice.reasons, f"page: {out}"]))
+
+
+def _of_video(share: float, as_frames: float, *, whole: bool) -> list[str]:
+    """What a comparison of single frames does not say of a video; both are bytes a frame."""
+    from rinrcodec.cli._fog_table import size_text
+
+    lines = []
+    if share < as_frames:
+        lines.append(
+            f"The video itself has {size_text(share)} a frame: where all frames are wanted, "
+            "send that."
+        )
+    if not whole:
+        lines.append("Every frame was fitted alone: --background nerv fits one network for all.")
+    return lines

@@ -158,7 +158,7 @@ def _too_slow(
         f"At {speed} {option.name} takes longer than it saves: it pays below "
         f"{below[option.name] / 1e6:.3g} MB/s."
         if below[option.name]
-        else f"{option.name} moves no less than the {source.name}."
+        else f"{option.name} at these bytes moves no less than the {source.name} do."
         for option in better
     ]
 

@@ -36,7 +36,7 @@ def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[
         own = place if indices is None else [i for i in indices if i in place]
         for reading in _read(series, [i - place.start for i in own]):
             if reading.picture is None:
-                raise RinrInputError(f"{source.path}: {reading.error}")
+                raise RinrInputError(reading.error)
             name = f"{series.name}/{reading.name}" if several else reading.name
             pictures.append(replace(reading.picture, name=name))
     return pictures

@@ -79,13 +79,16 @@ def test_sources_that_cannot_be_compared_are_refused_before_anything_is_written(
     out = tmp_path / "out"
     empty = tmp_path / "empty"
     empty.mkdir()
+    pack = tmp_path / "x.rinr"
+    pack.touch()
     images = dataset.parent / "images"
     (images / "train" / "a.png").write_bytes(b"no picture")
     for source, code, words in (
         (tmp_path / "absent", 2, "does not exist"),
         (empty, 1, "no picture in this folder"),
         (folder, 1, "no object on any frame that was taken (5 in all)"),
-        (images / "train", 1, "a.png"),
+        (images / "train", 1, f"error: {images / 'train' / 'a.png'}: not a picture"),
+        (pack, 2, "not of their packs"),
     ):
         result = run("bench", "ladder", source, "-o", out, *QUICK, code=code)
         assert words in " ".join(result.output.split())

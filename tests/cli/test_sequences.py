@@ -121,6 +121,21 @@ def test_an_interrupted_run_goes_on_with_the_next_sequence(
     assert packs[0].read_bytes() == packs[1].read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"), [(NERV, "after every sequence"), (QUICK, "every 16 frames")]
+)
+def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
+    run: Run, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, kept
+) -> None:
+    def stop(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_fitter.Fitter, "_fit", stop)
+    stopped = run("compress", sequences, "-o", tmp_path / "out", *options, code=130)
+    assert stopped.stderr == f"interrupted; nothing is fitted yet: work is kept {kept}\n"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_an_unreadable_frame_is_listed_and_the_others_are_done(
     run: Run, sequences: Path, tmp_path: Path
 ) -> None:

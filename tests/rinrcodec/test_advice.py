@@ -99,7 +99,7 @@ def test_files_no_smaller_than_the_source_are_never_the_advice():
     found = advice(option("AVIF", 50, 50, 50, alpha=1.2))
     assert found.use is None
     assert found.bands == (Band(None, math.inf),)
-    assert "AVIF moves no less than the source files." in found.reasons
+    assert "AVIF at these bytes moves no less than the source files do." in found.reasons
 
 
 def test_a_codec_that_costs_no_time_pays_at_any_bandwidth():
@@ -128,7 +128,7 @@ def test_equal_codecs_do_not_beat_each_other():
 def test_on_a_broadcast_medium_what_needs_a_fog_is_never_sooner():
     found = advice(ours(40.0, 40.0), AVIF, broadcast=True)
     assert found.use == "AVIF"
-    assert "rinrcodec moves no less than the source files." in found.reasons
+    assert "rinrcodec at these bytes moves no less than the source files do." in found.reasons
 
 
 def test_only_ours_goes_through_the_fog():
