@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import defaultdict
@@ -257,7 +258,12 @@ class _Encoding:
         return Group(spec, part.bits, fitted.rows)
 
     def _useful(self, spec: Spec, tasks: Sequence[_Task], fitted: Group) -> list[int]:
-        """The objects whose INR raises the PSNR inside the box by more than the preset asks."""
+        """The objects whose INR raises the PSNR inside the box by more than the preset asks.
+
+        With a `min_gain` of minus infinity those are all, also where there is nothing to gain.
+        """
+        if self.preset.min_gain == -math.inf:
+            return list(range(len(tasks)))
         sizes = family_of(spec).tensor_sizes(spec)
         weights = dequantize(fitted.rows, sizes, self.device)
         everything = slice(None)

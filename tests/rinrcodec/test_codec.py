@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrIn
 from rinrcodec.families import siren
 from rinrcodec.formats import pack_bytes
 from rinrcodec.images import Picture
-from rinrcodec.model import Box, Pack, Spec
+from rinrcodec.model import Box, ObjectMode, Pack, Rows, Spec
 from rinrcodec.presets import PRESETS, Preset, get_preset
 
 MakePicture = Callable[..., NDArray[np.uint8]]
@@ -182,6 +183,23 @@ def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
     for i in range(len(pictures)):
         whole = decode(pack, i, objects=False)
         assert torch.equal(decode(fewer, i, objects=False), whole)
+
+
+@pytest.mark.parametrize("mode", ["direct", "residual"])
+def test_all_objects_are_kept_also_where_the_background_is_exact(mode: ObjectMode) -> None:
+    picture = Picture("p", np.zeros((12, 16, 3), np.uint8), (Box(0, 2, 2, 5, 5),))
+    flat = replace(QUICK.with_steps(2), object_mode=mode, min_gain=-math.inf)
+    pack = encode([replace(picture, boxes=())], preset=flat, device="cpu")
+    # Nothing but the last bias, which is blacker than black.
+    rows = pack.stacks[0].rows
+    codes, scales = np.zeros_like(rows.codes), np.ones_like(rows.scales)
+    codes[:, -3:] = -2
+    black = replace(pack, stacks=(replace(pack.stacks[0], rows=Rows(codes, scales)),))
+    assert not torch.as_tensor(decode(black, 0)).any()
+    kept = encode([picture], preset=flat, backgrounds=black, device="cpu")
+    assert kept.frames[0].objects[0] is not None
+    useful = encode([picture], preset=replace(flat, min_gain=0), backgrounds=black, device="cpu")
+    assert useful.frames[0].objects == (None,)
 
 
 def test_what_lies_between_objects_is_not_kept(
