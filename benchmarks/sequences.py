@@ -96,7 +96,7 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
         start = time.perf_counter()
         none: list[list[Box]] = [[] for _ in clip.pictures]
         boxes = none if backgrounds is None else None
-        pack = rinrcodec.encode(clip.pictures, boxes=boxes, backgrounds=backgrounds, **fit)
+        pack = rinrcodec.encode(clip.pictures, boxes=boxes, reuse=backgrounds, **fit)
         seconds = time.perf_counter() - start + (rows[0].seconds if rows else 0)
         backgrounds = pack
         with tempfile.TemporaryDirectory() as folder:

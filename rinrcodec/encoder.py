@@ -61,7 +61,7 @@ def encode(
     steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
-    backgrounds: Pack | None = None,
+    reuse: Pack | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Pack:
     """Encode pictures to a pack.
@@ -71,8 +71,8 @@ def encode(
     background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
         one folder (of their names), size and mode, in the given order. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
-    backgrounds: a pack of the same pictures, whose background INRs are taken as they are; only
-        object INRs are fitted.
+    reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
+        INRs are fitted.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -98,8 +98,7 @@ def encode(
             replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
         ]
     _check_before(pictures, seed)
-    if backgrounds is not None:
-        backgrounds = _backgrounds_of(backgrounds, pictures)
+    backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
@@ -306,13 +305,11 @@ class _Progress:
         for picture in pictures:
             height, width = picture.pixels.shape[:2]
             channels = 1 if picture.pixels.ndim == 2 else 3
-            background = preset.background
-            if not backgrounds:
-                pass
-            elif isinstance(background, SequencePart):
+            background = preset.background if backgrounds else None
+            if isinstance(background, SequencePart):
                 spec = _sequence_spec(background, picture, len(pictures))
                 self._total += background.recipe.steps * sequence_family(spec).work(spec)
-            else:
+            elif background is not None:
                 self._total += background.recipe.steps * _work(background, width * height, channels)
             for box in picture.boxes:
                 left, top, right, bottom = box.region(width, height)
@@ -361,7 +358,7 @@ def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
     wanted = [(p.name, p.width, p.height, p.pixels.ndim == 2) for p in pictures]
     if found != wanted:
         raise RinrInputError(
-            f"backgrounds: its {len(found)} frames are not the {len(wanted)} pictures: want those "
+            f"reuse: its {len(found)} frames are not the {len(wanted)} pictures: want those "
             "of the same names, sizes and colours, in the same order"
         )
     frames = tuple(

@@ -228,7 +228,7 @@ def _inr_rows(
             preset=preset,
             seed=seed,
             device=device,
-            backgrounds=backgrounds,
+            reuse=backgrounds,
             on_progress=None if on_progress is None else lambda share: on_progress(name, share),
         )
         seconds = time.perf_counter() - start

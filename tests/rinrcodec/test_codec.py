@@ -167,9 +167,7 @@ def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
 ) -> None:
     pictures, pack = mixed
     reports: list[float] = []
-    again = encode(
-        pictures, preset=QUICK, backgrounds=pack, device="cpu", on_progress=reports.append
-    )
+    again = encode(pictures, preset=QUICK, reuse=pack, device="cpu", on_progress=reports.append)
     assert pack_bytes(again) == pack_bytes(pack)
     assert len(reports) > 2
     assert reports == sorted(reports)
@@ -178,7 +176,7 @@ def test_objects_are_fitted_on_the_backgrounds_of_another_pack(
     assert reports[0] < 0.9
 
     other = [replace(picture, boxes=picture.boxes[:1]) for picture in pictures]
-    fewer = encode(other, preset=QUICK, backgrounds=pack, device="cpu")
+    fewer = encode(other, preset=QUICK, reuse=pack, device="cpu")
     assert [frame.boxes for frame in fewer.frames] == [picture.boxes for picture in other]
     for i in range(len(pictures)):
         whole = decode(pack, i, objects=False)
@@ -196,9 +194,9 @@ def test_all_objects_are_kept_also_where_the_background_is_exact(mode: ObjectMod
     codes[:, -3:] = -2
     black = replace(pack, stacks=(replace(pack.stacks[0], rows=Rows(codes, scales)),))
     assert not torch.as_tensor(decode(black, 0)).any()
-    kept = encode([picture], preset=flat, backgrounds=black, device="cpu")
+    kept = encode([picture], preset=flat, reuse=black, device="cpu")
     assert kept.frames[0].objects[0] is not None
-    useful = encode([picture], preset=replace(flat, min_gain=0), backgrounds=black, device="cpu")
+    useful = encode([picture], preset=replace(flat, min_gain=0), reuse=black, device="cpu")
     assert useful.frames[0].objects == (None,)
 
 
@@ -225,7 +223,7 @@ def test_backgrounds_of_other_pictures_are_refused(mixed: tuple[list[Picture], P
     grey = [replace(pictures[0], pixels=pictures[0].pixels[:, :, 0]), *pictures[1:]]
     for wrong in (pictures[:2], pictures[::-1], renamed, grey):
         with pytest.raises(RinrInputError, match="its 5 frames are not the"):
-            encode(wrong, preset=QUICK, backgrounds=pack, device="cpu")
+            encode(wrong, preset=QUICK, reuse=pack, device="cpu")
 
 
 def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:
