@@ -16,6 +16,7 @@ __all__ = [
     "background_option",
     "device_option",
     "json_option",
+    "labels_option",
     "preset_option",
     "quiet_option",
     "seed_option",
@@ -69,6 +70,10 @@ preset_option = click.option(
 background_option = click.option(
     "--background", type=click.Choice(BACKGROUNDS), default="siren", show_default=True,
     help="A network for every frame (siren), or for every sequence (nerv).",
+)  # fmt: skip
+labels_option = click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
+    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",

@@ -13,6 +13,7 @@ from rinrcodec.cli._options import (
     background_option,
     device_option,
     json_option,
+    labels_option,
     preset_option,
     quiet_option,
     seed_option,
@@ -44,10 +45,7 @@ class _Interrupted(click.ClickException):
     "-o", "--out", required=True, metavar="OUT", type=click.Path(path_type=Path),
     help="Output folder; for an image, folder or video also one file ending in .rinr.",
 )  # fmt: skip
-@click.option(
-    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
-    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
-)  # fmt: skip
+@labels_option
 @preset_option
 @background_option
 @steps_option

@@ -12,6 +12,7 @@ from rinrcodec.cli._options import (
     background_option,
     device_option,
     json_option,
+    labels_option,
     preset_option,
     quiet_option,
     seed_option,
@@ -34,10 +35,7 @@ MB = 1e6
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
     help="Frames to take, spread evenly over SRC.",
 )  # fmt: skip
-@click.option(
-    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
-    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
-)  # fmt: skip
+@labels_option
 @preset_option
 @background_option
 @steps_option

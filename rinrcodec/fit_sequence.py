@@ -47,119 +47,104 @@ def fit_sequence(
 
     Bit for bit reproducible on one CPU for the same frames and seed, on any number of cores.
     """
+    family = sequence_family(spec)
+    sizes = family.tensor_sizes(spec)
+    data = _Frames(spec, frames, times, recipe, device)
+    n = len(frames)
+    steps = math.ceil(n / data.per_step)
+    in_steps = replace(
+        recipe,
+        steps=recipe.steps * steps,
+        warmup=recipe.warmup * steps,
+        schedule=recipe.schedule and recipe.schedule * steps,
+    )
+    quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
+    score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {spec.to_json()}".encode()))
+    weights = family.init(spec, 1, generator).to(device)
+    optimizer = torch.optim.Adam([weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    best, best_scales = weights.clone(), tensor_scales(weights, sizes, bits)
+    best_score = torch.full((), math.inf, device=device)
+    scales: Tensor | None = None
     with without_torch_threads(device):
-        return _Fit(spec, frames, recipe, times, bits, seed, device).run(on_step)
+        for epoch in range(recipe.steps):
+            if epoch == quantized_from:
+                scales = tensor_scales(weights, sizes, bits)
+            order = torch.randperm(n, generator=generator).to(device)
+            for step, members in enumerate(order.split(data.per_step)):
+                seen = weights if scales is None else fake_quantize(weights, scales, sizes, bits)
+                factor = schedule(epoch * steps + step, in_steps)
+                optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
+                weights.grad = data.gradient(seen[0], members)[None]
+                optimizer.step()
+            left = recipe.steps - 1 - epoch
+            if left % score_every == 0 and left < score_every * _SCORES:
+                tried = tensor_scales(weights, sizes, bits) if scales is None else scales
+                score = data.error(fake_quantize(weights, tried, sizes, bits)[0])
+                better = score < best_score
+                best_score = torch.where(better, score, best_score)
+                best = torch.where(better, weights, best)
+                best_scales = torch.where(better, tried, best_scales)
+            if on_step is not None:
+                on_step(n, 1)
+    return Fitted(quantize(best, best_scales, sizes, bits), best)
 
 
-class _Fit:
-    """The state of one fit: frames, weights and what is best so far, all on the device."""
+class _Frames:
+    """The frames of a sequence on its device, and how far weights [params] are from them."""
 
     def __init__(
         self,
         spec: Spec,
         frames: Sequence[Tensor],
-        recipe: Recipe,
         times: Sequence[float],
-        bits: int,
-        seed: int,
+        recipe: Recipe,
         device: torch.device,
     ) -> None:
-        self.spec, self.recipe, self.bits, self.device = spec, recipe, bits, device
-        self.family = sequence_family(spec)
-        self.sizes = self.family.tensor_sizes(spec)
-        self.frames = torch.stack(list(frames)).permute(0, 3, 1, 2).to(device)
-        self.times = torch.tensor(times, dtype=torch.float64, device=device)
-        self.generator = torch.Generator().manual_seed(
-            zlib.crc32(f"{seed} {spec.to_json()}".encode())
-        )
-        self.weights = self.family.init(spec, 1, self.generator).to(device)
         self.per_step = recipe.samples or 1
+        self._spec, self._ssim, self._device = spec, recipe.ssim, device
+        self._family = sequence_family(spec)
+        self._frames = torch.stack(list(frames)).permute(0, 3, 1, 2).to(device)
+        self._times = torch.tensor(times, dtype=torch.float64, device=device)
 
-    def run(self, on_step: Callable[[int, int], None] | None) -> Fitted:
-        recipe, n = self.recipe, len(self.frames)
-        optimizer = torch.optim.Adam(
-            [self.weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True
-        )
-        steps = math.ceil(n / self.per_step)
-        in_steps = replace(
-            recipe,
-            steps=recipe.steps * steps,
-            warmup=recipe.warmup * steps,
-            schedule=recipe.schedule and recipe.schedule * steps,
-        )
-        quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
-        score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
-        best, best_scales = self.weights.clone(), tensor_scales(self.weights, self.sizes, self.bits)
-        best_score = torch.full((), math.inf, device=self.device)
-        scales: Tensor | None = None
-        for epoch in range(recipe.steps):
-            if epoch == quantized_from:
-                scales = tensor_scales(self.weights, self.sizes, self.bits)
-            order = torch.randperm(n, generator=self.generator).to(self.device)
-            for step, members in enumerate(order.split(self.per_step)):
-                factor = schedule(epoch * steps + step, in_steps)
-                optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
-                self.weights.grad = self._gradient(self._seen(scales), members)
-                optimizer.step()
-            left = recipe.steps - 1 - epoch
-            if left % score_every == 0 and left < score_every * _SCORES:
-                tried = scales
-                if tried is None:
-                    tried = tensor_scales(self.weights, self.sizes, self.bits)
-                score = self._error(self._seen(tried))
-                better = score < best_score
-                best_score = torch.where(better, score, best_score)
-                best = torch.where(better, self.weights, best)
-                best_scales = torch.where(better, tried, best_scales)
-            if on_step is not None:
-                on_step(n, 1)
-        return Fitted(quantize(best, best_scales, self.sizes, self.bits), best)
-
-    def _seen(self, scales: Tensor | None) -> Tensor:
-        """The weights [params] that frames are made with: rounded as soon as there are scales."""
-        if scales is None:
-            return self.weights[0]
-        return fake_quantize(self.weights, scales, self.sizes, self.bits)[0]
-
-    def _gradient(self, seen: Tensor, members: Tensor) -> Tensor:
-        """The gradient [1, params] of the mean loss of some frames."""
+    def gradient(self, weights: Tensor, members: Tensor) -> Tensor:
+        """The gradient [params] of the mean loss of some frames."""
 
         def of(part: Tensor) -> Tensor:
-            leaf = seen.detach().requires_grad_()
-            loss = self._loss(self._output(leaf, part), to_signal(self.frames[part]))
-            return torch.autograd.grad(loss, leaf)[0] * len(part)
+            leaf = weights.detach().requires_grad_()
+            (found,) = torch.autograd.grad(self._loss(*self._pair(leaf, part)), leaf)
+            return found * len(part)
 
-        total, *others = parallel_map(of, self._parts(members), self.device)
+        total, *others = parallel_map(of, self._parts(members), self._device)
         for gradient in others:
             total += gradient
-        return total.div_(len(members))[None]
+        return total.div_(len(members))
 
-    def _loss(self, output: Tensor, wanted: Tensor) -> Tensor:
-        share = self.recipe.ssim
-        if not share:
-            return functional.mse_loss(output, wanted)
-        absolute = functional.l1_loss(output, wanted) / 2  # of values from 0 to 1
-        return (1 - share) * absolute + share * (1 - ssim(output, wanted))
-
-    @torch.no_grad()
-    def _error(self, seen: Tensor) -> Tensor:
+    def error(self, weights: Tensor) -> Tensor:
         """The squared error over all frames, on the device."""
 
         def of(part: Tensor) -> Tensor:
-            wanted = to_signal(self.frames[part])
-            return functional.mse_loss(self._output(seen, part), wanted, reduction="sum")
+            return functional.mse_loss(*self._pair(weights, part), reduction="sum")
 
-        everything = torch.arange(len(self.frames), device=self.device)
+        everything = torch.arange(len(self._frames), device=self._device)
         parts = [part for step in everything.split(self.per_step) for part in self._parts(step)]
-        return torch.stack(parallel_map(of, parts, self.device)).sum()
+        return torch.stack(parallel_map(of, parts, self._device)).sum()
+
+    def _loss(self, output: Tensor, wanted: Tensor) -> Tensor:
+        if not self._ssim:
+            return functional.mse_loss(output, wanted)
+        absolute = functional.l1_loss(output, wanted) / 2  # of values from 0 to 1
+        return (1 - self._ssim) * absolute + self._ssim * (1 - ssim(output, wanted))
 
     def _parts(self, members: Tensor) -> tuple[Tensor, ...]:
         """The frames of a step as they are computed together."""
-        return torch.split(members, 1 if self.device.type == "cpu" else len(members))
+        return torch.split(members, 1 if self._device.type == "cpu" else len(members))
 
-    def _output(self, weights: Tensor, members: Tensor) -> Tensor:
-        height, width = self.frames.shape[2:]
-        return self.family.forward(self.spec, weights, self.times[members])[..., :height, :width]
+    def _pair(self, weights: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network gives for some frames, and what is wanted."""
+        height, width = self._frames.shape[2:]
+        output = self._family.forward(self._spec, weights, self._times[members])
+        return output[..., :height, :width], to_signal(self._frames[members])
 
 
 def ssim(one: Tensor, other: Tensor) -> Tensor:
