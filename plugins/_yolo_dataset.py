@@ -156,7 +156,8 @@ class RinrYoloDataset(YOLODataset):
 
     def _scan(self, pack: Path) -> list[Scanned]:
         try:
-            return list(scan(pack))
+            # As YOLO orders pictures: by their names as text, where packs have f2 before f10.
+            return sorted(scan(pack), key=lambda item: str(Path(item[0].path).with_suffix(".png")))
         except (RinrError, OSError) as error:
             text = str(error)
             self._failures.append(text if str(pack) in text else f"{pack}: {text}")

@@ -189,18 +189,22 @@ def test_items_are_those_of_the_decompressed_pictures(sets: Path, split: str, re
     same_items(ours, theirs)
 
 
-def test_single_files_give_the_items_of_their_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "n_files"), [("files", 6), ("pack", 1)])
+def test_items_come_in_the_order_of_their_pictures(
+    tmp_path: Path, layout: str, n_files: int
+) -> None:
     folder = tmp_path / "images"
-    for i, name in enumerate(["s/b", "s-1", "s", "t"]):  # an order of its own as paths
+    # An order of their own as paths, and as numbers.
+    for i, name in enumerate(["s/b", "s-1", "s", "t", "f2", "f10"]):
         _put(tmp_path, name, f"{i % 2} 0.5 0.5 0.2 0.2\n", i)
-    quick = ("--steps", "4", "--device", "cpu", "--layout", "files", "--quiet")
+    quick = ("--steps", "4", "--device", "cpu", "--layout", layout, "--quiet")
     _run("compress", folder, "-o", tmp_path / "packs", *quick)
-    assert len(list((tmp_path / "packs").rglob("*.rinr"))) == 4
+    assert len(list((tmp_path / "packs").rglob("*.rinr"))) == n_files
     _run("decompress", tmp_path / "packs", "-o", tmp_path / "png/images", "--quiet")
     shutil.copytree(tmp_path / "labels", tmp_path / "png/labels")
     (tmp_path / "labels").rename(tmp_path / "unused")
     ours, theirs = build(tmp_path / "packs"), build(tmp_path / "png/images")
-    assert [len(item["cls"]) for item in ours.labels] == [1] * 4
+    assert [len(item["cls"]) for item in ours.labels] == [1] * 6
     same_items(ours, theirs)
 
 
