@@ -29,6 +29,7 @@ LAYERS = [
     [
         "rinrcodec.coords",
         "rinrcodec.devices",
+        "rinrcodec.entropy",
         "rinrcodec.formats",
         "rinrcodec.metrics",
         "rinrcodec.parallel",
@@ -69,6 +70,7 @@ OWNERS = {
     "skimage": ("rinrcodec.cli", "rinrcodec.metrics"),
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
+    "constriction": ("rinrcodec.entropy",),
     "av": ("rinrcodec.video",),
     "yaml": ("rinrcodec.sources", "rinrcodec.cli", "rinrcodec.plugins"),
     "ultralytics": ("rinrcodec.plugins",),
@@ -222,7 +224,17 @@ class Block:
             raise ModuleNotFoundError("blocked: " + name, name=name)
 sys.meta_path.insert(0, Block())
 """
-HEAVY = ["PIL", "click", "h5py", "matplotlib", "rich", "torch", "ultralytics", "zstandard"]
+HEAVY = [
+    "PIL",
+    "click",
+    "constriction",
+    "h5py",
+    "matplotlib",
+    "rich",
+    "torch",
+    "ultralytics",
+    "zstandard",
+]
 
 
 def test_import_rinrcodec_loads_nothing_heavy():
