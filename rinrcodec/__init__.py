@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rinrcodec.plugins.torch_data import RinrDataset
     from rinrcodec.plugins.torch_loader import RinrLoader
     from rinrcodec.plugins.ultralytics_adapter import disable_ultralytics, enable_ultralytics
-    from rinrcodec.presets import PRESETS, Preset
+    from rinrcodec.presets import PRESETS, Preset, Target
 
 _HOMES = {
     "Box": "model",
@@ -47,6 +47,7 @@ _HOMES = {
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
     "RinrLoader": "plugins.torch_loader",
+    "Target": "presets",
     "decode": "decoder",
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",
@@ -75,6 +76,7 @@ __all__ = [
     "RinrInputError",
     "RinrLimitError",
     "RinrLoader",
+    "Target",
     "decode",
     "disable_ultralytics",
     "enable_ultralytics",

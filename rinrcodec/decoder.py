@@ -19,10 +19,13 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     check_group,
     family_of,
+    is_pyramid,
     is_sequence,
     pixel_family,
+    pyramid,
     sequence_family,
 )
+from rinrcodec.latents import DecodedFrames, decode_row
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map, without_torch_threads
 from rinrcodec.quantize import dequantize
@@ -95,6 +98,7 @@ class Decoder:
         self.source = source
         self.device = resolve_device(device)
         self._resident: dict[int, Tensor] | None = {} if resident else None
+        self._coded_rows: dict[int, dict[int, bytes]] = {}
 
     @torch.no_grad()
     def decode(
@@ -151,8 +155,9 @@ class Decoder:
             spec = self.source.groups[group].spec
             for i in members:
                 _check_channels(spec, views[i].frame)
-            if is_sequence(spec):
-                found = self._sequence_frames(group, [views[i] for i in members])
+            if is_sequence(spec) or is_pyramid(spec):
+                frames_of = self._sequence_frames if is_sequence(spec) else self._pyramid_frames
+                found = frames_of(group, [views[i] for i in members])
                 for i, signal in zip(members, found, strict=True):
                     signals[i] = signal
                 continue
@@ -185,6 +190,37 @@ class Decoder:
 
         parallel_map(forward, batches, self.device)
         return signals
+
+    def _pyramid_frames(self, group: int, views: Sequence[_View]) -> list[Tensor]:
+        """The background signal of views whose frames are latents of one spec and size."""
+        info = self.source.groups[group]
+        check_group(info)
+        members = defaultdict(list)
+        for i, view in enumerate(views):
+            members[view.frame.background.row].append(i)
+        coded = self._coded(group, list(members))
+        signals: list[Tensor] = [torch.empty(0)] * len(views)
+
+        @torch.no_grad()
+        def decode_frames(row: int) -> None:
+            own = [views[i] for i in members[row]]
+            frame = own[0].frame
+            size = (frame.width, frame.height)
+            numbers = [int(view.frame.time) for view in own]
+            found = decode_row(info.spec, coded[row], size, numbers, self.device)
+            for k, i in enumerate(members[row]):
+                signals[i] = _on_grid(_pyramid_signal(info.spec, found, k), views[i].grid)
+
+        parallel_map(decode_frames, list(members), self.device)
+        return signals
+
+    def _coded(self, group: int, rows: Sequence[int]) -> dict[int, bytes]:
+        """The coded bytes of some rows; read once and kept where weights are resident."""
+        kept = {} if self._resident is None else self._coded_rows.setdefault(group, {})
+        missing = [row for row in rows if row not in kept]
+        if missing:
+            kept |= dict(zip(missing, self.source.read_rows(group, missing).coded, strict=True))
+        return kept
 
     def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
         """Evaluate the object INRs of all views group by group, and paste them view by view."""
@@ -310,6 +346,13 @@ def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> lis
         signal[: frame.height, : frame.width]
         for signal, frame in zip(signals, frames, strict=False)
     ]
+
+
+def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:
+    """The signal [h, w, channels] of one of the decoded frames."""
+    latents = [[grid[number : number + 1] for grid in own] for own in found.latents]
+    signal = pyramid.synthesize(found.weights, latents, found.steps[None], pyramid.channels(spec))
+    return signal[0].permute(1, 2, 0)
 
 
 def _on_grid(signal: Tensor, grid: Grid) -> Tensor:

@@ -23,6 +23,7 @@ from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.fit_pyramid import fit_pyramid
 from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
@@ -39,7 +40,8 @@ from rinrcodec.model import (
     join_rows,
     select_frames,
 )
-from rinrcodec.presets import Part, Preset, SequencePart, get_preset
+from rinrcodec.parallel import parallel_map
+from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart, Target, get_preset
 from rinrcodec.quantize import dequantize
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
 
 __all__ = ["encode"]
+
+_PYRAMID_WORK = 1_000  # about how many multiplications a pixel of a pyramid takes
 
 
 def encode(
@@ -62,6 +66,7 @@ def encode(
     seed: int = 0,
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
+    target: Target | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Pack:
     """Encode pictures to a pack.
@@ -69,10 +74,12 @@ def encode(
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
     background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
-        one folder (of their names), size and mode, in the given order. A `Preset` has its own.
+        one folder (of their names), size and mode, in the given order; "pyramid" fits latents for
+        every frame. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
         INRs are fitted.
+    target: for "pyramid", the quality or size wanted in place of the preset's lambda.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -100,9 +107,14 @@ def encode(
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
+    if target is not None and not isinstance(chosen.background, PyramidPart):
+        raise RinrInputError(
+            f"a target for the preset {chosen.name!r}: want a background of the family pyramid"
+        )
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
-        encoding = _Encoding(pictures, chosen, seed, resolve_device(device), progress)
+        place = resolve_device(device)
+        encoding = _Encoding(pictures, chosen, target or Target(), seed, place, progress)
         pack = encoding.run(backgrounds)
     if on_progress is not None:
         on_progress(1.0)
@@ -127,12 +139,14 @@ class _Encoding:
         self,
         pictures: Sequence[Picture],
         preset: Preset,
+        target: Target,
         seed: int,
         device: torch.device,
         progress: _Progress,
     ) -> None:
         self.pictures = pictures
         self.preset = preset
+        self.target = target
         self.seed = seed
         self.device = device
         self.progress = progress
@@ -149,7 +163,9 @@ class _Encoding:
             "preset": self.preset.name,
             "seed": str(self.seed),
         }
-        objects = self._fit_objects(Pack(frames, tuple(self.stacks), info))
+        # A pyramid has its objects in its latents, which count more inside the boxes.
+        pyramids = isinstance(self.preset.background, PyramidPart)
+        objects = {} if pyramids else self._fit_objects(Pack(frames, tuple(self.stacks), info))
         frames = tuple(
             replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
             for i, frame in enumerate(frames)
@@ -160,6 +176,8 @@ class _Encoding:
         part = self.preset.background
         if isinstance(part, SequencePart):
             return self._fit_sequences(part)
+        if isinstance(part, PyramidPart):
+            return self._fit_pyramids(part)
         tasks = [_Task(i, _pixels(picture)) for i, picture in enumerate(self.pictures)]
         refs: dict[int, InrRef] = {}
         for spec, members in _by_spec(tasks, part).items():
@@ -197,6 +215,42 @@ class _Encoding:
                 frames[i] = replace(_frame(picture, ref), time=time)
         self.stacks += [Group(spec, part.bits, join_rows(rows)) for spec, rows in groups.items()]
         return tuple(frames[i] for i in range(len(self.pictures)))
+
+    def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
+        specs = [part.spec(1 if picture.pixels.ndim == 2 else 3) for picture in self.pictures]
+
+        def fit(number: int) -> bytes:
+            picture = self.pictures[number]
+            area = picture.width * picture.height
+            regions = [box.region(picture.width, picture.height) for box in picture.boxes]
+            return fit_pyramid(
+                specs[number],
+                [_pixels(picture)],
+                [[region for region in regions if region[2] > region[0]]],
+                part,
+                target=self.target,
+                seed=self.seed,
+                device=self.device,
+                on_step=self.progress.of(area * _PYRAMID_WORK),
+            )
+
+        coded = parallel_map(fit, range(len(self.pictures)), self.device)
+        frames = []
+        rows: dict[Spec, list[bytes]] = defaultdict(list)
+        for spec, own in zip(specs, coded, strict=True):
+            rows[spec].append(own)
+        numbers = {spec: len(self.stacks) + k for k, spec in enumerate(rows)}
+        taken: dict[Spec, int] = defaultdict(int)
+        for picture, spec in zip(self.pictures, specs, strict=True):
+            frames.append(_frame(picture, InrRef(numbers[spec], taken[spec])))
+            taken[spec] += 1
+        for spec, own_rows in rows.items():
+            nothing = np.zeros((len(own_rows), 0))
+            coded_rows = Rows(
+                nothing.astype(np.int8), nothing.astype(np.float32), tuple(own_rows)
+            )
+            self.stacks.append(Group(spec, 8, coded_rows))
+        return tuple(frames)
 
     def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
         part = self.preset.objects
@@ -309,9 +363,11 @@ class _Progress:
             if isinstance(background, SequencePart):
                 spec = _sequence_spec(background, picture, len(pictures))
                 self._total += background.recipe.steps * sequence_family(spec).work(spec)
+            elif isinstance(background, PyramidPart):
+                self._total += background.recipe.steps * width * height * _PYRAMID_WORK
             elif background is not None:
                 self._total += background.recipe.steps * _work(background, width * height, channels)
-            for box in picture.boxes:
+            for box in () if isinstance(preset.background, PyramidPart) else picture.boxes:
                 left, top, right, bottom = box.region(width, height)
                 work = _work(preset.objects, (right - left) * (bottom - top), channels)
                 self._total += preset.objects.recipe.steps * work

@@ -20,14 +20,16 @@ __all__ = [
     "PRESETS",
     "Part",
     "Preset",
+    "PyramidPart",
     "Recipe",
     "SequencePart",
     "SequenceSize",
     "SizeClass",
+    "Target",
     "get_preset",
 ]
 
-BACKGROUNDS = ("siren", "nerv")
+BACKGROUNDS = ("siren", "nerv", "pyramid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,61 @@ class SequencePart:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a `pyramid` background is fitted for: one of the first three, or the preset's lambda.
+
+    lmbda: minimise mean squared error (of values from 0 to 1) + lmbda x bits per pixel.
+    psnr: dB of the frame; where `objects_psnr` is given, outside of the boxes.
+    n_bytes: of the latents of a frame.
+    objects_psnr: dB inside the boxes; without it, the preset says how much more they count.
+    """
+
+    lmbda: float | None = None
+    psnr: float | None = None
+    n_bytes: int | None = None
+    objects_psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {
+            name: getattr(self, name)
+            for name in ("lmbda", "psnr", "n_bytes")
+            if getattr(self, name) is not None
+        }
+        if len(given) > 1:
+            raise RinrInputError(f"a target of {' and '.join(given)}: want one of them")
+        for name, (low, high) in _TARGET_RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise RinrInputError(f"a target with {name}={value}: want {low:g} to {high:g}")
+
+
+_TARGET_RANGES = {
+    "lmbda": (1e-6, 1.0),
+    "psnr": (10.0, 60.0),
+    "n_bytes": (1, 2**30),
+    "objects_psnr": (10.0, 60.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PyramidPart:
+    """A background that is a pyramid of latents for every frame, in place of a `Part`.
+
+    lmbda: of a target that names nothing else; object_weight: how much more an error counts inside
+    a box. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
+    """
+
+    recipe: Recipe
+    lmbda: float = 1e-3
+    object_weight: float = 4.0
+    start: str = "a"
+
+    def spec(self, channels: int) -> Spec:
+        """The networks; `channels` is 3 for RGB, 1 for grey."""
+        return Spec.of("pyramid", out=channels, start=self.start)
+
+
 def _strides(shorter: int) -> list[int]:
     """How the blocks enlarge a grid of at most 9 cells to the shorter side of a frame, in pixels.
 
@@ -161,7 +218,7 @@ class Preset:
     """
 
     name: str
-    background: Part | SequencePart
+    background: Part | SequencePart | PyramidPart
     objects: Part
     object_mode: ObjectMode = "residual"
     min_gain: float = 0.0
@@ -259,6 +316,14 @@ _SEQUENCES: Mapping[str, SequencePart] = MappingProxyType(
 )
 
 
+_PYRAMIDS: Mapping[str, PyramidPart] = MappingProxyType(
+    {
+        name: PyramidPart(Recipe(steps, 1e-2, None, warmup=0))
+        for name, steps in (("fast", 100), ("balanced", 300), ("best", 2_000))
+    }
+)
+
+
 def get_preset(
     name: str | Preset, *, steps: int | None = None, background: str = "siren"
 ) -> Preset:
@@ -275,6 +340,13 @@ def get_preset(
         preset = PRESETS[name]
         if background == "nerv":
             preset = replace(preset, name=f"{name}, nerv", background=_SEQUENCES[name])
+        elif background == "pyramid":
+            if name not in _PYRAMIDS:
+                raise RinrInputError(
+                    f"the preset {name!r} has no pyramid background: want one of "
+                    f"{', '.join(_PYRAMIDS)}"
+                )
+            preset = replace(preset, name=f"{name}, pyramid", background=_PYRAMIDS[name])
     else:
         raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESETS)}")
     return preset if steps is None else preset.with_steps(steps)

@@ -34,12 +34,15 @@ LAYERS = [
         "rinrcodec.metrics",
         "rinrcodec.parallel",
         "rinrcodec.quantize",
+        "rinrcodec.soap",
     ],
     [
         "rinrcodec.families",
         "rinrcodec.fit",
+        "rinrcodec.fit_pyramid",
         "rinrcodec.fit_sequence",
         "rinrcodec.compose",
+        "rinrcodec.latents",
         "rinrcodec.presets",
     ],
     [
@@ -92,10 +95,13 @@ OWNERS = {
         "rinrcodec.families",
         "rinrcodec.files",
         "rinrcodec.fit",
+        "rinrcodec.fit_pyramid",
         "rinrcodec.fit_sequence",
+        "rinrcodec.latents",
         "rinrcodec.parallel",
         "rinrcodec.plugins",
         "rinrcodec.quantize",
+        "rinrcodec.soap",
     ),
 }
 

@@ -1,6 +1,6 @@
 """How INRs are built: one module per family, all with the functions of `Family`.
 
-A new family is one new module here and one line in `_PIXELS` or `_SEQUENCES`.
+A new family is one new module here and one line in `_PIXELS`, `_SEQUENCES` or `_PYRAMIDS`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = [
     "SequenceFamily",
     "check_group",
     "family_of",
+    "is_pyramid",
     "is_sequence",
     "parameter_count",
     "pixel_family",
@@ -28,6 +29,8 @@ __all__ = [
 
 _PIXELS = {"siren": "rinrcodec.families.siren"}
 _SEQUENCES = {"nerv": "rinrcodec.families.nerv"}
+# Rows of entropy-coded latents, one or a few whole frames each: see `rinrcodec.latents`.
+_PYRAMIDS = {"pyramid": "rinrcodec.families.pyramid"}
 
 
 class Family(Protocol):
@@ -87,7 +90,7 @@ class SequenceFamily(Family, Protocol):
 
 def family_of(spec: Spec) -> Family:
     """The family that builds `spec`, which it has checked; `RinrFormatError` if there is none."""
-    modules = _PIXELS | _SEQUENCES
+    modules = _PIXELS | _SEQUENCES | _PYRAMIDS
     module = modules.get(spec.family)
     if module is None:
         known = ", ".join(sorted(modules))
@@ -104,9 +107,14 @@ def is_sequence(spec: Spec) -> bool:
     return spec.family in _SEQUENCES
 
 
+def is_pyramid(spec: Spec) -> bool:
+    """Whether rows of this spec are entropy-coded latents."""
+    return spec.family in _PYRAMIDS
+
+
 def pixel_family(spec: Spec) -> PixelFamily:
     """As `family_of`, for an INR that is asked at positions."""
-    if is_sequence(spec):
+    if is_sequence(spec) or is_pyramid(spec):
         raise RinrFormatError(f"an INR of the family {spec.family!r} stands for whole frames only")
     return cast(PixelFamily, family_of(spec))
 
@@ -132,4 +140,6 @@ def check_group(info: GroupInfo) -> Family:
             f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "
             f"the group says {info.n_params} in {info.n_scales}"
         )
+    if is_pyramid(info.spec) and not info.coded:
+        raise RinrFormatError(f"a group of the spec {info.spec.to_json()} has no coded bytes")
     return family

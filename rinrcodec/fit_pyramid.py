@@ -1,0 +1,298 @@
+"""Fitting a `pyramid` row: latents by Adam, its networks by SOAP, from the start of the package.
+
+A step sees latents that are soft-rounded and noisy, less of both as it goes on, so that rounding
+has a gradient at first and nothing left to do at the end (C3, section 3; COOL-CHIC 5 has the
+schedule of noise, temperature and SOAP). Then latents are rounded for good, the networks adapt to
+them, and what they differ by from the start is rounded as coarsely as pays.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rinrcodec.entropy import LARGEST, bits
+from rinrcodec.families import pyramid
+from rinrcodec.fit import to_signal
+from rinrcodec.latents import (
+    FINEST_CHANGE,
+    Change,
+    PyramidRow,
+    best_scale,
+    changed_weights,
+    clip_codes,
+    encode_row,
+    step_codes,
+    steps_of,
+)
+from rinrcodec.model import Spec
+from rinrcodec.presets import PyramidPart, Target
+from rinrcodec.soap import Soap
+
+__all__ = ["fit_pyramid"]
+
+Region = tuple[int, int, int, int]
+
+_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
+_LATENT_BETAS = (0.6, 0.95)
+_TEMPERATURE = (0.35, 0.08)  # of soft rounding, from the first to the last soft step
+_NOISE = (0.22, 0.15)  # its standard deviation
+_HARD = 0.1  # share of the steps that see rounded latents
+_HARD_RATE = 0.05  # the learning rate there, as a share of the first one
+_CONTROL_EVERY = 20
+_CONTROL_FROM = 0.3  # of the soft steps: before, quality says little about what it will be
+_DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
+_COARSEST_CHANGE = 2
+
+
+def fit_pyramid(
+    spec: Spec,
+    frames: Sequence[Tensor],
+    regions: Sequence[Sequence[Region]],
+    part: PyramidPart,
+    *,
+    target: Target,
+    predicted: bool = False,
+    seed: int,
+    device: torch.device,
+    on_step: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """The coded bytes of one row for 1 to 8 frames of one size.
+
+    frames: uint8 [h, w, 1 or 3]; regions: for every frame the (left, top, right, bottom) of its
+    objects, where errors count more. on_step: called as on_step(frames, steps done since the last
+    call). Bit for bit reproducible on one CPU for the same frames and seed.
+    """
+    fit = _Fit(spec, frames, regions, part, target, predicted, seed, device)
+    soft = part.recipe.steps - int(part.recipe.steps * _HARD)
+    for step in range(soft):
+        fit.soft_step(step / soft)
+        if step % _CONTROL_EVERY == 0 and step >= _CONTROL_FROM * soft:
+            fit.control()
+        if on_step is not None:
+            on_step(len(frames), 1)
+    fit.round_latents()
+    hard = part.recipe.steps - soft
+    for step in range(hard):
+        fit.hard_step(1 - step / hard)
+        if on_step is not None:
+            on_step(len(frames), 1)
+    return encode_row(spec, fit.row())
+
+
+@dataclass(slots=True)
+class _Measured:
+    """What a frame set costs: mean squared errors on [0, 1], in all, and outside and inside boxes,
+    each a tensor of one value; bits of the latents a frame."""
+
+    weighted: Tensor
+    outside: Tensor
+    inside: Tensor
+    bits: Tensor
+
+
+class _Fit:
+    def __init__(
+        self,
+        spec: Spec,
+        frames: Sequence[Tensor],
+        regions: Sequence[Sequence[Region]],
+        part: PyramidPart,
+        target: Target,
+        predicted: bool,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.spec, self.part, self.target, self.predicted = spec, part, target, predicted
+        self.wanted = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
+        n, self.out, self.height, self.width = self.wanted.shape
+        self.objects = torch.zeros(n, 1, self.height, self.width, device=device)
+        for frame, own in enumerate(regions):
+            for left, top, right, bottom in own:
+                self.objects[frame, 0, top:bottom, left:right] = 1
+        self.has_objects = bool(self.objects.any())
+        self.log_lambda = math.log(target.lmbda or part.lmbda)
+        self.log_weight = math.log(part.object_weight)
+        self.generator = torch.Generator(device).manual_seed(
+            zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
+        )
+        sizes = pyramid.grid_sizes(self.width, self.height)
+        self.latents = [
+            [torch.zeros(n, *size, device=device).requires_grad_() for size in own] for own in sizes
+        ]
+        self.start = pyramid.start_weights(spec, device)
+        self.weights = {
+            name: weight.clone().requires_grad_() for name, weight in self.start.items()
+        }
+        usual = pyramid.usual_steps(spec, math.exp(self.log_lambda)).to(device)
+        self.log_steps = usual.clone().requires_grad_()
+        flat = [grid for own in self.latents for grid in own]
+        rate = part.recipe.learning_rate
+        self.adam = torch.optim.Adam(
+            [
+                {"params": flat, "lr": rate, "betas": _LATENT_BETAS},
+                {"params": [self.log_steps], "lr": rate, "betas": (0.9, 0.99)},
+            ],
+            eps=1e-12,
+            fused=True,
+        )
+        self.soap = Soap(list(self.weights.values()))
+
+    def soft_step(self, progress: float) -> None:
+        factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+        temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * progress
+        noise = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * progress
+        rate = self.part.recipe.learning_rate * factor
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        latents = [
+            [self._soft(grid * _GAIN, temperature, noise) for grid in own] for own in self.latents
+        ]
+        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        self.soap.step(rate)
+
+    def _soft(self, latents: Tensor, temperature: float, noise: float) -> Tensor:
+        once = _soft_round(latents, temperature)
+        shake = torch.randn(latents.shape, generator=self.generator, device=latents.device)
+        return _soft_round(once + shake * noise, temperature)
+
+    def _measure(
+        self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
+    ) -> _Measured:
+        signal = self._signal(weights, latents, steps)
+        rate = pyramid.latent_bits(weights, latents).sum()
+        return self._quality(signal, rate)
+
+    def _signal(
+        self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
+    ) -> Tensor:
+        if self.predicted:
+            latents = [[grid.cumsum(0) for grid in own] for own in latents]
+        steps = steps.expand(len(self.wanted), -1, -1)
+        return pyramid.synthesize(weights, latents, steps, self.out)
+
+    def _quality(self, signal: Tensor, rate: Tensor) -> _Measured:
+        error = (signal - self.wanted).square().mean(1, keepdim=True) / 4
+        n = len(self.wanted)
+        if not self.has_objects:
+            mean = error.mean()
+            return _Measured(mean, mean, mean, rate / n)
+        inside = (error * self.objects).sum()
+        total = error.sum()
+        count, area = self.objects.sum(), error.numel()
+        weighted = (total + (math.exp(self.log_weight) - 1) * inside) / area
+        outside = (total - inside) / (area - count).clamp_min(1)
+        return _Measured(weighted, outside, inside / count, rate / n)
+
+    def _loss(self, found: _Measured) -> Tensor:
+        per_pixel = found.bits / (self.height * self.width)
+        return found.weighted + math.exp(self.log_lambda) * per_pixel
+
+    @torch.no_grad()
+    def control(self) -> None:
+        """Move lambda, and the weight of the objects, towards what the target asks for."""
+        target = self.target
+        if target.lmbda is not None and (target.objects_psnr is None or not self.has_objects):
+            return
+        found = self._measure(self.weights, self._rounded(), self.log_steps.exp())
+        if target.psnr is not None:
+            apart = target.objects_psnr is not None
+            error = found.outside if apart else self._everywhere(found)
+            self.log_lambda += 0.5 * (_psnr(error) - target.psnr) / _DECIBELS
+        elif target.n_bytes is not None:
+            ratio = max(1.0, float(found.bits) / 8) / target.n_bytes
+            self.log_lambda += 0.7 * math.log(ratio)
+        self.log_lambda = min(0.0, max(math.log(1e-6), self.log_lambda))
+        if target.objects_psnr is not None and self.has_objects:
+            missing = target.objects_psnr - _psnr(found.inside)
+            self.log_weight += 0.5 * missing / _DECIBELS
+            self.log_weight = min(math.log(1e4), max(0.0, self.log_weight))
+
+    def _everywhere(self, found: _Measured) -> Tensor:
+        share = self.objects.mean()
+        return found.outside * (1 - share) + found.inside * share
+
+    def _rounded(self) -> list[list[Tensor]]:
+        return [
+            [(grid.detach() * _GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
+            for own in self.latents
+        ]
+
+    def round_latents(self) -> None:
+        """From here on only the networks change."""
+        self.rounded = self._rounded()
+        self.step_codes = step_codes(self.log_steps)
+        self.steps = steps_of(self.step_codes).to(self.wanted.device)
+
+    def hard_step(self, left: float) -> None:
+        found = self._measure(self.weights, self.rounded, self.steps)
+        self._loss(found).backward()  # type: ignore[no-untyped-call]
+        self.soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
+
+    @torch.no_grad()
+    def row(self) -> PyramidRow:
+        """The row, its changes rounded as coarsely as lambda says, group by group."""
+        chosen: dict[str, Change] = {}
+        lmbda = math.exp(self.log_lambda) / (self.wanted.numel() / self.out)
+        weights = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        for group, names in pyramid.weight_groups(weights).items():
+            difference = torch.cat([(weights[k] - self.start[k]).flatten() for k in names])
+            tried: list[tuple[float, Change | None]] = []
+            for exponent in [None, *range(_COARSEST_CHANGE, FINEST_CHANGE + 1)]:
+                change = None if exponent is None else _change(difference, exponent)
+                now = {} if change is None else {group: change}
+                seen = changed_weights(self.spec, now)
+                trial = weights | {name: seen[name].to(self.wanted.device) for name in names}
+                cost = 0.0 if change is None else lmbda * _change_bits(change)
+                tried.append((float(self._part_of_loss(group, trial)) + cost, change))
+                if change is not None and np.abs(change.codes).max() == LARGEST:
+                    break
+            best = min(tried, key=lambda pair: pair[0])[1]
+            seen = changed_weights(self.spec, {} if best is None else {group: best})
+            weights |= {name: seen[name].to(self.wanted.device) for name in names}
+            if best is not None:
+                chosen[group] = best
+        latents = [
+            [[grid[k].to(torch.int32).cpu().numpy() for grid in own] for own in self.rounded]
+            for k in range(len(self.wanted))
+        ]
+        return PyramidRow(chosen, self.step_codes, latents, self.predicted)
+
+    def _part_of_loss(self, group: str, weights: Mapping[str, Tensor]) -> Tensor:
+        """That part of the loss which the weights of a group have a say in."""
+        nothing = self.wanted.new_zeros(())
+        if group.startswith("context"):
+            rate = pyramid.latent_bits(weights, self.rounded).sum() / len(self.wanted)
+            return math.exp(self.log_lambda) * rate / (self.height * self.width)
+        return self._quality(self._signal(weights, self.rounded, self.steps), nothing).weighted
+
+
+def _soft_round(x: Tensor, temperature: float) -> Tensor:
+    """Between the identity and rounding (Agustsson and Theis, NeurIPS 2020, section 4.1)."""
+    floor = x.floor()
+    bend = torch.tanh((x - floor - 0.5) / temperature)
+    return floor + 0.5 + bend / (2 * math.tanh(0.5 / temperature))
+
+
+def _psnr(error: Tensor) -> float:
+    return -10 * math.log10(max(float(error), 1e-10))
+
+
+def _change(difference: Tensor, exponent: int) -> Change:
+    codes = clip_codes(difference * 2.0**exponent)
+    return Change(exponent, best_scale(codes), codes)
+
+
+def _change_bits(change: Change) -> float:
+    codes: NDArray[np.int32] = change.codes
+    none = np.zeros(len(codes), np.int32)
+    return float(bits(codes, none, none + change.scale).sum()) + 8

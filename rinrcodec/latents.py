@@ -1,0 +1,306 @@
+"""The coded bytes of a `pyramid` row: networks, quantisation steps and latents of 1 to 8 frames.
+
+`formats/SPEC.md` has the layout. Everything that decides how the next value is read is an integer,
+or a float64 that holds one exactly, so that all machines read the same latents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES, LatentDecoder, LatentEncoder
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.families import pyramid
+from rinrcodec.families._pyramid_ops import PASSES, planes_of
+from rinrcodec.model import Spec
+
+__all__ = ["MOST_FRAMES", "Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
+
+MOST_FRAMES = 8
+FINEST_CHANGE = 10  # changes are multiples of 2 ** -10, so that context weights stay exact
+_PREDICTED = 0x80
+_NO_CHANGE = 0xFF
+_STEPS_PER_OCTAVE = 8
+_STEP_SCALE = 30  # of the differences between steps: a Laplace scale of 2.1
+_HIDDEN_CENTER = 64  # added to the first step's code, which is one unsigned byte
+
+Grids = list[list[Tensor]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What the tensors of one weight group differ by from the start: codes * 2 ** -exponent.
+
+    codes: int32 [n], all tensors of the group side by side; scale: the table they are coded with.
+    """
+
+    exponent: int
+    scale: int
+    codes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PyramidRow:
+    """A row as it is stored.
+
+    changes: by weight group, those that have any; step_codes: int [2, LEVELS], eighths of an octave;
+    latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w]; where
+    `predicted`, those of a frame but the first are what it differs by from the frame before.
+    """
+
+    changes: Mapping[str, Change]
+    step_codes: NDArray[np.int32]
+    latents: Sequence[Sequence[Sequence[NDArray[np.int32]]]]
+    predicted: bool = False
+
+
+def changed_weights(spec: Spec, changes: Mapping[str, Change]) -> dict[str, Tensor]:
+    """The networks of a row, float32 on the host."""
+    weights = pyramid.start_weights(spec)
+    groups = pyramid.weight_groups(weights)
+    for group, change in changes.items():
+        at = 0
+        for name in groups[group]:
+            tensor = weights[name]
+            codes = change.codes[at : at + tensor.numel()]
+            at += tensor.numel()
+            difference = torch.from_numpy(codes.astype(np.float32)).view(tensor.shape)
+            weights[name] = tensor + difference * 2.0**-change.exponent
+    return weights
+
+
+def steps_of(codes: NDArray[np.int32]) -> Tensor:
+    """Quantisation steps, float32, of their codes."""
+    return torch.from_numpy(2.0 ** (codes / _STEPS_PER_OCTAVE)).float()
+
+
+def step_codes(log_steps: Tensor) -> NDArray[np.int32]:
+    """The codes nearest to the (natural) logarithms of quantisation steps."""
+    codes = (log_steps.detach().cpu().numpy() * (_STEPS_PER_OCTAVE / math.log(2))).round()
+    result: NDArray[np.int32] = np.clip(codes, -_HIDDEN_CENTER, _HIDDEN_CENTER - 1).astype(np.int32)
+    return result
+
+
+Coder = Callable[[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]], NDArray[np.int32]]
+
+
+@torch.no_grad()
+def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) -> None:
+    """Go through the latents of a frame in the order of coding, and replace them.
+
+    weights: float64 context networks; latents: by component, the finest grid first, float64
+    [1, h, w]. `coder(values, means, scales)` gets the values of a pass, which a decoder does not
+    know yet and ignores, and returns the true ones.
+    """
+    for level in range(pyramid.LEVELS - 1, -1, -1):
+        for component, first in enumerate(pyramid.COMPONENTS):
+            if level < first:
+                continue
+            grid = latents[component][level - first]
+            planes = planes_of(grid)
+            for number, (row, column) in enumerate(PASSES):
+                sites = grid[0, row::2, column::2]
+                if not sites.numel():
+                    continue
+                means, scales = pyramid.pass_tables(
+                    weights, component, level, number, planes, latents
+                )
+                values = sites.flatten().to(torch.int32).cpu().numpy()
+                found = torch.from_numpy(coder(values, means, scales)).to(grid)
+                sites.copy_(found.view(sites.shape))
+                height, width = sites.shape
+                planes[number][0, 1 : 1 + height, 1 : 1 + width] = sites
+
+
+def encode_row(spec: Spec, row: PyramidRow) -> bytes:
+    """The bytes of a row of 1 to 8 frames."""
+    weights = changed_weights(spec, row.changes)
+    head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
+    coder = LatentEncoder()
+    for group in pyramid.weight_groups(weights):
+        change = row.changes.get(group)
+        if change is None:
+            head.append(_NO_CHANGE)
+            continue
+        head += bytes([change.scale, change.exponent])
+        coder.put(change.codes, *_constant(change.codes, change.scale))
+    steps = row.step_codes.flatten()
+    head.append(int(steps[0]) + _HIDDEN_CENTER)
+    differences = np.diff(steps)
+    coder.put(differences, *_constant(differences, _STEP_SCALE))
+    streams = [coder.bytes()]
+    exact = {name: weight.double() for name, weight in weights.items()}
+    for frame in row.latents:
+        streams.append(_encode_frame(exact, frame))
+    for stream in streams[:-1]:
+        head += _variable(len(stream))
+    return bytes(head) + b"".join(streams)
+
+
+def _encode_frame(
+    weights: Mapping[str, Tensor], frame: Sequence[Sequence[NDArray[np.int32]]]
+) -> bytes:
+    coder = LatentEncoder()
+
+    def put(
+        values: NDArray[np.int32], means: NDArray[np.int32], scales: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        coder.put(values, means, scales)
+        return values
+
+    grids = [[torch.from_numpy(grid).double()[None] for grid in grids] for grids in frame]
+    code_latents(weights, grids, put)
+    return coder.bytes()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrames:
+    """What `synthesize` needs for some frames of a row: on the device that was asked for."""
+
+    weights: Mapping[str, Tensor]
+    steps: Tensor  # [2, LEVELS]
+    latents: Grids  # float32 [n, h, w]
+
+
+def decode_row(
+    spec: Spec,
+    data: bytes,
+    size: tuple[int, int],
+    frames: Sequence[int],
+    device: torch.device,
+) -> DecodedFrames:
+    """Frames of a row, by their numbers in it; size: their width and height.
+
+    Raises `RinrFormatError` where the bytes cannot be those of a row.
+    """
+    try:
+        return _decode_row(spec, data, size, frames, device)
+    except IndexError as error:
+        raise RinrFormatError("a row of a pyramid ends too early") from error
+
+
+def _decode_row(
+    spec: Spec, data: bytes, size: tuple[int, int], frames: Sequence[int], device: torch.device
+) -> DecodedFrames:
+    start = pyramid.start_weights(spec)
+    count, predicted = data[0] & ~_PREDICTED, bool(data[0] & _PREDICTED)
+    if not 1 <= count <= MOST_FRAMES:
+        raise RinrFormatError(f"a row of a pyramid has {count} frames: want 1 to {MOST_FRAMES}")
+    if not all(0 <= frame < count for frame in frames):
+        raise RinrFormatError(f"frames {list(frames)} of a pyramid row that has {count}")
+    at = 1
+    found: list[tuple[str, int, int]] = []
+    groups = pyramid.weight_groups(start)
+    for group in groups:
+        scale = data[at]
+        at += 1
+        if scale == _NO_CHANGE:
+            continue
+        exponent = data[at]
+        at += 1
+        if scale >= N_SCALES or exponent > FINEST_CHANGE:
+            raise RinrFormatError(
+                f"weights of a pyramid with scale {scale} and exponent {exponent}: want at most "
+                f"{N_SCALES - 1} and {FINEST_CHANGE}"
+            )
+        found.append((group, scale, exponent))
+    first_step = data[at] - _HIDDEN_CENTER
+    at += 1
+    lengths = []
+    for _ in range(count):
+        length, at = _read_variable(data, at)
+        lengths.append(length)
+    lengths.append(len(data) - at - sum(lengths))
+    if lengths[-1] < 0:
+        raise RinrFormatError("a row of a pyramid ends too early")
+    ends = at + np.cumsum(lengths)
+    streams = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    coder = LatentDecoder(streams[0])
+    changes = {}
+    for group, scale, exponent in found:
+        n = sum(start[name].numel() for name in groups[group])
+        codes = coder.take(*_constant(np.empty(n), scale))
+        changes[group] = Change(exponent, scale, codes)
+    n_steps = 2 * pyramid.LEVELS
+    differences = coder.take(*_constant(np.empty(n_steps - 1), _STEP_SCALE))
+    codes = np.cumsum(np.concatenate([[first_step], differences])).reshape(2, -1)
+    if np.abs(codes).max() > 2 * _HIDDEN_CENTER:
+        raise RinrFormatError(f"a pyramid with quantisation steps of 2 ** {codes.max() / 8}")
+    weights = {name: w.to(device) for name, w in changed_weights(spec, changes).items()}
+    exact = {name: w.double() for name, w in weights.items() if name.startswith("context")}
+    wanted = range(max(frames) + 1) if predicted else sorted(set(frames))
+    decoded: dict[int, Grids] = {}
+    before: Grids | None = None
+    for frame in wanted:
+        grids = _decode_frame(exact, streams[1 + frame], size, device)
+        if predicted and before is not None:
+            for own, others in zip(grids, before, strict=True):
+                for grid, other in zip(own, others, strict=True):
+                    grid += other
+        decoded[frame] = before = grids
+    latents = [
+        [torch.cat(parts).float() for parts in zip(*components, strict=True)]
+        for components in zip(*(decoded[frame] for frame in frames), strict=True)
+    ]
+    return DecodedFrames(weights, steps_of(codes).to(device), latents)
+
+
+def _decode_frame(
+    weights: Mapping[str, Tensor], stream: bytes, size: tuple[int, int], device: torch.device
+) -> Grids:
+    coder = LatentDecoder(stream)
+    grids = [
+        [torch.zeros(1, *shape, dtype=torch.float64, device=device) for shape in sizes]
+        for sizes in pyramid.grid_sizes(*size)
+    ]
+    code_latents(weights, grids, lambda _, means, scales: coder.take(means, scales))
+    return grids
+
+
+def best_scale(codes: NDArray[np.int32]) -> int:
+    """The table of which integers take the fewest bits, judged by their mean magnitude."""
+    spread = max(float(np.abs(codes).mean()), 1e-3)
+    return int(np.clip(round((math.log(spread) + 3) * 8), 0, N_SCALES - 1))
+
+
+def clip_codes(codes: Tensor) -> NDArray[np.int32]:
+    """Rounded to the integers that can be coded."""
+    rounded = codes.detach().round().clamp(-LARGEST, LARGEST)
+    result: NDArray[np.int32] = rounded.to(torch.int32).cpu().numpy()
+    return result
+
+
+def _constant(
+    codes: NDArray[np.generic], scale: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Means and scales of values that are all coded with one table around zero."""
+    return np.zeros(len(codes), np.int32), np.full(len(codes), scale, np.int32)
+
+
+def _variable(number: int) -> bytes:
+    """LEB128: seven bits a byte, the lowest first."""
+    result = bytearray()
+    while number > 0x7F:
+        result.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*result, number])
+
+
+def _read_variable(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+        if shift > 28:
+            raise RinrFormatError("a row of a pyramid has a length of over 28 bits")
