@@ -9,6 +9,7 @@ from itertools import islice
 
 import av
 import numpy as np
+from _common import picture_mode
 from numpy.typing import NDArray
 
 from rinrcodec.images import Picture
@@ -94,7 +95,3 @@ def shown(frame: av.VideoFrame, mode: str) -> Pixels:
         return np.asarray(frame.to_ndarray(format="gray"))
     rgb = frame.reformat(format="rgb24", src_colorspace="ITU601", interpolation="BICUBIC")
     return np.asarray(rgb.to_ndarray())
-
-
-def picture_mode(picture: Picture) -> str:
-    return "L" if picture.pixels.ndim == 2 else "RGB"

@@ -20,7 +20,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import _common as common
-from _video import Pixels, Video, encode_video, picture_mode
+from _common import picture_mode
+from _video import Pixels, Video, encode_video
 
 import rinrcodec
 from rinrcodec.baselines import QUALITIES, Ladder, available_codecs
