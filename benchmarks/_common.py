@@ -19,17 +19,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
+from PIL.Image import Transpose
 
 from rinrcodec.cli._samples import sample_pictures
 from rinrcodec.devices import resolve_device
 from rinrcodec.errors import RinrDeviceError, RinrInputError
-from rinrcodec.images import Picture, picture_from_array
+from rinrcodec.images import Picture, load_picture, picture_from_array
 from rinrcodec.model import Box
 from rinrcodec.presets import Part, Preset, get_preset
 from rinrcodec.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
+
+# The first six are of all kinds: brick and texture, much detail, smooth surfaces, a face. Then the
+# others.
+KODAK = (1, 5, 8, 13, 15, 23, *(n for n in range(1, 25) if n not in (1, 5, 8, 13, 15, 23)))
 
 
 def parser(description: str | None, *, frames: int) -> argparse.ArgumentParser:
@@ -58,8 +64,12 @@ def setup(options: argparse.Namespace) -> None:
     _commit()
 
 
-def load_frames(count: int, *, split: str = "val", one_in: int = 1) -> tuple[str, list[Picture]]:
+def load_frames(
+    count: int, *, split: str = "val", one_in: int = 1, evenly: bool = False
+) -> tuple[str, list[Picture]]:
     """What the frames are, in words, and the first `count` of them, or of one in so many.
+
+    With `evenly`, `count` frames that are as far apart as the split allows.
 
     Real frames are a split of DAC-SDC below the folder that RINRCODEC_DATA names (by default
     `../shared/data` beside the checkout). Where they are absent, the pictures that ship with
@@ -70,13 +80,46 @@ def load_frames(count: int, *, split: str = "val", one_in: int = 1) -> tuple[str
         pictures = sample_pictures()[:count]
         return f"{len(pictures)} pictures of scikit-image", pictures
     series = {series.name: series for series in open_source(yaml).series}[split]
+    refs = series.refs[::one_in]
+    if evenly:
+        count = min(count, len(refs))
+        refs = tuple(refs[i * len(refs) // count] for i in range(count))
     pictures = []
-    for reading in replace(series, refs=series.refs[::one_in][:count]).read():
+    for reading in replace(series, refs=refs[:count]).read():
         if reading.picture is None:
             raise RinrInputError(f"{reading.name}: {reading.error}")
         pictures.append(reading.picture)
+    if evenly:
+        return (
+            f"{len(pictures)} of the {len(series)} {split} frames of DAC-SDC, evenly apart",
+            pictures,
+        )
     what = f"the first {len(pictures)} {split} frames of DAC-SDC"
     return what + (f", taking one in {one_in}" if one_in > 1 else ""), pictures
+
+
+def load_kodak(count: int, width: int, height: int) -> tuple[str, list[Picture]]:
+    """What the pictures are, in words, and up to `count` pictures of Kodak at one size.
+
+    Of each the largest centred part of the wanted shape is resized with Lanczos; an upright one is
+    first turned by 90 degrees. The folder is DATA/kodak; where it is absent, pictures of
+    scikit-image stand in.
+    """
+    paths = [path for n in KODAK if (path := DATA / "kodak" / f"kodim{n:02}.png").is_file()]
+    if paths:
+        source = "Kodak"
+        images = [(path.stem, load_picture(path).pixels) for path in paths[:count]]
+    else:
+        source = "scikit-image"
+        images = [(picture.name, picture.pixels) for picture in sample_pictures()[:count]]
+    pictures = []
+    for name, pixels in images:
+        image = Image.fromarray(pixels)
+        turned = image if image.width >= image.height else image.transpose(Transpose.ROTATE_90)
+        fitted = ImageOps.fit(turned, (width, height), Image.Resampling.LANCZOS)
+        pictures.append(picture_from_array(np.asarray(fitted), name=name))
+    made = f"the centre of each resized to {width}x{height} with Lanczos"
+    return f"{len(pictures)} pictures of {source}, {made}", pictures
 
 
 def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
@@ -117,6 +160,11 @@ def frame_part(preset: str | Preset, *, steps: int | None = None) -> Part:
     return part
 
 
+def picture_mode(picture: Picture) -> str:
+    """Pillow's mode of a picture, which `to_array` wants."""
+    return "L" if picture.pixels.ndim == 2 else "RGB"
+
+
 def synchronize(device: str) -> None:
     """Wait until the device has finished, so that a clock read next means something."""
     if device.startswith("cuda"):
@@ -143,11 +191,22 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return "\n".join(lines)
 
 
+def made_by(script: str, options: argparse.Namespace) -> dict[str, str]:
+    """The command, the commit and the machine, as they stand in every report."""
+    return {"command": _command(script, options), "commit": _commit(), **_machine(options)}
+
+
 def write_report(
-    name: str, options: argparse.Namespace, *, title: str, body: str, data: Mapping[str, Any]
+    name: str,
+    options: argparse.Namespace,
+    *,
+    title: str,
+    body: str,
+    data: Mapping[str, Any],
+    made: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `name`.json and `name`.md, both with the command, the commit and the machine."""
-    made = {"command": _command(name, options), "commit": _commit(), **_machine(options)}
+    """Write `name`.json and `name`.md, both with what `made_by` says or, in its place, `made`."""
+    made = made_by(name, options) if made is None else made
     folder: Path = options.out
     text = json.dumps({"made": made, **data}, indent=1, allow_nan=False)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,11 +123,31 @@ class Ladder:
             self._parts[codec, region] = Ladder(codec, view)
         return self._parts[codec, region]
 
-    def at_quality(self, quality: int) -> Coded:
-        """The encoding of a quality from 1 to 100, with the first of the codec's settings."""
+    def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
+        """The encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
         if quality not in QUALITIES:
             raise RinrInputError(f"quality={quality}: want {QUALITIES[0]} to {QUALITIES[-1]}")
-        return self._coded(0, quality)
+        return self._coded(setting, quality)
+
+    def smallest(self, good: Callable[[Coded], bool]) -> Coded:
+        """The smallest encoding that is `good`, of those settings that have one.
+
+        It is found by bisection: what is good is taken to be so at all higher qualities. Where
+        nothing is, the encoding of the highest quality with the first setting.
+        """
+        found = [self._lowest(setting, good) for setting in range(len(CODECS[self.codec]))]
+        fine = [coded for coded in found if good(coded)]
+        return min(fine, key=lambda coded: coded.n_bytes) if fine else found[0]
+
+    def _lowest(self, setting: int, good: Callable[[Coded], bool]) -> Coded:
+        low, high = QUALITIES[0], QUALITIES[-1]
+        while low < high:
+            middle = (low + high) // 2
+            if good(self._coded(setting, middle)):
+                high = middle
+            else:
+                low = middle + 1
+        return self._coded(setting, low)
 
     def _nearest_of(self, setting: int, n_bytes: int) -> Coded:
         low, high = QUALITIES[0], QUALITIES[-1]

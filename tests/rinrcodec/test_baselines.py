@@ -55,6 +55,29 @@ def test_a_quality_gives_the_file_that_pillow_writes(picture):
             Ladder("jpeg", picture).at_quality(quality)
 
 
+def test_every_setting_has_its_qualities(picture):
+    ladder = Ladder("jpeg", picture)
+    halved, full = (ladder.at_quality(50, setting=setting) for setting in (0, 1))
+    assert halved.n_bytes < full.n_bytes
+    assert psnr(picture, halved.pixels) < psnr(picture, full.pixels)
+
+
+def test_the_smallest_that_is_good_enough(picture):
+    """No quality of either setting that reaches 30 dB is smaller."""
+    ladder = Ladder("jpeg", picture)
+    found = ladder.smallest(lambda coded: psnr(picture, coded.pixels) >= 30)
+    every = [ladder.at_quality(q, setting=setting) for q in range(1, 101) for setting in (0, 1)]
+    good = [coded.n_bytes for coded in every if psnr(picture, coded.pixels) >= 30]
+    assert 0 < len(good) < len(every)
+    assert found.n_bytes == min(good)
+    assert psnr(picture, found.pixels) >= 30
+
+
+def test_where_nothing_is_good_enough_the_highest_quality_is_taken(picture):
+    found = Ladder("jpeg", picture).smallest(lambda _: False)
+    assert (found.quality, found.n_bytes) == (100, Ladder("jpeg", picture).at_quality(100).n_bytes)
+
+
 def test_grey_pictures_stay_grey(picture):
     assert Ladder("webp", picture[..., 0].copy()).nearest(2000).pixels.shape == (96, 128)
 
