@@ -128,9 +128,10 @@ class _Fit:
             [torch.zeros(n, *size, device=device).requires_grad_() for size in own] for own in sizes
         ]
         self.start = pyramid.start_weights(spec, device)
-        self.weights = {
-            name: weight.clone().requires_grad_() for name, weight in self.start.items()
-        }
+        groups = pyramid.weight_groups(self.start)
+        self.adapted = {group: groups[group] for group in part.adapted}
+        self.weights = {name: weight.clone() for name, weight in self.start.items()}
+        fitted = [self.weights[name] for names in self.adapted.values() for name in names]
         usual = pyramid.usual_steps(spec, math.exp(self.log_lambda)).to(device)
         self.log_steps = usual.clone().requires_grad_()
         flat = [grid for own in self.latents for grid in own]
@@ -143,7 +144,7 @@ class _Fit:
             eps=1e-12,
             fused=True,
         )
-        self.soap = Soap(list(self.weights.values()))
+        self.soap = Soap([weight.requires_grad_() for weight in fitted])
 
     def soft_step(self, progress: float) -> None:
         factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
@@ -244,7 +245,7 @@ class _Fit:
         chosen: dict[str, Change] = {}
         lmbda = math.exp(self.log_lambda) / (self.wanted.numel() / self.out)
         weights = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        for group, names in pyramid.weight_groups(weights).items():
+        for group, names in self.adapted.items():
             difference = torch.cat([(weights[k] - self.start[k]).flatten() for k in names])
             tried: list[tuple[float, Change | None]] = []
             for exponent in [None, *range(_COARSEST_CHANGE, FINEST_CHANGE + 1)]:

@@ -186,12 +186,14 @@ class PyramidPart:
     """A background that is a pyramid of latents for every frame, in place of a `Part`.
 
     lmbda: of a target that names nothing else; object_weight: how much more an error counts inside
-    a box. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
+    a box; adapted: the weight groups that are fitted (`pyramid.weight_groups`), the others stay as
+    they start. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
     """
 
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
+    adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
     start: str = "a"
 
     def spec(self, channels: int) -> Spec:

@@ -101,7 +101,6 @@ def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:  # noqa: ARG
 @cache
 def grid_sizes(width: int, height: int) -> tuple[tuple[tuple[int, int], ...], ...]:
     """For every component the (height, width) of its grids, the finest first."""
-    sizes = [(-(-height >> level), -(-width >> level)) for level in range(LEVELS)]
     sizes = [(-(-height // 2**level), -(-width // 2**level)) for level in range(LEVELS)]
     return tuple(tuple(sizes[first:]) for first in COMPONENTS)
 
@@ -120,7 +119,7 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
             hidden = torch.cat([matrix(_HIDDEN, inputs, 0.5), torch.zeros(_HIDDEN, LEVELS)], 1)
             weights[f"{name}.hidden"] = hidden
             weights[f"{name}.out"] = matrix(2, _HIDDEN, 0.1)
-            weights[f"{name}.skip"] = torch.zeros(2, inputs)
+            weights[f"{name}.skip"] = torch.zeros(2, inputs + LEVELS)
             weights[f"{name}.bias"] = torch.tensor([0.0, -1.0])
     bicubic = torch.tensor([-0.0351562, -0.1054687, 0.2617187, 0.8789063])
     weights["kernel.up"] = bicubic.repeat(2, LEVELS - 1, 1)
@@ -224,10 +223,9 @@ def synthesize(
 def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Means and logarithms of scales [...] for inputs [inputs, ...]; exact in float64."""
     flat = inputs.reshape(len(inputs), -1)
-    told = len(inputs) - LEVELS
     hidden = (weights[f"{name}.hidden"] @ flat).relu_()
     found = torch.addmm(weights[f"{name}.bias"][:, None], weights[f"{name}.out"], hidden)
-    found = (found + weights[f"{name}.skip"] @ flat[:told]).view(2, *inputs.shape[1:])
+    found = (found + weights[f"{name}.skip"] @ flat).view(2, *inputs.shape[1:])
     return found[0], found[1].clamp(*_LOG_SCALES)
 
 
