@@ -189,7 +189,7 @@ def test_gradients_of_bits(offset: float, log_scale: float) -> None:
     values = torch.tensor([offset + 2.0], dtype=torch.float64, requires_grad=True)
     means = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
     scales = torch.tensor([log_scale], dtype=torch.float64, requires_grad=True)
-    assert float(laplace_bits(values, means, scales)) < 24
+    assert laplace_bits(values, means, scales).item() < 24
     assert gradcheck(laplace_bits, (values, means, scales))
 
 
