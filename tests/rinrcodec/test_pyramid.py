@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -323,7 +323,7 @@ def test_weight_groups_hold_every_tensor_once() -> None:
     assert list(groups) == ["context.hidden", "context.out", "kernel", "synthesis", "filter"]
     assert len(groups["context.hidden"]) == 12
     assert len(groups["context.out"]) == 36
-    assert sorted(sum(groups.values(), [])) == sorted(shapes())
+    assert sorted(chain(*groups.values())) == sorted(shapes())
 
 
 def test_the_start_has_the_tensors_of_fresh_networks_in_their_order() -> None:
