@@ -244,8 +244,9 @@ class Decoder:
             by_group[item.found.inr.group].append(k)
         outputs: list[Tensor] = [torch.empty(0)] * len(placed)
         for group, members in by_group.items():
-            weights = self._weights(group, [placed[k].found.inr.row for k in members])
             spec = self.source.groups[group].spec
+            pixel_family(spec)  # refuses the rest, which have no weights to be read
+            weights = self._weights(group, [placed[k].found.inr.row for k in members])
             for k in members:
                 _check_channels(spec, placed[k].view.frame)
             found = evaluate(spec, weights, [placed[k].coords() for k in members])
