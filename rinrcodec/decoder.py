@@ -206,7 +206,7 @@ class Decoder:
             own = [views[i] for i in members[row]]
             frame = own[0].frame
             size = (frame.width, frame.height)
-            numbers = [int(view.frame.time) for view in own]
+            numbers = [_number_in_row(view.frame) for view in own]
             found = decode_row(info.spec, coded[row], size, numbers, self.device)
             for k, i in enumerate(members[row]):
                 signals[i] = _on_grid(_pyramid_signal(info.spec, found, k), views[i].grid)
@@ -347,6 +347,16 @@ def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> lis
         signal[: frame.height, : frame.width]
         for signal, frame in zip(signals, frames, strict=False)
     ]
+
+
+def _number_in_row(frame: Frame) -> int:
+    """Which frame of a row of latents a frame is."""
+    if not float(frame.time).is_integer():
+        raise RinrFormatError(
+            f"{frame.name}: the time {frame.time} in a row of latents: want a whole number, which "
+            "says which of the row's frames it is"
+        )
+    return int(frame.time)
 
 
 def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:
