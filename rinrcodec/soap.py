@@ -64,6 +64,9 @@ class Soap:
             state.variance.lerp_(turned.square(), 1 - second)
             deviation = (state.variance / (1 - second**self._count)).sqrt_().add_(self._epsilon)
             update = momentum / (1 - first**self._count) / deviation
+            # No more than Adam with equal betas can move by. Where a basis has turned, and where a
+            # gradient is nothing but rounding, the two moments do not belong together.
+            update.clamp_(-1, 1)
             if state.bases is not None:
                 update = state.bases[0] @ update @ state.bases[1].T
             parameter.sub_(update.reshape(shape), alpha=learning_rate)
