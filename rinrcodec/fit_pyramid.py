@@ -36,12 +36,19 @@ from rinrcodec.model import Spec
 from rinrcodec.presets import PyramidPart, Target
 from rinrcodec.soap import Soap
 
-__all__ = ["fit_pyramid", "prediction_pays"]
+__all__ = [
+    "LATENT_BETAS",
+    "LATENT_GAIN",
+    "fit_pyramid",
+    "noisy",
+    "prediction_pays",
+    "soft_schedule",
+]
 
 Region = tuple[int, int, int, int]
 
-_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
-_LATENT_BETAS = (0.6, 0.95)
+LATENT_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
+LATENT_BETAS = (0.6, 0.95)
 _TEMPERATURE = (0.35, 0.08)  # of soft rounding, from the first to the last soft step
 _NOISE = (0.22, 0.15)  # its standard deviation
 _HARD = 0.1  # share of the steps that see rounded latents
@@ -165,7 +172,7 @@ class _Fit:
         rate = part.recipe.learning_rate
         self.adam = torch.optim.Adam(
             [
-                {"params": flat, "lr": rate, "betas": _LATENT_BETAS},
+                {"params": flat, "lr": rate, "betas": LATENT_BETAS},
                 {"params": [self.log_steps], "lr": rate, "betas": (0.9, 0.99)},
             ],
             eps=1e-12,
@@ -174,24 +181,18 @@ class _Fit:
         self.soap = Soap([weight.requires_grad_() for weight in fitted])
 
     def soft_step(self, progress: float) -> None:
-        factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
-        temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * progress
-        noise = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * progress
+        factor, temperature, noise = soft_schedule(progress)
         rate = self.part.recipe.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = rate
         latents = [
-            [self._soft(grid * _GAIN, temperature, noise) for grid in own] for own in self.latents
+            [noisy(grid * LATENT_GAIN, temperature, noise, self.generator) for grid in own]
+            for own in self.latents
         ]
         self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()  # type: ignore[no-untyped-call]
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         self.soap.step(rate)
-
-    def _soft(self, latents: Tensor, temperature: float, noise: float) -> Tensor:
-        once = _soft_round(latents, temperature)
-        shake = torch.randn(latents.shape, generator=self.generator, device=latents.device)
-        return _soft_round(once + shake * noise, temperature)
 
     def _measure(
         self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
@@ -241,7 +242,7 @@ class _Fit:
 
     def _rounded(self) -> list[list[Tensor]]:
         return [
-            [(grid.detach() * _GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
+            [(grid.detach() * LATENT_GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
             for own in self.latents
         ]
 
@@ -293,6 +294,22 @@ class _Fit:
             return (self.log_lambda.exp() * rate).sum() / (self.height * self.width)
         nothing = self.wanted.new_zeros(len(self.wanted))
         return self._quality(self._signal(weights, self.rounded, self.steps), nothing).weighted.sum()
+
+
+def soft_schedule(progress: float) -> tuple[float, float, float]:
+    """Share of the learning rate, temperature and noise at `progress`, 0 to 1, of the soft steps."""
+    factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+    temperature, noise = (
+        first + (last - first) * progress for first, last in (_TEMPERATURE, _NOISE)
+    )
+    return factor, temperature, noise
+
+
+def noisy(latents: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+    """Latents between what they are and what they will be rounded to, with noise of that spread."""
+    once = _soft_round(latents, temperature)
+    shake = torch.randn(latents.shape, generator=generator, device=latents.device)
+    return _soft_round(once + shake * noise, temperature)
 
 
 def _soft_round(x: Tensor, temperature: float) -> Tensor:
