@@ -96,7 +96,8 @@ def test_calls_come_back_as_they_were_put(calls: list[list[tuple[int, int, int]]
 def test_the_cost_is_what_bits_says(calls: list[list[tuple[int, int, int]]]) -> None:
     arrays = [columns(rows) for rows in calls]
     cost = sum(bits(*call).sum() for call in arrays) / 8
-    assert cost - 1 <= len(encode(*arrays)) <= cost * 1.001 + 2
+    # A stream whose last bytes happen to be zeros is shorter.
+    assert cost - 4 <= len(encode(*arrays)) <= cost * 1.001 + 2
 
 
 @pytest.mark.parametrize("scales", [(0, 1), (0, N_SCALES), (30, 45), (60, 61)])
