@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.errors import MissingExtraError, RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 
 try:
     import constriction
@@ -185,7 +185,7 @@ class LatentEncoder:
 
     def __init__(self) -> None:
         if constriction is None:
-            raise MissingExtraError(
+            raise RinrError(
                 "coding latents needs the package constriction, which is not installed (it has no "
                 "wheel for Linux on ARM: encode on another machine; decoding works without it)"
             )

@@ -21,7 +21,7 @@ from rinrcodec.entropy import (
     bits,
     frequencies,
 )
-from rinrcodec.errors import MissingExtraError, RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 
 Latents = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, means, scales
 
@@ -393,7 +393,7 @@ def test_damage_is_the_same_without_constriction(data: bytes) -> None:
 
 
 def test_encoding_without_constriction_says_what_is_missing() -> None:
-    with without_constriction(), pytest.raises(MissingExtraError, match="constriction"):
+    with without_constriction(), pytest.raises(RinrError, match="constriction"):
         LatentEncoder()
 
 
