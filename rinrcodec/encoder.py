@@ -226,7 +226,11 @@ class _Encoding:
             pixels = [_pixels(picture) for picture in pictures]
             regions = [[box.region(p.width, p.height) for box in p.boxes] for p in pictures]
             work = self.progress.of(first.width * first.height * _PYRAMID_WORK)
-            common: dict[str, Any] = {"target": self.target, "seed": self.seed, "device": self.device}
+            common: dict[str, Any] = {
+                "target": self.target,
+                "seed": self.seed,
+                "device": self.device,
+            }
             predicted = len(members) > 1 and prediction_pays(spec, pixels, part, **common)
             return fit_pyramid(
                 spec, pixels, regions, part, predicted=predicted, on_step=work, **common
@@ -244,7 +248,9 @@ class _Encoding:
                 frames[i] = replace(_frame(self.pictures[i], ref), time=float(number))
         for spec, coded_rows in groups.items():
             n = len(coded_rows)
-            rows_of = Rows(np.zeros((n, 0), np.int8), np.zeros((n, 0), np.float32), tuple(coded_rows))
+            rows_of = Rows(
+                np.zeros((n, 0), np.int8), np.zeros((n, 0), np.float32), tuple(coded_rows)
+            )
             self.stacks.append(Group(spec, 8, rows_of))
         return tuple(frames[i] for i in range(len(self.pictures)))
 

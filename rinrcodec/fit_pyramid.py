@@ -293,7 +293,9 @@ class _Fit:
             rate = pyramid.latent_bits(weights, self.rounded)
             return (self.log_lambda.exp() * rate).sum() / (self.height * self.width)
         nothing = self.wanted.new_zeros(len(self.wanted))
-        return self._quality(self._signal(weights, self.rounded, self.steps), nothing).weighted.sum()
+        return self._quality(
+            self._signal(weights, self.rounded, self.steps), nothing
+        ).weighted.sum()
 
 
 def soft_schedule(progress: float) -> tuple[float, float, float]:

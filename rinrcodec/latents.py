@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES, LatentDecoder, LatentEncoder
+from rinrcodec.entropy import LARGEST, N_SCALES, LatentDecoder, LatentEncoder
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families import pyramid
 from rinrcodec.families._pyramid_ops import PASSES, planes_of

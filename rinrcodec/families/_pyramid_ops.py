@@ -283,7 +283,7 @@ class _Contexts(torch.autograd.Function):
         return (*inputs, *values)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None | Tensor, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         shapes, sizes, widths, n_others = ctx.layout
         count = len(shapes)
         of_inputs = [
