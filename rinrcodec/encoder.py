@@ -78,7 +78,7 @@ def encode(
         every frame. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
-        INRs are fitted.
+        INRs are fitted. A preset with a pyramid has none to fit, and is refused.
     target: for "pyramid", the quality or size wanted in place of the preset's lambda.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
@@ -107,9 +107,16 @@ def encode(
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
+    if reuse is not None and isinstance(chosen.background, PyramidPart):
+        raise RinrInputError(
+            f"reuse with the preset {chosen.name!r}: a pyramid keeps objects sharp itself and has "
+            "no object INRs to fit; want background='siren' (whose object INRs go on top of any "
+            "pack), or no reuse"
+        )
     if target is not None and not isinstance(chosen.background, PyramidPart):
         raise RinrInputError(
-            f"a target for the preset {chosen.name!r}: want a background of the family pyramid"
+            f"a target for the preset {chosen.name!r}: want background='pyramid', the one family "
+            "that is fitted for a target"
         )
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
@@ -218,6 +225,18 @@ class _Encoding:
 
     def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
         specs = [part.spec(1 if picture.pixels.ndim == 2 else 3) for picture in self.pictures]
+        stop = threading.Event()
+
+        def counted(work: float) -> Callable[[int, int], None]:
+            report = self.progress.of(work)
+
+            def on_step(inrs: int, steps: int) -> None:
+                # A large frame takes minutes, which nobody waits for who interrupts.
+                if stop.is_set():
+                    raise _StoppedError
+                report(inrs, steps)
+
+            return on_step
 
         def fit(number: int) -> bytes:
             picture = self.pictures[number]
@@ -231,10 +250,10 @@ class _Encoding:
                 target=self.target,
                 seed=self.seed,
                 device=self.device,
-                on_step=self.progress.of(area * _PYRAMID_WORK),
+                on_step=counted(area * _PYRAMID_WORK),
             )
 
-        coded = parallel_map(fit, range(len(self.pictures)), self.device)
+        coded = parallel_map(fit, range(len(self.pictures)), self.device, stop=stop)
         frames = []
         rows: dict[Spec, list[bytes]] = defaultdict(list)
         for spec, own in zip(specs, coded, strict=True):
@@ -246,9 +265,7 @@ class _Encoding:
             taken[spec] += 1
         for spec, own_rows in rows.items():
             nothing = np.zeros((len(own_rows), 0))
-            coded_rows = Rows(
-                nothing.astype(np.int8), nothing.astype(np.float32), tuple(own_rows)
-            )
+            coded_rows = Rows(nothing.astype(np.int8), nothing.astype(np.float32), tuple(own_rows))
             self.stacks.append(Group(spec, 8, coded_rows))
         return tuple(frames)
 
@@ -337,6 +354,10 @@ class _Encoding:
                 if after < before * 10 ** (-self.preset.min_gain / 10):
                     kept.append(k)
         return kept
+
+
+class _StoppedError(Exception):
+    """Ends a fit whose result nobody wants any more."""
 
 
 class _Progress:
