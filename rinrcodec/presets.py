@@ -186,15 +186,22 @@ class PyramidPart:
     """A background that is a pyramid of latents for every frame, in place of a `Part`.
 
     lmbda: of a target that names nothing else; object_weight: how much more an error counts inside
-    a box; adapted: the weight groups that are fitted (`pyramid.weight_groups`), the others stay as
+    a box; together: frames of a row at most, which share networks, fewer where they have over
+    `most_pixels`; adapted: the weight groups that are fitted (`pyramid.weight_groups`), the others stay as
     they start. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
     """
 
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
+    together: int = 8
+    most_pixels: int = 2**21
     adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
     start: str = "a"
+
+    def row(self, area: int) -> int:
+        """How many frames of `area` pixels each a row takes."""
+        return max(1, min(self.together, self.most_pixels // area))
 
     def spec(self, channels: int) -> Spec:
         """The networks; `channels` is 3 for RGB, 1 for grey."""

@@ -63,7 +63,8 @@ class Soap:
                 turned, momentum = left.T @ grad @ right, left.T @ momentum @ right
             state.variance.lerp_(turned.square(), 1 - second)
             deviation = (state.variance / (1 - second**self._count)).sqrt_().add_(self._epsilon)
-            update = momentum / (1 - first**self._count) / deviation
+            # In a basis that stays, equal betas keep this below 1; one that turns can let it go.
+            update = (momentum / (1 - first**self._count) / deviation).clamp_(-1, 1)
             if state.bases is not None:
                 update = state.bases[0] @ update @ state.bases[1].T
             parameter.sub_(update.reshape(shape), alpha=learning_rate)

@@ -33,8 +33,10 @@ def test_selected_and_merged_frames_are_the_same(pyramid_pack: Pack, file: Path)
     with rinrcodec.open(file) as source:
         parts = [select_frames(source, [4, 1]), select_frames(source, [0, 3]), pyramid_pack]
     merged = merge_packs(parts)
-    # Grey and colour, however many packs there were.
-    assert sorted(group.n_rows for group in merged.groups) == [4, 5]
+    # Grey and colour, however many packs there were; frames of one size may share a row.
+    assert len(merged.groups) == 2
+    rows = [len({frame.background for frame in part.frames}) for part in parts]
+    assert sum(group.n_rows for group in merged.groups) == sum(rows)
     order = [4, 1, 0, 3, *range(5)]
     for number, index in enumerate(order):
         before, after = pyramid_pack.frames[index], merged.frames[number]

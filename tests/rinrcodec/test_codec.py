@@ -247,7 +247,7 @@ def test_a_pyramid_is_a_background_to_reuse_but_fits_no_objects(make_picture: Ma
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
 def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
-    """Two frames on two threads, neither of which is fitted to its end."""
+    """Frames of two sizes on two threads, neither of which is fitted to its end."""
     threads, before = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
     main = threading.main_thread().ident
     assert main == threading.get_ident()
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) 
         if len(shares) == 1:
             signal.pthread_kill(main, signal.SIGINT)
 
-    pictures = [make_picture(8, 6, seed) for seed in range(2)]
+    pictures = [make_picture(8, 6), make_picture(6, 8)]
     preset = get_preset("fast", steps=1_000, background="pyramid")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(2)
