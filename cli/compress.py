@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -119,6 +119,7 @@ def command(
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
     from rinrcodec.cli._work import Work, locked, run_key
+    from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
 
     if source.suffix.lower() == ".rinr" and source.is_file():
@@ -133,6 +134,9 @@ def command(
     options = preset_of(preset, steps=steps, background=background)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
+    if plan.layout == "files" and isinstance(options.background, PyramidPart):
+        # A row of several frames would go whole into the file of each.
+        options = replace(options, background=replace(options.background, together=1))
     key = run_key(
         found,
         preset=options,
