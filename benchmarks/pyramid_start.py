@@ -28,28 +28,12 @@ from rinrcodec.fit_pyramid import LATENT_BETAS, LATENT_GAIN, noisy, soft_schedul
 from rinrcodec.model import Spec
 from rinrcodec.soap import Soap
 
-PHOTOGRAPHS = [
-    "astronaut.png",
-    "motorcycle_right.png",
-    "chelsea.png",
-    "coffee.png",
-    "rocket.jpg",
-    "hubble_deep_field.jpg",
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "rocket.jpg",
-    "motorcycle_left.png",
-    "hubble_deep_field.jpg",
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "rocket.jpg",
-    "motorcycle_right.png",
+PHOTOGRAPHS = (
+    *("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg") * 3,
+    *("hubble_deep_field.jpg", "motorcycle_left.png", "motorcycle_right.png") * 2,
     "ihc.png",
-    "motorcycle_left.png",
     "retina.jpg",
-]
+)
 TEXTURES = ("grass.png", "brick.png", "gravel.png", "camera.png")
 LAMBDAS = (2e-4, 6e-3)
 RATE = 1e-2

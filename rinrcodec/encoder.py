@@ -78,7 +78,7 @@ def encode(
         every frame. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
-        INRs are fitted.
+        INRs are fitted. A preset with a pyramid has none to fit, and is refused.
     target: for "pyramid", the quality or size wanted in place of the preset's lambda.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
@@ -107,9 +107,16 @@ def encode(
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
+    if reuse is not None and isinstance(chosen.background, PyramidPart):
+        raise RinrInputError(
+            f"reuse with the preset {chosen.name!r}: a pyramid keeps objects sharp itself and has "
+            "no object INRs to fit; want background='siren' (whose object INRs go on top of any "
+            "pack), or no reuse"
+        )
     if target is not None and not isinstance(chosen.background, PyramidPart):
         raise RinrInputError(
-            f"a target for the preset {chosen.name!r}: want a background of the family pyramid"
+            f"a target for the preset {chosen.name!r}: want background='pyramid', the one family "
+            "that is fitted for a target"
         )
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
@@ -218,6 +225,18 @@ class _Encoding:
 
     def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
         rows = _pyramid_rows(self.pictures, part)
+        stop = threading.Event()
+
+        def counted(work: float) -> Callable[[int, int], None]:
+            report = self.progress.of(work)
+
+            def on_step(inrs: int, steps: int) -> None:
+                # A large frame takes minutes, which nobody waits for who interrupts.
+                if stop.is_set():
+                    raise _StoppedError
+                report(inrs, steps)
+
+            return on_step
 
         def fit(members: list[int]) -> bytes:
             pictures = [self.pictures[i] for i in members]
@@ -225,7 +244,7 @@ class _Encoding:
             spec = part.spec(1 if first.pixels.ndim == 2 else 3)
             pixels = [_pixels(picture) for picture in pictures]
             regions = [[box.region(p.width, p.height) for box in p.boxes] for p in pictures]
-            work = self.progress.of(first.width * first.height * _PYRAMID_WORK)
+            work = counted(first.width * first.height * _PYRAMID_WORK)
             common: dict[str, Any] = {
                 "target": self.target,
                 "seed": self.seed,
@@ -236,7 +255,7 @@ class _Encoding:
                 spec, pixels, regions, part, predicted=predicted, on_step=work, **common
             )
 
-        coded = parallel_map(fit, rows, self.device)
+        coded = parallel_map(fit, rows, self.device, stop=stop)
         frames: dict[int, Frame] = {}
         groups: dict[Spec, list[bytes]] = defaultdict(list)
         numbers: dict[Spec, int] = {}
@@ -339,6 +358,10 @@ class _Encoding:
                 if after < before * 10 ** (-self.preset.min_gain / 10):
                     kept.append(k)
         return kept
+
+
+class _StoppedError(Exception):
+    """Ends a fit whose result nobody wants any more."""
 
 
 class _Progress:

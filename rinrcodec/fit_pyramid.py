@@ -299,7 +299,7 @@ class _Fit:
 
 
 def soft_schedule(progress: float) -> tuple[float, float, float]:
-    """Share of the learning rate, temperature and noise at `progress`, 0 to 1, of the soft steps."""
+    """Share of the learning rate, temperature and noise at `progress` (0 to 1) of soft steps."""
     factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
     temperature, noise = (
         first + (last - first) * progress for first, last in (_TEMPERATURE, _NOISE)

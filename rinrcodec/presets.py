@@ -185,10 +185,13 @@ _TARGET_RANGES = {
 class PyramidPart:
     """A background that is a pyramid of latents for every frame, in place of a `Part`.
 
-    lmbda: of a target that names nothing else; object_weight: how much more an error counts inside
-    a box; together: frames of a row at most, which share networks, fewer where they have over
-    `most_pixels`; adapted: the weight groups that are fitted (`pyramid.weight_groups`), the others stay as
-    they start. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
+    lmbda: of a target that names nothing else.
+    object_weight: how much more an error counts inside a box.
+    together: frames of a row at most, which share networks; fewer where they have over
+        `most_pixels` pixels.
+    adapted: the groups of weights (`pyramid.weight_groups`) that are fitted; others stay as in the
+        start.
+    The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
     """
 
     recipe: Recipe
