@@ -206,7 +206,7 @@ class Decoder:
             own = [views[i] for i in members[row]]
             frame = own[0].frame
             size = (frame.width, frame.height)
-            numbers = [int(view.frame.time) for view in own]
+            numbers = [_number_in_row(view.frame) for view in own]
             found = decode_row(info.spec, coded[row], size, numbers, self.device)
             for k, i in enumerate(members[row]):
                 signals[i] = _on_grid(_pyramid_signal(info.spec, found, k), views[i].grid)
@@ -244,8 +244,9 @@ class Decoder:
             by_group[item.found.inr.group].append(k)
         outputs: list[Tensor] = [torch.empty(0)] * len(placed)
         for group, members in by_group.items():
-            weights = self._weights(group, [placed[k].found.inr.row for k in members])
             spec = self.source.groups[group].spec
+            pixel_family(spec)  # refuses the rest, which have no weights to be read
+            weights = self._weights(group, [placed[k].found.inr.row for k in members])
             for k in members:
                 _check_channels(spec, placed[k].view.frame)
             found = evaluate(spec, weights, [placed[k].coords() for k in members])
@@ -346,6 +347,16 @@ def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> lis
         signal[: frame.height, : frame.width]
         for signal, frame in zip(signals, frames, strict=False)
     ]
+
+
+def _number_in_row(frame: Frame) -> int:
+    """Which frame of a row of latents a frame is."""
+    if not float(frame.time).is_integer():
+        raise RinrFormatError(
+            f"{frame.name}: the time {frame.time} in a row of latents: want a whole number, which "
+            "says which of the row's frames it is"
+        )
+    return int(frame.time)
 
 
 def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:

@@ -232,7 +232,10 @@ def _decode_row(
     differences = coder.take(*_constant(np.empty(n_steps - 1), _STEP_SCALE))
     codes = np.cumsum(np.concatenate([[first_step], differences])).reshape(2, -1)
     if np.abs(codes).max() > 2 * _HIDDEN_CENTER:
-        raise RinrFormatError(f"a pyramid with quantisation steps of 2 ** {codes.max() / 8}")
+        raise RinrFormatError(
+            f"quantisation steps of a pyramid with codes from {codes.min()} to {codes.max()}: "
+            f"want {-2 * _HIDDEN_CENTER} to {2 * _HIDDEN_CENTER}"
+        )
     weights = {name: w.to(device) for name, w in changed_weights(spec, changes).items()}
     exact = {name: w.double() for name, w in weights.items() if name.startswith("context")}
     wanted = range(max(frames) + 1) if predicted else sorted(set(frames))
@@ -302,5 +305,5 @@ def _read_variable(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, at
         shift += 7
-        if shift > 28:
+        if shift >= 28:
             raise RinrFormatError("a row of a pyramid has a length of over 28 bits")

@@ -1,12 +1,17 @@
-"""Small synthetic pictures that a SIREN can fit in a few steps."""
+"""Small synthetic pictures that a SIREN can fit in a few steps; modules beside this one can be
+imported."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def smooth_picture(

@@ -1,0 +1,344 @@
+"""A decoder of `pyramid` rows written from SPEC.md alone: it must see what the real one sees.
+
+Python's integers and decimals for the latents, NumPy for the pixels; only the rows that it reads
+come from rinrcodec.
+"""
+
+from __future__ import annotations
+
+import decimal
+import io
+import zlib
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+Grid = list[list[int]]
+
+PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
+KNOWN = ((), DIAGONAL, STRAIGHT, STRAIGHT + DIAGONAL)
+FIRST = (0, 1, 1)  # level of each component
+
+
+@cache
+def start(name: str) -> dict[str, np.ndarray[Any, Any]]:
+    data = (resources.files("rinrcodec.families") / f"pyramid_{name}.npz").read_bytes()
+    with np.load(io.BytesIO(data)) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def weight_groups() -> list[list[str]]:
+    each = [f"context.{c}{p}" for c in range(3) for p in range(4)]
+    parts = ("hidden", "hidden_bias", "out", "out_bias", "skip")
+    return [
+        [f"{name}.hidden" for name in each],
+        [f"{name}.{part}" for name in each for part in ("out", "skip", "bias")],
+        ["kernel.up", "kernel.sharpen"],
+        [f"synthesis.{part}" for part in parts],
+        ["filter.0", "filter.0_bias", "filter.1", "filter.1_bias"],
+    ]
+
+
+@cache
+def table(s: int, f: int) -> tuple[list[int], list[int]]:
+    """Where the parts of every symbol start, and how many it has."""
+    with decimal.localcontext(decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)):
+        t = (decimal.Decimal(24 - s) / 8).exp()
+        q, powers = (-t).exp(), [decimal.Decimal(1)]
+        for _ in range(254):
+            powers.append(powers[-1] * q)
+        left, right = (-t * (4 + f) / 8).exp(), (-t * (4 - f) / 8).exp()
+        edges = [left * power for power in reversed(powers)]
+        edges += [2 - right * power for power in powers]
+        factor = (2**24 - 509) / (edges[-1] - edges[0])
+        g = [int(((edge - edges[0]) * factor).to_integral_value()) for edge in edges]
+    return [g[i] + i for i in range(509)], [g[i + 1] - g[i] + 1 for i in range(509)]
+
+
+class Coder:
+    def __init__(self, stream: bytes) -> None:
+        self.bytes: Iterator[int] = iter(stream)
+        self.x = self.word() << 32 | self.word()
+        self.r = 2**64 - 1
+
+    def word(self) -> int:
+        return int.from_bytes(bytes(next(self.bytes, 0) for _ in range(4)), "big")
+
+    def symbol(self, s: int, f: int) -> int:
+        starts, parts = table(s, f)
+        p = self.r >> 24
+        y = self.x // p
+        assert y < 2**24
+        i = max(k for k in range(509) if starts[k] <= y)
+        self.x -= p * starts[i]
+        self.r = p * parts[i]
+        if self.r < 2**32:
+            self.x = self.x << 32 | self.word()
+            self.r <<= 32
+        return i
+
+    def call(self, tables: list[tuple[int, int]]) -> list[int]:
+        """Values of (mean, scale) pairs."""
+        keyed = []
+        for place, (m, s) in enumerate(tables):
+            c = (m + 4) // 8
+            keyed.append((s, m - 8 * c, place, c))
+        values = [0] * len(tables)
+        for s, f, place, c in sorted(keyed):
+            values[place] = self.symbol(s, f) + c - 254
+            assert -127 <= values[place] <= 127
+        return values
+
+
+def blank(width: int, height: int) -> list[list[Grid]]:
+    def grid(level: int) -> Grid:
+        return [[0] * -(-width // 2**level) for _ in range(-(-height // 2**level))]
+
+    return [[grid(level) for level in range(first, 7)] for first in FIRST]
+
+
+def site(grids: list[Grid], number: int, y: int, x: int) -> int:
+    if number >= len(grids):
+        return 0
+    grid = grids[number]
+    return grid[y][x] if 0 <= y < len(grid) and 0 <= x < len(grid[0]) else 0
+
+
+def read_frame(weights: dict[str, Any], stream: bytes, width: int, height: int) -> list[list[Grid]]:
+    coder, frame = Coder(stream), blank(width, height)
+    for level in range(6, -1, -1):
+        for c, first in enumerate(FIRST):
+            if level < first:
+                continue
+            own, number = frame[c], level - first
+            for p, (row, column) in enumerate(PASSES):
+                hidden, out, skip, bias = (
+                    weights[f"context.{c}{p}.{part}"] for part in ("hidden", "out", "skip", "bias")
+                )
+                sites = [
+                    (y, x)
+                    for y in range(row, len(own[number]), 2)
+                    for x in range(column, len(own[number][0]), 2)
+                ]
+                tables = []
+                for y, x in sites:
+                    near = range(-1, 2)
+                    k = [site(own, number + 1, y // 2 + i, x // 2 + j) for i in near for j in near]
+                    k.append(site(own, number + 2, y // 4, x // 4))
+                    k += [site(own, number, y + i, x + j) for i, j in KNOWN[p]]
+                    k += [site(frame[e], level - FIRST[e], y, x) for e in range(c)]
+                    k += [abs(v) for v in k]
+                    k += [int(i == level) for i in range(7)]
+                    h = [
+                        max(0, sum(w * v for w, v in zip(line, k, strict=True))) for line in hidden
+                    ]
+                    a, b = (
+                        sum(w * v for w, v in zip(out[o], h, strict=True))
+                        + 2**10 * (sum(w * v for w, v in zip(skip[o], k, strict=True)) + bias[o])
+                        for o in range(2)
+                    )
+                    m = (8 * a + 2**19) // 2**20
+                    s = (8 * b + 24 * 2**20 + 2**19) // 2**20
+                    tables.append((min(max(m, -1016), 1016), min(max(s, 0), 60)))
+                for (y, x), value in zip(sites, coder.call(tables), strict=True):
+                    own[number][y][x] = value
+    return frame
+
+
+def read_row(
+    name: str, data: bytes, width: int, height: int
+) -> tuple[list[list[list[Grid]]], dict[str, np.ndarray[Any, Any]], list[float]]:
+    """Frames, weights in f32, and the 14 steps."""
+    given = iter(data)
+    first = next(given)
+    count, predicted = first % 128, first >= 128
+    changed = []
+    for names in weight_groups():
+        scale = next(given)
+        if scale != 255:
+            changed.append((names, scale, next(given)))
+    code = next(given) - 64
+    lengths = []
+    for _ in range(count):
+        length, shift = 0, 0
+        while True:
+            byte = next(given)
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        lengths.append(length)
+    rest = bytes(given)
+    streams = []
+    for length in lengths:
+        streams.append(rest[:length])
+        rest = rest[length:]
+    streams.append(rest)
+
+    units = {key: array.astype(int) for key, array in start(name).items() if key != "steps"}
+    weights = {
+        key: array * (2.0**-10 if key.startswith("context") else 2.0**-12)
+        for key, array in units.items()
+    }
+    coder = Coder(streams[0])
+    for names, scale, exponent in changed:
+        codes = coder.call([(0, scale)] * sum(weights[key].size for key in names))
+        for key in names:
+            own, codes = codes[: weights[key].size], codes[weights[key].size :]
+            weights[key] = weights[key] + np.reshape(own, weights[key].shape) * 2.0**-exponent
+    codes = [code]
+    for difference in coder.call([(0, 30)] * 13):
+        codes.append(codes[-1] + difference)
+    assert all(-128 <= code <= 128 for code in codes)
+    integers = {
+        key: (array * 2**10).astype(int).tolist()
+        for key, array in weights.items()
+        if key.startswith("context")
+    }
+    frames = [read_frame(integers, stream, width, height) for stream in streams[1:]]
+    for k in range(1, count if predicted else 0):
+        for component, before in zip(frames[k], frames[k - 1], strict=True):
+            for grid, other in zip(component, before, strict=True):
+                for y, x in np.ndindex(len(grid), len(grid[0])):
+                    grid[y][x] += other[y][x]
+    return frames, {k: w.astype("f4") for k, w in weights.items()}, [2 ** (c / 8) for c in codes]
+
+
+def finer(z: np.ndarray[Any, Any], k: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
+    z = np.moveaxis(z, axis, 0)
+    n = len(z)
+    at = np.arange(n)
+
+    def near(offset: int) -> np.ndarray[Any, Any]:
+        return z[np.clip(at + offset, 0, n - 1)]
+
+    found = np.empty((2 * n, *z.shape[1:]), "f4")
+    found[::2] = k[0] * near(-2) + k[2] * near(-1) + k[3] * near(0) + k[1] * near(1)
+    found[1::2] = k[1] * near(-1) + k[3] * near(0) + k[2] * near(1) + k[0] * near(2)
+    return np.moveaxis(found, 0, axis)
+
+
+def around(
+    z: np.ndarray[Any, Any], kernel: np.ndarray[Any, Any], **pad: Any
+) -> np.ndarray[Any, Any]:
+    """Cross-correlation of one grid with one kernel."""
+    size = len(kernel)
+    padded = np.pad(z, size // 2, **pad)
+    found = np.zeros(z.shape, "f4")
+    for i, j in np.ndindex(size, size):
+        found += kernel[i, j] * padded[i : i + z.shape[0], j : j + z.shape[1]]
+    return found
+
+
+def pixels(
+    frame: list[list[Grid]], weights: dict[str, np.ndarray[Any, Any]], steps: list[float], out: int
+) -> np.ndarray[Any, Any]:
+    """uint8 [h, w, out]."""
+    features: list[np.ndarray[Any, Any]] = []
+    height, width = len(frame[0][0]), len(frame[0][0][0])
+    for c, first in enumerate(FIRST):
+        d = min(c, 1)
+        levels = []
+        for level in range(first, 7):
+            z = np.array(frame[c][level - first], "f4") * np.float32(steps[7 * d + level])
+            k = weights["kernel.sharpen"][d, level]
+            u = np.concatenate([k, k[2::-1]])
+            z = z + around(z, np.outer(u, u))
+            for k_level in range(level - 1, -1, -1):
+                k = weights["kernel.up"][d, k_level]
+                z = finer(finer(z, k, 0), k, 1)
+                z = z[: -(-height // 2**k_level), : -(-width // 2**k_level)]
+            levels.append(z)
+        features += levels if c == 0 else [np.sum(levels, 0)]
+    w = np.stack(features).reshape(9, -1)
+    part = {k.removeprefix("synthesis."): v for k, v in weights.items()}
+    h = np.maximum(0, part["hidden"] @ w + part["hidden_bias"][:, None])
+    v = part["out"] @ h + part["out_bias"][:, None] + part["skip"] @ w
+    v = v.reshape(3, height, width)
+    for layer in range(2):
+        kernel, bias = weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"]
+        found = np.stack(
+            [
+                sum(around(v[i], kernel[o, i], mode="edge") for i in range(3)) + bias[o]
+                for o in range(3)
+            ]
+        )
+        v = v + (found if layer else np.maximum(0, found))
+    if out == 1:
+        v = v.mean(0, keepdims=True)
+    return np.clip(np.rint((v + 1) * 127.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def test_the_tables_have_their_checksum() -> None:
+    crc = 0
+    for s in range(61):
+        for f in range(-4, 4):
+            starts, parts = table(s, f)
+            assert starts[-1] + parts[-1] == 2**24
+            crc = zlib.crc32(np.array(parts, "<i4").tobytes(), crc)
+    assert crc == 0xBA36BBF8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (13, 6)])
+@pytest.mark.parametrize("predicted", [False, True])
+@pytest.mark.parametrize("out", [1, 3])
+def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, out: int) -> None:
+    import rinrcodec
+    from rinrcodec.latents import Change, PyramidRow, decode_row, encode_row
+    from rinrcodec.model import Frame, Group, InrRef, Pack, Rows, Spec
+
+    spec = Spec.of("pyramid", out=out, start="a")
+    generator = np.random.default_rng(out)
+    width, height = size
+    latents = [
+        [
+            [
+                generator.laplace(0, 1.5, np.shape(grid)).round().clip(-127, 127).astype(np.int32)
+                for grid in own
+            ]
+            for own in blank(width, height)
+        ]
+        for _ in range(2)
+    ]
+    changes = {}
+    for name, number, exponent in (("context.out", 1, 8), ("kernel", 2, 10), ("filter", 4, 9)):
+        n = sum(start("a")[key].size for key in weight_groups()[number])
+        codes = generator.laplace(0, 4, n).round().clip(-127, 127).astype(np.int32)
+        changes[name] = Change(exponent, 31, codes)
+    codes = generator.integers(-40, -20, (2, 7), np.int32)
+    data = encode_row(spec, PyramidRow(changes, codes, latents, predicted))
+
+    frames, weights, steps = read_row("a", data, width, height)
+    expected = decode_row(spec, data, size, [0, 1], torch.device("cpu"))
+    for k, frame in enumerate(frames):
+        for own, others in zip(frame, expected.latents, strict=True):
+            assert own == [grid[k].int().tolist() for grid in others]
+    group = Group(spec, 8, Rows(np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32), (data,)))
+    pack = Pack(
+        tuple(
+            Frame(
+                f"{k}",
+                width,
+                height,
+                InrRef(0, 0),
+                mode="L" if out == 1 else "RGB",
+                boxes=(),
+                objects=(),
+                time=float(k),
+            )
+            for k in range(2)
+        ),
+        (group,),
+    )
+    for k, frame in enumerate(frames):
+        image = rinrcodec.decode(pack, k).permute(1, 2, 0)[:, :, :out].numpy()
+        found = pixels(frame, weights, steps, out)
+        assert abs(image.astype(int) - found).max() <= 1
+        assert size == (1, 1) or found.std() > 1
