@@ -70,8 +70,8 @@ def stage(
     """
     wanted = to_signal(torch.from_numpy(pictures).permute(0, 3, 1, 2))
     n, _, height, width = wanted.shape
-    spread = np.exp(generator.permutation(np.linspace(*np.log(LAMBDAS), n)))
-    lambdas = torch.from_numpy(spread).float()
+    spread = generator.permutation(np.linspace(math.log(LAMBDAS[0]), math.log(LAMBDAS[1]), n))
+    lambdas = torch.from_numpy(spread).float().exp()
     noise = torch.Generator().manual_seed(int(generator.integers(2**31)))
     latents = [
         [torch.zeros(n, *size, requires_grad=True) for size in own]
@@ -103,15 +103,15 @@ def stage(
         bits = pyramid.latent_bits(weights, seen) / (height * width)
         # Neither the crops of much rate nor those of much error are to decide alone.
         loss = ((error + lambdas * bits) * (1e-3 / lambdas).sqrt()).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         adam.step()
         adam.zero_grad(set_to_none=True)
         soap.step(RATE * rate)
         if (step + 1) % 50 == 0 or step + 1 == steps:
             seconds = time.perf_counter() - begin
-            print(f"step {step + 1:5}  {seconds:6.0f} s  loss {float(loss) * 1e3:.4f}", flush=True)
+            print(f"step {step + 1:5}  {seconds:6.0f} s  loss {loss.item() * 1e3:.4f}", flush=True)
     inputs = torch.stack([torch.ones(n), lambdas.log()], 1)
-    found = torch.linalg.lstsq(inputs, log_steps.detach().flatten(1)).solution
+    found: Tensor = torch.linalg.lstsq(inputs, log_steps.detach().flatten(1)).solution
     return found.view(2, 2, pyramid.LEVELS)
 
 

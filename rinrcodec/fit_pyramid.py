@@ -53,8 +53,9 @@ _TEMPERATURE = (0.35, 0.08)  # of soft rounding, from the first to the last soft
 _NOISE = (0.22, 0.15)  # its standard deviation
 _HARD = 0.1  # share of the steps that see rounded latents
 _HARD_RATE = 0.05  # the learning rate there, as a share of the first one
-_CONTROL_EVERY = 20
-_CONTROL_FROM = 0.3  # of the soft steps: before, quality says little about what it will be
+_CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of its soft steps on:
+_CONTROL_FROM = 0.15  # before, quality says little about what it will be
+_WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
 _DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
 _COARSEST_CHANGE = 2
 _TRIAL_FRAMES = 3
@@ -109,8 +110,10 @@ def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> N
     soft = steps - int(steps * _HARD)
     for step in range(soft):
         fit.soft_step(step / soft)
-        if step % _CONTROL_EVERY == 0 and step >= _CONTROL_FROM * soft:
+        if step >= _CONTROL_FROM * soft and step % max(1, soft // _CONTROLS) == 0:
             fit.control()
+        if step == int(_WEIGHED_AT * soft):
+            fit.weigh_networks()
         if on_step is not None:
             on_step(frames, 1)
     fit.round_latents()
@@ -154,6 +157,7 @@ class _Fit:
         first = math.log(target.lmbda or part.lmbda)
         self.log_lambda = torch.full((n,), first, device=device)
         self.log_weight = torch.full((n,), math.log(part.object_weight), device=device)
+        self.network_bytes = 0.0  # of a frame
         self.generator = torch.Generator(device).manual_seed(
             zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
         )
@@ -189,7 +193,7 @@ class _Fit:
             [noisy(grid * LATENT_GAIN, temperature, noise, self.generator) for grid in own]
             for own in self.latents
         ]
-        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()  # type: ignore[no-untyped-call]
+        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         self.soap.step(rate)
@@ -220,6 +224,13 @@ class _Fit:
         per_pixel = found.bits / (self.height * self.width)
         return (found.weighted + self.log_lambda.exp() * per_pixel).sum()
 
+    def weigh_networks(self) -> None:
+        """Find what the networks take of a target of bytes."""
+        if self.target.n_bytes is not None:
+            self.round_latents()
+            changes = self.row().changes.values()
+            self.network_bytes = sum(map(_change_bits, changes)) / 8 / len(self.wanted)
+
     @torch.no_grad()
     def control(self) -> None:
         """Move lambda, and the weight of the objects, towards what the target asks for."""
@@ -233,7 +244,8 @@ class _Fit:
                 error = error * (1 - self.shares) + found.inside * self.shares
             self.log_lambda += 0.5 * (_psnr(error) - target.psnr) / _DECIBELS
         elif target.n_bytes is not None:
-            self.log_lambda += 0.7 * (found.bits / 8 / target.n_bytes).clamp_min(1e-3).log()
+            wanted = max(1.0, target.n_bytes - self.network_bytes)
+            self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
         self.log_lambda.clamp_(math.log(1e-6), 0.0)
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
@@ -254,7 +266,7 @@ class _Fit:
 
     def hard_step(self, left: float) -> None:
         found = self._measure(self.weights, self.rounded, self.steps)
-        self._loss(found).backward()  # type: ignore[no-untyped-call]
+        self._loss(found).backward()
         self.soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
 
     @torch.no_grad()

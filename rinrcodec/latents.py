@@ -51,8 +51,8 @@ class PyramidRow:
     """A row as it is stored.
 
     changes: by weight group, those that have any; step_codes: int [2, LEVELS], in eighths of an
-    octave; latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w]; where
-    `predicted`, those of a frame but the first are what it differs by from the frame before.
+    octave; latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w];
+    where `predicted`, those of a frame but the first are what it differs by from the frame before.
     """
 
     changes: Mapping[str, Change]

@@ -150,7 +150,7 @@ class Target:
 
     lmbda: minimise mean squared error (of values from 0 to 1) + lmbda x bits per pixel.
     psnr: dB of the frame; where `objects_psnr` is given, outside of the boxes.
-    n_bytes: of the latents of a frame.
+    n_bytes: of a frame, its share of the networks included.
     objects_psnr: dB inside the boxes; without it, the preset says how much more they count.
     """
 
