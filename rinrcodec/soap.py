@@ -63,8 +63,10 @@ class Soap:
                 turned, momentum = left.T @ grad @ right, left.T @ momentum @ right
             state.variance.lerp_(turned.square(), 1 - second)
             deviation = (state.variance / (1 - second**self._count)).sqrt_().add_(self._epsilon)
-            # In a basis that stays, equal betas keep this below 1; one that turns can let it go.
-            update = (momentum / (1 - first**self._count) / deviation).clamp_(-1, 1)
+            update = momentum / (1 - first**self._count) / deviation
+            # No more than Adam with equal betas can move by. Where a basis has turned, and where a
+            # gradient is nothing but rounding, the two moments do not belong together.
+            update.clamp_(-1, 1)
             if state.bases is not None:
                 update = state.bases[0] @ update @ state.bases[1].T
             parameter.sub_(update.reshape(shape), alpha=learning_rate)
@@ -78,28 +80,16 @@ class Soap:
         state.statistics[0].lerp_(grad @ grad.T, weight)
         state.statistics[1].lerp_(grad.T @ grad, weight)
         if self._count % self._every == 0 or self._count == 1:
-            state.bases = _power_step(state.statistics, state.bases)
-
-
-def _scaled(matrix: Tensor) -> Tensor:
-    """A matrix with a largest value of 1: float32 fails to decompose those of tiny gradients."""
-    return matrix / matrix.abs().max().clamp_min(1e-30)
-
-
-def _power_step(
-    statistics: tuple[Tensor, Tensor], bases: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    left, right = (
-        torch.linalg.qr(_scaled(matrix) @ basis)[0]
-        for matrix, basis in zip(statistics, bases, strict=True)
-    )
-    return left, right
+            state.bases = (
+                torch.linalg.qr(state.statistics[0] @ state.bases[0])[0],
+                torch.linalg.qr(state.statistics[1] @ state.bases[1])[0],
+            )
 
 
 def _begin(grad: Tensor) -> _State:
     zeros = torch.zeros_like(grad)
     if min(grad.shape) == 1:
         return _State(zeros, zeros.clone(), None, None)
-    statistics = (grad @ grad.T, grad.T @ grad)
-    left, right = (torch.linalg.eigh(_scaled(matrix))[1] for matrix in statistics)
-    return _State(zeros, zeros.clone(), statistics, (left, right))
+    left, right = grad @ grad.T, grad.T @ grad
+    bases = (torch.linalg.eigh(left)[1], torch.linalg.eigh(right)[1])
+    return _State(zeros, zeros.clone(), (left, right), bases)
