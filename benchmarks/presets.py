@@ -122,7 +122,8 @@ def main() -> None:
                 )
                 for objects in (True, False)
             )
-        background = background_loss(common.frame_part(preset), pictures, **settings)
+        frames = common.frame_part(preset)
+        background = background_loss(frames, pictures, **settings)
         inside = object_loss(preset.objects, pack, pictures, **settings)
         row = {
             "preset": name,
@@ -151,7 +152,7 @@ def main() -> None:
         lost.append(
             (
                 name,
-                f"{preset.background.bits}",
+                f"{frames.bits}",
                 f"{background[0] - background[1]:+.3f}",
                 f"{preset.objects.bits}",
                 f"{inside[0] - inside[1]:+.3f}",

@@ -12,7 +12,7 @@ from rinrcodec.cli._batches import batches, sequence_batches
 from rinrcodec.cli._errors import plain
 from rinrcodec.cli._work import FittedPart, Work
 from rinrcodec.formats import write_pack
-from rinrcodec.presets import Preset, SequencePart
+from rinrcodec.presets import Preset, SequencePart, Target
 from rinrcodec.sources import Reading, Series
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Fitter:
 
     work: Work
     preset: Preset
+    target: Target | None
     seed: int
     device: str
     shard_size: int
@@ -78,6 +79,7 @@ class Fitter:
             pack = encode(
                 pictures,
                 preset=self.preset,
+                target=self.target,
                 seed=self.seed,
                 device=self.device,
                 on_progress=report,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rinrcodec.presets import Preset, Target
 
 __all__ = [
     "ABOVE_0",
@@ -17,16 +21,27 @@ __all__ = [
     "device_option",
     "json_option",
     "labels_option",
+    "preset_of",
     "preset_option",
     "quiet_option",
     "seed_option",
     "steps_option",
+    "target_of",
+    "target_options",
     "writable",
 ]
 
 # The names in `rinrcodec.presets`, which imports more than a help page may wait for.
 PRESETS = ("paper", "fast", "balanced", "best")
-BACKGROUNDS = ("siren", "nerv")
+BACKGROUNDS = ("siren", "nerv", "pyramid")
+# Option -> its field of `rinrcodec.Target`; the first three say the same thing in other words.
+_TARGET_FIELDS = {
+    "--lambda": "lmbda",
+    "--target-psnr": "psnr",
+    "--target-bytes": "n_bytes",
+    "--objects-psnr": "objects_psnr",
+}
+_EXCLUSIVE = ("--lambda", "--target-psnr", "--target-bytes")
 
 
 class Finite(click.FloatRange):
@@ -69,7 +84,7 @@ preset_option = click.option(
 )
 background_option = click.option(
     "--background", type=click.Choice(BACKGROUNDS), default="siren", show_default=True,
-    help="A network for every frame (siren), or for every sequence (nerv).",
+    help="A network for every frame (siren) or sequence (nerv), or coded latents (pyramid).",
 )  # fmt: skip
 labels_option = click.option(
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
@@ -79,6 +94,85 @@ steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",
     help="Fitting steps (of nerv: epochs) in place of the preset's, for a quick look.",
 )  # fmt: skip
+
+
+def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
+    if value is None:
+        return None
+    from rinrcodec.errors import RinrInputError
+    from rinrcodec.presets import Target
+
+    try:
+        Target(**{_TARGET_FIELDS[param.opts[0]]: value})
+    except RinrInputError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a pyramid is fitted for: four options, for `target_of`."""
+    for option in (
+        click.option(
+            "--objects-psnr", type=float, callback=_in_range, metavar="DB",
+            help="Of pyramid: PSNR inside the boxes; may go with any of the three above.",
+        ),
+        click.option(
+            "--target-bytes", type=int, callback=_in_range, metavar="N",
+            help="Of pyramid: bytes of a frame's latents, in place of the preset's lambda.",
+        ),
+        click.option(
+            "--target-psnr", type=float, callback=_in_range, metavar="DB",
+            help="Of pyramid: PSNR of a frame; with --objects-psnr, outside of its boxes.",
+        ),
+        click.option(
+            "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
+            help="Of pyramid: price of a bit a pixel in squared error; more makes it smaller.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def target_of(
+    background: str,
+    *,
+    lmbda: float | None,
+    target_psnr: float | None,
+    target_bytes: int | None,
+    objects_psnr: float | None,
+) -> Target | None:
+    """The target that the options ask for, None where they do not; raises `click.UsageError`."""
+    values = (lmbda, target_psnr, target_bytes, objects_psnr)
+    given = {
+        option: value
+        for option, value in zip(_TARGET_FIELDS, values, strict=True)
+        if value is not None
+    }
+    if not given:
+        return None
+    if background != "pyramid":
+        raise click.UsageError(
+            f"{' and '.join(given)} with --background {background}: only a pyramid is fitted for a "
+            "target; add --background pyramid, or choose another --preset"
+        )
+    if len(rivals := [option for option in given if option in _EXCLUSIVE]) > 1:
+        raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    from rinrcodec.presets import Target
+
+    return Target(**{_TARGET_FIELDS[option]: value for option, value in given.items()})  # type: ignore[arg-type]
+
+
+def preset_of(name: str, *, steps: int | None, background: str) -> Preset:
+    """The preset of that name; `click.UsageError` for a background that it does not have."""
+    from rinrcodec.errors import RinrInputError
+    from rinrcodec.presets import get_preset
+
+    try:
+        return get_preset(name, steps=steps, background=background)
+    except RinrInputError as error:
+        raise click.UsageError(str(error)) from error
+
+
 device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N",

@@ -11,6 +11,7 @@ import click
 from rinrcodec.cli._options import (
     BACKGROUNDS,
     device_option,
+    preset_of,
     preset_option,
     quiet_option,
     seed_option,
@@ -50,7 +51,7 @@ def command() -> None:
 @preset_option
 @click.option(
     "--background", "backgrounds", type=click.Choice(BACKGROUNDS), default=("siren",),
-    multiple=True, show_default=True,
+    multiple=True, show_default=True, metavar="siren|nerv",
     help="A network for every frame (siren), or for every sequence (nerv); both, if given twice.",
 )  # fmt: skip
 @steps_option
@@ -80,11 +81,15 @@ def ladder(
     """
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
+    if "pyramid" in backgrounds:
+        raise click.UsageError(
+            "--background pyramid: the ladder compares the paper's families, siren and nerv; "
+            "rinrcodec report shows a pyramid beside other codecs"
+        )
     from rinrcodec.cli._files import json_text, write_text, writing
     from rinrcodec.cli._ladder_page import NOTES, line, page, row_as_json
     from rinrcodec.cli._ladder_plots import draw_ladder
     from rinrcodec.ladder import low_quality_jpeg
-    from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
     from rinrcodec.spread import evenly_spread, read_pictures
 
@@ -112,7 +117,7 @@ def ladder(
         whole = background == "nerv"
         for row in _fit(
             read_pictures(found) if whole else pictures,
-            get_preset(preset, steps=steps, background=background),
+            preset_of(preset, steps=steps, background=background),
             label=background,
             quiet=quiet,
             folder=out,
@@ -125,7 +130,7 @@ def ladder(
     with writing(out):
         plots = draw_ladder(out, rows)
         plural = "s" if len(pictures) > 1 else ""
-        name = get_preset(preset, steps=steps).name
+        name = preset_of(preset, steps=steps, background="siren").name
         what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -14,10 +15,13 @@ from rinrcodec.cli._options import (
     device_option,
     json_option,
     labels_option,
+    preset_of,
     preset_option,
     quiet_option,
     seed_option,
     steps_option,
+    target_of,
+    target_options,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ class _Interrupted(click.ClickException):
 @preset_option
 @background_option
 @steps_option
+@target_options
 @click.option(
     "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
     help="Packs of many frames, or one file per picture.",
@@ -74,6 +79,10 @@ def command(
     preset: str,
     background: str,
     steps: int | None,
+    lmbda: float | None,
+    target_psnr: float | None,
+    target_bytes: int | None,
+    objects_psnr: float | None,
     layout: Literal["pack", "files"],
     shard_size: int,
     device: str,
@@ -91,16 +100,26 @@ def command(
 
     With --background nerv a video is a sequence, and so is every folder, also below SRC: its
     frames of one size and mode in the order of their names, which share a network.
+
+    With --background pyramid a frame becomes coded latents, for the quality or the size that you
+    ask for with one of --lambda, --target-psnr and --target-bytes; objects are kept sharper.
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite starts again: give one of them")
+    target = target_of(
+        background,
+        lmbda=lmbda,
+        target_psnr=target_psnr,
+        target_bytes=target_bytes,
+        objects_psnr=objects_psnr,
+    )
     from rinrcodec.cli._batches import BATCH_FRAMES
     from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._summary import print_table, row_as_json
     from rinrcodec.cli._work import Work, locked, run_key
-    from rinrcodec.presets import get_preset
+    from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
 
     if source.suffix.lower() == ".rinr" and source.is_file():
@@ -112,12 +131,16 @@ def command(
             "--layout files: every file would hold the network of its whole sequence; "
             "--background nerv needs packs"
         )
-    options = get_preset(preset, steps=steps, background=background)
+    options = preset_of(preset, steps=steps, background=background)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
+    if plan.layout == "files" and isinstance(options.background, PyramidPart):
+        # A row of several frames would go whole into the file of each.
+        options = replace(options, background=replace(options.background, together=1))
     key = run_key(
         found,
         preset=options,
+        target=target,
         seed=seed,
         device=device,
         layout=plan.layout,
@@ -131,7 +154,7 @@ def command(
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
         work = Work(plan.work, key, fresh=overwrite)
-        fitter = Fitter(work, options, seed, device, plan.shard_size, jobs)
+        fitter = Fitter(work, options, target, seed, device, plan.shard_size, jobs)
         kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
         with _resumable(work, kept, keep=overwrite):
             rows = _fit_and_publish(plan, fitter, key, quiet=quiet)
@@ -148,6 +171,7 @@ def command(
                 "preset": preset,
                 "background": background,
                 "steps": steps,
+                "target": None if target is None else asdict(target),
                 "seed": seed,
                 "device": used_device,
                 "series": [row_as_json(row) for row, _ in rows],

@@ -64,22 +64,19 @@ def _describe(reader: PackReader, file: Path, *, frames: bool) -> dict[str, Any]
         "groups": [
             {
                 "spec": group.spec.to_json(),
+                "family": group.spec.family,
                 "bits": group.bits,
                 "inrs": group.n_rows,
                 "weights": group.n_params,
-                "raw_bytes": group.n_rows * _row_bytes(group) + len(group.shared),
+                "coded": group.coded,
+                "raw_bytes": reader.row_bytes(number) + len(group.shared),
             }
-            for group in reader.groups
+            for number, group in enumerate(reader.groups)
         ],
     }
     if frames:
         description["frame_list"] = [_frame(reader, index) for index in range(reader.n_frames)]
     return description
-
-
-def _row_bytes(group: Any) -> int:
-    """Bytes of one INR before compression: codes of one or two bytes, scales of two."""
-    return int(group.n_params * (1 if group.bits <= 8 else 2) + 2 * group.n_scales)
 
 
 def _frame(reader: PackReader, index: int) -> dict[str, Any]:
@@ -107,8 +104,7 @@ def _as_text(item: dict[str, Any]) -> str:
     ]
     lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
     lines += [
-        f"  group {number}: {_count(group['inrs'], 'INR')} of {group['weights']:,} weights, "
-        f"{group['bits']} bit, {group['raw_bytes']:,} bytes before compression, {group['spec']}"
+        f"  group {number}: {_group_text(group)}, {group['spec']}"
         for number, group in enumerate(item["groups"])
     ]
     for frame in item.get("frame_list", ()):
@@ -116,6 +112,15 @@ def _as_text(item: dict[str, Any]) -> str:
         boxes = f"{_count(frame['boxes'], 'box')}, {_count(frame['object_inrs'], 'object INR')}"
         lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
     return "\n".join(lines)
+
+
+def _group_text(group: dict[str, Any]) -> str:
+    if group["coded"]:
+        rows = _count(group["inrs"], "row")
+        each = group["raw_bytes"] / max(1, group["inrs"])
+        return f"{rows} of entropy-coded latents, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
+    inrs = f"{_count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
+    return f"{inrs}, {group['raw_bytes']:,} bytes before compression"
 
 
 def _count(number: int, word: str) -> str:

@@ -13,6 +13,7 @@ from rinrcodec.cli._options import (
     device_option,
     json_option,
     labels_option,
+    preset_of,
     preset_option,
     quiet_option,
     seed_option,
@@ -90,11 +91,10 @@ def command(
     from rinrcodec.cli._report_measure import measure
     from rinrcodec.cli._report_page import report_page
     from rinrcodec.devices import resolve_device
-    from rinrcodec.presets import get_preset
     from rinrcodec.sources import open_source
     from rinrcodec.spread import evenly_spread, read_pictures
 
-    chosen = get_preset(preset, steps=steps, background=background)
+    chosen = preset_of(preset, steps=steps, background=background)
     used_device = resolve_device(device)
     found = open_source(source, labels=labels)
     for warning in found.warnings if not quiet else ():
@@ -125,7 +125,7 @@ def command(
         advice = replace(advice, reasons=(*advice.reasons, *more))
     made = {
         "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
-        + (f" --background {background}" if whole else "")
+        + (f" --background {background}" if background != "siren" else "")
         + (f" --steps {steps}" if steps else "")
         + f" --seed {seed} --bandwidth {bandwidth:g} --devices {devices}",
         "device": str(used_device),

@@ -18,7 +18,7 @@ from rinrcodec.formats._source import open_bytes
 from rinrcodec.formats._verify import verify_frames, verify_metadata, verify_weights
 from rinrcodec.formats.checks import check_frame, check_name, naming
 from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
-from rinrcodec.formats.schema import Kind
+from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
 
@@ -141,6 +141,16 @@ class PackReader:
             raise IndexError(f"{self.name}: rows {wanted.min()} to {wanted.max()} of {info.n_rows}")
         with naming(self.name):
             return self._store.weights(group, wanted)
+
+    def row_bytes(self, group: int) -> int:
+        """Bytes of all rows of a group before compression, from the directory alone.
+
+        Entropy-coded bytes count as they are: there is nothing larger that they stand for.
+        """
+        info = self._directory.groups[group]
+        run = self._directory.run(Kind.ROWS, group)
+        sizes = self._directory.chunks["size"][run.first : run.first + len(run.starts)]
+        return int(sizes.sum()) - LENGTH_BYTES * info.n_rows * info.coded
 
     def sizes(self) -> Sizes:
         """Where the bytes of the file go, from the directory alone."""

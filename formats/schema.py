@@ -46,6 +46,7 @@ __all__ = [
 
 CHUNK_BYTES = 65_536  # the writer's target for the uncompressed size of a chunk
 TABLE_ROWS = 256  # the writer's most rows of a chunk of the frame, box and object tables
+LENGTH_BYTES = 4  # of an item of any length, in front of all items of its column
 CODED_FLAG = 1  # in `flags` of a group: its rows have entropy-coded bytes
 
 
@@ -161,7 +162,7 @@ def row_bytes(table: Table) -> tuple[int, bool]:
     total = 0
     for column in table:
         if column.dtype == "bytes":
-            total += 4
+            total += LENGTH_BYTES
         else:
             total += np.dtype(column.dtype).itemsize * (1 if column.items is None else column.items)
     return total, all(column.dtype != "bytes" for column in table)

@@ -290,6 +290,7 @@ def _encode(
         pictures,
         boxes=None if boxes is None else _checked(boxes),
         preset=preset,
+        target=options.get("target"),
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
     )

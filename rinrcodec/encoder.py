@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
-from rinrcodec.fit_pyramid import fit_pyramid
+from rinrcodec.fit_pyramid import fit_pyramid, prediction_pays
 from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
@@ -78,7 +78,7 @@ def encode(
         every frame. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
-        INRs are fitted.
+        INRs are fitted. A preset with a pyramid has none to fit, and is refused.
     target: for "pyramid", the quality or size wanted in place of the preset's lambda.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
@@ -107,9 +107,16 @@ def encode(
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background)
+    if reuse is not None and isinstance(chosen.background, PyramidPart):
+        raise RinrInputError(
+            f"reuse with the preset {chosen.name!r}: a pyramid keeps objects sharp itself and has "
+            "no object INRs to fit; want background='siren' (whose object INRs go on top of any "
+            "pack), or no reuse"
+        )
     if target is not None and not isinstance(chosen.background, PyramidPart):
         raise RinrInputError(
-            f"a target for the preset {chosen.name!r}: want a background of the family pyramid"
+            f"a target for the preset {chosen.name!r}: want background='pyramid', the one family "
+            "that is fitted for a target"
         )
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
@@ -217,40 +224,54 @@ class _Encoding:
         return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
-        specs = [part.spec(1 if picture.pixels.ndim == 2 else 3) for picture in self.pictures]
+        rows = _pyramid_rows(self.pictures, part)
+        stop = threading.Event()
 
-        def fit(number: int) -> bytes:
-            picture = self.pictures[number]
-            area = picture.width * picture.height
-            regions = [box.region(picture.width, picture.height) for box in picture.boxes]
+        def counted(work: float) -> Callable[[int, int], None]:
+            report = self.progress.of(work)
+
+            def on_step(inrs: int, steps: int) -> None:
+                # A large frame takes minutes, which nobody waits for who interrupts.
+                if stop.is_set():
+                    raise _StoppedError
+                report(inrs, steps)
+
+            return on_step
+
+        def fit(members: list[int]) -> bytes:
+            pictures = [self.pictures[i] for i in members]
+            first = pictures[0]
+            spec = part.spec(1 if first.pixels.ndim == 2 else 3)
+            pixels = [_pixels(picture) for picture in pictures]
+            regions = [[box.region(p.width, p.height) for box in p.boxes] for p in pictures]
+            work = counted(first.width * first.height * _PYRAMID_WORK)
+            common: dict[str, Any] = {
+                "target": self.target,
+                "seed": self.seed,
+                "device": self.device,
+            }
+            predicted = len(members) > 1 and prediction_pays(spec, pixels, part, **common)
             return fit_pyramid(
-                specs[number],
-                [_pixels(picture)],
-                [[region for region in regions if region[2] > region[0]]],
-                part,
-                target=self.target,
-                seed=self.seed,
-                device=self.device,
-                on_step=self.progress.of(area * _PYRAMID_WORK),
+                spec, pixels, regions, part, predicted=predicted, on_step=work, **common
             )
 
-        coded = parallel_map(fit, range(len(self.pictures)), self.device)
-        frames = []
-        rows: dict[Spec, list[bytes]] = defaultdict(list)
-        for spec, own in zip(specs, coded, strict=True):
-            rows[spec].append(own)
-        numbers = {spec: len(self.stacks) + k for k, spec in enumerate(rows)}
-        taken: dict[Spec, int] = defaultdict(int)
-        for picture, spec in zip(self.pictures, specs, strict=True):
-            frames.append(_frame(picture, InrRef(numbers[spec], taken[spec])))
-            taken[spec] += 1
-        for spec, own_rows in rows.items():
-            nothing = np.zeros((len(own_rows), 0))
-            coded_rows = Rows(
-                nothing.astype(np.int8), nothing.astype(np.float32), tuple(own_rows)
+        coded = parallel_map(fit, rows, self.device, stop=stop)
+        frames: dict[int, Frame] = {}
+        groups: dict[Spec, list[bytes]] = defaultdict(list)
+        numbers: dict[Spec, int] = {}
+        for members, row in zip(rows, coded, strict=True):
+            spec = part.spec(1 if self.pictures[members[0]].pixels.ndim == 2 else 3)
+            ref = InrRef(numbers.setdefault(spec, len(numbers)), len(groups[spec]))
+            groups[spec].append(row)
+            for number, i in enumerate(members):
+                frames[i] = replace(_frame(self.pictures[i], ref), time=float(number))
+        for spec, coded_rows in groups.items():
+            n = len(coded_rows)
+            rows_of = Rows(
+                np.zeros((n, 0), np.int8), np.zeros((n, 0), np.float32), tuple(coded_rows)
             )
-            self.stacks.append(Group(spec, 8, coded_rows))
-        return tuple(frames)
+            self.stacks.append(Group(spec, 8, rows_of))
+        return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
         part = self.preset.objects
@@ -337,6 +358,10 @@ class _Encoding:
                 if after < before * 10 ** (-self.preset.min_gain / 10):
                     kept.append(k)
         return kept
+
+
+class _StoppedError(Exception):
+    """Ends a fit whose result nobody wants any more."""
 
 
 class _Progress:
@@ -441,6 +466,19 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
 
 def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
+
+
+def _pyramid_rows(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
+    """The numbers of the pictures of every row: pictures of one size and mode, in order."""
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
+    return [
+        members[start : start + length]
+        for members in alike.values()
+        for length in [part.row(pictures[members[0]].width * pictures[members[0]].height)]
+        for start in range(0, len(members), length)
+    ]
 
 
 def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int]]:

@@ -13,16 +13,21 @@ bytes at its end. It has no length, no checksum and no mark at its end: the cont
 from __future__ import annotations
 
 import builtins
+from bisect import bisect_right
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
+
+try:
+    import constriction
+except ImportError:  # it has no wheel for every machine: see `_PlainDecoder`
+    constriction = None
 
 __all__ = [
     "LARGEST",
@@ -84,7 +89,7 @@ def frequencies(scale: int, fraction: int) -> NDArray[np.int32]:
 
 
 class _Table(NamedTuple):
-    model: Any  # constriction's
+    model: Any  # constriction's; without it, where in 2 ** 24 parts every residual begins
     bits: NDArray[np.float64]  # [509]
 
 
@@ -94,7 +99,10 @@ def _table(key: int) -> _Table:
     counts = frequencies(scale, fraction - _HALF)
     # constriction gives every symbol one part and divides the others in proportion: weights that
     # already add up to the others are scaled by exactly 1, and float64 holds all of the sums.
-    model = constriction.stream.model.Categorical(counts - 1.0, perfect=False)
+    if constriction is None:
+        model = [0, *np.cumsum(counts).tolist()]
+    else:
+        model = constriction.stream.model.Categorical(counts - 1.0, perfect=False)
     return _Table(model, 24 - np.log2(counts))
 
 
@@ -176,6 +184,11 @@ class LatentEncoder:
     """Codes latents, call after call, into one stream that `LatentDecoder` takes back."""
 
     def __init__(self) -> None:
+        if constriction is None:
+            raise RinrError(
+                "coding latents needs the package constriction, which is not installed (it has no "
+                "wheel for Linux on ARM: encode on another machine; decoding works without it)"
+            )
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def put(self, values: _Integers, means: _Integers, scales: _Integers) -> None:
@@ -197,6 +210,32 @@ class LatentEncoder:
         return (words.astype(">u4").tobytes() + _end(lower, width)).rstrip(b"\0")
 
 
+class _PlainDecoder:
+    """The decoder of constriction in plain Python: the same values, about fifty times slower."""
+
+    def __init__(self, words: NDArray[np.uint32]) -> None:
+        self._words = iter(words.tolist())
+        self._offset = next(self._words, 0) << 32 | next(self._words, 0)
+        self._width = 2**64 - 1
+
+    def decode(self, edges: list[int], count: int) -> NDArray[np.int32]:
+        """The next `count` symbols, of a table whose symbols begin at `edges`."""
+        symbols = np.empty(count, np.int32)
+        for k in range(count):
+            part = self._width >> 24
+            place = self._offset // part
+            if place >= _TOTAL:
+                raise AssertionError("a place beyond the end of its table")
+            symbol = bisect_right(edges, place) - 1
+            self._offset -= part * edges[symbol]
+            self._width = part * (edges[symbol + 1] - edges[symbol])
+            if self._width < 2**32:
+                self._offset = self._offset << 32 | next(self._words, 0)
+                self._width <<= 32
+            symbols[k] = symbol
+        return symbols
+
+
 class LatentDecoder:
     """Takes latents out of a stream of `LatentEncoder`, by calls with its means and scales.
 
@@ -207,7 +246,11 @@ class LatentDecoder:
     def __init__(self, data: bytes) -> None:
         whole = data.ljust(max(4, len(data) + -len(data) % 4), b"\0")
         words = np.frombuffer(whole, ">u4").astype(np.uint32)
-        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self._coder: Any
+        if constriction is None:
+            self._coder = _PlainDecoder(words)
+        else:
+            self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def take(self, means: _Integers, scales: _Integers) -> NDArray[np.int32]:
         """The values, int32 [n] from -127 to 127, that were put with these means and scales.
@@ -220,7 +263,7 @@ class LatentDecoder:
         for table, run in plan.runs:
             try:
                 symbols[run] = self._coder.decode(table.model, run.stop - run.start)
-            except AssertionError as error:  # constriction's word for data that no encoder writes
+            except AssertionError as error:  # how both decoders refuse data that no encoder writes
                 raise RinrFormatError(f"the coded latents are damaged: {error}") from error
         values = plan.centers - _REACH
         values[plan.order] += symbols

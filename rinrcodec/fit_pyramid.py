@@ -36,20 +36,30 @@ from rinrcodec.model import Spec
 from rinrcodec.presets import PyramidPart, Target
 from rinrcodec.soap import Soap
 
-__all__ = ["fit_pyramid"]
+__all__ = [
+    "LATENT_BETAS",
+    "LATENT_GAIN",
+    "fit_pyramid",
+    "noisy",
+    "prediction_pays",
+    "soft_schedule",
+]
 
 Region = tuple[int, int, int, int]
 
-_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
-_LATENT_BETAS = (0.6, 0.95)
+LATENT_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
+LATENT_BETAS = (0.6, 0.95)
 _TEMPERATURE = (0.35, 0.08)  # of soft rounding, from the first to the last soft step
 _NOISE = (0.22, 0.15)  # its standard deviation
 _HARD = 0.1  # share of the steps that see rounded latents
 _HARD_RATE = 0.05  # the learning rate there, as a share of the first one
-_CONTROL_EVERY = 20
-_CONTROL_FROM = 0.3  # of the soft steps: before, quality says little about what it will be
+_CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of its soft steps on:
+_CONTROL_FROM = 0.15  # before, quality says little about what it will be
+_WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
 _DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
 _COARSEST_CHANGE = 2
+_TRIAL_FRAMES = 3
+_TRIAL_SHARE = 6  # of the steps, one in so many
 
 
 def fit_pyramid(
@@ -71,26 +81,52 @@ def fit_pyramid(
     call). Bit for bit reproducible on one CPU for the same frames and seed.
     """
     fit = _Fit(spec, frames, regions, part, target, predicted, seed, device)
-    soft = part.recipe.steps - int(part.recipe.steps * _HARD)
+    _run(fit, part.recipe.steps, on_step)
+    return encode_row(spec, fit.row())
+
+
+def prediction_pays(
+    spec: Spec,
+    frames: Sequence[Tensor],
+    part: PyramidPart,
+    *,
+    target: Target,
+    seed: int,
+    device: torch.device,
+) -> bool:
+    """Whether frames are better coded as what they differ by: found by two short fits of a few."""
+    losses = []
+    for predicted in (False, True):
+        few = frames[:_TRIAL_FRAMES]
+        fit = _Fit(spec, few, [[]] * len(few), part, target, predicted, seed, device)
+        _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), None)
+        with torch.no_grad():
+            losses.append(float(fit._loss(fit._measure(fit.weights, fit.rounded, fit.steps))))
+    return losses[1] < losses[0]
+
+
+def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> None:
+    frames = len(fit.wanted)
+    soft = steps - int(steps * _HARD)
     for step in range(soft):
         fit.soft_step(step / soft)
-        if step % _CONTROL_EVERY == 0 and step >= _CONTROL_FROM * soft:
+        if step >= _CONTROL_FROM * soft and step % max(1, soft // _CONTROLS) == 0:
             fit.control()
+        if step == int(_WEIGHED_AT * soft):
+            fit.weigh_networks()
         if on_step is not None:
-            on_step(len(frames), 1)
+            on_step(frames, 1)
     fit.round_latents()
-    hard = part.recipe.steps - soft
-    for step in range(hard):
-        fit.hard_step(1 - step / hard)
+    for step in range(steps - soft):
+        fit.hard_step(1 - step / (steps - soft))
         if on_step is not None:
-            on_step(len(frames), 1)
-    return encode_row(spec, fit.row())
+            on_step(frames, 1)
 
 
 @dataclass(slots=True)
 class _Measured:
-    """What a frame set costs: mean squared errors on [0, 1], in all, and outside and inside boxes,
-    each a tensor of one value; bits of the latents a frame."""
+    """What frames cost, [n] each: mean squared errors on [0, 1], in all with the weight of objects,
+    and outside and inside of the boxes; bits of their latents."""
 
     weighted: Tensor
     outside: Tensor
@@ -117,9 +153,11 @@ class _Fit:
         for frame, own in enumerate(regions):
             for left, top, right, bottom in own:
                 self.objects[frame, 0, top:bottom, left:right] = 1
-        self.has_objects = bool(self.objects.any())
-        self.log_lambda = math.log(target.lmbda or part.lmbda)
-        self.log_weight = math.log(part.object_weight)
+        self.shares = self.objects.mean((1, 2, 3))
+        first = math.log(target.lmbda or part.lmbda)
+        self.log_lambda = torch.full((n,), first, device=device)
+        self.log_weight = torch.full((n,), math.log(part.object_weight), device=device)
+        self.network_bytes = 0.0  # of a frame
         self.generator = torch.Generator(device).manual_seed(
             zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
         )
@@ -132,13 +170,13 @@ class _Fit:
         self.adapted = {group: groups[group] for group in part.adapted}
         self.weights = {name: weight.clone() for name, weight in self.start.items()}
         fitted = [self.weights[name] for names in self.adapted.values() for name in names]
-        usual = pyramid.usual_steps(spec, math.exp(self.log_lambda)).to(device)
+        usual = pyramid.usual_steps(spec, math.exp(first)).to(device)
         self.log_steps = usual.clone().requires_grad_()
         flat = [grid for own in self.latents for grid in own]
         rate = part.recipe.learning_rate
         self.adam = torch.optim.Adam(
             [
-                {"params": flat, "lr": rate, "betas": _LATENT_BETAS},
+                {"params": flat, "lr": rate, "betas": LATENT_BETAS},
                 {"params": [self.log_steps], "lr": rate, "betas": (0.9, 0.99)},
             ],
             eps=1e-12,
@@ -147,31 +185,24 @@ class _Fit:
         self.soap = Soap([weight.requires_grad_() for weight in fitted])
 
     def soft_step(self, progress: float) -> None:
-        factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
-        temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * progress
-        noise = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * progress
+        factor, temperature, noise = soft_schedule(progress)
         rate = self.part.recipe.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = rate
         latents = [
-            [self._soft(grid * _GAIN, temperature, noise) for grid in own] for own in self.latents
+            [noisy(grid * LATENT_GAIN, temperature, noise, self.generator) for grid in own]
+            for own in self.latents
         ]
-        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()  # type: ignore[no-untyped-call]
+        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         self.soap.step(rate)
 
-    def _soft(self, latents: Tensor, temperature: float, noise: float) -> Tensor:
-        once = _soft_round(latents, temperature)
-        shake = torch.randn(latents.shape, generator=self.generator, device=latents.device)
-        return _soft_round(once + shake * noise, temperature)
-
     def _measure(
         self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
     ) -> _Measured:
-        signal = self._signal(weights, latents, steps)
-        rate = pyramid.latent_bits(weights, latents).sum()
-        return self._quality(signal, rate)
+        rate = pyramid.latent_bits(weights, latents)
+        return self._quality(self._signal(weights, latents, steps), rate)
 
     def _signal(
         self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
@@ -183,48 +214,47 @@ class _Fit:
 
     def _quality(self, signal: Tensor, rate: Tensor) -> _Measured:
         error = (signal - self.wanted).square().mean(1, keepdim=True) / 4
-        n = len(self.wanted)
-        if not self.has_objects:
-            mean = error.mean()
-            return _Measured(mean, mean, mean, rate / n)
-        inside = (error * self.objects).sum()
-        total = error.sum()
-        count, area = self.objects.sum(), error.numel()
-        weighted = (total + (math.exp(self.log_weight) - 1) * inside) / area
-        outside = (total - inside) / (area - count).clamp_min(1)
-        return _Measured(weighted, outside, inside / count, rate / n)
+        mean = error.mean((1, 2, 3))
+        part = (error * self.objects).mean((1, 2, 3))
+        outside = (mean - part) / (1 - self.shares).clamp_min(1e-9)
+        inside = part / self.shares.clamp_min(1e-9)
+        return _Measured(mean + (self.log_weight.exp() - 1) * part, outside, inside, rate)
 
     def _loss(self, found: _Measured) -> Tensor:
         per_pixel = found.bits / (self.height * self.width)
-        return found.weighted + math.exp(self.log_lambda) * per_pixel
+        return (found.weighted + self.log_lambda.exp() * per_pixel).sum()
+
+    def weigh_networks(self) -> None:
+        """Find what the networks take of a target of bytes."""
+        if self.target.n_bytes is not None:
+            self.round_latents()
+            changes = self.row().changes.values()
+            self.network_bytes = sum(map(_change_bits, changes)) / 8 / len(self.wanted)
 
     @torch.no_grad()
     def control(self) -> None:
         """Move lambda, and the weight of the objects, towards what the target asks for."""
         target = self.target
-        if target.lmbda is not None and (target.objects_psnr is None or not self.has_objects):
+        if target.lmbda is not None and target.objects_psnr is None:
             return
         found = self._measure(self.weights, self._rounded(), self.log_steps.exp())
         if target.psnr is not None:
-            apart = target.objects_psnr is not None
-            error = found.outside if apart else self._everywhere(found)
+            error = found.outside
+            if target.objects_psnr is None:
+                error = error * (1 - self.shares) + found.inside * self.shares
             self.log_lambda += 0.5 * (_psnr(error) - target.psnr) / _DECIBELS
         elif target.n_bytes is not None:
-            ratio = max(1.0, float(found.bits) / 8) / target.n_bytes
-            self.log_lambda += 0.7 * math.log(ratio)
-        self.log_lambda = min(0.0, max(math.log(1e-6), self.log_lambda))
-        if target.objects_psnr is not None and self.has_objects:
-            missing = target.objects_psnr - _psnr(found.inside)
+            wanted = max(1.0, target.n_bytes - self.network_bytes)
+            self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
+        self.log_lambda.clamp_(math.log(1e-6), 0.0)
+        if target.objects_psnr is not None:
+            missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
             self.log_weight += 0.5 * missing / _DECIBELS
-            self.log_weight = min(math.log(1e4), max(0.0, self.log_weight))
-
-    def _everywhere(self, found: _Measured) -> Tensor:
-        share = self.objects.mean()
-        return found.outside * (1 - share) + found.inside * share
+            self.log_weight.clamp_(0.0, math.log(1e4))
 
     def _rounded(self) -> list[list[Tensor]]:
         return [
-            [(grid.detach() * _GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
+            [(grid.detach() * LATENT_GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
             for own in self.latents
         ]
 
@@ -238,14 +268,15 @@ class _Fit:
         if not self.adapted:
             return
         found = self._measure(self.weights, self.rounded, self.steps)
-        self._loss(found).backward()  # type: ignore[no-untyped-call]
+        self._loss(found).backward()
         self.soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
 
     @torch.no_grad()
     def row(self) -> PyramidRow:
         """The row, its changes rounded as coarsely as lambda says, group by group."""
         chosen: dict[str, Change] = {}
-        lmbda = math.exp(self.log_lambda) / (self.wanted.numel() / self.out)
+        # A bit of the networks counts as one of a frame of the middle lambda.
+        lmbda = float(self.log_lambda.mean().exp()) / (self.height * self.width)
         weights = {name: weight.detach().clone() for name, weight in self.weights.items()}
         for group, names in self.adapted.items():
             difference = torch.cat([(weights[k] - self.start[k]).flatten() for k in names])
@@ -272,11 +303,29 @@ class _Fit:
 
     def _part_of_loss(self, group: str, weights: Mapping[str, Tensor]) -> Tensor:
         """That part of the loss which the weights of a group have a say in."""
-        nothing = self.wanted.new_zeros(())
         if group.startswith("context"):
-            rate = pyramid.latent_bits(weights, self.rounded).sum() / len(self.wanted)
-            return math.exp(self.log_lambda) * rate / (self.height * self.width)
-        return self._quality(self._signal(weights, self.rounded, self.steps), nothing).weighted
+            rate = pyramid.latent_bits(weights, self.rounded)
+            return (self.log_lambda.exp() * rate).sum() / (self.height * self.width)
+        nothing = self.wanted.new_zeros(len(self.wanted))
+        return self._quality(
+            self._signal(weights, self.rounded, self.steps), nothing
+        ).weighted.sum()
+
+
+def soft_schedule(progress: float) -> tuple[float, float, float]:
+    """Share of the learning rate, temperature and noise at `progress` (0 to 1) of soft steps."""
+    factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
+    temperature, noise = (
+        first + (last - first) * progress for first, last in (_TEMPERATURE, _NOISE)
+    )
+    return factor, temperature, noise
+
+
+def noisy(latents: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+    """Latents between what they are and what they will be rounded to, with noise of that spread."""
+    once = _soft_round(latents, temperature)
+    shake = torch.randn(latents.shape, generator=generator, device=latents.device)
+    return _soft_round(once + shake * noise, temperature)
 
 
 def _soft_round(x: Tensor, temperature: float) -> Tensor:
@@ -286,8 +335,8 @@ def _soft_round(x: Tensor, temperature: float) -> Tensor:
     return floor + 0.5 + bend / (2 * math.tanh(0.5 / temperature))
 
 
-def _psnr(error: Tensor) -> float:
-    return -10 * math.log10(max(float(error), 1e-10))
+def _psnr(error: Tensor) -> Tensor:
+    return -10 * error.clamp_min(1e-10).log10()
 
 
 def _change(difference: Tensor, exponent: int) -> Change:

@@ -32,6 +32,7 @@ from rinrcodec.baselines import Ladder, available_codecs
 from rinrcodec.comparison import at_equal_bytes
 from rinrcodec.compose import to_array
 from rinrcodec.encoder import encode
+from rinrcodec.errors import RinrInputError
 from rinrcodec.families import parameter_count
 from rinrcodec.files import open as open_file
 from rinrcodec.files import save
@@ -45,7 +46,7 @@ from rinrcodec.metrics import (
     ssim,
 )
 from rinrcodec.model import Pack
-from rinrcodec.presets import Part, Preset, SequencePart
+from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart
 
 __all__ = [
     "BASELINE_SIZE",
@@ -111,11 +112,13 @@ class Row:
 def row_presets(preset: Preset) -> dict[str, Preset]:
     """The presets of BE, DE, RE and QRE; they differ in bits and `object_mode` alone.
 
-    min_gain is minus infinity: an object INR that gains nothing is kept too.
+    min_gain is minus infinity: an object INR that gains nothing is kept too. Raises
+    `RinrInputError` for a pyramid, which has neither bits to choose nor object INRs.
     """
+    part = _paper_background(preset)
     residual = replace(
         preset,
-        background=replace(preset.background, bits=16),
+        background=replace(part, bits=16),
         objects=replace(preset.objects, bits=16),
         object_mode="residual",
         min_gain=-math.inf,
@@ -124,9 +127,18 @@ def row_presets(preset: Preset) -> dict[str, Preset]:
         "BE": residual,
         "DE": replace(residual, object_mode="direct"),
         "RE": residual,
-        "QRE": replace(residual, background=replace(preset.background, bits=8)),
+        "QRE": replace(residual, background=replace(part, bits=8)),
     }
     return {name: replace(own, name=f"{preset.name}, {name}") for name, own in presets.items()}
+
+
+def _paper_background(preset: Preset) -> Part | SequencePart:
+    if isinstance(preset.background, PyramidPart):
+        raise RinrInputError(
+            f"the preset {preset.name!r}: the ladder compares the paper's families, want a "
+            "background of siren or nerv"
+        )
+    return preset.background
 
 
 def family_rows(
@@ -248,7 +260,7 @@ def _inr_rows(
     # The loop left RE. What is not weights stays as it is in a larger file.
     weights = sum(group.n_rows * row_bytes(group) for group in backgrounds.groups) / len(pictures)
     factor = 1 + (BASELINE_SIZE * with_objects.n_bytes - alone.n_bytes) / weights
-    background = enlarged(presets["BE"].background, factor, pictures)
+    background = enlarged(_paper_background(presets["BE"]), factor, pictures)
     larger = replace(presets["BE"], name=f"{preset.name}, BS", background=background)
     yield row("BS", *fit("BS", larger))
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES, LatentDecoder, LatentEncoder
+from rinrcodec.entropy import LARGEST, N_SCALES, LatentDecoder, LatentEncoder
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families import pyramid
 from rinrcodec.families._pyramid_ops import PASSES, planes_of
@@ -50,9 +50,9 @@ class Change:
 class PyramidRow:
     """A row as it is stored.
 
-    changes: by weight group, those that have any; step_codes: int [2, LEVELS], eighths of an octave;
-    latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w]; where
-    `predicted`, those of a frame but the first are what it differs by from the frame before.
+    changes: by weight group, those that have any; step_codes: int [2, LEVELS], in eighths of an
+    octave; latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w];
+    where `predicted`, those of a frame but the first are what it differs by from the frame before.
     """
 
     changes: Mapping[str, Change]

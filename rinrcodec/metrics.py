@@ -141,15 +141,16 @@ def ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | No
 
 
 def row_bytes(group: GroupInfo) -> float:
-    """Bytes of the weights of one INR of a group, before compression."""
+    """Bytes of the weights of one INR of a group, before compression; without coded bytes."""
     return group.n_params * group.bits / 8 + 2 * group.n_scales
 
 
 def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
 
-    A row that several frames use is split among them. Where compression has made the file smaller
-    than its weights, their bytes are scaled to it. The sum is the size of the file.
+    Entropy-coded bytes of a row count with its weights. A row that several frames use is split
+    among them. Where compression has made the file smaller than its weights, their bytes are
+    scaled to it. The sum is the size of the file.
     """
     groups = pack.groups
     refs = [
@@ -159,7 +160,12 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     users: dict[InrRef, int] = {}
     for ref in (ref for row in refs for ref in row):
         users[ref] = users.get(ref, 0) + 1
-    weights = [sum(row_bytes(groups[ref.group]) / users[ref] for ref in row) for row in refs]
+
+    def whole(ref: InrRef) -> float:
+        coded = pack.stacks[ref.group].rows.coded
+        return row_bytes(groups[ref.group]) + (len(coded[ref.row]) if coded else 0)
+
+    weights = [sum(whole(ref) / users[ref] for ref in row) for row in refs]
     total = sum(weights)
     if total > file_bytes:
         return [value * file_bytes / total for value in weights]

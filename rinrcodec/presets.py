@@ -150,7 +150,7 @@ class Target:
 
     lmbda: minimise mean squared error (of values from 0 to 1) + lmbda x bits per pixel.
     psnr: dB of the frame; where `objects_psnr` is given, outside of the boxes.
-    n_bytes: of the latents of a frame.
+    n_bytes: of a frame, its share of the networks included.
     objects_psnr: dB inside the boxes; without it, the preset says how much more they count.
     """
 
@@ -185,16 +185,26 @@ _TARGET_RANGES = {
 class PyramidPart:
     """A background that is a pyramid of latents for every frame, in place of a `Part`.
 
-    lmbda: of a target that names nothing else; object_weight: how much more an error counts inside
-    a box; adapted: the weight groups that are fitted (`pyramid.weight_groups`), the others stay as
-    they start. The recipe's learning rate is that of latents (in sixteenths of a step) and networks.
+    lmbda: of a target that names nothing else.
+    object_weight: how much more an error counts inside a box.
+    together: frames of a row at most, which share networks; fewer where they have over
+        `most_pixels` pixels.
+    adapted: the groups of weights (`pyramid.weight_groups`) that are fitted; others stay as in the
+        start.
+    The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
     """
 
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
+    together: int = 8
+    most_pixels: int = 2**21
     adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
     start: str = "a"
+
+    def row(self, area: int) -> int:
+        """How many frames of `area` pixels each a row takes."""
+        return max(1, min(self.together, self.most_pixels // area))
 
     def spec(self, channels: int) -> Spec:
         """The networks; `channels` is 3 for RGB, 1 for grey."""

@@ -80,10 +80,16 @@ class Soap:
         state.statistics[0].lerp_(grad @ grad.T, weight)
         state.statistics[1].lerp_(grad.T @ grad, weight)
         if self._count % self._every == 0 or self._count == 1:
+            left, right = map(_scaled, state.statistics)
             state.bases = (
-                torch.linalg.qr(state.statistics[0] @ state.bases[0])[0],
-                torch.linalg.qr(state.statistics[1] @ state.bases[1])[0],
+                torch.linalg.qr(left @ state.bases[0])[0],
+                torch.linalg.qr(right @ state.bases[1])[0],
             )
+
+
+def _scaled(matrix: Tensor) -> Tensor:
+    """A matrix with a largest value of 1: float32 fails to decompose those of tiny gradients."""
+    return matrix / matrix.abs().max().clamp_min(1e-30)
 
 
 def _begin(grad: Tensor) -> _State:
@@ -91,5 +97,5 @@ def _begin(grad: Tensor) -> _State:
     if min(grad.shape) == 1:
         return _State(zeros, zeros.clone(), None, None)
     left, right = grad @ grad.T, grad.T @ grad
-    bases = (torch.linalg.eigh(left)[1], torch.linalg.eigh(right)[1])
+    bases = (torch.linalg.eigh(_scaled(left))[1], torch.linalg.eigh(_scaled(right))[1])
     return _State(zeros, zeros.clone(), (left, right), bases)

@@ -67,7 +67,7 @@ class _Upsample(torch.autograd.Function):
 
 def upsample(x: Tensor, kernel: Tensor) -> Tensor:
     """Grids twice as fine, by a separable symmetric kernel of 8 taps, of which `kernel` has 4."""
-    result: Tensor = _Upsample.apply(x, kernel)  # type: ignore[no-untyped-call]
+    result: Tensor = _Upsample.apply(x, kernel)
     return result
 
 
@@ -132,7 +132,7 @@ class _Sharpen(torch.autograd.Function):
 
 def sharpen(x: Tensor, kernel: Tensor) -> Tensor:
     """x plus x through a separable symmetric kernel of 7 taps, the last of `kernel` the middle."""
-    result: Tensor = _Sharpen.apply(x, kernel)  # type: ignore[no-untyped-call]
+    result: Tensor = _Sharpen.apply(x, kernel)
     return result
 
 
@@ -186,7 +186,7 @@ class _Convolve(torch.autograd.Function):
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A 3 x 3 convolution of x [channels, n, height, width], border pixels repeated outside."""
-    result: Tensor = _Convolve.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    result: Tensor = _Convolve.apply(x, weight, bias)
     return result
 
 
@@ -283,7 +283,7 @@ class _Contexts(torch.autograd.Function):
         return (*inputs, *values)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None | Tensor, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         shapes, sizes, widths, n_others = ctx.layout
         count = len(shapes)
         of_inputs = [
@@ -339,7 +339,7 @@ def contexts(
     by level, the grids of uneven size filled up with zeros.
     """
     flat = [grid for other in others for grid in other]
-    found = _Contexts.apply(levels, len(others), *grids, *flat)  # type: ignore[no-untyped-call]
+    found = _Contexts.apply(levels, len(others), *grids, *flat)
     return list(found[:4]), list(found[4:])
 
 
@@ -375,5 +375,5 @@ class _LaplaceBits(torch.autograd.Function):
 
 def laplace_bits(values: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
     """Bits of values under Laplace distributions integrated over unit intervals, at most 24."""
-    result: Tensor = _LaplaceBits.apply(values, means, log_scales)  # type: ignore[no-untyped-call]
+    result: Tensor = _LaplaceBits.apply(values, means, log_scales)
     return result

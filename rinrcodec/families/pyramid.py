@@ -17,9 +17,11 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES
@@ -143,7 +145,7 @@ def unit_of(name: str) -> float:
 
 
 @cache
-def _start_arrays(start: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _start_arrays(start: str) -> dict[str, NDArray[Any]]:
     path = resources.files("rinrcodec.families") / f"pyramid_{start}.npz"
     with path.open("rb") as file, np.load(file) as arrays:
         return {name: arrays[name] for name in arrays.files}
@@ -162,7 +164,8 @@ def start_weights(spec: Spec, device: torch.device | None = None) -> dict[str, T
 def usual_steps(spec: Spec, lmbda: float) -> Tensor:
     """The logarithms of quantisation steps that frames usually get: float32 [2, LEVELS]."""
     fixed, slope = torch.from_numpy(_start_arrays(str(spec["start"]))["steps"])
-    return fixed + slope * math.log(lmbda)
+    result: Tensor = fixed + slope * math.log(lmbda)
+    return result
 
 
 def weight_groups(weights: Weights) -> dict[str, list[str]]:
@@ -266,7 +269,7 @@ def pass_tables(
     number: int,
     planes: Sequence[Tensor],
     latents: Sequence[Sequence[Tensor]],
-) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """How the sites of a pass are coded: means in eighths and scale indices, int32 [sites].
 
     weights: float64, rounded to `CONTEXT_UNIT`; planes: those of the grid, as far as it is known;

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_packs import PACKS, make_group, many_frames, one_frame, same_content
+from sample_packs import PACKS, features, make_group, many_frames, one_frame, same_content
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
@@ -85,6 +85,16 @@ def test_overhead_in_a_pack_of_100(boxes: int) -> None:
     assert sizes.overhead <= 40 * 100
     assert sizes.file == len(data)
     assert sizes.file == sizes.payload + sizes.boxes + sizes.metadata + sizes.overhead
+
+
+def test_bytes_of_rows_before_compression_are_known_without_reading_them() -> None:
+    """Of every kind of group: weights of 8 and 16 bit, shared weights, coded rows."""
+    for pack in (realistic(100, boxes=3), features()):
+        reader = PackReader(pack_bytes(pack))
+        for number, group in enumerate(pack.stacks):
+            rows = group.rows
+            wanted = rows.codes.nbytes + 2 * rows.scales.size + sum(map(len, rows.coded))
+            assert reader.row_bytes(number) == wanted
 
 
 def test_one_frame_of_ten_thousand_is_read_without_the_rest() -> None:

@@ -54,6 +54,12 @@ def sequence_pack(quick: Preset) -> Pack:
     return mixed_pack(replace(quick, background=preset.background))
 
 
+@pytest.fixture(scope="session")
+def pyramid_pack() -> Pack:
+    """The same frames as coded latents."""
+    return mixed_pack(get_preset("fast", steps=8, background="pyramid"))
+
+
 def mixed_pack(preset: Preset) -> Pack:
     images = [coarse_picture(w, h, i, grey=grey) for i, (w, h, grey) in enumerate(SHAPES)]
     made = rinrcodec.encode(images, boxes=BOXES, preset=preset, device="cpu")

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 rinrcodec.register_pillow()
 
 
-@pytest.mark.parametrize(("kind", "workers"), [("pack", 0), ("pack", 2), ("sequence_pack", 2)])
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [("pack", 0), ("pack", 2), ("sequence_pack", 2), ("pyramid_pack", 0), ("pyramid_pack", 2)],
+)
 def test_every_way_gives_the_same_bits(request, tmp_path, kind, workers):
     pack_file = tmp_path / "mixed.rinr"
     rinrcodec.save(request.getfixturevalue(kind), pack_file)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -224,6 +226,49 @@ def test_backgrounds_of_other_pictures_are_refused(mixed: tuple[list[Picture], P
     for wrong in (pictures[:2], pictures[::-1], renamed, grey):
         with pytest.raises(RinrInputError, match="its 5 frames are not the"):
             encode(wrong, preset=QUICK, reuse=pack, device="cpu")
+
+
+def test_a_pyramid_is_a_background_to_reuse_but_fits_no_objects(make_picture: MakePicture) -> None:
+    picture = Picture("p", make_picture(40, 30), BOXES[:2])
+    pyramid = get_preset("fast", steps=8, background="pyramid")
+    bare = encode([picture], preset=pyramid, device="cpu")
+    assert bare.frames[0].objects == (None, None)
+    for pack in (bare, encode([picture], preset=QUICK.with_steps(2), device="cpu")):
+        with pytest.raises(RinrInputError, match="a pyramid keeps objects sharp itself"):
+            encode([picture], preset=pyramid, reuse=pack, device="cpu")
+    kept = replace(QUICK.with_steps(2), min_gain=-math.inf)
+    pack = encode([picture], preset=kept, reuse=bare, device="cpu")
+    assert [group.spec.family for group in pack.groups] == ["pyramid", "siren"]
+    assert pack.stacks[0].rows.coded == bare.stacks[0].rows.coded
+    pack_bytes(pack)
+    assert torch.equal(decode(pack, 0, objects=False), torch.as_tensor(decode(bare, 0)))
+    assert not torch.equal(torch.as_tensor(decode(pack, 0)), torch.as_tensor(decode(bare, 0)))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
+def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
+    """Frames of two sizes on two threads, neither of which is fitted to its end."""
+    threads, before = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+    main = threading.main_thread().ident
+    assert main == threading.get_ident()
+    shares: list[float] = []
+
+    def interrupt(share: float) -> None:
+        shares.append(share)
+        if len(shares) == 1:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    pictures = [make_picture(8, 6), make_picture(6, 8)]
+    preset = get_preset("fast", steps=1_000, background="pyramid")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            encode(pictures, preset=preset, device="cpu", on_progress=interrupt)
+    finally:
+        torch.set_num_threads(threads)
+        signal.signal(signal.SIGINT, before)
+    assert max(shares) < 0.5
 
 
 def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:

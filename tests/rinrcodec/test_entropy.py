@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import decimal
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rinrcodec import entropy
 from rinrcodec.entropy import (
     LARGEST,
     MEAN_STEPS,
@@ -19,7 +21,7 @@ from rinrcodec.entropy import (
     bits,
     frequencies,
 )
-from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 
 Latents = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, means, scales
 
@@ -94,7 +96,8 @@ def test_calls_come_back_as_they_were_put(calls: list[list[tuple[int, int, int]]
 def test_the_cost_is_what_bits_says(calls: list[list[tuple[int, int, int]]]) -> None:
     arrays = [columns(rows) for rows in calls]
     cost = sum(bits(*call).sum() for call in arrays) / 8
-    assert cost - 1 <= len(encode(*arrays)) <= cost * 1.001 + 2
+    # A stream whose last bytes happen to be zeros is shorter.
+    assert cost - 4 <= len(encode(*arrays)) <= cost * 1.001 + 2
 
 
 @pytest.mark.parametrize("scales", [(0, 1), (0, N_SCALES), (30, 45), (60, 61)])
@@ -360,3 +363,44 @@ def test_a_refused_call_codes_nothing() -> None:
 def test_there_are_no_other_tables(scale: int, fraction: int) -> None:
     with pytest.raises(RinrInputError, match=f"no table for scale {scale} and fraction {fraction}"):
         frequencies(scale, fraction)
+
+
+@given(CALLS)
+def test_latents_are_decoded_without_constriction(
+    calls: list[list[tuple[int, int, int]]],
+) -> None:
+    arrays = [columns(rows) for rows in calls]
+    data = encode(*arrays)
+    with without_constriction():
+        decoder = LatentDecoder(data)
+        for values, means, scales in arrays:
+            assert decoder.take(means, scales).tolist() == values.tolist()
+
+
+@given(st.binary(max_size=64))
+def test_damage_is_the_same_without_constriction(data: bytes) -> None:
+    means, scales = np.zeros(40, np.int32), np.full(40, 20, np.int32)
+
+    def decoded() -> list[int] | str:
+        try:
+            return LatentDecoder(data).take(means, scales).tolist()
+        except RinrFormatError:
+            return "damaged"
+
+    expected = decoded()
+    with without_constriction():
+        assert decoded() == expected
+
+
+def test_encoding_without_constriction_says_what_is_missing() -> None:
+    with without_constriction(), pytest.raises(RinrError, match="constriction"):
+        LatentEncoder()
+
+
+@contextmanager
+def without_constriction() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entropy, "constriction", None)
+        entropy._table.cache_clear()
+        yield
+    entropy._table.cache_clear()

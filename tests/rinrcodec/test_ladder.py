@@ -9,6 +9,7 @@ import pytest
 
 import rinrcodec
 from rinrcodec.baselines import Ladder, available_codecs
+from rinrcodec.errors import RinrInputError
 from rinrcodec.families import parameter_count
 from rinrcodec.formats import PackReader
 from rinrcodec.images import Picture
@@ -192,6 +193,13 @@ def test_a_sequence_has_the_same_rows(make_picture, tmp_path):
         assert rows[name].n_bytes == rows[name].file.stat().st_size / 4
     assert rows["QRE"].n_bytes < rows["RE"].n_bytes
     assert rows["BS"].n_bytes / rows["RE"].n_bytes == pytest.approx(1.5, rel=0.15)
+
+
+def test_a_pyramid_is_no_family_of_the_ladder(pictures, tmp_path):
+    preset = get_preset("fast", steps=8, background="pyramid")
+    with pytest.raises(RinrInputError, match="want a background of siren or nerv"):
+        next(family_rows(pictures, preset, folder=tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_low_quality_jpeg_is_quality_50(pictures):

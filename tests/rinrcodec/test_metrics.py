@@ -161,6 +161,25 @@ def test_a_frame_costs_its_own_rows_its_share_of_others_and_of_the_rest():
     assert frame_bytes(pack, 58) == pytest.approx([76 / 4, 52 / 4, 104 / 4])
 
 
+def test_coded_bytes_are_those_of_the_rows_that_a_frame_uses():
+    """Rows of 100, 30 and 0 bytes, the first for two frames, and an object INR on top of one."""
+    nothing = np.zeros((3, 0))
+    coded = Rows(nothing.astype(np.int8), nothing.astype(np.float32), (b"x" * 100, b"y" * 30, b""))
+    pyramid = Group(Spec.of("pyramid", out=3, start="a"), 8, coded)
+    inr = Rows(np.zeros((1, 10), np.int16), np.ones((1, 2), np.float32))
+    box = Box(0, 1, 1, 2, 2)
+    frames = (
+        Frame("a", 8, 8, InrRef(0, 0)),
+        Frame("b", 8, 8, InrRef(0, 0), "RGB", (box,), (ObjectInr(InrRef(1, 0)),), time=1.0),
+        Frame("c", 8, 8, InrRef(0, 1)),
+        Frame("d", 8, 8, InrRef(0, 2)),
+    )
+    pack = Pack(frames, (pyramid, Group(Spec.of("siren", depth=10), 16, inr)))
+    weights = [50, 50 + 24, 30, 0]
+    assert frame_bytes(pack, sum(weights) + 400) == [own + 100 for own in weights]
+    assert frame_bytes(pack, 77) == pytest.approx([own / 2 for own in weights])
+
+
 CURVE = [(1000, 28.0), (1700, 30.5), (3100, 33.0), (6400, 35.0)]
 OTHER = [(1100, 28.5), (1500, 29.5), (3900, 33.5), (9000, 36.5)]
 

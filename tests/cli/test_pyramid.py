@@ -1,0 +1,261 @@
+"""`--background pyramid` on the command line: coded latents, for the quality or size asked for."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rinrcodec
+from rinrcodec import encoder
+from rinrcodec.cli import _fitter
+from rinrcodec.errors import RinrError
+from rinrcodec.presets import Target
+
+from .conftest import LABELS, QUICK, Run, picture, put
+from .test_compress import files, names, video
+
+PYRAMID = ("--background", "pyramid", *QUICK)
+
+
+@pytest.fixture
+def targets(monkeypatch: pytest.MonkeyPatch) -> list[Target | None]:
+    """The target of every call of `encode`."""
+    found: list[Target | None] = []
+    original = encoder.encode
+
+    def encode(*args: object, target: Target | None = None, **options: object) -> object:
+        found.append(target)
+        return original(*args, target=target, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    return found
+
+
+def test_a_data_set_there_and_back(run: Run, dataset: Path, tmp_path: Path) -> None:
+    report = tmp_path / "figures.json"
+    result = run("compress", dataset, "-o", tmp_path / "out", "--json", report, *PYRAMID)
+    assert "train" in result.stdout
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    assert (figures["background"], figures["target"]) == ("pyramid", None)
+    total = figures["total"]
+    assert (total["frames"], total["boxes"], total["object_inrs"]) == (3, 3, 0)
+    assert total["psnr_objects"] is not None
+    assert total["bytes"] == sum(path.stat().st_size for path in tmp_path.glob("out/*/*.rinr"))
+    run("verify", tmp_path / "out")
+    run("decompress", tmp_path / "out", "-o", tmp_path / "back", "--device", "cpu")
+    with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
+        pixels = file.decode(0).permute(1, 2, 0).numpy()
+    with Image.open(tmp_path / "back/images/train/a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+    for name, text in LABELS.items():
+        assert (tmp_path / f"back/labels/{name}.txt").read_text() == text
+
+
+def test_parts_of_16_frames_end_in_one_group(run: Run, tmp_path: Path) -> None:
+    for i in range(18):
+        put(tmp_path / f"frames/{i:02d}.png", picture(i, 8, 6))
+    out = tmp_path / "out"
+    run("compress", tmp_path / "frames", "-o", out, *PYRAMID)
+    with rinrcodec.open(out / "frames-00000.rinr") as file:
+        (group,) = file.groups
+        places = [file.frame(i).background for i in range(18)]
+        rows = [place.row for place in places]
+        assert {place.group for place in places} == {0}
+        assert (sorted(set(rows)), group.coded) == ([*range(group.n_rows)], True)
+        assert rows == sorted(rows)
+        assert rows[15] != rows[16]  # a part ends there, and so does a row of several frames
+        n_bytes = sum(map(len, file.read_rows(0, range(group.n_rows)).coded))
+    (item,) = json.loads(run("info", out, "--json").stdout)
+    (shown,) = item["groups"]
+    assert (shown["family"], shown["inrs"]) == ("pyramid", group.n_rows)
+    assert shown["coded"] is True
+    assert shown["raw_bytes"] == n_bytes
+    text = run("info", out).stdout
+    each = f"{n_bytes:,} bytes ({n_bytes / group.n_rows:,.0f} a row)"
+    assert f"{group.n_rows} rows of entropy-coded latents, {each}" in text
+    assert '"family":"pyramid"' in text
+    assert "0 weights" not in text
+
+
+def test_odd_pictures_of_several_sizes(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "odd"
+    put(source / "grey.png", picture(1).convert("L"))
+    put(source / "one.png", picture(2, 1, 1))
+    put(source / "small.png", picture(3, 12, 8))
+    put(source / "alpha.png", picture(4).convert("RGBA"))
+    put(source / "thin.png", picture(5, 1, 70))
+    run("compress", source, "-o", tmp_path / "out", *PYRAMID)
+    run("verify", tmp_path / "out")
+    with rinrcodec.open(tmp_path / "out/odd-00000.rinr") as file:
+        assert sorted(group.n_rows for group in file.groups) == [1, 4]  # grey, and colour
+    run("decompress", tmp_path / "out", "-o", tmp_path / "back", "--device", "cpu")
+    for path in source.iterdir():
+        with Image.open(path) as before, Image.open(tmp_path / "back" / path.name) as after:
+            assert after.size == before.size
+            assert after.mode == ("L" if path.stem == "grey" else "RGB")
+
+
+def test_single_files_and_one_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("compress", folder, "-o", tmp_path / "files", "--layout", "files", *PYRAMID)
+    assert files(tmp_path / "files") == ["0.rinr", "1.rinr", "2.rinr", "3.rinr", "more/4.rinr"]
+    for path in (tmp_path / "files").rglob("*.rinr"):
+        with rinrcodec.open(path) as file:  # nothing of the other frames of its size
+            assert (file.n_frames, [group.n_rows for group in file.groups]) == (1, [1])
+            assert file.frame(0).time == 0
+            assert file.read_rows(0, [0]).coded[0][0] == 1  # frames of the row
+    run("compress", folder / "2.png", "-o", tmp_path / "2.rinr", *PYRAMID)
+    with (
+        rinrcodec.open(tmp_path / "2.rinr") as alone,
+        rinrcodec.open(tmp_path / "files/2.rinr") as file,
+    ):
+        assert alone.read_rows(0, [0]).coded == file.read_rows(0, [0]).coded
+
+
+def test_frames_of_a_video(run: Run, tmp_path: Path) -> None:
+    video(tmp_path / "clip.avi", 3)
+    run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--jobs", 1, *PYRAMID)
+    assert names(tmp_path / "out/clip-00000.rinr") == [f"clip/{i:06d}.png" for i in range(1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--lambda", "2e-3"), Target(lmbda=2e-3)),
+        (("--target-psnr", 31), Target(psnr=31.0)),
+        (("--target-bytes", 900), Target(n_bytes=900)),
+        (("--objects-psnr", 36), Target(objects_psnr=36.0)),
+        (("--target-psnr", 30.5, "--objects-psnr", 36), Target(psnr=30.5, objects_psnr=36.0)),
+    ],
+)
+def test_what_is_asked_for_reaches_the_fit_and_the_figures(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    targets: list[Target | None],
+    options: tuple[object, ...],
+    wanted: Target,
+) -> None:
+    args = ("compress", folder / "0.png", "-o", tmp_path / "0.rinr", "--json", "-")
+    result = run(*args, *PYRAMID, *options)
+    assert targets == [wanted]
+    assert Target(**json.loads(result.stdout)["target"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--lambda", 1e-3, "--target-psnr", 30), "--lambda and --target-psnr exclude each other"),
+        (
+            ("--target-psnr", 30, "--target-bytes", 9, "--objects-psnr", 30),
+            "--target-psnr and --target-bytes exclude each other: give one",
+        ),
+        (("--lambda", 7), "Invalid value for '--lambda': a target with lmbda=7.0: want 1e-06 to 1"),
+        (("--target-psnr", "nan"), "Invalid value for '--target-psnr'"),
+        (("--target-bytes", 0), "Invalid value for '--target-bytes'"),
+        (("--target-bytes", 1.5), "Invalid value for '--target-bytes'"),
+        (("--objects-psnr", 61), "objects_psnr=61.0: want 10 to 60"),
+        (("--preset", "paper"), "the preset 'paper' has no pyramid background: want one of fast"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_usage_errors(
+    run: Run, folder: Path, tmp_path: Path, options: tuple[object, ...], message: str
+) -> None:
+    result = run("compress", folder, "-o", tmp_path / "out", *PYRAMID, *options, code=2)
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("background", ["siren", "nerv"])
+@pytest.mark.parametrize(
+    "option", ["--lambda 1e-3", "--target-psnr 30", "--target-bytes 900", "--objects-psnr 30"]
+)
+def test_other_backgrounds_have_no_target(
+    run: Run, folder: Path, tmp_path: Path, background: str, option: str
+) -> None:
+    args = ("compress", folder, "-o", tmp_path / "out", "--background", background)
+    result = run(*args, *option.split(), code=2)
+    assert f"{option.split()[0]} with --background {background}: only a pyramid" in result.stderr
+    assert "add --background pyramid" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_has_every_target(run: Run) -> None:
+    text = " ".join(run("compress", "--help").stdout.split())
+    for option in ("--lambda X", "--target-psnr DB", "--target-bytes N", "--objects-psnr DB"):
+        assert f"{option} Of pyramid: " in text
+
+
+def test_an_interrupted_run_goes_on_only_with_the_same_target(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("compress", folder, "--shard-size", 2, "--objects-psnr", 30, *PYRAMID)
+    run(*args, "--lambda", 0.01, "-o", tmp_path / "whole")
+    fit, calls = _fitter.Fitter._fit, count()
+
+    def once(*given: object, **options: object) -> object:
+        if next(calls):
+            raise RinrError("the power went off")
+        return fit(*given, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_fitter.Fitter, "_fit", once)
+        run(*args, "--lambda", 0.01, "-o", tmp_path / "out", code=1)
+    for other in (("--lambda", 0.02), ("--target-bytes", 100), ()):
+        result = run(*args, *other, "-o", tmp_path / "out", "--resume", code=2)
+        assert "other options" in result.stderr
+    run(*args, "--lambda", 0.01, "-o", tmp_path / "out", "--resume")
+    for number in range(3):
+        name = f"frames-0000{number}.rinr"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_ctrl_c_says_when_work_is_kept(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(encoder, "fit_pyramid", stop)
+    stopped = run("compress", folder, "-o", tmp_path / "out", *PYRAMID, code=130)
+    nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames\n"
+    assert stopped.stderr == nothing
+
+
+def test_progress_rises_to_all_of_the_pictures(folder: Path) -> None:
+    shares: list[float] = []
+    rinrcodec.encode(
+        sorted(folder.glob("*.png")),
+        preset="fast",
+        background="pyramid",
+        steps=10,
+        device="cpu",
+        on_progress=shares.append,
+    )
+    assert shares == sorted(shares)
+    # Ten steps of the pictures of each size, soft and hard ones alike, and the end.
+    assert len(shares) > 20
+    assert shares[-2] == pytest.approx(1, abs=1e-3)
+
+
+def test_the_ladder_is_of_the_families_of_the_paper(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    args = ("bench", "ladder", dataset, "-o", tmp_path / "out", *QUICK)
+    result = run(*args, "--background", "siren", "--background", "pyramid", code=2)
+    assert "the ladder compares the paper's families, siren and nerv" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert "--background siren|nerv" in run("bench", "ladder", "--help").stdout
+
+
+def test_a_report_of_a_pyramid(run: Run, dataset: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    quick = ("--background", "pyramid", "--preset", "fast", "--frames", 1, *QUICK)
+    run("report", dataset, "-o", page, "--json", tmp_path / "report.json", *quick)
+    assert "--preset fast --background pyramid --steps 8" in page.read_text(encoding="utf-8")
+    wrong = run("report", dataset, "-o", page, "--preset", "paper", *PYRAMID, code=2)
+    assert "the preset 'paper' has no pyramid" in wrong.stderr

@@ -1,0 +1,103 @@
+"""Packs of coded latents in every host; that their pixels agree is in `test_pillow_equality`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.formats.schema import Kind
+from rinrcodec.model import Box, Frame, Pack, merge_packs, select_frames
+from rinrcodec.plugins._frames import decode_rgb, scan
+from rinrcodec.plugins.torch_data import RinrDataset
+from rinrcodec.plugins.torch_loader import RinrLoader
+
+from .conftest import BOXES, coarse_picture
+
+rinrcodec.register_pillow()
+
+
+@pytest.fixture
+def file(pyramid_pack: Pack, tmp_path: Path) -> Path:
+    path = tmp_path / "mixed.rinr"
+    rinrcodec.save(pyramid_pack, path)
+    return path
+
+
+def test_selected_and_merged_frames_are_the_same(pyramid_pack: Pack, file: Path) -> None:
+    with rinrcodec.open(file) as source:
+        parts = [select_frames(source, [4, 1]), select_frames(source, [0, 3]), pyramid_pack]
+    merged = merge_packs(parts)
+    # Grey and colour, however many packs there were; frames of one size may share a row.
+    assert len(merged.groups) == 2
+    rows = [len({frame.background for frame in part.frames}) for part in parts]
+    assert sum(group.n_rows for group in merged.groups) == sum(rows)
+    order = [4, 1, 0, 3, *range(5)]
+    for number, index in enumerate(order):
+        before, after = pyramid_pack.frames[index], merged.frames[number]
+        assert after.name == before.name
+        old = pyramid_pack.stacks[before.background.group].rows.coded[before.background.row]
+        new = merged.stacks[after.background.group].rows.coded[after.background.row]
+        assert new == old
+        decoded = rinrcodec.decode(merged, number)
+        assert torch.equal(
+            torch.as_tensor(decoded), torch.as_tensor(rinrcodec.decode(pyramid_pack, index))
+        )
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_batches_in_any_order_and_more_than_one_epoch(file: Path, *, resident: bool) -> None:
+    dataset = RinrDataset(file)
+    loader = RinrLoader(dataset, batch_size=2, device="cpu", shuffle=True, resident=resident)
+    for _ in range(2):
+        seen = set()
+        for images, targets in loader:
+            for image, target in zip(images, targets, strict=True):
+                seen.add(target["image_id"])
+                assert torch.equal(image, dataset[target["image_id"]][0])
+                assert len(target["boxes"]) == len(BOXES[target["image_id"]])
+        assert seen == set(range(5))
+
+
+def test_frames_for_yolo(file: Path, pyramid_pack: Pack) -> None:
+    found = list(scan(file))
+    assert [ref.path for ref, _ in found] == [str(file / f.name) for f in pyramid_pack.frames]
+    for ref, frame in found:
+        assert isinstance(frame, Frame)
+        wanted = torch.as_tensor(rinrcodec.decode(pyramid_pack, ref.index)).permute(1, 2, 0).numpy()
+        assert np.array_equal(decode_rgb(ref), wanted)
+
+
+def test_a_frame_beside_damage_is_still_given(file: Path) -> None:
+    """YOLO's scan says of every frame whether it can be used."""
+    with rinrcodec.open(file) as source:
+        directory = source.reader._directory
+        run = directory.run(Kind.ROWS, 1)
+        start, length = int(directory.offsets[run.first]), directory.record(run.first).stored
+    data = bytearray(file.read_bytes())
+    data[start + length - 1] ^= 1
+    file.write_bytes(data)
+    broken = [isinstance(frame, RinrError) for _, frame in scan(file)]
+    assert broken == [False, True, False, True, False]  # the grey ones
+
+
+def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
+    image, boxes = coarse_picture(24, 16, 1), [Box(0, -3, 2, 9, 40)]
+    target = rinrcodec.Target(lmbda=0.1, objects_psnr=30)
+    options = {"preset": "fast", "background": "pyramid", "steps": 8, "device": "cpu"}
+    path = tmp_path / "a.rinr"
+    image.save(path, boxes=boxes, target=target, **options)
+    wanted = rinrcodec.encode([image], boxes=[boxes], target=target, **options)  # type: ignore[arg-type]
+    with rinrcodec.open(path) as source:
+        assert source.boxes(0) == tuple(boxes)
+        assert source.read_rows(0, [0]).coded == wanted.stacks[0].rows.coded
+    with Image.open(path) as opened:
+        opened.thumbnail((8, 8))
+        assert opened.size == (8, 5)
+    with pytest.raises(RinrInputError, match="want background='pyramid'"):
+        image.save(tmp_path / "b.rinr", target=target, steps=8)
