@@ -68,6 +68,8 @@ _SYNTHESIS_UNIT = 2.0**-12
 _LARGEST_WEIGHT = 32.0
 _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
+# Of a pass: what is known of a site takes half a kilobyte. On a GPU few calls matter more.
+_SITES_AT_ONCE = {"cpu": 1 << 13, "cuda": 1 << 20}
 
 Weights = Mapping[str, Tensor]
 
@@ -283,18 +285,22 @@ def pass_tables(
     coarser = own[k + 1] if k + 1 < len(own) else None
     coarsest = own[k + 2] if k + 2 < len(own) else None
     others = [latents[c][level - COMPONENTS[c]] for c in range(component)]
-    told = torch.stack(pass_inputs(number, planes, coarser, coarsest, others))
-    which = told.new_zeros(LEVELS, *told.shape[1:])
-    which[level] = 1
-    inputs = torch.cat([told, told.abs(), which])
-    means, log_scales = _context_network(weights, f"context.{component}{number}", inputs)
+    parts = pass_inputs(number, planes, coarser, coarsest, others)
     row, column = PASSES[number]
     height, width = own[k].shape[1:]
-    exists = (0, slice(-(-(height - row) // 2)), slice(-(-(width - column) // 2)))
-    largest = LARGEST * MEAN_STEPS
-    eighths = (means[exists] * MEAN_STEPS + 0.5).floor_().clamp_(-largest, largest)
-    index = ((log_scales[exists] - _LOG_SCALES[0]) * 8 + 0.5).floor_().clamp_(0, N_SCALES - 1)
-    return (
-        eighths.flatten().to(torch.int32).cpu().numpy(),
-        index.flatten().to(torch.int32).cpu().numpy(),
-    )
+    rows, columns = -(-(height - row) // 2), -(-(width - column) // 2)
+    found = []
+    # Some rows at a time, which changes nothing but the memory that it takes.
+    step = max(1, _SITES_AT_ONCE[parts[0].device.type] // max(1, columns))
+    for top in range(0, max(1, rows), step):
+        told = torch.stack([part[0, top : min(rows, top + step), :columns] for part in parts])
+        which = told.new_zeros(LEVELS, *told.shape[1:])
+        which[level] = 1
+        inputs = torch.cat([told, told.abs(), which])
+        means, log_scales = _context_network(weights, f"context.{component}{number}", inputs)
+        largest = LARGEST * MEAN_STEPS
+        eighths = (means * MEAN_STEPS + 0.5).floor_().clamp_(-largest, largest)
+        index = ((log_scales - _LOG_SCALES[0]) * 8 + 0.5).floor_().clamp_(0, N_SCALES - 1)
+        found.append(torch.stack([eighths.flatten(), index.flatten()]).to(torch.int32))
+    both = torch.cat(found, 1).cpu().numpy()
+    return both[0], both[1]

@@ -159,6 +159,32 @@ def test_the_order_of_summation_does_not_matter(monkeypatch: pytest.MonkeyPatch)
         assert np.array_equal(found[1], scales)
 
 
+def test_how_many_sites_are_computed_at_once_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights, latents = exact(arithmetic_weights()), random_latents(23, 14)
+    expected = [tables(weights, latents, step) for step in STEPS]
+    for sites in (1, 13, 30):
+        monkeypatch.setattr(pyramid, "_SITES_AT_ONCE", {"cpu": sites})
+        for step, (means, scales) in zip(STEPS, expected, strict=True):
+            found = tables(weights, latents, step)
+            assert np.array_equal(found[0], means)
+            assert np.array_equal(found[1], scales)
+
+
+def test_a_large_pass_is_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    network = pyramid._context_network
+
+    def watch(weights: dict[str, Tensor], name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append(inputs[0].numel())
+        return network(weights, name, inputs)
+
+    monkeypatch.setattr(pyramid, "_context_network", watch)
+    means, _ = tables(exact(arithmetic_weights()), random_latents(300, 400), (0, 0, 3))
+    assert max(seen) <= 8192 < sum(seen) == len(means) == 150 * 200
+
+
 def test_threads_do_not_matter() -> None:
     weights, latents = exact(arithmetic_weights()), random_latents(300, 200)
     before = torch.get_num_threads()
