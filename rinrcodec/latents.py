@@ -247,7 +247,9 @@ def _decode_row(
             for own, others in zip(grids, before, strict=True):
                 for grid, other in zip(own, others, strict=True):
                     grid += other
-        decoded[frame] = before = grids
+        before = grids
+        if frame in frames:
+            decoded[frame] = grids
     latents = [
         [torch.cat(parts).float() for parts in zip(*components, strict=True)]
         for components in zip(*(decoded[frame] for frame in frames), strict=True)

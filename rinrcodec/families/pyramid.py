@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -252,7 +252,7 @@ def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor
     return total
 
 
-@cache
+@lru_cache(maxsize=16)  # which are as large as a frame
 def masks_of(sizes: tuple[tuple[int, ...], ...]) -> list[Tensor] | None:
     """For every pass, 1 where a site exists and 0 where a grid was filled up; None for all ones."""
     if not any(height % 2 or width % 2 for height, width in sizes):
