@@ -49,6 +49,8 @@ check-long: install
 bench: install
 	for script in presets encode_siren grouping dataloader rate_distortion sequences ladder; do \
 		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
+	for gate in 1 2 3 4 5; do \
+		"$(BIN)/python" benchmarks/pyramid.py --gate $$gate --out docs/results || exit 1; done
 
 clean:
 	rm -rf .build build demo-out .mypy_cache .pytest_cache .ruff_cache .hypothesis
