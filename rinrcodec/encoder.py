@@ -469,7 +469,7 @@ def _are_boxes(boxes: Sequence[object]) -> bool:
 
 
 def _pyramid_rows(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
-    """The numbers of the pictures of every row: pictures of one size and mode, in order."""
+    """The numbers of the pictures of every row: pictures of one folder, size and mode, in order."""
     alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
     for i, picture in enumerate(pictures):
         alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
