@@ -65,7 +65,6 @@ STARTS = ("a",)
 # order: inputs have 7 bits, changed weights at most 18, and there are fewer than 64 of each.
 CONTEXT_UNIT = 2.0**-10
 _SYNTHESIS_UNIT = 2.0**-12
-_LARGEST_WEIGHT = 32.0
 _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
 
