@@ -235,7 +235,7 @@ class _Fit:
     def control(self) -> None:
         """Move lambda, and the weight of the objects, towards what the target asks for."""
         target = self.target
-        if target.lmbda is not None and target.objects_psnr is None:
+        if target.psnr is None and target.n_bytes is None and target.objects_psnr is None:
             return
         found = self._measure(self.weights, self._rounded(), self.log_steps.exp())
         if target.psnr is not None:
