@@ -250,7 +250,10 @@ class _Encoding:
                 "seed": self.seed,
                 "device": self.device,
             }
-            predicted = len(members) > 1 and prediction_pays(spec, pixels, part, **common)
+            # Its steps are not counted as progress, but end with an interruption.
+            predicted = len(members) > 1 and prediction_pays(
+                spec, pixels, part, on_step=lambda *_: work(0, 0), **common
+            )
             return fit_pyramid(
                 spec, pixels, regions, part, predicted=predicted, on_step=work, **common
             )
