@@ -269,6 +269,8 @@ class _Fit:
         self.steps = steps_of(self.step_codes).to(self.wanted.device)
 
     def hard_step(self, left: float) -> None:
+        if not self.adapted:
+            return
         found = self._measure(self.weights, self.rounded, self.steps)
         self._loss(found).backward()
         self.soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
