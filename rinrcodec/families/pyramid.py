@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -67,6 +67,7 @@ CONTEXT_UNIT = 2.0**-10
 _SYNTHESIS_UNIT = 2.0**-12
 _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
+_SITES_AT_ONCE = 1 << 18  # of a pass, in decoding
 
 Weights = Mapping[str, Tensor]
 
@@ -249,7 +250,7 @@ def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor
     return total
 
 
-@cache
+@lru_cache(maxsize=32)  # 5 bytes a pixel each, and folders may have thousands of sizes
 def masks_of(sizes: tuple[tuple[int, ...], ...]) -> list[Tensor] | None:
     """For every pass, 1 where a site exists and 0 where a grid was filled up; None for all ones."""
     if not any(height % 2 or width % 2 for height, width in sizes):
@@ -282,11 +283,17 @@ def pass_tables(
     coarser = own[k + 1] if k + 1 < len(own) else None
     coarsest = own[k + 2] if k + 2 < len(own) else None
     others = [latents[c][level - COMPONENTS[c]] for c in range(component)]
-    told = torch.stack(pass_inputs(number, planes, coarser, coarsest, others))
-    which = told.new_zeros(LEVELS, *told.shape[1:])
-    which[level] = 1
-    inputs = torch.cat([told, told.abs(), which])
-    means, log_scales = _context_network(weights, f"context.{component}{number}", inputs)
+    known = pass_inputs(number, planes, coarser, coarsest, others)
+    parts = []
+    # Inputs take some 700 bytes a site: a band of rows at a time, whatever size a file claims.
+    band = max(1, _SITES_AT_ONCE // known[0].shape[2])
+    for top in range(0, known[0].shape[1], band):
+        told = torch.stack([part[:, top : top + band] for part in known])
+        which = told.new_zeros(LEVELS, *told.shape[1:])
+        which[level] = 1
+        inputs = torch.cat([told, told.abs(), which])
+        parts.append(_context_network(weights, f"context.{component}{number}", inputs))
+    means, log_scales = (torch.cat(part, 1) for part in zip(*parts, strict=True))
     row, column = PASSES[number]
     height, width = own[k].shape[1:]
     exists = (0, slice(-(-(height - row) // 2)), slice(-(-(width - column) // 2)))
