@@ -118,8 +118,8 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
     missing = {f"{n}, {key}": v for n, own in rates.items() for key, v in own.items()}
     body = paragraphs(
         f"On {'; '.join(what)}. Boxes are left out. *Chunks* are pictures of one folder, *frames "
-        "alone* the same pictures with a folder each, so that none is predicted from another; the "
-        "networks may be shared either way. x265 is tuned for PSNR, in YUV 4:2:0, with a key frame "
+        "alone* the same pictures with a folder each, so that none is predicted from another or "
+        "shares its networks. x265 is tuned for PSNR, in YUV 4:2:0, with a key frame "
         f"every {KEY_FRAME} frames and without a container. PSNR in dB, the mean over the frames. "
         "BD-rate is how many more bytes the first takes than the second at equal PSNR, over the "
         "range that both have.",

@@ -118,7 +118,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--target-bytes", type=int, callback=_in_range, metavar="N",
-            help="Of pyramid: bytes of a frame's latents, in place of the preset's lambda.",
+            help="Of pyramid: bytes of a frame, its share of the networks included.",
         ),
         click.option(
             "--target-psnr", type=float, callback=_in_range, metavar="DB",

@@ -25,6 +25,7 @@ from rinrcodec.families import (
     pyramid,
     sequence_family,
 )
+from rinrcodec.formats.checks import naming
 from rinrcodec.latents import DecodedFrames, decode_row
 from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map, without_torch_threads
@@ -207,7 +208,8 @@ class Decoder:
             frame = own[0].frame
             size = (frame.width, frame.height)
             numbers = [_number_in_row(view.frame) for view in own]
-            found = decode_row(info.spec, coded[row], size, numbers, self.device)
+            with naming(frame.name):
+                found = decode_row(info.spec, coded[row], size, numbers, self.device)
             for k, i in enumerate(members[row]):
                 signals[i] = _on_grid(_pyramid_signal(info.spec, found, k), views[i].grid)
 

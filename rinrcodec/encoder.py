@@ -250,7 +250,10 @@ class _Encoding:
                 "seed": self.seed,
                 "device": self.device,
             }
-            predicted = len(members) > 1 and prediction_pays(spec, pixels, part, **common)
+            # Its steps are not counted as progress, but end with an interruption.
+            predicted = len(members) > 1 and prediction_pays(
+                spec, pixels, part, on_step=lambda *_: work(0, 0), **common
+            )
             return fit_pyramid(
                 spec, pixels, regions, part, predicted=predicted, on_step=work, **common
             )
@@ -469,7 +472,7 @@ def _are_boxes(boxes: Sequence[object]) -> bool:
 
 
 def _pyramid_rows(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
-    """The numbers of the pictures of every row: pictures of one size and mode, in order."""
+    """The numbers of the pictures of every row: pictures of one folder, size and mode, in order."""
     alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
     for i, picture in enumerate(pictures):
         alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)

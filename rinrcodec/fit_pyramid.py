@@ -93,13 +93,17 @@ def prediction_pays(
     target: Target,
     seed: int,
     device: torch.device,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> bool:
-    """Whether frames are better coded as what they differ by: found by two short fits of a few."""
+    """Whether frames are better coded as what they differ by: found by two short fits of a few.
+
+    Arguments as of `fit_pyramid`.
+    """
     losses = []
     for predicted in (False, True):
         few = frames[:_TRIAL_FRAMES]
         fit = _Fit(spec, few, [[]] * len(few), part, target, predicted, seed, device)
-        _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), None)
+        _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), on_step)
         with torch.no_grad():
             losses.append(float(fit._loss(fit._measure(fit.weights, fit.rounded, fit.steps))))
     return losses[1] < losses[0]
@@ -235,7 +239,7 @@ class _Fit:
     def control(self) -> None:
         """Move lambda, and the weight of the objects, towards what the target asks for."""
         target = self.target
-        if target.lmbda is not None and target.objects_psnr is None:
+        if target.psnr is None and target.n_bytes is None and target.objects_psnr is None:
             return
         found = self._measure(self.weights, self._rounded(), self.log_steps.exp())
         if target.psnr is not None:

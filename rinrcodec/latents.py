@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.entropy import LARGEST, N_SCALES, LatentDecoder, LatentEncoder
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import pyramid
 from rinrcodec.families._pyramid_ops import PASSES, planes_of
 from rinrcodec.model import Spec
@@ -120,7 +120,9 @@ def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) ->
 
 
 def encode_row(spec: Spec, row: PyramidRow) -> bytes:
-    """The bytes of a row of 1 to 8 frames."""
+    """The bytes of a row of 1 to 8 frames; `RinrInputError` for more, or for too large values."""
+    if not 1 <= len(row.latents) <= MOST_FRAMES:
+        raise RinrInputError(f"a row of {len(row.latents)} frames: want 1 to {MOST_FRAMES}")
     weights = changed_weights(spec, row.changes)
     head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
     coder = LatentEncoder()

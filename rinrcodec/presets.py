@@ -202,6 +202,11 @@ class PyramidPart:
     adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
     start: str = "a"
 
+    def __post_init__(self) -> None:
+        # Found out after a long fit otherwise, by a decoder.
+        if not 1 <= self.together <= 8:
+            raise RinrInputError(f"together={self.together}: want 1 to 8 frames of a row")
+
     def row(self, area: int) -> int:
         """How many frames of `area` pixels each a row takes."""
         return max(1, min(self.together, self.most_pixels // area))

@@ -62,10 +62,9 @@ LEVELS = 7
 COMPONENTS = (0, 1, 1)
 STARTS = ("a",)
 # Weights of the context network are multiples of this, so that float64 computes it exactly, in any
-# order: inputs have 7 bits, weights at most 17, and there are fewer than 64 of each.
+# order: inputs have 7 bits, changed weights at most 18, and there are fewer than 64 of each.
 CONTEXT_UNIT = 2.0**-10
 _SYNTHESIS_UNIT = 2.0**-12
-_LARGEST_WEIGHT = 32.0
 _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
 # Of a pass: what is known of a site takes half a kilobyte. On a GPU few calls matter more.

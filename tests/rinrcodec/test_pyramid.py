@@ -238,8 +238,7 @@ def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
         if not tables(weights, latents, step)[0].size:
             continue
         pairs = zip(tables(weights, changed, step), tables(weights, latents, step), strict=True)
-        reached = number != 2 or latents[component][-1].numel() == 1
-        assert any(not np.array_equal(a, b) for a, b in pairs) or not reached
+        assert any(not np.array_equal(a, b) for a, b in pairs)
 
 
 def test_fit_and_coder_charge_about_the_same() -> None:
