@@ -248,7 +248,8 @@ class _Fit:
                 error = error * (1 - self.shares) + found.inside * self.shares
             self.log_lambda += 0.5 * (_psnr(error) - target.psnr) / _DECIBELS
         elif target.n_bytes is not None:
-            wanted = max(1.0, target.n_bytes - self.network_bytes)
+            # What the networks take is a guess, and coarser ones take less: latents keep a half.
+            wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
         self.log_lambda.clamp_(math.log(1e-6), 0.0)
         if target.objects_psnr is not None:
