@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from rinrcodec.baselines import Ladder, available_codecs
+from rinrcodec.families import pyramid
 from rinrcodec.metrics import bd_rate, frame_quality, psnr
 from rinrcodec.model import Box
 
@@ -250,3 +251,16 @@ def test_points_of_other_codecs(load):
     ours = [(50, 30.0), (200, 32.0)]
     assert shared.compared(ours, curve) == pytest.approx(bd_rate(ours, curve[:2]))
     assert "share no range" in shared.compared([(50, 40.0), (60, 41.0)], curve)
+
+
+def test_a_start_is_trained_stage_by_stage(tmp_path):
+    path = tmp_path / "start.npz"
+    script = str(BENCHMARKS / "pyramid_start.py")
+    options = ["--steps", "2", "1", "--size", "48", "--out", str(path)]
+    subprocess.run([sys.executable, script, *options], check=True, timeout=300, capture_output=True)
+    shipped = pyramid._start_arrays(pyramid.STARTS[0])
+    with np.load(path) as trained:
+        assert set(trained.files) == set(shipped)
+        for name, array in shipped.items():
+            assert (trained[name].shape, trained[name].dtype) == (array.shape, array.dtype)
+        assert np.abs(trained["synthesis.skip"]).max() > 0
