@@ -336,7 +336,7 @@ _SEQUENCES: Mapping[str, SequencePart] = MappingProxyType(
 _PYRAMIDS: Mapping[str, PyramidPart] = MappingProxyType(
     {
         name: PyramidPart(Recipe(steps, 1e-2, None, warmup=0))
-        for name, steps in (("fast", 100), ("balanced", 300), ("best", 2_000))
+        for name, steps in (("fast", 200), ("balanced", 600), ("best", 2_000))
     }
 )
 
