@@ -226,7 +226,12 @@ class _Fit:
 
     def _loss(self, found: _Measured) -> Tensor:
         per_pixel = found.bits / (self.height * self.width)
-        return (found.weighted + self.log_lambda.exp() * per_pixel).sum()
+        return (self._fair() * (found.weighted + self.log_lambda.exp() * per_pixel)).sum()
+
+    def _fair(self) -> Tensor:
+        """Factors of mean 1 by which no frame of a high lambda decides alone what all share."""
+        factors = (-0.5 * self.log_lambda).exp()
+        return factors / factors.mean()
 
     def weigh_networks(self) -> None:
         """Find what the networks take of a target of bytes."""
@@ -251,7 +256,7 @@ class _Fit:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
-        self.log_lambda.clamp_(math.log(1e-6), 0.0)
+        self.log_lambda.clamp_(math.log(1e-6), math.log(0.1))
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
             self.log_weight += 0.5 * missing / _DECIBELS
@@ -281,7 +286,8 @@ class _Fit:
         """The row, its changes rounded as coarsely as lambda says, group by group."""
         chosen: dict[str, Change] = {}
         # A bit of the networks counts as one of a frame of the middle lambda.
-        lmbda = float(self.log_lambda.mean().exp()) / (self.height * self.width)
+        middle = (self._fair() * self.log_lambda.exp()).mean()
+        lmbda = float(middle) / (self.height * self.width)
         weights = {name: weight.detach().clone() for name, weight in self.weights.items()}
         for group, names in self.adapted.items():
             difference = torch.cat([(weights[k] - self.start[k]).flatten() for k in names])
@@ -310,11 +316,11 @@ class _Fit:
         """That part of the loss which the weights of a group have a say in."""
         if group.startswith("context"):
             rate = pyramid.latent_bits(weights, self.rounded)
-            return (self.log_lambda.exp() * rate).sum() / (self.height * self.width)
+            weighted = self._fair() * self.log_lambda.exp() * rate
+            return weighted.sum() / (self.height * self.width)
         nothing = self.wanted.new_zeros(len(self.wanted))
-        return self._quality(
-            self._signal(weights, self.rounded, self.steps), nothing
-        ).weighted.sum()
+        signal = self._signal(weights, self.rounded, self.steps)
+        return (self._fair() * self._quality(signal, nothing).weighted).sum()
 
 
 def soft_schedule(progress: float) -> tuple[float, float, float]:
