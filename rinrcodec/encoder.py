@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +20,14 @@ from rinrcodec.compose import apply_object, to_pixels
 from rinrcodec.coords import Grid
 from rinrcodec.decoder import Decoder, evaluate
 from rinrcodec.devices import memory_errors, resolve_device
+from rinrcodec.encode_pyramid import WORK as PYRAMID_WORK
+from rinrcodec.encode_pyramid import fit_rows, pyramid_group
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import family_of, parameter_count, sequence_family
 from rinrcodec.fit import fit_group, to_signal
-from rinrcodec.fit_pyramid import fit_pyramid, prediction_pays
 from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
-from rinrcodec.images import Picture, load_picture, picture_from_array, picture_from_pil
+from rinrcodec.images import Picture, alike, load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.model import (
     Box,
@@ -40,7 +41,6 @@ from rinrcodec.model import (
     join_rows,
     select_frames,
 )
-from rinrcodec.parallel import parallel_map
 from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart, Target, get_preset
 from rinrcodec.quantize import dequantize
 
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
 
 __all__ = ["encode"]
-
-_PYRAMID_WORK = 1_000  # about how many multiplications a pixel of a pyramid takes
 
 
 def encode(
@@ -224,56 +222,24 @@ class _Encoding:
         return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
-        rows = _pyramid_rows(self.pictures, part)
-        stop = threading.Event()
-
-        def counted(work: float) -> Callable[[int, int], None]:
-            report = self.progress.of(work)
-
-            def on_step(inrs: int, steps: int) -> None:
-                # A large frame takes minutes, which nobody waits for who interrupts.
-                if stop.is_set():
-                    raise _StoppedError
-                report(inrs, steps)
-
-            return on_step
-
-        def fit(members: list[int]) -> bytes:
-            pictures = [self.pictures[i] for i in members]
-            first = pictures[0]
-            spec = part.spec(1 if first.pixels.ndim == 2 else 3)
-            pixels = [_pixels(picture) for picture in pictures]
-            regions = [[box.region(p.width, p.height) for box in p.boxes] for p in pictures]
-            work = counted(first.width * first.height * _PYRAMID_WORK)
-            common: dict[str, Any] = {
-                "target": self.target,
-                "seed": self.seed,
-                "device": self.device,
-            }
-            # Its steps are not counted as progress, but end with an interruption.
-            predicted = len(members) > 1 and prediction_pays(
-                spec, pixels, part, on_step=lambda *_: work(0, 0), **common
-            )
-            return fit_pyramid(
-                spec, pixels, regions, part, predicted=predicted, on_step=work, **common
-            )
-
-        coded = parallel_map(fit, rows, self.device, stop=stop)
+        rows = fit_rows(
+            self.pictures,
+            _pixels,
+            part,
+            target=self.target,
+            seed=self.seed,
+            device=self.device,
+            counted=self.progress.of,
+        )
         frames: dict[int, Frame] = {}
-        groups: dict[Spec, list[bytes]] = defaultdict(list)
-        numbers: dict[Spec, int] = {}
-        for members, row in zip(rows, coded, strict=True):
-            spec = part.spec(1 if self.pictures[members[0]].pixels.ndim == 2 else 3)
-            ref = InrRef(numbers.setdefault(spec, len(numbers)), len(groups[spec]))
-            groups[spec].append(row)
-            for number, i in enumerate(members):
-                frames[i] = replace(_frame(self.pictures[i], ref), time=float(number))
-        for spec, coded_rows in groups.items():
-            n = len(coded_rows)
-            rows_of = Rows(
-                np.zeros((n, 0), np.int8), np.zeros((n, 0), np.float32), tuple(coded_rows)
-            )
-            self.stacks.append(Group(spec, 8, rows_of))
+        groups: dict[Spec, list[bytes]] = {}
+        for row in rows:
+            coded = groups.setdefault(row.spec, [])
+            ref = InrRef(list(groups).index(row.spec), len(coded))
+            coded.append(row.coded)
+            for place, i in enumerate(row.members):
+                frames[i] = replace(_frame(self.pictures[i], ref), time=float(place))
+        self.stacks += [pyramid_group(spec, coded) for spec, coded in groups.items()]
         return tuple(frames[i] for i in range(len(self.pictures)))
 
     def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
@@ -363,10 +329,6 @@ class _Encoding:
         return kept
 
 
-class _StoppedError(Exception):
-    """Ends a fit whose result nobody wants any more."""
-
-
 class _Progress:
     """Turns steps of INRs into one fraction of all the work, counted in multiplications."""
 
@@ -392,7 +354,7 @@ class _Progress:
                 spec = _sequence_spec(background, picture, len(pictures))
                 self._total += background.recipe.steps * sequence_family(spec).work(spec)
             elif isinstance(background, PyramidPart):
-                self._total += background.recipe.steps * width * height * _PYRAMID_WORK
+                self._total += background.recipe.steps * width * height * PYRAMID_WORK
             elif background is not None:
                 self._total += background.recipe.steps * _work(background, width * height, channels)
             for box in () if isinstance(preset.background, PyramidPart) else picture.boxes:
@@ -471,26 +433,10 @@ def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
 
 
-def _pyramid_rows(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
-    """The numbers of the pictures of every row: pictures of one folder, size and mode, in order."""
-    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-    for i, picture in enumerate(pictures):
-        alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
-    return [
-        members[start : start + length]
-        for members in alike.values()
-        for length in [part.row(pictures[members[0]].width * pictures[members[0]].height)]
-        for start in range(0, len(members), length)
-    ]
-
-
 def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int]]:
     """The numbers of the pictures of every sequence, those that are too long cut into chunks."""
-    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-    for i, picture in enumerate(pictures):
-        alike[picture.name.rpartition("/")[0], picture.pixels.shape].append(i)
     chunks = []
-    for members in alike.values():
+    for members in alike(pictures):
         first = pictures[members[0]]
         while members:
             count = part.chunk(len(members), first.width * first.height)

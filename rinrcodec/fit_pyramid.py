@@ -90,15 +90,17 @@ def prediction_pays(
     frames: Sequence[Tensor],
     part: PyramidPart,
     *,
-    target: Target,
+    lmbda: float | None,
     seed: int,
     device: torch.device,
     on_step: Callable[[int, int], None] | None = None,
 ) -> bool:
     """Whether frames are better coded as what they differ by: found by two short fits of a few.
 
-    Arguments as of `fit_pyramid`.
+    lmbda: at which they are compared, None for the preset's: a target that moves it would compare
+    losses of two kinds. Other arguments as of `fit_pyramid`.
     """
+    target = Target(lmbda=lmbda)
     losses = []
     for predicted in (False, True):
         few = frames[:_TRIAL_FRAMES]

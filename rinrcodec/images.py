@@ -24,6 +24,7 @@ from rinrcodec.model import Box, Metadata
 
 __all__ = [
     "Picture",
+    "alike",
     "load_picture",
     "picture_from_array",
     "picture_from_pil",
@@ -72,6 +73,15 @@ class Picture:
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
+
+
+def alike(pictures: Sequence[Picture]) -> list[list[int]]:
+    """The numbers of the pictures of one folder (of their names), size and mode, in order."""
+    found: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for i, picture in enumerate(pictures):
+        key = picture.name.rpartition("/")[0], picture.pixels.shape
+        found.setdefault(key, []).append(i)
+    return list(found.values())
 
 
 def load_picture(

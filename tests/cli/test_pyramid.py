@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import rinrcodec
-from rinrcodec import encoder
+from rinrcodec import encode_pyramid, encoder
 from rinrcodec.cli import _fitter
 from rinrcodec.errors import RinrError
 from rinrcodec.presets import Target
@@ -220,7 +220,7 @@ def test_ctrl_c_says_when_work_is_kept(
     def stop(*_: object, **__: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(encoder, "fit_pyramid", stop)
+    monkeypatch.setattr(encode_pyramid, "fit_pyramid", stop)
     stopped = run("compress", folder, "-o", tmp_path / "out", *PYRAMID, code=130)
     nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames\n"
     assert stopped.stderr == nothing

@@ -14,7 +14,7 @@ from skimage import data
 import rinrcodec
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import pyramid
-from rinrcodec.fit_pyramid import _Fit, fit_pyramid
+from rinrcodec.fit_pyramid import _Fit, fit_pyramid, prediction_pays
 from rinrcodec.latents import decode_row
 from rinrcodec.metrics import psnr
 from rinrcodec.model import Box, Pack
@@ -274,3 +274,15 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     inside = (slice(10, 26), slice(20, 36))
     images = [rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy() for pack in (background, found)]
     assert psnr(crop[inside], images[1][inside]) > psnr(crop[inside], images[0][inside])
+
+
+def test_prediction_pays_for_what_stands_still_and_not_for_a_cut(crop: Pixels) -> None:
+    part = replace(PART, recipe=replace(PART.recipe, steps=240))
+    others = [crop[::-1, ::-1].copy(), np.ascontiguousarray(255 - crop)]
+
+    def pays(frames: list[Pixels]) -> bool:
+        tensors = [torch.tensor(frame) for frame in frames]
+        return prediction_pays(part.spec(3), tensors, part, lmbda=1e-2, seed=0, device=CPU)
+
+    assert pays([crop] * 3)
+    assert not pays([crop, *others])
