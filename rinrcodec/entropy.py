@@ -211,7 +211,7 @@ class LatentEncoder:
 
 
 class _PlainDecoder:
-    """The decoder of constriction in plain Python: the same values, about fifty times slower."""
+    """The decoder of constriction in plain Python: the same values, several times slower."""
 
     def __init__(self, words: NDArray[np.uint32]) -> None:
         self._words = iter(words.tolist())

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 __all__ = [
+    "NEIGHBOURS",
     "PASSES",
     "contexts",
     "convolve",
     "laplace_bits",
-    "neighbours",
     "pass_inputs",
     "planes_of",
     "sharpen",
@@ -31,7 +31,7 @@ PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 _STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 # What a pass knows of its own grid: what was coded by the passes before it.
-neighbours: tuple[tuple[tuple[int, int], ...], ...] = (
+NEIGHBOURS: tuple[tuple[tuple[int, int], ...], ...] = (
     (),
     _DIAGONAL,
     _STRAIGHT,
@@ -239,7 +239,7 @@ def pass_inputs(
     if coarsest is not None:
         twice = coarsest.repeat_interleave(2, 1).repeat_interleave(2, 2)
         inputs[9] = twice[:, :height, :width]
-    for dy, dx in neighbours[number]:
+    for dy, dx in NEIGHBOURS[number]:
         source, rows, columns = _neighbour(number, dy, dx)
         inputs.append(planes[source][:, rows, columns])
     for other in others:
@@ -257,7 +257,7 @@ class _Contexts(torch.autograd.Function):
         n = len(own[0])
         shapes = [(-(-grid.shape[1] // 2), -(-grid.shape[2] // 2)) for grid in own]
         sites = sum(height * width for height, width in shapes)
-        widths = [_COARSER + len(near) + n_others for near in neighbours]
+        widths = [_COARSER + len(near) + n_others for near in NEIGHBOURS]
         inputs = [own[0].new_zeros(2 * width + levels, n, sites) for width in widths]
         values = [own[0].new_empty(n, sites) for _ in PASSES]
         start = 0
@@ -311,7 +311,7 @@ class _Contexts(torch.autograd.Function):
                 even = functional.pad(single, (0, width % 2, 0, height % 2))
                 own[level + 2] += even.unflatten(2, (-1, 2)).sum(3).unflatten(1, (-1, 2)).sum(2)
             for number, (row, column) in enumerate(PASSES):
-                for k, (dy, dx) in enumerate(neighbours[number]):
+                for k, (dy, dx) in enumerate(NEIGHBOURS[number]):
                     source, rows, columns = _neighbour(number, dy, dx)
                     planes[source][:, rows, columns] += parts[number][_COARSER + k]
                 planes[number][:, 1:-1, 1:-1] += grads[4 + number][:, inside].unflatten(

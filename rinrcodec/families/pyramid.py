@@ -27,11 +27,11 @@ from torch import Tensor
 from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families._pyramid_ops import (
+    NEIGHBOURS,
     PASSES,
     contexts,
     convolve,
     laplace_bits,
-    neighbours,
     pass_inputs,
     planes_of,
     sharpen,
@@ -116,7 +116,7 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
         return torch.randn(outputs, inputs, generator=generator) * scale / math.sqrt(inputs)
 
     for component in range(len(COMPONENTS)):
-        for number, near in enumerate(neighbours):
+        for number, near in enumerate(NEIGHBOURS):
             inputs = 2 * (10 + len(near) + component)
             name = f"context.{component}{number}"
             hidden = torch.cat([matrix(_HIDDEN, inputs, 0.5), torch.zeros(_HIDDEN, LEVELS)], 1)

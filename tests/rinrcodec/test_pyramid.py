@@ -16,7 +16,7 @@ from torch.nn import functional
 from rinrcodec.entropy import bits
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families import check_group, family_of, pixel_family, pyramid, sequence_family
-from rinrcodec.families._pyramid_ops import PASSES, neighbours, pass_inputs, planes_of
+from rinrcodec.families._pyramid_ops import NEIGHBOURS, PASSES, pass_inputs, planes_of
 from rinrcodec.latents import FINEST_CHANGE
 from rinrcodec.model import GroupInfo, Spec
 
@@ -67,7 +67,7 @@ def integer_tables(
         near = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
         told = [site(grids[1], y // 2 + dy, x // 2 + dx) for dy, dx in near]
         told.append(site(grids[2], y // 4, x // 4))
-        told += [site(grids[0], y + dy, x + dx) for dy, dx in neighbours[number]]
+        told += [site(grids[0], y + dy, x + dx) for dy, dx in NEIGHBOURS[number]]
         told += [site(other, y, x) for other in others]
         inputs = told + [abs(v) for v in told] + [int(i == level) for i in range(pyramid.LEVELS)]
         units = [sum(w * v for w, v in zip(row, inputs, strict=True)) for row in hidden]

@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from rinrcodec.entropy import bits
 from rinrcodec.families._pyramid_ops import (
+    NEIGHBOURS,
     PASSES,
     contexts,
     convolve,
     laplace_bits,
-    neighbours,
     pass_inputs,
     planes_of,
     sharpen,
@@ -120,7 +120,7 @@ def told(grids: list[Tensor], level: int, number: int, y: int, x: int) -> list[f
             found[i] = site(grids[level + 1], y // 2 + i // 3 - 1, x // 2 + i % 3 - 1)
     if level + 2 < len(grids):
         found[9] = site(grids[level + 2], y // 4, x // 4)
-    return found + [site(own, y + dy, x + dx) for dy, dx in neighbours[number]]
+    return found + [site(own, y + dy, x + dx) for dy, dx in NEIGHBOURS[number]]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (6, 9), (8, 8)])
@@ -168,7 +168,7 @@ def test_fit_and_coding_are_told_the_same(size: tuple[int, int]) -> None:
 
 def test_passes_know_only_what_came_before() -> None:
     for number, (row, column) in enumerate(PASSES):
-        for dy, dx in neighbours[number]:
+        for dy, dx in NEIGHBOURS[number]:
             assert PASSES.index(((row + dy) % 2, (column + dx) % 2)) < number
 
 
