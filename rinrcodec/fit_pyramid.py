@@ -26,7 +26,7 @@ from rinrcodec.latents import (
     Change,
     PyramidRow,
     best_scale,
-    changed_weights,
+    changed_group,
     clip_codes,
     encode_row,
     step_codes,
@@ -253,7 +253,10 @@ class _Fit:
             error = found.outside
             if target.objects_psnr is None:
                 error = error * (1 - self.shares) + found.inside * self.shares
-            self.log_lambda += 0.5 * (_psnr(error) - target.psnr) / _DECIBELS
+            missed = (_psnr(error) - target.psnr) / _DECIBELS
+            # A frame that is all objects has no background to be measured.
+            there = 1.0 if target.objects_psnr is None else self.shares < 1
+            self.log_lambda += 0.5 * missed * there
         elif target.n_bytes is not None:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
@@ -296,16 +299,13 @@ class _Fit:
             tried: list[tuple[float, Change | None]] = []
             for exponent in [None, *range(_COARSEST_CHANGE, FINEST_CHANGE + 1)]:
                 change = None if exponent is None else _change(difference, exponent)
-                now = {} if change is None else {group: change}
-                seen = changed_weights(self.spec, now)
-                trial = weights | {name: seen[name].to(self.wanted.device) for name in names}
+                trial = weights | self._rounded_group(names, change)
                 cost = 0.0 if change is None else lmbda * _change_bits(change)
                 tried.append((float(self._part_of_loss(group, trial)) + cost, change))
                 if change is not None and np.abs(change.codes).max() == LARGEST:
                     break
             best = min(tried, key=lambda pair: pair[0])[1]
-            seen = changed_weights(self.spec, {} if best is None else {group: best})
-            weights |= {name: seen[name].to(self.wanted.device) for name in names}
+            weights |= self._rounded_group(names, best)
             if best is not None:
                 chosen[group] = best
         latents = [
@@ -313,6 +313,11 @@ class _Fit:
             for k in range(len(self.wanted))
         ]
         return PyramidRow(chosen, self.step_codes, latents, self.predicted)
+
+    def _rounded_group(self, names: Sequence[str], change: Change | None) -> dict[str, Tensor]:
+        if change is None:
+            return {name: self.start[name] for name in names}
+        return changed_group(self.start, names, change)
 
     def _part_of_loss(self, group: str, weights: Mapping[str, Tensor]) -> Tensor:
         """That part of the loss which the weights of a group have a say in."""

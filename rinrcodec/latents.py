@@ -20,10 +20,10 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import pyramid
 from rinrcodec.families._pyramid_ops import PASSES, planes_of
 from rinrcodec.model import Spec
+from rinrcodec.presets import MOST_FRAMES
 
 __all__ = ["MOST_FRAMES", "Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
 
-MOST_FRAMES = 8
 FINEST_CHANGE = 10  # changes are multiples of 2 ** -10, so that context weights stay exact
 _PREDICTED = 0x80
 _NO_CHANGE = 0xFF
@@ -61,18 +61,24 @@ class PyramidRow:
     predicted: bool = False
 
 
+def changed_group(
+    start: Mapping[str, Tensor], names: Sequence[str], change: Change
+) -> dict[str, Tensor]:
+    """The tensors of one weight group, whose names are given, with their change."""
+    codes = torch.from_numpy(change.codes.astype(np.float32)) * 2.0**-change.exponent
+    parts = codes.split([start[name].numel() for name in names])
+    return {
+        name: start[name] + part.view(start[name].shape).to(start[name].device)
+        for name, part in zip(names, parts, strict=True)
+    }
+
+
 def changed_weights(spec: Spec, changes: Mapping[str, Change]) -> dict[str, Tensor]:
     """The networks of a row, float32 on the host."""
     weights = pyramid.start_weights(spec)
     groups = pyramid.weight_groups(weights)
     for group, change in changes.items():
-        at = 0
-        for name in groups[group]:
-            tensor = weights[name]
-            codes = change.codes[at : at + tensor.numel()]
-            at += tensor.numel()
-            difference = torch.from_numpy(codes.astype(np.float32)).view(tensor.shape)
-            weights[name] = tensor + difference * 2.0**-change.exponent
+        weights |= changed_group(weights, groups[group], change)
     return weights
 
 

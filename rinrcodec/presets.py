@@ -17,6 +17,7 @@ from rinrcodec.model import ObjectMode, Spec
 
 __all__ = [
     "BACKGROUNDS",
+    "MOST_FRAMES",
     "PRESETS",
     "Part",
     "Preset",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 BACKGROUNDS = ("siren", "nerv", "pyramid")
+MOST_FRAMES = 8  # of a row of latents, in its format
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +199,17 @@ class PyramidPart:
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
-    together: int = 8
+    together: int = MOST_FRAMES
     most_pixels: int = 2**21
     adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
     start: str = "a"
 
     def __post_init__(self) -> None:
         # Found out after a long fit otherwise, by a decoder.
-        if not 1 <= self.together <= 8:
-            raise RinrInputError(f"together={self.together}: want 1 to 8 frames of a row")
+        if not 1 <= self.together <= MOST_FRAMES:
+            raise RinrInputError(
+                f"together={self.together}: want 1 to {MOST_FRAMES} frames of a row"
+            )
 
     def row(self, area: int) -> int:
         """How many frames of `area` pixels each a row takes."""

@@ -286,3 +286,16 @@ def test_prediction_pays_for_what_stands_still_and_not_for_a_cut(crop: Pixels) -
 
     assert pays([crop] * 3)
     assert not pays([crop, *others])
+
+
+def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
+    target = Target(psnr=20, objects_psnr=30)
+    regions = [[(0, 0, WIDTH, HEIGHT)], [(0, 0, WIDTH // 2, HEIGHT)]]
+    fitted = _Fit(PART.spec(3), [torch.tensor(crop)] * 2, regions, PART, target, False, 0, CPU)
+    before = fitted.log_lambda.clone()
+    for _ in range(3):
+        fitted.soft_step(0.0)
+        fitted.control()
+    assert fitted.log_lambda[0] == before[0]
+    assert fitted.log_lambda[1] != before[1]
+    assert (fitted.log_weight > math.log(PART.object_weight)).all()
