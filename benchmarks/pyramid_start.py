@@ -37,6 +37,7 @@ PHOTOGRAPHS = (
 TEXTURES = ("grass.png", "brick.png", "gravel.png", "camera.png")
 LAMBDAS = (2e-4, 6e-3)
 RATE = 1e-2
+TOGETHER = 4  # crops whose graph is in memory at once: caches are small
 
 
 def crops(size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -70,8 +71,8 @@ def stage(
     """
     wanted = to_signal(torch.from_numpy(pictures).permute(0, 3, 1, 2))
     n, _, height, width = wanted.shape
-    spread = generator.permutation(np.linspace(math.log(LAMBDAS[0]), math.log(LAMBDAS[1]), n))
-    lambdas = torch.from_numpy(spread).float().exp()
+    logs = generator.permutation(np.linspace(math.log(LAMBDAS[0]), math.log(LAMBDAS[1]), n))
+    lambdas = torch.from_numpy(logs).float().exp()
     noise = torch.Generator().manual_seed(int(generator.integers(2**31)))
     latents = [
         [torch.zeros(n, *size, requires_grad=True) for size in own]
@@ -91,25 +92,30 @@ def stage(
     soap = Soap([weight.requires_grad_() for weight in weights.values()])
     begin = time.perf_counter()
     for step in range(steps):
-        rate, temperature, spread_of_noise = soft_schedule(step / steps)
+        rate, temperature, spread = soft_schedule(step / steps)
         for group in adam.param_groups:
             group["lr"] = RATE * rate
-        seen = [
-            [noisy(grid * LATENT_GAIN, temperature, spread_of_noise, noise) for grid in own]
-            for own in latents
-        ]
-        signal = pyramid.synthesize(weights, seen, log_steps.exp(), 3)
-        error = (signal - wanted).square().mean((1, 2, 3)) / 4
-        bits = pyramid.latent_bits(weights, seen) / (height * width)
-        # Neither the crops of much rate nor those of much error are to decide alone.
-        loss = ((error + lambdas * bits) * (1e-3 / lambdas).sqrt()).mean()
-        loss.backward()
+        total = 0.0
+        for first in range(0, n, TOGETHER):
+            some = slice(first, first + TOGETHER)
+            seen = [
+                [noisy(grid[some] * LATENT_GAIN, temperature, spread, noise) for grid in own]
+                for own in latents
+            ]
+            signal = pyramid.synthesize(weights, seen, log_steps[some].exp(), 3)
+            error = (signal - wanted[some]).square().mean((1, 2, 3)) / 4
+            bits = pyramid.latent_bits(weights, seen) / (height * width)
+            # Neither the crops of much rate nor those of much error are to decide alone.
+            cost = (error + lambdas[some] * bits) * (1e-3 / lambdas[some]).sqrt()
+            loss = cost.sum() / n
+            loss.backward()
+            total += loss.item()
         adam.step()
         adam.zero_grad(set_to_none=True)
         soap.step(RATE * rate)
         if (step + 1) % 50 == 0 or step + 1 == steps:
             seconds = time.perf_counter() - begin
-            print(f"step {step + 1:5}  {seconds:6.0f} s  loss {loss.item() * 1e3:.4f}", flush=True)
+            print(f"step {step + 1:5}  {seconds:6.0f} s  loss {total * 1e3:.4f}", flush=True)
     inputs = torch.stack([torch.ones(n), lambdas.log()], 1)
     found: Tensor = torch.linalg.lstsq(inputs, log_steps.detach().flatten(1)).solution
     return found.view(2, 2, pyramid.LEVELS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from rinrcodec.fit_pyramid import fit_pyramid, prediction_pays
 from rinrcodec.images import Picture, alike
 from rinrcodec.model import Group, Rows, Spec
-from rinrcodec.parallel import parallel_map
+from rinrcodec.parallel import cores, parallel_map
 from rinrcodec.presets import PyramidPart, Target
 
 __all__ = ["WORK", "FittedRow", "fit_rows", "pyramid_group"]
@@ -44,14 +45,17 @@ def fit_rows(
     device: torch.device,
     counted: Callable[[float], Callable[[int, int], None]],
 ) -> list[FittedRow]:
-    """The rows of all pictures, one to a core on a CPU.
+    """The rows of all pictures, on all cores of a CPU.
 
     pixels: gives the uint8 tensor [h, w, 1 or 3] of a picture; counted: for the work of a step of a
     frame, what is called as (frames, steps) when that many were done, from several threads.
     """
     stop = threading.Event()
+    rows = _members(pictures, part)
+    # Rows have a core each; where there are fewer rows than cores, the frames of a row.
+    threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
 
-    def fit(members: Sequence[int]) -> FittedRow:
+    def fit(members: Sequence[int]) -> list[FittedRow]:
         own = [pictures[i] for i in members]
         first = own[0]
         spec = part.spec(1 if first.pixels.ndim == 2 else 3)
@@ -75,20 +79,26 @@ def fit_rows(
             device=device,
             on_step=lambda *_: on_step(0, 0),
         )
-        coded = fit_pyramid(
-            spec,
-            frames,
-            regions,
-            part,
-            target=target,
-            predicted=predicted,
-            seed=seed,
-            device=device,
-            on_step=on_step,
-        )
-        return FittedRow(spec, members, coded)
+        length = part.chunk if predicted else len(members)
+        found = []
+        for start in range(0, len(members), length):
+            some = slice(start, start + length)
+            coded = fit_pyramid(
+                spec,
+                frames[some],
+                regions[some],
+                part,
+                target=target,
+                predicted=predicted and len(frames[some]) > 1,
+                seed=seed,
+                device=device,
+                threads=threads,
+                on_step=on_step,
+            )
+            found.append(FittedRow(spec, members[some], coded))
+        return found
 
-    return parallel_map(fit, _members(pictures, part), device, stop=stop)
+    return list(chain(*parallel_map(fit, rows, device, stop=stop)))
 
 
 def _members(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
@@ -96,8 +106,9 @@ def _members(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
     result = []
     for members in alike(pictures):
         first = pictures[members[0]]
-        length = part.row(first.width * first.height)
-        result += [members[start : start + length] for start in range(0, len(members), length)]
+        count = part.rows(len(members), first.width * first.height)
+        ends = [k * len(members) // count for k in range(count + 1)]
+        result += [members[start:end] for start, end in pairwise(ends)]
     return result
 
 

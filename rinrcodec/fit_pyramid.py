@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rinrcodec.entropy import LARGEST, bits
+from rinrcodec.entropy import LARGEST
 from rinrcodec.families import pyramid
 from rinrcodec.fit import to_signal
-from rinrcodec.latents import (
-    FINEST_CHANGE,
-    Change,
-    PyramidRow,
-    best_scale,
-    changed_group,
-    clip_codes,
-    encode_row,
-    step_codes,
-    steps_of,
-)
+from rinrcodec.latents import PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.model import Spec
 from rinrcodec.presets import PyramidPart, Target
+from rinrcodec.round_pyramid import change_bits, choose_changes
 from rinrcodec.soap import Soap
 
 __all__ = [
@@ -57,7 +48,13 @@ _CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of i
 _CONTROL_FROM = 0.15  # before, quality says little about what it will be
 _WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
 _DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
-_COARSEST_CHANGE = 2
+# The hidden layers of the context network are fitted where they are expected to pay: what they
+# save of the bits that latents take at that share of the soft steps, and what a weight takes.
+_WIDENED_AT = 0.15
+_SAVED = 0.05
+_BITS_OF_WEIGHT = 6.5
+_ROUNDED_PIXELS = 2**19  # of frames that are looked at to round the networks
+_ALL = slice(None)
 _TRIAL_FRAMES = 3
 _TRIAL_SHARE = 6  # of the steps, one in so many
 
@@ -72,17 +69,20 @@ def fit_pyramid(
     predicted: bool = False,
     seed: int,
     device: torch.device,
+    threads: int = 1,
     on_step: Callable[[int, int], None] | None = None,
 ) -> bytes:
-    """The coded bytes of one row for 1 to 8 frames of one size.
+    """The coded bytes of one row for 1 to `MOST_FRAMES` frames of one size.
 
     frames: uint8 [h, w, 1 or 3]; regions: for every frame the (left, top, right, bottom) of its
-    objects, where errors count more. on_step: called as on_step(frames, steps done since the last
-    call). Bit for bit reproducible on one CPU for the same frames and seed.
+    objects, where errors count more. threads: frames that a CPU works on at once, unless they are
+    predicted. on_step: called as on_step(frames, steps done since the last call). Bit for bit
+    reproducible on one CPU for the same frames and seed, whatever the threads.
     """
-    fit = _Fit(spec, frames, regions, part, target, predicted, seed, device)
-    _run(fit, part.recipe.steps, on_step)
-    return encode_row(spec, fit.row())
+    with _mapping(threads) as mapped:
+        fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
+        _run(fit, part.recipe.steps, on_step)
+        return encode_row(spec, fit.row())
 
 
 def prediction_pays(
@@ -107,7 +107,7 @@ def prediction_pays(
         fit = _Fit(spec, few, [[]] * len(few), part, target, predicted, seed, device)
         _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), on_step)
         with torch.no_grad():
-            losses.append(float(fit._loss(fit._measure(fit.weights, fit.rounded, fit.steps))))
+            losses.append(float(fit._loss(fit._measure_all(fit.rounded, fit.steps))))
     return losses[1] < losses[0]
 
 
@@ -118,6 +118,8 @@ def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> N
         fit.soft_step(step / soft)
         if step >= _CONTROL_FROM * soft and step % max(1, soft // _CONTROLS) == 0:
             fit.control()
+        if step == int(_WIDENED_AT * soft):
+            fit.widen()
         if step == int(_WEIGHED_AT * soft):
             fit.weigh_networks()
         if on_step is not None:
@@ -127,6 +129,19 @@ def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> N
         fit.hard_step(1 - step / (steps - soft))
         if on_step is not None:
             on_step(frames, 1)
+
+
+_Map = Callable[[Callable[[slice], list[Tensor]], Sequence[slice]], Iterable[list[Tensor]]]
+
+
+@contextmanager
+def _mapping(threads: int) -> Iterator[_Map]:
+    """What does as `map`, on threads."""
+    if threads <= 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield pool.map
 
 
 @dataclass(slots=True)
@@ -151,7 +166,9 @@ class _Fit:
         predicted: bool,
         seed: int,
         device: torch.device,
+        mapped: _Map = map,
     ) -> None:
+        self.map = mapped
         self.spec, self.part, self.target, self.predicted = spec, part, target, predicted
         self.wanted = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
         n, self.out, self.height, self.width = self.wanted.shape
@@ -160,24 +177,28 @@ class _Fit:
             for left, top, right, bottom in own:
                 self.objects[frame, 0, top:bottom, left:right] = 1
         self.shares = self.objects.mean((1, 2, 3))
-        first = math.log(target.lmbda or part.lmbda)
-        self.log_lambda = torch.full((n,), first, device=device)
+        # What is worked on at once: on a CPU one frame, which its caches hold better than many.
+        alone = device.type == "cpu" and not predicted
+        self.parts = [slice(k, k + 1) for k in range(n)] if alone else [_ALL]
+        log_lambda = math.log(target.lmbda or part.lmbda)
+        self.log_lambda = torch.full((n,), log_lambda, device=device)
         self.log_weight = torch.full((n,), math.log(part.object_weight), device=device)
         self.network_bytes = 0.0  # of a frame
-        self.generator = torch.Generator(device).manual_seed(
-            zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
-        )
+        first = zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
+        self.generators = [
+            torch.Generator(device).manual_seed(first + k) for k in range(len(self.parts))
+        ]
         sizes = pyramid.grid_sizes(self.width, self.height)
         self.latents = [
             [torch.zeros(n, *size, device=device).requires_grad_() for size in own] for own in sizes
         ]
         self.start = pyramid.start_weights(spec, device)
-        groups = pyramid.weight_groups(self.start)
-        self.adapted = {group: groups[group] for group in part.adapted}
         self.weights = {name: weight.clone() for name, weight in self.start.items()}
-        fitted = [self.weights[name] for names in self.adapted.values() for name in names]
-        usual = pyramid.usual_steps(spec, math.exp(first)).to(device)
-        self.log_steps = usual.clone().requires_grad_()
+        # Hidden layers of the context network stay as they are, unless `widen` finds that they pay.
+        self.fitted = [name for name in self.weights if not _is_hidden_context(name)]
+        usual = pyramid.usual_steps(spec, math.exp(log_lambda)).to(device)
+        # Frames that are predicted are all in units of the same steps.
+        self.log_steps = usual.repeat(1 if predicted else n, 1, 1).requires_grad_()
         flat = [grid for own in self.latents for grid in own]
         rate = part.recipe.learning_rate
         self.adam = torch.optim.Adam(
@@ -188,47 +209,113 @@ class _Fit:
             eps=1e-12,
             fused=True,
         )
-        self.soap = Soap([weight.requires_grad_() for weight in fitted])
+        self.soaps = [Soap([self.weights[name].requires_grad_() for name in self.fitted])]
 
     def soft_step(self, progress: float) -> None:
         factor, temperature, noise = soft_schedule(progress)
         rate = self.part.recipe.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = rate
-        latents = [
-            [noisy(grid * LATENT_GAIN, temperature, noise, self.generator) for grid in own]
-            for own in self.latents
-        ]
-        self._loss(self._measure(self.weights, latents, self.log_steps.exp())).backward()
+
+        def gradients(frames: slice) -> list[Tensor]:
+            own = [[grid[frames].detach().requires_grad_() for grid in c] for c in self.latents]
+            generator = self.generators[self.parts.index(frames)]
+            latents = [
+                [noisy(grid * LATENT_GAIN, temperature, noise, generator) for grid in c]
+                for c in own
+            ]
+            log_steps = self.log_steps[frames].detach().requires_grad_()
+            found = self._measure(self.weights, latents, log_steps.exp(), frames)
+            return self._gradients(found, frames, [*(grid for c in own for grid in c), log_steps])
+
+        leaves = [*(grid for c in self.latents for grid in c), self.log_steps]
+        found = list(self.map(gradients, self.parts))
+        for k, leaf in enumerate(leaves):
+            leaf.grad = torch.cat([of_part[k] for of_part in found])
+        self._share([of_part[len(leaves) :] for of_part in found])
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
-        self.soap.step(rate)
+        for soap in self.soaps:
+            soap.step(rate)
+
+    def _gradients(
+        self, found: _Measured, frames: slice, others: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
+        """Of the loss of some frames, for other leaves and the networks."""
+        leaves = [*others, *(self.weights[name] for name in self.fitted)]
+        grads = torch.autograd.grad(self._loss(found, frames), leaves, allow_unused=True)
+        return [
+            torch.zeros_like(leaf) if grad is None else grad
+            for leaf, grad in zip(leaves, grads, strict=True)
+        ]
+
+    def _share(self, found: Sequence[Sequence[Tensor]]) -> None:
+        """Add the gradients of the networks, which all frames share, in the order of frames."""
+        for name, *grads in zip(self.fitted, *found, strict=True):
+            self.weights[name].grad = torch.stack(grads).sum(0)
+
+    @torch.no_grad()
+    def widen(self) -> None:
+        """Fit the hidden layers of context networks, too, where they save more than they take."""
+        taken = dict.fromkeys(range(len(pyramid.COMPONENTS)), 0.0)
+        for frames in self.parts:
+            latents = [[grid[frames] for grid in own] for own in self._rounded()]
+            for name, inputs, values in pyramid.context_inputs(latents):
+                taken[_component(name)] += float(
+                    pyramid.pass_bits(self.weights, name, inputs, values).sum()
+                )
+        more = []
+        for component, n_bits in taken.items():
+            own = [k for k in self.weights if _is_hidden_context(k) and _component(k) == component]
+            if _SAVED * n_bits > _BITS_OF_WEIGHT * sum(self.weights[k].numel() for k in own):
+                more += own
+        if more:
+            self.soaps.append(Soap([self.weights[name].requires_grad_() for name in more]))
+            self.fitted += more
 
     def _measure(
-        self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
+        self,
+        weights: Mapping[str, Tensor],
+        latents: Sequence[Sequence[Tensor]],
+        steps: Tensor,
+        frames: slice = _ALL,
     ) -> _Measured:
+        """Of some frames, whose latents are given."""
         rate = pyramid.latent_bits(weights, latents)
-        return self._quality(self._signal(weights, latents, steps), rate)
+        return self._quality(self._signal(weights, latents, steps), rate, frames)
+
+    @torch.no_grad()
+    def _measure_all(self, latents: Sequence[Sequence[Tensor]], steps: Tensor) -> _Measured:
+        """Of all frames, with the networks as they are."""
+
+        def measured(frames: slice) -> list[Tensor]:
+            with torch.no_grad():
+                own = [[grid[frames] for grid in c] for c in latents]
+                found = self._measure(self.weights, own, steps[frames], frames)
+            return [found.weighted, found.outside, found.inside, found.bits]
+
+        found = list(self.map(measured, self.parts))
+        return _Measured(*(torch.cat(values) for values in zip(*found, strict=True)))
 
     def _signal(
         self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
     ) -> Tensor:
         if self.predicted:
             latents = [[grid.cumsum(0) for grid in own] for own in latents]
-        steps = steps.expand(len(self.wanted), -1, -1)
         return pyramid.synthesize(weights, latents, steps, self.out)
 
-    def _quality(self, signal: Tensor, rate: Tensor) -> _Measured:
-        error = (signal - self.wanted).square().mean(1, keepdim=True) / 4
+    def _quality(self, signal: Tensor, rate: Tensor, frames: slice = _ALL) -> _Measured:
+        error = (signal - self.wanted[frames]).square().mean(1, keepdim=True) / 4
         mean = error.mean((1, 2, 3))
-        part = (error * self.objects).mean((1, 2, 3))
-        outside = (mean - part) / (1 - self.shares).clamp_min(1e-9)
-        inside = part / self.shares.clamp_min(1e-9)
-        return _Measured(mean + (self.log_weight.exp() - 1) * part, outside, inside, rate)
+        part = (error * self.objects[frames]).mean((1, 2, 3))
+        shares, weight = self.shares[frames], self.log_weight[frames].exp()
+        outside = (mean - part) / (1 - shares).clamp_min(1e-9)
+        inside = part / shares.clamp_min(1e-9)
+        return _Measured(mean + (weight - 1) * part, outside, inside, rate)
 
-    def _loss(self, found: _Measured) -> Tensor:
-        per_pixel = found.bits / (self.height * self.width)
-        return (self._fair() * (found.weighted + self.log_lambda.exp() * per_pixel)).sum()
+    def _loss(self, found: _Measured, frames: slice = _ALL) -> Tensor:
+        rate = self.log_lambda[frames].exp() * found.bits / (self.height * self.width)
+        return (self._fair()[frames] * (found.weighted + rate)).sum()
 
     def _fair(self) -> Tensor:
         """Factors of mean 1 by which no frame of a high lambda decides alone what all share."""
@@ -240,7 +327,7 @@ class _Fit:
         if self.target.n_bytes is not None:
             self.round_latents()
             changes = self.row().changes.values()
-            self.network_bytes = sum(map(_change_bits, changes)) / 8 / len(self.wanted)
+            self.network_bytes = sum(map(change_bits, changes)) / 8 / len(self.wanted)
 
     @torch.no_grad()
     def control(self) -> None:
@@ -248,7 +335,8 @@ class _Fit:
         target = self.target
         if target.psnr is None and target.n_bytes is None and target.objects_psnr is None:
             return
-        found = self._measure(self.weights, self._rounded(), self.log_steps.exp())
+        before = self.log_lambda.clone()
+        found = self._measure_all(self._rounded(), self.log_steps.exp())
         if target.psnr is not None:
             error = found.outside
             if target.objects_psnr is None:
@@ -262,10 +350,22 @@ class _Fit:
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
         self.log_lambda.clamp_(math.log(1e-6), math.log(0.1))
+        self._follow(self.log_lambda - before)
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
             self.log_weight += 0.5 * missing / _DECIBELS
             self.log_weight.clamp_(0.0, math.log(1e4))
+
+    def _follow(self, moved: Tensor) -> None:
+        """Give frames the steps that go with their lambda: latents keep what they stand for."""
+        slopes = pyramid.usual_steps(self.spec, math.e) - pyramid.usual_steps(self.spec, 1.0)
+        if self.predicted:
+            moved = moved.mean(0, keepdim=True)
+        shift = slopes.to(moved) * moved[:, None, None]
+        self.log_steps += shift
+        for component, first in enumerate(pyramid.COMPONENTS):
+            for k, grid in enumerate(self.latents[component]):
+                grid *= (-shift[:, min(component, 1), first + k, None, None]).exp()
 
     def _rounded(self) -> list[list[Tensor]]:
         return [
@@ -276,58 +376,56 @@ class _Fit:
     def round_latents(self) -> None:
         """From here on only the networks change."""
         self.rounded = self._rounded()
-        self.step_codes = step_codes(self.log_steps)
+        self.step_codes = step_codes(self.log_steps.expand(len(self.wanted), -1, -1))
         self.steps = steps_of(self.step_codes).to(self.wanted.device)
 
     def hard_step(self, left: float) -> None:
-        if not self.adapted:
-            return
-        found = self._measure(self.weights, self.rounded, self.steps)
-        self._loss(found).backward()
-        self.soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
+
+        def gradients(frames: slice) -> list[Tensor]:
+            latents = [[grid[frames] for grid in own] for own in self.rounded]
+            found = self._measure(self.weights, latents, self.steps[frames], frames)
+            return self._gradients(found, frames)
+
+        self._share(list(self.map(gradients, self.parts)))
+        for soap in self.soaps:
+            soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
 
     @torch.no_grad()
     def row(self) -> PyramidRow:
-        """The row, its changes rounded as coarsely as lambda says, group by group."""
-        chosen: dict[str, Change] = {}
+        """The row, its networks rounded as coarsely as lambda says."""
+        # Some frames stand for all: those that come first, as others may be predicted from them.
+        count = max(1, min(len(self.wanted), _ROUNDED_PIXELS // (self.height * self.width)))
+        few = slice(0, count)
+        latents = [[grid[few] for grid in own] for own in self.rounded]
+        told = {name: (x, values) for name, x, values in pyramid.context_inputs(latents)}
+        fair = self._fair()[few]
+        of_rate = fair * self.log_lambda[few].exp() / (self.height * self.width)
+        nothing = torch.zeros_like(fair)
+
+        def loss(name: str, weights: Mapping[str, Tensor]) -> float:
+            network = name.rpartition(".")[0]
+            if network in told:
+                return float((of_rate * pyramid.pass_bits(weights, network, *told[network])).sum())
+            signal = self._signal(weights, latents, self.steps[few])
+            return float((fair * self._quality(signal, nothing, few).weighted).sum())
+
         # A bit of the networks counts as one of a frame of the middle lambda.
-        middle = (self._fair() * self.log_lambda.exp()).mean()
-        lmbda = float(middle) / (self.height * self.width)
-        weights = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        for group, names in self.adapted.items():
-            difference = torch.cat([(weights[k] - self.start[k]).flatten() for k in names])
-            tried: list[tuple[float, Change | None]] = []
-            for exponent in [None, *range(_COARSEST_CHANGE, FINEST_CHANGE + 1)]:
-                change = None if exponent is None else _change(difference, exponent)
-                trial = weights | self._rounded_group(names, change)
-                cost = 0.0 if change is None else lmbda * _change_bits(change)
-                tried.append((float(self._part_of_loss(group, trial)) + cost, change))
-                if change is not None and np.abs(change.codes).max() == LARGEST:
-                    break
-            best = min(tried, key=lambda pair: pair[0])[1]
-            weights |= self._rounded_group(names, best)
-            if best is not None:
-                chosen[group] = best
-        latents = [
+        per_bit = float(of_rate.mean()) * count / len(self.wanted)
+        changes = choose_changes(self.start, self.weights, self.fitted, loss, per_bit)
+        frames = [
             [[grid[k].to(torch.int32).cpu().numpy() for grid in own] for own in self.rounded]
             for k in range(len(self.wanted))
         ]
-        return PyramidRow(chosen, self.step_codes, latents, self.predicted)
+        return PyramidRow(changes, self.step_codes, frames, self.predicted)
 
-    def _rounded_group(self, names: Sequence[str], change: Change | None) -> dict[str, Tensor]:
-        if change is None:
-            return {name: self.start[name] for name in names}
-        return changed_group(self.start, names, change)
 
-    def _part_of_loss(self, group: str, weights: Mapping[str, Tensor]) -> Tensor:
-        """That part of the loss which the weights of a group have a say in."""
-        if group.startswith("context"):
-            rate = pyramid.latent_bits(weights, self.rounded)
-            weighted = self._fair() * self.log_lambda.exp() * rate
-            return weighted.sum() / (self.height * self.width)
-        nothing = self.wanted.new_zeros(len(self.wanted))
-        signal = self._signal(weights, self.rounded, self.steps)
-        return (self._fair() * self._quality(signal, nothing).weighted).sum()
+def _is_hidden_context(name: str) -> bool:
+    return name.startswith("context.") and name.endswith(".hidden")
+
+
+def _component(name: str) -> int:
+    """Of a tensor, or a network, of contexts."""
+    return int(name.split(".")[1][0])
 
 
 def soft_schedule(progress: float) -> tuple[float, float, float]:
@@ -355,14 +453,3 @@ def _soft_round(x: Tensor, temperature: float) -> Tensor:
 
 def _psnr(error: Tensor) -> Tensor:
     return -10 * error.clamp_min(1e-10).log10()
-
-
-def _change(difference: Tensor, exponent: int) -> Change:
-    codes = clip_codes(difference * 2.0**exponent)
-    return Change(exponent, best_scale(codes), codes)
-
-
-def _change_bits(change: Change) -> float:
-    codes: NDArray[np.int32] = change.codes
-    none = np.zeros(len(codes), np.int32)
-    return float(bits(codes, none, none + change.scale).sum()) + 8

@@ -1,4 +1,4 @@
-"""The coded bytes of a `pyramid` row: networks, quantisation steps and latents of 1 to 8 frames.
+"""The coded bytes of a `pyramid` row: networks, quantisation steps and latents of its frames.
 
 `formats/SPEC.md` has the layout. Everything that decides how the next value is read is an integer,
 or a float64 that holds one exactly, so that all machines read the same latents.
@@ -18,7 +18,7 @@ from torch import Tensor
 from rinrcodec.entropy import LARGEST, N_SCALES, LatentDecoder, LatentEncoder
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import pyramid
-from rinrcodec.families._pyramid_ops import PASSES, planes_of
+from rinrcodec.families._pyramid_ops import PASSES
 from rinrcodec.model import Spec
 from rinrcodec.presets import MOST_FRAMES
 
@@ -26,9 +26,13 @@ __all__ = ["MOST_FRAMES", "Change", "PyramidRow", "code_latents", "decode_row", 
 
 FINEST_CHANGE = 10  # changes are multiples of 2 ** -10, so that context weights stay exact
 _PREDICTED = 0x80
-_NO_CHANGE = 0xFF
 _STEPS_PER_OCTAVE = 8
-_STEP_SCALE = 30  # of the differences between steps: a Laplace scale of 2.1
+# A mean, and a scale of the tables: of exponents plus one, 0 for a tensor without a change; of the
+# scales of changes; of the differences between the steps of a row; and of those of a frame to them.
+_EXPONENTS = (6, 28)
+_SCALES = (40, 36)
+_STEPS = (0, 30)
+_STEPS_OF_FRAME = (0, 24)
 _HIDDEN_CENTER = 64  # added to the first step's code, which is one unsigned byte
 
 Grids = list[list[Tensor]]
@@ -36,9 +40,9 @@ Grids = list[list[Tensor]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """What the tensors of one weight group differ by from the start: codes * 2 ** -exponent.
+    """What a tensor differs by from the start: codes * 2 ** -exponent.
 
-    codes: int32 [n], all tensors of the group side by side; scale: the table they are coded with.
+    codes: int32 [n], row by row; scale: the table they are coded with.
     """
 
     exponent: int
@@ -50,9 +54,10 @@ class Change:
 class PyramidRow:
     """A row as it is stored.
 
-    changes: by weight group, those that have any; step_codes: int [2, LEVELS], in eighths of an
-    octave; latents: for every frame its grids as `code_latents` takes them, int32 arrays [h, w];
-    where `predicted`, those of a frame but the first are what it differs by from the frame before.
+    changes: by name, those of the tensors that have any; step_codes: int32 [n, 2, LEVELS], of every
+    frame, in eighths of an octave; latents: for every frame its grids as `code_latents` takes them,
+    int32 arrays [h, w]; where `predicted`, those of a frame but the first are what it differs by
+    from the frame before.
     """
 
     changes: Mapping[str, Change]
@@ -61,25 +66,18 @@ class PyramidRow:
     predicted: bool = False
 
 
-def changed_group(
-    start: Mapping[str, Tensor], names: Sequence[str], change: Change
-) -> dict[str, Tensor]:
-    """The tensors of one weight group, whose names are given, with their change."""
+def changed(start: Tensor, change: Change | None) -> Tensor:
+    """A tensor of the start with its change."""
+    if change is None:
+        return start
     codes = torch.from_numpy(change.codes.astype(np.float32)) * 2.0**-change.exponent
-    parts = codes.split([start[name].numel() for name in names])
-    return {
-        name: start[name] + part.view(start[name].shape).to(start[name].device)
-        for name, part in zip(names, parts, strict=True)
-    }
+    return start + codes.view(start.shape).to(start.device)
 
 
 def changed_weights(spec: Spec, changes: Mapping[str, Change]) -> dict[str, Tensor]:
     """The networks of a row, float32 on the host."""
-    weights = pyramid.start_weights(spec)
-    groups = pyramid.weight_groups(weights)
-    for group, change in changes.items():
-        weights |= changed_group(weights, groups[group], change)
-    return weights
+    start = pyramid.start_weights(spec)
+    return {name: changed(tensor, changes.get(name)) for name, tensor in start.items()}
 
 
 def steps_of(codes: NDArray[np.int32]) -> Tensor:
@@ -110,52 +108,48 @@ def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) ->
             if level < first:
                 continue
             grid = latents[component][level - first]
-            planes = planes_of(grid)
-            for number, (row, column) in enumerate(PASSES):
-                sites = grid[0, row::2, column::2]
+            for number, one in enumerate(PASSES[component]):
+                sites = one.of(grid[0])
                 if not sites.numel():
                     continue
-                means, scales = pyramid.pass_tables(
-                    weights, component, level, number, planes, latents
-                )
+                means, scales = pyramid.pass_tables(weights, component, level, number, latents)
                 values = sites.flatten().to(torch.int32).cpu().numpy()
                 found = torch.from_numpy(coder(values, means, scales)).to(grid)
                 sites.copy_(found.view(sites.shape))
-                height, width = sites.shape
-                planes[number][0, 1 : 1 + height, 1 : 1 + width] = sites
 
 
 def encode_row(spec: Spec, row: PyramidRow) -> bytes:
-    """The bytes of a row of 1 to 8 frames; `RinrInputError` for more, or for too large values."""
+    """The bytes of a row of 1 to 64 frames; `RinrInputError` for more, or for too large values."""
     if not 1 <= len(row.latents) <= MOST_FRAMES:
         raise RinrInputError(f"a row of {len(row.latents)} frames: want 1 to {MOST_FRAMES}")
     weights = changed_weights(spec, row.changes)
     head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
     coder = LatentEncoder()
-    for group in pyramid.weight_groups(weights):
-        change = row.changes.get(group)
-        if change is None:
-            head.append(_NO_CHANGE)
-            continue
-        head += bytes([change.scale, change.exponent])
-        coder.put(change.codes, *_constant(change.codes, change.scale))
-    steps = row.step_codes.flatten()
-    head.append(int(steps[0]) + _HIDDEN_CENTER)
-    differences = np.diff(steps)
-    coder.put(differences, *_constant(differences, _STEP_SCALE))
+    own = [row.changes.get(name) for name in weights]
+    coder.put(*_tabled([0 if one is None else one.exponent + 1 for one in own], *_EXPONENTS))
+    there = [one for one in own if one is not None]
+    coder.put(*_tabled([one.scale for one in there], *_SCALES))
+    for one in there:
+        coder.put(*_tabled(one.codes, 0, one.scale))
+    middle = row.step_codes.mean(0).round().astype(np.int32)
+    head.append(int(middle[0, 0]) + _HIDDEN_CENTER)
+    coder.put(*_tabled(np.diff(middle.flatten()), *_STEPS))
     streams = [coder.bytes()]
     exact = {name: weight.double() for name, weight in weights.items()}
-    for frame in row.latents:
-        streams.append(_encode_frame(exact, frame))
+    for frame, steps in zip(row.latents, row.step_codes, strict=True):
+        streams.append(_encode_frame(exact, frame, steps - middle))
     for stream in streams[:-1]:
         head += _variable(len(stream))
     return bytes(head) + b"".join(streams)
 
 
 def _encode_frame(
-    weights: Mapping[str, Tensor], frame: Sequence[Sequence[NDArray[np.int32]]]
+    weights: Mapping[str, Tensor],
+    frame: Sequence[Sequence[NDArray[np.int32]]],
+    steps: NDArray[np.int32],
 ) -> bytes:
     coder = LatentEncoder()
+    coder.put(*_tabled(steps.flatten(), *_STEPS_OF_FRAME))
 
     def put(
         values: NDArray[np.int32], means: NDArray[np.int32], scales: NDArray[np.int32]
@@ -173,7 +167,7 @@ class DecodedFrames:
     """What `synthesize` needs for some frames of a row: on the device that was asked for."""
 
     weights: Mapping[str, Tensor]
-    steps: Tensor  # [2, LEVELS]
+    steps: Tensor  # [n, 2, LEVELS]
     latents: Grids  # float32 [n, h, w]
 
 
@@ -204,21 +198,6 @@ def _decode_row(
     if not all(0 <= frame < count for frame in frames):
         raise RinrFormatError(f"frames {list(frames)} of a pyramid row that has {count}")
     at = 1
-    found: list[tuple[str, int, int]] = []
-    groups = pyramid.weight_groups(start)
-    for group in groups:
-        scale = data[at]
-        at += 1
-        if scale == _NO_CHANGE:
-            continue
-        exponent = data[at]
-        at += 1
-        if scale >= N_SCALES or exponent > FINEST_CHANGE:
-            raise RinrFormatError(
-                f"weights of a pyramid with scale {scale} and exponent {exponent}: want at most "
-                f"{N_SCALES - 1} and {FINEST_CHANGE}"
-            )
-        found.append((group, scale, exponent))
     first_step = data[at] - _HIDDEN_CENTER
     at += 1
     lengths = []
@@ -231,26 +210,41 @@ def _decode_row(
     ends = at + np.cumsum(lengths)
     streams = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     coder = LatentDecoder(streams[0])
-    changes = {}
-    for group, scale, exponent in found:
-        n = sum(start[name].numel() for name in groups[group])
-        codes = coder.take(*_constant(np.empty(n), scale))
-        changes[group] = Change(exponent, scale, codes)
-    n_steps = 2 * pyramid.LEVELS
-    differences = coder.take(*_constant(np.empty(n_steps - 1), _STEP_SCALE))
-    codes = np.cumsum(np.concatenate([[first_step], differences])).reshape(2, -1)
-    if np.abs(codes).max() > 2 * _HIDDEN_CENTER:
+    exponents = coder.take(*_tables(len(start), *_EXPONENTS)) - 1
+    if not -1 <= exponents.min() <= exponents.max() <= FINEST_CHANGE:
         raise RinrFormatError(
-            f"quantisation steps of a pyramid with codes from {codes.min()} to {codes.max()}: "
-            f"want {-2 * _HIDDEN_CENTER} to {2 * _HIDDEN_CENTER}"
+            f"weights of a pyramid with exponents from {exponents.min()} to {exponents.max()}: "
+            f"want -1 to {FINEST_CHANGE}"
         )
+    names = [name for name, exponent in zip(start, exponents, strict=True) if exponent >= 0]
+    scales = coder.take(*_tables(len(names), *_SCALES))
+    changes = {}
+    for name, exponent, scale in zip(names, exponents[exponents >= 0], scales, strict=True):
+        if not 0 <= scale < N_SCALES:
+            raise RinrFormatError(
+                f"weights of a pyramid with scale {scale}: want 0 to {N_SCALES - 1}"
+            )
+        codes = coder.take(*_tables(start[name].numel(), 0, int(scale)))
+        changes[name] = Change(int(exponent), int(scale), codes)
+    n_steps = 2 * pyramid.LEVELS
+    differences = coder.take(*_tables(n_steps - 1, *_STEPS))
+    middle = np.cumsum(np.concatenate([[first_step], differences]))
     weights = {name: w.to(device) for name, w in changed_weights(spec, changes).items()}
     exact = {name: w.double() for name, w in weights.items() if name.startswith("context")}
     wanted = range(max(frames) + 1) if predicted else sorted(set(frames))
     decoded: dict[int, Grids] = {}
+    step_codes: dict[int, NDArray[np.int32]] = {}
     before: Grids | None = None
     for frame in wanted:
-        grids = _decode_frame(exact, streams[1 + frame], size, device)
+        coder = LatentDecoder(streams[1 + frame])
+        codes = middle + coder.take(*_tables(n_steps, *_STEPS_OF_FRAME))
+        if np.abs(codes).max() > 2 * _HIDDEN_CENTER:
+            raise RinrFormatError(
+                f"quantisation steps of a pyramid with codes from {codes.min()} to {codes.max()}: "
+                f"want {-2 * _HIDDEN_CENTER} to {2 * _HIDDEN_CENTER}"
+            )
+        step_codes[frame] = codes.reshape(2, -1)
+        grids = _decode_grids(exact, coder, size, device)
         if predicted and before is not None:
             for own, others in zip(grids, before, strict=True):
                 for grid, other in zip(own, others, strict=True):
@@ -262,13 +256,16 @@ def _decode_row(
         [torch.cat(parts).float() for parts in zip(*components, strict=True)]
         for components in zip(*(decoded[frame] for frame in frames), strict=True)
     ]
-    return DecodedFrames(weights, steps_of(codes).to(device), latents)
+    steps = steps_of(np.stack([step_codes[frame] for frame in frames]))
+    return DecodedFrames(weights, steps.to(device), latents)
 
 
-def _decode_frame(
-    weights: Mapping[str, Tensor], stream: bytes, size: tuple[int, int], device: torch.device
+def _decode_grids(
+    weights: Mapping[str, Tensor],
+    coder: LatentDecoder,
+    size: tuple[int, int],
+    device: torch.device,
 ) -> Grids:
-    coder = LatentDecoder(stream)
     grids = [
         [torch.zeros(1, *shape, dtype=torch.float64, device=device) for shape in sizes]
         for sizes in pyramid.grid_sizes(*size)
@@ -290,11 +287,17 @@ def clip_codes(codes: Tensor) -> NDArray[np.int32]:
     return result
 
 
-def _constant(
-    codes: NDArray[np.generic], scale: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Means and scales of values that are all coded with one table around zero."""
-    return np.zeros(len(codes), np.int32), np.full(len(codes), scale, np.int32)
+def _tables(count: int, mean: int, scale: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Means in eighths and scales of values that are all coded with one table."""
+    return np.full(count, 8 * mean, np.int32), np.full(count, scale, np.int32)
+
+
+def _tabled(
+    values: Sequence[int] | NDArray[np.int32], mean: int, scale: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Values with their tables."""
+    array = np.asarray(values, np.int32)
+    return array, *_tables(len(array), mean, scale)
 
 
 def _variable(number: int) -> bytes:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["parallel_map", "without_torch_threads"]
+__all__ = ["cores", "parallel_map", "without_torch_threads"]
 
 # How many threads `parallel_map` may use where torch itself is kept to one.
 _threads: ContextVar[int | None] = ContextVar("_threads", default=None)
@@ -43,6 +43,11 @@ def without_torch_threads(device: torch.device) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def cores() -> int:
+    """How many threads `parallel_map` may use: torch's number, unless torch is kept to one."""
+    return _threads.get() or torch.get_num_threads()
+
+
 def parallel_map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -57,7 +62,7 @@ def parallel_map(
     fails or the user interrupts, so that long calls can end early.
     """
     before = torch.get_num_threads()
-    allowed = threads or _threads.get() or before
+    allowed = threads or cores()
     workers = min(allowed, len(items)) if device.type == "cpu" else 1
     try:
         if workers <= 1:

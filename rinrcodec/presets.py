@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 BACKGROUNDS = ("siren", "nerv", "pyramid")
-MOST_FRAMES = 8  # of a row of latents, in its format
+MOST_FRAMES = 64  # of a row of latents, in its format
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,29 +191,30 @@ class PyramidPart:
     object_weight: how much more an error counts inside a box.
     together: frames of a row at most, which share networks; fewer where they have over
         `most_pixels` pixels.
-    adapted: the groups of weights (`pyramid.weight_groups`) that are fitted; others stay as in the
-        start.
+    chunk: frames of a row at most where each is predicted from the one before: to see one of them,
+        those before it are decoded.
     The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
     """
 
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
-    together: int = MOST_FRAMES
-    most_pixels: int = 2**21
-    adapted: tuple[str, ...] = ("context.out", "kernel", "synthesis", "filter")
+    together: int = 32
+    chunk: int = 8
+    most_pixels: int = 2**23
     start: str = "a"
 
     def __post_init__(self) -> None:
         # Found out after a long fit otherwise, by a decoder.
-        if not 1 <= self.together <= MOST_FRAMES:
-            raise RinrInputError(
-                f"together={self.together}: want 1 to {MOST_FRAMES} frames of a row"
-            )
+        for name in ("together", "chunk"):
+            if not 1 <= getattr(self, name) <= MOST_FRAMES:
+                raise RinrInputError(
+                    f"{name}={getattr(self, name)}: want 1 to {MOST_FRAMES} frames of a row"
+                )
 
-    def row(self, area: int) -> int:
-        """How many frames of `area` pixels each a row takes."""
-        return max(1, min(self.together, self.most_pixels // area))
+    def rows(self, n_frames: int, area: int) -> int:
+        """How many rows, of about as many frames each, take frames of `area` pixels."""
+        return math.ceil(n_frames / max(1, min(self.together, self.most_pixels // area)))
 
     def spec(self, channels: int) -> Spec:
         """The networks; `channels` is 3 for RGB, 1 for grey."""

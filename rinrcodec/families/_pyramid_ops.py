@@ -8,36 +8,83 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 __all__ = [
-    "NEIGHBOURS",
     "PASSES",
+    "Pass",
     "contexts",
     "convolve",
     "laplace_bits",
     "pass_inputs",
-    "planes_of",
     "sharpen",
+    "surrounded",
     "upsample",
 ]
 
-# The sites of a grid are coded in four passes: row and column parity of each.
-PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 _STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
-# What a pass knows of its own grid: what was coded by the passes before it.
-NEIGHBOURS: tuple[tuple[tuple[int, int], ...], ...] = (
-    (),
-    _DIAGONAL,
-    _STRAIGHT,
-    _STRAIGHT + _DIAGONAL,
-)
 _COARSER = 10  # 3 x 3 sites of the next coarser grid, and one of the grid after it
+_MARGIN = 3  # how far away the farthest neighbour is
+
+
+class Pass(NamedTuple):
+    """The sites of a grid that are coded at once: every `stride`-th row and column from the first.
+
+    neighbours: the (rows, columns) to sites of passes before it which tell of a site.
+    """
+
+    stride: int
+    row: int
+    column: int
+    neighbours: tuple[tuple[int, int], ...]
+
+    def of(self, grid: Tensor) -> Tensor:
+        """Its sites: a view of a grid [..., h, w]."""
+        return grid[..., self.row :: self.stride, self.column :: self.stride]
+
+    def moved(self, padded: Tensor, margin: int, down: int, right: int, halved: int = 0) -> Tensor:
+        """What lies next to its sites in a grid with a margin, or in one that is half as fine."""
+        height, width = (side - 2 * margin for side in padded.shape[-2:])
+        stride, row, column = self.stride >> halved, self.row >> halved, self.column >> halved
+        top, left = margin + row + down, margin + column + right
+        return padded[
+            ...,
+            top : top + max(0, height - row) : stride,
+            left : left + max(0, width - column) : stride,
+        ]
+
+
+def _passes(*kinds: tuple[int, int, int, tuple[tuple[int, int], ...]]) -> tuple[Pass, ...]:
+    return tuple(Pass(*kind) for kind in kinds)
+
+
+def _apart(offsets: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((2 * down, 2 * right) for down, right in offsets)
+
+
+# Of each component. Luma takes most of the bytes, and the quarter of its sites that come first is
+# coded like a grid of its own.
+_CHROMA = _passes(
+    (2, 0, 0, ()),
+    (2, 1, 1, _DIAGONAL),
+    (2, 0, 1, _STRAIGHT),
+    (2, 1, 0, _STRAIGHT + _DIAGONAL),
+)
+_LUMA = _passes(
+    (4, 0, 0, ()),
+    (4, 2, 2, _apart(_DIAGONAL)),
+    (4, 0, 2, _apart(_STRAIGHT)),
+    (4, 2, 0, _apart(_STRAIGHT + _DIAGONAL)),
+    (2, 1, 1, _DIAGONAL),
+    (2, 0, 1, (*_STRAIGHT, (0, -3), (0, 3))),
+    (2, 1, 0, (*_STRAIGHT, *_DIAGONAL, (-3, 0), (3, 0), (0, -3), (0, 3))),
+)
+PASSES = (_LUMA, _CHROMA, _CHROMA)
 _MOST_BITS = 24.0  # what the tables of `entropy` charge for the least likely value
 
 
@@ -190,63 +237,37 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return result
 
 
-def planes_of(grid: Tensor) -> list[Tensor]:
-    """The sites of each pass of a grid [n, h, w]: 4 x [n, ceil(h / 2) + 2, ceil(w / 2) + 2].
-
-    A frame of zeros around stands for sites that do not exist.
-    """
-    n, height, width = grid.shape
-    result = []
-    for row, column in PASSES:
-        plane = grid.new_zeros(n, -(-height // 2) + 2, -(-width // 2) + 2)
-        sites = grid[:, row::2, column::2]
-        plane[:, 1 : 1 + sites.shape[1], 1 : 1 + sites.shape[2]] = sites
-        result.append(plane)
-    return result
-
-
-def _neighbour(number: int, dy: int, dx: int) -> tuple[int, slice, slice]:
-    """In which pass, and where in its plane, the sites at (dy, dx) from those of a pass are."""
-    row, column = PASSES[number]
-    y, x = row + dy, column + dx
-    top, left = 1 + y // 2, 1 + x // 2
-    # The plane has one site more on each side; a slice to None would take too much.
-    return PASSES.index((y % 2, x % 2)), slice(top, top - 2 or None), slice(left, left - 2 or None)
+def surrounded(grid: Tensor) -> Tensor:
+    """A grid [n, h, w] with a margin of zeros, for sites that do not exist."""
+    return functional.pad(grid, (_MARGIN,) * 4)
 
 
 def pass_inputs(
-    number: int,
-    planes: Sequence[Tensor],
+    own: Pass,
+    padded: Tensor,
     coarser: Tensor | None,
     coarsest: Tensor | None,
     others: Sequence[Tensor],
 ) -> list[Tensor]:
-    """What the context network is told about the sites of a pass: tensors [n, hh, ww].
+    """What the context network is told about the sites of a pass: tensors [n, rows, columns].
 
-    planes: of `planes_of`; coarser, coarsest: the next two coarser grids [n, h, w], None where
-    there is none; others: the same grid of the components before this one.
+    padded: the grid, `surrounded`; coarser, coarsest: the next two coarser grids [n, h, w], None
+    where there is none; others: the same grid of the components before this one.
     """
-    n, height, width = planes[0].shape
-    height, width = height - 2, width - 2
-    row, column = PASSES[number]
-    nothing = planes[0].new_zeros(n, height, width)
-    inputs = [nothing] * _COARSER
+    inputs = [own.moved(padded, _MARGIN, down, right) for down, right in own.neighbours]
+    inputs += [own.of(other) for other in others]
+    sites = own.moved(padded, _MARGIN, 0, 0)
+    told = [torch.zeros_like(sites)] * _COARSER
+    rows, columns = sites.shape[1:]
     if coarser is not None:
-        padded = functional.pad(coarser, (1, 1, 1, 1))
+        around = functional.pad(coarser, (1, 1, 1, 1))
         for i in range(9):
-            top, left = divmod(i, 3)
-            inputs[i] = padded[:, top : top + height, left : left + width]
+            down, right = divmod(i, 3)
+            told[i] = own.moved(around, 1, down - 1, right - 1, 1)[:, :rows, :columns]
     if coarsest is not None:
         twice = coarsest.repeat_interleave(2, 1).repeat_interleave(2, 2)
-        inputs[9] = twice[:, :height, :width]
-    for dy, dx in NEIGHBOURS[number]:
-        source, rows, columns = _neighbour(number, dy, dx)
-        inputs.append(planes[source][:, rows, columns])
-    for other in others:
-        sites = other[:, row::2, column::2]
-        missing = (0, width - sites.shape[2], 0, height - sites.shape[1])
-        inputs.append(functional.pad(sites, missing))
-    return inputs
+        told[9] = own.moved(twice, 0, 0, 0, 1)[:, :rows, :columns]
+    return told + inputs
 
 
 class _Contexts(torch.autograd.Function):
@@ -255,27 +276,31 @@ class _Contexts(torch.autograd.Function):
         count = len(grids) // (1 + n_others)
         own, others = grids[:count], [grids[count * (1 + i) :][:count] for i in range(n_others)]
         n = len(own[0])
-        shapes = [(-(-grid.shape[1] // 2), -(-grid.shape[2] // 2)) for grid in own]
-        sites = sum(height * width for height, width in shapes)
-        widths = [_COARSER + len(near) + n_others for near in NEIGHBOURS]
-        inputs = [own[0].new_zeros(2 * width + levels, n, sites) for width in widths]
-        values = [own[0].new_empty(n, sites) for _ in PASSES]
-        start = 0
-        for level, shape in enumerate(shapes):
-            inside = slice(start, start + shape[0] * shape[1])
-            planes = planes_of(own[level])
+        passes = PASSES[n_others]
+        shapes = [[one.of(grid).shape[1:] for grid in own] for one in passes]
+        widths = [_COARSER + len(one.neighbours) + n_others for one in passes]
+        inputs, values = [], []
+        for sizes, width in zip(shapes, widths, strict=True):
+            sites = sum(map(math.prod, sizes))
+            inputs.append(own[0].new_zeros(2 * width + levels, n, sites))
+            values.append(own[0].new_empty(n, sites))
+        starts = [0] * len(passes)
+        for level, grid in enumerate(own):
+            padded = surrounded(grid)
             coarser = own[level + 1] if level + 1 < count else None
             coarsest = own[level + 2] if level + 2 < count else None
-            for number, width in enumerate(widths):
-                found = pass_inputs(
-                    number, planes, coarser, coarsest, [other[level] for other in others]
-                )
+            same = [other[level] for other in others]
+            for number, one in enumerate(passes):
+                shape = shapes[number][level]
+                inside = slice(starts[number], starts[number] + math.prod(shape))
+                starts[number] = inside.stop
+                if inside.start == inside.stop:
+                    continue
                 target = inputs[number][:, :, inside].unflatten(2, shape)
-                for row, part in enumerate(found):
+                for row, part in enumerate(pass_inputs(one, padded, coarser, coarsest, same)):
                     target[row] = part
-                target[2 * width + levels - count + level] = 1
-                values[number][:, inside].unflatten(1, shape)[:] = planes[number][:, 1:-1, 1:-1]
-            start = inside.stop
+                target[2 * widths[number] + levels - count + level] = 1
+                values[number][:, inside].unflatten(1, shape)[:] = one.of(grid)
         for width, part in zip(widths, inputs, strict=True):
             torch.abs(part[:width], out=part[width : 2 * width])
         ctx.save_for_backward(*inputs)
@@ -285,46 +310,43 @@ class _Contexts(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         shapes, sizes, widths, n_others = ctx.layout
-        count = len(shapes)
+        count, passes = len(sizes), PASSES[n_others]
         of_inputs = [
             torch.addcmul(grad[:width], grad[width : 2 * width], part[:width].sign())
-            for width, grad, part in zip(widths, grads[:4], ctx.saved_tensors, strict=True)
+            for width, grad, part in zip(widths, grads, ctx.saved_tensors, strict=False)
         ]
         blank = of_inputs[0].new_zeros
         own = [blank(size) for size in sizes]
         others = [[blank(size) for size in sizes] for _ in range(n_others)]
-        start = 0
-        for level, (height, width) in enumerate(shapes):
-            inside = slice(start, start + height * width)
-            n = sizes[level][0]
-            parts = [part[:, :, inside].unflatten(2, (height, width)) for part in of_inputs]
-            planes = [blank(n, height + 2, width + 2) for _ in PASSES]
+        starts = [0] * len(passes)
+        for level, (n, height, width) in enumerate(sizes):
+            padded = blank(n, height + 2 * _MARGIN, width + 2 * _MARGIN)
+            half = (-(-height // 2), -(-width // 2))
+            told = blank(_COARSER, n, *half)
+            for number, one in enumerate(passes):
+                shape = rows, columns = shapes[number][level]
+                inside = slice(starts[number], starts[number] + rows * columns)
+                starts[number] = inside.stop
+                if inside.start == inside.stop:
+                    continue
+                part = of_inputs[number][:, :, inside].unflatten(2, shape)
+                one.moved(told, 0, 0, 0, 1)[..., :rows, :columns] += part[:_COARSER]
+                for k, (down, right) in enumerate(one.neighbours):
+                    one.moved(padded, _MARGIN, down, right).add_(part[_COARSER + k])
+                for k, other in enumerate(others):
+                    one.of(other[level]).add_(part[widths[number] - n_others + k])
+                values = grads[len(passes) + number][:, inside].unflatten(1, shape)
+                one.of(own[level]).add_(values)
+            own[level] += padded[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
             if level + 1 < count:
-                total = sum(part[:9] for part in parts)
-                spread = blank(n, height + 2, width + 2)
+                spread = blank(n, half[0] + 2, half[1] + 2)
                 for i in range(9):
                     top, left = divmod(i, 3)
-                    spread[:, top : top + height, left : left + width] += total[i]
+                    spread[:, top : top + half[0], left : left + half[1]] += told[i]
                 own[level + 1] += spread[:, 1:-1, 1:-1]
             if level + 2 < count:
-                single = sum(part[9] for part in parts)
-                even = functional.pad(single, (0, width % 2, 0, height % 2))
+                even = functional.pad(told[9], (0, half[1] % 2, 0, half[0] % 2))
                 own[level + 2] += even.unflatten(2, (-1, 2)).sum(3).unflatten(1, (-1, 2)).sum(2)
-            for number, (row, column) in enumerate(PASSES):
-                for k, (dy, dx) in enumerate(NEIGHBOURS[number]):
-                    source, rows, columns = _neighbour(number, dy, dx)
-                    planes[source][:, rows, columns] += parts[number][_COARSER + k]
-                planes[number][:, 1:-1, 1:-1] += grads[4 + number][:, inside].unflatten(
-                    1, (height, width)
-                )
-                for k, other in enumerate(others):
-                    target = other[level][:, row::2, column::2]
-                    part = parts[number][widths[number] - n_others + k]
-                    target += part[:, : target.shape[1], : target.shape[2]]
-            for (row, column), plane in zip(PASSES, planes, strict=True):
-                target = own[level][:, row::2, column::2]
-                target += plane[:, 1 : 1 + target.shape[1], 1 : 1 + target.shape[2]]
-            start = inside.stop
         return (None, None, *own, *(grid for other in others for grid in other))
 
 
@@ -336,11 +358,12 @@ def contexts(
     grids: [n, h, w] each, the finest first, the last of `levels` levels at the end; others: the
     grids of the components before, of the same sizes. The inputs of a pass are [inputs, n, sites]:
     `pass_inputs`, their magnitudes, and which level it is; the values [n, sites]. Sites lie level
-    by level, the grids of uneven size filled up with zeros.
+    by level.
     """
     flat = [grid for other in others for grid in other]
     found = _Contexts.apply(levels, len(others), *grids, *flat)
-    return list(found[:4]), list(found[4:])
+    count = len(PASSES[len(others)])
+    return list(found[:count]), list(found[count:])
 
 
 class _LaplaceBits(torch.autograd.Function):

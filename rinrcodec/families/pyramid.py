@@ -4,8 +4,8 @@ A frame is a pyramid of integer grids, from its own size down to 1/64 of it, for
 chroma-like components. Synthesis upsamples and mixes them to colours. The context network tells of
 every latent, from those that were decoded before it, which distribution it was coded with. The
 class of codec is that of COOL-CHIC (Ladune et al., ICCV 2023) and C3 (Kim et al., CVPR 2024); in
-place of their raster order, each grid is decoded in four passes, so that the number of steps does
-not depend on the size of the frame.
+place of their raster order, each grid is decoded in seven passes (luma) or four, so that the number
+of steps does not depend on the size of the frame.
 
 No network starts from nothing: a *start* comes with the package, and a file holds what its own
 networks differ by. Networks are dicts of tensors by name, as `start_weights` gives them.
@@ -14,8 +14,8 @@ networks differ by. Networks are dicts of tensors by name, as `start_weights` gi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -27,14 +27,13 @@ from torch import Tensor
 from rinrcodec.entropy import LARGEST, MEAN_STEPS, N_SCALES
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families._pyramid_ops import (
-    NEIGHBOURS,
     PASSES,
     contexts,
     convolve,
     laplace_bits,
     pass_inputs,
-    planes_of,
     sharpen,
+    surrounded,
     upsample,
 )
 from rinrcodec.model import Spec
@@ -46,15 +45,15 @@ __all__ = [
     "STARTS",
     "channels",
     "check",
+    "context_inputs",
     "fresh_weights",
     "grid_sizes",
     "latent_bits",
-    "masks_of",
+    "pass_bits",
     "pass_tables",
     "start_weights",
     "synthesize",
     "tensor_sizes",
-    "weight_groups",
 ]
 
 LEVELS = 7
@@ -115,9 +114,9 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
     def matrix(outputs: int, inputs: int, scale: float) -> Tensor:
         return torch.randn(outputs, inputs, generator=generator) * scale / math.sqrt(inputs)
 
-    for component in range(len(COMPONENTS)):
-        for number, near in enumerate(NEIGHBOURS):
-            inputs = 2 * (10 + len(near) + component)
+    for component, passes in enumerate(PASSES):
+        for number, one in enumerate(passes):
+            inputs = 2 * (10 + len(one.neighbours) + component)
             name = f"context.{component}{number}"
             hidden = torch.cat([matrix(_HIDDEN, inputs, 0.5), torch.zeros(_HIDDEN, LEVELS)], 1)
             weights[f"{name}.hidden"] = hidden
@@ -126,7 +125,9 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
             weights[f"{name}.bias"] = torch.tensor([0.0, -1.0])
     bicubic = torch.tensor([-0.0351562, -0.1054687, 0.2617187, 0.8789063])
     weights["kernel.up"] = bicubic.repeat(2, LEVELS - 1, 1)
-    weights["kernel.sharpen"] = torch.zeros(2, LEVELS, 4)
+    # Neither these nor the filters may start as zeros: products of two of them, and a ReLU of 0,
+    # have no gradients there.
+    weights["kernel.sharpen"] = torch.tensor([0.0, 0.0, 0.0, 0.1]).repeat(2, LEVELS, 1)
     inputs = LEVELS + len(COMPONENTS) - 1
     weights["synthesis.hidden"] = matrix(_HIDDEN, inputs, 1.0)
     weights["synthesis.hidden_bias"] = torch.zeros(_HIDDEN)
@@ -135,8 +136,8 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
     colours = torch.tensor([[1.0, 1.0, -0.5], [1.0, 0.0, 0.5], [1.0, -1.0, -0.5]])
     weights["synthesis.skip"] = torch.cat([colours[:, :1].repeat(1, LEVELS), colours[:, 1:]], 1)
     for layer in range(2):
-        weights[f"filter.{layer}"] = torch.zeros(3, 3, 3, 3)
-        weights[f"filter.{layer}_bias"] = torch.zeros(3)
+        weights[f"filter.{layer}"] = matrix(3, 27, 0.15).view(3, 3, 3, 3)
+        weights[f"filter.{layer}_bias"] = torch.full((3,), 0.02)
     return weights
 
 
@@ -167,19 +168,6 @@ def usual_steps(spec: Spec, lmbda: float) -> Tensor:
     fixed, slope = torch.from_numpy(_start_arrays(str(spec["start"]))["steps"])
     result: Tensor = fixed + slope * math.log(lmbda)
     return result
-
-
-def weight_groups(weights: Weights) -> dict[str, list[str]]:
-    """The names of tensors whose differences from the start are coded alike."""
-    groups: dict[str, list[str]] = {}
-    for name in weights:
-        part, _, rest = name.partition(".")
-        key = f"{part}.{rest.partition('.')[2]}" if part == "context" else part
-        groups.setdefault("context.out" if key in _CONTEXT_OUT else key, []).append(name)
-    return groups
-
-
-_CONTEXT_OUT = ("context.out", "context.skip", "context.bias")
 
 
 def synthesize(
@@ -236,31 +224,26 @@ def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tenso
 def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor:
     """About how many bits the latents of n frames take: float32 [n]. Has gradients."""
     total = torch.zeros((), device=latents[0][0].device)
-    for component, first in enumerate(COMPONENTS):
-        own = latents[component]
-        others = [latents[c][first - COMPONENTS[c] :] for c in range(component)]
-        inputs, values = contexts(own, others, LEVELS)
-        masks = masks_of(tuple(tuple(grid.shape[1:]) for grid in own))
-        for number in range(len(PASSES)):
-            name = f"context.{component}{number}"
-            means, log_scales = _context_network(weights, name, inputs[number])
-            bits = laplace_bits(values[number], means, log_scales)
-            if masks is not None:
-                bits = bits * masks[number].to(bits.device)
-            total = total + bits.sum(1)
+    for name, inputs, values in context_inputs(latents):
+        total = total + pass_bits(weights, name, inputs, values)
     return total
 
 
-@lru_cache(maxsize=16)  # which are as large as a frame
-def masks_of(sizes: tuple[tuple[int, ...], ...]) -> list[Tensor] | None:
-    """For every pass, 1 where a site exists and 0 where a grid was filled up; None for all ones."""
-    if not any(height % 2 or width % 2 for height, width in sizes):
-        return None
-    planes = [planes_of(torch.ones(1, *size)) for size in sizes]
-    return [
-        torch.cat([own[number][0, 1:-1, 1:-1].flatten() for own in planes])
-        for number in range(len(PASSES))
-    ]
+def context_inputs(
+    latents: Sequence[Sequence[Tensor]],
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Of every pass, all levels together: its network's name, what that is told and the values."""
+    for component, first in enumerate(COMPONENTS):
+        others = [latents[c][first - COMPONENTS[c] :] for c in range(component)]
+        inputs, values = contexts(latents[component], others, LEVELS)
+        for number in range(len(PASSES[component])):
+            yield f"context.{component}{number}", inputs[number], values[number]
+
+
+def pass_bits(weights: Weights, name: str, inputs: Tensor, values: Tensor) -> Tensor:
+    """About how many bits the values of a pass take: [n]. Arguments as `context_inputs` gives."""
+    means, log_scales = _context_network(weights, name, inputs)
+    return laplace_bits(values, means, log_scales).sum(1)
 
 
 def pass_tables(
@@ -268,15 +251,13 @@ def pass_tables(
     component: int,
     level: int,
     number: int,
-    planes: Sequence[Tensor],
     latents: Sequence[Sequence[Tensor]],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """How the sites of a pass are coded: means in eighths and scale indices, int32 [sites].
 
-    weights: float64, rounded to `CONTEXT_UNIT`; planes: those of the grid, as far as it is known;
-    latents: float64 grids [1, h, w] of all components, coarser levels and earlier components
-    complete. Everything is an integer multiple of a power of two and below 2 ** 53 of them, so
-    every device gives the same numbers.
+    weights: float64, rounded to `CONTEXT_UNIT`; latents: float64 grids [1, h, w] of all components,
+    of which only what is coded before the pass is read. Everything is an integer multiple of a
+    power of two and below 2 ** 53 of them, so every device gives the same numbers.
     """
     first = COMPONENTS[component]
     own = latents[component]
@@ -284,15 +265,14 @@ def pass_tables(
     coarser = own[k + 1] if k + 1 < len(own) else None
     coarsest = own[k + 2] if k + 2 < len(own) else None
     others = [latents[c][level - COMPONENTS[c]] for c in range(component)]
-    parts = pass_inputs(number, planes, coarser, coarsest, others)
-    row, column = PASSES[number]
-    height, width = own[k].shape[1:]
-    rows, columns = -(-(height - row) // 2), -(-(width - column) // 2)
+    one = PASSES[component][number]
+    parts = pass_inputs(one, surrounded(own[k]), coarser, coarsest, others)
+    rows, columns = parts[0].shape[1:]
     found = []
     # Some rows at a time, which changes nothing but the memory that it takes.
     step = max(1, _SITES_AT_ONCE[parts[0].device.type] // max(1, columns))
     for top in range(0, max(1, rows), step):
-        told = torch.stack([part[0, top : min(rows, top + step), :columns] for part in parts])
+        told = torch.stack([part[0, top : top + step] for part in parts])
         which = told.new_zeros(LEVELS, *told.shape[1:])
         which[level] = 1
         inputs = torch.cat([told, told.abs(), which])
