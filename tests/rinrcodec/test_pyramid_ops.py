@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -13,18 +13,21 @@ from torch.nn import functional
 
 from rinrcodec.entropy import bits
 from rinrcodec.families._pyramid_ops import (
-    NEIGHBOURS,
     PASSES,
+    Pass,
     contexts,
     convolve,
     laplace_bits,
     pass_inputs,
-    planes_of,
     sharpen,
+    surrounded,
     upsample,
 )
 
 SIZES = [(1, 1), (1, 6), (2, 1), (3, 5), (4, 4), (8, 3)]
+# Sizes at which some passes have no sites, or sites with no coarser site below them.
+ODD_SIZES = [(1, 1), (2, 5), (13, 22)]
+EVERY_PASS = [(c, number) for c, passes in enumerate(PASSES) for number in range(len(passes))]
 
 
 def numbers(*shape: int, seed: int = 0, gradient: bool = True) -> Tensor:
@@ -83,18 +86,20 @@ def test_an_upsampled_constant_stays_one() -> None:
     torch.testing.assert_close(found, torch.full((1, 1, 6, 8), 5.0))
 
 
-def pyramid(first: int, n: int = 2, size: tuple[int, int] = (5, 7), seed: int = 0) -> list[Tensor]:
-    """Three levels of grids of a frame of `size`, from level `first` on."""
-    shapes = [(-(-size[0] // 2**k), -(-size[1] // 2**k)) for k in range(first, first + 3)]
+def grids_of(size: tuple[int, int], n: int = 2, seed: int = 0, levels: int = 3) -> list[Tensor]:
+    """The last of 4 levels of grids: at first a frame of `size`."""
+    shapes = [(-(-size[0] // 2**k), -(-size[1] // 2**k)) for k in range(levels)]
     return [numbers(n, *shape, seed=seed + k) for k, shape in enumerate(shapes)]
 
 
-@pytest.mark.parametrize(
-    ("size", "n_others"), [((1, 1), 2), ((2, 3), 0), ((5, 3), 1), ((4, 4), 0), ((3, 6), 2)]
-)
+def others_of(size: tuple[int, int], count: int, n: int = 2) -> list[list[Tensor]]:
+    return [grids_of(size, n, seed=10 * (k + 1)) for k in range(count)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 3), (7, 6), (9, 4)])
+@pytest.mark.parametrize("n_others", range(len(PASSES)))
 def test_gradients_of_contexts(size: tuple[int, int], n_others: int) -> None:
-    grids = pyramid(0, size=size)
-    others = [pyramid(0, size=size, seed=10 * (k + 1)) for k in range(n_others)]
+    grids, others = grids_of(size), others_of(size, n_others)
     flat = [grid for own in others for grid in own]
 
     def function(*given: Tensor) -> tuple[Tensor, ...]:
@@ -106,81 +111,168 @@ def test_gradients_of_contexts(size: tuple[int, int], n_others: int) -> None:
     assert gradcheck(function, (*grids, *flat), fast_mode=True)
 
 
-def told(grids: list[Tensor], level: int, number: int, y: int, x: int) -> list[float]:
+def test_every_gradient_of_contexts() -> None:
+    """Not only along one direction, as above."""
+    grids, others = grids_of((3, 5), n=1), others_of((3, 5), 1, n=1)
+
+    def function(*given: Tensor) -> tuple[Tensor, ...]:
+        inputs, values = contexts(given[:3], [given[3:]], 4)
+        return (*inputs, *values)
+
+    assert gradcheck(function, (*grids, *others[0]))
+
+
+def sites_of(own: Pass, height: int, width: int) -> list[tuple[int, int]]:
+    """The (row, column) of the sites of a pass, in the order of coding."""
+    return [
+        (y, x)
+        for y in range(height)
+        for x in range(width)
+        if y % own.stride == own.row and x % own.stride == own.column
+    ]
+
+
+def site(grid: Tensor, row: int, column: int) -> float:
+    inside = 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]
+    return float(grid[row, column]) if inside else 0.0
+
+
+def told(grids: list[Tensor], level: int, own: Pass, y: int, x: int) -> list[float]:
     """What the specification says a site knows, read from the grids one by one."""
-
-    def site(grid: Tensor, row: int, column: int) -> float:
-        inside = 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]
-        return float(grid[row, column]) if inside else 0.0
-
-    own = grids[level]
     found = [0.0] * 10
     if level + 1 < len(grids):
         for i in range(9):
             found[i] = site(grids[level + 1], y // 2 + i // 3 - 1, x // 2 + i % 3 - 1)
     if level + 2 < len(grids):
         found[9] = site(grids[level + 2], y // 4, x // 4)
-    return found + [site(own, y + dy, x + dx) for dy, dx in NEIGHBOURS[number]]
+    return found + [site(grids[level], y + dy, x + dx) for dy, dx in own.neighbours]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 7), (6, 9), (8, 8)])
-def test_contexts_by_the_book(size: tuple[int, int]) -> None:
-    grids = pyramid(0, n=1, size=size)
-    others = [pyramid(0, n=1, size=size, seed=10)]
+@pytest.mark.parametrize("size", [*ODD_SIZES, (5, 7), (6, 9), (8, 8), (3, 1)])
+@pytest.mark.parametrize("n_others", range(len(PASSES)))
+def test_contexts_by_the_book(size: tuple[int, int], n_others: int) -> None:
+    n = 2
+    grids, others = grids_of(size, n), others_of(size, n_others, n)
     inputs, values = contexts(grids, others, 4)
-    flat = [grid.detach()[0] for grid in grids]
-    other = [grid.detach()[0] for grid in others[0]]
-    start = 0
-    for level, own in enumerate(flat):
-        height, width = own.shape
-        hh, ww = -(-height // 2), -(-width // 2)
-        for number, (row, column) in enumerate(PASSES):
-            part = inputs[number][:, 0, start : start + hh * ww].unflatten(1, (hh, ww))
-            value = values[number].detach()[0, start : start + hh * ww].unflatten(0, (hh, ww))
-            for y in range(row, height, 2):
-                for x in range(column, width, 2):
-                    expected = told(flat, level, number, y, x)
-                    expected.append(float(other[level][y, x]))
+    assert len(inputs) == len(values) == len(PASSES[n_others])
+    for number, own in enumerate(PASSES[n_others]):
+        expected_inputs, expected_values = [], []
+        for frame in range(n):
+            flat = [grid.detach()[frame] for grid in grids]
+            rest = [[grid.detach()[frame] for grid in other] for other in others]
+            sites, found = [], []
+            for level, grid in enumerate(flat):
+                for y, x in sites_of(own, *grid.shape):
+                    known = told(flat, level, own, y, x)
+                    known += [float(other[level][y, x]) for other in rest]
+                    # Three grids are the levels 1 to 3 of the four.
                     which = [float(k == 1 + level) for k in range(4)]
-                    found = part[:, y // 2, x // 2].tolist()
-                    assert found == expected + [abs(v) for v in expected] + which
-                    assert float(value[y // 2, x // 2]) == float(own[y, x])
-        start += hh * ww
+                    sites.append(known + [abs(v) for v in known] + which)
+                    found.append(float(grid[y, x]))
+            expected_inputs.append(sites)
+            expected_values.append(found)
+        assert inputs[number].permute(1, 2, 0).tolist() == expected_inputs
+        assert values[number].tolist() == expected_values
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 7), (8, 8)])
-def test_fit_and_coding_are_told_the_same(size: tuple[int, int]) -> None:
-    grids, others = pyramid(0, n=1, size=size), [pyramid(0, n=1, size=size, seed=10)]
-    inputs, _ = contexts(grids, others, 4)
-    start = 0
-    for level, own in enumerate(grids):
-        planes = planes_of(own)
+@pytest.mark.parametrize("size", [*ODD_SIZES, (1, 4), (5, 7), (8, 8)])
+@pytest.mark.parametrize("n_others", range(len(PASSES)))
+def test_fit_and_coding_are_told_the_same(size: tuple[int, int], n_others: int) -> None:
+    grids, others = grids_of(size, n=1), others_of(size, n_others, n=1)
+    inputs, values = contexts(grids, others, 4)
+    starts = [0] * len(inputs)
+    for level, grid in enumerate(grids):
         coarser = [*grids[level + 1 : level + 3], None, None]
-        for number in range(len(PASSES)):
-            found = torch.stack(
-                pass_inputs(number, planes, coarser[0], coarser[1], [others[0][level]])
-            ).flatten(2)
-            sites = found.shape[2]
-            seen = inputs[number][: len(found), :, start : start + sites]
-            assert torch.equal(found, seen)
-        start += sites
+        same = [other[level] for other in others]
+        for number, own in enumerate(PASSES[n_others]):
+            parts = pass_inputs(own, surrounded(grid), coarser[0], coarser[1], same)
+            sites = own.of(grid)
+            assert {part.shape for part in parts} == {sites.shape}
+            found = torch.stack(parts).flatten(2)
+            inside = slice(starts[number], starts[number] + sites.numel())
+            starts[number] = inside.stop
+            assert torch.equal(found, inputs[number][: len(found), :, inside])
+            assert torch.equal(sites.flatten(1), values[number][:, inside])
+    assert starts == [part.shape[2] for part in inputs]
 
 
-def test_passes_know_only_what_came_before() -> None:
-    for number, (row, column) in enumerate(PASSES):
-        for dy, dx in NEIGHBOURS[number]:
-            assert PASSES.index(((row + dy) % 2, (column + dx) % 2)) < number
+def test_a_pass_is_coded_after_what_it_knows() -> None:
+    """On a grid without borders, whose sides passes divide."""
+    height, width = 16, 24
+    for passes in PASSES:
+        when = {
+            place: number
+            for number, own in enumerate(passes)
+            for place in sites_of(own, height, width)
+        }
+        for number, own in enumerate(passes):
+            assert len(set(own.neighbours)) == len(own.neighbours)
+            for (y, x), (down, right) in product(sites_of(own, height, width), own.neighbours):
+                near = ((y + down) % height, (x + right) % width)
+                assert when[near] < number
 
 
-def test_planes_hold_every_site_once() -> None:
-    for height, width in SIZES:
-        grid = torch.arange(1.0, 1 + height * width).view(1, height, width)
-        planes = planes_of(grid)
-        found = torch.cat([plane.flatten() for plane in planes])
-        assert found[found != 0].sort().values.tolist() == grid.flatten().tolist()
-        for plane in planes:
-            assert not plane[:, [0, -1]].any()
-            assert not plane[:, :, [0, -1]].any()
+@pytest.mark.parametrize("size", [*SIZES, *ODD_SIZES, (16, 16)])
+def test_passes_hold_every_site_once(size: tuple[int, int]) -> None:
+    grid = torch.arange(size[0] * size[1]).view(1, *size)
+    for passes in PASSES:
+        found = torch.cat([own.of(grid).flatten() for own in passes])
+        assert found.sort().values.tolist() == grid.flatten().tolist()
+
+
+@pytest.mark.parametrize("size", [*SIZES, *ODD_SIZES])
+@pytest.mark.parametrize(("component", "number"), EVERY_PASS)
+def test_sites_of_a_pass_by_plain_indexing(
+    size: tuple[int, int], component: int, number: int
+) -> None:
+    own, grid = PASSES[component][number], numbers(2, *size, gradient=False)
+    places = sites_of(own, *size)
+    assert own.of(grid).flatten(1).T.tolist() == [grid[:, y, x].tolist() for y, x in places]
+    changed = grid.clone()
+    own.of(changed).fill_(9)  # a view
+    assert (changed == 9).sum() == 2 * len(places)
+    for margin, (down, right) in product((0, 3), [(0, 0), *own.neighbours]):
+        if not margin and (down or right):
+            continue
+        padded = functional.pad(grid, (margin,) * 4)
+        found = own.moved(padded, margin, down, right)
+        assert found.shape == own.of(grid).shape
+        expected = [[site(one, y + down, x + right) for one in grid] for y, x in places]
+        assert found.flatten(1).T.tolist() == expected
+
+
+@pytest.mark.parametrize("size", [*SIZES, *ODD_SIZES])
+@pytest.mark.parametrize(("component", "number"), EVERY_PASS)
+def test_what_lies_below_a_pass_by_plain_indexing(
+    size: tuple[int, int], component: int, number: int
+) -> None:
+    """In a grid that is half as fine, which may have a row or column more than the pass."""
+    own = PASSES[component][number]
+    rows, columns = own.of(torch.zeros(size)).shape
+    half = numbers(2, -(-size[0] // 2), -(-size[1] // 2), gradient=False)
+    padded = functional.pad(half, (1, 1, 1, 1))
+    for down, right in product((-1, 0, 1), (-1, 0, 1)):
+        found = own.moved(padded, 1, down, right, 1)[:, :rows, :columns]
+        assert found.shape == (2, rows, columns)
+        places = [(y // 2 + down, x // 2 + right) for y, x in sites_of(own, *size)]
+        expected = [[site(one, y, x) for one in half] for y, x in places]
+        assert found.flatten(1).T.tolist() == expected
+
+
+def test_a_margin_reaches_the_farthest_neighbours() -> None:
+    grid = numbers(2, 5, 4, gradient=False)
+    padded = surrounded(grid)
+    margin = (padded.shape[1] - 5) // 2
+    assert padded.shape == (2, 5 + 2 * margin, 4 + 2 * margin)
+    assert torch.equal(padded[:, margin:-margin, margin:-margin], grid)
+    assert padded.abs().sum() == grid.abs().sum()
+    assert margin == max(
+        abs(away)
+        for passes in PASSES
+        for own in passes
+        for offset in own.neighbours
+        for away in offset
+    )
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.3, 0.499, 0.501, 1.7, -0.2, -0.7, -3.4])
