@@ -51,9 +51,12 @@ def coded(
     width, height = size or (WIDTH, HEIGHT)
     found = random_latents(width, height, n, 4, seed)
     frames = [[[grid[k].int().numpy() for grid in own] for own in found] for k in range(n)]
-    steps = np.full((2, pyramid.LEVELS), -12 - seed, np.int32)
-    codes = np.random.default_rng(seed).integers(-9, 10, 168, np.int32)
-    return encode_row(SPEC, PyramidRow({"filter": Change(9, 30, codes)}, steps, frames, predicted))
+    steps = np.full((n, 2, pyramid.LEVELS), -12 - seed, np.int32)
+    if not predicted:
+        steps -= np.arange(n, dtype=np.int32)[:, None, None]
+    codes = np.random.default_rng(seed).integers(-9, 10, 81, np.int32)
+    row = PyramidRow({"filter.1": Change(9, 30, codes)}, steps, frames, predicted)
+    return encode_row(SPEC, row)
 
 
 def group(spec: Spec, *rows: bytes) -> Group:
@@ -102,6 +105,28 @@ def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_pat
                             assert torch.equal(torch.as_tensor(image), alone[i])
     finally:
         torch.set_num_threads(before)
+
+
+def test_frames_of_a_batch_have_steps_of_their_own() -> None:
+    """Rows of frames whose latents are the same, and whose steps are not."""
+    first = random_latents(WIDTH, HEIGHT, 1, 4)
+    frames = [[[grid[0].int().numpy() for grid in own] for own in first]] * 3
+    steps = np.full((3, 2, pyramid.LEVELS), -12, np.int32)
+    steps[1:] -= np.array([[8], [16]], np.int32)[..., None]
+    alone = [
+        Pack(
+            (frame("x", 0),),
+            (group(SPEC, encode_row(SPEC, PyramidRow({}, own[None], frames[:1]))),),
+        )
+        for own in steps
+    ]
+    expected = [rinrcodec.decode(pack, 0) for pack in alone]
+    assert not torch.equal(expected[0], expected[1])
+    row = encode_row(SPEC, PyramidRow({}, steps, frames))
+    pack = Pack(tuple(frame(f"{k}", 0, float(k)) for k in range(3)), (group(SPEC, row),))
+    for order in ([0], [2], [0, 1, 2], [2, 1, 1]):
+        for k, image in zip(order, rinrcodec.decode(pack, order), strict=True):
+            assert torch.equal(torch.as_tensor(image), expected[k])
 
 
 def test_packs_of_rows_can_be_merged_and_cut(pack: Pack) -> None:
@@ -177,7 +202,7 @@ def test_latents_are_no_object_inr(pack: Pack) -> None:
 
 
 def test_damaged_rows_are_a_format_error(pack: Pack) -> None:
-    rows = (b"", b"\x09", pack.stacks[0].rows.coded[0][:5])
+    rows = (b"", b"\x41", pack.stacks[0].rows.coded[0][:5])
     for row in rows:
         with pytest.raises(RinrFormatError, match="row of a pyramid"):
             rinrcodec.decode(Pack((frame("x", 0),), (group(SPEC, row),)), 0)
@@ -187,11 +212,11 @@ def test_the_largest_values_of_a_row_give_pixels() -> None:
     """Sums that overflow a float32 are no error."""
     weights = arithmetic_weights()
     changes = {
-        name: Change(0, 60, np.full(sum(weights[k].numel() for k in names), 127, np.int32))
-        for name, names in pyramid.weight_groups(weights).items()
+        name: Change(0, 60, np.full(weight.numel(), 127, np.int32))
+        for name, weight in weights.items()
     }
     grids = [[np.full(size, 127, np.int32) for size in own] for own in pyramid.grid_sizes(9, 7)]
-    steps = np.full((2, pyramid.LEVELS), 63, np.int32)
+    steps = np.full((1, 2, pyramid.LEVELS), 63, np.int32)
     data = encode_row(SPEC, PyramidRow(changes, steps, [grids]))
     found = rinrcodec.decode(Pack((frame("x", 0, width=9, height=7),), (group(SPEC, data),)), 0)
     assert found.shape == (3, 7, 9)
