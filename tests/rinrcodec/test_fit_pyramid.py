@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,23 +11,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
+from torch import Tensor
 
 import rinrcodec
+from rinrcodec import fit_pyramid as fit_module
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import pyramid
-from rinrcodec.fit_pyramid import _Fit, fit_pyramid, prediction_pays
-from rinrcodec.latents import decode_row
+from rinrcodec.fit_pyramid import LATENT_GAIN, _Fit, fit_pyramid, prediction_pays
+from rinrcodec.latents import Change, decode_row
 from rinrcodec.metrics import psnr
 from rinrcodec.model import Box, Pack
 from rinrcodec.presets import PyramidPart, Recipe, Target, get_preset
+from rinrcodec.round_pyramid import choose_changes
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
-STEPS = 60
+STEPS = 40
 PART = PyramidPart(Recipe(STEPS, 1e-2, None, warmup=0))
-# With networks that stay as they are: what comes of not storing their changes, which pays in a
-# frame this small, is in no target of quality.
-STEERED = replace(PART, recipe=replace(PART.recipe, steps=140), adapted=())
+STEERED = replace(PART, recipe=replace(PART.recipe, steps=70))
 WIDTH, HEIGHT = 64, 48
 
 
@@ -45,6 +47,7 @@ def fit(
     boxes: tuple[tuple[int, int, int, int], ...] = (),
     predicted: bool = False,
     seed: int = 0,
+    threads: int = 1,
 ) -> bytes:
     return fit_pyramid(
         part.spec(3),
@@ -55,13 +58,30 @@ def fit(
         predicted=predicted,
         seed=seed,
         device=CPU,
+        threads=threads,
     )
+
+
+def a_fit(
+    frames: list[Pixels], *, target: Target | None = None, predicted: bool = False, steps: int = 0
+) -> _Fit:
+    """A fit after some of its soft steps."""
+    tensors = [torch.tensor(frame) for frame in frames]
+    none: list[list[tuple[int, int, int, int]]] = [[]] * len(frames)
+    found = _Fit(PART.spec(3), tensors, none, PART, target or Target(), predicted, 0, CPU)
+    for _ in range(steps):
+        found.soft_step(0.3)
+    return found
+
+
+def shortened(steps: int) -> PyramidPart:
+    return replace(PART, recipe=replace(PART.recipe, steps=steps))
 
 
 def decoded(row: bytes, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Pixels:
     found = decode_row(PART.spec(3), row, size, [frame], CPU)
     with torch.no_grad():
-        signal = pyramid.synthesize(found.weights, found.latents, found.steps[None], 3)[0]
+        signal = pyramid.synthesize(found.weights, found.latents, found.steps, 3)[0]
     pixels: Pixels = ((signal + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     return pixels
 
@@ -95,7 +115,7 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
     assert torch.equal(own.steps, found.steps)
     with torch.no_grad():
         measured = own._measure(found.weights, own.rounded, own.steps)
-        signal = pyramid.synthesize(found.weights, found.latents, found.steps[None], 3)
+        signal = pyramid.synthesize(found.weights, found.latents, found.steps, 3)
     error = float((signal - own.wanted).square().mean()) / 4
     in_fit, decibels = (-10 * math.log10(value) for value in (float(measured.weighted), error))
     assert decibels == pytest.approx(in_fit, abs=0.01)
@@ -104,8 +124,8 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
     assert len(coded) * 8 == pytest.approx(float(measured.bits), rel=0.35)
 
 
-def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels) -> None:
-    rows = [fit([crop], target=Target(lmbda=lmbda)) for lmbda in (1e-2, 1e-3, 1e-4)]
+def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels, plain: bytes) -> None:
+    rows = [fit([crop], target=Target(lmbda=1e-2)), plain, fit([crop], target=Target(lmbda=1e-4))]
     sizes = [len(row) for row in rows]
     quality = [psnr(crop, decoded(row)) for row in rows]
     assert sizes == sorted(sizes)
@@ -154,31 +174,85 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
 @pytest.mark.parametrize("predicted", [False, True])
 def test_several_frames_in_a_row(crop: Pixels, predicted: bool) -> None:
     frames = [crop, np.roll(crop, 1, 1), crop[:, ::-1].copy()]
-    row = fit(frames, predicted=predicted)
+    row = fit(frames, part=shortened(25), predicted=predicted)
     for k, frame in enumerate(frames):
         image = decoded(row, k)
         assert psnr(frame, image) > 22
         assert psnr(frame, image) == max(psnr(other, image) for other in frames)
 
 
-def test_frames_that_stay_cost_little_where_they_are_predicted(crop: Pixels) -> None:
-    alone = len(fit([crop] * 4))
+def test_frames_that_stay_cost_little_where_they_are_predicted(crop: Pixels, plain: bytes) -> None:
     together = len(fit([crop] * 4, predicted=True))
-    assert together < 0.6 * alone
+    assert together - len(plain) < 0.5 * 3 * len(plain)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels, threads: int) -> None:
+def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> None:
     pictures = [crop[:20, :30], crop[20:40, :30], crop[:33, 40:57]]
-    expected = rinrcodec.encode(pictures, preset="fast", background="pyramid", steps=6)
-    other = rinrcodec.encode(pictures, preset="fast", background="pyramid", steps=6, seed=1)
     before = torch.get_num_threads()
+    found = {}
     try:
-        torch.set_num_threads(threads)
-        found = rinrcodec.encode(pictures, preset="fast", background="pyramid", steps=6)
+        for threads, seed in ((1, 0), (2, 0), (2, 1)):
+            torch.set_num_threads(threads)
+            pack = rinrcodec.encode(
+                pictures, preset="fast", background="pyramid", steps=4, seed=seed
+            )
+            found[threads, seed] = coded(pack)
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert coded(found) == coded(expected) != coded(other)
+    assert found[1, 0] == found[2, 0] != found[2, 1]
+
+
+def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixels) -> None:
+    """With targets, which measure all frames, and with all hidden layers."""
+    frames = [crop[:20, :30], crop[20:40, :30], crop[20:40, 30:60]]
+    target = Target(psnr=30, objects_psnr=33)
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "_BITS_OF_WEIGHT", 0.0)
+        rows = [
+            fit(frames, part=shortened(7), target=target, boxes=((3, 3, 9, 9),), threads=threads)
+            for threads in (1, 2)
+        ]
+    assert rows[0] == rows[1]
+    assert torch.get_num_threads() == before
+
+
+def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
+    """It does not depend on how many frames come after it."""
+    few, many = (a_fit([crop[:9, :12]] * n, steps=1) for n in (1, 3))
+    for own, others in zip(few.latents, many.latents, strict=True):
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(own, others, strict=True))
+    first, second = (many.latents[0][0][k] for k in range(2))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("regions", [[], [(2, 3, 9, 8)]])
+def test_frames_one_by_one_are_measured_and_moved_as_all_at_once(
+    crop: Pixels, regions: list[tuple[int, int, int, int]]
+) -> None:
+    frames = [torch.tensor(crop[8 * k :][:16, :20].copy()) for k in range(3)]
+    found = []
+    for parts in (None, [slice(None)]):
+        fitted = _Fit(PART.spec(3), frames, [regions, [], []], PART, Target(), False, 0, CPU)
+        for k in range(3):
+            fitted.log_lambda[k] -= 2 * k
+        for grid in (grid for own in fitted.latents for grid in own):
+            grid.data.normal_(0, 0.2, generator=torch.Generator().manual_seed(1))
+        fitted.round_latents()
+        fitted.parts = parts or fitted.parts
+        measured = fitted._measure_all(fitted.rounded, fitted.steps)
+        moved: list[list[Tensor]] = []
+        fitted._share = moved.extend  # type: ignore[assignment, method-assign]
+        fitted.hard_step(0.0)
+        found.append((measured, [sum(grads) for grads in zip(*moved, strict=True)], len(moved)))
+    (one, grads, n_one), (other, expected, n_other) = found
+    assert (n_one, n_other) == (3, 1)
+    for name in ("weighted", "outside", "inside", "bits"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name))
+        assert getattr(one, name).shape == (3,)
+    for grad, wanted in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, wanted, rtol=1e-3, atol=1e-6)
 
 
 def coded(pack: Pack) -> list[bytes]:
@@ -187,7 +261,7 @@ def coded(pack: Pack) -> list[bytes]:
 
 def test_steps_are_reported(crop: Pixels) -> None:
     seen: list[tuple[int, int]] = []
-    part = replace(PART, recipe=replace(PART.recipe, steps=7))
+    part = shortened(7)
     fit_pyramid(
         part.spec(3),
         [torch.tensor(crop[:16, :16])] * 2,
@@ -203,7 +277,7 @@ def test_steps_are_reported(crop: Pixels) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 11])
 def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
-    part = replace(PART, recipe=replace(PART.recipe, steps=steps))
+    part = shortened(steps)
     assert decoded(fit([crop], part=part)).shape == crop.shape
 
 
@@ -277,15 +351,16 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
 
 
 def test_prediction_pays_for_what_stands_still_and_not_for_a_cut(crop: Pixels) -> None:
-    part = replace(PART, recipe=replace(PART.recipe, steps=240))
-    others = [crop[::-1, ::-1].copy(), np.ascontiguousarray(255 - crop)]
+    still = crop[:24, :32].copy()
+    others = [crop[24:, 31::-1].copy(), 255 - crop[:24, 32:]]
 
     def pays(frames: list[Pixels]) -> bool:
         tensors = [torch.tensor(frame) for frame in frames]
+        part = shortened(60)
         return prediction_pays(part.spec(3), tensors, part, lmbda=1e-2, seed=0, device=CPU)
 
-    assert pays([crop] * 3)
-    assert not pays([crop, *others])
+    assert pays([still] * 3)
+    assert not pays([still, *others])
 
 
 def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
@@ -299,3 +374,153 @@ def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
     assert fitted.log_lambda[0] == before[0]
     assert fitted.log_lambda[1] != before[1]
     assert (fitted.log_weight > math.log(PART.object_weight)).all()
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_steps_follow_lambda_and_the_signal_stays(crop: Pixels, predicted: bool) -> None:
+    fitted = a_fit([crop[:13, :22]] * 3, predicted=predicted, steps=4)
+    moved = torch.tensor([-1.0, 0.0, 2.5])
+
+    def seen() -> Tensor:
+        latents = [[grid * LATENT_GAIN for grid in own] for own in fitted.latents]
+        return fitted._signal(fitted.weights, latents, fitted.log_steps.exp())
+
+    with torch.no_grad():
+        signal, steps = seen(), fitted.log_steps.clone()
+        grids = [[grid.clone() for grid in own] for own in fitted.latents]
+        fitted._follow(moved)
+        torch.testing.assert_close(seen(), signal, rtol=1e-4, atol=1e-4)
+    usual = [pyramid.usual_steps(PART.spec(3), math.exp(x)) for x in (0.0, *moved.tolist())]
+    shift = torch.stack([steps - usual[0] for steps in usual[1:]])
+    if predicted:
+        shift = shift.mean(0, keepdim=True)
+    assert shift.abs().max() > 0.1
+    torch.testing.assert_close(fitted.log_steps - steps, shift, rtol=1e-4, atol=1e-5)
+    unmoved = torch.equal(fitted.latents[0][2][1], grids[0][2][1])
+    assert unmoved != predicted  # the frame whose lambda stays, unless it has others' steps
+    assert not torch.equal(fitted.latents[0][2][0], grids[0][2][0])
+    fitted.soft_step(0.3)  # leaves that can still be fitted
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_frames_have_steps_of_their_own_unless_they_are_predicted(
+    crop: Pixels, predicted: bool
+) -> None:
+    """Frames of one quality: one is simple, the other is not."""
+    simple = np.full((24, 32, 3), 99, np.uint8)
+    simple[6:12, 8:20] = 140
+    frames = [crop[:24, :32].copy(), simple]
+    row = fit(frames, target=Target(psnr=33), part=shortened(20), predicted=predicted)
+    steps = decode_row(PART.spec(3), row, (32, 24), [0, 1], CPU).steps
+    assert steps.shape == (2, 2, pyramid.LEVELS)
+    assert torch.equal(steps[0], steps[1]) == predicted
+    codes = steps.log2() * 8
+    torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-3)
+
+
+def hidden_of(fitted: _Fit) -> set[int]:
+    """The components whose context networks' hidden layers are fitted."""
+    found = {name for name in fitted.fitted if name.endswith(".hidden") and name[0] == "c"}
+    every = {name for name in fitted.weights if name.startswith("context.")}
+    every = {name for name in every if name.endswith(".hidden")}
+    components = {int(name[8]) for name in found}
+    assert found == {name for name in every if int(name[8]) in components}  # all of one or none
+    return components
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_hidden_layers_are_fitted_where_that_pays(
+    crop: Pixels, monkeypatch: pytest.MonkeyPatch, predicted: bool
+) -> None:
+    """By what the latents of a component take, and what its weights would."""
+    fitted = a_fit([crop[:13, :22]] * 2, predicted=predicted)
+    for grids, spread in zip(fitted.latents, (4.0, 0.0, 2.0), strict=True):
+        for grid in grids:
+            grid.data.normal_(0, spread / LATENT_GAIN + 1e-9)
+    rounded = fitted._rounded()
+    taken = [0.0] * 3
+    for name, inputs, values in pyramid.context_inputs(rounded):
+        taken[int(name[8])] += float(
+            pyramid.pass_bits(fitted.weights, name, inputs, values).detach().sum()
+        )
+    names = [name for name in fitted.weights if name[:7] == "context" and name[-6:] == "hidden"]
+    weights = [sum(fitted.weights[k].numel() for k in names if int(k[8]) == c) for c in range(3)]
+    pays = [bits / n for bits, n in zip(taken, weights, strict=True)]
+    assert min(pays) < 0.5 * max(pays)
+    begun = list(fitted.fitted)
+    assert hidden_of(fitted) == set()
+    monkeypatch.setattr(fit_module, "_SAVED", 0.5)
+    for least in (max(pays) * 1.01, max(pays) * 0.99):
+        monkeypatch.setattr(fit_module, "_BITS_OF_WEIGHT", 0.5 * least)
+        fitted.widen()
+        expected = {c for c in range(3) if pays[c] > least}
+        assert hidden_of(fitted) == expected
+        assert len(fitted.soaps) == 1 + bool(expected)
+    assert fitted.fitted[: len(begun)] == begun
+    fitted.soft_step(0.3)
+    moved = {name for name in names if not torch.equal(fitted.weights[name], fitted.start[name])}
+    assert moved == set(fitted.fitted) - set(begun)
+
+
+def test_hidden_layers_of_a_small_frame_stay_and_those_of_a_large_one_do_not(
+    crop: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[int]] = []
+    widen = _Fit.widen
+
+    def remember(self: _Fit) -> None:
+        widen(self)
+        seen.append(hidden_of(self))
+
+    monkeypatch.setattr(_Fit, "widen", remember)
+    few = shortened(8)
+    row = fit([crop[:16, :16]], part=few)
+    monkeypatch.setattr(fit_module, "_BITS_OF_WEIGHT", 0.0)  # as if the frame were large
+    other = fit([crop[:16, :16]], part=few)
+    assert seen == [set(), {0, 1, 2}]
+    assert row != other
+    found = decode_row(PART.spec(3), row, (16, 16), [0], CPU)
+    for name, weight in pyramid.start_weights(PART.spec(3)).items():
+        if name.endswith(".hidden") and name.startswith("context"):
+            assert torch.equal(found.weights[name], weight)
+
+
+def test_tensors_are_rounded_for_the_frames_that_all_stand_for(
+    crop: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one of four frames that are the same a bit costs a fourth: its choices are those of all.
+
+    Alone it would have to pay for the whole of it.
+    """
+    asked: list[tuple[float, float]] = []
+
+    def choose(
+        start: dict[str, Tensor],
+        weights: dict[str, Tensor],
+        names: list[str],
+        loss: Callable[[str, dict[str, Tensor]], float],
+        per_bit: float,
+    ) -> dict[str, Change]:
+        asked.append((per_bit, loss("kernel.up", weights) + loss("context.06.out", weights)))
+        return choose_changes(start, weights, names[-3:], loss, per_bit)
+
+    monkeypatch.setattr(fit_module, "choose_changes", choose)
+    rows = []
+    for n, pixels in ((4, 2**20), (4, 1), (1, 2**20)):
+        monkeypatch.setattr(fit_module, "_ROUNDED_PIXELS", pixels)
+        fitted = a_fit([crop[:16, :20]] * n)
+        fitted.weights = {
+            name: weight
+            + 0.01 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(7))
+            for name, weight in fitted.start.items()
+        }
+        fitted.round_latents()
+        rows.append(fitted.row())
+    (all_four, in_all), (of_four, in_one), (alone, in_alone) = asked
+    assert of_four == pytest.approx(all_four / 4)
+    assert alone == pytest.approx(all_four)
+    assert in_one == pytest.approx(in_alone)
+    assert in_one == pytest.approx(in_all / 4)
+    exponents = [{name: c.exponent for name, c in row.changes.items()} for row in rows]
+    assert exponents[0] == exponents[1]
+    assert len(rows[0].latents) == len(rows[1].latents) == 4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from rinrcodec.parallel import parallel_map
+from rinrcodec.parallel import cores, parallel_map, without_torch_threads
 
 CPU = torch.device("cpu")
 
@@ -48,3 +48,11 @@ def test_a_failure_stops_the_others_and_is_raised(threads: int) -> None:
     with pytest.raises(ValueError, match="no"):
         parallel_map(work, range(3), CPU, stop=stop)
     assert torch.get_num_threads() == threads
+
+
+def test_cores_are_those_that_torch_was_given(threads: int) -> None:
+    assert cores() == threads
+    with without_torch_threads(CPU):
+        assert (cores(), torch.get_num_threads()) == (threads, 1)
+        assert parallel_map(lambda _: torch.get_num_threads(), range(3), CPU) == [1] * 3
+    assert (cores(), torch.get_num_threads()) == (threads, threads)

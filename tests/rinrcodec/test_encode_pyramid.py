@@ -1,0 +1,199 @@
+"""Which pictures share a row of latents, and on how many threads rows are fitted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rinrcodec import encode_pyramid
+from rinrcodec.encode_pyramid import FittedRow, fit_rows
+from rinrcodec.errors import RinrInputError
+from rinrcodec.images import Picture
+from rinrcodec.model import Box
+from rinrcodec.parallel import without_torch_threads
+from rinrcodec.presets import MOST_FRAMES, PyramidPart, Recipe, Target
+
+CPU = torch.device("cpu")
+PART = PyramidPart(Recipe(9, 1e-2, None, warmup=0))
+
+
+def pictures(
+    count: int, width: int = 4, height: int = 3, *, grey: bool = False, folder: str = ""
+) -> list[Picture]:
+    shape = (height, width) if grey else (height, width, 3)
+    return [
+        Picture(f"{folder}{k}", np.full(shape, k, np.uint8), (Box(0, 1, 1, 2, 1),) * (k % 2))
+        for k in range(count)
+    ]
+
+
+class Fits:
+    """Stands for the fits: what each was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, pays: bool = False) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.trials: list[int] = []
+        self.pays = pays
+        self.lock = threading.Lock()
+        monkeypatch.setattr(encode_pyramid, "fit_pyramid", self.fit)
+        monkeypatch.setattr(encode_pyramid, "prediction_pays", self.trial)
+
+    def fit(
+        self,
+        spec: object,  # noqa: ARG002
+        frames: Sequence[Tensor],
+        regions: Sequence[object],
+        part: PyramidPart,
+        **options: Any,
+    ) -> bytes:
+        numbers = [int(frame.flatten()[0]) for frame in frames]
+        assert [bool(own) for own in regions] == [k % 2 == 1 for k in numbers]
+        for _ in range(part.recipe.steps):
+            options["on_step"](len(frames), 1)
+        with self.lock:
+            self.calls.append({"numbers": numbers, **options})
+        return bytes(numbers)
+
+    def trial(self, spec: object, frames: Sequence[Tensor], part: object, **options: Any) -> bool:  # noqa: ARG002
+        with self.lock:
+            self.trials.append(len(frames))
+        options["on_step"](len(frames), 1)
+        return self.pays
+
+
+def fitted(
+    given: Sequence[Picture], part: PyramidPart = PART, steps: list[tuple[int, int]] | None = None
+) -> list[FittedRow]:
+    def counted(work: float) -> Any:
+        assert work == given[0].width * given[0].height * encode_pyramid.WORK
+        return lambda *args: steps.append(args) if steps is not None else None
+
+    return fit_rows(
+        given,
+        lambda picture: torch.tensor(np.atleast_3d(picture.pixels)),
+        part,
+        target=Target(psnr=30),
+        seed=5,
+        device=CPU,
+        counted=counted,
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "together", "lengths"),
+    [
+        (1, 32, [1]),
+        (32, 32, [32]),
+        (33, 32, [16, 17]),
+        (65, 32, [21, 22, 22]),
+        (7, 3, [2, 2, 3]),
+        (5, 1, [1] * 5),
+        (64, 64, [64]),
+    ],
+)
+def test_rows_are_of_about_as_many_frames_each(
+    monkeypatch: pytest.MonkeyPatch, count: int, together: int, lengths: list[int]
+) -> None:
+    fits = Fits(monkeypatch)
+    rows = fitted(pictures(count), replace(PART, together=together))
+    assert [len(row.members) for row in rows] == lengths
+    assert list(chain(*(row.members for row in rows))) == list(range(count))
+    assert [list(row.coded) for row in rows] == [list(row.members) for row in rows]
+    assert not any(call["predicted"] for call in fits.calls)
+    assert sorted(fits.trials) == [n for n in lengths if n > 1]
+
+
+@pytest.mark.parametrize(("width", "most", "rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
+def test_rows_have_no_more_pixels_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, width: int, most: int, rows: int
+) -> None:
+    """But at least a frame."""
+    Fits(monkeypatch)
+    found = fitted(pictures(5, width), replace(PART, most_pixels=most))
+    assert len(found) == rows
+
+
+@pytest.mark.parametrize("count", [2, 3, 32, 33, 70, 129, 200])
+@pytest.mark.parametrize("together", [2, 3, 32, 64])
+def test_no_row_is_longer_than_it_may_be_nor_much_shorter_than_others(
+    count: int, together: int
+) -> None:
+    part = replace(PART, together=together)
+    lengths = [len(own) for own in encode_pyramid._members(pictures(count), part)]
+    assert max(lengths) <= together
+    assert max(lengths) - min(lengths) <= 1
+    assert len(lengths) == -(-count // together)
+
+
+def test_only_alike_pictures_share_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    Fits(monkeypatch)
+    given = [
+        *pictures(2),
+        *pictures(2, folder="a/"),
+        *pictures(2, grey=True),
+        *pictures(1),
+    ]
+    members = [list(row.members) for row in fitted(given)]
+    assert members == [[0, 1, 6], [2, 3], [4, 5]]
+    assert [row.spec["out"] for row in fitted(given)] == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk", "lengths"),
+    [(8, 8, [8]), (9, 8, [8, 1]), (24, 8, [8, 8, 8]), (7, 3, [3, 3, 1]), (3, 1, [1, 1, 1])],
+)
+def test_predicted_frames_are_cut_into_chunks(
+    monkeypatch: pytest.MonkeyPatch, count: int, chunk: int, lengths: list[int]
+) -> None:
+    """Of at most as many; a frame that is alone in its own has none before it."""
+    fits = Fits(monkeypatch, pays=True)
+    steps: list[tuple[int, int]] = []
+    rows = fitted(pictures(count), replace(PART, chunk=chunk), steps)
+    assert fits.trials == [count]
+    assert [len(row.members) for row in rows] == lengths
+    assert list(chain(*(row.members for row in rows))) == list(range(count))
+    assert [list(row.coded) for row in rows] == [list(row.members) for row in rows]
+    assert [call["predicted"] for call in fits.calls] == [n > 1 for n in lengths]
+    assert {(call["seed"], call["target"]) for call in fits.calls} == {(5, Target(psnr=30))}
+    # Every frame is counted as often as it is fitted, and the trial is not.
+    assert sum(n * done for n, done in steps) == count * PART.recipe.steps
+
+
+def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    Fits(monkeypatch, pays=True)
+    rows = fitted(pictures(10), replace(PART, together=5, chunk=4))
+    assert [list(row.members) for row in rows] == [[0, 1, 2, 3], [4], [5, 6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize(
+    ("cores", "together", "threads"), [(1, 9, 1), (4, 9, 4), (4, 5, 2), (4, 3, 1), (4, 1, 1)]
+)
+def test_frames_of_a_row_share_the_cores_that_rows_leave(
+    monkeypatch: pytest.MonkeyPatch, cores: int, together: int, threads: int
+) -> None:
+    fits = Fits(monkeypatch)
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        with without_torch_threads(CPU):
+            fitted(pictures(9), replace(PART, together=together))
+    finally:
+        torch.set_num_threads(before)
+    assert {call["threads"] for call in fits.calls} == {threads}
+
+
+@pytest.mark.parametrize("name", ["together", "chunk"])
+@pytest.mark.parametrize("value", [0, -1, MOST_FRAMES + 1])
+def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, value: int) -> None:
+    with pytest.raises(RinrInputError, match=f"{name}={value}: want 1 to 64 frames of a row"):
+        replace(PART, **{name: value})
+    for most in (1, MOST_FRAMES):
+        assert getattr(replace(PART, **{name: most}), name) == most
