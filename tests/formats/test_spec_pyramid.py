@@ -20,10 +20,25 @@ import torch
 
 Grid = list[list[int]]
 
-PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
 DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
-KNOWN = ((), DIAGONAL, STRAIGHT, STRAIGHT + DIAGONAL)
+# Of each pass: every how many rows and columns, from which, and what is known of the level itself.
+CHROMA = (
+    (2, 0, 0, ()),
+    (2, 1, 1, DIAGONAL),
+    (2, 0, 1, STRAIGHT),
+    (2, 1, 0, STRAIGHT + DIAGONAL),
+)
+LUMA = (
+    (4, 0, 0, ()),
+    (4, 2, 2, ((-2, -2), (-2, 2), (2, -2), (2, 2))),
+    (4, 0, 2, ((-2, 0), (2, 0), (0, -2), (0, 2))),
+    (4, 2, 0, ((-2, 0), (2, 0), (0, -2), (0, 2), (-2, -2), (-2, 2), (2, -2), (2, 2))),
+    (2, 1, 1, DIAGONAL),
+    (2, 0, 1, (*STRAIGHT, (0, -3), (0, 3))),
+    (2, 1, 0, (*STRAIGHT, *DIAGONAL, (-3, 0), (3, 0), (0, -3), (0, 3))),
+)
+PASSES = (LUMA, CHROMA, CHROMA)
 FIRST = (0, 1, 1)  # level of each component
 
 
@@ -34,15 +49,14 @@ def start(name: str) -> dict[str, np.ndarray[Any, Any]]:
         return {key: arrays[key] for key in arrays.files}
 
 
-def weight_groups() -> list[list[str]]:
-    each = [f"context.{c}{p}" for c in range(3) for p in range(4)]
-    parts = ("hidden", "hidden_bias", "out", "out_bias", "skip")
+def names_in_order() -> list[str]:
+    parts = ("hidden", "out", "skip", "bias")
+    each = [f"context.{c}{p}" for c in range(3) for p in range(len(PASSES[c]))]
     return [
-        [f"{name}.hidden" for name in each],
-        [f"{name}.{part}" for name in each for part in ("out", "skip", "bias")],
-        ["kernel.up", "kernel.sharpen"],
-        [f"synthesis.{part}" for part in parts],
-        ["filter.0", "filter.0_bias", "filter.1", "filter.1_bias"],
+        *(f"{name}.{part}" for name in each for part in parts),
+        *("kernel.up", "kernel.sharpen"),
+        *(f"synthesis.{part}" for part in ("hidden", "hidden_bias", "out", "out_bias", "skip")),
+        *("filter.0", "filter.0_bias", "filter.1", "filter.1_bias"),
     ]
 
 
@@ -111,28 +125,28 @@ def site(grids: list[Grid], number: int, y: int, x: int) -> int:
     return grid[y][x] if 0 <= y < len(grid) and 0 <= x < len(grid[0]) else 0
 
 
-def read_frame(weights: dict[str, Any], stream: bytes, width: int, height: int) -> list[list[Grid]]:
-    coder, frame = Coder(stream), blank(width, height)
+def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -> list[list[Grid]]:
+    frame = blank(width, height)
     for level in range(6, -1, -1):
         for c, first in enumerate(FIRST):
             if level < first:
                 continue
             own, number = frame[c], level - first
-            for p, (row, column) in enumerate(PASSES):
+            for p, (stride, row, column, known) in enumerate(PASSES[c]):
                 hidden, out, skip, bias = (
                     weights[f"context.{c}{p}.{part}"] for part in ("hidden", "out", "skip", "bias")
                 )
                 sites = [
                     (y, x)
-                    for y in range(row, len(own[number]), 2)
-                    for x in range(column, len(own[number][0]), 2)
+                    for y in range(row, len(own[number]), stride)
+                    for x in range(column, len(own[number][0]), stride)
                 ]
                 tables = []
                 for y, x in sites:
                     near = range(-1, 2)
                     k = [site(own, number + 1, y // 2 + i, x // 2 + j) for i in near for j in near]
                     k.append(site(own, number + 2, y // 4, x // 4))
-                    k += [site(own, number, y + i, x + j) for i, j in KNOWN[p]]
+                    k += [site(own, number, y + i, x + j) for i, j in known]
                     k += [site(frame[e], level - FIRST[e], y, x) for e in range(c)]
                     k += [abs(v) for v in k]
                     k += [int(i == level) for i in range(7)]
@@ -154,16 +168,11 @@ def read_frame(weights: dict[str, Any], stream: bytes, width: int, height: int) 
 
 def read_row(
     name: str, data: bytes, width: int, height: int
-) -> tuple[list[list[list[Grid]]], dict[str, np.ndarray[Any, Any]], list[float]]:
-    """Frames, weights in f32, and the 14 steps."""
+) -> tuple[list[list[list[Grid]]], dict[str, np.ndarray[Any, Any]], list[list[float]]]:
+    """Frames, weights in f32, and the 14 steps of each frame."""
     given = iter(data)
     first = next(given)
     count, predicted = first % 128, first >= 128
-    changed = []
-    for names in weight_groups():
-        scale = next(given)
-        if scale != 255:
-            changed.append((names, scale, next(given)))
     code = next(given) - 64
     lengths = []
     for _ in range(count):
@@ -187,28 +196,36 @@ def read_row(
         key: array * (2.0**-10 if key.startswith("context") else 2.0**-12)
         for key, array in units.items()
     }
-    coder = Coder(streams[0])
-    for names, scale, exponent in changed:
-        codes = coder.call([(0, scale)] * sum(weights[key].size for key in names))
-        for key in names:
-            own, codes = codes[: weights[key].size], codes[weights[key].size :]
-            weights[key] = weights[key] + np.reshape(own, weights[key].shape) * 2.0**-exponent
-    codes = [code]
+    coder, names = Coder(streams[0]), names_in_order()
+    exponents = [value - 1 for value in coder.call([(8 * 6, 28)] * len(names))]
+    assert all(-1 <= exponent <= 10 for exponent in exponents)
+    changed = [(key, e) for key, e in zip(names, exponents, strict=True) if e >= 0]
+    scales = coder.call([(8 * 40, 36)] * len(changed))
+    assert all(0 <= scale <= 60 for scale in scales)
+    for (key, exponent), scale in zip(changed, scales, strict=True):
+        own = coder.call([(0, scale)] * weights[key].size)
+        weights[key] = weights[key] + np.reshape(own, weights[key].shape) * 2.0**-exponent
+    middle = [code]
     for difference in coder.call([(0, 30)] * 13):
-        codes.append(codes[-1] + difference)
-    assert all(-128 <= code <= 128 for code in codes)
+        middle.append(middle[-1] + difference)
     integers = {
         key: (array * 2**10).astype(int).tolist()
         for key, array in weights.items()
         if key.startswith("context")
     }
-    frames = [read_frame(integers, stream, width, height) for stream in streams[1:]]
+    frames, steps = [], []
+    for stream in streams[1:]:
+        coder = Coder(stream)
+        codes = [a + b for a, b in zip(middle, coder.call([(0, 24)] * 14), strict=True)]
+        assert all(-128 <= code <= 128 for code in codes)
+        steps.append([2 ** (code / 8) for code in codes])
+        frames.append(read_frame(integers, coder, width, height))
     for k in range(1, count if predicted else 0):
         for component, before in zip(frames[k], frames[k - 1], strict=True):
             for grid, other in zip(component, before, strict=True):
                 for y, x in np.ndindex(len(grid), len(grid[0])):
                     grid[y][x] += other[y][x]
-    return frames, {k: w.astype("f4") for k, w in weights.items()}, [2 ** (c / 8) for c in codes]
+    return frames, {k: w.astype("f4") for k, w in weights.items()}, steps
 
 
 def finer(z: np.ndarray[Any, Any], k: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
@@ -286,11 +303,12 @@ def test_the_tables_have_their_checksum() -> None:
     assert crc == 0xBA36BBF8
 
 
-@pytest.mark.parametrize("size", [(1, 1), (13, 6)])
+@pytest.mark.parametrize("size", [(1, 1), (13, 7)])
 @pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("out", [1, 3])
 def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, out: int) -> None:
     import rinrcodec
+    from rinrcodec.families import pyramid
     from rinrcodec.latents import Change, PyramidRow, decode_row, encode_row
     from rinrcodec.model import Frame, Group, InrRef, Pack, Rows, Spec
 
@@ -308,13 +326,22 @@ def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, o
         for _ in range(2)
     ]
     changes = {}
-    for name, number, exponent in (("context.out", 1, 8), ("kernel", 2, 10), ("filter", 4, 9)):
-        n = sum(start("a")[key].size for key in weight_groups()[number])
-        codes = generator.laplace(0, 4, n).round().clip(-127, 127).astype(np.int32)
-        changes[name] = Change(exponent, 31, codes)
-    codes = generator.integers(-40, -20, (2, 7), np.int32)
+    for name, exponent in (
+        ("context.00.bias", 0),
+        ("context.06.hidden", 7),
+        ("context.13.skip", 8),
+        ("context.20.out", 8),
+        ("kernel.sharpen", 10),
+        ("synthesis.hidden", 9),
+        ("filter.1_bias", 9),
+    ):
+        codes = generator.laplace(0, 1 if exponent else 0.1, start("a")[name].size)
+        codes = codes.round().clip(-127, 127).astype(np.int32)
+        changes[name] = Change(exponent, 31 - exponent, codes)
+    codes = generator.integers(-40, -20, (2, 2, 7), np.int32)
     data = encode_row(spec, PyramidRow(changes, codes, latents, predicted))
 
+    assert names_in_order() == list(pyramid.start_weights(spec))
     frames, weights, steps = read_row("a", data, width, height)
     expected = decode_row(spec, data, size, [0, 1], torch.device("cpu"))
     for k, frame in enumerate(frames):
@@ -339,6 +366,6 @@ def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, o
     )
     for k, frame in enumerate(frames):
         image = rinrcodec.decode(pack, k).permute(1, 2, 0)[:, :, :out].numpy()
-        found = pixels(frame, weights, steps, out)
+        found = pixels(frame, weights, steps[k], out)
         assert abs(image.astype(int) - found).max() <= 1
         assert size == (1, 1) or found.std() > 1
