@@ -227,32 +227,53 @@ def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("regions", [[], [(2, 3, 9, 8)]])
-def test_frames_one_by_one_are_measured_and_moved_as_all_at_once(
-    crop: Pixels, regions: list[tuple[int, int, int, int]]
-) -> None:
+def three_frames(crop: Pixels) -> _Fit:
+    """Of lambdas and boxes of their own, with latents that are rounded."""
     frames = [torch.tensor(crop[8 * k :][:16, :20].copy()) for k in range(3)]
+    regions = [[(2, 3, 9, 8), (8, 7, 12, 16)], [], [(0, 0, 20, 5)]]
+    fitted = _Fit(PART.spec(3), frames, regions, PART, Target(), False, 0, CPU)
+    fitted.log_lambda -= torch.tensor([0.0, 2.0, 4.0])
+    fitted.log_weight += torch.tensor([0.0, 1.0, 2.0])
+    generator = torch.Generator().manual_seed(1)
+    for grid in (grid for own in fitted.latents for grid in own):
+        grid.data.normal_(0, 0.2, generator=generator)
+    fitted.round_latents()
+    return fitted
+
+
+def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
     found = []
-    for parts in (None, [slice(None)]):
-        fitted = _Fit(PART.spec(3), frames, [regions, [], []], PART, Target(), False, 0, CPU)
-        for k in range(3):
-            fitted.log_lambda[k] -= 2 * k
-        for grid in (grid for own in fitted.latents for grid in own):
-            grid.data.normal_(0, 0.2, generator=torch.Generator().manual_seed(1))
-        fitted.round_latents()
-        fitted.parts = parts or fitted.parts
-        measured = fitted._measure_all(fitted.rounded, fitted.steps)
-        moved: list[list[Tensor]] = []
-        fitted._share = moved.extend  # type: ignore[assignment, method-assign]
-        fitted.hard_step(0.0)
-        found.append((measured, [sum(grads) for grads in zip(*moved, strict=True)], len(moved)))
-    (one, grads, n_one), (other, expected, n_other) = found
-    assert (n_one, n_other) == (3, 1)
-    for name in ("weighted", "outside", "inside", "bits"):
-        torch.testing.assert_close(getattr(one, name), getattr(other, name))
-        assert getattr(one, name).shape == (3,)
-    for grad, wanted in zip(grads, expected, strict=True):
-        torch.testing.assert_close(grad, wanted, rtol=1e-3, atol=1e-6)
+    for together in (False, True):
+        fitted = three_frames(crop)
+        assert fitted.parts == [slice(k, k + 1) for k in range(3)]
+        if together:
+            fitted.parts = [slice(None)]
+        fitted.soaps.clear()  # which would take the gradients away
+        fitted.hard_step(1.0)
+        found.append([fitted.weights[name].grad for name in fitted.fitted])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+    assert sum(float(grad.abs().max()) > 0 for grad in found[0] if grad is not None) > 50
+
+
+def test_frames_are_measured_inside_and_outside_of_their_own_boxes(crop: Pixels) -> None:
+    fitted = three_frames(crop)
+    measured = fitted._measure_all(fitted.rounded, fitted.steps)
+    with torch.no_grad():
+        signal = fitted._signal(fitted.weights, fitted.rounded, fitted.steps)
+        rate = pyramid.latent_bits(fitted.weights, fitted.rounded)
+    torch.testing.assert_close(measured.bits, rate)
+    squares = ((signal - fitted.wanted) / 2).square().mean(1)
+    boxes = torch.zeros(3, 16, 20, dtype=torch.bool)
+    boxes[0, 3:8, 2:9] = boxes[0, 7:16, 8:12] = boxes[2, :5] = True
+    for k in range(3):
+        own, weight = squares[k], PART.object_weight * math.exp(k)
+        outside, inside = own[~boxes[k]], own[boxes[k]]
+        torch.testing.assert_close(measured.outside[k], outside.mean())
+        if k != 1:
+            torch.testing.assert_close(measured.inside[k], inside.mean())
+        expected = (outside.sum() + weight * inside.sum()) / own.numel()
+        torch.testing.assert_close(measured.weighted[k], expected)
 
 
 def coded(pack: Pack) -> list[bytes]:

@@ -159,8 +159,15 @@ def test_changes_are_no_finer_than_their_codes_reach() -> None:
     assert found.exponent == 2
     assert found.codes.tolist() == [80, 1, 0, 0, 0]
     fitted["vector"] = start["vector"] + torch.tensor([500.0, 0.0, 0.0, 0.0, 0.0])
-    found = choose_changes(start, fitted, ["vector"], squares(fitted), 1e-9)["vector"]
+    asked: list[str] = []
+
+    def loss(name: str, weights: Weights) -> float:
+        asked.append(name)
+        return squares(fitted)(name, weights)
+
+    found = choose_changes(start, fitted, ["vector"], loss, 1e-9)["vector"]
     assert (found.exponent, found.codes.tolist()) == (2, [LARGEST, 0, 0, 0, 0])
+    assert len(asked) == 2
 
 
 def test_few_changes_are_tried_beyond_the_best() -> None:
