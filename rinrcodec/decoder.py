@@ -363,8 +363,9 @@ def _number_in_row(frame: Frame) -> int:
 
 def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:
     """The signal [h, w, channels] of one of the decoded frames."""
-    latents = [[grid[number : number + 1] for grid in own] for own in found.latents]
-    signal = pyramid.synthesize(found.weights, latents, found.steps, pyramid.channels(spec))
+    own = slice(number, number + 1)
+    latents = [[grid[own] for grid in grids] for grids in found.latents]
+    signal = pyramid.synthesize(found.weights, latents, found.steps[own], pyramid.channels(spec))
     return signal[0].permute(1, 2, 0)
 
 

@@ -44,6 +44,7 @@ LAYERS = [
         "rinrcodec.compose",
         "rinrcodec.latents",
         "rinrcodec.presets",
+        "rinrcodec.round_pyramid",
     ],
     [
         "rinrcodec.advice",
@@ -103,6 +104,7 @@ OWNERS = {
         "rinrcodec.parallel",
         "rinrcodec.plugins",
         "rinrcodec.quantize",
+        "rinrcodec.round_pyramid",
         "rinrcodec.soap",
     ),
 }
