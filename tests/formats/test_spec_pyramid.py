@@ -188,6 +188,7 @@ def read_row(
     given = iter(data)
     first = next(given)
     count, predicted = first % 128, first >= 128
+    assert 1 <= count <= (8 if predicted else 64)
     assert 1 <= count <= 64
     codes = [next(given) - 64]
     lengths = []
@@ -340,6 +341,7 @@ def test_decoder_written_from_the_spec(
     spec = Spec.of("pyramid", out=out, start="a")
     generator = np.random.default_rng(out)
     width, height = size
+    n_frames = min(n_frames, 8) if predicted else n_frames
     latents = [
         [
             [
