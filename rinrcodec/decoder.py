@@ -366,7 +366,8 @@ def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:
     own = slice(number, number + 1)
     latents = [[grid[own] for grid in grids] for grids in found.latents]
     signal = pyramid.synthesize(found.weights, latents, found.steps[own], pyramid.channels(spec))
-    return signal[0].permute(1, 2, 0)
+    # Weights that no fit has made can add infinities of both signs.
+    return signal[0].permute(1, 2, 0).nan_to_num_(nan=-1.0)
 
 
 def _on_grid(signal: Tensor, grid: Grid) -> Tensor:

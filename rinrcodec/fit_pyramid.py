@@ -47,6 +47,7 @@ _HARD_RATE = 0.05  # the learning rate there, as a share of the first one
 _CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of its soft steps on:
 _CONTROL_FROM = 0.15  # before, quality says little about what it will be
 _WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
+_SMALLEST_LAMBDA, _LARGEST_LAMBDA = 1e-6, 0.1  # that a target moves it to
 _DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
 # The hidden layers of the context network are fitted where they are expected to pay: what they
 # save of the bits that latents take at that share of the soft steps, and what a weight takes.
@@ -180,9 +181,9 @@ class _Fit:
         # What is worked on at once: on a CPU one frame, which its caches hold better than many.
         alone = device.type == "cpu" and not predicted
         self.parts = [slice(k, k + 1) for k in range(n)] if alone else [_ALL]
-        log_lambda = math.log(target.lmbda or part.lmbda)
-        self.log_lambda = torch.full((n,), log_lambda, device=device)
-        self.log_weight = torch.full((n,), math.log(part.object_weight), device=device)
+        lmbda, weight = _first_guess(target, part)
+        self.log_lambda = torch.full((n,), math.log(lmbda), device=device)
+        self.log_weight = torch.full((n,), math.log(weight), device=device)
         self.network_bytes = 0.0  # of a frame
         first = zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
         self.generators = [
@@ -196,7 +197,7 @@ class _Fit:
         self.weights = {name: weight.clone() for name, weight in self.start.items()}
         # Hidden layers of the context network stay as they are, unless `widen` finds that they pay.
         self.fitted = [name for name in self.weights if not _is_hidden_context(name)]
-        usual = pyramid.usual_steps(spec, math.exp(log_lambda)).to(device)
+        usual = pyramid.usual_steps(spec, lmbda).to(device)
         # Frames that are predicted are all in units of the same steps.
         self.log_steps = usual.repeat(1 if predicted else n, 1, 1).requires_grad_()
         flat = [grid for own in self.latents for grid in own]
@@ -349,7 +350,7 @@ class _Fit:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
-        self.log_lambda.clamp_(math.log(1e-6), math.log(0.1))
+        self.log_lambda.clamp_(math.log(_SMALLEST_LAMBDA), math.log(_LARGEST_LAMBDA))
         self._follow(self.log_lambda - before)
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
@@ -417,6 +418,17 @@ class _Fit:
             for k in range(len(self.wanted))
         ]
         return PyramidRow(changes, self.step_codes, frames, self.predicted)
+
+
+def _first_guess(target: Target, part: PyramidPart) -> tuple[float, float]:
+    """Lambda, and the weight of objects, that a fit begins with; `control` corrects them."""
+    if target.psnr is None:
+        return target.lmbda or part.lmbda, part.object_weight
+    # The mean squared error comes to about half of lambda, or to that over the weight.
+    weight = part.object_weight
+    if target.objects_psnr is not None:
+        weight = max(1.0, 10 ** ((target.objects_psnr - target.psnr) / 10))
+    return min(2 * 10 ** (-target.psnr / 10), _LARGEST_LAMBDA), weight
 
 
 def _is_hidden_context(name: str) -> bool:

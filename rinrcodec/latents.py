@@ -20,7 +20,7 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import pyramid
 from rinrcodec.families._pyramid_ops import PASSES
 from rinrcodec.model import Spec
-from rinrcodec.presets import MOST_FRAMES
+from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED
 
 __all__ = ["MOST_FRAMES", "Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
 
@@ -119,9 +119,10 @@ def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) ->
 
 
 def encode_row(spec: Spec, row: PyramidRow) -> bytes:
-    """The bytes of a row of 1 to 64 frames; `RinrInputError` for more, or for too large values."""
-    if not 1 <= len(row.latents) <= MOST_FRAMES:
-        raise RinrInputError(f"a row of {len(row.latents)} frames: want 1 to {MOST_FRAMES}")
+    """The bytes of a row; `RinrInputError` for too many frames, or for too large values."""
+    most = MOST_PREDICTED if row.predicted else MOST_FRAMES
+    if not 1 <= len(row.latents) <= most:
+        raise RinrInputError(f"a row of {len(row.latents)} frames: want 1 to {most}")
     weights = changed_weights(spec, row.changes)
     head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
     coder = LatentEncoder()
@@ -193,8 +194,10 @@ def _decode_row(
 ) -> DecodedFrames:
     start = pyramid.start_weights(spec)
     count, predicted = data[0] & ~_PREDICTED, bool(data[0] & _PREDICTED)
-    if not 1 <= count <= MOST_FRAMES:
-        raise RinrFormatError(f"a row of a pyramid has {count} frames: want 1 to {MOST_FRAMES}")
+    most = MOST_PREDICTED if predicted else MOST_FRAMES
+    if not 1 <= count <= most:
+        kind = "predicted frames" if predicted else "frames"
+        raise RinrFormatError(f"a row of a pyramid has {count} {kind}: want 1 to {most}")
     if not all(0 <= frame < count for frame in frames):
         raise RinrFormatError(f"frames {list(frames)} of a pyramid row that has {count}")
     at = 1

@@ -18,6 +18,7 @@ from rinrcodec.model import ObjectMode, Spec
 __all__ = [
     "BACKGROUNDS",
     "MOST_FRAMES",
+    "MOST_PREDICTED",
     "PRESETS",
     "Part",
     "Preset",
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 BACKGROUNDS = ("siren", "nerv", "pyramid")
-MOST_FRAMES = 64  # of a row of latents, in its format
+# Of a row of latents, in its format: in all, and where each is predicted from the one before.
+MOST_FRAMES = 64
+MOST_PREDICTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +203,16 @@ class PyramidPart:
     lmbda: float = 1e-3
     object_weight: float = 4.0
     together: int = 32
-    chunk: int = 8
+    chunk: int = MOST_PREDICTED
     most_pixels: int = 2**23
     start: str = "a"
 
     def __post_init__(self) -> None:
         # Found out after a long fit otherwise, by a decoder.
-        for name in ("together", "chunk"):
-            if not 1 <= getattr(self, name) <= MOST_FRAMES:
+        for name, most in (("together", MOST_FRAMES), ("chunk", MOST_PREDICTED)):
+            if not 1 <= getattr(self, name) <= most:
                 raise RinrInputError(
-                    f"{name}={getattr(self, name)}: want 1 to {MOST_FRAMES} frames of a row"
+                    f"{name}={getattr(self, name)}: want 1 to {most} frames of a row"
                 )
 
     def rows(self, n_frames: int, area: int) -> int:

@@ -20,25 +20,24 @@ import torch
 
 Grid = list[list[int]]
 
-DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
-# Of each pass: every how many rows and columns, from which, and what is known of the level itself.
-CHROMA = (
-    (2, 0, 0, ()),
-    (2, 1, 1, DIAGONAL),
-    (2, 0, 1, STRAIGHT),
-    (2, 1, 0, STRAIGHT + DIAGONAL),
+D = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+S = ((-1, 0), (1, 0), (0, -1), (0, 1))
+D2, S2 = (tuple((2 * i, 2 * j) for i, j in near) for near in (D, S))
+CHROMA = ((2, 0, 0, ()), (2, 1, 1, D), (2, 0, 1, S), (2, 1, 0, S + D))
+# Of each component: what y and x are divided by, what they leave, and the neighbours.
+PASSES = (
+    (
+        (4, 0, 0, ()),
+        (4, 2, 2, D2),
+        (4, 0, 2, S2),
+        (4, 2, 0, S2 + D2),
+        (2, 1, 1, D),
+        (2, 0, 1, (*S, (0, -3), (0, 3))),
+        (2, 1, 0, (*S, *D, (-3, 0), (3, 0), (0, -3), (0, 3))),
+    ),
+    CHROMA,
+    CHROMA,
 )
-LUMA = (
-    (4, 0, 0, ()),
-    (4, 2, 2, ((-2, -2), (-2, 2), (2, -2), (2, 2))),
-    (4, 0, 2, ((-2, 0), (2, 0), (0, -2), (0, 2))),
-    (4, 2, 0, ((-2, 0), (2, 0), (0, -2), (0, 2), (-2, -2), (-2, 2), (2, -2), (2, 2))),
-    (2, 1, 1, DIAGONAL),
-    (2, 0, 1, (*STRAIGHT, (0, -3), (0, 3))),
-    (2, 1, 0, (*STRAIGHT, *DIAGONAL, (-3, 0), (3, 0), (0, -3), (0, 3))),
-)
-PASSES = (LUMA, CHROMA, CHROMA)
 FIRST = (0, 1, 1)  # level of each component
 
 
@@ -49,15 +48,31 @@ def start(name: str) -> dict[str, np.ndarray[Any, Any]]:
         return {key: arrays[key] for key in arrays.files}
 
 
-def names_in_order() -> list[str]:
-    parts = ("hidden", "out", "skip", "bias")
-    each = [f"context.{c}{p}" for c in range(3) for p in range(len(PASSES[c]))]
-    return [
-        *(f"{name}.{part}" for name in each for part in parts),
-        *("kernel.up", "kernel.sharpen"),
-        *(f"synthesis.{part}" for part in ("hidden", "hidden_bias", "out", "out_bias", "skip")),
-        *("filter.0", "filter.0_bias", "filter.1", "filter.1_bias"),
-    ]
+def arrays() -> dict[str, tuple[int, ...]]:
+    """Names and sizes of a start's arrays, in order."""
+    sizes: dict[str, tuple[int, ...]] = {}
+    for c in range(3):
+        for p, (_, _, _, near) in enumerate(PASSES[c]):
+            n = 10 + len(near) + c
+            sizes |= {
+                f"context.{c}{p}.hidden": (16, 2 * n + 7),
+                f"context.{c}{p}.out": (2, 16),
+                f"context.{c}{p}.skip": (2, 2 * n + 7),
+                f"context.{c}{p}.bias": (2,),
+            }
+    return sizes | {
+        "kernel.up": (2, 6, 4),
+        "kernel.sharpen": (2, 7, 4),
+        "synthesis.hidden": (16, 9),
+        "synthesis.hidden_bias": (16,),
+        "synthesis.out": (3, 16),
+        "synthesis.out_bias": (3,),
+        "synthesis.skip": (3, 9),
+        "filter.0": (3, 3, 3, 3),
+        "filter.0_bias": (3,),
+        "filter.1": (3, 3, 3, 3),
+        "filter.1_bias": (3,),
+    }
 
 
 @cache
@@ -132,21 +147,21 @@ def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -
             if level < first:
                 continue
             own, number = frame[c], level - first
-            for p, (stride, row, column, known) in enumerate(PASSES[c]):
+            for p, (modulus, row, column, near) in enumerate(PASSES[c]):
                 hidden, out, skip, bias = (
                     weights[f"context.{c}{p}.{part}"] for part in ("hidden", "out", "skip", "bias")
                 )
                 sites = [
                     (y, x)
-                    for y in range(row, len(own[number]), stride)
-                    for x in range(column, len(own[number][0]), stride)
+                    for y in range(row, len(own[number]), modulus)
+                    for x in range(column, len(own[number][0]), modulus)
                 ]
                 tables = []
                 for y, x in sites:
-                    near = range(-1, 2)
-                    k = [site(own, number + 1, y // 2 + i, x // 2 + j) for i in near for j in near]
+                    by = range(-1, 2)
+                    k = [site(own, number + 1, y // 2 + i, x // 2 + j) for i in by for j in by]
                     k.append(site(own, number + 2, y // 4, x // 4))
-                    k += [site(own, number, y + i, x + j) for i, j in known]
+                    k += [site(own, number, y + i, x + j) for i, j in near]
                     k += [site(frame[e], level - FIRST[e], y, x) for e in range(c)]
                     k += [abs(v) for v in k]
                     k += [int(i == level) for i in range(7)]
@@ -173,7 +188,9 @@ def read_row(
     given = iter(data)
     first = next(given)
     count, predicted = first % 128, first >= 128
-    code = next(given) - 64
+    assert 1 <= count <= (8 if predicted else 64)
+    assert 1 <= count <= 64
+    codes = [next(given) - 64]
     lengths = []
     for _ in range(count):
         length, shift = 0, 0
@@ -183,31 +200,32 @@ def read_row(
             shift += 7
             if byte < 128:
                 break
+            assert shift < 28
         lengths.append(length)
     rest = bytes(given)
+    assert sum(lengths) <= len(rest)
     streams = []
     for length in lengths:
         streams.append(rest[:length])
         rest = rest[length:]
     streams.append(rest)
 
-    units = {key: array.astype(int) for key, array in start(name).items() if key != "steps"}
-    weights = {
-        key: array * (2.0**-10 if key.startswith("context") else 2.0**-12)
-        for key, array in units.items()
-    }
-    coder, names = Coder(streams[0]), names_in_order()
-    exponents = [value - 1 for value in coder.call([(8 * 6, 28)] * len(names))]
-    assert all(-1 <= exponent <= 10 for exponent in exponents)
-    changed = [(key, e) for key, e in zip(names, exponents, strict=True) if e >= 0]
-    scales = coder.call([(8 * 40, 36)] * len(changed))
+    coder = Coder(streams[0])
+    exponents = dict(zip(arrays(), coder.call([(48, 28)] * 71), strict=True))
+    assert all(0 <= one <= 11 for one in exponents.values())
+    changed = [key for key, one in exponents.items() if one]
+    scales = coder.call([(320, 36)] * len(changed))
     assert all(0 <= scale <= 60 for scale in scales)
-    for (key, exponent), scale in zip(changed, scales, strict=True):
-        own = coder.call([(0, scale)] * weights[key].size)
-        weights[key] = weights[key] + np.reshape(own, weights[key].shape) * 2.0**-exponent
-    middle = [code]
+    weights = {
+        key: start(name)[key] * (2.0**-10 if key.startswith("context") else 2.0**-12)
+        for key in arrays()
+    }
+    for key, scale in zip(changed, scales, strict=True):
+        change = coder.call([(0, scale)] * weights[key].size)
+        exponent = exponents[key] - 1
+        weights[key] = weights[key] + np.reshape(change, weights[key].shape) * 2.0**-exponent
     for difference in coder.call([(0, 30)] * 13):
-        middle.append(middle[-1] + difference)
+        codes.append(codes[-1] + difference)
     integers = {
         key: (array * 2**10).astype(int).tolist()
         for key, array in weights.items()
@@ -216,9 +234,9 @@ def read_row(
     frames, steps = [], []
     for stream in streams[1:]:
         coder = Coder(stream)
-        codes = [a + b for a, b in zip(middle, coder.call([(0, 24)] * 14), strict=True)]
-        assert all(-128 <= code <= 128 for code in codes)
-        steps.append([2 ** (code / 8) for code in codes])
+        own = [code + d for code, d in zip(codes, coder.call([(0, 24)] * 14), strict=True)]
+        assert all(-128 <= code <= 128 for code in own)
+        steps.append([2 ** (code / 8) for code in own])
         frames.append(read_frame(integers, coder, width, height))
     for k in range(1, count if predicted else 0):
         for component, before in zip(frames[k], frames[k - 1], strict=True):
@@ -303,18 +321,27 @@ def test_the_tables_have_their_checksum() -> None:
     assert crc == 0xBA36BBF8
 
 
-@pytest.mark.parametrize("size", [(1, 1), (13, 7)])
+def test_a_start_has_its_arrays_in_order() -> None:
+    assert len(arrays()) == 71
+    found = {key: array.shape for key, array in start("a").items() if key != "steps"}
+    assert list(found.items()) == list(arrays().items())
+    assert all(start("a")[key].dtype == np.int16 for key in arrays())
+
+
+@pytest.mark.parametrize(("size", "n_frames"), [((1, 1), 64), ((13, 6), 2), ((7, 10), 3)])
 @pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("out", [1, 3])
-def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, out: int) -> None:
+def test_decoder_written_from_the_spec(
+    size: tuple[int, int], n_frames: int, predicted: bool, out: int
+) -> None:
     import rinrcodec
-    from rinrcodec.families import pyramid
     from rinrcodec.latents import Change, PyramidRow, decode_row, encode_row
     from rinrcodec.model import Frame, Group, InrRef, Pack, Rows, Spec
 
     spec = Spec.of("pyramid", out=out, start="a")
     generator = np.random.default_rng(out)
     width, height = size
+    n_frames = min(n_frames, 8) if predicted else n_frames
     latents = [
         [
             [
@@ -323,27 +350,30 @@ def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, o
             ]
             for own in blank(width, height)
         ]
-        for _ in range(2)
+        for _ in range(n_frames)
     ]
     changes = {}
     for name, exponent in (
-        ("context.00.bias", 0),
-        ("context.06.hidden", 7),
-        ("context.13.skip", 8),
+        ("context.00.hidden", 10),
+        ("context.02.skip", 9),
+        ("context.05.skip", 9),
+        ("context.06.out", 8),
+        ("context.06.skip", 9),
+        ("context.13.bias", 5),
         ("context.20.out", 8),
-        ("kernel.sharpen", 10),
-        ("synthesis.hidden", 9),
-        ("filter.1_bias", 9),
+        ("kernel.up", 10),
+        ("synthesis.out_bias", 9),
+        ("filter.1", 9),
+        ("filter.1_bias", 10),
     ):
-        codes = generator.laplace(0, 1 if exponent else 0.1, start("a")[name].size)
-        codes = codes.round().clip(-127, 127).astype(np.int32)
-        changes[name] = Change(exponent, 31 - exponent, codes)
-    codes = generator.integers(-40, -20, (2, 2, 7), np.int32)
+        codes = generator.laplace(0, 4, start("a")[name].size).round().clip(-127, 127)
+        scale = int(generator.integers(26, 36))
+        changes[name] = Change(exponent, scale, codes.astype(np.int32))
+    codes = generator.integers(-40, -20, (n_frames, 2, 7), np.int32)
     data = encode_row(spec, PyramidRow(changes, codes, latents, predicted))
 
-    assert names_in_order() == list(pyramid.start_weights(spec))
     frames, weights, steps = read_row("a", data, width, height)
-    expected = decode_row(spec, data, size, [0, 1], torch.device("cpu"))
+    expected = decode_row(spec, data, size, range(n_frames), torch.device("cpu"))
     for k, frame in enumerate(frames):
         for own, others in zip(frame, expected.latents, strict=True):
             assert own == [grid[k].int().tolist() for grid in others]
@@ -360,12 +390,13 @@ def test_decoder_written_from_the_spec(size: tuple[int, int], predicted: bool, o
                 objects=(),
                 time=float(k),
             )
-            for k in range(2)
+            for k in range(n_frames)
         ),
         (group,),
     )
+    images = rinrcodec.decode(pack, range(n_frames))
     for k, frame in enumerate(frames):
-        image = rinrcodec.decode(pack, k).permute(1, 2, 0)[:, :, :out].numpy()
+        image = images[k].permute(1, 2, 0)[:, :, :out].numpy()
         found = pixels(frame, weights, steps[k], out)
         assert abs(image.astype(int) - found).max() <= 1
         assert size == (1, 1) or found.std() > 1
