@@ -19,7 +19,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.images import Picture
 from rinrcodec.model import Box
 from rinrcodec.parallel import without_torch_threads
-from rinrcodec.presets import MOST_FRAMES, PyramidPart, Recipe, Target
+from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED, PyramidPart, Recipe, Target
 
 CPU = torch.device("cpu")
 PART = PyramidPart(Recipe(9, 1e-2, None, warmup=0))
@@ -190,10 +190,11 @@ def test_frames_of_a_row_share_the_cores_that_rows_leave(
     assert {call["threads"] for call in fits.calls} == {threads}
 
 
-@pytest.mark.parametrize("name", ["together", "chunk"])
-@pytest.mark.parametrize("value", [0, -1, MOST_FRAMES + 1])
-def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, value: int) -> None:
-    with pytest.raises(RinrInputError, match=f"{name}={value}: want 1 to 64 frames of a row"):
-        replace(PART, **{name: value})
-    for most in (1, MOST_FRAMES):
-        assert getattr(replace(PART, **{name: most}), name) == most
+@pytest.mark.parametrize(("name", "most"), [("together", MOST_FRAMES), ("chunk", MOST_PREDICTED)])
+def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, most: int) -> None:
+    for value in (0, -1, most + 1):
+        message = f"{name}={value}: want 1 to {most} frames of a row"
+        with pytest.raises(RinrInputError, match=message):
+            replace(PART, **{name: value})  # type: ignore[arg-type]
+    for value in (1, most):
+        assert getattr(replace(PART, **{name: value}), name) == value  # type: ignore[arg-type]

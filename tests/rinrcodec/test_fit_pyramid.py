@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 STEPS = 40
 PART = PyramidPart(Recipe(STEPS, 1e-2, None, warmup=0))
-STEERED = replace(PART, recipe=replace(PART.recipe, steps=70))
+STEERED = replace(PART, recipe=replace(PART.recipe, steps=100))  # fewer miss a target
 WIDTH, HEIGHT = 64, 48
 
 
@@ -134,10 +135,24 @@ def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels, plain: 
     assert quality[2] > quality[0] + 2
 
 
-@pytest.mark.parametrize("wanted", [27.0, 30.0])
+@pytest.fixture
+def free_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes of networks that take nothing, about as in a large frame.
+
+    What comes of leaving them out, which pays in a frame this small, is in no target of quality.
+    """
+
+    def choose(*args: Any) -> dict[str, Change]:
+        return choose_changes(*args[:-1], per_bit=0.0)
+
+    monkeypatch.setattr(fit_module, "choose_changes", choose)
+
+
+@pytest.mark.usefixtures("free_networks")
+@pytest.mark.parametrize("wanted", [27.0, 29.0])
 def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
     row = fit([crop], target=Target(psnr=wanted), part=STEERED)
-    assert psnr(crop, decoded(row)) == pytest.approx(wanted, abs=1)
+    assert psnr(crop, decoded(row)) == pytest.approx(wanted, abs=0.7)
 
 
 @pytest.mark.parametrize("wanted", [500, 800])
@@ -163,6 +178,7 @@ def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
     assert gains[1] > gains[0] + 1.5
 
 
+@pytest.mark.usefixtures("free_networks")
 def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
     box = (20, 10, 44, 34)
     inside = (slice(box[1], box[3]), slice(box[0], box[2]))
@@ -545,3 +561,26 @@ def test_tensors_are_rounded_for_the_frames_that_all_stand_for(
     exponents = [{name: c.exponent for name, c in row.changes.items()} for row in rows]
     assert exponents[0] == exponents[1]
     assert len(rows[0].latents) == len(rows[1].latents) == 4
+
+
+@pytest.mark.parametrize(
+    ("target", "lmbda", "weight"),
+    [
+        (Target(), PART.lmbda, PART.object_weight),
+        (Target(lmbda=3e-5), 3e-5, PART.object_weight),
+        (Target(n_bytes=500), PART.lmbda, PART.object_weight),
+        (Target(psnr=30), 2e-3, PART.object_weight),
+        (Target(psnr=40, objects_psnr=50), 2e-4, 10.0),
+        (Target(psnr=40, objects_psnr=30), 2e-4, 1.0),
+        (Target(psnr=10), 0.1, PART.object_weight),
+    ],
+)
+def test_a_fit_begins_near_its_target(
+    crop: Pixels, target: Target, lmbda: float, weight: float
+) -> None:
+    """With the steps that usually go with its lambda."""
+    fitted = a_fit([crop[:9, :9]] * 2, target=target)
+    assert fitted.log_lambda.exp().tolist() == pytest.approx([lmbda] * 2)
+    assert fitted.log_weight.exp().tolist() == pytest.approx([weight] * 2)
+    usual = pyramid.usual_steps(PART.spec(3), lmbda)
+    torch.testing.assert_close(fitted.log_steps.detach(), usual.expand(2, -1, -1))

@@ -34,6 +34,7 @@ from rinrcodec.latents import (
     step_codes,
     steps_of,
 )
+from rinrcodec.presets import MOST_PREDICTED
 
 CPU = torch.device("cpu")
 NAMES = tuple(arithmetic_weights())
@@ -103,7 +104,7 @@ def check(row: PyramidRow, found: DecodedFrames, frames: tuple[int, ...]) -> Non
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    n=st.integers(1, 9),
+    n=st.integers(1, MOST_PREDICTED),
     largest=st.sampled_from([0, 1, 6, 127]),
     predicted=st.booleans(),
     seed=st.integers(0, 99),
@@ -127,16 +128,18 @@ def test_rows_come_back(
 
 @pytest.mark.parametrize("predicted", [False, True])
 def test_rows_of_the_most_frames_come_back(predicted: bool) -> None:
-    row = a_row(3, 2, MOST_FRAMES, predicted=predicted)
+    most = MOST_PREDICTED if predicted else MOST_FRAMES
+    row = a_row(3, 2, most, predicted=predicted)
     data = encode_row(SPEC, row)
-    frames = (0, MOST_FRAMES - 1, 31)
+    frames = (0, most - 1, most // 2)
     check(row, decoded(data, (3, 2), frames), frames)
 
 
-@pytest.mark.parametrize("n", [0, MOST_FRAMES + 1])
-def test_rows_of_no_or_more_frames_are_refused(n: int) -> None:
-    with pytest.raises(RinrInputError, match=f"a row of {n} frames: want 1 to 64"):
-        encode_row(SPEC, a_row(1, 1, n))
+@pytest.mark.parametrize(("predicted", "most"), [(False, 64), (True, 8)])
+def test_rows_of_no_or_more_frames_are_refused(predicted: bool, most: int) -> None:
+    for n in (0, most + 1):
+        with pytest.raises(RinrInputError, match=f"a row of {n} frames: want 1 to {most}"):
+            encode_row(SPEC, a_row(1, 1, n, predicted=predicted))
 
 
 def test_the_largest_latents_and_changes_come_back() -> None:
@@ -374,9 +377,10 @@ def built(
     [
         (b"", "ends too early"),
         (b"\x00" + b"\xff" * 99, "has 0 frames: want 1 to 64"),
-        (b"\x80" + b"\xff" * 99, "has 0 frames"),
+        (b"\x80" + b"\xff" * 99, "has 0 predicted frames: want 1 to 8"),
         (b"\x41" + b"\xff" * 99, "has 65 frames"),
-        (b"\xc1" + b"\xff" * 99, "has 65 frames"),
+        (b"\x89" + b"\xff" * 99, "has 9 predicted frames: want 1 to 8"),
+        (b"\xc0" + b"\xff" * 99, "has 64 predicted frames"),
         (b"\x7f" + b"\xff" * 99, "has 127 frames"),
         (b"\x01", "ends too early"),
         (head_of(1), "ends too early"),
@@ -474,7 +478,7 @@ def survives(data: bytes, size: tuple[int, int] = (9, 6), frames: tuple[int, ...
     for own, sizes in zip(found.latents, pyramid.grid_sizes(*size), strict=True):
         for grid, shape in zip(own, sizes, strict=True):
             assert grid.shape == (len(frames), *shape)
-            assert float(grid.abs().max()) <= 127 * MOST_FRAMES
+            assert float(grid.abs().max()) <= 127 * MOST_PREDICTED
     assert torch.isfinite(found.steps).all()
     return True
 

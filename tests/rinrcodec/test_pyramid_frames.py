@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,17 +210,39 @@ def test_damaged_rows_are_a_format_error(pack: Pack) -> None:
 
 
 def test_the_largest_values_of_a_row_give_pixels() -> None:
-    """Sums that overflow a float32 are no error."""
+    """Sums that overflow a float32 are no error, nor are those of both signs."""
     weights = arithmetic_weights()
-    changes = {
-        name: Change(0, 60, np.full(weight.numel(), 127, np.int32))
-        for name, weight in weights.items()
-    }
+    every = {name: np.full(weight.numel(), 127, np.int32) for name, weight in weights.items()}
+    mixed = {name: codes.copy() for name, codes in every.items()}
+    for codes in mixed.values():
+        codes[::2] = -127
     grids = [[np.full(size, 127, np.int32) for size in own] for own in pyramid.grid_sizes(9, 7)]
     steps = np.full((1, 2, pyramid.LEVELS), 63, np.int32)
-    data = encode_row(SPEC, PyramidRow(changes, steps, [grids]))
-    found = rinrcodec.decode(Pack((frame("x", 0, width=9, height=7),), (group(SPEC, data),)), 0)
-    assert found.shape == (3, 7, 9)
+    for networks in (every, mixed):
+        changes = {name: Change(0, 60, codes) for name, codes in networks.items()}
+        data = encode_row(SPEC, PyramidRow(changes, steps, [grids]))
+        pack = Pack((frame("x", 0, width=9, height=7),), (group(SPEC, data),))
+        assert rinrcodec.decode(pack, 0).shape == (3, 7, 9)
+
+
+def test_what_is_no_number_is_black(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a device makes of it otherwise."""
+    whole = rinrcodec.decode(pack, 1)
+    synthesize = pyramid.synthesize
+
+    def broken(*args: Any) -> torch.Tensor:
+        signal = synthesize(*args)
+        signal[:, :, 3:5, 7:9] = math.nan
+        signal[:, :, 6, :2] = torch.tensor([math.inf, -math.inf])
+        return signal
+
+    monkeypatch.setattr(pyramid, "synthesize", broken)
+    found = rinrcodec.decode(pack, 1)
+    assert not found[:, 3:5, 7:9].any()
+    assert found[:, 6, :2].tolist() == [[255, 0]] * 3
+    kept = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    kept[3:5, 7:9] = kept[6, :2] = False
+    assert torch.equal(found[:, kept], whole[:, kept])
 
 
 def test_frames_of_any_size_can_be_encoded(
