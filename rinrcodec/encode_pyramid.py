@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rinrcodec.fit_pyramid import fit_pyramid, prediction_pays
+from rinrcodec.fit_pyramid import Trial, fit_pyramid, trial
 from rinrcodec.images import Picture, alike
 from rinrcodec.model import Group, Rows, Spec
 from rinrcodec.parallel import cores, parallel_map
@@ -29,6 +30,12 @@ class FittedRow:
     spec: Spec
     members: Sequence[int]
     coded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    members: Sequence[int]
+    predicted: bool = False
 
 
 class _StoppedError(Exception):
@@ -51,58 +58,65 @@ def fit_rows(
     frame, what is called as (frames, steps) when that many were done, from several threads.
     """
     stop = threading.Event()
-    rows = _members(pictures, part)
-    # Rows have a core each; where there are fewer rows than cores, the frames of a row.
-    threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
 
-    def fit(members: Sequence[int]) -> list[FittedRow]:
-        own = [pictures[i] for i in members]
-        first = own[0]
-        spec = part.spec(1 if first.pixels.ndim == 2 else 3)
-        frames = [pixels(picture) for picture in own]
-        regions = [[box.region(first.width, first.height) for box in p.boxes] for p in own]
-        count = counted(first.width * first.height * WORK)
+    def on_step(count: Callable[[int, int], None], n_frames: int, steps: int) -> None:
+        # A large frame takes minutes, which nobody waits for who interrupts.
+        if stop.is_set():
+            raise _StoppedError
+        count(n_frames, steps)
 
-        def on_step(n_frames: int, steps: int) -> None:
-            # A large frame takes minutes, which nobody waits for who interrupts.
-            if stop.is_set():
-                raise _StoppedError
-            count(n_frames, steps)
+    def spec(members: Sequence[int]) -> Spec:
+        return part.spec(1 if pictures[members[0]].pixels.ndim == 2 else 3)
 
-        # Its steps are not counted as progress, but end with an interruption.
-        predicted = len(members) > 1 and prediction_pays(
-            spec,
-            frames,
+    def plan(members: Sequence[int]) -> list[_Row]:
+        if len(members) == 1:
+            return [_Row(members)]
+        found = trial(
+            spec(members),
+            [pixels(pictures[i]) for i in members],
             part,
-            lmbda=target.lmbda,
+            target=target,
             seed=seed,
             device=device,
-            on_step=lambda *_: on_step(0, 0),
+            # Its steps are not counted as progress, but end with an interruption.
+            on_step=partial(on_step, lambda *_: None),
         )
-        length = part.chunk if predicted else len(members)
-        found = []
-        for start in range(0, len(members), length):
-            some = slice(start, start + length)
-            coded = fit_pyramid(
-                spec,
-                frames[some],
-                regions[some],
-                part,
-                target=target,
-                predicted=predicted and len(frames[some]) > 1,
-                seed=seed,
-                device=device,
-                threads=threads,
-                on_step=on_step,
-            )
-            found.append(FittedRow(spec, members[some], coded))
-        return found
+        return _rows(members, found, target, part)
 
-    return list(chain(*parallel_map(fit, rows, device, stop=stop)))
+    def fit(row: _Row) -> FittedRow:
+        own = [pictures[i] for i in row.members]
+        width, height = own[0].width, own[0].height
+        coded = fit_pyramid(
+            spec(row.members),
+            [pixels(picture) for picture in own],
+            [[box.region(width, height) for box in picture.boxes] for picture in own],
+            part,
+            target=target,
+            predicted=row.predicted,
+            seed=seed,
+            device=device,
+            threads=threads,
+            on_step=partial(on_step, counted(width * height * WORK)),
+        )
+        return FittedRow(spec(row.members), row.members, coded)
+
+    rows = list(chain(*parallel_map(plan, _members(pictures, part), device, stop=stop)))
+    # Rows have a core each; where there are fewer rows than cores, the frames of a row.
+    threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
+    return parallel_map(fit, rows, device, stop=stop)
+
+
+def _rows(members: Sequence[int], found: Trial, target: Target, part: PyramidPart) -> list[_Row]:
+    """How pictures that are alike are best stored, by what a trial has found."""
+    n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes
+    together = len(members) if n_bytes < part.shared_below else 1
+    length = part.chunk if found.predicted else together
+    parts = [members[k : k + length] for k in range(0, len(members), length)]
+    return [_Row(own, found.predicted and len(own) > 1) for own in parts]
 
 
 def _members(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
-    """The numbers of the pictures of every row: pictures that are `alike`, in order."""
+    """The numbers of pictures that might share a row: those that are `alike`, in order."""
     result = []
     for members in alike(pictures):
         first = pictures[members[0]]

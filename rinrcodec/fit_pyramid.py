@@ -30,10 +30,11 @@ from rinrcodec.soap import Soap
 __all__ = [
     "LATENT_BETAS",
     "LATENT_GAIN",
+    "Trial",
     "fit_pyramid",
     "noisy",
-    "prediction_pays",
     "soft_schedule",
+    "trial",
 ]
 
 Region = tuple[int, int, int, int]
@@ -48,6 +49,7 @@ _CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of i
 _CONTROL_FROM = 0.15  # before, quality says little about what it will be
 _WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
 _SMALLEST_LAMBDA, _LARGEST_LAMBDA = 1e-6, 0.1  # that a target moves it to
+_FAR = math.log(30)  # and how far a target of PSNR moves its logarithm
 _DECIBELS = 2.5  # about what PSNR falls by when lambda grows by a factor of e
 # The hidden layers of the context network are fitted where they are expected to pay: what they
 # save of the bits that latents take at that share of the soft steps, and what a weight takes.
@@ -86,30 +88,42 @@ def fit_pyramid(
         return encode_row(spec, fit.row())
 
 
-def prediction_pays(
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a short fit of a few frames says.
+
+    predicted: whether frames are better coded as what they differ by from the one before; n_bytes:
+    of the latents of a frame that is not, about a third more than a whole fit leaves.
+    """
+
+    predicted: bool
+    n_bytes: float
+
+
+def trial(
     spec: Spec,
     frames: Sequence[Tensor],
     part: PyramidPart,
     *,
-    lmbda: float | None,
+    target: Target,
     seed: int,
     device: torch.device,
     on_step: Callable[[int, int], None] | None = None,
-) -> bool:
-    """Whether frames are better coded as what they differ by: found by two short fits of a few.
-
-    lmbda: at which they are compared, None for the preset's: a target that moves it would compare
-    losses of two kinds. Other arguments as of `fit_pyramid`.
-    """
-    target = Target(lmbda=lmbda)
-    losses = []
+) -> Trial:
+    """Fit a few of the frames both ways. Arguments as of `fit_pyramid`."""
+    # At one lambda: a target that moves it would compare losses of two kinds.
+    fixed = Target(lmbda=_first_guess(target, part)[0])
+    few = frames[:_TRIAL_FRAMES]
+    losses, n_bytes = [], 0.0
     for predicted in (False, True):
-        few = frames[:_TRIAL_FRAMES]
-        fit = _Fit(spec, few, [[]] * len(few), part, target, predicted, seed, device)
+        fit = _Fit(spec, few, [[]] * len(few), part, fixed, predicted, seed, device)
         _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), on_step)
         with torch.no_grad():
-            losses.append(float(fit._loss(fit._measure_all(fit.rounded, fit.steps))))
-    return losses[1] < losses[0]
+            found = fit._measure_all(fit.rounded, fit.steps)
+            losses.append(float(fit._loss(found)))
+        if not predicted:
+            n_bytes = float(found.bits.mean()) / 8
+    return Trial(losses[1] < losses[0], n_bytes)
 
 
 def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> None:
@@ -184,6 +198,12 @@ class _Fit:
         lmbda, weight = _first_guess(target, part)
         self.log_lambda = torch.full((n,), math.log(lmbda), device=device)
         self.log_weight = torch.full((n,), math.log(weight), device=device)
+        # A short fit is not to leave what is likely: steps that have become tiny do not come back.
+        far = math.inf if target.psnr is None else _FAR
+        self.lambda_range = (
+            max(math.log(_SMALLEST_LAMBDA), math.log(lmbda) - far),
+            min(math.log(_LARGEST_LAMBDA), math.log(lmbda) + far),
+        )
         self.network_bytes = 0.0  # of a frame
         first = zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
         self.generators = [
@@ -350,7 +370,7 @@ class _Fit:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
-        self.log_lambda.clamp_(math.log(_SMALLEST_LAMBDA), math.log(_LARGEST_LAMBDA))
+        self.log_lambda.clamp_(*self.lambda_range)
         self._follow(self.log_lambda - before)
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)

@@ -194,6 +194,8 @@ class PyramidPart:
     object_weight: how much more an error counts inside a box.
     together: frames of a row at most, which share networks; fewer where they have over
         `most_pixels` pixels.
+    shared_below: bytes of a frame's latents, in a trial: where they are more, every frame has a
+        row, and so networks, of its own.
     chunk: frames of a row at most where each is predicted from the one before: to see one of them,
         those before it are decoded.
     The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
@@ -203,6 +205,7 @@ class PyramidPart:
     lmbda: float = 1e-3
     object_weight: float = 4.0
     together: int = 32
+    shared_below: int = 8_000
     chunk: int = MOST_PREDICTED
     most_pixels: int = 2**23
     start: str = "a"

@@ -16,6 +16,7 @@ from torch import Tensor
 from rinrcodec import encode_pyramid
 from rinrcodec.encode_pyramid import FittedRow, fit_rows
 from rinrcodec.errors import RinrInputError
+from rinrcodec.fit_pyramid import Trial
 from rinrcodec.images import Picture
 from rinrcodec.model import Box
 from rinrcodec.parallel import without_torch_threads
@@ -38,13 +39,15 @@ def pictures(
 class Fits:
     """Stands for the fits: what each was asked for."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, pays: bool = False) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *, pays: bool = False, n_bytes: float = 100.0
+    ) -> None:
         self.calls: list[dict[str, Any]] = []
         self.trials: list[int] = []
-        self.pays = pays
+        self.found = Trial(pays, n_bytes)
         self.lock = threading.Lock()
         monkeypatch.setattr(encode_pyramid, "fit_pyramid", self.fit)
-        monkeypatch.setattr(encode_pyramid, "prediction_pays", self.trial)
+        monkeypatch.setattr(encode_pyramid, "trial", self.trial)
 
     def fit(
         self,
@@ -62,15 +65,18 @@ class Fits:
             self.calls.append({"numbers": numbers, **options})
         return bytes(numbers)
 
-    def trial(self, spec: object, frames: Sequence[Tensor], part: object, **options: Any) -> bool:  # noqa: ARG002
+    def trial(self, spec: object, frames: Sequence[Tensor], part: object, **options: Any) -> Trial:  # noqa: ARG002
         with self.lock:
             self.trials.append(len(frames))
         options["on_step"](len(frames), 1)
-        return self.pays
+        return self.found
 
 
 def fitted(
-    given: Sequence[Picture], part: PyramidPart = PART, steps: list[tuple[int, int]] | None = None
+    given: Sequence[Picture],
+    part: PyramidPart = PART,
+    steps: list[tuple[int, int]] | None = None,
+    target: Target = Target(psnr=30),  # noqa: B008
 ) -> list[FittedRow]:
     def counted(work: float) -> Any:
         assert work == given[0].width * given[0].height * encode_pyramid.WORK
@@ -80,7 +86,7 @@ def fitted(
         given,
         lambda picture: torch.tensor(np.atleast_3d(picture.pixels)),
         part,
-        target=Target(psnr=30),
+        target=target,
         seed=5,
         device=CPU,
         counted=counted,
@@ -171,6 +177,23 @@ def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> N
     Fits(monkeypatch, pays=True)
     rows = fitted(pictures(10), replace(PART, together=5, chunk=4))
     assert [list(row.members) for row in rows] == [[0, 1, 2, 3], [4], [5, 6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize(
+    ("target", "lengths"),
+    [
+        (Target(psnr=30), [1, 1, 1]),
+        (Target(n_bytes=9_000), [1, 1, 1]),
+        (Target(n_bytes=2_000), [3]),
+    ],
+)
+def test_frames_of_many_bytes_have_networks_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, target: Target, lengths: list[int]
+) -> None:
+    """By what the trial has found, or what is asked for."""
+    Fits(monkeypatch, n_bytes=PART.shared_below)
+    rows = fitted(pictures(3), target=target)
+    assert [len(row.members) for row in rows] == lengths
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import rinrcodec
 from rinrcodec import fit_pyramid as fit_module
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import pyramid
-from rinrcodec.fit_pyramid import LATENT_GAIN, _Fit, fit_pyramid, prediction_pays
+from rinrcodec.fit_pyramid import LATENT_GAIN, Trial, _Fit, fit_pyramid, trial
 from rinrcodec.latents import Change, decode_row
 from rinrcodec.metrics import psnr
 from rinrcodec.model import Box, Pack
@@ -387,17 +387,20 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     assert psnr(crop[inside], images[1][inside]) > psnr(crop[inside], images[0][inside])
 
 
-def test_prediction_pays_for_what_stands_still_and_not_for_a_cut(crop: Pixels) -> None:
+def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
     still = crop[:24, :32].copy()
     others = [crop[24:, 31::-1].copy(), 255 - crop[:24, 32:]]
 
-    def pays(frames: list[Pixels]) -> bool:
+    def tried(frames: list[Pixels]) -> Trial:
         tensors = [torch.tensor(frame) for frame in frames]
         part = shortened(60)
-        return prediction_pays(part.spec(3), tensors, part, lmbda=1e-2, seed=0, device=CPU)
+        target = Target(lmbda=1e-2)
+        return trial(part.spec(3), tensors, part, target=target, seed=0, device=CPU)
 
-    assert pays([still] * 3)
-    assert not pays([still, *others])
+    assert tried([still] * 3).predicted
+    found = tried([still, *others])
+    assert not found.predicted
+    assert 0 < found.n_bytes < 24 * 32 * 3
 
 
 def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
