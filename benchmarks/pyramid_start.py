@@ -24,9 +24,10 @@ from torch import Tensor
 
 from rinrcodec.families import pyramid
 from rinrcodec.fit import to_signal
-from rinrcodec.fit_pyramid import LATENT_BETAS, LATENT_GAIN, noisy, soft_schedule
+from rinrcodec.fit_pyramid import LATENT_BETAS, LATENT_GAIN
 from rinrcodec.model import Spec
 from rinrcodec.soap import Soap
+from rinrcodec.soft_round import noisy, soft_schedule
 
 PHOTOGRAPHS = (
     *("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg") * 3,
@@ -143,6 +144,8 @@ def main() -> None:
     if options.continued:
         spec = Spec.of("pyramid", out=3, start=options.continued)
         weights = pyramid.start_weights(spec)
+        fixed = pyramid.usual_steps(spec, 1.0)
+        usual = torch.stack([fixed, pyramid.usual_steps(spec, math.e) - fixed])
     else:
         weights = pyramid.fresh_weights(torch.Generator().manual_seed(options.seed))
     for number, steps in enumerate(options.steps):

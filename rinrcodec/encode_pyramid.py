@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from rinrcodec.presets import PyramidPart, Target
 
 __all__ = ["WORK", "FittedRow", "fit_rows", "pyramid_group"]
 
+_TRIAL_FRAMES = 3
+_TRIAL_BYTES = 4 / 3  # of what a whole fit leaves
 WORK = 1_000  # about how many multiplications a pixel takes in a step
 
 
@@ -68,12 +71,20 @@ def fit_rows(
     def spec(members: Sequence[int]) -> Spec:
         return part.spec(1 if pictures[members[0]].pixels.ndim == 2 else 3)
 
+    def regions(picture: Picture) -> Sequence[tuple[int, int, int, int]]:
+        return [box.region(picture.width, picture.height) for box in picture.boxes]
+
     def plan(members: Sequence[int]) -> list[_Row]:
-        if len(members) == 1:
-            return [_Row(members)]
+        few = [pictures[i] for i in members[:_TRIAL_FRAMES]]
+        area = few[0].width * few[0].height
+        if len(few) == 1 or part.predicted(area) == 1:
+            # Too large to be tried, and so to share networks.
+            return _rows(members, Trial(False, math.inf), target, part, area)
+        few = few[: part.predicted(area)]
         found = trial(
             spec(members),
-            [pixels(pictures[i]) for i in members],
+            [pixels(picture) for picture in few],
+            [regions(picture) for picture in few],
             part,
             target=target,
             seed=seed,
@@ -81,49 +92,54 @@ def fit_rows(
             # Its steps are not counted as progress, but end with an interruption.
             on_step=partial(on_step, lambda *_: None),
         )
-        return _rows(members, found, target, part)
+        return _rows(members, found, target, part, area)
 
-    def fit(row: _Row) -> FittedRow:
+    def fit(row: _Row, threads: int) -> FittedRow:
         own = [pictures[i] for i in row.members]
-        width, height = own[0].width, own[0].height
         coded = fit_pyramid(
             spec(row.members),
             [pixels(picture) for picture in own],
-            [[box.region(width, height) for box in picture.boxes] for picture in own],
+            [regions(picture) for picture in own],
             part,
             target=target,
             predicted=row.predicted,
             seed=seed,
             device=device,
             threads=threads,
-            on_step=partial(on_step, counted(width * height * WORK)),
+            on_step=partial(on_step, counted(own[0].width * own[0].height * WORK)),
         )
         return FittedRow(spec(row.members), row.members, coded)
 
-    rows = list(chain(*parallel_map(plan, _members(pictures, part), device, stop=stop)))
+    candidates = [own for members in alike(pictures) for own in _members(pictures, members, part)]
+    rows = list(chain(*parallel_map(plan, candidates, device, stop=stop)))
     # Rows have a core each; where there are fewer rows than cores, the frames of a row.
     threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
-    return parallel_map(fit, rows, device, stop=stop)
+    return parallel_map(partial(fit, threads=threads), rows, device, stop=stop)
 
 
-def _rows(members: Sequence[int], found: Trial, target: Target, part: PyramidPart) -> list[_Row]:
+def _members(
+    pictures: Sequence[Picture], members: Sequence[int], part: PyramidPart
+) -> list[Sequence[int]]:
+    """The numbers of pictures that might share a row, of those that are alike."""
+    first = pictures[members[0]]
+    return _cut(members, part.rows(len(members), first.width * first.height))
+
+
+def _rows(
+    members: Sequence[int], found: Trial, target: Target, part: PyramidPart, area: int
+) -> list[_Row]:
     """How pictures that are alike are best stored, by what a trial has found."""
-    n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes
-    together = len(members) if n_bytes < part.shared_below else 1
-    length = part.chunk if found.predicted else together
-    parts = [members[k : k + length] for k in range(0, len(members), length)]
-    return [_Row(own, found.predicted and len(own) > 1) for own in parts]
+    n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
+    count = 1 if n_bytes < part.shared_below else len(members)
+    if found.predicted:
+        count = -(-len(members) // part.predicted(area))
+    return [_Row(own, found.predicted and len(own) > 1) for own in _cut(members, count)]
 
 
-def _members(pictures: Sequence[Picture], part: PyramidPart) -> list[list[int]]:
-    """The numbers of pictures that might share a row: those that are `alike`, in order."""
-    result = []
-    for members in alike(pictures):
-        first = pictures[members[0]]
-        count = part.rows(len(members), first.width * first.height)
-        ends = [k * len(members) // count for k in range(count + 1)]
-        result += [members[start:end] for start, end in pairwise(ends)]
-    return result
+def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:
+    """`count` runs of about the same length."""
+    ends = [k * len(members) // count for k in range(count + 1)]
+    return [members[start:end] for start, end in pairwise(ends)]
 
 
 def pyramid_group(spec: Spec, coded: Sequence[bytes]) -> Group:

@@ -21,19 +21,18 @@ from torch import Tensor
 from rinrcodec.entropy import LARGEST
 from rinrcodec.families import pyramid
 from rinrcodec.fit import to_signal
-from rinrcodec.latents import PyramidRow, encode_row, step_codes, steps_of
+from rinrcodec.latents import Change, PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.model import Spec
 from rinrcodec.presets import PyramidPart, Target
 from rinrcodec.round_pyramid import change_bits, choose_changes
 from rinrcodec.soap import Soap
+from rinrcodec.soft_round import noisy, soft_schedule
 
 __all__ = [
     "LATENT_BETAS",
     "LATENT_GAIN",
     "Trial",
     "fit_pyramid",
-    "noisy",
-    "soft_schedule",
     "trial",
 ]
 
@@ -41,8 +40,6 @@ Region = tuple[int, int, int, int]
 
 LATENT_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by that much faster
 LATENT_BETAS = (0.6, 0.95)
-_TEMPERATURE = (0.35, 0.08)  # of soft rounding, from the first to the last soft step
-_NOISE = (0.22, 0.15)  # its standard deviation
 _HARD = 0.1  # share of the steps that see rounded latents
 _HARD_RATE = 0.05  # the learning rate there, as a share of the first one
 _CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of its soft steps on:
@@ -58,8 +55,8 @@ _SAVED = 0.05
 _BITS_OF_WEIGHT = 6.5
 _ROUNDED_PIXELS = 2**19  # of frames that are looked at to round the networks
 _ALL = slice(None)
-_TRIAL_FRAMES = 3
 _TRIAL_SHARE = 6  # of the steps, one in so many
+_SHARING_COSTS = 0.1  # of the loss of large frames
 
 
 def fit_pyramid(
@@ -79,11 +76,13 @@ def fit_pyramid(
 
     frames: uint8 [h, w, 1 or 3]; regions: for every frame the (left, top, right, bottom) of its
     objects, where errors count more. threads: frames that a CPU works on at once, unless they are
-    predicted. on_step: called as on_step(frames, steps done since the last call). Bit for bit
-    reproducible on one CPU for the same frames and seed, whatever the threads.
+    predicted. on_step: called as on_step(frames, steps done since the last call), and may raise to
+    end the fit. Bit for bit reproducible on one CPU for the same frames and seed, whatever the
+    threads, where torch itself is kept to one.
     """
     with _mapping(threads) as mapped:
         fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
+        fit.check = lambda: None if on_step is None else on_step(0, 0)
         _run(fit, part.recipe.steps, on_step)
         return encode_row(spec, fit.row())
 
@@ -93,7 +92,7 @@ class Trial:
     """What a short fit of a few frames says.
 
     predicted: whether frames are better coded as what they differ by from the one before; n_bytes:
-    of the latents of a frame that is not, about a third more than a whole fit leaves.
+    of a frame's latents where none is predicted, about a third more than a whole fit leaves.
     """
 
     predicted: bool
@@ -103,6 +102,7 @@ class Trial:
 def trial(
     spec: Spec,
     frames: Sequence[Tensor],
+    regions: Sequence[Sequence[Region]],
     part: PyramidPart,
     *,
     target: Target,
@@ -110,20 +110,21 @@ def trial(
     device: torch.device,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Trial:
-    """Fit a few of the frames both ways. Arguments as of `fit_pyramid`."""
+    """Fit a few frames both ways. Arguments as of `fit_pyramid`."""
     # At one lambda: a target that moves it would compare losses of two kinds.
     fixed = Target(lmbda=_first_guess(target, part)[0])
-    few = frames[:_TRIAL_FRAMES]
     losses, n_bytes = [], 0.0
     for predicted in (False, True):
-        fit = _Fit(spec, few, [[]] * len(few), part, fixed, predicted, seed, device)
+        fit = _Fit(spec, frames, regions, part, fixed, predicted, seed, device)
         _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), on_step)
         with torch.no_grad():
             found = fit._measure_all(fit.rounded, fit.steps)
             losses.append(float(fit._loss(found)))
         if not predicted:
             n_bytes = float(found.bits.mean()) / 8
-    return Trial(losses[1] < losses[0], n_bytes)
+    # Where frames would not share networks, those that do have to make up for it.
+    rival = losses[0] * (1 - _SHARING_COSTS if n_bytes >= part.shared_below else 1)
+    return Trial(losses[1] < rival, n_bytes)
 
 
 def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> None:
@@ -184,6 +185,7 @@ class _Fit:
         mapped: _Map = map,
     ) -> None:
         self.map = mapped
+        self.check = lambda: None  # raises to end the fit
         self.spec, self.part, self.target, self.predicted = spec, part, target, predicted
         self.wanted = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
         n, self.out, self.height, self.width = self.wanted.shape
@@ -192,9 +194,11 @@ class _Fit:
             for left, top, right, bottom in own:
                 self.objects[frame, 0, top:bottom, left:right] = 1
         self.shares = self.objects.mean((1, 2, 3))
-        # What is worked on at once: on a CPU one frame, which its caches hold better than many.
-        alone = device.type == "cpu" and not predicted
-        self.parts = [slice(k, k + 1) for k in range(n)] if alone else [_ALL]
+        # What is worked on at once: on a CPU one frame, which its caches hold better than many; of
+        # frames that are predicted, all.
+        at_once = 1 if device.type == "cpu" else max(1, part.at_once // (self.height * self.width))
+        at_once = n if predicted else at_once
+        self.batches = [slice(k, min(k + at_once, n)) for k in range(0, n, at_once)]
         lmbda, weight = _first_guess(target, part)
         self.log_lambda = torch.full((n,), math.log(lmbda), device=device)
         self.log_weight = torch.full((n,), math.log(weight), device=device)
@@ -207,7 +211,7 @@ class _Fit:
         self.network_bytes = 0.0  # of a frame
         first = zlib.crc32(f"{seed} {spec.to_json()} {self.width}x{self.height}".encode())
         self.generators = [
-            torch.Generator(device).manual_seed(first + k) for k in range(len(self.parts))
+            torch.Generator(device).manual_seed(first + k) for k in range(len(self.batches))
         ]
         sizes = pyramid.grid_sizes(self.width, self.height)
         self.latents = [
@@ -240,7 +244,7 @@ class _Fit:
 
         def gradients(frames: slice) -> list[Tensor]:
             own = [[grid[frames].detach().requires_grad_() for grid in c] for c in self.latents]
-            generator = self.generators[self.parts.index(frames)]
+            generator = self.generators[self.batches.index(frames)]
             latents = [
                 [noisy(grid * LATENT_GAIN, temperature, noise, generator) for grid in c]
                 for c in own
@@ -250,7 +254,7 @@ class _Fit:
             return self._gradients(found, frames, [*(grid for c in own for grid in c), log_steps])
 
         leaves = [*(grid for c in self.latents for grid in c), self.log_steps]
-        found = list(self.map(gradients, self.parts))
+        found = list(self.map(gradients, self.batches))
         for k, leaf in enumerate(leaves):
             leaf.grad = torch.cat([of_part[k] for of_part in found])
         self._share([of_part[len(leaves) :] for of_part in found])
@@ -279,7 +283,7 @@ class _Fit:
     def widen(self) -> None:
         """Fit the hidden layers of context networks, too, where they save more than they take."""
         taken = dict.fromkeys(range(len(pyramid.COMPONENTS)), 0.0)
-        for frames in self.parts:
+        for frames in self.batches:
             latents = [[grid[frames] for grid in own] for own in self._rounded()]
             for name, inputs, values in pyramid.context_inputs(latents):
                 taken[_component(name)] += float(
@@ -315,7 +319,7 @@ class _Fit:
                 found = self._measure(self.weights, own, steps[frames], frames)
             return [found.weighted, found.outside, found.inside, found.bits]
 
-        found = list(self.map(measured, self.parts))
+        found = list(self.map(measured, self.batches))
         return _Measured(*(torch.cat(values) for values in zip(*found, strict=True)))
 
     def _signal(
@@ -325,7 +329,7 @@ class _Fit:
             latents = [[grid.cumsum(0) for grid in own] for own in latents]
         return pyramid.synthesize(weights, latents, steps, self.out)
 
-    def _quality(self, signal: Tensor, rate: Tensor, frames: slice = _ALL) -> _Measured:
+    def _quality(self, signal: Tensor, rate: Tensor, frames: slice | list[int] = _ALL) -> _Measured:
         error = (signal - self.wanted[frames]).square().mean(1, keepdim=True) / 4
         mean = error.mean((1, 2, 3))
         part = (error * self.objects[frames]).mean((1, 2, 3))
@@ -347,7 +351,7 @@ class _Fit:
         """Find what the networks take of a target of bytes."""
         if self.target.n_bytes is not None:
             self.round_latents()
-            changes = self.row().changes.values()
+            changes = self.changes().values()
             self.network_bytes = sum(map(change_bits, changes)) / 8 / len(self.wanted)
 
     @torch.no_grad()
@@ -366,11 +370,12 @@ class _Fit:
             # A frame that is all objects has no background to be measured.
             there = 1.0 if target.objects_psnr is None else self.shares < 1
             self.log_lambda += 0.5 * missed * there
+            self.log_lambda.clamp_(*self.lambda_range)
         elif target.n_bytes is not None:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
             wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
             self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
-        self.log_lambda.clamp_(*self.lambda_range)
+            self.log_lambda.clamp_(*self.lambda_range)
         self._follow(self.log_lambda - before)
         if target.objects_psnr is not None:
             missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
@@ -407,37 +412,44 @@ class _Fit:
             found = self._measure(self.weights, latents, self.steps[frames], frames)
             return self._gradients(found, frames)
 
-        self._share(list(self.map(gradients, self.parts)))
+        self._share(list(self.map(gradients, self.batches)))
         for soap in self.soaps:
             soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
 
     @torch.no_grad()
-    def row(self) -> PyramidRow:
-        """The row, its networks rounded as coarsely as lambda says."""
-        # Some frames stand for all: those that come first, as others may be predicted from them.
-        count = max(1, min(len(self.wanted), _ROUNDED_PIXELS // (self.height * self.width)))
-        few = slice(0, count)
-        latents = [[grid[few] for grid in own] for own in self.rounded]
+    def changes(self) -> dict[str, Change]:
+        """The networks, rounded as coarsely as lambda says."""
+        # Some frames stand for all: of those that are predicted, a signal needs the first.
+        n = len(self.wanted)
+        count = max(1, min(n, _ROUNDED_PIXELS // (self.height * self.width)))
+        spread = [k * n // count for k in range(count)]
+        seen = list(range(count)) if self.predicted else spread
+        latents = [[grid[spread] for grid in own] for own in self.rounded]
         told = {name: (x, values) for name, x, values in pyramid.context_inputs(latents)}
-        fair = self._fair()[few]
-        of_rate = fair * self.log_lambda[few].exp() / (self.height * self.width)
-        nothing = torch.zeros_like(fair)
+        latents = [[grid[seen] for grid in own] for own in self.rounded]
+        fair = self._fair()
+        of_rate = fair[spread] * self.log_lambda[spread].exp() / (self.height * self.width)
+        nothing = torch.zeros_like(fair[seen])
 
         def loss(name: str, weights: Mapping[str, Tensor]) -> float:
+            self.check()
             network = name.rpartition(".")[0]
             if network in told:
                 return float((of_rate * pyramid.pass_bits(weights, network, *told[network])).sum())
-            signal = self._signal(weights, latents, self.steps[few])
-            return float((fair * self._quality(signal, nothing, few).weighted).sum())
+            signal = self._signal(weights, latents, self.steps[seen])
+            return float((fair[seen] * self._quality(signal, nothing, seen).weighted).sum())
 
         # A bit of the networks counts as one of a frame of the middle lambda.
-        per_bit = float(of_rate.mean()) * count / len(self.wanted)
-        changes = choose_changes(self.start, self.weights, self.fitted, loss, per_bit)
+        per_bit = float(of_rate.mean()) * count / n
+        return choose_changes(self.start, self.weights, self.fitted, loss, per_bit)
+
+    def row(self) -> PyramidRow:
+        """The row, as it is stored."""
         frames = [
             [[grid[k].to(torch.int32).cpu().numpy() for grid in own] for own in self.rounded]
             for k in range(len(self.wanted))
         ]
-        return PyramidRow(changes, self.step_codes, frames, self.predicted)
+        return PyramidRow(self.changes(), self.step_codes, frames, self.predicted)
 
 
 def _first_guess(target: Target, part: PyramidPart) -> tuple[float, float]:
@@ -458,29 +470,6 @@ def _is_hidden_context(name: str) -> bool:
 def _component(name: str) -> int:
     """Of a tensor, or a network, of contexts."""
     return int(name.split(".")[1][0])
-
-
-def soft_schedule(progress: float) -> tuple[float, float, float]:
-    """Share of the learning rate, temperature and noise at `progress` (0 to 1) of soft steps."""
-    factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
-    temperature, noise = (
-        first + (last - first) * progress for first, last in (_TEMPERATURE, _NOISE)
-    )
-    return factor, temperature, noise
-
-
-def noisy(latents: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
-    """Latents between what they are and what they will be rounded to, with noise of that spread."""
-    once = _soft_round(latents, temperature)
-    shake = torch.randn(latents.shape, generator=generator, device=latents.device)
-    return _soft_round(once + shake * noise, temperature)
-
-
-def _soft_round(x: Tensor, temperature: float) -> Tensor:
-    """Between the identity and rounding (Agustsson and Theis, NeurIPS 2020, section 4.1)."""
-    floor = x.floor()
-    bend = torch.tanh((x - floor - 0.5) / temperature)
-    return floor + 0.5 + bend / (2 * math.tanh(0.5 / temperature))
 
 
 def _psnr(error: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from rinrcodec.families._pyramid_ops import PASSES
 from rinrcodec.model import Spec
 from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED
 
-__all__ = ["MOST_FRAMES", "Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
+__all__ = ["Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
 
 FINEST_CHANGE = 10  # changes are multiples of 2 ** -10, so that context weights stay exact
 _PREDICTED = 0x80

@@ -193,21 +193,24 @@ class PyramidPart:
     lmbda: of a target that names nothing else.
     object_weight: how much more an error counts inside a box.
     together: frames of a row at most, which share networks; fewer where they have over
-        `most_pixels` pixels.
+        `most_pixels` pixels. As many as the command line encodes at once.
     shared_below: bytes of a frame's latents, in a trial: where they are more, every frame has a
-        row, and so networks, of its own.
+        row, and so networks, of its own, unless it is predicted.
     chunk: frames of a row at most where each is predicted from the one before: to see one of them,
         those before it are decoded.
+    at_once: pixels whose gradients are in memory at once, of predicted frames and on a GPU: they
+        take about a kilobyte each.
     The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
     """
 
     recipe: Recipe
     lmbda: float = 1e-3
     object_weight: float = 4.0
-    together: int = 32
+    together: int = 16
     shared_below: int = 8_000
     chunk: int = MOST_PREDICTED
     most_pixels: int = 2**23
+    at_once: int = 2**21
     start: str = "a"
 
     def __post_init__(self) -> None:
@@ -217,6 +220,10 @@ class PyramidPart:
                 raise RinrInputError(
                     f"{name}={getattr(self, name)}: want 1 to {most} frames of a row"
                 )
+
+    def predicted(self, area: int) -> int:
+        """How many frames of `area` pixels a row has at most where they are predicted."""
+        return max(1, min(self.chunk, self.at_once // area))
 
     def rows(self, n_frames: int, area: int) -> int:
         """How many rows, of about as many frames each, take frames of `area` pixels."""

@@ -45,6 +45,7 @@ LAYERS = [
         "rinrcodec.latents",
         "rinrcodec.presets",
         "rinrcodec.round_pyramid",
+        "rinrcodec.soft_round",
     ],
     [
         "rinrcodec.advice",
@@ -105,6 +106,7 @@ OWNERS = {
         "rinrcodec.plugins",
         "rinrcodec.quantize",
         "rinrcodec.round_pyramid",
+        "rinrcodec.soft_round",
         "rinrcodec.soap",
     ),
 }

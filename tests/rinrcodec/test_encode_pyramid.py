@@ -23,7 +23,7 @@ from rinrcodec.parallel import without_torch_threads
 from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED, PyramidPart, Recipe, Target
 
 CPU = torch.device("cpu")
-PART = PyramidPart(Recipe(9, 1e-2, None, warmup=0))
+PART = PyramidPart(Recipe(9, 1e-2, None, warmup=0), together=32)
 
 
 def pictures(
@@ -65,7 +65,15 @@ class Fits:
             self.calls.append({"numbers": numbers, **options})
         return bytes(numbers)
 
-    def trial(self, spec: object, frames: Sequence[Tensor], part: object, **options: Any) -> Trial:  # noqa: ARG002
+    def trial(
+        self,
+        spec: object,  # noqa: ARG002
+        frames: Sequence[Tensor],
+        regions: Sequence[object],
+        part: object,  # noqa: ARG002
+        **options: Any,
+    ) -> Trial:
+        assert len(regions) == len(frames)
         with self.lock:
             self.trials.append(len(frames))
         options["on_step"](len(frames), 1)
@@ -114,7 +122,7 @@ def test_rows_are_of_about_as_many_frames_each(
     assert list(chain(*(row.members for row in rows))) == list(range(count))
     assert [list(row.coded) for row in rows] == [list(row.members) for row in rows]
     assert not any(call["predicted"] for call in fits.calls)
-    assert sorted(fits.trials) == [n for n in lengths if n > 1]
+    assert sorted(fits.trials) == [min(3, n) for n in lengths if n > 1]
 
 
 @pytest.mark.parametrize(("width", "most", "rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
@@ -133,7 +141,7 @@ def test_no_row_is_longer_than_it_may_be_nor_much_shorter_than_others(
     count: int, together: int
 ) -> None:
     part = replace(PART, together=together)
-    lengths = [len(own) for own in encode_pyramid._members(pictures(count), part)]
+    lengths = [len(own) for own in encode_pyramid._members(pictures(count), range(count), part)]
     assert max(lengths) <= together
     assert max(lengths) - min(lengths) <= 1
     assert len(lengths) == -(-count // together)
@@ -154,16 +162,16 @@ def test_only_alike_pictures_share_a_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("count", "chunk", "lengths"),
-    [(8, 8, [8]), (9, 8, [8, 1]), (24, 8, [8, 8, 8]), (7, 3, [3, 3, 1]), (3, 1, [1, 1, 1])],
+    [(8, 8, [8]), (9, 8, [4, 5]), (16, 8, [8, 8]), (7, 3, [2, 2, 3]), (3, 2, [1, 2])],
 )
 def test_predicted_frames_are_cut_into_chunks(
     monkeypatch: pytest.MonkeyPatch, count: int, chunk: int, lengths: list[int]
 ) -> None:
-    """Of at most as many; a frame that is alone in its own has none before it."""
+    """Of at most as many, and about as many each; a frame that is alone has none before it."""
     fits = Fits(monkeypatch, pays=True)
     steps: list[tuple[int, int]] = []
     rows = fitted(pictures(count), replace(PART, chunk=chunk), steps)
-    assert fits.trials == [count]
+    assert fits.trials == [min(count, chunk, 3)]
     assert [len(row.members) for row in rows] == lengths
     assert list(chain(*(row.members for row in rows))) == list(range(count))
     assert [list(row.coded) for row in rows] == [list(row.members) for row in rows]
@@ -176,7 +184,20 @@ def test_predicted_frames_are_cut_into_chunks(
 def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     Fits(monkeypatch, pays=True)
     rows = fitted(pictures(10), replace(PART, together=5, chunk=4))
-    assert [list(row.members) for row in rows] == [[0, 1, 2, 3], [4], [5, 6, 7, 8], [9]]
+    assert [list(row.members) for row in rows] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+
+
+def test_predicted_rows_have_no_more_pixels_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fits = Fits(monkeypatch, pays=True)
+    rows = fitted(pictures(6), replace(PART, at_once=2 * 12))
+    assert [len(row.members) for row in rows] == [2, 2, 2]
+    assert fits.trials == [2]
+    # Too large for a trial.
+    rows = fitted(pictures(3), replace(PART, at_once=12))
+    assert [len(row.members) for row in rows] == [1, 1, 1]
+    assert fits.trials == [2]
 
 
 @pytest.mark.parametrize(

@@ -261,9 +261,9 @@ def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
     found = []
     for together in (False, True):
         fitted = three_frames(crop)
-        assert fitted.parts == [slice(k, k + 1) for k in range(3)]
+        assert fitted.batches == [slice(k, k + 1) for k in range(3)]
         if together:
-            fitted.parts = [slice(None)]
+            fitted.batches = [slice(None)]
         fitted.soaps.clear()  # which would take the gradients away
         fitted.hard_step(1.0)
         found.append([fitted.weights[name].grad for name in fitted.fitted])
@@ -309,7 +309,8 @@ def test_steps_are_reported(crop: Pixels) -> None:
         device=CPU,
         on_step=lambda *args: seen.append(args),
     )
-    assert seen == [(2, 1)] * 7
+    assert [call for call in seen if call != (0, 0)] == [(2, 1)] * 7
+    assert seen[-1] == (0, 0)  # rounding can be ended, too
 
 
 @pytest.mark.parametrize("steps", [1, 2, 11])
@@ -395,7 +396,8 @@ def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
         tensors = [torch.tensor(frame) for frame in frames]
         part = shortened(60)
         target = Target(lmbda=1e-2)
-        return trial(part.spec(3), tensors, part, target=target, seed=0, device=CPU)
+        boxes = [()] * len(frames)
+        return trial(part.spec(3), tensors, boxes, part, target=target, seed=0, device=CPU)
 
     assert tried([still] * 3).predicted
     found = tried([still, *others])
@@ -473,10 +475,11 @@ def test_hidden_layers_are_fitted_where_that_pays(
     crop: Pixels, monkeypatch: pytest.MonkeyPatch, predicted: bool
 ) -> None:
     """By what the latents of a component take, and what its weights would."""
+    generator = torch.Generator().manual_seed(4)
     fitted = a_fit([crop[:13, :22]] * 2, predicted=predicted)
     for grids, spread in zip(fitted.latents, (4.0, 0.0, 2.0), strict=True):
         for grid in grids:
-            grid.data.normal_(0, spread / LATENT_GAIN + 1e-9)
+            grid.data.normal_(0, spread / LATENT_GAIN + 1e-9, generator=generator)
     rounded = fitted._rounded()
     taken = [0.0] * 3
     for name, inputs, values in pyramid.context_inputs(rounded):

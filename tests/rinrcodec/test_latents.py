@@ -21,7 +21,6 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import pyramid
 from rinrcodec.latents import (
     FINEST_CHANGE,
-    MOST_FRAMES,
     Change,
     DecodedFrames,
     PyramidRow,
@@ -34,7 +33,7 @@ from rinrcodec.latents import (
     step_codes,
     steps_of,
 )
-from rinrcodec.presets import MOST_PREDICTED
+from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED
 
 CPU = torch.device("cpu")
 NAMES = tuple(arithmetic_weights())
