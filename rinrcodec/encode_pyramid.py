@@ -66,7 +66,8 @@ def fit_rows(
         # A large frame takes minutes, which nobody waits for who interrupts.
         if stop.is_set():
             raise _StoppedError
-        count(n_frames, steps)
+        if steps:
+            count(n_frames, steps)
 
     def spec(members: Sequence[int]) -> Spec:
         return part.spec(1 if pictures[members[0]].pixels.ndim == 2 else 3)

@@ -61,6 +61,7 @@ class Fits:
         assert [bool(own) for own in regions] == [k % 2 == 1 for k in numbers]
         for _ in range(part.recipe.steps):
             options["on_step"](len(frames), 1)
+        options["on_step"](0, 0)
         with self.lock:
             self.calls.append({"numbers": numbers, **options})
         return bytes(numbers)
@@ -179,6 +180,7 @@ def test_predicted_frames_are_cut_into_chunks(
     assert {(call["seed"], call["target"]) for call in fits.calls} == {(5, Target(psnr=30))}
     # Every frame is counted as often as it is fitted, and the trial is not.
     assert sum(n * done for n, done in steps) == count * PART.recipe.steps
+    assert all(done == 1 for _, done in steps)
 
 
 def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
