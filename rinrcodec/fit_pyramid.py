@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -82,7 +83,8 @@ def fit_pyramid(
     """
     with _mapping(threads) as mapped:
         fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
-        fit.check = lambda: None if on_step is None else on_step(0, 0)
+        if on_step is not None:
+            fit.check = partial(on_step, 0, 0)
         _run(fit, part.recipe.steps, on_step)
         return encode_row(spec, fit.row())
 
@@ -185,7 +187,7 @@ class _Fit:
         mapped: _Map = map,
     ) -> None:
         self.map = mapped
-        self.check = lambda: None  # raises to end the fit
+        self.check: Callable[[], None] = lambda: None  # raises to end the fit
         self.spec, self.part, self.target, self.predicted = spec, part, target, predicted
         self.wanted = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
         n, self.out, self.height, self.width = self.wanted.shape
