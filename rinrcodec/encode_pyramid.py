@@ -55,7 +55,7 @@ def fit_rows(
     device: torch.device,
     counted: Callable[[float], Callable[[int, int], None]],
 ) -> list[FittedRow]:
-    """The rows of all pictures, on all cores of a CPU.
+    """The rows of all pictures, on all cores of a CPU; trials take one core for each candidate row.
 
     pixels: gives the uint8 tensor [h, w, 1 or 3] of a picture; counted: for the work of a step of a
     frame, what is called as (frames, steps) when that many were done, from several threads.
@@ -79,7 +79,7 @@ def fit_rows(
         few = [pictures[i] for i in members[:_TRIAL_FRAMES]]
         area = few[0].width * few[0].height
         if len(few) == 1 or part.predicted(area) == 1:
-            # Too large to be tried, and so to share networks.
+            # Alone, or too large to be tried, and so to share networks.
             return _rows(members, Trial(False, math.inf), target, part, area)
         few = few[: part.predicted(area)]
         found = trial(

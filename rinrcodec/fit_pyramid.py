@@ -285,8 +285,9 @@ class _Fit:
     def widen(self) -> None:
         """Fit the hidden layers of context networks, too, where they save more than they take."""
         taken = dict.fromkeys(range(len(pyramid.COMPONENTS)), 0.0)
+        rounded = self._rounded()
         for frames in self.batches:
-            latents = [[grid[frames] for grid in own] for own in self._rounded()]
+            latents = [[grid[frames] for grid in own] for own in rounded]
             for name, inputs, values in pyramid.context_inputs(latents):
                 taken[_component(name)] += float(
                     pyramid.pass_bits(self.weights, name, inputs, values).sum()
