@@ -8,7 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+from rinrcodec.places import is_remote
+
+__all__ = ["replacing", "write_whole"]
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file or an object of a remote store, all or nothing; its folder must be there.
+
+    durable: as in `replacing`.
+    """
+    if is_remote(path):
+        path.fs.pipe_file(path.path, data)  # type: ignore[attr-defined]
+        return
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager

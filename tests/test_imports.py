@@ -25,6 +25,7 @@ FOLDERS = {
 # A module may import from its own layer and those above it in this list; the longest name counts.
 LAYERS = [
     ["rinrcodec.errors", "rinrcodec.limits"],
+    ["rinrcodec.places"],
     ["rinrcodec.model"],
     [
         "rinrcodec.coords",
