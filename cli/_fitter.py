@@ -1,19 +1,23 @@
-"""From pictures to fitted parts, batch by batch."""
+"""From the pictures of a shard to its pack, batch by batch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rinrcodec.cli._batches import batches, sequence_batches
 from rinrcodec.cli._errors import plain
+from rinrcodec.cli._publish import load_pack, with_names
+from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedPart, Work
+from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
+from rinrcodec.model import merge_packs
 from rinrcodec.presets import Preset, SequencePart, Target
-from rinrcodec.sources import Reading, Series
+from rinrcodec.sources import Reading
 
 if TYPE_CHECKING:
     from rinrcodec.images import Picture
@@ -21,50 +25,64 @@ if TYPE_CHECKING:
 __all__ = ["Fitter", "measure"]
 
 
+# Threads of a worker that read pictures while it fits those before.
+_READ_AHEAD = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Fitter:
-    """Fits the batches of a series that are not in the work folder yet."""
+    """Fits shards into a work folder; one is handed to every worker.
+
+    names: of the classes, which every pack holds.
+    """
 
     work: Work
     preset: Preset
     target: Target | None
     seed: int
     device: str
-    shard_size: int
-    jobs: int
+    names: Mapping[int, str]
 
-    def run(self, series: Series, on_progress: Callable[[float], None]) -> list[FittedPart]:
-        """Fit a series and return all its parts; `on_progress` is told the pictures done."""
-        parts = self.work.parts(series)
-        start = parts[-1].stop if parts else 0
-        on_progress(start)
+    def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
+        """Fit what is left of a shard; `on_progress` is told the pictures done."""
+        if self.work.fitted(shard) is not None:
+            return
+        self.work.begin_shard(shard)
+        parts = self.work.parts(shard)
+        position = parts[-1].stop if parts else 0
+        on_progress(position)
         began = time.monotonic()
-        for batch in self._batches(series, start):
-            position = parts[-1].stop if parts else 0
+        for batch in self._batches(shard, position):
+            _check_source(shard, position, batch)
 
             def report(fraction: float, position: int = position, size: int = len(batch)) -> None:
                 on_progress(position + fraction * size)
 
-            part = self._fit(series, len(parts), position, batch, began, report)
+            part = self._fit(shard, position, batch, began, report)
             parts.append(part)
-            on_progress(part.stop)
+            position = part.stop
+            on_progress(position)
             began = time.monotonic()
-        return parts
+        packs = [
+            load_pack(self.work.part_path(shard, part.start, part.stop))
+            for part in parts
+            if part.names
+        ]
+        pack = with_names(merge_packs(packs), self.names) if packs else None
+        self.work.complete(shard, parts, pack)
 
-    def _batches(self, series: Series, start: int) -> Iterator[list[Reading]]:
-        readings = series.read(start, jobs=self.jobs)
+    def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
+        readings = shard.read(position, jobs=_READ_AHEAD)
         part = self.preset.background
         if not isinstance(part, SequencePart):
-            return batches(readings, _pixels, start=start, shard_size=self.shard_size)
-        folders = [ref.name.rpartition("/")[0] for ref in series.refs] or [""] * len(series)
+            return batches(readings, _pixels)
         return sequence_batches(
-            readings, _pixels, part.chunk, folders=folders, start=start, shard_size=self.shard_size
+            readings, _pixels, part.chunk, folders=shard.folders(), start=position
         )
 
     def _fit(
         self,
-        series: Series,
-        number: int,
+        shard: Shard,
         start: int,
         batch: list[Reading],
         began: float,
@@ -84,7 +102,7 @@ class Fitter:
                 device=self.device,
                 on_progress=report,
             )
-            path = self.work.pack_path(series, number)
+            path = self.work.part_path(shard, start, start + len(batch))
             write_pack(path, pack)
             quality = measure(path, pictures, device=self.device)
             objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
@@ -100,9 +118,23 @@ class Fitter:
             seconds=time.monotonic() - began,
             failures=[plain(reading.error) for reading in batch if reading.error is not None],
             warnings=[warning for reading in batch for warning in reading.warnings],
+            digests=[reading.digest for reading in batch],
         )
-        self.work.add(series, number, part)
+        self.work.add(shard, part)
         return part
+
+
+def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
+    """Raise `RinrInputError` where the source is gone, rather than call all its pictures bad."""
+    if any(reading.picture is not None for reading in batch) or shard.series.video is not None:
+        return
+    refs = shard.series.refs[position : position + len(batch)]
+    if any(ref.path.exists() for ref in refs) or (len(refs) < 2 and refs[0].path.parent.exists()):
+        return
+    raise RinrInputError(
+        f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "
+        "was the source moved or unmounted?"
+    )
 
 
 def measure(

@@ -9,10 +9,11 @@ from typing import Literal
 
 import click
 
-from rinrcodec.cli._done import files_of_run
 from rinrcodec.cli._files import fit_name
+from rinrcodec.cli._manifest import MANIFEST, Manifest, RunEntry, differences
 from rinrcodec.cli._names import output_names
 from rinrcodec.cli._work import unfinished_runs
+from rinrcodec.places import is_remote, names_in
 from rinrcodec.sources import Series, Source
 
 __all__ = ["Plan", "check_output", "make_plan"]
@@ -34,11 +35,13 @@ class Plan:
     shard_size: int
 
     @property
-    def done(self) -> Path | None:
-        """The record of completed runs, beside the work folder; one image needs none."""
+    def manifest(self) -> Path | None:
+        """The list of what was made here; one image needs none."""
         if self.source.kind == "image":
             return None
-        return self.work.with_name(self.work.name.removesuffix("work") + "done")
+        if self.single is not None:
+            return self.folder / fit_name(f".{self.single.name}.rinr-{MANIFEST}")
+        return self.folder / MANIFEST
 
     @property
     def data_yaml(self) -> Path | None:
@@ -67,14 +70,13 @@ class Plan:
             path = self.pack_path(series, 0)
             return [path] if path.exists() else []
         folder, prefix = self.series_folder(series), f"{series.name}-"
-        found = folder.iterdir() if folder.is_dir() else iter(())
-        return sorted(
-            path
-            for path in found
-            if path.suffix == ".rinr"
-            and path.name.startswith(prefix)
-            and path.stem[len(prefix) :].isdigit()
-        )
+        return [
+            folder / name
+            for name in names_in(folder)
+            if name.endswith(".rinr")
+            and name.startswith(prefix)
+            and name[len(prefix) : -len(".rinr")].isdigit()
+        ]
 
     def existing(self) -> Iterator[Path]:
         """All outputs that stand there already."""
@@ -101,7 +103,7 @@ def make_plan(
         return Plan(source, "pack", out.parent, out, work, 0)
     if out.exists() and not out.is_dir():
         raise click.UsageError(f"{out}: a file stands where the output folder should be")
-    if source.kind == "yaml" and out.exists() and out.samefile(source.path.parent):
+    if source.kind == "yaml" and _is_same(out, source.path.parent):
         # The output's data.yaml and split folders would mix with the source's own.
         raise click.UsageError(f"{out}: the source itself lies there; give another folder")
     if source.kind == "image":
@@ -109,35 +111,51 @@ def make_plan(
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
 
 
-def check_output(plan: Plan, key: str, *, resume: bool, overwrite: bool) -> bool:
+def _is_same(out: Path, folder: Path) -> bool:
+    if is_remote(out) or is_remote(folder):
+        return str(out).rstrip("/") == str(folder).rstrip("/")
+    return out.exists() and out.samefile(folder)
+
+
+def check_output(
+    plan: Plan, run: RunEntry, manifest: Manifest | None, *, resume: bool, overwrite: bool
+) -> bool:
     """Whether there is work to do; raises `click.UsageError` where output is in the way.
 
-    key: names this run by all that decides its bytes, and so its folder below `plan.work`.
+    run: what is to be done; its key names its folder below `plan.work`. manifest: None for one
+    image.
     """
     if overwrite:
         return True
     runs = unfinished_runs(plan.work)
-    if resume and key in runs:
+    if resume and run.key in runs:
         return True
+    known = manifest.runs if manifest else {}
     if runs:
+        before = known.get(runs[0])
+        why = f" ({differences(before, run)})" if before else ""
         raise click.UsageError(
-            f"{plan.folder}: the unfinished run was made with other options or pictures; "
+            f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
             "give the same ones, or start again with --overwrite"
             if resume
             else f"{plan.folder} holds an unfinished run; --resume goes on with it, "
             "--overwrite starts again"
         )
-    files = files_of_run(plan.done, key) if resume and plan.done else None
-    if files is not None:
-        missing = [file for file in files if not file.exists()]
+    if resume and run.key in known:
+        done = known[run.key]
+        missing = [
+            file for file in map(plan.folder.joinpath, done.all_files()) if not file.exists()
+        ]
         if missing:
             raise click.UsageError(
                 f"{missing[0]}{_more(missing)} of the finished run not there; "
                 "--overwrite makes it again"
             )
-        return False
+        # Without its work folder, a run with failed shards begins them anew.
+        if done.complete:
+            return False
     existing = list(plan.existing())
-    if existing and resume and plan.done:
+    if existing and resume and plan.manifest:
         raise click.UsageError(
             f"{plan.single or plan.folder} holds the output of another run; --overwrite replaces it"
         )

@@ -1,21 +1,22 @@
-"""From fitted parts to the output: packs or single files, and the yaml that describes them."""
+"""From fitted shards to the output: packs or single files, and the yaml that describes them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from rinrcodec.cli._files import yaml_text
+from rinrcodec.cli._files import FileRecord, yaml_text
 from rinrcodec.cli._plan import Plan
-from rinrcodec.cli._work import FittedPart, Work
-from rinrcodec.formats import PackReader
-from rinrcodec.model import Group, Pack, merge_packs, select_frames
+from rinrcodec.cli._shards import Shard
+from rinrcodec.cli._work import FittedShard, Work
+from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.model import Group, Pack, select_frames
 from rinrcodec.sources import Series
 
-__all__ = ["load_pack", "publish_series", "publish_yaml"]
+__all__ = ["load_pack", "publish_series", "publish_yaml", "with_names"]
 
 # A reader of this file is about to give it to YOLO, whose own message would not help.
 _YAML_COMMENT = """\
@@ -24,54 +25,57 @@ _YAML_COMMENT = """\
 """
 
 
-def publish_series(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:
-    """Write the output of one series from its parts; return the files, in order."""
+def publish_series(
+    plan: Plan, work: Work, series: Series, fitted: Mapping[Shard, FittedShard]
+) -> dict[Shard, dict[Path, FileRecord]]:
+    """Write the output of one series from its fitted shards; return the files of each."""
     if plan.layout == "files":
-        return _publish_files(plan, work, series, parts)
-    numbers: dict[int, list[int]] = {}
-    for number, part in enumerate(parts):
-        if part.names:
-            shard = part.start // plan.shard_size if plan.shard_size else 0
-            numbers.setdefault(shard, []).append(number)
-    written: list[Path] = []
-    for members in numbers.values():
-        packs = [load_pack(work.pack_path(series, number)) for number in members]
-        path = plan.pack_path(series, len(written))
-        work.publish(path, _with_names(merge_packs(packs), plan.source.names))
-        written.append(path)
-    # An earlier run may have left packs with higher numbers; they would be read as part of this.
+        return _publish_files(plan, work, series, fitted)
+    written: dict[Shard, dict[Path, FileRecord]] = {}
+    for shard, known in fitted.items():
+        written[shard] = {}
+        if known.pack is not None:
+            path = plan.pack_path(series, shard.number)
+            work.publish(shard, path)
+            written[shard][path] = known.pack
+    # An earlier run may have left packs of other numbers; they would be read as part of this.
+    names = {path for files in written.values() for path in files}
     for path in plan.existing_packs(series):
-        if path not in written:
+        if path not in names:
             path.unlink()
     return written
 
 
-def publish_yaml(plan: Plan, work: Work, written: Mapping[str, list[Path]]) -> None:
-    """Write the `data.yaml` beside the splits, where the source is one."""
+def publish_yaml(plan: Plan, work: Work, splits: Sequence[str]) -> dict[Path, FileRecord]:
+    """Write the `data.yaml` beside the splits that hold packs, where the source is one."""
     if plan.data_yaml is None:
-        return
-    data: dict[str, object] = {split: split for split, paths in written.items() if paths}
+        return {}
+    data: dict[str, object] = {split: split for split in splits}
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    work.publish_text(plan.data_yaml, _YAML_COMMENT + yaml_text(data))
+    text = _YAML_COMMENT + yaml_text(data)
+    return {plan.data_yaml: work.publish_bytes(plan.data_yaml, text.encode())}
 
 
-def _publish_files(plan: Plan, work: Work, series: Series, parts: list[FittedPart]) -> list[Path]:
+def _publish_files(
+    plan: Plan, work: Work, series: Series, fitted: Mapping[Shard, FittedShard]
+) -> dict[Shard, dict[Path, FileRecord]]:
     if series.video is not None:
+        parts = [part for known in fitted.values() for part in known.parts]
         names = [name for part in parts for name in part.names]
     else:
         names = [ref.name for ref in series.refs]
     targets = dict(zip(names, plan.file_paths(series, names), strict=True))
-    written = []
-    for number, part in enumerate(parts):
-        if not part.names:
+    written: dict[Shard, dict[Path, FileRecord]] = {}
+    for shard, known in fitted.items():
+        written[shard] = {}
+        if known.pack is None:
             continue
-        pack = load_pack(work.pack_path(series, number))
+        pack = load_pack(work.pack_path(shard))
         for index, frame in enumerate(pack.frames):
             path = targets[frame.name]
-            single = select_frames(pack, [index])
-            work.publish(path, _with_names(single, plan.source.names))
-            written.append(path)
+            data = pack_bytes(select_frames(pack, [index]))
+            written[shard][path] = work.publish_bytes(path, data)
     return written
 
 
@@ -86,7 +90,8 @@ def load_pack(path: Path) -> Pack:
         return Pack(frames, stacks, dict(reader.info))
 
 
-def _with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
+def with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
+    """The pack with a list of class names."""
     if not names:
         return pack
     listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]

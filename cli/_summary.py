@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from rinrcodec.cli._files import FileRecord
 from rinrcodec.cli._names import shown_name
 from rinrcodec.cli._work import FittedPart
 from rinrcodec.metrics import mean_db
@@ -40,7 +40,7 @@ class Row:
         return 8 * self.bytes / self.pixels if self.pixels else None
 
 
-def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[Path]) -> Row:
+def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[FileRecord]) -> Row:
     """The figures of one series, from its parts and the files written."""
     quality = [item for part in parts for item in part.quality]
     return Row(
@@ -49,7 +49,7 @@ def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[Path]) -> 
         boxes=sum(part.boxes for part in parts),
         object_inrs=sum(part.object_inrs for part in parts),
         source_bytes=sum(part.source_bytes for part in parts),
-        bytes=sum(path.stat().st_size for path in files),
+        bytes=sum(file.bytes for file in files),
         pixels=sum(part.pixels for part in parts),
         psnr_frame=mean_db(item[0] for item in quality),
         psnr_background=mean_db(item[1] for item in quality),

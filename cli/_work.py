@@ -1,46 +1,44 @@
-"""Fitting in parts: each batch of frames is kept on disk as soon as it is fitted.
+"""Work in progress: what is fitted of a run, kept on disk or in a bucket as soon as it is fitted.
 
-A part is a pack and a JSON file about it, which is written last and so says that the part is
-complete. Parts depend on the pictures and options alone, never on when a run was interrupted, and
-packs are merged from the files of the parts: a resumed run gives the bytes of an undisturbed one.
+A shard is fitted in parts, batches of frames that are kept one by one. A part is a pack and a JSON
+file about it, which is written last and so says that the part is complete; a shard whose parts are
+all there becomes one pack and one JSON file likewise. Parts depend on pictures and options alone,
+never on who fitted them or when a run was interrupted: a resumed run gives the bytes of an
+undisturbed one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rinrcodec import __version__
-from rinrcodec.cli._files import write_text
+from rinrcodec.cli._files import FileRecord, record_of
+from rinrcodec.cli._lock import LOCK
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
-from rinrcodec.sources import Series, Source
+from rinrcodec.formats.atomic import move, write_whole
+from rinrcodec.places import is_remote, make_folder, names_in, remove_tree
 
 if TYPE_CHECKING:
+    from rinrcodec.cli._shards import Shard
     from rinrcodec.model import Pack
 
-__all__ = ["FittedPart", "Work", "locked", "run_key", "unfinished_runs"]
+__all__ = ["FittedPart", "FittedShard", "Work", "clean", "unfinished_runs"]
 
 # The name that a run's folder takes when nothing in it is needed any more.
 _DONE = "done"
-_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
 class FittedPart:
-    """What is known of a fitted batch: pictures `start` to `start + count` of its series.
+    """What is known of a fitted batch: pictures `start` to `start + count` of its shard.
 
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
-    seconds: reading, fitting and measuring.
+    seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
     """
 
     start: int
@@ -54,165 +52,162 @@ class FittedPart:
     seconds: float
     failures: list[str]
     warnings: list[str]
+    digests: list[str]
 
     @property
     def stop(self) -> int:
         return self.start + self.count
 
 
-def run_key(source: Source, **options: object) -> str:
-    """A name for a run, by everything that decides its bytes: pictures, labels and options.
+@dataclass(frozen=True, slots=True)
+class FittedShard:
+    """What is known of a shard that is done.
 
-    Files count by their names within the source, size and time: a run can be gone on with from
-    another folder.
+    inputs: a SHA-256 over the digests of its pictures. pack: its pack, None where no picture of it
+    could be read.
     """
-    options.update(version=__version__, names=dict(source.names))
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=repr).encode())
-    for series in source.series:
-        digest.update(repr((series.name, series.video and _stamp(series.video))).encode())
-        if series.labels is not None:
-            labels = [
-                (label.relative_to(series.labels).as_posix(), _stamp(label))
-                for label in sorted(series.labels.rglob("*.txt"))
-            ]
-            digest.update(repr(labels).encode())
-        for ref in series.refs:
-            stamp = ref.label and _stamp(ref.label)
-            digest.update(repr((ref.name, _stamp(ref.path), stamp)).encode())
-    return digest.hexdigest()[:24]
 
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return path.name, -1, -1
-    return path.name, status.st_size, status.st_mtime_ns
-
-
-def unfinished_runs(root: Path) -> list[str]:
-    """The keys of the runs that wait in a work folder."""
-    names = {folder.name for folder in root.iterdir()} if root.is_dir() else set()
-    return sorted(names - {_DONE, _LOCK})
-
-
-@contextlib.contextmanager
-def locked(root: Path, out: Path) -> Iterator[None]:
-    """Hold the work folder of an output, as no other process can meanwhile; it goes when empty.
-
-    Raises `RinrInputError` where another process holds it.
-    """
-    file = root / _LOCK
-    while True:
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # who held it before is just removing the folder
-            continue
-        try:
-            if not _lock(descriptor):
-                raise RinrInputError(
-                    f"another compress is writing to {out}; wait for it, or give another -o"
-                )
-            # Whoever held the lock before may have removed the file since it was opened here.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), file.stat()):
-                    break
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    try:
-        yield
-    finally:
-        shutil.rmtree(root / _DONE, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            if not unfinished_runs(root):
-                file.unlink()
-                root.rmdir()
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        pass
-    return True
+    parts: list[FittedPart]
+    inputs: str
+    pack: FileRecord | None
 
 
 class Work:
-    """The folder of one run's parts, in a `locked` folder: there until the run is done."""
+    """The folder of one run in a locked work folder: there until the run is done.
 
-    def __init__(self, root: Path, key: str, *, fresh: bool = False) -> None:
+    It is handed to workers, which may be on other machines if it is in a place that they see.
+    """
+
+    def __init__(self, root: Path, key: str) -> None:
         self._root = root
         self._folder = root / key
+
+    def begin(self, *, fresh: bool) -> None:
+        """Make the folder; `fresh` forgets what unfinished runs left."""
         if fresh:
-            for name in unfinished_runs(root):
-                shutil.rmtree(root / name, ignore_errors=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
+            for name in unfinished_runs(self._root):
+                remove_tree(self._root / name)
+        make_folder(self._folder)
+
+    def is_there(self) -> bool:
+        """Whether the folder still is where it was made; a disk may have been unmounted."""
+        return self._folder.exists()
 
     @property
     def started(self) -> bool:
         """Whether any part is complete."""
-        return next(self._folder.glob("*.json"), None) is not None
+        return any(
+            name.endswith(".json") or self._parts_of(name) for name in names_in(self._folder)
+        )
 
-    def parts(self, series: Series) -> list[FittedPart]:
-        """The complete parts of a series, in order."""
+    def parts(self, shard: Shard) -> list[FittedPart]:
+        """The complete parts of a shard, in order."""
+        folder = self._folder / shard.name
         parts: list[FittedPart] = []
-        while True:
-            file = self._file(series, len(parts), ".json")
-            if not file.exists():
-                return parts
-            parts.append(FittedPart(**json.loads(file.read_text(encoding="utf-8"))))
+        for name in self._parts_of(shard.name):
+            part = FittedPart(**json.loads((folder / name).read_text(encoding="utf-8")))
+            if part.start == (parts[-1].stop if parts else 0):
+                parts.append(part)
+        return parts
 
-    def pack_path(self, series: Series, number: int) -> Path:
+    def count(self, shard: Shard) -> int:
+        """How many pictures of a shard that is not done yet are in complete parts."""
+        names = self._parts_of(shard.name)
+        return int(names[-1].removesuffix(".json").split("-")[1]) if names else 0
+
+    def part_path(self, shard: Shard, start: int, stop: int) -> Path:
         """The pack of a part; there is none where no picture of it could be read."""
-        return self._file(series, number, ".rinr")
+        return self._folder / shard.name / f"{start:08d}-{stop:08d}.rinr"
 
-    def add(self, series: Series, number: int, part: FittedPart) -> None:
+    def begin_shard(self, shard: Shard) -> None:
+        """Make the folder of its parts."""
+        make_folder(self._folder / shard.name, parents=False)
+
+    def add(self, shard: Shard, part: FittedPart) -> None:
         """Say that a part is complete; its pack, if any, is already in its place."""
-        write_text(self._file(series, number, ".json"), json.dumps(asdict(part)))
+        path = self.part_path(shard, part.start, part.stop).with_suffix(".json")
+        write_whole(path, json.dumps(asdict(part)).encode())
 
-    def publish(self, path: Path, pack: Pack) -> None:
-        """Write a pack to its final place, by way of this folder.
+    def pack_path(self, shard: Shard) -> Path:
+        """The pack of a shard that is done, until it is published."""
+        return self._folder / f"{shard.name}.rinr"
+
+    def complete(self, shard: Shard, parts: Sequence[FittedPart], pack: Pack | None) -> None:
+        """Put the pack of a shard in its place, say that it is done, and forget its parts."""
+        record = None
+        if pack is not None:
+            write_pack(self.pack_path(shard), pack)
+            record = record_of(self.pack_path(shard))
+        digests = (digest for part in parts for digest in part.digests)
+        fitted = FittedShard(list(parts), _joined(digests), record)
+        write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
+        remove_tree(self._folder / shard.name)
+
+    def fitted(self, shard: Shard) -> FittedShard | None:
+        """What is known of a shard, None where it is not done."""
+        try:
+            known = json.loads(self._record(shard).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        parts = [FittedPart(**part) for part in known["parts"]]
+        pack = known["pack"] and FileRecord(**known["pack"])
+        return FittedShard(parts, known["inputs"], pack)
+
+    def publish(self, shard: Shard, path: Path) -> None:
+        """Put the pack of a shard that is done in its final place.
+
+        A run that was killed while it published has done so with some already.
+        """
+        ready = self.pack_path(shard)
+        if ready.exists():
+            make_folder(path.parent)
+            move(ready, path)
+        elif not path.exists():
+            raise RinrInputError(
+                f"{path} was written and is gone; --overwrite makes everything again"
+            )
+
+    def publish_bytes(self, path: Path, data: bytes) -> FileRecord:
+        """Write a file to its final place, by way of this folder.
 
         A run that is killed leaves its unfinished file here, where the next run removes it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ready = self._folder / "ready.rinr"
-        write_pack(ready, pack)
-        try:
-            ready.replace(path)
-        except OSError as error:
-            if error.errno != errno.EXDEV:  # a folder of the output is a link to another disk
-                raise
-            write_pack(path, pack)
-
-    def publish_text(self, path: Path, text: str) -> None:
-        """Write a text file to its final place, by way of this folder."""
-        ready = self._folder / "ready.txt"
-        write_text(ready, text)
-        ready.replace(path)
+        if is_remote(path):
+            write_whole(path, data)
+        else:
+            ready = self._folder / "ready"
+            write_whole(ready, data)
+            make_folder(path.parent)
+            move(ready, path)
+        return FileRecord(len(data), hashlib.sha256(data).hexdigest())
 
     def finish(self) -> None:
         """Remove everything; a run that ends in the middle of this counts as done."""
         done = self._root / _DONE
-        shutil.rmtree(done, ignore_errors=True)
-        self._folder.replace(done)
-        shutil.rmtree(done, ignore_errors=True)
+        remove_tree(done)
+        move(self._folder, done)
+        remove_tree(done)
 
     def drop(self) -> None:
         """Remove this run's folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_tree(self._folder)
 
-    def _file(self, series: Series, number: int, suffix: str) -> Path:
-        # Series of one run have different names: the splits of a yaml, or just one.
-        folder = hashlib.sha256(os.fsencode(series.name)).hexdigest()[:8]
-        return self._folder / f"{folder}-{number:06d}{suffix}"
+    def _record(self, shard: Shard) -> Path:
+        return self._folder / f"{shard.name}.json"
+
+    def _parts_of(self, name: str) -> list[str]:
+        return sorted(part for part in names_in(self._folder / name) if part.endswith(".json"))
+
+
+def unfinished_runs(root: Path) -> list[str]:
+    """The keys of the runs that wait in a work folder."""
+    return sorted(set(names_in(root)) - {_DONE, LOCK})
+
+
+def clean(root: Path) -> None:
+    """Remove what a run that was done had no time to remove."""
+    remove_tree(root / _DONE)
+
+
+def _joined(digests: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -23,13 +23,12 @@ from rinrcodec.cli._options import (
     target_of,
     target_options,
 )
+from rinrcodec.errors import RinrInputError
 
 if TYPE_CHECKING:
-    from rinrcodec.cli._fitter import Fitter
-    from rinrcodec.cli._plan import Plan
+    from rinrcodec.cli._run import Run
     from rinrcodec.cli._summary import Row
     from rinrcodec.cli._work import FittedPart, Work
-    from rinrcodec.sources import Source
 
 __all__ = ["command"]
 
@@ -65,8 +64,17 @@ class _Interrupted(click.ClickException):
 @device_option
 @seed_option
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
-    help="Threads that read pictures ahead.",
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Packs that are fitted at a time, each by a process of its own. [default: 1, or one for "
+    "each device; with ray as many as it has room for]",
+)  # fmt: skip
+@click.option(
+    "--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Fit on this machine, or on Ray.",
+)  # fmt: skip
+@click.option(
+    "--ray-address", metavar="ADDR",
+    help="The Ray to fit on: HOST:PORT, or auto. [default: RAY_ADDRESS, or one of this machine]",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace what stands in OUT.")
@@ -87,7 +95,9 @@ def command(
     shard_size: int,
     device: str,
     seed: int,
-    jobs: int,
+    jobs: int | None,
+    executor: Literal["local", "ray"],
+    ray_address: str | None,
     resume: bool,
     overwrite: bool,
     json_path: str | None,
@@ -116,9 +126,14 @@ def command(
     from rinrcodec.cli._batches import BATCH_FRAMES
     from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
+    from rinrcodec.cli._lock import locked
+    from rinrcodec.cli._manifest import Manifest
     from rinrcodec.cli._plan import check_output, make_plan
+    from rinrcodec.cli._run import Run, make_entry
+    from rinrcodec.cli._shards import shards_of
     from rinrcodec.cli._summary import print_table, row_as_json
-    from rinrcodec.cli._work import Work, locked, run_key
+    from rinrcodec.cli._work import Work, clean
+    from rinrcodec.devices import resolve_device
     from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
 
@@ -131,35 +146,51 @@ def command(
             "--layout files: every file would hold the network of its whole sequence; "
             "--background nerv needs packs"
         )
+    if ray_address and executor != "ray":
+        raise click.UsageError("--ray-address is of --executor ray")
     options = preset_of(preset, steps=steps, background=background)
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
     if plan.layout == "files" and isinstance(options.background, PyramidPart):
         # A row of several frames would go whole into the file of each.
         options = replace(options, background=replace(options.background, together=1))
-    key = run_key(
-        found,
-        preset=options,
-        target=target,
-        seed=seed,
-        device=device,
-        layout=plan.layout,
-        shard_size=plan.shard_size,
-    )
-    from rinrcodec.devices import resolve_device
-
-    used_device = str(resolve_device(device))  # before anything is touched
+    # Before anything is touched.
+    devices = [str(resolve_device(name.strip())) for name in device.split(",")]
+    (kind, *others) = {name.split(":")[0] for name in devices}
+    if others or (len(devices) > 1 and (kind == "cpu" or executor == "ray")):
+        raise click.UsageError(
+            f"--device {device}: several devices are several of cuda, and Ray chooses them itself"
+        )
+    shards = shards_of(found, plan.shard_size)
+    settings = {
+        "preset": preset,
+        "background": background,
+        "steps": steps,
+        "target": None if target is None else asdict(target),
+        "seed": seed,
+        "device": kind,
+        "layout": plan.layout,
+        "shard_size": plan.shard_size,
+        "names": {str(key): name for key, name in found.names.items()},
+    }
+    entry = make_entry(settings, options, shards)
+    manifest = Manifest(plan.manifest) if plan.manifest else None
     with writing(out), locked(plan.work, out):
-        if not check_output(plan, key, resume=resume, overwrite=overwrite):
+        clean(plan.work)
+        if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
-        work = Work(plan.work, key, fresh=overwrite)
-        fitter = Fitter(work, options, target, seed, device, plan.shard_size, jobs)
+        work = Work(plan.work, entry.key)
+        work.begin(fresh=overwrite)
         kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
-        with _resumable(work, kept, keep=overwrite):
-            rows = _fit_and_publish(plan, fitter, key, quiet=quiet)
+        fitter = Fitter(work, options, target, seed, devices[0], found.names)
+        run = Run(plan, shards, entry, manifest, fitter)
+        with _resumable(work, run, out, kept, keep=overwrite):
+            run.fit(executor, jobs=jobs, devices=devices, address=ray_address, quiet=quiet)
+            rows = run.publish()
     parts = [part for _, its_parts in rows for part in its_parts]
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
+    failures += run.failures
     warnings = [*found.warnings, *(warning for part in parts for warning in part.warnings)]
     table = _with_total(rows)
     frames = table[-1].frames
@@ -173,7 +204,7 @@ def command(
                 "steps": steps,
                 "target": None if target is None else asdict(target),
                 "seed": seed,
-                "device": used_device,
+                "device": devices[0] if len(devices) == 1 else devices,
                 "series": [row_as_json(row) for row, _ in rows],
                 "total": row_as_json(table[-1]),
                 "warnings": warnings,
@@ -194,42 +225,8 @@ def command(
     return 1 if failures else 0
 
 
-def _fit_and_publish(
-    plan: Plan, fitter: Fitter, key: str, *, quiet: bool
-) -> list[tuple[Row, list[FittedPart]]]:
-    from rinrcodec.cli._done import with_run
-    from rinrcodec.cli._progress import progress
-    from rinrcodec.cli._publish import publish_series, publish_yaml
-    from rinrcodec.cli._summary import summarise
-
-    source: Source = plan.source
-    done = 0
-    fitted = []
-    with progress("", sum(map(len, source.series)), quiet=quiet) as bar:
-        for series in source.series:
-
-            def report(position: float, before: int = done, label: str = series.name) -> None:
-                bar.update(before + position, label=label)
-
-            fitted.append((series, fitter.run(series, report)))
-            done += len(series)
-    rows = []
-    written = {}
-    for series, parts in fitted:
-        written[series.name] = publish_series(plan, fitter.work, series, parts)
-        rows.append((summarise(series.name, parts, written[series.name]), parts))
-    publish_yaml(plan, fitter.work, written)
-    outputs = [file for files in written.values() for file in files]
-    if plan.done and outputs:
-        if plan.data_yaml:
-            outputs.append(plan.data_yaml)
-        fitter.work.publish_text(plan.done, with_run(plan.done, key, outputs))
-    fitter.work.finish()
-    return rows
-
-
 @contextmanager
-def _resumable(work: Work, kept: str, *, keep: bool) -> Iterator[None]:
+def _resumable(work: Work, run: Run, out: Path, kept: str, *, keep: bool) -> Iterator[None]:
     """Say how to go on where a run ends early; leave nothing behind where there is nothing.
 
     kept: when what is fitted is kept, in words. keep: the work folder stays in any case, as a sign
@@ -239,8 +236,14 @@ def _resumable(work: Work, kept: str, *, keep: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, OSError) and not work.is_there():
+            raise RinrInputError(
+                f"{out}: not there any more; was it moved, removed or unmounted? Bring it back, "
+                "and the same command with --resume goes on"
+            ) from error
         fitted = work.started
         if not fitted and not keep:
+            run.forget()
             work.drop()
         if isinstance(error, KeyboardInterrupt):
             nothing = f"nothing is fitted yet: work is kept {kept}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rinrcodec.places import is_remote
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["move", "replacing", "write_whole"]
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -40,3 +42,22 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(path: Path, target: Path) -> None:
+    """Give a file or folder another name, in place of what has it.
+
+    A file whose new place is on another disk, behind a link, is copied; an object of a remote
+    store is copied by the store.
+    """
+    if is_remote(path):
+        path.fs.mv(path.path, target.path, recursive=True)  # type: ignore[attr-defined]
+        return
+    try:
+        path.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replacing(target) as temporary:
+            shutil.copyfile(path, temporary)
+        path.unlink()

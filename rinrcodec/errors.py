@@ -53,3 +53,6 @@ class MissingExtraError(RinrError, ImportError):
         self.package = package
         self.extra = extra
         super().__init__(f"{package} is not installed; run: pip install 'rinrcodec[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.package, self.extra)

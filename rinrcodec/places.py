@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["is_remote", "place"]
+__all__ = ["is_remote", "make_folder", "names_in", "place", "remove_tree"]
 
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -40,7 +42,8 @@ def place(source: str | os.PathLike[str]) -> Path:
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "remote") from error
     try:
-        found = UPath(source)
+        # Others write to the same place: what was listed before may not be true any more.
+        found = UPath(source, use_listings_cache=False)
         found.fs  # noqa: B018  (made when it is first asked for)
     except ImportError as error:
         package = (
@@ -55,3 +58,36 @@ def place(source: str | os.PathLike[str]) -> Path:
 def is_remote(path: object) -> bool:
     """Whether a place is behind a URL."""
     return not isinstance(path, (str, Path)) and hasattr(path, "fs")
+
+
+def make_folder(folder: Path, *, parents: bool = True) -> None:
+    """Make a folder where there are folders, unless it is there.
+
+    parents: those above it, too; without, a folder above it that is gone is an `OSError`.
+    """
+    if not is_remote(folder):
+        folder.mkdir(parents=parents, exist_ok=True)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of files and folders right in a folder, which need not be there; sorted."""
+    if is_remote(folder):
+        try:
+            found = folder.fs.ls(folder.path, detail=False)  # type: ignore[attr-defined]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
+        return sorted(names - {folder.name, ""})
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all below it, as far as it is there."""
+    if is_remote(folder):
+        with suppress(FileNotFoundError):
+            folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

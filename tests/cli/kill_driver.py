@@ -20,10 +20,13 @@ from pathlib import Path
 
 import torch
 
+from rinrcodec.cli import _run
 from rinrcodec.cli.main import cli
 
 # Without a pool of threads a process can be forked after it used torch.
 torch.set_num_threads(1)
+# Or the moments would depend on how fast the machine is.
+_run.SAVE_S = float("inf")
 # A job that a shell put in the background ignores SIGINT, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -86,7 +89,12 @@ def main() -> None:
         command = [*args, "-o", str(out)]
         code = child(dying(command, number, moment), log)
         said = log.read_text()
-        visible = {name: data for name, data in contents(out).items() if not name.startswith(".")}
+        # The manifest says how far the run is, so it is whole, but another one.
+        visible = {
+            name: data
+            for name, data in contents(out).items()
+            if not name.startswith(".") and name != "manifest.json"
+        }
         if code == 0:
             break
         resumed = child(lambda command=command: cli([*command, "--resume"]), log)  # type: ignore[misc]

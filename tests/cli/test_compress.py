@@ -18,9 +18,9 @@ from .conftest import LABELS, QUICK, Run, picture, put, write
 
 
 def files(folder: Path) -> list[str]:
-    """The visible files below a folder."""
+    """The visible files below a folder, but for the manifest."""
     found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in found if not name.startswith("."))
+    return sorted(name for name in found if not name.startswith(".") and name != "manifest.json")
 
 
 def names(path: Path) -> list[str]:
@@ -315,14 +315,15 @@ def test_large_pictures_come_in_smaller_batches(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rinrcodec.cli import _batches, _work
+    from rinrcodec.cli._shards import Shard
 
     monkeypatch.setattr(_batches, "BATCH_PIXELS", 2 * 24 * 16)
     starts = []
     original = _work.Work.add
 
-    def add(self: object, series: object, number: int, part: _work.FittedPart) -> None:
+    def add(self: _work.Work, shard: Shard, part: _work.FittedPart) -> None:
         starts.append((part.start, part.count))
-        original(self, series, number, part)  # type: ignore[arg-type]
+        original(self, shard, part)
 
     monkeypatch.setattr(_work.Work, "add", add)
     run("compress", folder, "-o", tmp_path / "out", *QUICK)

@@ -29,9 +29,10 @@ def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> l
 def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
-    # Three parts of two files, three packs, the yaml and the record of the run (each is
-    # written, then put in its place), and the end of the work folder.
-    assert len(moments) == len(range(1, 18, stride))
+    # The manifest at both ends, three shards (two files of a part, two of the whole, and its place
+    # in the output; a single file is written and put there), the yaml likewise, and the end of
+    # the work folder.
+    assert len(moments) == len(range(1, (21 if layout == "pack" else 24), stride))
     for moment in moments:
         assert moment["code"] == -9
         assert moment["whole_or_absent"]
@@ -41,12 +42,12 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
-    assert len(moments) == 7
+    assert len(moments) == 8
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
-        # The first two renames complete the first part: its pack and the file that says so.
-        assert ("--resume goes on" in moment["said"]) == (number >= 2)
+        # After the manifest, two renames complete the first part: its pack and what says so.
+        assert ("--resume goes on" in moment["said"]) == (number >= 3)
         assert len(moment["said"].splitlines()) == 1
         assert moment["whole_or_absent"]
         assert moment["resumed"] == 0, moment["resume_said"]
@@ -73,7 +74,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
     return fill_after
 
 
-@pytest.mark.parametrize("n", [0, 2, 3, 6])
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 8])
 def test_a_full_disk(
     run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch, n: int
 ) -> None:
@@ -86,16 +87,16 @@ def test_a_full_disk(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("error: ")
     assert "No space left on device" in last or "the disk is full" in last
-    assert ("--resume goes on" in result.stderr) == (n >= 2)
+    assert ("--resume goes on" in result.stderr) == (n >= 3)
     assert list(out.glob("*.rinr")) == []
     assert list(out.rglob("*.tmp")) == []
-    run(*args, "-o", out, *(["--resume"] if n >= 2 else []))
+    run(*args, "-o", out, *(["--resume"] if n >= 3 else []))
     for path in (tmp_path / "whole").iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
 
 
 def interrupted(run: Run, out: Path, full_disk: Any, patch: pytest.MonkeyPatch, *args: Any) -> None:
-    full_disk(2)
+    full_disk(3)
     run(*args, "-o", out, code=1)
     patch.undo()
 
@@ -169,7 +170,7 @@ def test_a_run_goes_on_from_another_folder(
     out = tmp_path / "out"
     labels = dataset.parent / "labels"
     args = ("-o", out, "--shard-size", 1, *QUICK)
-    full_disk(2)
+    full_disk(3)
     run("compress", dataset, "--labels", labels, *args, code=1)
     monkeypatch.undo()
     monkeypatch.chdir(dataset.parent)

@@ -1,0 +1,165 @@
+"""One `compress` at a time in one output, on this machine and in a bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.places import is_remote
+
+__all__ = ["LOCK", "locked"]
+
+LOCK = "lock"
+# A bucket has no locks that end with their process: whoever holds one renews it, and one that
+# nobody renewed for so many seconds has no holder any more.
+LEASE_S = 30.0
+RENEWALS = 5
+
+
+@contextmanager
+def locked(root: Path, out: Path) -> Iterator[None]:
+    """Hold the work folder of an output, as no other process can meanwhile.
+
+    Raises `RinrInputError` where another process holds it.
+    """
+    with _leased(root / LOCK, out) if is_remote(root) else _file_locked(root, out):
+        yield
+
+
+@contextmanager
+def _file_locked(root: Path, out: Path) -> Iterator[None]:
+    """The folder goes when nothing else is in it."""
+    file = root / LOCK
+    while True:
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # who held it before is just removing the folder
+            continue
+        try:
+            if not _lock(descriptor):
+                raise RinrInputError(
+                    f"another compress is writing to {out}; wait for it, or give another -o"
+                )
+            # Whoever held the lock before may have removed the file since it was opened here.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), file.stat()):
+                    break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if {path.name for path in root.iterdir()} == {LOCK}:
+                file.unlink()
+                root.rmdir()
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+@contextmanager
+def _leased(file: Path, out: Path) -> Iterator[None]:
+    mine = {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
+    if not _create(file, mine):
+        _wait_for_the_end(file, out)
+        if not _create(file, mine):
+            raise RinrInputError(
+                f"another compress is writing to {out}; wait for it, or give another -o"
+            )
+    stop = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(file, mine, stop), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        renewing.join()
+        with contextlib.suppress(OSError):
+            if (_holder(file) or {}).get("token") == mine["token"]:
+                file.unlink()
+
+
+def _create(file: Path, holder: dict[str, object]) -> bool:
+    """Write the file where there is none; the store decides between two that do so at once."""
+    fs = file.fs  # type: ignore[attr-defined]
+    try:
+        fs.pipe_file(file.path, _text(holder), mode="create")  # type: ignore[attr-defined]
+    except FileExistsError:
+        return False
+    return True
+
+
+def _renew(file: Path, holder: dict[str, object], stop: threading.Event) -> None:
+    while not stop.wait(LEASE_S / RENEWALS):
+        with contextlib.suppress(OSError):  # the next one may get through
+            if (_holder(file) or holder).get("token") == holder["token"]:
+                file.write_bytes(_text(holder))
+
+
+def _wait_for_the_end(file: Path, out: Path) -> None:
+    """Return when the holder is gone; raise `RinrInputError` where it shows that it is not.
+
+    Clocks of machines differ, so what is looked at is whether the file changes.
+    """
+    before = _holder(file)
+    if before is not None:
+        click.echo(
+            f"{out} was being written to by process {before.get('pid')} of {before.get('host')}; "
+            f"seeing for {LEASE_S:.0f} s whether it still is",
+            err=True,
+        )
+    end = time.monotonic() + LEASE_S
+    while before is not None and time.monotonic() < end:
+        time.sleep(LEASE_S / RENEWALS / 2)
+        now = _holder(file)
+        if now is not None and now != before:
+            raise RinrInputError(
+                f"another compress is writing to {out}: process {now.get('pid')} of "
+                f"{now.get('host')}; wait for it, or give another -o"
+            )
+        if now is None:
+            return
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+
+
+def _holder(file: Path) -> dict[str, object] | None:
+    try:
+        holder = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _text(holder: dict[str, object]) -> bytes:
+    return json.dumps({**holder, "renewed": time.time()}).encode()

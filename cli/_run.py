@@ -1,0 +1,183 @@
+"""One run of `compress`: its shards are fitted by somebody, then published together."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rinrcodec import __version__
+from rinrcodec.cli._executors import TRIES, Watch, fit_here, fit_in_processes
+from rinrcodec.cli._fitter import Fitter
+from rinrcodec.cli._manifest import Manifest, RunEntry, ShardEntry
+from rinrcodec.cli._plan import Plan
+from rinrcodec.cli._progress import progress
+from rinrcodec.cli._publish import publish_series, publish_yaml
+from rinrcodec.cli._shards import Shard, run_key
+from rinrcodec.cli._summary import Row, summarise
+from rinrcodec.cli._work import FittedPart, FittedShard
+from rinrcodec.presets import Preset
+
+__all__ = ["Run", "make_entry"]
+
+# How often the manifest says how far a run is; to write it after every shard would take long.
+SAVE_S = 5.0
+
+
+def make_entry(settings: Mapping[str, Any], preset: Preset, shards: Sequence[Shard]) -> RunEntry:
+    """A run as the manifest has it, before anything is fitted."""
+    recipe = hashlib.sha256(repr(preset).encode()).hexdigest()[:16]
+    known = {"version": __version__, "recipe": recipe, **settings}
+    return RunEntry(run_key(known, shards), known, [_entry(shard) for shard in shards])
+
+
+def _entry(shard: Shard) -> ShardEntry:
+    refs = shard.series.refs
+    return ShardEntry(
+        series=shard.series.name,
+        number=shard.number,
+        start=shard.start,
+        count=shard.count,
+        first=refs[0].name if refs else f"frame {shard.start + 1}",
+        last=refs[-1].name if refs else f"frame {shard.start + shard.count}",
+        stamps=shard.stamps,
+    )
+
+
+class Run:
+    """Fits and publishes; `failures` says what of it could not be done."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        shards: Sequence[Shard],
+        entry: RunEntry,
+        manifest: Manifest | None,
+        fitter: Fitter,
+    ) -> None:
+        self.failures: list[str] = []
+        self._plan = plan
+        self._entries = dict(zip(shards, entry.shards, strict=True))
+        self._entry = entry
+        self._manifest = manifest
+        self._fitter = fitter
+        self._work = fitter.work
+        self._fitted: dict[Shard, FittedShard] = {}
+        self._saved = 0.0
+
+    def fit(
+        self,
+        executor: Literal["local", "ray"],
+        *,
+        jobs: int | None,
+        devices: Sequence[str],
+        address: str | None,
+        quiet: bool,
+    ) -> None:
+        """Fit what is not fitted yet; a shard that kills its workers is a failure."""
+        if self._manifest:
+            self._manifest.forget_unfinished()
+        for shard in self._entries:
+            self._take(shard)
+        self._save()
+        todo = [shard for shard in self._entries if shard not in self._fitted]
+        total = sum(shard.count for shard in self._entries)
+        with progress("", total, quiet=quiet) as bar:
+            watch = Watch(lambda done, label: bar.update(done, label=label), self._done)
+            watch.n_done = total - sum(shard.count for shard in todo)
+            if executor == "ray":
+                from rinrcodec.cli._ray import fit_on_ray
+
+                fit_on_ray(self._fitter, todo, watch, address=address, jobs=jobs)
+            else:
+                self._fit_locally(todo, watch, jobs or len(devices), devices)
+        for shard in watch.died:
+            self._entries[shard].state = "failed"
+            self.failures.append(
+                f"{shard.label}: the process that fitted it died {TRIES} times, "
+                "of too little memory perhaps; --resume tries it again"
+            )
+
+    def _fit_locally(
+        self, todo: Sequence[Shard], watch: Watch, jobs: int, devices: Sequence[str]
+    ) -> None:
+        jobs = min(jobs, len(todo))
+        if jobs <= 1 and len(devices) == 1:
+            fit_here(self._fitter, todo, watch)
+        elif todo:
+            import torch
+
+            threads = max(1, torch.get_num_threads() // jobs)
+            own = [devices[i % len(devices)] for i in range(jobs)]
+            fit_in_processes(self._fitter, todo, watch, devices=own, threads=threads)
+
+    def _done(self, shard: Shard) -> None:
+        self._take(shard)
+        if time.monotonic() - self._saved > SAVE_S:
+            self._save()
+
+    def _take(self, shard: Shard) -> None:
+        """Note what came of a shard, if it is done."""
+        known = self._work.fitted(shard)
+        if known is None:
+            return
+        self._fitted[shard] = known
+        entry = self._entries[shard]
+        entry.state = "done"
+        entry.inputs = known.inputs
+        entry.frames = sum(len(part.names) for part in known.parts)
+        entry.unreadable = sum(len(part.failures) for part in known.parts)
+
+    def publish(self) -> list[tuple[Row, list[FittedPart]]]:
+        """Put the output in its place; return a row of figures for every series."""
+        rows = []
+        splits = []
+        for series in self._plan.source.series:
+            mine = {
+                shard: self._fitted[shard]
+                for shard in self._entries
+                if shard.series.name == series.name and shard in self._fitted
+            }
+            written = publish_series(self._plan, self._work, series, mine)
+            for shard, files in written.items():
+                self._entries[shard].files = {self._name(path): files[path] for path in files}
+            records = [record for files in written.values() for record in files.values()]
+            if records:
+                splits.append(series.name)
+            parts = [part for known in mine.values() for part in known.parts]
+            rows.append((summarise(series.name, parts, records), parts))
+        for path, record in publish_yaml(self._plan, self._work, splits).items():
+            self._entry.files[self._name(path)] = record
+        self._entry.complete = not any(shard.state == "failed" for shard in self._entry.shards)
+        if self._entry.all_files() or not self._entry.complete:
+            self._save()
+        else:
+            self.forget()
+        if self._entry.complete:
+            self._work.finish()
+        return rows
+
+    def forget(self) -> None:
+        """Nothing came of this run: the manifest must not speak of it."""
+        if self._manifest is None:
+            return
+        self._manifest.runs.pop(self._entry.key, None)
+        if self._manifest.runs:
+            self._write()
+        else:
+            self._manifest.path.unlink(missing_ok=True)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._plan.folder).as_posix()
+
+    def _save(self) -> None:
+        if self._manifest is not None:
+            self._manifest.put(self._entry)
+            self._write()
+        self._saved = time.monotonic()
+
+    def _write(self) -> None:
+        assert self._manifest is not None
+        self._work.publish_bytes(self._manifest.path, self._manifest.data())
