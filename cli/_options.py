@@ -17,6 +17,7 @@ __all__ = [
     "ABOVE_0",
     "PRESETS",
     "Finite",
+    "PlaceType",
     "background_option",
     "device_option",
     "json_option",
@@ -52,6 +53,33 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class PlaceType(click.Path):
+    """A path of this machine, or a URL that fsspec knows.
+
+    exists: refuse one where nothing stands. file_okay: False refuses a file of this machine.
+    """
+
+    def __init__(self, *, exists: bool, file_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from rinrcodec.errors import RinrInputError
+        from rinrcodec.places import is_remote, place
+        from rinrcodec.storage import file_or_folder
+
+        try:
+            found = place(value)
+            if not is_remote(found):
+                return super().convert(str(found), param, ctx)
+            if self.exists and file_or_folder(found) is None:
+                self.fail(f"{found}: there is no such file or folder.", param, ctx)
+        except FileNotFoundError as error:
+            self.fail(f"{found}: {error.strerror}.", param, ctx)
+        except RinrInputError as error:
+            self.fail(f"{error}.", param, ctx)
+        return found
 
 
 ABOVE_0 = Finite(min=0, min_open=True)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import click
 
 from rinrcodec.cli._options import (
+    PlaceType,
     background_option,
     device_option,
     json_option,
@@ -43,9 +44,9 @@ class _Interrupted(click.ClickException):
 
 
 @click.command("compress")
-@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="SRC", type=PlaceType(exists=True))
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", type=click.Path(path_type=Path),
+    "-o", "--out", required=True, metavar="OUT", type=PlaceType(exists=False),
     help="Output folder; for an image, folder or video also one file ending in .rinr.",
 )  # fmt: skip
 @labels_option

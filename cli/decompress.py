@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.cli._options import device_option, json_option, quiet_option
+from rinrcodec.cli._options import PlaceType, device_option, json_option, quiet_option
 from rinrcodec.errors import RinrError, RinrInputError
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ class _Job:
 
 
 @click.command("decompress")
-@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="SRC", type=PlaceType(exists=True))
 @click.option(
-    "-o", "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-    help="Output folder.",
+    "-o", "--out", required=True, metavar="DIR", type=PlaceType(exists=False, file_okay=False),
+    help="Output folder, or its URL.",
 )  # fmt: skip
 @click.option(
     "--format", "kind", type=click.Choice(["png", "jpg", "webp", "npy"]), default="png",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rinrcodec.cli._options import PlaceType
 from rinrcodec.errors import RinrError
 
 if TYPE_CHECKING:
@@ -16,16 +17,13 @@ __all__ = ["command"]
 
 
 @click.command("info")
-@click.argument(
-    "sources", metavar="SRC...", nargs=-1, required=True,
-    type=click.Path(exists=True, path_type=Path),
-)  # fmt: skip
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
 @click.option("--frames", is_flag=True, help="List the frames too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an item per file.")
 def command(sources: tuple[Path, ...], frames: bool, as_json: bool) -> int:
     """Show what .rinr files hold.
 
-    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote.
+    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
     """
     from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import json_text

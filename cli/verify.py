@@ -6,24 +6,21 @@ from pathlib import Path
 
 import click
 
-from rinrcodec.cli._options import json_option, quiet_option
+from rinrcodec.cli._options import PlaceType, json_option, quiet_option
 from rinrcodec.errors import RinrError
 
 __all__ = ["command"]
 
 
 @click.command("verify")
-@click.argument(
-    "sources", metavar="SRC...", nargs=-1, required=True,
-    type=click.Path(exists=True, path_type=Path),
-)  # fmt: skip
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
 @json_option
 @quiet_option
 def command(sources: tuple[Path, ...], json_path: str | None, quiet: bool) -> int:
     """Check .rinr files for damage.
 
-    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote. Prints one line for
-    every bad file, and ends with exit code 1 if there is one.
+    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
+    Prints one line for every bad file, and ends with exit code 1 if there is one.
     """
     from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import json_text, write_report

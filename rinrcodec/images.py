@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,24 @@ from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
 from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Metadata
+from rinrcodec.places import place
+from rinrcodec.storage import read_file
 
 __all__ = [
     "Picture",
     "alike",
+    "decode_picture",
     "load_picture",
     "picture_from_array",
     "picture_from_pil",
+    "read_picture_file",
 ]
 
 _EXIF_PREFIX = b"Exif\x00\x00"
 _NO_METADATA = Metadata()
+# What a file may take: four channels of 32 bits without compression, and whatever it says beside.
+_BYTES_A_PIXEL = 16
+_MOST_EXTRA = 2**26
 _ORIENTATION_TAG = 0x0112
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
@@ -93,27 +101,52 @@ def load_picture(
 ) -> Picture:
     """Read a picture file; `name` is the file's own name where none is given.
 
+    path: also the URL of one (docs/remote.md). Its bytes are read whole before they are decoded.
+
     Raises `RinrInputError` for a file that is missing, empty, truncated or no picture, and
     `RinrLimitError` for one of more pixels than `limits.max_pixels`, before they are decoded.
     """
-    file = Path(path)
+    file = place(path)
+    data = read_picture_file(file, limits=limits)
+    return decode_picture(data, file, name=name, boxes=boxes, limits=limits)
+
+
+def read_picture_file(file: Path, *, stamp: str = "", limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The bytes of a picture file; raises `RinrInputError` or `RinrLimitError` with the reason.
+
+    stamp: as in `storage.read_file`.
+    """
     try:
-        size = file.stat().st_size
-        if size == 0:
-            raise RinrInputError(f"{file}: the file is empty (0 bytes); want a picture")
-        with Image.open(file) as image:
+        return read_file(file, stamp=stamp, most=_BYTES_A_PIXEL * limits.max_pixels + _MOST_EXTRA)
+    except FileNotFoundError:
+        raise RinrInputError(f"{file}: there is no such file") from None
+    except OSError as error:
+        raise RinrInputError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def decode_picture(
+    data: bytes,
+    file: Path,
+    *,
+    name: str | None = None,
+    boxes: Sequence[Box] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Picture:
+    """As `load_picture`, of bytes that were read from `file`."""
+    if not data:
+        raise RinrInputError(f"{file}: the file is empty (0 bytes); want a picture")
+    try:
+        with Image.open(BytesIO(data)) as image:
             picture = picture_from_pil(
                 image,
                 name=file.name if name is None else name,
                 boxes=boxes,
-                source_bytes=size,
+                source_bytes=len(data),
                 limits=limits,
             )
             return replace(picture, notes=_notes(image))
-    except FileNotFoundError:
-        raise RinrInputError(f"{file}: there is no such file") from None
     except UnidentifiedImageError:
-        raise RinrInputError(f"{file}: {_why_unidentified(file)}") from None
+        raise RinrInputError(f"{file}: {_why_unidentified(data)}") from None
     except Image.DecompressionBombError as error:
         raise RinrLimitError(f"{file}: {error}") from error
     except RinrError as error:
@@ -249,10 +282,9 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
     return ()
 
 
-def _why_unidentified(file: Path) -> str:
-    with file.open("rb") as opened:
-        if opened.read(len(MAGIC)) != MAGIC:
-            return "not a picture that Pillow can read"
+def _why_unidentified(data: bytes) -> str:
+    if not data.startswith(MAGIC):
+        return "not a picture that Pillow can read"
     return "a .rinr file, which Pillow reads after rinrcodec.register_pillow()"
 
 

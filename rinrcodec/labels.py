@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.model import Box
+from rinrcodec.places import place
+from rinrcodec.storage import read_file
 
-__all__ = ["format_labels", "parse_labels", "read_labels"]
+__all__ = ["format_labels", "parse_label_bytes", "parse_labels", "read_labels", "unreadable"]
 
 # Six decimals of the centre and of the size may each be off by half a unit at a box's edge.
 _EDGE_TOLERANCE = 1e-6
@@ -30,16 +32,31 @@ def read_labels(
 
     A missing or unreadable file gives no boxes and one warning.
     """
-    file = Path(path)
+    file = place(path)
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        return (), (f"{file}: there is no such label file; the picture has no boxes",)
+        data = read_file(file)
+    except (RinrError, OSError) as error:
+        return (), (unreadable(file, error),)
+    return parse_label_bytes(data, width=width, height=height, where=str(file))
+
+
+def unreadable(file: Path, error: Exception) -> str:
+    """The warning about a label file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return f"{file}: there is no such label file; the picture has no boxes"
+    reason = (error.strerror or error) if isinstance(error, OSError) else error
+    return f"{file}: {str(reason).removeprefix(f'{file}: ')}; its labels are left out"
+
+
+def parse_label_bytes(
+    data: bytes, *, width: int, height: int, where: str = "labels"
+) -> tuple[tuple[Box, ...], tuple[str, ...]]:
+    """As `parse_labels`; bytes that are no UTF-8 text give no boxes and one warning."""
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return (), (f"{file}: not a text file; its labels are left out",)
-    except OSError as error:
-        return (), (f"{file}: {error.strerror or error}; its labels are left out",)
-    return parse_labels(text, width=width, height=height, where=str(file))
+        return (), (f"{where}: not a text file; its labels are left out",)
+    return parse_labels(text, width=width, height=height, where=where)
 
 
 def parse_labels(

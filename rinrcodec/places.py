@@ -13,12 +13,12 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["is_remote", "make_folder", "names_in", "place", "remove_tree"]
+__all__ = ["is_remote", "join", "make_folder", "names_in", "place", "remove_tree"]
 
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -41,9 +41,9 @@ def place(source: str | os.PathLike[str]) -> Path:
         from upath import UPath
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "remote") from error
+    source = f"{protocol}{source[len(protocol) :]}"
     try:
-        # Others write to the same place: what was listed before may not be true any more.
-        found = UPath(source, use_listings_cache=False)
+        found = UPath(source, **_options(protocol))
         found.fs  # noqa: B018  (made when it is first asked for)
     except ImportError as error:
         package = (
@@ -52,12 +52,30 @@ def place(source: str | os.PathLike[str]) -> Path:
         raise MissingExtraError(package, "remote") from error
     except ValueError as error:
         raise RinrInputError(f"{source}: {protocol}:// is no protocol that fsspec knows") from error
+    if not source.split("://", 1)[1].strip("/"):
+        raise RinrInputError(f"{source}: the name of a bucket or server is missing")
     return cast(Path, found)
 
 
 def is_remote(path: object) -> bool:
     """Whether a place is behind a URL."""
     return not isinstance(path, (str, Path)) and hasattr(path, "fs")
+
+
+def join(folder: Path, entry: str) -> Path:
+    """The place that a text in a file of that folder names: a URL, or a path, also from `/`.
+
+    Below a remote folder ".." leads up by name, since a store has no folders to ask.
+    """
+    if _URL.match(entry):
+        return place(entry)
+    if not is_remote(folder) or Path(entry).is_absolute():
+        return folder / entry if not is_remote(folder) else Path(entry)
+    for step in entry.split("/"):
+        folder = (
+            folder.parent if step == ".." else folder / step if step not in {"", "."} else folder
+        )
+    return folder
 
 
 def make_folder(folder: Path, *, parents: bool = True) -> None:
@@ -91,3 +109,18 @@ def remove_tree(folder: Path) -> None:
             folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    # Without a cache of listings, which would hide that a file has changed.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if protocol in {"s3", "s3a"}:
+        import fsspec
+
+        # botocore's own attempts, each tried again by s3fs, would take minutes to give up.
+        quick = {"connect_timeout": 5, "read_timeout": 10}
+        if "AWS_MAX_ATTEMPTS" not in os.environ:
+            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}  # type: ignore[assignment]
+        own = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+        options["config_kwargs"] = {**quick, **own}
+    return options

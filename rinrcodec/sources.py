@@ -1,12 +1,14 @@
 """Where pictures come from: an image, a folder tree, a YOLO data yaml, or a video file.
 
 `open_source` looks at names only. Pictures are read one at a time, when they are asked for, so a
-source of any size needs the memory of a few pictures.
+source of any size needs the memory of a few pictures. Everything but a video may be behind a URL.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import posixpath
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +22,13 @@ import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats.checks import check_name
-from rinrcodec.images import Picture, load_picture
+from rinrcodec.images import Picture, decode_picture, read_picture_file
 from rinrcodec.label_finder import LabelFinder, absolute
-from rinrcodec.labels import read_labels
+from rinrcodec.labels import parse_label_bytes, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.model import Box
+from rinrcodec.places import is_remote, join, place
+from rinrcodec.storage import Listing, file_or_folder, read_file, stamp_of
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -48,6 +53,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
 _MOST_CLASSES = 65_536
+_MOST_LABEL_BYTES = 2**26
 SPLITS = ("train", "val", "test")
 
 
@@ -55,22 +61,31 @@ SPLITS = ("train", "val", "test")
 class ImageRef:
     """A picture file: its name in the pack (a relative posix path), and its label file if any.
 
-    `label` may name a file that does not exist, which is reported when the picture is read.
+    `label` may name a file that does not exist, which is reported when the picture is read. The
+    stamps (`rinrcodec.storage`) are those of the two files when they were found; "" is unknown, or
+    the label file not there.
     """
 
     name: str
     path: Path
     label: Path | None = None
+    stamp: str = ""
+    label_stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of reading one picture: the picture, or the error that prevented it."""
+    """What came of reading one picture: the picture, or the error that prevented it.
+
+    digest: SHA-256 in hexadecimal of what was read: the bytes of the picture file (of a frame of a
+    video, its pixels) and those of the label file; "" where there is no picture.
+    """
 
     name: str
     picture: Picture | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +93,7 @@ class Series:
     """Pictures that go into one series of packs: a folder, a split of a data yaml, or a video.
 
     A video has no `refs`; its frames are counted, not listed, and the count is what the file
-    declares.
+    declares. `stamp` is that of its file when it was found, "" where there is no video.
     """
 
     name: str
@@ -86,6 +101,7 @@ class Series:
     video: Path | None = None
     labels: Path | None = None
     n_frames: int = 0
+    stamp: str = ""
 
     def __len__(self) -> int:
         return self.n_frames if self.video else len(self.refs)
@@ -95,13 +111,11 @@ class Series:
     ) -> Iterator[Reading]:
         """Read the pictures from number `start` on, in order, `jobs` at a time.
 
-        A picture that cannot be read is an item with an `error`, and the next one follows.
+        A picture that cannot be read is an item with an `error`, and the next one follows. So is
+        one that has changed since the source was opened.
         """
         if self.video is not None:
-            from rinrcodec.video import read_video
-
-            for name, picture, error in read_video(self.video, start, len(self), limits=limits):
-                yield _labelled(name, picture, error, _video_label(self.labels, name), limits)
+            yield from self._read_video(self.video, start, limits)
             return
         with ThreadPoolExecutor(jobs) as pool:
             ahead: deque[Future[Reading]] = deque()
@@ -111,6 +125,18 @@ class Series:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+
+    def _read_video(self, video: Path, start: int, limits: Limits) -> Iterator[Reading]:
+        from rinrcodec.video import frame_name, read_video
+
+        if self.stamp and self.stamp != stamp_of(video):
+            error = f"{video}: changed after this run began; wait until nothing writes to it"
+            yield Reading(frame_name(video, start), error=f"{error} and run this again")
+            return
+        for name, picture, problem in read_video(video, start, len(self), limits=limits):
+            label = _video_label(self.labels, name)
+            shown = b"" if picture is None else _pixel_bytes(picture)
+            yield _labelled(name, picture, problem, shown, label, "", limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,52 +164,77 @@ def frame_stem(name: str) -> str:
 def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "auto") -> Source:
     """Find the pictures of an image, folder, YOLO data yaml or video, and their label files.
 
-    labels: "auto" looks where YOLO does (`images` -> `labels` in the path), then in a folder
-    `labels` beside or inside the source, then beside the picture; "none" skips labels; anything
-    else is a folder that mirrors the pictures' names.
+    path: also a URL that fsspec knows; its folder is listed, not walked. labels: "auto" looks where
+    YOLO does (`images` -> `labels` in the path), then in a folder `labels` beside or inside the
+    source, then beside the picture; "none" skips labels; anything else is a folder, or its URL,
+    that mirrors the pictures' names.
 
     Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a video
-    without PyAV.
+    without PyAV or a URL without the extra `remote`, `OSError` where a store cannot be read.
     """
-    source = Path(path)
+    source = place(path)
     suffix = source.suffix.lower()
-    folder = None if str(labels) in {"auto", "none"} else Path(labels)
-    if folder is not None and not folder.is_dir():
+    folder = None if str(labels) in {"auto", "none"} else place(labels)
+    if folder is not None and file_or_folder(folder) != "folder":
         raise RinrInputError(f"{folder}: no such folder of labels; want auto, none or a folder")
-    find = None if str(labels) == "none" else LabelFinder(source, folder)
-    if source.is_dir():
-        refs = _list_folder(source, find)
+    kind = file_or_folder(source)
+    listing = Listing()
+
+    def finder(around: Path | None, *, one: bool = False) -> LabelFinder | None:
+        return None if str(labels) == "none" else LabelFinder(listing, around, folder, one=one)
+
+    if kind == "folder":
+        files = listing.add(source)
+        refs = _list_folder(source, files, find := finder(source))
         if not refs:
             raise RinrInputError(f"{source}: no picture in this folder or below it")
         warnings = find.orphans() if find else ()
         series = (Series(absolute(source).name or "frames", refs),)
         return _without_absent_labels(Source("folder", source, series, warnings=warnings), find)
-    if not source.exists():
+    if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
     if suffix in {".yaml", ".yml"}:
-        return _without_absent_labels(_open_yaml(source, find), find)
+        find = finder(None)
+        return _without_absent_labels(_open_yaml(source, listing, find), find)
     if suffix in VIDEO_SUFFIXES:
-        from rinrcodec.video import count_frames
-
-        if folder is None and find and (source.parent / "labels" / source.stem).is_dir():
-            folder = source.parent / "labels"
-        one = Series(source.stem, (), source, folder, count_frames(source))
-        return Source("video", source, (one,))
-    ref = ImageRef(source.name, source, find(source, source.name) if find else None)
-    if find and find.folder is None and ref.label and not ref.label.exists():
-        ref = replace(ref, label=None)
+        return _open_video(source, folder, auto=str(labels) == "auto")
+    find = finder(source.parent, one=True)
+    label, label_stamp = find(source, source.name) if find else (None, "")
+    if folder is None and not label_stamp:
+        label = None
+    ref = ImageRef(source.name, source, label, listing.stamp(source), label_stamp)
     return Source("image", source, (Series(source.stem, (ref,)),))
 
 
+def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
+    from rinrcodec.video import count_frames
+
+    for path in (source, folder):
+        if path is not None and is_remote(path):
+            raise RinrInputError(
+                f"{path}: of a video, both it and its labels must be local files; "
+                "download them first"
+            )
+    if auto and (source.parent / "labels" / source.stem).is_dir():
+        folder = source.parent / "labels"
+    stamp = stamp_of(source)
+    one = Series(source.stem, (), source, folder, count_frames(source), stamp)
+    return Source("video", source, (one,))
+
+
 def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
-    """Read one picture and its labels; an error becomes the reading's `error`."""
+    """Read one picture and its labels; an error becomes the reading's `error`.
+
+    Every file is read once, and one that is not as its stamp says is an error.
+    """
+    data, picture, error = b"", None, None
     try:
         check_name(ref.name, limits)
-        picture: Picture | None = load_picture(ref.path, name=ref.name, limits=limits)
-        error = None
+        data = read_picture_file(ref.path, stamp=ref.stamp, limits=limits)
+        picture = decode_picture(data, ref.path, name=ref.name, limits=limits)
     except RinrError as problem:
-        picture, error = None, str(problem)
-    reading = _labelled(ref.name, picture, error, ref.label, limits)
+        error = str(problem)
+    reading = _labelled(ref.name, picture, error, data, ref.label, ref.label_stamp, limits)
     if picture is not None and picture.notes:
         notes = tuple(f"{ref.path}: {note}" for note in picture.notes)
         reading = replace(reading, warnings=notes + reading.warnings)
@@ -191,20 +242,48 @@ def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
 
 
 def _labelled(
-    name: str, picture: Picture | None, error: str | None, label: Path | None, limits: Limits
+    name: str,
+    picture: Picture | None,
+    error: str | None,
+    data: bytes,
+    label: Path | None,
+    label_stamp: str,
+    limits: Limits,
 ) -> Reading:
-    if picture is None or label is None:
-        return Reading(name, picture, error)
-    boxes, warnings = read_labels(label, width=picture.width, height=picture.height)
-    if len(boxes) > limits.max_boxes:
-        return Reading(name, None, f"{label}: {len(boxes):,} boxes, at most {limits.max_boxes:,}")
-    return Reading(name, replace(picture, boxes=boxes), error, warnings)
+    if picture is None:
+        return Reading(name, error=error)
+    text = b""
+    boxes: tuple[Box, ...] = ()
+    warnings: tuple[str, ...] = ()
+    if label is not None:
+        try:
+            text = read_file(label, stamp=label_stamp, most=_MOST_LABEL_BYTES)
+        except RinrInputError as problem:  # it has changed
+            return Reading(name, error=str(problem))
+        except (RinrError, OSError) as problem:
+            warnings = (unreadable(label, problem),)
+        else:
+            boxes, warnings = parse_label_bytes(
+                text, width=picture.width, height=picture.height, where=str(label)
+            )
+        if len(boxes) > limits.max_boxes:
+            error = f"{label}: {len(boxes):,} boxes, at most {limits.max_boxes:,}"
+            return Reading(name, error=error)
+    # With its length in front, no byte of the one can pass for one of the other.
+    digest = hashlib.sha256(len(data).to_bytes(8, "little"))
+    digest.update(data)
+    digest.update(text)
+    return Reading(name, replace(picture, boxes=boxes), None, warnings, digest.hexdigest())
+
+
+def _pixel_bytes(picture: Picture) -> bytes:
+    return f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()
 
 
 def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
     """Where `auto` finds no label at all, one warning rather than one for every picture."""
     refs = [ref for series in source.series for ref in series.refs]
-    if find is None or find.folder is not None or any(r.label and r.label.exists() for r in refs):
+    if find is None or find.folder is not None or any(ref.label_stamp for ref in refs):
         return source
     series = tuple(
         replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
@@ -222,29 +301,23 @@ def _video_label(folder: Path | None, name: str) -> Path | None:
     return flat if flat.exists() and not mirrored.exists() else mirrored
 
 
-def _list_folder(folder: Path, find: LabelFinder | None) -> tuple[ImageRef, ...]:
+def _list_folder(
+    folder: Path, files: Sequence[tuple[Path, str]], find: LabelFinder | None
+) -> tuple[ImageRef, ...]:
+    base = str(folder).rstrip("/") + "/"
     refs = []
-    for file in _walk(folder):
-        name = file.relative_to(folder).as_posix()
-        refs.append(ImageRef(name, file, find(file, name) if find else None))
+    for file, stamp in _pictures(files, folder):
+        name = str(file)[len(base) :] if is_remote(folder) else file.relative_to(folder).as_posix()
+        label, label_stamp = find(file, name) if find else (None, "")
+        refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(refs)
 
 
-def _walk(folder: Path) -> list[Path]:
-    """The picture files below a folder, in the order of their names; hidden ones are left out."""
-    files = []
-    visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        place = Path(root).stat()
-        if (place.st_dev, place.st_ino) in visited:
-            folders.clear()  # a link that leads back up
-            continue
-        visited.add((place.st_dev, place.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                files.append(Path(root) / name)
-    return sorted(files, key=lambda file: _order(file.relative_to(folder).as_posix()))
+def _pictures(files: Sequence[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
+    """The picture files among those below a folder, in the order of their names."""
+    start = len(folder.as_posix())
+    pictures = [item for item in files if item[0].suffix.lower() in IMAGE_SUFFIXES]
+    return sorted(pictures, key=lambda item: _order(item[0].as_posix()[start:].lstrip("/")))
 
 
 def _order(name: str) -> list[tuple[list[str | int], str]]:
@@ -255,31 +328,32 @@ def _order(name: str) -> list[tuple[list[str | int], str]]:
     ]
 
 
-def _open_yaml(path: Path, find: LabelFinder | None) -> Source:
+def _open_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source:
     data = load_data_yaml(path)
     if data.get("kpt_shape") and find:
         raise RinrInputError(
             f"{path}: keypoint labels (kpt_shape) cannot be kept; use --labels none to go without"
         )
-    root = path.parent / str(data.get("path") or "")
+    root = join(path.parent, str(data.get("path") or ""))
     series, failures, warnings = [], [], []
     for split in SPLITS:
         if not data.get(split):
             continue
         entries = data[split] if isinstance(data[split], list) else [data[split]]
-        files: list[Path] = []
+        files: list[tuple[Path, str]] = []
         folders: list[Path] = []
         for entry in entries:
-            found, folder, missing = _resolve_entry(root, str(entry))
+            found, folder, missing = _resolve_entry(listing, root, str(entry))
             files += found
             folders.append(folder)
             failures += [f"{path}: {split}: {item}" for item in missing]
-        unique = list(dict.fromkeys(files))
+        unique = dict(files)
         if len(unique) < len(files):
             extra = len(files) - len(unique)
             warnings.append(f"{path}: {split}: {extra} pictures are listed twice; one is kept")
         if unique:
-            base = folders[0] if len(entries) == 1 and folders[0].is_dir() else _common(unique)
+            alone = len(entries) == 1 and listing.kind(folders[0]) == "folder"
+            base = _text(folders[0]) if alone else _common(f"{path}: {split}", list(unique))
             series.append(Series(split, _name_refs(unique, base, split, find)))
     if not series:
         reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
@@ -292,7 +366,7 @@ def _open_yaml(path: Path, find: LabelFinder | None) -> Source:
 def load_data_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = yaml.safe_load(read_file(path).decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
@@ -300,45 +374,64 @@ def load_data_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _resolve_entry(root: Path, entry: str) -> tuple[list[Path], Path, list[str]]:
-    """The pictures an entry of a split stands for, its place, and what is missing."""
-    place = root / entry
-    if not place.exists() and entry.startswith("../"):
+def _resolve_entry(
+    listing: Listing, root: Path, entry: str
+) -> tuple[list[tuple[Path, str]], Path, list[str]]:
+    """The pictures and stamps that an entry of a split stands for, its place, what is missing."""
+    found = join(root, entry)
+    kind = listing.kind(found)
+    if kind is None and entry.startswith("../"):
         # Exports of some labelling tools are off by one folder; YOLO mends it, and so do we.
-        place = root / entry[3:]
-    if place.is_dir():
-        files = _walk(place)
-        return files, place, [] if files else [f"no picture in the folder {place}"]
-    if place.suffix.lower() == ".txt" and place.is_file():
+        found = join(root, entry[3:])
+        kind = listing.kind(found)
+    if kind == "folder":
+        files = _pictures(listing.add(found), found)
+        return files, found, [] if files else [f"no picture in the folder {found}"]
+    if kind == "file" and found.suffix.lower() == ".txt":
         files, missing = [], []
-        for line in place.read_text(encoding="utf-8-sig").split("\n"):
-            text = line.strip()
-            if not text:
+        for line in read_file(found).decode("utf-8-sig").split("\n"):
+            if not (text := line.strip()):
                 continue
-            options = (place.parent / text, root / text)
-            file = next((option for option in options if option.is_file()), None)
-            if file is None:
-                missing.append(f"{text}: no such picture (in {place})")
+            for option in (join(found.parent, text), join(root, text)):
+                listing.know(option.parent, deep=False)
+                if stamp := listing.stamp(option):
+                    normal = option if is_remote(option) else Path(os.path.normpath(option))
+                    files.append((normal, stamp))
+                    break
             else:
-                files.append(Path(os.path.normpath(file)))
-        return files, place, missing
-    if place.is_file() and place.suffix.lower() in IMAGE_SUFFIXES:
-        return [place], place, []
-    return [], place, [f"no such folder or list: {place}"]
+                missing.append(f"{text}: no such picture (in {found})")
+        return files, found, missing
+    if kind == "file" and found.suffix.lower() in IMAGE_SUFFIXES:
+        return [(found, listing.stamp(found))], found, []
+    return [], found, [f"no such folder or list: {found}"]
 
 
-def _common(files: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([absolute(file.parent) for file in files]))
+def _text(path: Path) -> str:
+    """A place as the text that names below it are relative to."""
+    return str(path).rstrip("/") if is_remote(path) else os.path.abspath(path)  # noqa: PTH100
+
+
+def _common(where: str, files: Sequence[Path]) -> str:
+    """The folder that all files are below."""
+    folders = [_text(file.parent) for file in files]
+    if any(map(is_remote, files)):
+        if len({folder.split("://")[0] for folder in folders}) > 1:
+            raise RinrInputError(f"{where}: pictures of several stores; give each a data yaml")
+        return posixpath.commonpath(folders)
+    return os.path.commonpath(folders)
 
 
 def _name_refs(
-    files: Sequence[Path], base: Path, split: str, find: LabelFinder | None
+    files: Mapping[Path, str], base: str, split: str, find: LabelFinder | None
 ) -> tuple[ImageRef, ...]:
     refs = []
-    for file in files:
-        name = Path(os.path.relpath(file, base)).as_posix()
-        label = find(file, f"{split}/{name}", name) if find else None
-        refs.append(ImageRef(name, file, label))
+    for file, stamp in files.items():
+        if is_remote(file):
+            name = posixpath.relpath(str(file), base)
+        else:
+            name = Path(os.path.relpath(file, base)).as_posix()
+        label, label_stamp = find(file, f"{split}/{name}", name) if find else (None, "")
+        refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(sorted(refs, key=lambda ref: _order(ref.name)))
 
 

@@ -13,7 +13,7 @@ from rinrcodec.errors import MissingExtraError, RinrError, RinrInputError
 from rinrcodec.images import Picture, picture_from_array
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["count_frames", "read_video"]
+__all__ = ["count_frames", "frame_name", "read_video"]
 
 
 def count_frames(path: str | os.PathLike[str]) -> int:
@@ -57,7 +57,7 @@ def read_video(
                     share = 0
                     if number < n_frames:
                         share = size * (number + 1) // n_frames - size * number // n_frames
-                    name = _name(path, number)
+                    name = frame_name(path, number)
                     yield name, _picture(frame, name, share, limits), None
                 number, shown = number + 1, frame.time
             if _is_cut(container, stream, number, shown):
@@ -66,7 +66,12 @@ def read_video(
         problem = f"frame {number + 1}: {error}"
     # A resumed run that begins after this has reported it already.
     if problem is not None and number >= start:
-        yield _name(path, number), None, f"{path}: {problem}"
+        yield frame_name(path, number), None, f"{path}: {problem}"
+
+
+def frame_name(path: Path, number: int) -> str:
+    """The name of the frame of that number, counted from 0."""
+    return f"{path.stem}/{number + 1:06d}.png"
 
 
 def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> bool:
@@ -94,10 +99,6 @@ def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
     turns = round(frame.rotation / 90) % 4
     pixels = np.rot90(pixels, turns)
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
-
-
-def _name(path: Path, number: int) -> str:
-    return f"{path.stem}/{number + 1:06d}.png"
 
 
 def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:

@@ -25,7 +25,7 @@ FOLDERS = {
 # A module may import from its own layer and those above it in this list; the longest name counts.
 LAYERS = [
     ["rinrcodec.errors", "rinrcodec.limits"],
-    ["rinrcodec.places"],
+    ["rinrcodec.places", "rinrcodec.storage"],
     ["rinrcodec.model"],
     [
         "rinrcodec.coords",
@@ -81,6 +81,8 @@ OWNERS = {
     "av": ("rinrcodec.video",),
     "yaml": ("rinrcodec.sources", "rinrcodec.cli", "rinrcodec.plugins"),
     "ultralytics": ("rinrcodec.plugins",),
+    "fsspec": ("rinrcodec.places", "rinrcodec.storage"),
+    "upath": ("rinrcodec.places",),
     "PIL": (
         "rinrcodec.baselines",
         "rinrcodec.cli",
@@ -241,11 +243,13 @@ HEAVY = [
     "PIL",
     "click",
     "constriction",
+    "fsspec",
     "h5py",
     "matplotlib",
     "rich",
     "torch",
     "ultralytics",
+    "upath",
     "zstandard",
 ]
 

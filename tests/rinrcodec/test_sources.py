@@ -260,6 +260,22 @@ def test_a_video_has_numbered_frames_and_shares_out_its_bytes(tmp_path: Path) ->
     assert np.array_equal(later[0].picture.pixels, pictures[3].pixels)  # type: ignore[union-attr]
 
 
+def test_a_video_that_changed_since_is_an_error(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.avi")
+    series = open_source(path).series[0]
+    digests = [reading.digest for reading in series.read()]
+    assert len(set(digests)) == 5
+    assert all(digests)
+    write(tmp_path / "labels/clip/000001.txt", LABEL)
+    labelled = next(iter(open_source(path).series[0].read()))
+    assert labelled.digest not in digests
+    with path.open("ab") as file:
+        file.write(b"x")
+    (reading,) = series.read(2)
+    assert reading.name == "clip/000003.png"
+    assert f"{path}: changed after this run began" in str(reading.error)
+
+
 def test_a_turned_video_stands_upright(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", n=1, rotation=90)
     (reading,) = open_source(path).series[0].read()

@@ -1,0 +1,346 @@
+"""Files of this machine and objects of remote stores: what is there, its bytes, and its stamp.
+
+What a remote store is asked goes through here, since the libraries of the stores raise almost
+anything: it becomes an `OSError` that names the URL and says what to do.
+
+A *stamp* is a short text that changes when a file does: its size, and the time of its last change
+or, of an object, the checksum that its store keeps.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
+from rinrcodec.places import is_remote
+
+__all__ = [
+    "Listing",
+    "file_or_folder",
+    "files_below",
+    "read_file",
+    "read_range",
+    "remote_errors",
+    "remove_file",
+    "stamp_of",
+    "write_object",
+]
+
+# What stores call the checksum of an object or, for those that keep none, the time of its change.
+_MARKS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "updated", "created")
+# Names of error classes, whose packages are loaded only where their store is used.
+_NO_CREDENTIALS = {
+    "CredentialRetrievalError", "DefaultCredentialsError", "NoCredentialsError",
+    "PartialCredentialsError", "ProfileNotFound", "RefreshError", "TokenRetrievalError",
+}  # fmt: skip
+_UNREACHABLE = {
+    "ClientConnectionError", "ConnectionError", "ConnectTimeoutError", "EndpointConnectionError",
+    "FSTimeoutError", "HTTPClientError", "ReadTimeoutError", "TimeoutError",
+}  # fmt: skip
+
+
+def file_or_folder(path: Path) -> Literal["file", "folder"] | None:
+    """What stands at a place, None where nothing does.
+
+    Raises `OSError` for a bucket that is not there, or a store that cannot be asked.
+    """
+    if not is_remote(path):
+        return "folder" if path.is_dir() else "file" if path.exists() else None
+    try:
+        return "folder" if _info(path)["type"] == "directory" else "file"
+    except FileNotFoundError as error:
+        if error.strerror == _NO_BUCKET:
+            raise
+        return None
+
+
+def stamp_of(path: Path) -> str:
+    """The stamp of a file; raises `OSError` where there is none."""
+    return _stamp(_info(path)) if is_remote(path) else _local_stamp(path.stat())
+
+
+def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    """All bytes of a file as it was when it had that stamp.
+
+    stamp: "" takes any. most: more bytes than that are not read.
+
+    Raises `RinrInputError` where the file has changed since or changes meanwhile, `RinrLimitError`
+    where it is too large, `OSError` where it cannot be read.
+    """
+    if is_remote(path):
+        return _read_object(path, stamp, most)
+    if stamp and not path.exists():
+        _check_stamp(path, stamp, "", "after this run began")
+    with path.open("rb") as file:
+        stat = os.fstat(file.fileno())
+        before = _local_stamp(stat)
+        _check_stamp(path, stamp, before, "after this run began")
+        _check_size(path, stat.st_size, most)
+        data = file.read()
+        after = _local_stamp(os.fstat(file.fileno()))
+        _check_stamp(path, before, after, "while it was read")
+    return data
+
+
+def read_range(path: Path, start: int, stop: int) -> bytes:
+    """The bytes `[start, stop)` of an object, in one request; fewer where it ends before."""
+    data: bytes = _ask(path, "cat_file", path.path, start=start, end=stop)  # type: ignore[attr-defined]
+    return data
+
+
+def write_object(path: Path, data: bytes) -> None:
+    """Write an object, which appears whole or not at all; replaces one of that name."""
+    _ask(path, "pipe_file", path.path, data)  # type: ignore[attr-defined]
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file or object, if it is there."""
+    if not is_remote(path):
+        path.unlink(missing_ok=True)
+    elif file_or_folder(path) == "file":
+        _ask(path, "rm_file", path.path)  # type: ignore[attr-defined]
+
+
+def files_below(folder: Path) -> list[tuple[Path, str]]:
+    """Every file in a folder and below it with its stamp, sorted by path as text.
+
+    Hidden files and folders are passed over, links are followed. A remote folder takes one
+    listing; one that is not there is empty. The stamp of a link that leads nowhere is "".
+    """
+    found = _remote_files(folder) if is_remote(folder) else _local_files(folder)
+    # A `Path` would sort "a/b" before "a-b".
+    return sorted(found, key=lambda item: item[0].as_posix())
+
+
+class Listing:
+    """Which files and folders there are: of this machine by looking, of a store from listings.
+
+    A remote folder is listed once, when it is first added; what lies in none is asked for.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: dict[str, str] = {}
+        self._folders: set[str] = set()
+        self._deep: set[str] = set()
+        self._flat: set[str] = set()
+
+    def add(self, folder: Path) -> list[tuple[Path, str]]:
+        """The `files_below` a folder, which are remembered."""
+        files = files_below(folder)
+        if is_remote(folder):
+            self._deep.add(str(folder).rstrip("/") + "/")
+            for file, stamp in files:
+                self._remember(file, stamp)
+        return files
+
+    def know(self, folder: Path, *, deep: bool) -> None:
+        """List a remote folder, with all below it where `deep`, unless that is known already."""
+        if not is_remote(folder) or self._is_known(f"{folder}/"):
+            return
+        if deep:
+            self.add(folder)
+        elif str(folder) not in self._flat:
+            self._flat.add(str(folder))
+            for file, stamp in _remote_entries(folder):
+                self._remember(file, stamp)
+
+    def kind(self, path: Path) -> Literal["file", "folder"] | None:
+        """As `file_or_folder`."""
+        if not is_remote(path):
+            return file_or_folder(path)
+        name = str(path).rstrip("/")
+        if name in self._stamps:
+            return "file"
+        if name in self._folders:
+            return "folder"
+        if self._is_known(name) or str(path.parent) in self._flat:
+            return None
+        found = file_or_folder(path)
+        if found == "file":
+            self._stamps[name] = stamp_of(path)
+        elif found:
+            self._folders.add(name)
+        return found
+
+    def stamp(self, path: Path) -> str:
+        """The stamp of a file, "" where there is none."""
+        if is_remote(path):
+            return self._stamps[str(path)] if self.kind(path) == "file" else ""
+        try:
+            return _local_stamp(path.stat()) if path.is_file() else ""
+        except OSError:
+            return ""
+
+    def texts(self, folder: Path) -> list[Path]:
+        """The files of a folder that end in `.txt`, sorted."""
+        if not is_remote(folder):
+            return sorted(folder.glob("*.txt"))
+        start = f"{folder}/"
+        names = (n for n in self._stamps if n.startswith(start) and n.endswith(".txt"))
+        return [folder / n[len(start) :] for n in sorted(names) if "/" not in n[len(start) :]]
+
+    def _remember(self, file: Path, stamp: str) -> None:
+        name = str(file)
+        self._stamps[name] = stamp
+        name = name.rpartition("/")[0]
+        while name not in self._folders and "://" in name:
+            self._folders.add(name)
+            name = name.rpartition("/")[0]
+
+    def _is_known(self, name: str) -> bool:
+        return any(name.startswith(folder) for folder in self._deep)
+
+
+def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    visited = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        here = Path(root).stat()
+        if (here.st_dev, here.st_ino) in visited:
+            folders.clear()  # a link that leads back up
+            continue
+        visited.add((here.st_dev, here.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                file = Path(root) / name
+                try:
+                    yield file, _local_stamp(file.stat())
+                except OSError:  # reading it says why
+                    yield file, ""
+
+
+def _remote_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    try:
+        found = _ask(folder, "find", folder.path, detail=True)  # type: ignore[attr-defined]
+    except FileNotFoundError as error:
+        if error.strerror == _NO_BUCKET:
+            raise
+        return
+    yield from _as_places(folder, found.values())
+
+
+def _remote_entries(folder: Path) -> Iterator[tuple[Path, str]]:
+    try:
+        found = _ask(folder, "ls", folder.path, detail=True)  # type: ignore[attr-defined]
+    except FileNotFoundError:
+        return
+    yield from _as_places(folder, found)
+
+
+def _as_places(folder: Path, entries: Any) -> Iterator[tuple[Path, str]]:
+    start = folder.path.rstrip("/") + "/"  # type: ignore[attr-defined]
+    for entry in entries:
+        name = entry["name"][len(start) :] if entry["name"].startswith(start) else ""
+        # An empty object whose name ends in "/" stands for a folder.
+        if not name or name.endswith("/") or entry["type"] != "file":
+            continue
+        if not any(part.startswith(".") for part in name.split("/")):
+            yield folder / name, _stamp(entry)
+
+
+def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
+    before = stamp or stamp_of(path)
+    size = int(before.split("-", 1)[0])
+    _check_size(path, size, most)
+    try:
+        data = read_range(path, 0, size) if size else b""
+        after = stamp_of(path)
+    except FileNotFoundError:
+        if not stamp:
+            raise
+        data, after = b"", ""
+    _check_stamp(path, before, after, "after this run began" if stamp else "while it was read")
+    if len(data) != size:
+        raise OSError(errno.EIO, f"{len(data):,} of {size:,} bytes came; try again", str(path))
+    return data
+
+
+def _check_size(path: Path, size: int, most: int | None) -> None:
+    if most is not None and size > most:
+        raise RinrLimitError(f"{path}: {size:,} bytes, at most {most:,} are read")
+
+
+def _check_stamp(path: Path, wanted: str, found: str, when: str) -> None:
+    if wanted and found != wanted:
+        what = "changed" if found else "was removed"
+        raise RinrInputError(
+            f"{path}: {what} {when}; wait until nothing writes to it and run this again"
+        )
+
+
+def _local_stamp(stat: os.stat_result) -> str:
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _stamp(info: Mapping[str, Any]) -> str:
+    mark = next((info[key] for key in _MARKS if info.get(key)), "")
+    # The same time is a datetime or a number, depending on how a store is asked.
+    text = str(mark.timestamp() if isinstance(mark, datetime) else mark).strip('"')
+    return f"{info.get('size') or 0}-{text}"
+
+
+def _info(path: Path) -> Mapping[str, Any]:
+    info: Mapping[str, Any] = _ask(path, "info", path.path)  # type: ignore[attr-defined]
+    return info
+
+
+def _ask(path: Path, method: str, *args: Any, **options: Any) -> Any:
+    with remote_errors(path):
+        return getattr(_filesystem(path), method)(*args, **options)
+
+
+def _filesystem(path: Any) -> Any:
+    filesystem = path.fs
+    if getattr(filesystem, "_pid", os.getpid()) == os.getpid():
+        return filesystem
+    # One made before a fork has its connections in a thread that did not survive it.
+    import fsspec
+
+    return fsspec.filesystem(path.protocol, **path.storage_options)
+
+
+@contextmanager
+def remote_errors(path: Path) -> Iterator[None]:
+    """Make what the library of a store raises an `OSError` that names the URL."""
+    try:
+        yield
+    except RinrError:
+        raise
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        code, message = _explain(path, error)
+        raise OSError(code, message, str(path)) from error
+
+
+_NO_BUCKET = "there is no such bucket"
+
+
+def _explain(path: Path, error: Exception) -> tuple[int, str]:
+    said = " ".join(str(error).split()) or type(error).__name__
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, FileNotFoundError):
+        response = getattr(error.__cause__, "response", {})
+        gone = response.get("Error", {}).get("Code") == "NoSuchBucket" or not path.name
+        return errno.ENOENT, _NO_BUCKET if gone else "there is no such file or folder"
+    if isinstance(error, PermissionError):
+        return errno.EACCES, f"permission denied ({said}); check the credentials and their rights"
+    if kinds & _NO_CREDENTIALS:
+        return errno.EACCES, (
+            f"no credentials ({said}); set those of the store in the environment, "
+            "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if kinds & _UNREACHABLE:
+        return errno.EHOSTUNREACH, (
+            f"the server cannot be reached ({said}); check the network and, "
+            "for a store of your own, its address (AWS_ENDPOINT_URL)"
+        )
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO, " ".join((error.strerror or said).split())
+    return errno.EIO, f"{type(error).__name__}: {said}"
