@@ -29,10 +29,11 @@ def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> l
 def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
-    # The manifest at both ends, three shards (two files of a part, two of the whole, and its place
-    # in the output; a single file is written and put there), the yaml likewise, and the end of
-    # the work folder.
-    assert len(moments) == len(range(1, (21 if layout == "pack" else 24), stride))
+    # Three shards (two files of a part, two of the whole), three packs put in their places, or
+    # single files written and put there, like the yaml and, at both ends, the manifest; and the
+    # end of the work folder.
+    renames = 3 * 4 + (3 if layout == "pack" else 3 * 2) + 2 + 2 * 2 + 1
+    assert len(moments) == len(range(1, renames + 1, stride))
     for moment in moments:
         assert moment["code"] == -9
         assert moment["whole_or_absent"]
@@ -42,12 +43,12 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
-    assert len(moments) == 8
+    assert len(moments) == 10
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
         # After the manifest, two renames complete the first part: its pack and what says so.
-        assert ("--resume goes on" in moment["said"]) == (number >= 3)
+        assert ("--resume goes on" in moment["said"]) == (number >= 4)
         assert len(moment["said"].splitlines()) == 1
         assert moment["whole_or_absent"]
         assert moment["resumed"] == 0, moment["resume_said"]
