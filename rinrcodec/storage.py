@@ -28,6 +28,7 @@ __all__ = [
     "read_range",
     "remote_errors",
     "remove_file",
+    "size_in",
     "stamp_of",
     "write_object",
 ]
@@ -62,7 +63,17 @@ def file_or_folder(path: Path) -> Literal["file", "folder"] | None:
 
 def stamp_of(path: Path) -> str:
     """The stamp of a file; raises `OSError` where there is none."""
-    return _stamp(_info(path)) if is_remote(path) else _local_stamp(path.stat())
+    if not is_remote(path):
+        return _local_stamp(path.stat())
+    info = _info(path)
+    if info["type"] == "directory":
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    return _stamp(info)
+
+
+def size_in(stamp: str) -> int:
+    """The size in bytes of the file that had that stamp."""
+    return int(stamp.split("-", 1)[0])
 
 
 def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
@@ -246,7 +257,7 @@ def _as_places(folder: Path, entries: Any) -> Iterator[tuple[Path, str]]:
 
 def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
     before = stamp or stamp_of(path)
-    size = int(before.split("-", 1)[0])
+    size = size_in(before)
     _check_size(path, size, most)
     try:
         data = read_range(path, 0, size) if size else b""
@@ -323,7 +334,7 @@ _NO_BUCKET = "there is no such bucket"
 
 
 def _explain(path: Path, error: Exception) -> tuple[int, str]:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split())[:300] or type(error).__name__
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, FileNotFoundError):
         response = getattr(error.__cause__, "response", {})
