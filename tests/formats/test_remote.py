@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sample_packs import many_frames, one_frame, same_content
+from sample_packs import many_frames, one_frame, realistic, same_content
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
@@ -61,7 +61,7 @@ def test_names_are_taken_as_they_are(remote: str, name: str) -> None:
 
 
 def test_opening_and_one_frame_read_little(s3: str, requests: list[tuple[str, int]]) -> None:
-    pack = many_frames(20_000)
+    pack = realistic(3000)
     size = write_pack(f"{s3}/a.rinr", pack)
     assert size > 1_000_000
     requests.clear()
@@ -70,13 +70,13 @@ def test_opening_and_one_frame_read_little(s3: str, requests: list[tuple[str, in
         index = reader.header.data_start + reader.header.sections[-1]
         assert sum(n for _, n in requests) < index + 1000
         requests.clear()
-        frame = reader.frame(12_345)
+        frame = reader.frame(1234)
         reader.read_rows(frame.background.group, [frame.background.row])
         assert {method for method, _ in requests} == {"get_object"}
         assert len(requests) <= 4
         assert sum(n for _, n in requests) < size / 8
         requests.clear()
-        assert reader.frame(12_344).name != frame.name  # of the same chunks, which are kept
+        assert reader.frame(1233).name != frame.name  # of the same chunks, which are kept
         assert requests == []
 
 
@@ -90,7 +90,7 @@ def test_a_scan_reads_the_user_block(s3: str, requests: list[tuple[str, int]]) -
 def test_memory_is_read_in_the_same_ranges(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from fsspec.implementations.memory import MemoryFileSystem
 
-    write_pack(f"{memory}/a.rinr", many_frames(20_000))
+    write_pack(f"{memory}/a.rinr", many_frames(200))
     ranges = []
     cat_file = MemoryFileSystem.cat_file
 
@@ -130,7 +130,9 @@ def _twice() -> Any:
 
 
 def test_where_nothing_can_be_written(s3_server: str) -> None:  # noqa: ARG001
-    with pytest.raises(RinrError, match="^s3://gone/a.rinr: cannot be written: there is no such b"):
+    with pytest.raises(
+        RinrError, match=r"^s3://gone/a\.rinr: cannot be written: there is no such b"
+    ):
         write_pack("s3://gone/a.rinr", one_frame())
 
 
@@ -144,10 +146,10 @@ def test_what_is_not_there(remote: str) -> None:
         PackReader(f"{remote}/folder")
 
 
-@pytest.mark.parametrize("length", [0, 3, 500, 600, 2000])
+@pytest.mark.parametrize("length", [0, 3, 500, 600, 1900])
 def test_a_truncated_pack(remote: str, length: int) -> None:
     whole = pack_bytes(one_frame())
-    assert len(whole) > 2000
+    assert len(whole) > 1900
     write_object(place(f"{remote}/a.rinr"), whole[:length])
     reason = {0: "is empty", 3: "truncated after 3 bytes", 500: "user block alone"}
     with pytest.raises(RinrFormatError, match=reason.get(length, f"truncated: {length:,} of")):
@@ -167,9 +169,7 @@ def test_a_pack_that_is_replaced_while_it_is_open(remote: str, new: str) -> None
         data = pack_bytes(other)
         write_object(place(url), data.ljust(size, b"\0") if new == "same size" else data)
     with pytest.raises(RinrFormatError, match=r"a\.rinr: .*changed while it was open"):
-        for index in range(400):
-            frame = reader.frame(index)
-            reader.read_rows(frame.background.group, [frame.background.row])
+        reader.read_rows(0, [0])
 
 
 def test_a_damaged_pack_has_not_changed(remote: str) -> None:
