@@ -261,15 +261,22 @@ def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
     _check_size(path, size, most)
     try:
         data = read_range(path, 0, size) if size else b""
-        after = stamp_of(path)
-    except FileNotFoundError:
-        if not stamp:
+    except OSError:
+        if _stamp_now(path) == before:
             raise
-        data, after = b"", ""
+        data = b""
+    after = _stamp_now(path)
     _check_stamp(path, before, after, "after this run began" if stamp else "while it was read")
     if len(data) != size:
         raise OSError(errno.EIO, f"{len(data):,} of {size:,} bytes came; try again", str(path))
     return data
+
+
+def _stamp_now(path: Path) -> str:
+    try:
+        return stamp_of(path)
+    except FileNotFoundError:
+        return ""
 
 
 def _check_size(path: Path, size: int, most: int | None) -> None:

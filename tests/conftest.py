@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -65,3 +66,19 @@ def remote(request: pytest.FixtureRequest) -> str:
     """The URL of a new folder or bucket, of either kind."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture
+def upload() -> Callable[[Path, str], str]:
+    """Copy a folder of this machine below a URL, which is returned."""
+    from rinrcodec.places import place
+    from rinrcodec.storage import write_object
+
+    def copy(folder: Path, url: str) -> str:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(folder).as_posix()
+                write_object(place(url) / name, file.read_bytes())
+        return url
+
+    return copy
