@@ -19,6 +19,8 @@ from rinrcodec.errors import MissingExtraError, RinrInputError
 __all__ = ["as_place", "is_remote", "join", "place"]
 
 _S3 = {"s3", "s3a"}
+# Protocol -> its package, where the extra brings it.
+_EXTRA = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -38,18 +40,21 @@ def place(source: str | os.PathLike[str]) -> Path:
         # What a URL calls a query or fragment is part of a name here.
         return Path(unquote("/" + source.split("://", 1)[1].partition("/")[2]))
     try:
+        import fsspec
         from upath import UPath
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "remote") from error
     source = f"{protocol}{source[len(protocol) :]}"
     try:
-        found = UPath(source, **_options(protocol))
-        found.fs  # noqa: B018  (made when it is first asked for)
+        # The class alone: an instance may look for credentials first, which takes its time.
+        fsspec.get_filesystem_class(protocol)
     except ImportError as error:
-        package = "s3fs" if protocol in _S3 else "gcsfs" if protocol == "gs" else str(error)
-        raise MissingExtraError(package, "remote") from error
+        if protocol in _EXTRA:
+            raise MissingExtraError(_EXTRA[protocol], "remote") from error
+        raise RinrInputError(f"{source}: {error}") from error
     except ValueError as error:
         raise RinrInputError(f"{source}: {protocol}:// is no protocol that fsspec knows") from error
+    found = UPath(source, **_options(protocol))
     if protocol in _S3:
         found.fs.retries = 2  # of a request, each with the attempts of botocore
     if not source.split("://", 1)[1].strip("/"):
