@@ -138,6 +138,7 @@ class Listing:
     def __init__(self) -> None:
         self._stamps: dict[str, str] = {}
         self._folders: set[str] = set()
+        self._texts: dict[str, set[str]] = {}
         self._deep: set[str] = set()
         self._flat: set[str] = set()
 
@@ -192,14 +193,14 @@ class Listing:
         """The files of a folder that end in `.txt`, sorted."""
         if not is_remote(folder):
             return sorted(folder.glob("*.txt"))
-        start = f"{folder}/"
-        names = (n for n in self._stamps if n.startswith(start) and n.endswith(".txt"))
-        return [folder / n[len(start) :] for n in sorted(names) if "/" not in n[len(start) :]]
+        return [folder / name for name in sorted(self._texts.get(str(folder).rstrip("/"), ()))]
 
     def _remember(self, file: Path, stamp: str) -> None:
         name = str(file)
         self._stamps[name] = stamp
-        name = name.rpartition("/")[0]
+        name, _, last = name.rpartition("/")
+        if last.endswith(".txt"):
+            self._texts.setdefault(name, set()).add(last)
         while name not in self._folders and "://" in name:
             self._folders.add(name)
             name = name.rpartition("/")[0]
