@@ -15,7 +15,9 @@ import click
 import yaml
 
 from rinrcodec.errors import RinrError
-from rinrcodec.formats.atomic import replacing
+from rinrcodec.formats.atomic import write_whole
+from rinrcodec.places import is_remote
+from rinrcodec.storage import read_file
 
 __all__ = [
     "FileRecord",
@@ -42,6 +44,9 @@ class FileRecord:
 
 def record_of(path: Path) -> FileRecord:
     """Read a file for its record."""
+    if is_remote(path):
+        data = read_file(path)
+        return FileRecord(len(data), hashlib.sha256(data).hexdigest())
     size, digest = 0, hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -51,10 +56,10 @@ def record_of(path: Path) -> FileRecord:
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file as UTF-8, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, durable=durable) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    """Write a text file or object as UTF-8, all or nothing."""
+    if not is_remote(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode(), durable=durable)
 
 
 def write_report(target: str, text: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from rinrcodec.cli._files import FileRecord, json_text
 from rinrcodec.errors import RinrFormatError
+from rinrcodec.storage import read_file
 
 __all__ = ["MANIFEST", "Manifest", "RunEntry", "ShardEntry", "differences"]
 
@@ -71,7 +72,7 @@ class Manifest:
         self.path = path
         self.runs: dict[str, RunEntry] = {}
         try:
-            text = path.read_bytes()
+            text = read_file(path)
         except FileNotFoundError:
             return
         try:
