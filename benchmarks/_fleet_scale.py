@@ -242,8 +242,8 @@ def _slope(rows: list[dict[str, Any]], per_shard: int) -> dict[str, Any]:
     words = (
         f"From {few['frames']:,} to {many['frames']:,} frames, in shards of {per_shard:,}, the "
         f"driver has {peak:,.0f} bytes more of its own for each frame, on top of "
-        f"{base / 1e6:.0f} MB. The names, places and stamps of a frame are {refs:,.0f} bytes of that; finding them took "
-        f"{many['source']['seconds']:.1f} s."
+        f"{base / 1e6:.0f} MB. The names, places and stamps of a frame are {refs:,.0f} bytes of "
+        f"that; finding them took {many['source']['seconds']:.1f} s."
     )
     return {"bytes_a_frame": peak, "base_bytes": base, "refs_a_frame": refs, "words": words}
 
