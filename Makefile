@@ -51,6 +51,8 @@ bench: install
 		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
 	for gate in 1 2 3 4 5; do \
 		"$(BIN)/python" benchmarks/pyramid.py --gate $$gate --out docs/results || exit 1; done
+	for part in equal kills scale cost capacity; do \
+		"$(BIN)/python" benchmarks/fleet.py --part $$part --out docs/results || exit 1; done
 
 clean:
 	rm -rf .build build demo-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

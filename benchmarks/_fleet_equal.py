@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,36 +31,15 @@ def ways(options: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def equal(options: argparse.Namespace, ledger: Ledger) -> None:
+    """The report fleet_equal: a row for every way to fit, of every family."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiles(Path(folder, "data"), options.frames, options.size, seed=options.seed)
         for background in options.backgrounds:
             for number, (name, words) in enumerate(ways(options).items()):
                 out = Path(folder, f"{background}-{number}")
-
-                def row(
-                    background: str = background,
-                    name: str = name,
-                    words: list[str] = words,
-                    out: Path = out,
-                ) -> dict[str, Any]:
-                    settings = ["--preset", "fast", "--background", background]
-                    settings += ["--steps", str(STEPS[background])]
-                    settings += ["--shard-size", str(options.shard_size)]
-                    settings += ["--seed", str(options.seed), "--device", options.device]
-                    with Compress(
-                        images, "-o", out, *settings, *words, threads=options.threads
-                    ) as run:
-                        run.wait()
-                    print(f"{background}, {name}: {run.seconds:.1f} s", flush=True)
-                    return {
-                        "background": background,
-                        "by": name,
-                        "seconds": run.seconds,
-                        "files": contents(out),
-                    }
-
-                rows.append(ledger.row(f"{background}, {name}", row))
+                run = partial(_row, images, out, background, words, options)
+                rows.append({"by": name, **ledger.row(f"{background}, {name}", run)})
     first = {row["background"]: row["files"] for row in reversed(rows)}
     table = []
     for row in rows:
@@ -92,3 +72,15 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
     )
     data = {"frames": what, "rows": rows}
     ledger.finish(title="The same bytes, whoever fits", body=body, data=data)
+
+
+def _row(
+    images: Path, out: Path, background: str, way: list[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    words = [images, "-o", out, "--preset", "fast", "--background", background]
+    words += ["--steps", STEPS[background], "--shard-size", options.shard_size]
+    words += ["--seed", options.seed, "--device", options.device]
+    with Compress(*words, *way, threads=options.threads) as run:
+        run.wait()
+    print(f"{background}, {' '.join(way)}: {run.seconds:.1f} s", flush=True)
+    return {"background": background, "seconds": run.seconds, "files": contents(out)}

@@ -7,6 +7,7 @@ import random
 import tempfile
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,22 +91,18 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
         seconds = first.seconds / 2
         expected = contents(whole)
         while len(killed) < options.kills:
-            number = len(runs)
-            left = options.kills - len(killed)
-
-            def run(number: int = number, left: int = left) -> dict[str, Any]:
-                rng = random.Random(f"{options.seed} {number}")
-                by_ray = "ray" in executors and number % _RAY == _RAY - 1
-                return _killed_run(
-                    words,
-                    Output(Path(folder, f"run-{number}"), n_shards, expected),
-                    options,
-                    rng,
-                    n_kills=min(left, rng.randint(1, _MOST)),
-                    by_ray=by_ray or executors == ["ray"],
-                    shard_s=seconds / n_shards,
-                )
-
+            number, left = len(runs), options.kills - len(killed)
+            rng = random.Random(f"{options.seed} {number}")
+            run = partial(
+                _killed_run,
+                words,
+                Output(Path(folder, f"run-{number}"), n_shards, expected),
+                options,
+                rng,
+                n_kills=min(left, rng.randint(1, _MOST)),
+                by_ray=executors == ["ray"] or ("ray" in executors and number % _RAY == _RAY - 1),
+                shard_s=seconds / n_shards,
+            )
             runs.append(ledger.row(f"run {number}", run))
             killed += runs[-1]["kills"]
     table = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,8 @@ class Compress:
         self.own_bytes = 0
         self.cpu_s = 0.0
         self.seconds = 0.0
+        self.all_cpu_s = 0.0
+        self._cpu_before = _cpu_of_children()
         self._look = look
         self._error: BaseException | None = None
         self._began = time.perf_counter()
@@ -139,6 +142,7 @@ class Compress:
         if self._log.closed:
             return ""
         self._process.wait()
+        self.all_cpu_s = _cpu_of_children() - self._cpu_before
         with self._log:
             self._log.seek(0)
             said = self._log.read()
@@ -174,10 +178,15 @@ class Compress:
                     self.workers.add(process)
 
 
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Whether it runs; one that ended and that nobody asked for yet does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -67,10 +67,8 @@ PARTS = {
             "samples": 256,
         }
     ),
-    "cost": Part(
-        {"frames": 8, "presets": ["fast", "balanced", "best"], "jobs": [2], "steps": None}
-    ),
-    "capacity": Part({"frames": 1000}),
+    "cost": Part({"frames": 16, "presets": ["fast", "balanced"], "jobs": [2], "steps": None}),
+    "capacity": Part({"preset": "balanced"}),
 }
 
 
@@ -90,6 +88,7 @@ def main() -> None:
     parser.add_argument("--fewer", type=int, nargs="*", help="counts of frames beside (scale)")
     parser.add_argument("--samples", type=int, help="frames that are decoded (scale)")
     parser.add_argument("--presets", nargs="+", help="those that are measured (cost)")
+    parser.add_argument("--preset", help="whose bytes those of packs are (capacity)")
     parser.add_argument("--steps", type=int, help="in place of the presets' (cost)")
     options = parser.parse_args()
     part = PARTS[options.part]

@@ -1,0 +1,188 @@
+"""The parts of the fleet benchmark run at their smallest, and find what they are there to find."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+RESULTS = BENCHMARKS.parent / "docs/results"
+LOCAL = ["--executors", "local"]
+TINY = {
+    "equal": ["--frames=4", "--shard-size=2", "--backgrounds", "siren", "--jobs", "1", "2", *LOCAL],
+    "kills": ["--frames=6", "--shard-size=2", "--jobs=2", "--kills=2", *LOCAL],
+    "scale": ["--frames=64", "--shards", "1", "4", "8", "--fewer=32", "--samples=9"],
+    "cost": ["--frames=2", "--presets", "fast", "--steps=2"],
+}
+
+
+def part(name, out, *words):
+    command = [sys.executable, str(BENCHMARKS / "fleet.py"), "--part", name, "--threads=1"]
+    done = subprocess.run(
+        [*command, "--out", str(out), *words],
+        env={**os.environ, "RINRCODEC_DATA": str(out / "absent")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = (out / f"fleet_{name}.json").read_text(encoding="utf-8")
+    page = (out / f"fleet_{name}.md").read_text(encoding="utf-8")
+    # No path or address of the machine that made it may end up in a page of the docs.
+    for said in (text, page):
+        assert str(BENCHMARKS.parent) not in said
+        assert "/tmp" not in said
+    report = json.loads(text)
+    assert report["made"]["command"].startswith("python benchmarks/fleet.py --device cpu ")
+    return report, page
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_equal_bytes(tmp_path):
+    report, page = part("equal", tmp_path, *TINY["equal"])
+    assert [row["by"][-1] for row in report["rows"]] == ["1", "2"]
+    assert all(row["equal"] and len(row["files"]) == 3 for row in report["rows"])
+    assert "All are equal." in page
+
+
+def test_kills(tmp_path):
+    report, page = part("kills", tmp_path, *TINY["kills"])
+    kills = [kill for run in report["runs"] for kill in run["kills"]]
+    assert len(kills) == 2
+    for kill in kills:
+        assert kill["victim"] in {"driver", "worker"}
+        assert kill["equal"]
+        assert kill.get("orphans", 0) == 0
+    for run in report["runs"]:
+        assert run["looks"] > 0
+        assert run["not_whole"] == run["strays"] == []
+        assert run["code"] == 0
+    assert page.count("| yes |") == 2
+
+
+def test_scale_cost_and_what_follows(tmp_path):
+    """The capacity page is made of the reports of the other two."""
+    found = subprocess.run(
+        [sys.executable, BENCHMARKS / "fleet.py", "--part", "capacity", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert found.stderr == "error: fleet_cost.json is not there: --part cost writes it\n"
+
+    scale, _ = part("scale", tmp_path, *TINY["scale"])
+    assert [(row["frames"], row["packs"]) for row in scale["rows"]] == [
+        (32, 2), (64, 1), (64, 4), (64, 8),
+    ]  # fmt: skip
+    for row in scale["rows"]:
+        assert row["driver_peak_bytes"] > row["driver_own_bytes"] > 2**24
+        assert 0 < row["driver_cpu_s"] < row["seconds"] + 1
+        assert row["files"] == row["packs"] + 1
+        assert row["opening"]["samples"] == 9
+        assert row["opening"]["sample_files"] + row["opening"]["open_files"] >= 1
+        assert row["opening"]["dataset_bytes"] > 0
+
+    cost, page = part("cost", tmp_path, *TINY["cost"])
+    assert cost["frames"].endswith("of scikit-image")
+    assert cost["rows"][0]["frames"] == 2
+    assert 0 < cost["start_s"] < cost["rows"][0]["cpu_s"] + 5
+
+    capacity, page = part("capacity", tmp_path, "--preset=fast")
+    (fit,) = capacity["fit"]
+    assert fit["bytes"] == cost["rows"][0]["bytes"] / 2
+    assert [row["packs"] for row in capacity["packs"]] == [10**4, 10**3, 10**2, 10**7, 10**6, 10**5]
+    assert [row["requests"] for row in capacity["packs"]] == [10, 1, 1, 10**4, 10**3, 10**2]
+    assert "11,574.1 frames/s" in page
+
+
+def test_a_pack_that_is_not_whole_is_seen(module, tmp_path):
+    (tmp_path / "a.rinr").write_bytes(b"whole")
+    kills, runs = module("_fleet_kills"), module("_fleet_runs")
+    output = kills.Output(tmp_path, 2, runs.contents(tmp_path))
+    output.look()
+    assert output.not_whole == set()
+    (tmp_path / "a.rinr").write_bytes(b"who")
+    output.look()
+    (tmp_path / "a.rinr").write_bytes(b"whole")
+    output.look()
+    assert output.not_whole == {"a.rinr"}
+
+
+def test_left_over_files_are_seen(module, tmp_path):
+    contents = module("_fleet_runs").contents
+    before = contents(tmp_path)
+    (tmp_path / ".rinr-work/done").mkdir(parents=True)
+    (tmp_path / ".rinr-work/a.tmp").touch()
+    found = contents(tmp_path)
+    assert found.keys() - before.keys() == {".rinr-work/", ".rinr-work/a.tmp", ".rinr-work/done/"}
+
+
+def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
+    kills = module("_fleet_kills")
+    monkeypatch.setattr(kills, "_ORPHAN_S", 0.2)
+    monkeypatch.setattr(kills, "_GIVE_UP_S", 0.5)
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mine = {kills.psutil.Process(sleeper.pid)}
+    run = SimpleNamespace(processes=mine, workers=mine)
+    try:
+        found = kills._Orphans(run).found()
+    finally:
+        sleeper.kill()
+        sleeper.communicate()
+    assert found["orphans"] == 1
+    assert found["all_gone_s"] is None
+    assert kills._Orphans(run).found()["orphans"] == 0
+
+
+def test_the_driver_is_measured_without_its_workers(module):
+    runs = module("_fleet_runs")
+    code = "import time; x = bytearray(64 << 20); time.sleep({})"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code.format(1)!r}])"
+    process = subprocess.Popen([sys.executable, "-c", child])
+
+    def seen(pid):
+        with suppress(runs.psutil.Error, OSError):
+            return runs._memory(runs.psutil.Process(pid))
+        return (0,)
+
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, *seen(process.pid))
+        time.sleep(0.05)
+    assert 0 < peak < 48 << 20
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "duration"),
+    [(0.5, "0 B", "0.50 s"), (999, "999 B", "16.6 min"), (4321, "4.32 kB", "72.0 min"),
+     (123_456, "123 kB", "34.3 h"), (3e12, "3.00 TB", "34,722,222 days")],
+)  # fmt: skip
+def test_words_for_figures(module, value, size, duration):
+    capacity = module("_fleet_capacity")
+    assert capacity.size(value) == size
+    assert capacity.duration(value) == duration
+
+
+def test_the_page_of_scale_has_the_tables_of_the_reports():
+    page = (BENCHMARKS.parent / "docs/scale.md").read_text(encoding="utf-8")
+    reports = [path.read_text(encoding="utf-8") for path in RESULTS.glob("fleet_*.md")]
+    known = {line for report in reports for line in report.splitlines()}
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert [row for row in rows if row not in known] == []
