@@ -129,8 +129,8 @@ def create_object(path: Path, data: bytes) -> bool:
 
 
 def move_object(path: Path, target: Path) -> None:
-    """Have the store copy an object, or all below a folder, and remove what was copied."""
-    _ask(path, "mv", path.path, target.path, recursive=True)  # type: ignore[attr-defined]
+    """Have the store copy an object, and remove the one that was copied."""
+    _ask(path, "mv", path.path, target.path)  # type: ignore[attr-defined]
 
 
 def make_folder(folder: Path, *, parents: bool = True) -> None:
