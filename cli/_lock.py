@@ -18,7 +18,7 @@ import click
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.places import is_remote
-from rinrcodec.storage import create_object, read_file, remove_file, write_object
+from rinrcodec.storage import create_object, read_range, remove_file, write_object
 
 __all__ = ["LOCK", "locked"]
 
@@ -27,6 +27,7 @@ LOCK = "lock"
 # nobody renewed for so many seconds has no holder any more.
 LEASE_S = 30.0
 RENEWALS = 5
+_MOST_BYTES = 4096
 
 
 @contextmanager
@@ -157,7 +158,8 @@ def _wait_for_the_end(file: Path, out: Path) -> None:
 
 def _holder(file: Path) -> dict[str, object] | None:
     try:
-        holder = json.loads(read_file(file))
+        # Not `read_file`, which minds that the file changes meanwhile: its holder renews it.
+        holder = json.loads(read_range(file, 0, _MOST_BYTES))
     except FileNotFoundError:
         return None
     except ValueError:
