@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ from rinrcodec.errors import RinrError
 from rinrcodec.formats.atomic import replacing
 
 __all__ = [
-    "FileRecord",
     "fit_name",
     "json_text",
-    "record_of",
     "write_report",
     "write_text",
     "writing",
@@ -29,25 +26,6 @@ __all__ = [
 ]
 
 _MAX_NAME_BYTES = 255
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """What a file holds: its size in bytes and its SHA-256."""
-
-    bytes: int
-    sha256: str
-
-
-def record_of(path: Path) -> FileRecord:
-    """Read a file for its record."""
-    size, digest = 0, hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            size += len(block)
-            digest.update(block)
-    return FileRecord(size, digest.hexdigest())
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from rinrcodec import __version__
 from rinrcodec.cli._executors import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.cli._fitter import Fitter
-from rinrcodec.cli._manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._progress import progress
 from rinrcodec.cli._publish import publish_series, publish_yaml
 from rinrcodec.cli._shards import Shard, run_key
 from rinrcodec.cli._summary import Row, summarise
 from rinrcodec.cli._work import FittedPart, FittedShard
+from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
 
 __all__ = ["Run", "make_entry"]

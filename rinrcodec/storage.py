@@ -28,6 +28,7 @@ __all__ = [
     "read_range",
     "remote_errors",
     "remove_file",
+    "size_in",
     "stamp_of",
     "write_object",
 ]
@@ -63,6 +64,11 @@ def file_or_folder(path: Path) -> Literal["file", "folder"] | None:
 def stamp_of(path: Path) -> str:
     """The stamp of a file; raises `OSError` where there is none."""
     return _stamp(_info(path)) if is_remote(path) else _local_stamp(path.stat())
+
+
+def size_in(stamp: str) -> int:
+    """The size in bytes of the file that had that stamp."""
+    return int(stamp.split("-", 1)[0])
 
 
 def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
@@ -246,7 +252,7 @@ def _as_places(folder: Path, entries: Any) -> Iterator[tuple[Path, str]]:
 
 def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
     before = stamp or stamp_of(path)
-    size = int(before.split("-", 1)[0])
+    size = size_in(before)
     _check_size(path, size, most)
     try:
         data = read_range(path, 0, size) if size else b""
