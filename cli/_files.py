@@ -14,7 +14,8 @@ import click
 import yaml
 
 from rinrcodec.errors import RinrError
-from rinrcodec.formats.atomic import replacing
+from rinrcodec.formats.atomic import write_whole
+from rinrcodec.places import is_remote
 
 __all__ = [
     "fit_name",
@@ -29,10 +30,10 @@ _MAX_NAME_BYTES = 255
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file as UTF-8, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, durable=durable) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    """Write a text file or object as UTF-8, all or nothing."""
+    if not is_remote(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode(), durable=durable)
 
 
 def write_report(target: str, text: str) -> None:

@@ -116,7 +116,7 @@ background_option = click.option(
 )  # fmt: skip
 labels_option = click.option(
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
-    help="YOLO labels: where YOLO finds them, none, or a folder that mirrors the pictures.",
+    help="YOLO labels: where YOLO finds them, none, or a folder or URL that mirrors the pictures.",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",

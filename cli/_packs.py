@@ -10,7 +10,9 @@ from typing import Any
 from rinrcodec.cli._errors import reason
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.files import packs_below
+from rinrcodec.places import join
 from rinrcodec.sources import SPLITS, load_data_yaml
+from rinrcodec.storage import file_or_folder
 
 __all__ = ["PackFiles", "find_packs", "list_packs"]
 
@@ -36,9 +38,9 @@ def find_packs(source: Path) -> PackFiles:
 
     A folder that holds a `data.yaml` made by `compress` is read as that yaml.
     """
-    if source.is_dir():
+    if file_or_folder(source) == "folder":
         data_yaml = source / "data.yaml"
-        if data_yaml.is_file():
+        if file_or_folder(data_yaml) == "file":
             return _from_yaml(data_yaml)
         paths = _below(source)
         if not paths:
@@ -66,14 +68,14 @@ def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
 
 def _from_yaml(path: Path) -> PackFiles:
     data = load_data_yaml(path)
-    root = path.parent / str(data.get("path") or "")
+    root = join(path.parent, str(data.get("path") or ""))
     splits: dict[str, list[Path]] = {}
     failures = []
     for split in SPLITS:
         if not data.get(split):
             continue
         places = data[split] if isinstance(data[split], list) else [data[split]]
-        found = [file for place in places for file in _below(root / str(place))]
+        found = [file for place in places for file in _below(join(root, str(place)))]
         if found:
             splits[split] = found
         else:
@@ -84,4 +86,4 @@ def _from_yaml(path: Path) -> PackFiles:
 
 
 def _below(place: Path) -> list[Path]:
-    return [place] if place.is_file() else packs_below(place)
+    return [place] if file_or_folder(place) == "file" else packs_below(place)

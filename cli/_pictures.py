@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.formats.atomic import replacing
+from rinrcodec.formats.atomic import write_whole
 from rinrcodec.model import Metadata
+from rinrcodec.places import is_remote
 
 __all__ = ["MOST_PIXELS_A_SIDE", "write_picture"]
 
@@ -34,16 +36,18 @@ def write_picture(
             f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; a {kind} file has at most "
             f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use --format png"
         )
-    # Thousands of small files: they can be decoded again, so the disk need not be waited for.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, durable=False) as temporary:
-        if kind == "npy":
-            with temporary.open("wb") as file:
-                np.save(file, pixels)
-            return []
+    file = BytesIO()
+    lost: list[str] = []
+    if kind == "npy":
+        np.save(file, pixels)
+    else:
         options, lost = _options(metadata, kind)
         names = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
-        Image.fromarray(pixels).save(temporary, names[kind], **options)
+        Image.fromarray(pixels).save(file, names[kind], **options)
+    if not is_remote(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Thousands of small files: they can be decoded again, so the disk need not be waited for.
+    write_whole(path, file.getvalue(), durable=False)
     return [f"{path}: {item}" for item in lost]
 
 

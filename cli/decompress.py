@@ -61,9 +61,9 @@ def command(
 ) -> int:
     """Turn .rinr files back into pictures and labels.
 
-    SRC is a .rinr file, a folder of them, or the data.yaml that compress wrote. Pictures have
-    their old names with a new suffix. With --labels, or from a data.yaml, they go to DIR/images
-    and labels to DIR/labels.
+    SRC is a .rinr file, a folder of them, or the data.yaml that compress wrote, also by its URL.
+    Pictures have their old names with a new suffix. With --labels, or from a data.yaml, they go
+    to DIR/images and labels to DIR/labels.
     """
     import time
 
@@ -147,10 +147,15 @@ def _make_jobs(
 def _refuse_existing(jobs: list[_Job], packs: PackFiles, out: Path, overwrite: bool) -> None:
     if overwrite:
         return
+    from rinrcodec.places import is_remote
+    from rinrcodec.storage import files_below
+
     files = [file for job in jobs for file in (*job.pictures, *job.labels)]
     if packs.data is not None:
         files.append(out / "data.yaml")
-    existing = [file for file in files if file.exists()]
+    # One listing rather than a request for every frame.
+    there = {str(file) for file, _ in files_below(out)} if is_remote(out) else None
+    existing = [f for f in files if (f.exists() if there is None else str(f) in there)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise click.UsageError(f"{existing[0]}{more} already there; --overwrite replaces it")

@@ -140,6 +140,8 @@ def _load_chunk(source: ByteSource, directory: Directory, number: int) -> bytes:
     with _naming_chunk(directory, number):
         stored = _read(source, int(directory.offsets[number]), record.stored)
         if zlib.crc32(stored) != record.crc:
+            if source.changed():
+                raise RinrFormatError("the file was changed while it was open; open it again")
             raise RinrFormatError("it is damaged (wrong CRC-32); fetch the file again")
         return _zstd.decompress(stored, size=record.size)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rinrcodec.places import is_remote
+from rinrcodec.storage import write_object
 
 __all__ = ["move", "replacing", "write_whole"]
 
@@ -21,7 +22,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     durable: as in `replacing`.
     """
     if is_remote(path):
-        path.fs.pipe_file(path.path, data)  # type: ignore[attr-defined]
+        write_object(path, data)
         return
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)

@@ -6,7 +6,6 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from rinrcodec.errors import RinrFormatError
@@ -14,11 +13,14 @@ from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure, structure_size
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import ColorMode
+from rinrcodec.places import as_place, is_remote
+from rinrcodec.storage import read_range
 
 __all__ = [
     "CODED_ROWS",
     "HEADER_SIZE",
     "MAGIC",
+    "MOST_STRUCTURE",
     "SECTIONS",
     "SHARED_ROWS",
     "SHARED_WEIGHTS",
@@ -39,6 +41,7 @@ SHARED_ROWS = 1 << 2  # a background row serves several frames, told apart by th
 KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS
 
 SECTIONS = ("frames", "boxes", "metadata", "weights", "directory")
+MOST_STRUCTURE = structure_size(SECTIONS)  # bytes of the HDF5 structure of a file that has them all
 MODES: tuple[ColorMode, ...] = ("L", "RGB")
 
 # (name in SPEC.md, struct format) in file order; the CRC-32 of all this takes the last 4 bytes.
@@ -63,7 +66,7 @@ FIELDS = (
 _STRUCT = struct.Struct("<" + "".join(kind for _, kind in FIELDS))
 _CRC_AT = HEADER_SIZE - 4
 
-# Where the bytes of a file come from: a path, the bytes themselves, or a binary file.
+# Where the bytes of a file come from: a path or URL, the bytes themselves, or a binary file.
 BytesLike = str | os.PathLike[str] | bytes | BinaryIO
 
 
@@ -194,18 +197,22 @@ def _check_magic(block: bytes) -> None:
 
 
 def read_header(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Read the first 512 bytes of a path, a bytes object or a binary file at its start.
+    """Read the first 512 bytes of a path or URL, a bytes object or a binary file at its start.
 
     Does not look at the rest of the file, nor whether it is there. Errors as `Header.from_bytes`,
     and `OSError` if the file cannot be opened.
     """
-    if isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        with Path(source).open("rb") as file:
-            block = file.read(HEADER_SIZE)
-    elif isinstance(source, bytes):
+    if isinstance(source, bytes):
         name, block = "<bytes>", source[:HEADER_SIZE]
+    elif path := as_place(source):
+        name = str(path)
+        if is_remote(path):
+            block = read_range(path, 0, HEADER_SIZE)
+        else:
+            with path.open("rb") as file:
+                block = file.read(HEADER_SIZE)
     else:
-        name, block = str(getattr(source, "name", "<file>")), source.read(HEADER_SIZE)
+        name = str(getattr(source, "name", "<file>"))
+        block = source.read(HEADER_SIZE)  # type: ignore[union-attr]
     with naming(name):
         return Header.from_bytes(block, limits=limits)

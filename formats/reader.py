@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -21,6 +19,7 @@ from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
+from rinrcodec.places import as_place, is_remote
 
 __all__ = ["PackReader", "Sizes"]
 
@@ -46,20 +45,20 @@ class Sizes:
 class PackReader:
     """An open `.rinr` file: a `PackSource` whose frames and weights are read when asked for.
 
-    source: a path, bytes, or a seekable binary file (left open; its position is not kept).
-    Opening reads the user block, the HDF5 structure and the directory. Threads may share a
-    reader; one of a path may also cross a fork, and pickles as that path.
+    source: a path, a URL that fsspec knows, bytes, or a seekable binary file (left open; its
+    position is not kept). Opening reads the user block, the HDF5 structure and the directory.
+    Threads may share a reader; one of a path or URL may also cross a fork, and pickles as that.
 
-    Every method raises `RinrFormatError` where the file is damaged or not valid, and
-    `RinrLimitError` where it declares more than `limits` allow. Opening may raise `OSError`.
+    Every method raises `RinrFormatError` where the file is damaged, not valid or changed since it
+    was opened, and `RinrLimitError` where it declares more than `limits` allow. Opening may raise
+    `OSError`, as may every method where the file is behind a URL.
     """
 
     def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._source = open_bytes(source)
         self._limits = limits
         # Kept for pickling; made absolute since the reader may wake up in another folder.
-        is_path = isinstance(source, (str, os.PathLike))
-        self._reopen = Path(source).absolute() if is_path else source  # type: ignore[arg-type]
+        self._reopen = _lasting(source)
         self.name = self._source.name
         try:
             with naming(self.name):
@@ -86,7 +85,7 @@ class PackReader:
         self._source.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if not isinstance(self._reopen, (Path, bytes)):
+        if self._reopen is None:
             raise TypeError(f"{self.name}: a reader of an open file cannot be pickled; use a path")
         return _open_again, (self._reopen, self._limits)
 
@@ -240,6 +239,14 @@ def _object(group: int, row: int, mode: int, gain: float) -> ObjectInr | None:
             raise RinrFormatError("a box without an object INR has a row, mode or gain")
         return None
     return ObjectInr(InrRef(group - 1, row), "direct" if mode else "residual", gain)
+
+
+def _lasting(source: BytesLike) -> BytesLike | None:
+    """What opens a source again in another process; None where nothing does."""
+    path = as_place(source)
+    if path is not None and not is_remote(path):
+        return path.absolute()
+    return source if path is not None or isinstance(source, bytes) else None
 
 
 def _open_again(source: BytesLike, limits: Limits) -> PackReader:

@@ -7,7 +7,6 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -28,6 +27,8 @@ from rinrcodec.formats.header import (
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Frame, GroupInfo, PackSource
+from rinrcodec.places import is_remote, place
+from rinrcodec.storage import file_or_folder, write_object
 
 __all__ = ["pack_bytes", "write_pack"]
 
@@ -53,29 +54,35 @@ def write_pack(
     """Write `pack` to `path` and return the size of the file in bytes.
 
     The file appears under its name only when it is complete: it is written to a temporary file
-    in the same folder, flushed to the disk and renamed. The same pack gives the same bytes.
+    in the same folder, flushed to the disk and renamed. The same pack gives the same bytes. Behind
+    a URL it is made in memory and sent as one object, which appears whole or not at all.
 
     Raises `RinrFormatError` or `RinrLimitError` if the pack cannot stand in a file,
     `RinrInputError` if `path` exists and `overwrite` is False, and `RinrError` if the file cannot
     be written, on a full disk for instance.
     """
-    path = Path(path)
-    if not overwrite and path.exists():
-        raise RinrInputError(f"{path}: exists already; pass overwrite=True to replace it")
+    path = place(path)
     try:
+        if not overwrite and file_or_folder(path) is not None:
+            raise RinrInputError(f"{path}: exists already; pass overwrite=True to replace it")
+        if is_remote(path):
+            data = pack_bytes(pack, limits=limits, name=str(path))
+            write_object(path, data)
+            return len(data)
         with naming(path), replacing(path) as temporary, temporary.open("xb") as file:
             return _write(file, pack, limits)
     except OSError as error:
+        check = "the rights to it" if is_remote(path) else "the folder and the space on its disk"
         raise RinrError(
             f"{path}: cannot be written: {error.strerror or error}; "
-            f"nothing was left behind, check the folder and the space on its disk"
+            f"nothing was left behind, check {check}"
         ) from error
 
 
-def pack_bytes(pack: _Packable, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The bytes of the file that `write_pack` would write."""
+def pack_bytes(pack: _Packable, *, limits: Limits = DEFAULT_LIMITS, name: str = "<bytes>") -> bytes:
+    """The bytes of the file that `write_pack` would write; errors begin with `name`."""
     file = io.BytesIO()
-    with naming("<bytes>"):
+    with naming(name):
         _write(file, pack, limits)
     return file.getvalue()
 

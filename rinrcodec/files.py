@@ -1,4 +1,4 @@
-"""`.rinr` files on disk: `open` and `save`."""
+"""`.rinr` files on disk and behind URLs: `open` and `save`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Frame, GroupInfo, Pack, Rows
+from rinrcodec.places import as_place, is_remote
+from rinrcodec.storage import files_below
 
 if TYPE_CHECKING:
     import torch
@@ -22,17 +24,21 @@ __all__ = ["RinrFile", "open", "packs_below", "save"]
 
 
 def save(pack: Pack, path: str | PathLike[str], *, overwrite: bool = True) -> int:
-    """Write a pack atomically; returns the bytes written. Same pack, same bytes."""
+    """Write a pack to a path or URL, whole or not at all; returns the bytes written.
+
+    The same pack gives the same bytes. Errors are those of `rinrcodec.formats.write_pack`.
+    """
     return write_pack(path, pack, overwrite=overwrite)
 
 
 def open(  # noqa: A001
     source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
 ) -> RinrFile:
-    """Open a `.rinr` file; reads its index only.
+    """Open a `.rinr` file, a path or a URL such as `s3://bucket/a.rinr`; reads its index only.
 
     Raises `RinrFormatError` for a file that is damaged or none, `RinrLimitError` for one that is
-    larger than `limits`, `FileNotFoundError` for one that is not there.
+    larger than `limits`, `FileNotFoundError` for one that is not there, another `OSError` for a
+    store that cannot be read, `MissingExtraError` for a URL without the extra `remote`.
     """
     return RinrFile(source, limits=limits)
 
@@ -40,27 +46,24 @@ def open(  # noqa: A001
 def packs_below(folder: Path) -> list[Path]:
     """The `.rinr` files in a folder and below it, sorted by path as text.
 
-    Hidden folders are passed over: they hold the unfinished parts of a `compress`.
+    Hidden folders are passed over: they hold the unfinished parts of a `compress`. A folder behind
+    a URL takes one listing.
     """
-    found = (
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() == ".rinr"
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
-    )
-    # As `compress` and YOLO order pictures; a `Path` would sort "a/b" before "a-b".
-    return sorted(found, key=Path.as_posix)
+    return [path for path, _ in files_below(folder) if path.suffix.lower() == ".rinr"]
 
 
 class RinrFile:
-    """An open `.rinr` file: its frames, boxes and pixels; a `PackSource`. Pickles as its path."""
+    """An open `.rinr` file: its frames, boxes and pixels; a `PackSource`.
+
+    Pickles as its path or URL.
+    """
 
     def __init__(
         self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        if isinstance(source, (str, PathLike)) and Path(source).is_dir():
-            raise RinrInputError(f"{source} is a folder: open one of the .rinr files in it")
+        path = as_place(source)
+        if path is not None and not is_remote(path) and path.is_dir():
+            raise RinrInputError(f"{path} is a folder: open one of the .rinr files in it")
         self.reader = PackReader(source, limits=limits)
 
     def __repr__(self) -> str:

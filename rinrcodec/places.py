@@ -14,12 +14,15 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["is_remote", "join", "make_folder", "names_in", "place", "remove_tree"]
+__all__ = ["as_place", "is_remote", "join", "make_folder", "names_in", "place", "remove_tree"]
 
+_S3 = {"s3", "s3a"}
+# Protocol -> its package, where the extra brings it.
+_EXTRA = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -36,30 +39,41 @@ def place(source: str | os.PathLike[str]) -> Path:
         return Path(source)
     protocol = source.split("://", 1)[0].lower()
     if protocol == "file":
-        return Path(unquote(urlsplit(source).path))
+        # What a URL calls a query or fragment is part of a name here.
+        return Path(unquote("/" + source.split("://", 1)[1].partition("/")[2]))
     try:
+        import fsspec
         from upath import UPath
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "remote") from error
     source = f"{protocol}{source[len(protocol) :]}"
     try:
-        found = UPath(source, **_options(protocol))
-        found.fs  # noqa: B018  (made when it is first asked for)
+        # The class alone: an instance may look for credentials first, which takes its time.
+        fsspec.get_filesystem_class(protocol)
     except ImportError as error:
-        package = (
-            "s3fs" if protocol in {"s3", "s3a"} else "gcsfs" if protocol == "gs" else str(error)
-        )
-        raise MissingExtraError(package, "remote") from error
+        if protocol in _EXTRA:
+            raise MissingExtraError(_EXTRA[protocol], "remote") from error
+        raise RinrInputError(f"{source}: {error}") from error
     except ValueError as error:
         raise RinrInputError(f"{source}: {protocol}:// is no protocol that fsspec knows") from error
+    found = UPath(source, **_options(protocol))
+    if protocol in _S3:
+        found.fs.retries = 2  # of a request, each with the attempts of botocore
     if not source.split("://", 1)[1].strip("/"):
         raise RinrInputError(f"{source}: the name of a bucket or server is missing")
     return cast(Path, found)
 
 
+def as_place(source: object) -> Path | None:
+    """As `place`, None for what is no path or URL: bytes, or an open file."""
+    if isinstance(source, (str, os.PathLike)) or is_remote(source):
+        return place(source)  # type: ignore[arg-type]
+    return None
+
+
 def is_remote(path: object) -> bool:
-    """Whether a place is behind a URL."""
-    return not isinstance(path, (str, Path)) and hasattr(path, "fs")
+    """Whether a place is behind a URL; not so an open file, nor a name."""
+    return not isinstance(path, (str, Path)) and hasattr(path, "storage_options")
 
 
 def join(folder: Path, entry: str) -> Path:
@@ -67,14 +81,15 @@ def join(folder: Path, entry: str) -> Path:
 
     Below a remote folder ".." leads up by name, since a store has no folders to ask.
     """
-    if _URL.match(entry):
+    if _URL.match(entry) or Path(entry).is_absolute():
         return place(entry)
-    if not is_remote(folder) or Path(entry).is_absolute():
-        return folder / entry if not is_remote(folder) else Path(entry)
+    if not is_remote(folder):
+        return folder / entry
     for step in entry.split("/"):
-        folder = (
-            folder.parent if step == ".." else folder / step if step not in {"", "."} else folder
-        )
+        if step == "..":
+            folder = folder.parent
+        elif step not in {"", "."}:
+            folder = folder / step
     return folder
 
 
@@ -114,10 +129,10 @@ def remove_tree(folder: Path) -> None:
 def _options(protocol: str) -> dict[str, Any]:
     # Without a cache of listings, which would hide that a file has changed.
     options: dict[str, Any] = {"use_listings_cache": False}
-    if protocol in {"s3", "s3a"}:
+    if protocol in _S3:
         import fsspec
 
-        # botocore's own attempts, each tried again by s3fs, would take minutes to give up.
+        # With the attempts of botocore, a server that is silent would be waited for for minutes.
         quick = {"connect_timeout": 5, "read_timeout": 10}
         if "AWS_MAX_ATTEMPTS" not in os.environ:
             quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}  # type: ignore[assignment]

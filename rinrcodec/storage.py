@@ -63,7 +63,17 @@ def file_or_folder(path: Path) -> Literal["file", "folder"] | None:
 
 def stamp_of(path: Path) -> str:
     """The stamp of a file; raises `OSError` where there is none."""
-    return _stamp(_info(path)) if is_remote(path) else _local_stamp(path.stat())
+    if not is_remote(path):
+        return _local_stamp(path.stat())
+    info = _info(path)
+    if info["type"] == "directory":
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    return _stamp(info)
+
+
+def size_in(stamp: str) -> int:
+    """The size in bytes of the file that had that stamp."""
+    return int(stamp.split("-", 1)[0])
 
 
 def size_in(stamp: str) -> int:
@@ -256,15 +266,22 @@ def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
     _check_size(path, size, most)
     try:
         data = read_range(path, 0, size) if size else b""
-        after = stamp_of(path)
-    except FileNotFoundError:
-        if not stamp:
+    except OSError:
+        if _stamp_now(path) == before:
             raise
-        data, after = b"", ""
+        data = b""
+    after = _stamp_now(path)
     _check_stamp(path, before, after, "after this run began" if stamp else "while it was read")
     if len(data) != size:
         raise OSError(errno.EIO, f"{len(data):,} of {size:,} bytes came; try again", str(path))
     return data
+
+
+def _stamp_now(path: Path) -> str:
+    try:
+        return stamp_of(path)
+    except FileNotFoundError:
+        return ""
 
 
 def _check_size(path: Path, size: int, most: int | None) -> None:
@@ -329,7 +346,7 @@ _NO_BUCKET = "there is no such bucket"
 
 
 def _explain(path: Path, error: Exception) -> tuple[int, str]:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split())[:300] or type(error).__name__
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, FileNotFoundError):
         response = getattr(error.__cause__, "response", {})

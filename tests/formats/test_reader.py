@@ -15,7 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_packs import PACKS, features, make_group, many_frames, one_frame, same_content
+from sample_packs import (
+    PACKS,
+    features,
+    make_group,
+    many_frames,
+    one_frame,
+    realistic,
+    same_content,
+)
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
@@ -31,44 +39,6 @@ class CountingFile(io.BytesIO):
         data = super().read(size)
         self.count += len(data)
         return data
-
-
-def realistic(n: int, *, boxes: int = 1) -> Pack:
-    """`n` frames with INRs of the usual sizes and weights that do not compress well."""
-    rng = np.random.default_rng(7)
-    specs = ((0, 28, 10, 8), (1, 8, 3, 16), (2, 12, 4, 16))
-    counts = [0, 0, 0]
-    frames = []
-    for i in range(n):
-        labels, objects = [], []
-        for _ in range(boxes):
-            group = 1 + int(rng.integers(2))
-            labels.append(Box(int(rng.integers(12)), *(rng.random(4) * 300 + 1).round(3).tolist()))
-            gain = float(np.float32(rng.random()))
-            objects.append(ObjectInr(InrRef(group, counts[group]), "residual", gain))
-            counts[group] += 1
-        frames.append(
-            Frame(
-                f"images/val/{i * 7:06d}.jpg",
-                640,
-                360,
-                InrRef(0, i),
-                boxes=tuple(labels),
-                objects=tuple(objects),
-                source_size=(640, 360),
-                source_bytes=int(rng.integers(30_000, 60_000)),
-            )
-        )
-    counts[0] = n
-    stacks = []
-    for group, width, depth, bits in specs:
-        params = 3 * width + (depth - 1) * (width + 1) * width + 3 * (width + 1)
-        spec = Spec.of("siren", depth=depth, out=3, w0=30.0, width=width)
-        stack = make_group(spec, bits, counts[group], params, 2 * (depth + 1))
-        bell = rng.normal(0, 2 ** (bits - 1) / 4, stack.rows.codes.shape)
-        stack.rows.codes[:] = np.clip(bell, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        stacks.append(stack)
-    return Pack(tuple(frames), tuple(stacks), {"preset": "balanced", "seed": "0"})
 
 
 @pytest.mark.parametrize("boxes", [0, 1, 3, 10])

@@ -1,0 +1,158 @@
+"""The command line with URLs in place of paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rinrcodec.places import place
+from rinrcodec.storage import files_below, read_file, write_object
+
+from .conftest import LABELS, QUICK, Run, picture, put, write
+
+Upload = Callable[[Path, str], str]
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two packs, and what compress makes of a data yaml."""
+    from click.testing import CliRunner
+
+    from rinrcodec.cli.main import cli
+
+    root = tmp_path_factory.mktemp("packs")
+    for i, (name, text) in enumerate(LABELS.items()):
+        put(root / f"set/images/{name}.png", picture(i))
+        write(root / f"set/labels/{name}.txt", text)
+    write(root / "set/data.yaml", "train: images/train\nval: images/val\nnames: [a, b, c]\n")
+    arguments = ["compress", f"{root}/set/data.yaml", "-o", f"{root}/out", "--quiet", *QUICK]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    return root / "out"
+
+
+def test_info_verify_and_decompress(
+    packs: Path, remote: str, upload: Upload, run: Run, tmp_path: Path
+) -> None:
+    upload(packs, f"{remote}/a b#1")
+    for source in (f"{remote}/a b#1", f"{remote}/a b#1/data.yaml"):
+        items = json.loads(run("info", source, "--json", "--frames").stdout)
+        assert [item["file"] for item in items] == [
+            f"{remote}/a b#1/train/train-00000.rinr",
+            f"{remote}/a b#1/val/val-00000.rinr",
+        ]
+        assert "2 files are sound" in run("verify", source).output
+    run("decompress", packs, "-o", tmp_path / "near")
+    run("decompress", f"{remote}/a b#1", "-o", tmp_path / "far")
+    run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back")
+    near, far, back = (
+        {str(path).removeprefix(f"{root}/"): read_file(path) for path, _ in files_below(root)}
+        for root in (tmp_path / "near", tmp_path / "far", place(f"{remote}/back"))
+    )
+    assert len(near) == 7
+    assert near == far
+    assert near == back
+    refused = run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back", code=2)
+    assert "and 6 more already there; --overwrite replaces it" in refused.output
+    run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back", "--overwrite", "--quiet")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "npy"])
+def test_every_format_goes_to_a_url(packs: Path, memory: str, run: Run, kind: str) -> None:
+    pack = packs / "val/val-00000.rinr"
+    run("decompress", pack, "-o", f"{memory}/out", "--format", kind)
+    ((path, _),) = files_below(place(f"{memory}/out"))
+    assert path.suffix == f".{kind}"
+
+
+def test_a_damaged_pack_is_named_by_its_url(
+    packs: Path, remote: str, upload: Upload, run: Run
+) -> None:
+    upload(packs, remote)
+    whole = read_file(packs / "val/val-00000.rinr")
+    write_object(place(f"{remote}/val/val-00000.rinr"), whole[:-100])
+    for command in ("verify", "info"):
+        result = run(command, f"{remote}/train", f"{remote}/val", code=1)
+        assert f"error: {remote}/val/val-00000.rinr: it is truncated" in result.output
+
+
+def test_what_is_not_there(remote: str, run: Run) -> None:
+    result = run("info", f"{remote}/a.rinr", code=2)
+    assert f"{remote}/a.rinr: there is no such file or folder." in result.output
+    result = run("info", "foo://a", code=2)
+    assert "foo:// is no protocol that fsspec knows" in result.output
+    write_object(place(f"{remote}/folder/a.txt"), b"x")
+    result = run("verify", f"{remote}/folder", code=1)
+    assert f"error: {remote}/folder: no .rinr file in this folder or below it" in result.output
+
+
+def test_no_such_bucket(s3_server: str, run: Run) -> None:  # noqa: ARG001
+    result = run("decompress", "s3://nowhere/a", "-o", "x", code=2)
+    assert "s3://nowhere/a: there is no such bucket." in result.output
+
+
+def test_where_nothing_can_be_written(packs: Path, s3_server: str, run: Run) -> None:  # noqa: ARG001
+    result = run("decompress", packs, "-o", "s3://nowhere/a", code=1)
+    assert result.output.startswith("error: s3://nowhere/a: there is no such bucket")
+
+
+def process(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "rinrcodec", *args]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+    )
+
+
+def test_a_real_process_says_nothing_else(packs: Path, s3: str, upload: Upload) -> None:
+    upload(packs, s3)
+    done = process("verify", s3)
+    assert (done.stdout, done.stderr, done.returncode) == ("2 files are sound\n", "", 0)
+
+
+def test_errors_of_a_store_are_one_line(s3_server: str, tmp_path: Path) -> None:  # noqa: ARG001
+    none = str(tmp_path / "none")
+    done = process(
+        "info", "s3://bucket/a",
+        AWS_ACCESS_KEY_ID="", AWS_SHARED_CREDENTIALS_FILE=none, AWS_CONFIG_FILE=none,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: s3://bucket/a: no credentials (")
+    assert done.stderr.count("\n") == 1
+    done = process("info", "s3://bucket/a", AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: s3://bucket/a: the server cannot be reached (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_the_extra() -> None:
+    script = (
+        "import sys; sys.modules['s3fs'] = None\n"
+        "from rinrcodec.cli.main import main\n"
+        "sys.argv = ['rinrcodec', 'info', 's3://bucket/a']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == ("error: s3fs is not installed; run: pip install 'rinrcodec[remote]'\n")
+
+
+def test_python_and_the_command_see_the_same(packs: Path, remote: str, run: Run) -> None:
+    import rinrcodec
+
+    near = rinrcodec.open(packs / "val/val-00000.rinr")
+    with rinrcodec.open(packs / "train/train-00000.rinr") as file:
+        pack = file.reader
+        rinrcodec.save(pack, f"{remote}/a.rinr")  # type: ignore[arg-type]
+    with rinrcodec.open(f"{remote}/a.rinr") as far:
+        far.verify()
+        assert far.names() == rinrcodec.open(packs / "train/train-00000.rinr").names()
+        picture = far.decode(0)
+        assert np.array_equal(picture, rinrcodec.open(packs / "train/train-00000.rinr").decode(0))
+    assert near.n_frames == 1
+    assert "1 file is sound" in run("verify", f"{remote}/a.rinr").output
