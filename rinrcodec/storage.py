@@ -76,11 +76,6 @@ def size_in(stamp: str) -> int:
     return int(stamp.split("-", 1)[0])
 
 
-def size_in(stamp: str) -> int:
-    """The size in bytes of the file that had that stamp."""
-    return int(stamp.split("-", 1)[0])
-
-
 def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
     """All bytes of a file as it was when it had that stamp.
 
