@@ -18,6 +18,7 @@ from rinrcodec.formats import write_pack
 from rinrcodec.model import merge_packs
 from rinrcodec.presets import Preset, SequencePart, Target
 from rinrcodec.sources import Reading
+from rinrcodec.storage import file_or_folder
 
 if TYPE_CHECKING:
     from rinrcodec.images import Picture
@@ -129,7 +130,8 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
     if any(reading.picture is not None for reading in batch) or shard.series.video is not None:
         return
     refs = shard.series.refs[position : position + len(batch)]
-    if any(ref.path.exists() for ref in refs) or (len(refs) < 2 and refs[0].path.parent.exists()):
+    places = [ref.path for ref in refs] + ([refs[0].path.parent] if len(refs) < 2 else [])
+    if any(file_or_folder(path) for path in places):
         return
     raise RinrInputError(
         f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "

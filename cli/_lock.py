@@ -18,6 +18,7 @@ import click
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.places import is_remote
+from rinrcodec.storage import create_object, read_file, remove_file, write_object
 
 __all__ = ["LOCK", "locked"]
 
@@ -88,9 +89,9 @@ def _lock(descriptor: int) -> bool:
 @contextmanager
 def _leased(file: Path, out: Path) -> Iterator[None]:
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
-    if not _create(file, mine):
+    if not create_object(file, _text(mine)):
         _wait_for_the_end(file, out)
-        if not _create(file, mine):
+        if not create_object(file, _text(mine)):
             raise RinrInputError(
                 f"another compress is writing to {out}; wait for it, or give another -o"
             )
@@ -104,24 +105,14 @@ def _leased(file: Path, out: Path) -> Iterator[None]:
         renewing.join()
         with contextlib.suppress(OSError):
             if (_holder(file) or {}).get("token") == mine["token"]:
-                file.unlink()
-
-
-def _create(file: Path, holder: dict[str, object]) -> bool:
-    """Write the file where there is none; the store decides between two that do so at once."""
-    fs = file.fs  # type: ignore[attr-defined]
-    try:
-        fs.pipe_file(file.path, _text(holder), mode="create")  # type: ignore[attr-defined]
-    except FileExistsError:
-        return False
-    return True
+                remove_file(file)
 
 
 def _renew(file: Path, holder: dict[str, object], stop: threading.Event) -> None:
     while not stop.wait(LEASE_S / RENEWALS):
         with contextlib.suppress(OSError):  # the next one may get through
             if (_holder(file) or holder).get("token") == holder["token"]:
-                file.write_bytes(_text(holder))
+                write_object(file, _text(holder))
 
 
 def _wait_for_the_end(file: Path, out: Path) -> None:
@@ -147,13 +138,12 @@ def _wait_for_the_end(file: Path, out: Path) -> None:
             )
         if now is None:
             return
-    with contextlib.suppress(FileNotFoundError):
-        file.unlink()
+    remove_file(file)
 
 
 def _holder(file: Path) -> dict[str, object] | None:
     try:
-        holder = json.loads(file.read_bytes())
+        holder = json.loads(read_file(file))
     except FileNotFoundError:
         return None
     except ValueError:

@@ -14,8 +14,9 @@ from rinrcodec.cli._files import fit_name
 from rinrcodec.cli._names import output_names
 from rinrcodec.cli._work import unfinished_runs
 from rinrcodec.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
-from rinrcodec.places import is_remote, names_in
+from rinrcodec.places import is_remote
 from rinrcodec.sources import Series, Source
+from rinrcodec.storage import file_or_folder, files_below, names_in
 
 __all__ = ["Plan", "check_output", "make_plan"]
 
@@ -69,7 +70,7 @@ class Plan:
         """The packs of a series that stand there, of this run or of an earlier one."""
         if self.single is not None or self.source.kind == "image":
             path = self.pack_path(series, 0)
-            return [path] if path.exists() else []
+            return [path] if file_or_folder(path) else []
         folder, prefix = self.series_folder(series), f"{series.name}-"
         return [
             folder / name
@@ -81,7 +82,7 @@ class Plan:
 
     def existing(self) -> Iterator[Path]:
         """All outputs that stand there already."""
-        if self.data_yaml is not None and self.data_yaml.exists():
+        if self.data_yaml is not None and file_or_folder(self.data_yaml):
             yield self.data_yaml
         for series in self.source.series:
             if self.layout == "pack":
@@ -90,19 +91,21 @@ class Plan:
                 yield from sorted((self.series_folder(series) / series.name).glob("*.rinr"))
             else:
                 paths = self.file_paths(series, [ref.name for ref in series.refs])
-                yield from (path for path in paths if path.exists())
+                there = {path.as_posix() for path, _ in files_below(self.series_folder(series))}
+                yield from (path for path in paths if path.as_posix() in there)
 
 
 def make_plan(
     source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
 ) -> Plan:
     """Decide where the output of `source` goes; raises `click.UsageError` where it cannot go."""
-    if out.suffix.lower() == ".rinr" and not out.is_dir():
+    stands = file_or_folder(out)
+    if out.suffix.lower() == ".rinr" and stands != "folder":
         if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
             raise click.UsageError(f"{out}: a single file cannot hold this; give a folder with -o")
         work = out.parent / fit_name(f".{out.name}.rinr-work")
         return Plan(source, "pack", out.parent, out, work, 0)
-    if out.exists() and not out.is_dir():
+    if stands == "file":
         raise click.UsageError(f"{out}: a file stands where the output folder should be")
     if source.kind == "yaml" and _is_same(out, source.path.parent):
         # The output's data.yaml and split folders would mix with the source's own.
@@ -144,9 +147,9 @@ def check_output(
         )
     if resume and run.key in known:
         done = known[run.key]
-        missing = [
-            file for file in map(plan.folder.joinpath, done.all_files()) if not file.exists()
-        ]
+        there = {path.as_posix() for path, _ in files_below(plan.folder)}
+        wanted = map(plan.folder.joinpath, done.all_files())
+        missing = [path for path in wanted if path.as_posix() not in there]
         if missing:
             raise click.UsageError(
                 f"{missing[0]}{_more(missing)} of the finished run not there; "

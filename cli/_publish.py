@@ -16,6 +16,7 @@ from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.manifest import FileRecord
 from rinrcodec.model import Group, Pack, select_frames
 from rinrcodec.sources import Series
+from rinrcodec.storage import remove_file
 
 __all__ = ["load_pack", "publish_series", "publish_yaml", "with_names"]
 
@@ -43,7 +44,7 @@ def publish_series(
     names = {path for files in written.values() for path in files}
     for path in plan.existing_packs(series):
         if path not in names:
-            path.unlink()
+            remove_file(path)
     return written
 
 

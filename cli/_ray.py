@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from rinrcodec.errors import MissingExtraError, RinrDeviceError, RinrError, Rinr
 __all__ = ["fit_on_ray"]
 
 _LOOK_S = 1.0
+_CONNECT_S = 10.0
 
 
 def fit_on_ray(
@@ -102,6 +104,8 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
+    if address is not None:
+        _check_reachable(address)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address is None:
@@ -109,10 +113,24 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise RinrInputError(
-            f"{address or 'Ray'}: cannot be reached ({' '.join(str(error).split())}); "
-            "start one with: ray start --head"
-        ) from error
+        raise _unreachable(address or "Ray", error) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `RinrInputError` where nothing listens; Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+        except OSError as error:
+            raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> RinrInputError:
+    return RinrInputError(
+        f"{address}: cannot be reached ({' '.join(str(error).split())}); "
+        "start one with: ray start --head"
+    )
 
 
 def _import_ray() -> Any:

@@ -19,6 +19,7 @@ from rinrcodec.cli._summary import Row, summarise
 from rinrcodec.cli._work import FittedPart, FittedShard
 from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
+from rinrcodec.storage import remove_file
 
 __all__ = ["Run", "make_entry"]
 
@@ -79,7 +80,7 @@ class Run:
         """Fit what is not fitted yet; a shard that kills its workers is a failure."""
         if self._manifest:
             self._manifest.forget_unfinished()
-        for shard in self._entries:
+        for shard in self._work.done(list(self._entries)):
             self._take(shard)
         self._save()
         todo = [shard for shard in self._entries if shard not in self._fitted]
@@ -167,7 +168,7 @@ class Run:
         if self._manifest.runs:
             self._write()
         else:
-            self._manifest.path.unlink(missing_ok=True)
+            remove_file(self._manifest.path)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._plan.folder).as_posix()

@@ -21,7 +21,8 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
 from rinrcodec.formats.atomic import move, write_whole
 from rinrcodec.manifest import FileRecord, record_of
-from rinrcodec.places import is_remote, make_folder, names_in, remove_tree
+from rinrcodec.places import is_remote
+from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file, remove_tree
 
 if TYPE_CHECKING:
     from rinrcodec.cli._shards import Shard
@@ -91,7 +92,7 @@ class Work:
 
     def is_there(self) -> bool:
         """Whether the folder still is where it was made; a disk may have been unmounted."""
-        return self._folder.exists()
+        return file_or_folder(self._folder) is not None
 
     @property
     def started(self) -> bool:
@@ -105,7 +106,7 @@ class Work:
         folder = self._folder / shard.name
         parts: list[FittedPart] = []
         for name in self._parts_of(shard.name):
-            part = FittedPart(**json.loads((folder / name).read_text(encoding="utf-8")))
+            part = FittedPart(**json.loads(read_file(folder / name)))
             if part.start == (parts[-1].stop if parts else 0):
                 parts.append(part)
         return parts
@@ -143,10 +144,15 @@ class Work:
         write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
         remove_tree(self._folder / shard.name)
 
+    def done(self, shards: Sequence[Shard]) -> list[Shard]:
+        """The shards that are done, from one listing."""
+        names = set(names_in(self._folder))
+        return [shard for shard in shards if self._record(shard).name in names]
+
     def fitted(self, shard: Shard) -> FittedShard | None:
         """What is known of a shard, None where it is not done."""
         try:
-            known = json.loads(self._record(shard).read_text(encoding="utf-8"))
+            known = json.loads(read_file(self._record(shard)))
         except FileNotFoundError:
             return None
         parts = [FittedPart(**part) for part in known["parts"]]
@@ -159,10 +165,10 @@ class Work:
         A run that was killed while it published has done so with some already.
         """
         ready = self.pack_path(shard)
-        if ready.exists():
+        if file_or_folder(ready):
             make_folder(path.parent)
             move(ready, path)
-        elif not path.exists():
+        elif not file_or_folder(path):
             raise RinrInputError(
                 f"{path} was written and is gone; --overwrite makes everything again"
             )

@@ -137,8 +137,9 @@ def command(
     from rinrcodec.manifest import Manifest
     from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
+    from rinrcodec.storage import file_or_folder
 
-    if source.suffix.lower() == ".rinr" and source.is_file():
+    if source.suffix.lower() == ".rinr" and file_or_folder(source) == "file":
         raise click.UsageError(
             f"{source} is compressed already; rinrcodec decompress makes pictures of it"
         )

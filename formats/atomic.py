@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rinrcodec.places import is_remote
-from rinrcodec.storage import write_object
+from rinrcodec.storage import move_object, write_object
 
 __all__ = ["move", "replacing", "write_whole"]
 
@@ -52,7 +52,7 @@ def move(path: Path, target: Path) -> None:
     store is copied by the store.
     """
     if is_remote(path):
-        path.fs.mv(path.path, target.path, recursive=True)  # type: ignore[attr-defined]
+        move_object(path, target)
         return
     try:
         path.replace(target)

@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, Literal
 
@@ -56,6 +57,8 @@ class FileRecord:
 
 def record_of(path: Path) -> FileRecord:
     """Read a file for its record."""
+    if is_remote(path):
+        return read_record(BytesIO(read_file(path)))
     with path.open("rb") as file:
         return read_record(file)
 

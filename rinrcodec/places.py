@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["as_place", "is_remote", "join", "make_folder", "names_in", "place", "remove_tree"]
+__all__ = ["as_place", "is_remote", "join", "place"]
 
 _S3 = {"s3", "s3a"}
 # Protocol -> its package, where the extra brings it.
@@ -91,39 +89,6 @@ def join(folder: Path, entry: str) -> Path:
         elif step not in {"", "."}:
             folder = folder / step
     return folder
-
-
-def make_folder(folder: Path, *, parents: bool = True) -> None:
-    """Make a folder where there are folders, unless it is there.
-
-    parents: those above it, too; without, a folder above it that is gone is an `OSError`.
-    """
-    if not is_remote(folder):
-        folder.mkdir(parents=parents, exist_ok=True)
-
-
-def names_in(folder: Path) -> list[str]:
-    """The names of files and folders right in a folder, which need not be there; sorted."""
-    if is_remote(folder):
-        try:
-            found = folder.fs.ls(folder.path, detail=False)  # type: ignore[attr-defined]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
-        return sorted(names - {folder.name, ""})
-    try:
-        return sorted(path.name for path in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder and all below it, as far as it is there."""
-    if is_remote(folder):
-        with suppress(FileNotFoundError):
-            folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _options(protocol: str) -> dict[str, Any]:

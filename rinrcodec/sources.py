@@ -261,6 +261,8 @@ def _labelled(
         except RinrInputError as problem:  # it has changed
             return Reading(name, error=str(problem))
         except (RinrError, OSError) as problem:
+            if is_remote(label) and label_stamp:  # a connection that fails must not cost the boxes
+                return Reading(name, error=f"{label}: cannot be read: {_reason(problem)}")
             warnings = (unreadable(label, problem),)
         else:
             boxes, warnings = parse_label_bytes(
@@ -274,6 +276,10 @@ def _labelled(
     digest.update(data)
     digest.update(text)
     return Reading(name, replace(picture, boxes=boxes), None, warnings, digest.hexdigest())
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _pixel_bytes(picture: Picture) -> bytes:
@@ -304,10 +310,9 @@ def _video_label(folder: Path | None, name: str) -> Path | None:
 def _list_folder(
     folder: Path, files: Sequence[tuple[Path, str]], find: LabelFinder | None
 ) -> tuple[ImageRef, ...]:
-    base = str(folder).rstrip("/") + "/"
     refs = []
     for file, stamp in _pictures(files, folder):
-        name = str(file)[len(base) :] if is_remote(folder) else file.relative_to(folder).as_posix()
+        name = _relative(file, folder)
         label, label_stamp = find(file, name) if find else (None, "")
         refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(refs)
@@ -315,9 +320,14 @@ def _list_folder(
 
 def _pictures(files: Sequence[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
     """The picture files among those below a folder, in the order of their names."""
-    start = len(folder.as_posix())
     pictures = [item for item in files if item[0].suffix.lower() in IMAGE_SUFFIXES]
-    return sorted(pictures, key=lambda item: _order(item[0].as_posix()[start:].lstrip("/")))
+    return sorted(pictures, key=lambda item: _order(_relative(item[0], folder)))
+
+
+def _relative(file: Path, folder: Path) -> str:
+    if is_remote(file):
+        return str(file)[len(str(folder).rstrip("/")) + 1 :]
+    return file.relative_to(folder).as_posix()
 
 
 def _order(name: str) -> list[tuple[list[str | int], str]]:

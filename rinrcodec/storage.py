@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +23,17 @@ from rinrcodec.places import is_remote
 
 __all__ = [
     "Listing",
+    "create_object",
     "file_or_folder",
     "files_below",
+    "make_folder",
+    "move_object",
+    "names_in",
     "read_file",
     "read_range",
     "remote_errors",
     "remove_file",
+    "remove_tree",
     "size_in",
     "stamp_of",
     "write_object",
@@ -110,6 +116,53 @@ def write_object(path: Path, data: bytes) -> None:
     _ask(path, "pipe_file", path.path, data)  # type: ignore[attr-defined]
 
 
+def create_object(path: Path, data: bytes) -> bool:
+    """Write an object where there is none of that name; returns whether it was written.
+
+    The store decides between two that do so at once.
+    """
+    try:
+        _ask(path, "pipe_file", path.path, data, mode="create")  # type: ignore[attr-defined]
+    except FileExistsError:
+        return False
+    return True
+
+
+def move_object(path: Path, target: Path) -> None:
+    """Have the store copy an object, or all below a folder, and remove what was copied."""
+    _ask(path, "mv", path.path, target.path, recursive=True)  # type: ignore[attr-defined]
+
+
+def make_folder(folder: Path, *, parents: bool = True) -> None:
+    """Make a folder, unless it is there; stores have none.
+
+    parents: those above it, too; without, a folder above it that is gone is an `OSError`.
+    """
+    if not is_remote(folder):
+        folder.mkdir(parents=parents, exist_ok=True)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of files and folders right in a folder, which need not be there; sorted."""
+    try:
+        if not is_remote(folder):
+            return sorted(path.name for path in folder.iterdir())
+        found = _ask(folder, "ls", folder.path, detail=False)  # type: ignore[attr-defined]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
+    return sorted(names - {folder.name, ""})
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all below it, as far as it is there and can be removed."""
+    if not is_remote(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with suppress(FileNotFoundError):
+        _ask(folder, "rm", folder.path, recursive=True)  # type: ignore[attr-defined]
+
+
 def remove_file(path: Path) -> None:
     """Remove a file or object, if it is there."""
     if not is_remote(path):
@@ -138,6 +191,7 @@ class Listing:
     def __init__(self) -> None:
         self._stamps: dict[str, str] = {}
         self._folders: set[str] = set()
+        self._texts: dict[str, set[str]] = {}
         self._deep: set[str] = set()
         self._flat: set[str] = set()
 
@@ -192,14 +246,14 @@ class Listing:
         """The files of a folder that end in `.txt`, sorted."""
         if not is_remote(folder):
             return sorted(folder.glob("*.txt"))
-        start = f"{folder}/"
-        names = (n for n in self._stamps if n.startswith(start) and n.endswith(".txt"))
-        return [folder / n[len(start) :] for n in sorted(names) if "/" not in n[len(start) :]]
+        return [folder / name for name in sorted(self._texts.get(str(folder).rstrip("/"), ()))]
 
     def _remember(self, file: Path, stamp: str) -> None:
         name = str(file)
         self._stamps[name] = stamp
-        name = name.rpartition("/")[0]
+        name, _, last = name.rpartition("/")
+        if last.endswith(".txt"):
+            self._texts.setdefault(name, set()).add(last)
         while name not in self._folders and "://" in name:
             self._folders.add(name)
             name = name.rpartition("/")[0]
@@ -334,6 +388,7 @@ def remote_errors(path: Path) -> Iterator[None]:
         if not is_remote(path):
             raise
         code, message = _explain(path, error)
+        # Python makes the class that belongs to the number, such as FileExistsError.
         raise OSError(code, message, str(path)) from error
 
 
@@ -347,6 +402,8 @@ def _explain(path: Path, error: Exception) -> tuple[int, str]:
         response = getattr(error.__cause__, "response", {})
         gone = response.get("Error", {}).get("Code") == "NoSuchBucket" or not path.name
         return errno.ENOENT, _NO_BUCKET if gone else "there is no such file or folder"
+    if isinstance(error, FileExistsError):
+        return errno.EEXIST, "is there already"
     if isinstance(error, PermissionError):
         return errno.EACCES, f"permission denied ({said}); check the credentials and their rights"
     if kinds & _NO_CREDENTIALS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,3 +159,23 @@ def test_python_and_the_command_see_the_same(packs: Path, remote: str, run: Run)
         assert np.array_equal(picture, rinrcodec.open(packs / "train/train-00000.rinr").decode(0))
     assert near.n_frames == 1
     assert "1 file is sound" in run("verify", f"{remote}/a.rinr").output
+
+
+def blocks(language: str) -> list[str]:
+    page = (Path(__file__).resolve().parents[2] / "docs/remote.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_commands_of_the_page_run(
+    packs: Path, s3: str, upload: Upload, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    upload(packs, f"{s3}/packs")
+    (commands,) = blocks("bash")
+    for line in commands.replace("s3://bucket", s3).splitlines():
+        run(*shlex.split(line)[1:])
+    near = files_below(tmp_path / "frames")
+    assert [len(near), len(files_below(place(f"{s3}/frames")))] == [7, 7]
+    (code,) = blocks("python")
+    exec(compile(code.replace("s3://bucket", s3), "docs/remote.md", "exec"), {})
+    assert read_file(place(f"{s3}/copy.rinr")) == read_file(packs / "train/train-00000.rinr")

@@ -261,6 +261,29 @@ def test_a_picture_that_changed_since(tmp_path: Path, remote: str, upload: Uploa
     assert errors[2].startswith(f"{remote}/images/c.png: was removed after this run began; wait")
 
 
+def test_labels_that_do_not_arrive_are_an_error(
+    tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that is a warning; a connection fails now and then."""
+    put(tmp_path / "images/a.png")
+    write(tmp_path / "labels/a.txt", LABEL)
+    upload(tmp_path, s3)
+    (ref,) = open_source(f"{s3}/images").series[0].refs
+    from s3fs import S3FileSystem
+
+    ask = S3FileSystem._call_s3
+
+    async def failing(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "get_object" and kwargs["Key"].endswith(".txt"):
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", failing)
+    reading = read_image(ref)
+    assert reading.picture is None
+    assert str(reading.error).startswith(f"{s3}/labels/a.txt: cannot be read: ")
+
+
 def test_refs_are_pickled(tmp_path: Path, remote: str, upload: Upload) -> None:
     put(tmp_path / "a.png")
     upload(tmp_path, remote)

@@ -79,6 +79,15 @@ def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
         assert found == [wanted[3], *wanted[:3], wanted[4]]
 
 
+def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b1.png", "a2.png", "c/a10.png", "c/a9.png"):
+        put(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for source in (".", tmp_path):
+        found = names(open_source(source).series[0])
+        assert found == ["a2.png", "b1.png", "c/a9.png", "c/a10.png"]
+
+
 def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
     put(tmp_path / "frames/a.png")
     (tmp_path / "frames/loop").symlink_to(tmp_path / "frames", target_is_directory=True)
