@@ -11,7 +11,6 @@ from typing import Any, Literal
 from rinrcodec import __version__
 from rinrcodec.cli._executors import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.cli._fitter import Fitter
-from rinrcodec.cli._manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._progress import progress
 from rinrcodec.cli._publish import publish_series, publish_yaml
@@ -19,6 +18,7 @@ from rinrcodec.cli._shards import Shard, run_key
 from rinrcodec.cli._summary import Row, summarise
 from rinrcodec.cli._work import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
+from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
 from rinrcodec.storage import remove_file
 

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rinrcodec.cli._files import FileRecord, record_of
 from rinrcodec.cli._lock import LOCK
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
 from rinrcodec.formats.atomic import move, write_whole
+from rinrcodec.manifest import FileRecord, record_of
 from rinrcodec.places import is_remote
 from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file, remove_tree
 

@@ -128,13 +128,13 @@ def command(
     from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._lock import locked
-    from rinrcodec.cli._manifest import Manifest
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._run import Run, make_entry
     from rinrcodec.cli._shards import shards_of
     from rinrcodec.cli._summary import print_table, row_as_json
     from rinrcodec.cli._work import Work
     from rinrcodec.devices import resolve_device
+    from rinrcodec.manifest import Manifest
     from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
     from rinrcodec.storage import file_or_folder

@@ -17,8 +17,8 @@ import pytest
 
 from rinrcodec.cli import _fitter, _run, _work
 from rinrcodec.cli._executors import Watch
-from rinrcodec.cli._manifest import Manifest
 from rinrcodec.cli._shards import shards_of
+from rinrcodec.manifest import Manifest
 from rinrcodec.sources import open_source
 
 from .conftest import QUICK, Run, picture, put, write

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli._manifest import Manifest
+from rinrcodec.manifest import Manifest
 
 from .conftest import QUICK, Run, picture, put, write
 
