@@ -37,6 +37,11 @@ _SPECS = (
     b'{"family":"pyramid","out":1,"start":"a"}',
     b'{"base":1.25,"family":"nerv","features":1,"grid_height":2,"grid_width":2,"levels":1,"out":3,'
     b'"stem":1,"strides":"2","widths":"1"}',
+    b'{"base":1.5,"family":"nerv","features":1,"grid_height":9,"grid_width":9,"levels":2,"out":1,'
+    b'"stem":2,"strides":"16,16,16,2","widths":"1,2,1,4096"}',
+    b'{"base":1,"family":"nerv","features":1,"grid_height":1,"grid_width":1,"levels":1,"more":1,'
+    b'"out":3,"stem":1,"strides":"2,2","widths":"1"}',
+    b'{"depth":1,"family":"siren","more":"","out":1,"w0":0,"w0_first":1e4,"width":1}',
     b"{}",
 )
 _NAMES = (b"a", b"a/b", b"..", b"a/../b", b"/a", b"C:a", b"\\\\a\\b", b"\xff", b"\0", b"")

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
+from rinrcodec import entropy
 from rinrcodec.errors import RinrFormatError, RinrLimitError
 from rinrcodec.families import is_pyramid, is_sequence, nerv
 from rinrcodec.files import RinrFile
@@ -61,6 +62,7 @@ STATM = Path("/proc/self/statm")
 _DECLARED = 2**20
 _PIXELS = 2**10  # of a frame that is decoded
 _WORK = 2**22  # multiplications of one that is not made of latents
+_PLAIN_PIXELS = 64  # of one whose latents are decoded in plain Python, too
 _PREDICTED = 2  # frames of latents that are decoded before it
 _DECODED = 2  # frames of a file, one of latents
 _FRAMES = 64
@@ -234,12 +236,34 @@ def _decode_some(reading: _Reading, file: RinrFile, frames: dict[int, Frame]) ->
     left = _DECODED
     for index, frame in reversed(frames.items()):
         if left > 0 and frame.width * frame.height <= _PIXELS and _is_cheap(frame, groups):
-            left -= _DECODED if is_pyramid(groups[frame.background.group].spec) else 1
+            coded = is_pyramid(groups[frame.background.group].spec)
+            left -= _DECODED if coded else 1
             pixels: torch.Tensor | None = reading.do(file.decode, index)
+            if coded and frame.width * frame.height <= _PLAIN_PIXELS:
+                with _plainly():
+                    others = reading.do(file.decode, index)
+                if (pixels is None) != (others is None) or (
+                    pixels is not None and not torch.equal(pixels, others)
+                ):
+                    raise Finding(f"frame {index} is another one for the decoder in plain Python")
             if pixels is None:
                 continue
             if pixels.dtype != torch.uint8 or pixels.shape != (3, frame.height, frame.width):
                 raise Finding(f"frame {index} has pixels {pixels.dtype} {tuple(pixels.shape)}")
+
+
+_plain_table = cache(entropy._table.__wrapped__)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Latents are decoded as where constriction is not installed."""
+    before = entropy.constriction, entropy._table
+    entropy.constriction, entropy._table = None, _plain_table
+    try:
+        yield
+    finally:
+        entropy.constriction, entropy._table = before
 
 
 def _is_cheap(frame: Frame, groups: tuple[GroupInfo, ...]) -> bool:

@@ -88,7 +88,7 @@ def fuzz(seconds: int, *, seed: int, out: Path, target: Path = TARGET) -> int:
     }
     command = [sys.executable, str(target), *(f"-{k}={v}" for k, v in options.items())]
     print(f"fuzzing the reader for {seconds} s from {len(before)} files, seed {seed}", flush=True)
-    log = out / "log.txt"
+    log, commit = out / "log.txt", _commit()  # whatever happens to the checkout meanwhile
     status, code = _run([*command, str(corpus), str(CORPUS)], log, most=seconds + PATIENCE)
     findings = sorted(set(found.iterdir()) - known)
     if code or findings or "DONE" not in status:
@@ -97,7 +97,7 @@ def fuzz(seconds: int, *, seed: int, out: Path, target: Path = TARGET) -> int:
         for path in findings:
             print(f"again: python tests/fuzz/run_fuzz.py --replay {path}")
         return 1
-    run = _summary(seconds, seed, log, status)
+    run = {"commit": commit, **_summary(seconds, seed, log, status)}
     (out / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     print(
         f"{run['executions']:,} inputs, {run['edges_start']:,} edges at the start and "
@@ -148,7 +148,6 @@ def _summary(
     peak = re.search(r"peak_rss_mb:\s+(\d+)", log.read_text(encoding="utf-8", errors="replace"))
     return {
         "command": f"python tests/fuzz/run_fuzz.py --seconds {seconds} --seed {seed}",
-        "commit": _commit(),
         "machine": f"{os.cpu_count()} CPU cores, of which fuzzing uses one",
         "software": f"Python {platform.python_version()}, atheris {metadata.version('atheris')}",
         "seconds": seconds,

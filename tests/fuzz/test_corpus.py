@@ -13,6 +13,7 @@ import zstandard
 from make_seeds import SEEDS
 from reader_checks import SMALL, Finding, Outcome, check
 
+from rinrcodec.entropy import _PlainDecoder
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import PackReader, _zstd, pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS
@@ -98,6 +99,17 @@ def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PackReader, "verify", slow)
     with pytest.raises(Finding, match=r"s of CPU time: want at most 0\.1 s"):
         check(pack_bytes(SEEDS["one_pixel"]()), seconds=0.1)
+
+
+def test_another_frame_without_constriction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = _PlainDecoder.decode
+
+    def wrong(self: _PlainDecoder, edges: list[int], count: int) -> Any:
+        return decode(self, edges, count) ^ 1
+
+    monkeypatch.setattr(_PlainDecoder, "decode", wrong)
+    with pytest.raises(Finding, match="frame 0 is another one"):
+        check(pack_bytes(SEEDS["latents"]()))
 
 
 def raising(error: Exception) -> Any:
