@@ -176,6 +176,9 @@ def command(
         "names": {str(key): name for key, name in found.names.items()},
     }
     entry = make_entry(settings, options, shards)
+    if jobs and jobs > len(shards) and not quiet:
+        few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
+        click.echo(f"{few} for {jobs} processes: a smaller --shard-size makes more", err=True)
     manifest = Manifest(plan.manifest) if plan.manifest else None
     with writing(out), locked(plan.work, out) as check_lock:
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
