@@ -160,12 +160,13 @@ class Worker:
 
 def _begin(threads: int) -> None:
     """Make a new process a worker."""
-    import torch
-
+    # Before torch is loaded, which takes seconds: the driver may be gone already.
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
     # Ctrl-C reaches all processes of a terminal: the driver alone answers it, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_the_driver, daemon=True).start()
 
 
 def _end_with_the_driver() -> None:

@@ -16,7 +16,7 @@ from rinrcodec.cli._work import unfinished_runs
 from rinrcodec.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
 from rinrcodec.places import is_remote
 from rinrcodec.sources import Series, Source
-from rinrcodec.storage import file_or_folder, files_below, names_in
+from rinrcodec.storage import file_or_folder, files_below, names_in, remove_tree
 
 __all__ = ["Plan", "check_output", "make_plan"]
 
@@ -131,10 +131,15 @@ def check_output(
     """
     if overwrite:
         return True
-    runs = unfinished_runs(plan.work)
+    known = manifest.runs if manifest else {}
+    runs = []
+    for key in unfinished_runs(plan.work):
+        if key in known and known[key].complete:  # it was killed while it removed its folder
+            remove_tree(plan.work / key)
+        else:
+            runs.append(key)
     if resume and run.key in runs:
         return True
-    known = manifest.runs if manifest else {}
     if runs:
         before = known.get(runs[0])
         why = f" ({_differences(before, run)})" if before else ""

@@ -18,6 +18,9 @@ __all__ = ["fit_on_ray"]
 
 _LOOK_S = 1.0
 _CONNECT_S = 10.0
+# Shards that Ray is told of at a time, where it takes as many as it has room for: so many that it
+# knows what a cluster could use, and not so many that their pictures fill its memory.
+_AHEAD = 1000
 
 
 def fit_on_ray(
@@ -54,18 +57,13 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
     running: dict[Any, Shard] = {}
     try:
         while waiting or running:
-            while waiting and (jobs is None or len(running) < jobs):
+            while waiting and len(running) < (jobs or _AHEAD):
                 shard = waiting.pop()
                 running[task.remote(work, shard, __version__)] = shard
             done, _ = ray.wait(list(running), timeout=_LOOK_S)
             for ref in done:
                 shard = running.pop(ref)
                 watch.done(shard, died=not _succeeded(ray, ref))
-                if shard not in watch.died and fitter.work.fitted(shard) is None:
-                    raise RinrInputError(
-                        f"{shard.label} was fitted, but what came of it is not to be seen here: "
-                        "give -o a URL or a folder that all machines of the cluster share"
-                    )
     except BaseException:
         for ref in running:
             with suppress(Exception):

@@ -92,15 +92,17 @@ def join(folder: Path, entry: str) -> Path:
 
 
 def _options(protocol: str) -> dict[str, Any]:
-    # Without a cache of listings, which would hide that a file has changed.
+    if protocol not in _EXTRA:
+        return {}
+    # A cache of listings of a million objects would be kept as long as the process lives.
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in _S3:
         import fsspec
 
         # With the attempts of botocore, a server that is silent would be waited for for minutes.
-        quick = {"connect_timeout": 5, "read_timeout": 10}
+        quick: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10}
         if "AWS_MAX_ATTEMPTS" not in os.environ:
-            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}  # type: ignore[assignment]
-        own = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
-        options["config_kwargs"] = {**quick, **own}
+            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}
+        own = fsspec.config.conf.get(protocol, {}).get("config_kwargs")
+        options["config_kwargs"] = {**quick, **own} if isinstance(own, dict) else quick
     return options

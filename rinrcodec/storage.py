@@ -74,6 +74,9 @@ def stamp_of(path: Path) -> str:
     info = _info(path)
     if info["type"] == "directory":
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    if info.get("size") is None:
+        message = "the server does not tell its size; download it first"
+        raise OSError(errno.ENOTSUP, message, str(path))
     return _stamp(info)
 
 
@@ -108,6 +111,9 @@ def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
 def read_range(path: Path, start: int, stop: int) -> bytes:
     """The bytes `[start, stop)` of an object, in one request; fewer where it ends before."""
     data: bytes = _ask(path, "cat_file", path.path, start=start, end=stop)  # type: ignore[attr-defined]
+    if len(data) > stop - start:
+        message = "the server sends the whole file for a part of it; download it first"
+        raise OSError(errno.ENOTSUP, message, str(path))
     return data
 
 
@@ -129,8 +135,8 @@ def create_object(path: Path, data: bytes) -> bool:
 
 
 def move_object(path: Path, target: Path) -> None:
-    """Have the store copy an object, or all below a folder, and remove what was copied."""
-    _ask(path, "mv", path.path, target.path, recursive=True)  # type: ignore[attr-defined]
+    """Have the store copy an object, and remove the one that was copied."""
+    _ask(path, "mv", path.path, target.path)  # type: ignore[attr-defined]
 
 
 def make_folder(folder: Path, *, parents: bool = True) -> None:
@@ -364,7 +370,10 @@ def _info(path: Path) -> Mapping[str, Any]:
 
 def _ask(path: Path, method: str, *args: Any, **options: Any) -> Any:
     with remote_errors(path):
-        return getattr(_filesystem(path), method)(*args, **options)
+        filesystem = _filesystem(path)
+        # What it keeps of a listing would hide that a file has changed.
+        filesystem.invalidate_cache(path.path)  # type: ignore[attr-defined]
+        return getattr(filesystem, method)(*args, **options)
 
 
 def _filesystem(path: Any) -> Any:

@@ -237,6 +237,13 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:
+    args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 8, *QUICK)
+    hint = "one pack for 8 processes: a smaller --shard-size makes more"
+    assert hint in run(*args).stderr
+    assert run(*args, "--overwrite", "--quiet").stderr == ""
+
+
 def test_options_that_do_not_go_together(run: Run, folder: Path, tmp_path: Path) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     result = run(*args, "--ray-address", "auto", code=2)

@@ -1,0 +1,125 @@
+"""What a frame costs with every preset, through `compress` as a user runs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import _common as common
+import torch
+from _fleet_runs import Compress
+from _ledger import Ledger
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.sources import open_source
+
+
+def write_data(folder: Path, count: int) -> tuple[str, Path]:
+    """What the frames are, in words, and a folder of them, with labels where there are any.
+
+    Frames are of the train split of DAC-SDC, evenly apart, or pictures of scikit-image.
+    """
+    images = folder / "images"
+    images.mkdir(parents=True)
+    yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
+    if not yaml.is_file():
+        what, pictures = common.load_frames(count)
+        for picture in pictures:
+            path = images / Path(picture.name).with_suffix(".png").name
+            Image.fromarray(picture.pixels).save(path)
+        return what, images
+    (folder / "labels").mkdir()
+    refs = {series.name: series for series in open_source(yaml).series}["train"].refs
+    for number in range(min(count, len(refs))):
+        ref = refs[number * len(refs) // count]
+        shutil.copyfile(ref.path, images / f"{number:04d}{ref.path.suffix}")
+        if ref.label is not None and ref.label_stamp:
+            shutil.copyfile(ref.label, folder / "labels" / f"{number:04d}.txt")
+    return f"{count} train frames of DAC-SDC, evenly apart", images
+
+
+def cost(options: argparse.Namespace, ledger: Ledger) -> None:
+    """The report fleet_cost: a row for every preset."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        what, images = write_data(Path(folder, "data"), options.frames)
+        for preset in options.presets:
+
+            def row(preset: str = preset) -> dict[str, Any]:
+                return _row(images, Path(folder, preset), preset, options)
+
+            rows.append(ledger.row(preset, row))
+    table = [
+        (
+            row["preset"],
+            f"{row['pixels'] / row['frames']:,.0f}",
+            f"{row['fit_s'] / row['frames']:.2f}",
+            f"{row['bytes'] / row['frames']:,.0f}",
+            f"{row['source_bytes'] / row['frames']:,.0f}",
+            f"{1000 * row['decode_s'] / row['frames']:.0f}",
+            f"{row['psnr_frame']:.2f}",
+        )
+        for row in rows
+    ]
+    jobs = options.jobs[-1]
+    body = (
+        f"On {what}, by `compress` with {jobs} processes of one thread each. *Core-seconds* are of "
+        "the processes that fit, from reading a frame to having measured what came of it, without "
+        "their start. Decoding is from an open file with one thread. Bytes are those of whole "
+        "packs.\n\n"
+        + common.markdown_table(
+            [
+                "preset",
+                "pixels a frame",
+                "core-seconds a frame",
+                "bytes a frame",
+                "of the source",
+                "decode, ms a frame",
+                "frame, dB",
+            ],
+            table,
+        )
+    )
+    data = {"frames": what, "rows": rows}
+    ledger.finish(title="What a frame costs", body=body, data=data)
+
+
+def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> dict[str, Any]:
+    jobs = options.jobs[-1]
+    report = out.with_suffix(".json")
+    words = [images, "-o", out, "--preset", preset, "--jobs", jobs, "--seed", options.seed]
+    words += ["--shard-size", max(1, options.frames // jobs), "--device", options.device]
+    words += ["--json", report, "--quiet"]
+    if options.steps:
+        words += ["--steps", options.steps]
+    with Compress(*words, threads=jobs) as run:
+        run.wait()
+    total = json.loads(report.read_text(encoding="utf-8"))["total"]
+    torch.set_num_threads(1)
+    decode = 0.0
+    for path in sorted(out.glob("*.rinr")):
+        with rinrcodec.open(path) as file:
+            file.decode(0)
+            began = time.perf_counter()
+            for index in range(len(file)):
+                file.decode(index)
+            decode += time.perf_counter() - began
+    found = {
+        "preset": preset,
+        "frames": total["frames"],
+        "pixels": total["pixels"],
+        "seconds": run.seconds,
+        "fit_s": total["seconds"],
+        "bytes": total["bytes"],
+        "source_bytes": total["source_bytes"],
+        "psnr_frame": total["psnr_frame"],
+        "decode_s": decode,
+    }
+    print(found, flush=True)
+    return found

@@ -1,0 +1,209 @@
+"""Runs of `rinrcodec compress` in processes of their own, looked at from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from rinrcodec.cli._samples import sample_pictures
+from rinrcodec.errors import RinrError
+
+__all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tiles", "write_tiles"]
+
+_LOOK_S = 0.02
+
+
+def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:
+    """So many windows of `size` x `size` pixels of the pictures of scikit-image, at random."""
+    pictures = [picture.pixels for picture in sample_pictures()]
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        pixels = pictures[number % len(pictures)]
+        top, left = (int(rng.integers(side - size + 1)) for side in pixels.shape[:2])
+        yield pixels[top : top + size, left : left + size]
+
+
+def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
+    """The tiles as PNG files below `images` in a folder; a box lies in every second one."""
+    images, labels = folder / "images", folder / "labels"
+    images.mkdir(parents=True)
+    labels.mkdir()
+    for number, pixels in enumerate(tiles(count, size, seed=seed)):
+        Image.fromarray(pixels).save(images / f"{number:05d}.png")
+        line = "0 0.5 0.5 0.4 0.3\n" if number % 2 else ""
+        (labels / f"{number:05d}.txt").write_text(line, encoding="utf-8")
+    return images
+
+
+def sha256(path: Path) -> str:
+    """Of the bytes of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder, hidden ones too, with its SHA-256; folders end in a slash."""
+    return {
+        path.relative_to(folder).as_posix() + "/" * path.is_dir(): ""
+        if path.is_dir()
+        else sha256(path)
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+class Compress:
+    """`rinrcodec compress WORDS` from here to its end; as a context it does not outlive the block.
+
+    look: called again and again while it runs. processes: all below it that were seen, by what
+    they are: those of `workers` fit shards. peak_rss, cpu_s: of the driver alone, as last seen.
+    """
+
+    def __init__(
+        self, *words: object, threads: int, look: Callable[[], None] | None = None
+    ) -> None:
+        self.processes: set[psutil.Process] = set()
+        self.workers: set[psutil.Process] = set()
+        self.peak_bytes = 0
+        self.own_bytes = 0
+        self.cpu_s = 0.0
+        self.seconds = 0.0
+        self._look = look
+        self._error: BaseException | None = None
+        self._began = time.perf_counter()
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed at the end of the run)
+        # Tiny pictures gain nothing from threads; that the bytes are the same with more is tested.
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rinrcodec", "compress", *map(str, words)],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        self.driver = psutil.Process(self._process.pid)
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def __enter__(self) -> Compress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._end()
+
+    @property
+    def code(self) -> int | None:
+        """As `subprocess.Popen.returncode`."""
+        return self._process.returncode
+
+    @property
+    def so_far(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self._began
+
+    def fitting(self) -> list[psutil.Process]:
+        """The processes that fit a shard now, or are about to."""
+        return [process for process in list(self.workers) if is_alive(process) and _fits(process)]
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, *, code: int | None = 0) -> str:
+        """Until it ends; returns what it said. Raises `RinrError` for another exit code."""
+        self._process.wait()
+        said = self._end()
+        if code is not None and self._process.returncode != code:
+            raise RinrError(f"compress ended with {self._process.returncode}: {said.strip()}")
+        return said
+
+    def _end(self) -> str:
+        self._thread.join()
+        if self._log.closed:
+            return ""
+        self._process.wait()
+        with self._log:
+            self._log.seek(0)
+            said = self._log.read()
+        if self._error is not None:
+            raise self._error
+        return said
+
+    def _watch(self) -> None:
+        try:
+            while self.running:
+                with suppress(psutil.Error, OSError):
+                    self._see()
+                if self._look:
+                    self._look()
+                time.sleep(_LOOK_S)
+            self.seconds = time.perf_counter() - self._began
+            if self._look:
+                self._look()
+        except BaseException as error:
+            self._error = error
+
+    def _see(self) -> None:
+        peak, own = _memory(self.driver)
+        self.peak_bytes = max(self.peak_bytes, peak)
+        self.own_bytes = max(self.own_bytes, own)
+        times = self.driver.cpu_times()
+        self.cpu_s = times.user + times.system
+        for process in self.driver.children(recursive=True):
+            # A process of Ray takes the name of what it does when it is told.
+            if process not in self.workers:
+                self.processes.add(process)
+                if _fits(process):
+                    self.workers.add(process)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that ended and that nobody asked for yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _fits(process: psutil.Process) -> bool:
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return "multiprocessing.spawn" in command or command.startswith("ray::_task")
+
+
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    """Bytes of resident memory, the peak where the system knows it, and without those of files."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        now = process.memory_info().rss
+        return now, now
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
+    found = {words[0]: int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
+    return found.get("VmHWM:", 0), found.get("RssAnon:", 0)
+
+
+def manifest_bytes(folder: Path) -> tuple[int, int, int]:
+    """Bytes of the manifest, files it lists, and their bytes together."""
+    path = folder / "manifest.json"
+    (run,) = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    records = [record for shard in run["shards"] for record in shard["files"].values()]
+    return path.stat().st_size, len(records), sum(record["bytes"] for record in records)

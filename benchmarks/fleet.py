@@ -1,0 +1,106 @@
+"""`compress` on many shards: equal bytes, kills, many frames, and what a fleet would take.
+
+--part equal:    small pictures, fitted by one process, by several, and by Ray: the same bytes?
+--part kills:    `kill -9` of drivers and workers at random moments, then `--resume`.
+--part scale:    100,000 tiny frames: memory of the driver, seconds, and how long the result takes
+                 to open, by the number of its shards.
+--part cost:     seconds and bytes a frame of every preset, of whole runs of `compress`.
+--part capacity: what a million and a billion frames take, from the reports of the others.
+
+The report is called fleet_PART. A run that was cut goes on when it is started again with the same
+options; its rows wait in the JSON file of the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import _common as common
+from _ledger import Ledger
+
+EXECUTORS = ["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module with a function of this name, and the options that it has, with their defaults."""
+
+    options: Mapping[str, Any]
+
+    def run(self, name: str, options: argparse.Namespace, ledger: Ledger) -> None:
+        work: Callable[..., None] = getattr(import_module(f"_fleet_{name}"), name)
+        work(options, ledger)
+
+
+PARTS = {
+    "equal": Part(
+        {
+            "frames": 60,
+            "size": 48,
+            "shard_size": 8,
+            "jobs": [1, 4],
+            "executors": EXECUTORS,
+            "backgrounds": ["siren", "nerv", "pyramid"],
+        }
+    ),
+    "kills": Part(
+        {
+            "frames": 384,
+            "size": 48,
+            "shard_size": 24,
+            "jobs": [4],
+            "executors": EXECUTORS,
+            "kills": 20,
+        }
+    ),
+    "scale": Part(
+        {
+            "frames": 100_000,
+            "size": 32,
+            "jobs": [2],
+            "shards": [10, 100, 1000],
+            "fewer": [10_000],
+            "samples": 256,
+        }
+    ),
+    "cost": Part(
+        {"frames": 8, "presets": ["fast", "balanced", "best"], "jobs": [2], "steps": None}
+    ),
+    "capacity": Part({"frames": 1000}),
+}
+
+
+def main() -> None:
+    parser = common.parser(__doc__, frames=0)
+    parser.set_defaults(frames=None)
+    parser.add_argument("--part", choices=PARTS, required=True, help="which report")
+    parser.add_argument(
+        "--size", type=int, help="pixels of a side of a frame (equal, kills, scale)"
+    )
+    parser.add_argument("--shard-size", type=int, help="frames in a pack (equal, kills)")
+    parser.add_argument("--jobs", type=int, nargs="+", help="shards at a time (all but capacity)")
+    parser.add_argument("--executors", nargs="+", choices=EXECUTORS, help="who fits (equal, kills)")
+    parser.add_argument("--backgrounds", nargs="+", help="families (equal)")
+    parser.add_argument("--kills", type=int, help="how many in all (kills)")
+    parser.add_argument("--shards", type=int, nargs="+", help="into how many to cut (scale)")
+    parser.add_argument("--fewer", type=int, nargs="*", help="counts of frames beside (scale)")
+    parser.add_argument("--samples", type=int, help="frames that are decoded (scale)")
+    parser.add_argument("--presets", nargs="+", help="those that are measured (cost)")
+    parser.add_argument("--steps", type=int, help="in place of the presets' (cost)")
+    options = parser.parse_args()
+    part = PARTS[options.part]
+    for name in sorted({name for other in PARTS.values() for name in other.options}):
+        if getattr(options, name) is None:
+            setattr(options, name, part.options.get(name))
+        elif name not in part.options:
+            parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
+    common.setup(options)
+    part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))
+
+
+if __name__ == "__main__":
+    main()
