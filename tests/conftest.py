@@ -89,6 +89,22 @@ def upload() -> Callable[[Path, str], str]:
 
 
 @pytest.fixture
+def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests to S3 from now on, by their names."""
+    from s3fs import S3FileSystem
+
+    found: list[str] = []
+    ask = S3FileSystem._call_s3
+
+    async def noted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        found.append(method)
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
+    return found
+
+
+@pytest.fixture
 def put_run() -> Callable[..., Path]:
     """Write packs to a folder, and a manifest that has them as a run; returns the manifest.
 
@@ -148,7 +164,7 @@ def opens(_hook: None) -> Callable[[Path], Any]:
         try:
             yield below
         finally:
-            start = f"{folder}/"
+            start = f"{folder}/".replace("//", "/")
             below += [path[len(start) :] for path in _opened if path.startswith(start)]
             _opened = None
 

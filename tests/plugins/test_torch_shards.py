@@ -84,7 +84,13 @@ def test_few_files_stay_open(
 
 @pytest.mark.parametrize("n", [5, 200])
 def test_opening_a_bucket_is_flat_too(
-    s3: str, upload: Any, tmp_path: Path, two: bytes, put_run: PutRun, requests: list[str], n: int
+    s3: str,
+    upload: Any,
+    tmp_path: Path,
+    two: bytes,
+    put_run: PutRun,
+    s3_requests: list[str],
+    n: int,
 ) -> None:
     put_run(tmp_path, [two] * n, n_frames=2, below="train/")
     upload(tmp_path, s3)
@@ -94,31 +100,15 @@ def test_opening_a_bucket_is_flat_too(
         (s3, ["head_bucket"]),
         (f"{s3}/train", ["head_object", "list_objects_v2"]),
     ):
-        requests.clear()
+        s3_requests.clear()
         dataset = RinrDataset(url)
         assert len(dataset) == 2 * n
-        assert requests == [*is_folder, "list_objects_v2", *manifest]
-        requests.clear()
+        assert s3_requests == [*is_folder, "list_objects_v2", *manifest]
+        s3_requests.clear()
         image, target = dataset[5]
         assert target["image_id"] == 5
-        assert requests == ["head_object"] + ["get_object"] * 8
+        assert s3_requests == ["head_object"] + ["get_object"] * 8
         assert torch.equal(image, RinrDataset(tmp_path)[5][0])
-
-
-@pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The requests to S3 from now on, by their names."""
-    from s3fs import S3FileSystem
-
-    found: list[str] = []
-    ask = S3FileSystem._call_s3
-
-    async def noted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        found.append(method)
-        return await ask(self, method, *args, **kwargs)
-
-    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
-    return found
 
 
 def test_a_url_gives_the_frames_of_the_folder(
