@@ -6,13 +6,16 @@ INSTALLED := $(VENV)/.rinrcodec-installed
 # The folders map to one package only once installed, so mypy reads an installed copy.
 TYPES := .build/types
 SCRIPTS := $(wildcard benchmarks/*.py)
+# How long `make fuzz` runs.
+SECONDS ?= 60
 
-.PHONY: help demo test lint types unit check-long bench install clean
+.PHONY: help demo test lint types unit fuzz check-long bench install clean
 
 help:
 	@echo "make demo   compress four pictures, verify them, and draw what came back (3 minutes)"
-	@echo "make test   lint, types and all tests"
+	@echo "make test   lint, types, all tests, and a minute of fuzzing"
 	@echo "make lint   ruff and mypy only"
+	@echo "make fuzz   made-up files for the reader, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 2,000"
 	@echo "make bench  the tables of docs/results (long)"
 	@echo "make clean  remove what the other targets made, except the virtual environment"
@@ -27,7 +30,9 @@ $(INSTALLED): pyproject.toml
 demo: install
 	"$(BIN)/rinrcodec" demo -o demo-out
 
+# Fuzzing comes last: under `make -j`, too, the tests have all cores.
 test: lint unit
+	$(MAKE) fuzz
 
 lint: install types
 	"$(BIN)/ruff" check .
@@ -43,6 +48,9 @@ types: install
 unit: install
 	"$(BIN)/pytest" -n 2
 
+fuzz: install
+	"$(BIN)/python" tests/fuzz/run_fuzz.py --seconds $(SECONDS)
+
 check-long: install
 	RINR_MUTATIONS=20000 "$(BIN)/pytest" -n 2 tests/formats/test_mutations.py
 
@@ -55,4 +63,4 @@ bench: install
 		"$(BIN)/python" benchmarks/fleet.py --part $$part --out docs/results || exit 1; done
 
 clean:
-	rm -rf .build build demo-out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .build build demo-out fuzz-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

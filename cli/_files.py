@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,10 @@ import yaml
 from rinrcodec.errors import RinrError
 from rinrcodec.formats.atomic import write_whole
 from rinrcodec.places import is_remote
-from rinrcodec.storage import read_file
 
 __all__ = [
-    "FileRecord",
     "fit_name",
     "json_text",
-    "record_of",
     "write_report",
     "write_text",
     "writing",
@@ -31,28 +27,6 @@ __all__ = [
 ]
 
 _MAX_NAME_BYTES = 255
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """What a file holds: its size in bytes and its SHA-256."""
-
-    bytes: int
-    sha256: str
-
-
-def record_of(path: Path) -> FileRecord:
-    """Read a file for its record."""
-    if is_remote(path):
-        data = read_file(path)
-        return FileRecord(len(data), hashlib.sha256(data).hexdigest())
-    size, digest = 0, hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            size += len(block)
-            digest.update(block)
-    return FileRecord(size, digest.hexdigest())
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

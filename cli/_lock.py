@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import click
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.places import is_remote
-from rinrcodec.storage import create_object, read_file, remove_file, write_object
+from rinrcodec.storage import create_object, read_range, remove_file, write_object
 
 __all__ = ["LOCK", "locked"]
 
@@ -27,16 +27,23 @@ LOCK = "lock"
 # nobody renewed for so many seconds has no holder any more.
 LEASE_S = 30.0
 RENEWALS = 5
+_MOST_BYTES = 4096
 
 
 @contextmanager
-def locked(root: Path, out: Path) -> Iterator[None]:
+def locked(root: Path, out: Path) -> Iterator[Callable[[], None]]:
     """Hold the work folder of an output, as no other process can meanwhile.
 
-    Raises `RinrInputError` where another process holds it.
+    Gives a function to call before anything is published. Both raise `RinrInputError` where
+    another process holds the folder: at the beginning, and in a bucket also when this process was
+    held up for so long that another took it for dead.
     """
-    with _leased(root / LOCK, out) if is_remote(root) else _file_locked(root, out):
-        yield
+    if is_remote(root):
+        with _leased(root / LOCK, out) as check:
+            yield check
+    else:
+        with _file_locked(root, out):
+            yield lambda: None
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def _lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def _leased(file: Path, out: Path) -> Iterator[None]:
+def _leased(file: Path, out: Path) -> Iterator[Callable[[], None]]:
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
     if not create_object(file, _text(mine)):
         _wait_for_the_end(file, out)
@@ -95,11 +102,19 @@ def _leased(file: Path, out: Path) -> Iterator[None]:
             raise RinrInputError(
                 f"another compress is writing to {out}; wait for it, or give another -o"
             )
+
+    def check() -> None:
+        if (_holder(file) or {}).get("token") != mine["token"]:
+            raise RinrInputError(
+                f"another compress took {out} over, as this one had not been heard of for "
+                f"{LEASE_S:.0f} s; let that one finish"
+            )
+
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(file, mine, stop), daemon=True)
     renewing.start()
     try:
-        yield
+        yield check
     finally:
         stop.set()
         renewing.join()
@@ -143,7 +158,8 @@ def _wait_for_the_end(file: Path, out: Path) -> None:
 
 def _holder(file: Path) -> dict[str, object] | None:
     try:
-        holder = json.loads(read_file(file))
+        # Not `read_file`, which minds that the file changes meanwhile: its holder renews it.
+        holder = json.loads(read_range(file, 0, _MOST_BYTES))
     except FileNotFoundError:
         return None
     except ValueError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,12 +11,12 @@ from typing import Literal
 import click
 
 from rinrcodec.cli._files import fit_name
-from rinrcodec.cli._manifest import MANIFEST, Manifest, RunEntry, differences
 from rinrcodec.cli._names import output_names
 from rinrcodec.cli._work import unfinished_runs
+from rinrcodec.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
 from rinrcodec.places import is_remote
 from rinrcodec.sources import Series, Source
-from rinrcodec.storage import file_or_folder, files_below, names_in
+from rinrcodec.storage import file_or_folder, files_below, names_in, remove_tree
 
 __all__ = ["Plan", "check_output", "make_plan"]
 
@@ -130,13 +131,18 @@ def check_output(
     """
     if overwrite:
         return True
-    runs = unfinished_runs(plan.work)
+    known = manifest.runs if manifest else {}
+    runs = []
+    for key in unfinished_runs(plan.work):
+        if key in known and known[key].complete:  # it was killed while it removed its folder
+            remove_tree(plan.work / key)
+        else:
+            runs.append(key)
     if resume and run.key in runs:
         return True
-    known = manifest.runs if manifest else {}
     if runs:
         before = known.get(runs[0])
-        why = f" ({differences(before, run)})" if before else ""
+        why = f" ({_differences(before, run)})" if before else ""
         raise click.UsageError(
             f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
             "give the same ones, or start again with --overwrite"
@@ -171,3 +177,27 @@ def check_output(
 
 def _more(files: list[Path]) -> str:
     return f" and {len(files) - 1} more" if len(files) > 1 else ""
+
+
+def _differences(before: RunEntry, now: RunEntry) -> str:
+    """What sets a run apart from an earlier one, for people."""
+    for name in now.settings.keys() | before.settings.keys():
+        then, here = before.settings.get(name), now.settings.get(name)
+        if then != here and name != "recipe":
+            return f"{name} was {json.dumps(then)} and is {json.dumps(here)}"
+    sizes = [_pictures(run.shards) for run in (before, now)]
+    for name in sizes[0].keys() | sizes[1].keys():
+        then, here = sizes[0].get(name, 0), sizes[1].get(name, 0)
+        if then != here:
+            return f"{name} had {then:,} pictures and has {here:,}"
+    for old, new in zip(before.shards, now.shards, strict=False):
+        if old.stamps != new.stamps:
+            return f"pictures or labels changed between {new.first} and {new.last} of {new.series}"
+    return "the code of rinrcodec changed"
+
+
+def _pictures(shards: Iterable[ShardEntry]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for shard in shards:
+        counts[shard.series] = counts.get(shard.series, 0) + shard.count
+    return counts

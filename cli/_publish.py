@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from rinrcodec.cli._files import FileRecord, yaml_text
+from rinrcodec.cli._files import yaml_text
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedShard, Work
 from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.manifest import FileRecord
 from rinrcodec.model import Group, Pack, select_frames
 from rinrcodec.sources import Series
 from rinrcodec.storage import remove_file

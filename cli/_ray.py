@@ -64,11 +64,6 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
             for ref in done:
                 shard = running.pop(ref)
                 watch.done(shard, died=not _succeeded(ray, ref))
-                if shard not in watch.died and fitter.work.fitted(shard) is None:
-                    raise RinrInputError(
-                        f"{shard.label} was fitted, but what came of it is not to be seen here: "
-                        "give -o a URL or a folder that all machines of the cluster share"
-                    )
     except BaseException:
         for ref in running:
             with suppress(Exception):

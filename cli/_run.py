@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from rinrcodec import __version__
 from rinrcodec.cli._executors import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.cli._fitter import Fitter
-from rinrcodec.cli._manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._progress import progress
 from rinrcodec.cli._publish import publish_series, publish_yaml
 from rinrcodec.cli._shards import Shard, run_key
 from rinrcodec.cli._summary import Row, summarise
 from rinrcodec.cli._work import FittedPart, FittedShard
+from rinrcodec.errors import RinrInputError
+from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
 from rinrcodec.storage import remove_file
 
@@ -57,6 +58,7 @@ class Run:
         entry: RunEntry,
         manifest: Manifest | None,
         fitter: Fitter,
+        check_lock: Callable[[], None],
     ) -> None:
         self.failures: list[str] = []
         self._plan = plan
@@ -64,6 +66,7 @@ class Run:
         self._entry = entry
         self._manifest = manifest
         self._fitter = fitter
+        self._check_lock = check_lock
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
         self._saved = 0.0
@@ -116,6 +119,11 @@ class Run:
 
     def _done(self, shard: Shard) -> None:
         self._take(shard)
+        if shard not in self._fitted:
+            raise RinrInputError(
+                f"{shard.label} was fitted, but what came of it is not to be seen here: give -o a "
+                "folder or URL that is the same for all processes and machines"
+            )
         if time.monotonic() - self._saved > SAVE_S:
             self._save()
 
@@ -133,6 +141,7 @@ class Run:
 
     def publish(self) -> list[tuple[Row, list[FittedPart]]]:
         """Put the output in its place; return a row of figures for every series."""
+        self._check_lock()
         rows = []
         splits = []
         for series in self._plan.source.series:
@@ -156,8 +165,9 @@ class Run:
             self._save()
         else:
             self.forget()
+        # Killed from here on, it is complete: the manifest says so.
         if self._entry.complete:
-            self._work.finish()
+            self._work.drop()
         return rows
 
     def forget(self) -> None:
@@ -181,4 +191,5 @@ class Run:
 
     def _write(self) -> None:
         assert self._manifest is not None
+        self._check_lock()
         self._work.publish_bytes(self._manifest.path, self._manifest.data())

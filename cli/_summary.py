@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rinrcodec.cli._files import FileRecord
 from rinrcodec.cli._names import shown_name
 from rinrcodec.cli._work import FittedPart
+from rinrcodec.manifest import FileRecord
 from rinrcodec.metrics import mean_db
 
 __all__ = ["Row", "print_table", "row_as_json", "summarise", "total"]

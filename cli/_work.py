@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rinrcodec.cli._files import FileRecord, record_of
 from rinrcodec.cli._lock import LOCK
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import write_pack
 from rinrcodec.formats.atomic import move, write_whole
+from rinrcodec.manifest import FileRecord, record_of
 from rinrcodec.places import is_remote
 from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file, remove_tree
 
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from rinrcodec.cli._shards import Shard
     from rinrcodec.model import Pack
 
-__all__ = ["FittedPart", "FittedShard", "Work", "clean", "unfinished_runs"]
-
-# The name that a run's folder takes when nothing in it is needed any more.
-_DONE = "done"
+__all__ = ["FittedPart", "FittedShard", "Work", "unfinished_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +184,8 @@ class Work:
             move(ready, path)
         return FileRecord(len(data), hashlib.sha256(data).hexdigest())
 
-    def finish(self) -> None:
-        """Remove everything; a run that ends in the middle of this counts as done."""
-        done = self._root / _DONE
-        remove_tree(done)
-        move(self._folder, done)
-        remove_tree(done)
-
     def drop(self) -> None:
-        """Remove this run's folder."""
+        """Remove this run's folder, when it is done or nothing came of it."""
         remove_tree(self._folder)
 
     def _record(self, shard: Shard) -> Path:
@@ -207,12 +197,7 @@ class Work:
 
 def unfinished_runs(root: Path) -> list[str]:
     """The keys of the runs that wait in a work folder."""
-    return sorted(set(names_in(root)) - {_DONE, LOCK})
-
-
-def clean(root: Path) -> None:
-    """Remove what a run that was done had no time to remove."""
-    remove_tree(root / _DONE)
+    return sorted(set(names_in(root)) - {LOCK})
 
 
 def _joined(digests: Iterable[str]) -> str:

@@ -128,13 +128,13 @@ def command(
     from rinrcodec.cli._files import json_text, write_report, writing
     from rinrcodec.cli._fitter import Fitter
     from rinrcodec.cli._lock import locked
-    from rinrcodec.cli._manifest import Manifest
     from rinrcodec.cli._plan import check_output, make_plan
     from rinrcodec.cli._run import Run, make_entry
     from rinrcodec.cli._shards import shards_of
     from rinrcodec.cli._summary import print_table, row_as_json
-    from rinrcodec.cli._work import Work, clean
+    from rinrcodec.cli._work import Work
     from rinrcodec.devices import resolve_device
+    from rinrcodec.manifest import Manifest
     from rinrcodec.presets import PyramidPart
     from rinrcodec.sources import open_source
     from rinrcodec.storage import file_or_folder
@@ -176,9 +176,11 @@ def command(
         "names": {str(key): name for key, name in found.names.items()},
     }
     entry = make_entry(settings, options, shards)
+    if jobs and jobs > len(shards) and not quiet:
+        few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
+        click.echo(f"{few} for {jobs} processes: a smaller --shard-size makes more", err=True)
     manifest = Manifest(plan.manifest) if plan.manifest else None
-    with writing(out), locked(plan.work, out):
-        clean(plan.work)
+    with writing(out), locked(plan.work, out) as check_lock:
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
@@ -186,7 +188,7 @@ def command(
         work.begin(fresh=overwrite)
         kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
         fitter = Fitter(work, options, target, seed, devices[0], found.names)
-        run = Run(plan, shards, entry, manifest, fitter)
+        run = Run(plan, shards, entry, manifest, fitter, check_lock)
         with _resumable(work, run, out, kept, keep=overwrite):
             run.fit(executor, jobs=jobs, devices=devices, address=ray_address, quiet=quiet)
             rows = run.publish()

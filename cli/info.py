@@ -1,4 +1,4 @@
-"""`rinrcodec info`: what a `.rinr` file holds and where its bytes go."""
+"""`rinrcodec info`: what a `.rinr` file holds and where its bytes go, and what runs made."""
 
 from __future__ import annotations
 
@@ -18,30 +18,56 @@ __all__ = ["command"]
 
 @click.command("info")
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
-@click.option("--frames", is_flag=True, help="List the frames too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an item per file.")
-def command(sources: tuple[Path, ...], frames: bool, as_json: bool) -> int:
+@click.option(
+    "--files", "each", is_flag=True, help="Open every file, also of a folder with a manifest."
+)
+@click.option("--frames", is_flag=True, help="List the frames of every file, too.")
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print JSON: a list with an item for every file, or folder with a manifest.",
+)  # fmt: skip
+def command(sources: tuple[Path, ...], each: bool, frames: bool, as_json: bool) -> int:
     """Show what .rinr files hold.
 
-    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
+    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL. Of a
+    folder where compress left a manifest.json, this shows its runs, shards and frames without
+    opening a file.
     """
     from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import json_text
     from rinrcodec.cli._packs import list_packs
+    from rinrcodec.cli._runs import folder_as_json, folder_as_text, manifest_of, manifest_path
     from rinrcodec.formats import PackReader
 
-    files, bad = list_packs(sources)
+    files: dict[str, Path] = {}
+    folders: dict[str, dict[str, Any]] = {}
+    bad: dict[str, str] = {}
+    for source in sources:
+        found, problems = list_packs([source])
+        try:
+            if manifest := manifest_of(source):
+                folders[str(manifest.path)] = folder_as_json(manifest, found)
+                # That there is no pack says less.
+                problems.pop(str(source), None)
+        except (RinrError, OSError) as error:
+            manifest = None
+            bad[str(manifest_path(source))] = reason(source, error)
+        if manifest is None or each or frames:
+            files.update({str(file): file for file in found})
+        bad.update(problems)
     described = []
-    for file in files:
+    for file in files.values():
         try:
             with PackReader(file) as reader:
                 described.append(_describe(reader, file, frames=frames))
         except (RinrError, OSError) as error:
             bad[str(file)] = reason(file, error)
     if as_json:
-        click.echo(json_text(described), nl=False)
-    elif described:
-        click.echo("\n\n".join(map(_as_text, described)))
+        items = described if each or frames else [*folders.values(), *described]
+        click.echo(json_text(items), nl=False)
+    elif folders or described:
+        blocks = [*map(folder_as_text, folders.values()), *map(_as_text, described)]
+        click.echo("\n\n".join(blocks))
     for message in bad.values():
         click.echo(f"error: {message}", err=True)
     return 1 if bad else 0
@@ -91,12 +117,14 @@ def _frame(reader: PackReader, index: int) -> dict[str, Any]:
 
 def _as_text(item: dict[str, Any]) -> str:
     from rinrcodec.cli._names import shown_name
+    from rinrcodec.cli._runs import count
 
-    first, count = item["first_frame"], item["frames"]
-    per_frame = item["bytes"] / count
+    first = item["first_frame"]
+    per_frame = item["bytes"] / item["frames"]
+    size = f"{first['width']}x{first['height']} {first['mode']}"
     lines = [
         item["file"],
-        f"  {_count(count, 'frame')}, the first {first['width']}x{first['height']} {first['mode']}",
+        f"  {count(item['frames'], 'frame')}, the first {size}",
         f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): weights {item['payload']:,}, "
         f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
     ]
@@ -107,20 +135,17 @@ def _as_text(item: dict[str, Any]) -> str:
     ]
     for frame in item.get("frame_list", ()):
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
-        boxes = f"{_count(frame['boxes'], 'box')}, {_count(frame['object_inrs'], 'object INR')}"
+        boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object INR')}"
         lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
     return "\n".join(lines)
 
 
 def _group_text(group: dict[str, Any]) -> str:
+    from rinrcodec.cli._runs import count
+
     if group["coded"]:
-        rows = _count(group["inrs"], "row")
+        rows = count(group["inrs"], "row")
         each = group["raw_bytes"] / max(1, group["inrs"])
         return f"{rows} of entropy-coded latents, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
-    inrs = f"{_count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
+    inrs = f"{count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
     return f"{inrs}, {group['raw_bytes']:,} bytes before compression"
-
-
-def _count(number: int, word: str) -> str:
-    plural = "es" if word.endswith("x") else "s"
-    return f"{number:,} {word}{plural if number != 1 else ''}"

@@ -1,47 +1,67 @@
-"""`rinrcodec verify`: read every byte of `.rinr` files and check it."""
+"""`rinrcodec verify`: read every byte of `.rinr` files and of whole data sets, and check it."""
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from rinrcodec.cli._options import PlaceType, json_option, quiet_option
-from rinrcodec.errors import RinrError
 
 __all__ = ["command"]
 
 
 @click.command("verify")
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Files that are read at a time. [default: one for each core]",
+)  # fmt: skip
 @json_option
 @quiet_option
-def command(sources: tuple[Path, ...], json_path: str | None, quiet: bool) -> int:
+def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, quiet: bool) -> int:
     """Check .rinr files for damage.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
-    Prints one line for every bad file, and ends with exit code 1 if there is one.
+    Where compress left a manifest.json, all that it lists must be there as it was written, and
+    every run complete. Prints one line for every bad file, and ends with exit code 1 if there is
+    one.
     """
-    from rinrcodec.cli._errors import reason
+    from rinrcodec.cli._check import check_files
     from rinrcodec.cli._files import json_text, write_report
-    from rinrcodec.cli._packs import list_packs
+    from rinrcodec.cli._inventory import take_inventory
     from rinrcodec.cli._progress import progress
-    from rinrcodec.formats import PackReader
+    from rinrcodec.cli._runs import count, run_as_json
 
-    files, bad = list_packs(sources)
-    with progress("verifying", len(files), unit="files", quiet=quiet) as bar:
-        for number, file in enumerate(files, start=1):
-            try:
-                with PackReader(file) as reader:
-                    reader.verify()
-            except (RinrError, OSError) as error:
-                bad[str(file)] = reason(file, error)
+    found = take_inventory(sources)
+    files, bad = list(found.files.values()), found.bad
+    frames = 0
+    with (
+        progress("verifying", len(files), unit="files", quiet=quiet) as bar,
+        closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked,
+    ):
+        for number, one in enumerate(checked, start=1):
+            frames += one.n_frames
+            if one.error is not None:
+                bad[str(one.path)] = one.error
             bar.update(number)
     for message in bad.values():
         click.echo(f"error: {message}", err=True)
+    packs = sum(file.is_pack for file in files)
+    manifests = found.manifests.values()
     if json_path is not None:
-        text = json_text({"files": len(files), "bad": bad})
+        runs = [
+            run_as_json(manifest, run) for manifest in manifests for run in manifest.runs.values()
+        ]
+        text = json_text({"files": packs, "frames": frames, "bad": bad, "runs": runs})
         write_report(json_path, text)
     if not quiet and not bad and json_path != "-":
-        click.echo(f"{len(files)} file{'s are' if len(files) != 1 else ' is'} sound")
+        click.echo(f"{packs} file{'s are' if packs != 1 else ' is'} sound")
+        for manifest in manifests:
+            lists = count(sum(len(run.all_files()) for run in manifest.runs.values()), "file")
+            click.echo(
+                f"{manifest.path}: {count(len(manifest.runs), 'run')}, all {lists} as written"
+            )
     return 1 if bad else 0

@@ -128,8 +128,11 @@ def decode_directory(raw: bytes, header: Header, limits: Limits) -> Directory:
 
 
 def _group(columns: schema.Columns, i: int, limits: Limits) -> GroupInfo:
+    text = columns["spec"][i]
+    # Before it is parsed: JSON of a few megabytes becomes objects of hundreds.
+    limits.check("max_spec_bytes", len(text), f"bytes of the spec of group {i}")
     try:
-        spec = Spec.from_json(columns["spec"][i].decode("ascii"))
+        spec = Spec.from_json(text.decode("ascii"))
     except UnicodeDecodeError as error:
         raise RinrFormatError(f"the spec of group {i} is not ASCII") from error
     flags = int(columns["flags"][i])

@@ -46,9 +46,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def move(path: Path, target: Path) -> None:
-    """Give a file or folder another name, in place of what has it.
+    """Give a file another name, in place of what has it.
 
-    A file whose new place is on another disk, behind a link, is copied; an object of a remote
+    One whose new place is on another disk, behind a link, is copied; an object of a remote
     store is copied by the store.
     """
     if is_remote(path):

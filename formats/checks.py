@@ -103,7 +103,9 @@ def _check_ref(ref: InrRef, groups: Sequence[GroupInfo], what: str) -> None:
 
 def check_group(group: GroupInfo, limits: Limits) -> None:
     """Raise `RinrFormatError` or `RinrLimitError` if such a group cannot stand in a file."""
-    what = f"group {group.spec.to_json()[:80]}"
+    spec = group.spec.to_json()
+    what = f"group {spec[:80]}"
+    limits.check("max_spec_bytes", len(spec), f"bytes of the spec of {what}")
     code_dtype(group.bits)
     limits.check("max_params", group.n_params, f"weights of one INR of {what}")
     limits.check("max_scales", group.n_scales, f"scales of one INR of {what}")

@@ -6,7 +6,6 @@ Every item is decoded on the CPU by whoever asks for it.
 from __future__ import annotations
 
 import operator
-import os
 import threading
 import warnings
 from bisect import bisect_right
@@ -16,17 +15,20 @@ from dataclasses import replace
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.files import RinrFile, packs_below
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
+from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.manifest import CountedPack, counted_packs
 from rinrcodec.model import Frame, Metadata, Pack, merge_packs, select_frames
+from rinrcodec.places import as_place, is_remote, place
+from rinrcodec.storage import file_or_folder
 
 __all__ = ["Item", "RinrDataset", "Target", "collate", "find_files", "target_of"]
 
@@ -40,26 +42,36 @@ _OPEN_FILES = 64  # a process may have 1,024 open by default, and workers inheri
 def find_files(paths: Paths) -> list[Path]:
     """The `.rinr` files of files and folders: those of a folder, and below it, sorted by path.
 
-    Raises `RinrInputError` for a path that is not there and for a folder without any.
+    paths: also URLs that fsspec knows. Raises `RinrInputError` for a path that is not there and for
+    a folder without any, `OSError` for a store that cannot be read.
     """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    found: list[Path] = []
-    for path in map(Path, given):
-        if path.is_dir():
-            inside = packs_below(path)
+    return [pack.path for pack in _find(paths, DEFAULT_LIMITS)]
+
+
+def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
+    """As `find_files`, with what manifests say of the files."""
+    one = as_place(paths)
+    given = map(place, cast("Iterable[str]", paths)) if one is None else [one]
+    found: list[CountedPack] = []
+    for path in given:
+        # Workers may be in another folder.
+        whole = path if is_remote(path) else path.absolute()
+        kind = file_or_folder(path)
+        if kind == "folder":
+            inside = counted_packs(whole, limits=limits)
             if not inside:
                 raise RinrInputError(
                     f"{path}: no .rinr file in this folder or below it; "
                     f"rinrcodec compress makes them from pictures"
                 )
             found += inside
-        elif path.exists():
-            found.append(path)
+        elif kind == "file":
+            found.append(CountedPack(whole))
         else:
             raise RinrInputError(f"{path}: there is no such file or folder")
     if not found:
         raise RinrInputError("no paths given: want .rinr files or folders of them")
-    return [path.absolute() for path in found]
+    return found
 
 
 def collate(items: Sequence[Item]) -> tuple[list[Tensor], list[Target]]:
@@ -75,13 +87,16 @@ class RinrDataset(Dataset[Item]):
         order of the file and as it gives them (torchvision's detectors keep label 0 for the
         background: add 1 in `transforms`); `image_id`, the index of the item; `name`.
 
-    paths: a file, a folder (searched below, too), or several. transforms: called with image and
-    target, returns both. Only the user blocks are read here; files are opened when a frame is asked
-    for, in every process anew, and the last used stay open. `skip_damaged` reads every file whole
-    instead, and leaves out those that are damaged, with a warning.
+    paths: a file, a folder (searched below, too), or several, also by their URLs. transforms:
+    called with image and target, returns both. How many frames a file has is taken from the
+    `manifest.json` that `compress` wrote, without opening the file, and where none lists it, from
+    its user block. Files are opened when a frame is asked for, in every process anew, and the last
+    used stay open. `skip_damaged` reads every file whole instead, and leaves out those that are
+    damaged, with a warning.
 
     Raises `RinrInputError` for paths without `.rinr` files, or where none is left; here or at an
-    item, `RinrFormatError` for a damaged file and `RinrLimitError` for one larger than `limits`.
+    item, `RinrFormatError` for a damaged file, or one that has not as many frames as was said,
+    `RinrLimitError` for one larger than `limits`, `OSError` for one that cannot be read.
     """
 
     def __init__(
@@ -92,15 +107,18 @@ class RinrDataset(Dataset[Item]):
         skip_damaged: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.files = find_files(paths)
+        packs = _find(paths, limits)
         self.transforms = transforms
         self._limits = limits
         if skip_damaged:
-            self.files = _sound(self.files, limits)
+            packs = _sound(packs, limits)
+        self.files = [pack.path for pack in packs]
+        self._counts = [
+            pack if pack.manifest else replace(pack, n_frames=_n_frames(pack.path, limits))
+            for pack in packs
+        ]
         # The end of every file's frames in the numbering of items.
-        self._ends = list(
-            accumulate(read_header(path, limits=limits).n_frames for path in self.files)
-        )
+        self._ends = list(accumulate(pack.n_frames or 0 for pack in self._counts))
         self._open = _OpenFiles(limits)
 
     def __len__(self) -> int:
@@ -108,34 +126,40 @@ class RinrDataset(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         file, frame = self._place(index)
-        source = self._open.get(file)
+        source = self._source(file)
         image = source.decode(frame)
         target = target_of(source.frame(frame), operator.index(index) % len(self))
         return (image, target) if self.transforms is None else self.transforms(image, target)
 
     def read(self, indices: Sequence[int]) -> Pack:
         """Some frames undecoded, as one pack in that order, without EXIF, ICC and XMP."""
-        by_file: dict[Path, list[tuple[int, int]]] = defaultdict(list)
+        by_file: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for position, index in enumerate(indices):
             file, number = self._place(index)
             by_file[file].append((position, number))
         packs = []
         for file, places in by_file.items():
-            packs.append(select_frames(self._open.get(file), [n for _, n in places], info={}))
+            packs.append(select_frames(self._source(file), [n for _, n in places], info={}))
         merged = merge_packs(packs)
         positions = [position for places in by_file.values() for position, _ in places]
         ordered = sorted(zip(positions, merged.frames, strict=True), key=lambda item: item[0])
         frames = tuple(replace(frame, metadata=Metadata()) for _, frame in ordered)
         return replace(merged, frames=frames)
 
-    def _place(self, index: int) -> tuple[Path, int]:
-        """The file of an item, and which of its frames it is."""
+    def _place(self, index: int) -> tuple[int, int]:
+        """The number of the file of an item, and which of its frames it is."""
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)} frames")
         index %= len(self)
         file = bisect_right(self._ends, index)
-        return self.files[file], index - (self._ends[file - 1] if file else 0)
+        return file, index - (self._ends[file - 1] if file else 0)
+
+    def _source(self, file: int) -> RinrFile:
+        """A file by its number, open, if it has as many frames as was said."""
+        source = self._open.get(self.files[file])
+        _check_count(source, self._counts[file])
+        return source
 
 
 class _OpenFiles:
@@ -160,20 +184,40 @@ class _OpenFiles:
             return self._files[path]
 
 
-def _sound(paths: list[Path], limits: Limits) -> list[Path]:
+def _n_frames(path: Path, limits: Limits) -> int:
+    return read_header(path, limits=limits).n_frames
+
+
+def _check_count(file: RinrFile, pack: CountedPack) -> None:
+    """Raise `RinrFormatError` for a file that has more or fewer frames than was said."""
+    if len(file) == pack.n_frames:
+        return
+    if pack.manifest is not None:
+        said = (
+            f"and {pack.manifest} says {pack.n_frames:,}: one of them was replaced; "
+            f"rinrcodec verify {pack.manifest.parent} finds all such files"
+        )
+    else:
+        said = f"and had {pack.n_frames:,} when the dataset was made: make it again"
+    raise RinrFormatError(f"{pack.path}: has {len(file):,} frames, {said}")
+
+
+def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
     """The files without damage; `RinrInputError` if none is."""
     sound = []
-    for path in paths:
+    for pack in packs:
         try:
-            with RinrFile(path, limits=limits) as file:
+            with RinrFile(pack.path, limits=limits) as file:
+                if pack.manifest is not None:
+                    _check_count(file, pack)
                 file.verify()
         except RinrError as error:
             # In the name of the line that makes the dataset.
             warnings.warn(f"left out of the dataset: {error}", stacklevel=3)
         else:
-            sound.append(path)
+            sound.append(pack)
     if not sound:
-        raise RinrInputError(f"{paths[0]}: no file is left, all {len(paths)} are damaged")
+        raise RinrInputError(f"{packs[0].path}: no file is left, all {len(packs)} are damaged")
     return sound
 
 

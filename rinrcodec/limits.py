@@ -21,6 +21,7 @@ class Limits:
     max_pixels: int = 2**26  # of one frame: 8192 x 8192, 192 MiB as RGB
     max_boxes: int = 65_536  # of one frame
     max_groups: int = 4096
+    max_spec_bytes: int = 2048  # of one group's spec, as JSON
     max_params: int = 2**24  # of one INR
     max_scales: int = 65_536  # of one INR
     max_name_bytes: int = 4096  # of one frame's name, as UTF-8

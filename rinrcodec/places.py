@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["as_place", "is_remote", "join", "place"]
+__all__ = ["as_place", "at", "is_remote", "join", "place", "text_of"]
 
 _S3 = {"s3", "s3a"}
 # Protocol -> its package, where the extra brings it.
@@ -91,16 +91,28 @@ def join(folder: Path, entry: str) -> Path:
     return folder
 
 
+def text_of(path: Path) -> str:
+    """A place as text with `/` between its steps and none at the end; `at` takes it back."""
+    return str(path).rstrip("/") if is_remote(path) else path.as_posix()
+
+
+def at(text: str, like: Path) -> Path:
+    """The place of a text that `text_of` gave, of the same store as another place."""
+    return like.with_segments(text) if is_remote(like) else Path(text)  # type: ignore[attr-defined]
+
+
 def _options(protocol: str) -> dict[str, Any]:
-    # Without a cache of listings, which would hide that a file has changed.
+    if protocol not in _EXTRA:
+        return {}
+    # A cache of listings of a million objects would be kept as long as the process lives.
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in _S3:
         import fsspec
 
         # With the attempts of botocore, a server that is silent would be waited for for minutes.
-        quick = {"connect_timeout": 5, "read_timeout": 10}
+        quick: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10}
         if "AWS_MAX_ATTEMPTS" not in os.environ:
-            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}  # type: ignore[assignment]
-        own = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
-        options["config_kwargs"] = {**quick, **own}
+            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}
+        own = fsspec.config.conf.get(protocol, {}).get("config_kwargs")
+        options["config_kwargs"] = {**quick, **own} if isinstance(own, dict) else quick
     return options

@@ -5,10 +5,14 @@ Remote stores are tested on an S3 server on the loopback, and on the memory of f
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -82,3 +86,86 @@ def upload() -> Callable[[Path, str], str]:
         return url
 
     return copy
+
+
+@pytest.fixture
+def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests to S3 from now on, by their names."""
+    from s3fs import S3FileSystem
+
+    found: list[str] = []
+    ask = S3FileSystem._call_s3
+
+    async def noted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        found.append(method)
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
+    return found
+
+
+@pytest.fixture
+def put_run() -> Callable[..., Path]:
+    """Write packs to a folder, and a manifest that has them as a run; returns the manifest.
+
+    packs: a file as bytes for each shard, of `n_frames` frames. Others of the manifest stay.
+    """
+    from rinrcodec.manifest import MANIFEST, FileRecord, Manifest, RunEntry, ShardEntry
+
+    def put(
+        folder: Path,
+        packs: list[bytes],
+        *,
+        n_frames: int,
+        series: str = "train",
+        below: str = "",
+        complete: bool = True,
+    ) -> Path:
+        shards = []
+        (folder / below).mkdir(parents=True, exist_ok=True)
+        for i, data in enumerate(packs):
+            name = f"{below}{series}-{i:05d}.rinr"
+            (folder / name).write_bytes(data)
+            record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
+            start, stop = i * n_frames, (i + 1) * n_frames
+            shard = ShardEntry(series, i, start, n_frames, f"{start}.png", f"{stop - 1}.png", "")
+            shard.state, shard.frames, shard.files = "done", n_frames, {name: record}
+            shards.append(shard)
+        manifest = Manifest(folder / MANIFEST)
+        manifest.put(RunEntry(f"{series}-{len(packs)}", {"seed": 0}, shards, complete))
+        manifest.path.write_bytes(manifest.data())
+        return manifest.path
+
+    return put
+
+
+_opened: list[str] | None = None
+
+
+def _note(event: str, args: tuple[Any, ...]) -> None:
+    if _opened is not None and event == "open" and isinstance(args[0], (str, os.PathLike)):
+        _opened.append(os.fspath(args[0]))
+
+
+@pytest.fixture(scope="session")
+def _hook() -> None:
+    # There is no way to take it out again.
+    sys.addaudithook(_note)
+
+
+@pytest.fixture
+def opens(_hook: None) -> Callable[[Path], Any]:
+    """A context of the names of all files below a folder that Python opens, in whatever way."""
+
+    @contextmanager
+    def noting(folder: Path) -> Iterator[list[str]]:
+        global _opened
+        _opened, below = [], []
+        try:
+            yield below
+        finally:
+            start = f"{folder}/".replace("//", "/")
+            below += [path[len(start) :] for path in _opened if path.startswith(start)]
+            _opened = None
+
+    return noting

@@ -61,6 +61,7 @@ LAYERS = [
         "rinrcodec.label_finder",
         "rinrcodec.labels",
         "rinrcodec.ladder",
+        "rinrcodec.manifest",
         "rinrcodec.sources",
         "rinrcodec.spread",
         "rinrcodec.video",

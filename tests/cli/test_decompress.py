@@ -186,6 +186,7 @@ def test_a_pack_that_cannot_be_opened_ends_no_other(
     (packs / "train/train-00000.rinr").unlink()
     (packs / "train/train-00000.rinr").symlink_to(tmp_path / "gone")
     (packs / "data.yaml").unlink()
+    (packs / "manifest.json").unlink()
     out = tmp_path / "out"
     result = run(command, packs, *(["-o", out] if command == "decompress" else []), code=1)
     (line,) = result.stderr.splitlines()
@@ -255,7 +256,7 @@ def test_info_and_verify(run: Run, packs: Path, tmp_path: Path) -> None:
     text = run("info", packs, "--frames").stdout
     for word in ("preset: balanced", "seed: 0", "group 0: 2 INRs", "siren", "overhead", "a.png"):
         assert word in text
-    first, second = json.loads(run("info", packs, "--json").stdout)
+    first, second = json.loads(run("info", packs, "--files", "--json").stdout)
     assert first["file"] == str(pack)
     assert second["frames"] == 1
     parts = ("payload", "boxes", "metadata", "overhead")

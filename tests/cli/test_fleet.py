@@ -17,8 +17,8 @@ import pytest
 
 from rinrcodec.cli import _fitter, _run, _work
 from rinrcodec.cli._executors import Watch
-from rinrcodec.cli._manifest import Manifest
 from rinrcodec.cli._shards import shards_of
+from rinrcodec.manifest import Manifest
 from rinrcodec.sources import open_source
 
 from .conftest import QUICK, Run, picture, put, write
@@ -235,6 +235,13 @@ def is_running(pid: int) -> bool:
     # A killed process that nobody has waited for yet still has a number.
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:
+    args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 8, *QUICK)
+    hint = "one pack for 8 processes: a smaller --shard-size makes more"
+    assert hint in run(*args).stderr
+    assert run(*args, "--overwrite", "--quiet").stderr == ""
 
 
 def test_options_that_do_not_go_together(run: Run, folder: Path, tmp_path: Path) -> None:

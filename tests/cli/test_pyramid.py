@@ -70,12 +70,12 @@ def test_parts_of_16_frames_end_in_one_group(run: Run, tmp_path: Path) -> None:
         assert rows == sorted(rows)
         assert rows[15] != rows[16]  # a part ends there, and so does a row of several frames
         n_bytes = sum(map(len, file.read_rows(0, range(group.n_rows)).coded))
-    (item,) = json.loads(run("info", out, "--json").stdout)
+    (item,) = json.loads(run("info", out, "--files", "--json").stdout)
     (shown,) = item["groups"]
     assert (shown["family"], shown["inrs"]) == ("pyramid", group.n_rows)
     assert shown["coded"] is True
     assert shown["raw_bytes"] == n_bytes
-    text = run("info", out).stdout
+    text = run("info", out, "--files").stdout
     each = f"{n_bytes:,} bytes ({n_bytes / group.n_rows:,.0f} a row)"
     assert f"{group.n_rows} rows of entropy-coded latents, {each}" in text
     assert '"family":"pyramid"' in text

@@ -114,7 +114,8 @@ def process(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_real_process_says_nothing_else(packs: Path, s3: str, upload: Upload) -> None:
     upload(packs, s3)
     done = process("verify", s3)
-    assert (done.stdout, done.stderr, done.returncode) == ("2 files are sound\n", "", 0)
+    wanted = f"2 files are sound\n{s3}/manifest.json: 1 run, all 3 files as written\n"
+    assert (done.stdout, done.stderr, done.returncode) == (wanted, "", 0)
 
 
 def test_errors_of_a_store_are_one_line(s3_server: str, tmp_path: Path) -> None:  # noqa: ARG001

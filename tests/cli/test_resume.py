@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from rinrcodec.manifest import Manifest
+
 from .conftest import QUICK, Run, picture, put, write
 
 DRIVER = Path(__file__).parent / "kill_driver.py"
@@ -30,9 +32,8 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
     # Three shards (two files of a part, two of the whole), three packs put in their places, or
-    # single files written and put there, like the yaml and, at both ends, the manifest; and the
-    # end of the work folder.
-    renames = 3 * 4 + (3 if layout == "pack" else 3 * 2) + 2 + 2 * 2 + 1
+    # single files written and put there, like the yaml and, at both ends, the manifest.
+    renames = 3 * 4 + (3 if layout == "pack" else 3 * 2) + 2 + 2 * 2
     assert len(moments) == len(range(1, renames + 1, stride))
     for moment in moments:
         assert moment["code"] == -9
@@ -43,7 +44,7 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
-    assert len(moments) == 10
+    assert len(moments) == 9
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
@@ -206,7 +207,7 @@ def test_a_run_holds_its_folder_from_the_first_moment_to_the_last(
     from rinrcodec.cli._work import Work
 
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
-    originals = Work.add, Work.finish
+    originals = Work.add, Work.drop
     refused = []
 
     def then(original: Any) -> Any:
@@ -217,7 +218,7 @@ def test_a_run_holds_its_folder_from_the_first_moment_to_the_last(
         return work
 
     monkeypatch.setattr(Work, "add", then(originals[0]))
-    monkeypatch.setattr(Work, "finish", then(originals[1]))
+    monkeypatch.setattr(Work, "drop", then(originals[1]))
     run(*args)
     assert len(refused) == 2
     assert all("another compress is writing" in line for line in refused)
@@ -228,10 +229,11 @@ def test_a_run_that_was_killed_while_cleaning_up_is_complete(
 ) -> None:
     out = tmp_path / "out"
     run("compress", folder, "-o", out, *QUICK)
-    write(out / ".rinr-work/done/left.json", "{}")
+    (key,) = Manifest(out / "manifest.json").runs
+    write(out / f".rinr-work/{key}/left.json", "{}")
     result = run("compress", folder, "-o", out, *QUICK, code=2)
     assert "already there" in result.stderr
-    write(out / ".rinr-work/done/left.json", "{}")
+    write(out / f".rinr-work/{key}/left.json", "{}")
     result = run("compress", folder, "-o", out, "--resume", *QUICK)
     assert "is complete" in result.stderr
     assert not (out / ".rinr-work").exists()

@@ -47,7 +47,7 @@ def test_a_folder_of_sequences(run: Run, sequences: Path, tmp_path: Path) -> Non
     assert len({network for _, network, _ in found[:4]}) == 1
     assert len({network for _, network, _ in found}) == 2
     assert [time for _, _, time in found] == [0, 0.25, 0.5, 0.75, 0, 1 / 3, 2 / 3]
-    result = run("info", tmp_path / "out")
+    result = run("info", tmp_path / "out", "--files")
     assert '"family":"nerv"' in result.stdout
     run("verify", tmp_path / "out")
     run("decompress", tmp_path / "out", "-o", tmp_path / "back")

@@ -15,6 +15,8 @@ from rinrcodec.formats._directory import SECTION_OF
 from rinrcodec.formats.header import HEADER_SIZE, SECTIONS, Header
 from rinrcodec.formats.schema import Kind
 
+LARGEST = 2**22  # bytes of a piece
+
 
 @dataclass
 class Parts:
@@ -22,6 +24,7 @@ class Parts:
 
     `raw` are the uncompressed chunks; `stored` replaces a chunk's compressed bytes, and `lies` a
     value of the chunk table as `(column, chunk) -> value`, after everything else was computed.
+    `packed` are the compressed bytes that were found.
     """
 
     header: Header
@@ -33,6 +36,7 @@ class Parts:
     lies: dict[tuple[str, int], int] = field(default_factory=dict)
     sections: dict[str, int] = field(default_factory=dict)
     directory: bytes | None = None  # uncompressed
+    packed: list[bytes] = field(default_factory=list)
 
     def find(self, kind: Kind, nth: int = 0) -> int:
         """The number of the nth chunk of a kind."""
@@ -66,16 +70,38 @@ def _lists(columns: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def take_apart(data: bytes) -> Parts:
+    """The pieces of a file whose directory can be read, which may lie and have damaged chunks.
+
+    Raises `RinrError` or `ZstdError` for any other.
+    """
     header = Header.from_bytes(data)
-    raw = zstandard.decompress(data[len(data) - header.sections[-1] :])
+    raw = decompress(data[len(data) - header.sections[-1] :])
     groups, at = schema.decode_part(schema.GROUPS, header.n_groups, raw, 0)
     info, at = schema.decode_part(schema.INFO, header.n_info, raw, at)
     chunks, _ = schema.decode_part(schema.CHUNKS, header.n_chunks, raw, at)
-    at, content = header.data_start, []
-    for length in chunks["stored"].tolist():
-        content.append(zstandard.decompress(data[at : at + length]))
+    parts = Parts(header, _lists(groups), _lists(info), _lists(chunks), [])
+    at = header.data_start
+    for number, length in enumerate(parts.chunks["stored"]):
+        packed = data[at : at + length]
+        parts.packed.append(packed)
+        try:
+            parts.raw.append(decompress(packed))
+        except zstandard.ZstdError:
+            parts.raw.append(b"")
+            parts.stored[number] = packed
+        true = {"size": len(parts.raw[-1]), "crc": zlib.crc32(packed)}
+        for column, value in true.items():
+            if parts.chunks[column][number] != value:
+                parts.lies[column, number] = parts.chunks[column][number]
         at += length
-    return Parts(header, _lists(groups), _lists(info), _lists(chunks), content)
+    return parts
+
+
+def decompress(stored: bytes) -> bytes:
+    """The content of a zstd frame, unless it is larger than tests need; raises `ZstdError`."""
+    if zstandard.frame_content_size(stored) > LARGEST:
+        raise zstandard.ZstdError(f"over {LARGEST:,} bytes")
+    return zstandard.ZstdDecompressor().decompress(stored, max_output_size=LARGEST)
 
 
 def compress(raw: bytes) -> bytes:
@@ -84,7 +110,9 @@ def compress(raw: bytes) -> bytes:
 
 def assemble(parts: Parts, **header_changes: Any) -> bytes:
     """The bytes of a file; checksums, sizes and counts are right unless changed on purpose."""
-    stored = [parts.stored.get(i, compress(raw)) for i, raw in enumerate(parts.raw)]
+    stored = [
+        parts.stored[i] if i in parts.stored else compress(raw) for i, raw in enumerate(parts.raw)
+    ]
     parts.chunks["stored"] = [len(chunk) for chunk in stored]
     parts.chunks["size"] = [len(raw) for raw in parts.raw]
     parts.chunks["crc"] = [zlib.crc32(chunk) for chunk in stored]

@@ -210,6 +210,7 @@ LIMITED = {
     "max_pixels": (one_frame(), 640 * 360 - 1),
     "max_boxes": (one_frame(), 2),
     "max_groups": (one_frame(), 2),
+    "max_spec_bytes": (one_frame(), 55),
     "max_params": (one_frame(), 122),
     "max_scales": (one_frame(), 7),
     "max_name_bytes": (one_frame(), 19),

@@ -212,6 +212,39 @@ def test_what_a_server_says(
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("method", "answer", "said"),
+    [
+        ("cat_file", bytes(100), "sends the whole file for a part of it; download it first"),
+        ("info", {"type": "file", "size": None}, "does not tell its size; download it first"),
+    ],
+)
+def test_a_server_that_does_not_serve_ranges(
+    memory: str, monkeypatch: pytest.MonkeyPatch, method: str, answer: Any, said: str
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    storage.write_object(place(f"{memory}/a"), b"1")
+    monkeypatch.setattr(MemoryFileSystem, method, lambda *a, **k: answer)  # noqa: ARG005
+    with pytest.raises(OSError, match=said):
+        storage.read_file(place(f"{memory}/a"))
+
+
+def test_a_place_of_ones_own_keeps_its_options(s3: str) -> None:
+    """One that fsspec caches the listings of sees changes all the same."""
+    from upath import UPath
+
+    folder = place(UPath(s3, config_kwargs={"read_timeout": 7}))
+    assert folder.storage_options == {"config_kwargs": {"read_timeout": 7}}  # type: ignore[attr-defined]
+    for data in (b"1", b"22"):
+        storage.write_object(place(f"{s3}/a"), data)
+        ((file, stamp),) = storage.files_below(folder)
+        assert storage.stamp_of(file) == stamp
+        assert storage.read_file(file, stamp=stamp) == data
+    storage.remove_file(place(f"{s3}/a"))
+    assert storage.file_or_folder(file) is None
+
+
 def test_listings_are_not_kept(remote: str) -> None:
     file = place(f"{remote}/a")
     assert storage.files_below(place(remote)) == []

@@ -208,6 +208,11 @@ def name_over_the_end() -> bytes:
     return assemble(p)
 
 
+def spec_of_lists() -> bytes:
+    """Of what compresses to nothing and becomes objects of thirty times its size."""
+    return b'{"family":"a","b":[' + b"[]," * 200_000 + b"0]}"
+
+
 def longer_chunk() -> bytes:
     p = parts()
     p.raw[p.find(FRAMES)] += b"more"
@@ -392,7 +397,8 @@ CAUSES: dict[str, Cause] = {
     "flags_unknown": Cause("unknown flags 0x80", listed("groups", "flags", 0x80)),
     "params_limit": Cause("limit max_params", listed("groups", "n_params", 2**31)),
     "scales_limit": Cause("limit max_scales", listed("groups", "n_scales", 2**31)),
-    "spec_not_json": Cause("spec is not JSON", listed("groups", "spec", b"[" * 5000)),
+    "spec_not_json": Cause("spec is not JSON", listed("groups", "spec", b"[" * 2000)),
+    "spec_limit": Cause("limit max_spec_bytes", listed("groups", "spec", spec_of_lists())),
     "spec_not_ascii": Cause("is not ASCII", listed("groups", "spec", b"\xff")),
     "spec_no_family": Cause("names no family", listed("groups", "spec", b'{"depth":3}')),
     "spec_value": Cause(

@@ -1,0 +1,138 @@
+"""Every file of the corpus is read or refused as it should be, and the checks can fail."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import reader_checks
+import zstandard
+from make_seeds import SEEDS
+from reader_checks import SMALL, Finding, Outcome, check
+
+from rinrcodec.entropy import _PlainDecoder
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats import PackReader, _zstd, pack_bytes
+from rinrcodec.limits import DEFAULT_LIMITS
+
+CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+HOSTILE = Path(__file__).parents[1] / "formats" / "hostile"
+PARTS = 8  # so that they can be read side by side
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_corpus(part: int) -> None:
+    for path in CORPUS[part::PARTS]:
+        try:
+            check(path.read_bytes())
+        except Exception as error:
+            again = f"python tests/fuzz/run_fuzz.py --replay tests/fuzz/corpus/{path.name}"
+            raise AssertionError(f"{again}: {error!r}") from error
+
+
+@pytest.mark.parametrize("path", sorted(HOSTILE.glob("*.rinr")), ids=lambda path: path.stem)
+def test_hostile_files(path: Path) -> None:
+    assert check(path.read_bytes()) is not Outcome.SOUND
+
+
+def test_corpus_is_small_and_of_every_outcome() -> None:
+    assert 50 < len(CORPUS) < 1000
+    assert sum(path.stat().st_size for path in CORPUS) < 1_000_000
+    assert {check(path.read_bytes(), exact=False) for path in CORPUS[:60]} == set(Outcome)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_seeds_are_sound(name: str) -> None:
+    assert check(pack_bytes(SEEDS[name]())) is Outcome.SOUND
+
+
+def test_small_limits_are_small() -> None:
+    names = DEFAULT_LIMITS.__dataclass_fields__
+    assert all(getattr(SMALL, name) <= getattr(DEFAULT_LIMITS, name) for name in names)
+
+
+# A check that cannot fail finds nothing: each of these is a bug put in on purpose.
+
+
+def hostile(name: str) -> bytes:
+    return (HOSTILE / f"{name}.rinr").read_bytes()
+
+
+def without_size_check(stored: bytes, *, size: int) -> bytes:  # noqa: ARG001
+    return zstandard.ZstdDecompressor().decompress(stored)
+
+
+def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 MB from a file of 8 kB: a chunk is decompressed to what it declares."""
+    assert check(hostile("zstd_bomb")) is Outcome.DAMAGED
+    monkeypatch.setattr(_zstd, "decompress", without_size_check)
+    with pytest.raises(Finding, match="bytes of memory: want at most 25,165,824"):
+        check(hostile("zstd_bomb"))
+
+
+def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the quick check, which counts nothing and lets nothing so large be allocated."""
+
+    names = PackReader.names
+
+    def wasteful(self: PackReader) -> tuple[str, ...]:
+        np.zeros(2**25)
+        return names(self)
+
+    monkeypatch.setattr(PackReader, "names", wasteful)
+    with pytest.raises(Finding, match="it takes 268,4"):
+        check(pack_bytes(SEEDS["one_pixel"]()))
+    if reader_checks.resource is not None and reader_checks.STATM.exists():
+        with pytest.raises(MemoryError):
+            check(pack_bytes(SEEDS["one_pixel"]()), exact=False)
+
+
+def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: PackReader) -> None:  # noqa: ARG001
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+
+    monkeypatch.setattr(PackReader, "verify", slow)
+    with pytest.raises(Finding, match=r"s of CPU time: want at most 0\.1 s"):
+        check(pack_bytes(SEEDS["one_pixel"]()), seconds=0.1)
+
+
+def test_another_frame_without_constriction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = _PlainDecoder.decode
+
+    def wrong(self: _PlainDecoder, edges: list[int], count: int) -> Any:
+        return decode(self, edges, count) ^ 1
+
+    monkeypatch.setattr(_PlainDecoder, "decode", wrong)
+    with pytest.raises(Finding, match="frame 0 is another one"):
+        check(pack_bytes(SEEDS["latents"]()))
+
+
+def raising(error: Exception) -> Any:
+    def method(*_: object) -> None:
+        raise error
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "expected"),
+    [
+        ("verify", KeyError("width"), KeyError),
+        ("frame", IndexError("list index out of range"), IndexError),
+        ("read_rows", OverflowError("int too large"), OverflowError),
+        ("verify", RinrFormatError("x" * 5000), Finding),
+        # What `verify` has passed must be readable.
+        ("frame", RinrFormatError("a box needs finite numbers"), Finding),
+    ],
+)
+def test_wrong_errors_are_found(
+    method: str, error: Exception, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PackReader, method, raising(error))
+    with pytest.raises(expected):
+        check(pack_bytes(SEEDS["one_pixel"]()))
