@@ -59,8 +59,8 @@ class Output:
     @property
     def n_done(self) -> int:
         """Shards that a resumed run need not fit again."""
-        work = self.out / ".rinr-work"
-        return len(list(work.glob("*/*.json"))) if work.exists() else self.n_published
+        # At the end of a run its work folder goes, file by file.
+        return max(self.n_published, len(list(self.out.glob(".rinr-work/*/*.json"))))
 
     @property
     def stage(self) -> str:
@@ -69,7 +69,7 @@ class Output:
             return "begins" if not self.n_published else "all in place"
         if n := self.n_published:
             return f"{n} of {self.n_shards} packs in place"
-        kept = sum(1 for _ in (self.out / ".rinr-work").glob("*/*/*.json"))
+        kept = len(list(self.out.glob(".rinr-work/*/*/*.json")))
         return f"{self.n_done} of {self.n_shards} shards done, {kept} parts of others"
 
 
