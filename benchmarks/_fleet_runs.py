@@ -25,7 +25,9 @@ from rinrcodec.errors import RinrError
 
 __all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tiles", "write_tiles"]
 
-_LOOK_S = 0.02
+_LOOK_S = 0.1
+# Where every change counts; what it takes to look is not measured then.
+_LOOK_OFTEN_S = 0.02
 
 
 def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:
@@ -68,8 +70,8 @@ def contents(folder: Path) -> dict[str, str]:
 class Compress:
     """`rinrcodec compress WORDS` from here to its end; as a context it does not outlive the block.
 
-    look: called again and again while it runs. processes: all below it that were seen, by what
-    they are: those of `workers` fit shards. peak_rss, cpu_s: of the driver alone, as last seen.
+    look: called again and again while it runs. With it, processes: all below it that were seen, and
+    workers: those of them that fit shards. peak_rss, cpu_s: of the driver alone, as last seen.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class Compress:
                     self._see()
                 if self._look:
                     self._look()
-                time.sleep(_LOOK_S)
+                time.sleep(_LOOK_OFTEN_S if self._look else _LOOK_S)
             self.seconds = time.perf_counter() - self._began
             if self._look:
                 self._look()
@@ -170,6 +172,8 @@ class Compress:
         self.own_bytes = max(self.own_bytes, own)
         times = self.driver.cpu_times()
         self.cpu_s = times.user + times.system
+        if self._look is None:
+            return
         for process in self.driver.children(recursive=True):
             # A process of Ray takes the name of what it does when it is told.
             if process not in self.workers:
