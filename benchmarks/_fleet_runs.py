@@ -71,7 +71,9 @@ class Compress:
     """`rinrcodec compress WORDS` from here to its end; as a context it does not outlive the block.
 
     look: called again and again while it runs. With it, processes: all below it that were seen, and
-    workers: those of them that fit shards. peak_rss, cpu_s: of the driver alone, as last seen.
+    workers: those of them that fit shards. Of the driver alone, as last seen: peak_bytes, of all
+    its memory, libraries that were read from files with it; own_bytes, the peak of memory that is
+    its own; cpu_s. all_cpu_s: of the driver and all processes that it waited for, at the end.
     """
 
     def __init__(
