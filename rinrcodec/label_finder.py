@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from pathlib import Path
 
-from rinrcodec.places import is_remote
+from rinrcodec.places import at, is_remote, text_of
 from rinrcodec.storage import Listing
 
 __all__ = ["LabelFinder", "absolute"]
@@ -25,15 +26,17 @@ class LabelFinder:
         self.folder = folder
         self._listing = listing
         self._one = one
-        self._used: dict[Path, set[str]] = {}
+        self._used: dict[str, tuple[Path, set[str]]] = {}
+        self._yolo_folders: set[str] = set()
         if folder is not None:
-            self._roots: tuple[Path, ...] = (folder,)
+            roots: tuple[Path, ...] = (folder,)
         elif around is None:
-            self._roots = ()
+            roots = ()
         else:
             inside = absolute(around)
-            self._roots = (inside.parent / "labels", inside / "labels")
-        for root in self._roots:
+            roots = (inside.parent / "labels", inside / "labels")
+        self._roots = [text_of(root) for root in roots]
+        for root in roots:
             self._know(root)
 
     def __call__(self, picture: Path, *names: str) -> tuple[Path | None, str]:
@@ -42,41 +45,48 @@ class LabelFinder:
         names: the picture's relative names, by which it is looked up in a folder of labels. The
         stamp of a file that is missing is "".
         """
-        places = [(root / name).with_suffix(".txt") for root in self._roots for name in names]
+        # As text, since making places takes longer than all the rest of listing a million objects.
+        texts = [f"{root}/{_with_txt(name)}" for root in self._roots for name in names]
+        like = self.folder or picture
         if self.folder is None:
-            places = [*self._yolo_place(picture), *places]
-        for place in places:
-            if stamp := self._listing.stamp(place):
-                self._used.setdefault(place.parent, set()).add(place.name)
-                return place, stamp
+            texts = [*self._yolo_place(picture), *texts]
+        for text in texts:
+            if stamp := self._listing.stamp(text, like):
+                folder, _, name = text.rpartition("/")
+                self._used.setdefault(folder, (like, set()))[1].add(name)
+                return at(text, like), stamp
         if self.folder is None:
-            beside = picture.with_suffix(".txt")
-            if stamp := self._listing.stamp(beside):
-                return beside, stamp
-        for place in places:
-            if self._listing.kind(place.parent) == "folder":
-                self._used.setdefault(place.parent, set())
-                return place, ""
-        return (places[0] if self.folder else None), ""
+            beside = _with_txt(text_of(picture))
+            if stamp := self._listing.stamp(beside, like):
+                return at(beside, like), stamp
+        for text in texts:
+            folder = text.rpartition("/")[0]
+            if self._listing.kind(folder, like) == "folder":
+                self._used.setdefault(folder, (like, set()))
+                return at(text, like), ""
+        return (at(texts[0], like) if self.folder else None), ""
 
     def orphans(self) -> tuple[str, ...]:
         """A warning for each label file, in the folders used, that belongs to no picture."""
         warnings = []
-        for folder, known in sorted(self._used.items(), key=lambda item: item[0].as_posix()):
-            for file in self._listing.texts(folder):
-                if file.name not in known and file.name != "classes.txt":
+        for folder, (like, known) in sorted(self._used.items()):
+            for name in self._listing.texts(folder, like):
+                if name not in known and name != "classes.txt":
+                    file = at(f"{folder}/{name}", like)
                     warnings.append(f"{file}: labels without a picture; they are left out")
         return tuple(warnings)
 
-    def _yolo_place(self, picture: Path) -> list[Path]:
+    def _yolo_place(self, picture: Path) -> list[str]:
         """`a/images/b/c.jpg` -> `a/labels/b/c.txt`; nothing where no folder is called `images`."""
-        picture = absolute(picture)
-        parts = picture.parts
-        for i in range(len(parts) - 2, -1, -1):
+        parts = text_of(absolute(picture)).split("/")
+        # Of a URL, the first three are the protocol, nothing, and the bucket.
+        for i in range(len(parts) - 2, 2 if is_remote(picture) else -1, -1):
             if parts[i] == "images":
-                labels = picture.parents[len(parts) - 2 - i].parent / "labels"
-                self._know(labels)
-                return [labels.joinpath(*parts[i + 1 :]).with_suffix(".txt")]
+                labels = "/".join([*parts[:i], "labels"])
+                if labels not in self._yolo_folders:
+                    self._yolo_folders.add(labels)
+                    self._know(at(labels, picture))
+                return [_with_txt("/".join([labels, *parts[i + 1 :]]))]
         return []
 
     def _know(self, folder: Path) -> None:
@@ -88,3 +98,7 @@ def absolute(path: Path) -> Path:
     """The path from the root, with links as they are."""
     # Unlike Path.resolve, links stay: labels lie beside the link, not beside what it points to.
     return path if is_remote(path) else Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _with_txt(name: str) -> str:
+    return posixpath.splitext(name)[0] + ".txt"

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["as_place", "is_remote", "join", "place"]
+__all__ = ["as_place", "at", "is_remote", "join", "place", "text_of"]
 
 _S3 = {"s3", "s3a"}
 # Protocol -> its package, where the extra brings it.
@@ -89,6 +89,16 @@ def join(folder: Path, entry: str) -> Path:
         elif step not in {"", "."}:
             folder = folder / step
     return folder
+
+
+def text_of(path: Path) -> str:
+    """A place as text with `/` between its steps and none at the end; `at` takes it back."""
+    return str(path).rstrip("/") if is_remote(path) else path.as_posix()
+
+
+def at(text: str, like: Path) -> Path:
+    """The place of a text that `text_of` gave, of the same store as another place."""
+    return like.with_segments(text) if is_remote(like) else Path(text)  # type: ignore[attr-defined]
 
 
 def _options(protocol: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from rinrcodec.label_finder import LabelFinder, absolute
 from rinrcodec.labels import parse_label_bytes, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box
-from rinrcodec.places import is_remote, join, place
+from rinrcodec.places import is_remote, join, place, text_of
 from rinrcodec.storage import Listing, file_or_folder, read_file, stamp_of
 
 __all__ = [
@@ -202,7 +202,7 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     label, label_stamp = find(source, source.name) if find else (None, "")
     if folder is None and not label_stamp:
         label = None
-    ref = ImageRef(source.name, source, label, listing.stamp(source), label_stamp)
+    ref = ImageRef(source.name, source, label, stamp_of(source), label_stamp)
     return Source("image", source, (Series(source.stem, (ref,)),))
 
 
@@ -362,8 +362,8 @@ def _open_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source
             extra = len(files) - len(unique)
             warnings.append(f"{path}: {split}: {extra} pictures are listed twice; one is kept")
         if unique:
-            alone = len(entries) == 1 and listing.kind(folders[0]) == "folder"
-            base = _text(folders[0]) if alone else _common(f"{path}: {split}", list(unique))
+            alone = len(entries) == 1 and _kind(listing, folders[0]) == "folder"
+            base = text_of(folders[0]) if alone else _common(f"{path}: {split}", list(unique))
             series.append(Series(split, _name_refs(unique, base, split, find)))
     if not series:
         reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
@@ -389,11 +389,11 @@ def _resolve_entry(
 ) -> tuple[list[tuple[Path, str]], Path, list[str]]:
     """The pictures and stamps that an entry of a split stands for, its place, what is missing."""
     found = join(root, entry)
-    kind = listing.kind(found)
+    kind = _kind(listing, found)
     if kind is None and entry.startswith("../"):
         # Exports of some labelling tools are off by one folder; YOLO mends it, and so do we.
         found = join(root, entry[3:])
-        kind = listing.kind(found)
+        kind = _kind(listing, found)
     if kind == "folder":
         files = _pictures(listing.add(found), found)
         return files, found, [] if files else [f"no picture in the folder {found}"]
@@ -404,7 +404,7 @@ def _resolve_entry(
                 continue
             for option in (join(found.parent, text), join(root, text)):
                 listing.know(option.parent, deep=False)
-                if stamp := listing.stamp(option):
+                if stamp := listing.stamp(text_of(option), option):
                     normal = option if is_remote(option) else Path(os.path.normpath(option))
                     files.append((normal, stamp))
                     break
@@ -412,18 +412,17 @@ def _resolve_entry(
                 missing.append(f"{text}: no such picture (in {found})")
         return files, found, missing
     if kind == "file" and found.suffix.lower() in IMAGE_SUFFIXES:
-        return [(found, listing.stamp(found))], found, []
+        return [(found, stamp_of(found))], found, []
     return [], found, [f"no such folder or list: {found}"]
 
 
-def _text(path: Path) -> str:
-    """A place as the text that names below it are relative to."""
-    return str(path).rstrip("/") if is_remote(path) else os.path.abspath(path)  # noqa: PTH100
+def _kind(listing: Listing, path: Path) -> Literal["file", "folder"] | None:
+    return listing.kind(text_of(path), path)
 
 
 def _common(where: str, files: Sequence[Path]) -> str:
     """The folder that all files are below."""
-    folders = [_text(file.parent) for file in files]
+    folders = [text_of(absolute(file.parent)) for file in files]
     if any(map(is_remote, files)):
         if len({folder.split("://")[0] for folder in folders}) > 1:
             raise RinrInputError(f"{where}: pictures of several stores; give each a data yaml")
@@ -437,7 +436,7 @@ def _name_refs(
     refs = []
     for file, stamp in files.items():
         if is_remote(file):
-            name = posixpath.relpath(str(file), base)
+            name = posixpath.relpath(text_of(file), base)
         else:
             name = Path(os.path.relpath(file, base)).as_posix()
         label, label_stamp = find(file, f"{split}/{name}", name) if find else (None, "")

@@ -12,14 +12,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
-from rinrcodec.places import is_remote
+from rinrcodec.places import at, is_remote, text_of
 
 __all__ = [
     "Listing",
@@ -183,9 +183,10 @@ def files_below(folder: Path) -> list[tuple[Path, str]]:
     Hidden files and folders are passed over, links are followed. A remote folder takes one
     listing; one that is not there is empty. The stamp of a link that leads nowhere is "".
     """
-    found = _remote_files(folder) if is_remote(folder) else _local_files(folder)
     # A `Path` would sort "a/b" before "a-b".
-    return sorted(found, key=lambda item: item[0].as_posix())
+    if not is_remote(folder):
+        return sorted(_local_files(folder), key=lambda item: item[0].as_posix())
+    return [(at(text, folder), stamp) for text, stamp in sorted(_remote_files(folder))]
 
 
 class Listing:
@@ -205,67 +206,68 @@ class Listing:
         """The `files_below` a folder, which are remembered."""
         files = files_below(folder)
         if is_remote(folder):
-            self._deep.add(str(folder).rstrip("/") + "/")
-            for file, stamp in files:
-                self._remember(file, stamp)
+            self._remember(folder, ((text_of(file), stamp) for file, stamp in files))
         return files
 
     def know(self, folder: Path, *, deep: bool) -> None:
         """List a remote folder, with all below it where `deep`, unless that is known already."""
-        if not is_remote(folder) or self._is_known(f"{folder}/"):
+        if not is_remote(folder) or self._is_known(f"{text_of(folder)}/"):
             return
         if deep:
-            self.add(folder)
-        elif str(folder) not in self._flat:
-            self._flat.add(str(folder))
-            for file, stamp in _remote_entries(folder):
-                self._remember(file, stamp)
+            self._remember(folder, _remote_files(folder))
+        elif text_of(folder) not in self._flat:
+            self._remember(folder, _remote_entries(folder), deep=False)
 
-    def kind(self, path: Path) -> Literal["file", "folder"] | None:
-        """As `file_or_folder`."""
-        if not is_remote(path):
-            return file_or_folder(path)
-        name = str(path).rstrip("/")
-        if name in self._stamps:
+    def kind(self, text: str, like: Path) -> Literal["file", "folder"] | None:
+        """As `file_or_folder`, of a `places.text_of` and a place of the same store."""
+        if not is_remote(like):
+            return file_or_folder(Path(text))
+        if text in self._stamps:
             return "file"
-        if name in self._folders:
+        if text in self._folders:
             return "folder"
-        if self._is_known(name) or str(path.parent) in self._flat:
+        if self._is_known(text) or text.rpartition("/")[0] in self._flat:
             return None
-        found = file_or_folder(path)
+        found = file_or_folder(at(text, like))
         if found == "file":
-            self._stamps[name] = stamp_of(path)
+            self._stamps[text] = stamp_of(at(text, like))
         elif found:
-            self._folders.add(name)
+            self._folders.add(text)
         return found
 
-    def stamp(self, path: Path) -> str:
-        """The stamp of a file, "" where there is none."""
-        if is_remote(path):
-            return self._stamps[str(path)] if self.kind(path) == "file" else ""
+    def stamp(self, text: str, like: Path) -> str:
+        """The stamp of a file, "" where there is none; of what `kind` takes."""
+        if is_remote(like):
+            return self._stamps[text] if self.kind(text, like) == "file" else ""
         try:
-            return _local_stamp(path.stat()) if path.is_file() else ""
+            return _local_stamp(Path(text).stat()) if Path(text).is_file() else ""
         except OSError:
             return ""
 
-    def texts(self, folder: Path) -> list[Path]:
-        """The files of a folder that end in `.txt`, sorted."""
-        if not is_remote(folder):
-            return sorted(folder.glob("*.txt"))
-        return [folder / name for name in sorted(self._texts.get(str(folder).rstrip("/"), ()))]
+    def texts(self, text: str, like: Path) -> list[str]:
+        """The names of the files of a folder that end in `.txt`, sorted; of what `kind` takes."""
+        if not is_remote(like):
+            return sorted(file.name for file in Path(text).glob("*.txt"))
+        return sorted(self._texts.get(text, ()))
 
-    def _remember(self, file: Path, stamp: str) -> None:
-        name = str(file)
-        self._stamps[name] = stamp
-        name, _, last = name.rpartition("/")
-        if last.endswith(".txt"):
-            self._texts.setdefault(name, set()).add(last)
-        while name not in self._folders and "://" in name:
-            self._folders.add(name)
-            name = name.rpartition("/")[0]
+    def _remember(
+        self, folder: Path, files: Iterable[tuple[str, str]], *, deep: bool = True
+    ) -> None:
+        if deep:
+            self._deep.add(text_of(folder) + "/")
+        else:
+            self._flat.add(text_of(folder))
+        for text, stamp in files:
+            self._stamps[text] = stamp
+            above, _, last = text.rpartition("/")
+            if last.endswith(".txt"):
+                self._texts.setdefault(above, set()).add(last)
+            while above not in self._folders and "://" in above:
+                self._folders.add(above)
+                above = above.rpartition("/")[0]
 
-    def _is_known(self, name: str) -> bool:
-        return any(name.startswith(folder) for folder in self._deep)
+    def _is_known(self, text: str) -> bool:
+        return any(text.startswith(folder) for folder in self._deep)
 
 
 def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -286,33 +288,34 @@ def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
                     yield file, ""
 
 
-def _remote_files(folder: Path) -> Iterator[tuple[Path, str]]:
+def _remote_files(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         found = _ask(folder, "find", folder.path, detail=True)  # type: ignore[attr-defined]
     except FileNotFoundError as error:
         if error.strerror == _NO_BUCKET:
             raise
         return
-    yield from _as_places(folder, found.values())
+    yield from _as_texts(folder, found.values())
 
 
-def _remote_entries(folder: Path) -> Iterator[tuple[Path, str]]:
+def _remote_entries(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         found = _ask(folder, "ls", folder.path, detail=True)  # type: ignore[attr-defined]
     except FileNotFoundError:
         return
-    yield from _as_places(folder, found)
+    yield from _as_texts(folder, found)
 
 
-def _as_places(folder: Path, entries: Any) -> Iterator[tuple[Path, str]]:
+def _as_texts(folder: Path, entries: Any) -> Iterator[tuple[str, str]]:
     start = folder.path.rstrip("/") + "/"  # type: ignore[attr-defined]
+    base = text_of(folder)
     for entry in entries:
         name = entry["name"][len(start) :] if entry["name"].startswith(start) else ""
         # An empty object whose name ends in "/" stands for a folder.
         if not name or name.endswith("/") or entry["type"] != "file":
             continue
         if not any(part.startswith(".") for part in name.split("/")):
-            yield folder / name, _stamp(entry)
+            yield f"{base}/{name}", _stamp(entry)
 
 
 def _read_object(path: Path, stamp: str, most: int | None) -> bytes:
