@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
-from pathlib import Path, PurePath, PurePosixPath
-from typing import IO, Any, Literal
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
 
 from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -186,31 +187,44 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     manifests = [path for path, _ in files if path.name == MANIFEST]
     if folder / MANIFEST not in manifests:
         manifests.append(folder.parent / MANIFEST)
-    counts: dict[str, tuple[int, CountedPack]] = {}
+    counts: dict[str, _Count] = {}
     # The manifest that is nearest to a file comes last, and counts.
     for path in sorted(manifests, key=lambda path: len(path.parts)):
         counts.update(_counts(path, limits))
     packs = []
     for path, stamp in files:
-        if path.suffix.lower() == ".rinr":
-            size, counted = counts.get(_text(path), (-1, None))
-            known = counted is not None and stamp != "" and size_in(stamp) == size
-            packs.append(replace(counted, path=path) if counted and known else CountedPack(path))
+        if path.suffix.lower() != ".rinr":
+            continue
+        count = counts.get(_text(path))
+        if count is not None and stamp and size_in(stamp) == count.bytes:
+            packs.append(CountedPack(path, count.n_frames, count.manifest))
+        else:
+            packs.append(CountedPack(path))
     return packs
 
 
-def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, tuple[int, CountedPack]]]:
-    """The files of complete runs, as text, and of each its size and count."""
+class _Count(NamedTuple):
+    """The size of a file, its frames, and who says so."""
+
+    bytes: int
+    n_frames: int
+    manifest: Path
+
+
+def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
+    """The files of the complete runs of a manifest, by their whole names."""
     try:
         manifest = Manifest(path)
     except (RinrError, OSError):
         return
+    folder = _text(manifest.folder).rstrip("/")
+    start = "" if folder == "." else f"{folder}/"
     for run in manifest.runs.values():
         for shard in run.shards if run.complete else ():
             n_frames = shard.frames_of_a_file
-            for name, record in shard.files.items() if n_frames <= limits.max_frames else ():
-                file = manifest.folder / name
-                yield _text(file), (record.bytes, CountedPack(file, n_frames, path))
+            if n_frames <= limits.max_frames:
+                for name, record in shard.files.items():
+                    yield start + name, _Count(record.bytes, n_frames, path)
 
 
 def _text(path: Path) -> str:
@@ -227,9 +241,10 @@ def _parse(data: Any) -> dict[str, RunEntry]:
     names: set[str] = set()
     for run in runs:
         for files in (*(shard.files for shard in run.shards), run.files):
-            if twice := names & files.keys():
-                raise ValueError(f"it lists {min(twice)!r} twice")
-            names |= files.keys()
+            for name in files:
+                if name in names:
+                    raise ValueError(f"it lists {name[:100]!r} twice")
+                names.add(name)
     if len({run.key for run in runs}) < len(runs):
         raise ValueError("two of its runs have one key")
     return {run.key: run for run in runs}
@@ -289,10 +304,9 @@ def _checked(data: Any, **kinds: type) -> dict[str, Any]:
 
 def _check_inside(name: str) -> None:
     """Raise `ValueError` unless it names a file below a folder, in the one way there is."""
-    for path in (PurePosixPath(name), PurePath(name)):
-        inside = path.parts and not path.anchor and ".." not in path.parts
-        if not inside or path.as_posix() != name or "\0" in name:
-            raise ValueError(f"{name[:100]!r} is no name of a file in its folder")
+    wrong = "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))
+    if wrong or (os.sep != "/" and (os.sep in name or ":" in name)):
+        raise ValueError(f"{name[:100]!r} is no name of a file in its folder")
 
 
 def _first_line(error: Exception) -> str:

@@ -176,6 +176,7 @@ def test_the_commands_of_the_page_run(
         run(*shlex.split(line)[1:])
     near = files_below(tmp_path / "frames")
     assert [len(near), len(files_below(place(f"{s3}/frames")))] == [7, 7]
+    assert len(files_below(place(f"{s3}/smaller"))) == 4 + 1
     (code,) = blocks("python")
     exec(compile(code.replace("s3://bucket", s3), "docs/remote.md", "exec"), {})
     assert read_file(place(f"{s3}/copy.rinr")) == read_file(packs / "train/train-00000.rinr")

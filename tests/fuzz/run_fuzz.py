@@ -21,8 +21,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
-from importlib.util import find_spec
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.page:
         write_page(json.loads((options.out / "run.json").read_text("utf-8")), options.page)
         return 0
-    if find_spec("atheris") is None:
-        print(
-            "fuzzing is SKIPPED: atheris is not installed (pip install atheris; it has wheels for"
-        )
-        print("Linux on x86-64 only). `pytest tests/fuzz` reads the corpus everywhere.")
+    if not _has_atheris():
+        print("fuzzing is SKIPPED: atheris cannot be imported, and has no wheels but for Linux on")
+        print("x86-64 (pip install atheris). `pytest tests/fuzz` reads the corpus everywhere.")
         return 0
     if options.minimise:
         return minimise(options.out)
     return fuzz(options.seconds, seed=options.seed, out=options.out)
+
+
+def _has_atheris() -> bool:
+    try:
+        import_module("atheris")
+    except ImportError:
+        return False
+    return True
 
 
 def fuzz(seconds: int, *, seed: int, out: Path, target: Path = TARGET) -> int:
@@ -90,14 +95,16 @@ def fuzz(seconds: int, *, seed: int, out: Path, target: Path = TARGET) -> int:
     print(f"fuzzing the reader for {seconds} s from {len(before)} files, seed {seed}", flush=True)
     log, commit = out / "log.txt", _commit()  # whatever happens to the checkout meanwhile
     status, code = _run([*command, str(corpus), str(CORPUS)], log, most=seconds + PATIENCE)
-    findings = sorted(set(found.iterdir()) - known)
+    cpu_seconds = round(os.times().children_user + os.times().children_system)
+    said = log.read_text(encoding="utf-8", errors="replace")  # also of what was found before
+    findings = sorted(path for path in found.iterdir() if path not in known or path.name in said)
     if code or findings or "DONE" not in status:
         print(_explanation(log))
         print(f"fuzzing ended with code {code} and {len(findings)} finding(s)")
         for path in findings:
             print(f"again: python tests/fuzz/run_fuzz.py --replay {path}")
         return 1
-    run = {"commit": commit, **_summary(seconds, seed, log, status)}
+    run = {"commit": commit, "cpu_seconds": cpu_seconds, **_summary(seconds, seed, log, status)}
     (out / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     print(
         f"{run['executions']:,} inputs, {run['edges_start']:,} edges at the start and "
@@ -241,7 +248,7 @@ def write_page(run: dict[str, Any], folder: Path) -> None:
     run = {**run, "corpus_files": files, "corpus_bytes": size}
     rows = {
         "inputs read": f"{run['executions']:,}",
-        "inputs a second": f"{run['executions'] / run['seconds']:,.0f}",
+        "CPU time for that": f"{run['cpu_seconds'] / 60:,.0f} minutes",
         "edges of our code, at the start and at the end": "{edges_start:,}, {edges_end:,}",
         "features (edges and how often), likewise": "{features_start:,}, {features_end:,}",
         "files that libFuzzer kept, likewise": "{files_start:,}, {files_end:,}",

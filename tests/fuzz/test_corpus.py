@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import forge
 import numpy as np
 import pytest
 import reader_checks
@@ -52,6 +53,22 @@ def test_seeds_are_sound(name: str) -> None:
 def test_small_limits_are_small() -> None:
     names = DEFAULT_LIMITS.__dataclass_fields__
     assert all(getattr(SMALL, name) <= getattr(DEFAULT_LIMITS, name) for name in names)
+
+
+def test_the_largest_directories_are_opened() -> None:
+    """Which the mutator never makes: as much of each table as the default limits allow."""
+    parts = forge.take_apart(pack_bytes(SEEDS["one_pixel"]()))
+    keys = [b"%06x" % i for i in range(1_000_000)]
+    parts.info = {"key": keys, "value": [b""] * len(keys)}
+    info = forge.assemble(parts)
+    parts.info = {"key": [], "value": []}
+    spec = b'{"family":"a",' + b",".join(b'"%03d":1' % i for i in range(240)) + b"}"
+    more = DEFAULT_LIMITS.max_groups - 1
+    for name, values in parts.groups.items():
+        values += [{"spec": spec, "n_rows": 0}.get(name, values[0])] * more
+    groups = forge.assemble(parts)
+    for data in (info, groups):
+        assert check(data, exact=False, seconds=5) is Outcome.SOUND
 
 
 # A check that cannot fail finds nothing: each of these is a bug put in on purpose.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def flip(data: bytes, most: int) -> bytes:
 def test_mutations_are_of_every_outcome() -> None:
     counts = Counter(
         check(mutate(FILES[seed % len(FILES)], 2**14, random.Random(seed), flip), exact=False)
-        for seed in range(400)
+        for seed in range(150)
     )
     assert min(counts[outcome] for outcome in Outcome) > 0.1 * counts.total()
 
@@ -107,14 +108,14 @@ def test_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_fuzzing_is_skipped_in_plain_words_without_atheris(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_fuzz, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "atheris", None)
     assert run_fuzz.main(["--seconds", "1"]) == 0
-    assert "fuzzing is SKIPPED: atheris is not installed" in capsys.readouterr().out
+    assert "fuzzing is SKIPPED: atheris cannot be imported" in capsys.readouterr().out
 
 
 def test_page(tmp_path: Path) -> None:
     numbers = ("executions", "edges_start", "edges_end", "features_start", "features_end")
-    numbers += ("files_start", "files_end", "peak_megabytes", "findings", "seconds")
+    numbers += ("files_start", "files_end", "peak_megabytes", "findings", "seconds", "cpu_seconds")
     words = ("command", "commit", "machine", "software")
     run = {**dict.fromkeys(numbers, 60), **dict.fromkeys(words, "what")}
     run_fuzz.write_page(run, tmp_path)

@@ -22,6 +22,8 @@ from rinrcodec.plugins import torch_data
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader
 
+# Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 PutRun = Callable[..., Path]
 
 
@@ -127,6 +129,12 @@ def test_a_url_gives_the_frames_of_the_folder(
     for index, image in enumerate(images):
         assert torch.equal(image, near[index][0])
         assert targets[index]["name"] == near[index][1]["name"]
+    if remote.startswith("s3"):
+        for method in ("fork", "spawn"):
+            ((images, _),) = RinrLoader(
+                far, batch_size=9, device="cpu", num_workers=1, multiprocessing_context=method
+            )
+            assert torch.equal(images[8], near[8][0])
     one = RinrDataset([f"{remote}/a b/val/alone.rinr", f"{remote}/a b/val"])
     assert len(one) == 7
     with pytest.raises(RinrInputError, match="nowhere: there is no such file or folder"):
