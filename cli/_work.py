@@ -87,6 +87,11 @@ class Work:
                 remove_tree(self._root / name)
         make_folder(self._folder)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is behind a URL."""
+        return is_remote(self._folder)
+
     def is_there(self) -> bool:
         """Whether the folder still is where it was made; a disk may have been unmounted."""
         return file_or_folder(self._folder) is not None

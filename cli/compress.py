@@ -179,8 +179,8 @@ def command(
     if jobs and jobs > len(shards) and not quiet:
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
         click.echo(f"{few} for {jobs} processes: a smaller --shard-size makes more", err=True)
-    manifest = Manifest(plan.manifest) if plan.manifest else None
     with writing(out), locked(plan.work, out) as check_lock:
+        manifest = Manifest(plan.manifest) if plan.manifest else None
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0

@@ -66,8 +66,8 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     original = Watch.progress
 
     def note(self: Watch, shard: Any, within: float) -> None:
-        told.append(self.n_done + within)
         original(self, shard, within)
+        told.append(self._told)
 
     monkeypatch.setattr(Watch, "progress", note)
     return told
@@ -81,8 +81,19 @@ def test_processes_give_the_bytes_of_one(
     progress.clear()
     run(*args, "-o", tmp_path / "two", "--jobs", 2)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    assert progress == sorted(progress)
-    assert progress[-1] == 3
+    assert progress[-1] == max(progress) == 3
+
+
+def test_progress_never_goes_back(folder: Path) -> None:
+    told: list[float] = []
+    shards = shards_of(open_source(folder), 2)
+    watch = Watch(lambda done, _: told.append(done), lambda _: None)
+    watch.progress(shards[0], 2)
+    watch.progress(shards[1], 1)  # the first is left, and not counted yet
+    watch.done(shards[0])
+    watch.done(shards[1], died=True)
+    assert told == [2, 2, 2, 4]
+    assert watch.died == [shards[1]]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
