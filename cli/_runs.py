@@ -69,23 +69,23 @@ def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
     packs: those that are there. absent: how many files of the runs are not there, or have another
     size. unlisted: how many packs are of no run.
     """
-    runs = [run_as_json(manifest, run) for run in manifest.runs.values()]
-    listed = {
-        str(manifest.folder / name): record.bytes
-        for run in manifest.runs.values()
-        for name, record in run.all_files().items()
-    }
+    runs = [run_as_json(manifest, one) for one in manifest.runs.values()]
     there = {str(path): stamp for path, stamp in files_below(manifest.folder)}
+    listed: set[str] = set()
+    absent = 0
+    for run in manifest.runs.values():
+        for name, record in run.all_files().items():
+            path = str(manifest.folder / name)
+            listed.add(path)
+            # A listing passes over what is hidden.
+            hidden = "/." in f"/{name}"
+            stamp = there.get(path, "")
+            absent += not hidden and not (stamp and size_in(stamp) == record.bytes)
     return {
         "folder": str(manifest.folder),
-        "complete": all(run["complete"] for run in runs),
+        "complete": all(one["complete"] for one in runs),
         **_sums(runs),
-        "absent": sum(
-            # Listings pass over hidden files.
-            not Path(name).name.startswith(".")
-            and not (there.get(name) and size_in(there[name]) == size)
-            for name, size in listed.items()
-        ),
+        "absent": absent,
         "unlisted": sum(str(pack) not in listed for pack in packs),
         "runs": runs,
     }

@@ -43,8 +43,9 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
         closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked,
     ):
         for number, one in enumerate(checked, start=1):
-            frames += one.n_frames
-            if one.error is not None:
+            if one.error is None:
+                frames += one.n_frames
+            else:
                 bad[str(one.path)] = one.error
             bar.update(number)
     for message in bad.values():

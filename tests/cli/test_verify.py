@@ -419,6 +419,18 @@ def test_packs_of_a_store_without_a_manifest(
 # info
 
 
+def test_files_that_a_listing_hides_are_not_missed(
+    run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun
+) -> None:
+    put_run(tmp_path / ".out", packs, n_frames=1, series=".hidden")
+    put_run(tmp_path / ".out", packs[:1], n_frames=1, series="seen")
+    assert "7 files are sound" in run("verify", tmp_path / ".out").stdout
+    assert "not there" not in run("info", tmp_path / ".out").stdout
+    (tmp_path / ".out/.hidden-00001.rinr").unlink()
+    (line,) = errors(run, tmp_path / ".out")
+    assert "it is missing" in line
+
+
 @pytest.mark.parametrize("n", [5, 200])
 def test_info_opens_no_pack(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun, opens: Any, n: int
