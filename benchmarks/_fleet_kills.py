@@ -17,7 +17,7 @@ import psutil
 from _fleet_runs import Compress, contents, is_alive, sha256, write_tiles
 from _ledger import Ledger
 
-_STEPS = 200
+_STEPS = 40
 _ORPHAN_S = 5.0
 _GIVE_UP_S = 90.0
 # So often an output is killed at most until it may be completed.

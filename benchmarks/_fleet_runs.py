@@ -27,7 +27,7 @@ __all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tile
 
 _LOOK_S = 0.1
 # Where every change counts; what it takes to look is not measured then.
-_LOOK_OFTEN_S = 0.02
+_LOOK_OFTEN_S = 0.05
 
 
 def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:

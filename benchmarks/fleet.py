@@ -49,7 +49,7 @@ PARTS = {
     ),
     "kills": Part(
         {
-            "frames": 384,
+            "frames": 192,
             "size": 48,
             "shard_size": 24,
             "jobs": [4],
