@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, RinrSourceError
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, decode_picture, read_picture_file
 from rinrcodec.label_finder import LabelFinder, absolute
@@ -28,7 +28,7 @@ from rinrcodec.labels import parse_label_bytes, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box
 from rinrcodec.places import is_remote, join, place, text_of
-from rinrcodec.storage import Listing, file_or_folder, read_file, stamp_of
+from rinrcodec.storage import Listing, file_or_folder, may_pass, read_file, stamp_of
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -225,13 +225,16 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
 def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
     """Read one picture and its labels; an error becomes the reading's `error`.
 
-    Every file is read once, and one that is not as its stamp says is an error.
+    Every file is read once, and one that is not as its stamp says is an error. Raises
+    `RinrSourceError` where a disk or store fails: that says nothing of the picture.
     """
     data, picture, error = b"", None, None
     try:
         check_name(ref.name, limits)
         data = read_picture_file(ref.path, stamp=ref.stamp, limits=limits)
         picture = decode_picture(data, ref.path, name=ref.name, limits=limits)
+    except RinrSourceError:
+        raise
     except RinrError as problem:
         error = str(problem)
     reading = _labelled(ref.name, picture, error, data, ref.label, ref.label_stamp, limits)
@@ -261,7 +264,9 @@ def _labelled(
         except RinrInputError as problem:  # it has changed
             return Reading(name, error=str(problem))
         except (RinrError, OSError) as problem:
-            if is_remote(label) and label_stamp:  # a connection that fails must not cost the boxes
+            if isinstance(problem, OSError) and label_stamp and may_pass(label, problem):
+                raise RinrSourceError(f"{label}: cannot be read: {_reason(problem)}") from problem
+            if is_remote(label) and label_stamp:
                 return Reading(name, error=f"{label}: cannot be read: {_reason(problem)}")
             warnings = (unreadable(label, problem),)
         else:

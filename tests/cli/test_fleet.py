@@ -187,8 +187,10 @@ def test_an_error_of_a_worker_ends_the_run_and_is_told(
 
 
 DRIVER = """
+import signal
 import sys
 sys.path.insert(0, {here!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job of the background
 if __name__ == "__main__":
     import deadly
     from rinrcodec.cli import _work

@@ -65,10 +65,16 @@ def test_one_file_in_a_bucket(run: Run, folder: Path, tmp_path: Path, remote: st
 @pytest.mark.parametrize("executor", ["local", "ray"])
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_workers_write_to_the_bucket(
-    run: Run, folder: Path, tmp_path: Path, s3: str, upload: Upload, executor: str
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    s3: str,
+    upload: Upload,
+    request: pytest.FixtureRequest,
+    executor: str,
 ) -> None:
     if executor == "ray":
-        pytest.importorskip("ray")
+        request.getfixturevalue("ray")
     source = upload(folder, f"{s3}/frames")
     args = ("--shard-size", 3, "--executor", executor, "--jobs", 2, *QUICK)
     run("compress", source, "-o", f"{s3}/out", *args)
@@ -107,7 +113,8 @@ def test_an_interrupted_run_in_a_bucket(
 def test_two_runs_into_one_bucket_exclude_each_other(
     run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "LEASE_S", 1.0)
+    monkeypatch.setattr(_lock, "LEASE_S", 20.0)
+    monkeypatch.setattr(_lock, "RENEWALS", 100)
     refused: list[str] = []
     original = _run.Run.publish
 
