@@ -436,3 +436,87 @@ def test_shards_cut_every_series(folder: Path, dataset: Path) -> None:
     assert len({s.name for s in shards}) == 2
     again = shards_of(open_source(dataset), 1000)
     assert [s.stamps for s in again] == [s.stamps for s in shards]
+
+
+def test_a_source_that_vanishes_while_a_batch_is_fitted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import encoder
+
+    source = tmp_path / "mount/frames"
+    for i in range(20):
+        put(source / f"{i:02d}.png", picture(i, 4, 4))
+    args = ("compress", source, *QUICK)
+    run(*args, "-o", tmp_path / "one")
+    original = encoder.encode
+
+    def encode(*arguments: Any, **options: Any) -> Any:
+        pack = original(*arguments, **options)
+        if (tmp_path / "mount").exists():
+            (tmp_path / "mount").rename(tmp_path / "elsewhere")
+        return pack
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    result = run(*args, "-o", tmp_path / "out", code=1)
+    # Two of the second batch were read ahead, while the source was there.
+    assert "16.png: not there any more, nor are the 3 pictures after it" in result.stderr
+    monkeypatch.undo()
+    (tmp_path / "elsewhere").rename(tmp_path / "mount")
+    run(*args, "-o", tmp_path / "out", "--resume")
+    assert contents(tmp_path / "out") == contents(tmp_path / "one")
+
+
+def test_a_disk_that_fails_says_nothing_of_its_pictures(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import images
+
+    args = ("compress", folder, "--shard-size", 2, *QUICK)
+    run(*args, "-o", tmp_path / "one")
+    original = images.read_file
+
+    def read_file(path: Path, **options: Any) -> bytes:
+        if path.name == "2.png":
+            raise OSError(5, os.strerror(5), str(path))
+        return original(path, **options)
+
+    monkeypatch.setattr(images, "read_file", read_file)
+    result = run(*args, "-o", tmp_path / "out", code=1)
+    assert f"error: {folder / '2.png'}: cannot be read: Input/output error" in result.stderr
+    assert "--resume goes on" in result.stderr
+    monkeypatch.undo()
+    run(*args, "-o", tmp_path / "out", "--resume")
+    assert contents(tmp_path / "out") == contents(tmp_path / "one")
+
+
+def test_overwriting_leaves_no_file_of_the_run_before(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write(out / "notes.txt", "mine")
+    run("compress", folder, "-o", out, "--layout", "files", *QUICK)
+    (folder / "2.png").unlink()
+    run("compress", folder, "-o", out, "--layout", "files", "--overwrite", *QUICK)
+    rest = {"0.rinr", "1.rinr", "3.rinr", "more/4.rinr", "manifest.json", "notes.txt"}
+    assert contents(out).keys() == rest
+    run("compress", folder, "-o", out, "--overwrite", *QUICK)
+    assert contents(out).keys() == {"frames-00000.rinr", "manifest.json", "notes.txt"}
+
+
+def test_an_output_that_vanishes_in_a_fit(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import encoder
+
+    original = encoder.encode
+    out = tmp_path / "disk/out"
+
+    def encode(*arguments: Any, **options: Any) -> Any:
+        pack = original(*arguments, **options)
+        (tmp_path / "disk").rename(tmp_path / "unmounted")
+        return pack
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    result = run("compress", folder, "-o", out, *QUICK, code=1)
+    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
+    assert not (tmp_path / "disk").exists()
