@@ -112,7 +112,8 @@ class Series:
         """Read the pictures from number `start` on, in order, `jobs` at a time.
 
         A picture that cannot be read is an item with an `error`, and the next one follows. So is
-        one that has changed since the source was opened.
+        one that has changed since the source was opened. Raises `RinrInputError` for a video that
+        is gone or changes while it is read, `OSError` for one that the disk does not give.
         """
         if self.video is not None:
             yield from self._read_video(self.video, start, limits)
@@ -129,11 +130,17 @@ class Series:
     def _read_video(self, video: Path, start: int, limits: Limits) -> Iterator[Reading]:
         from rinrcodec.video import frame_name, read_video
 
-        if self.stamp and self.stamp != stamp_of(video):
+        before = _video_stamp(video)
+        if self.stamp and self.stamp != before:
             error = f"{video}: changed after this run began; wait until nothing writes to it"
             yield Reading(frame_name(video, start), error=f"{error} and run this again")
             return
         for name, picture, problem in read_video(video, start, len(self), limits=limits):
+            if _video_stamp(video) != before:
+                raise RinrInputError(
+                    f"{video}: changed while it was read; wait until nothing writes to it and run "
+                    "this again"
+                )
             label = _video_label(self.labels, name)
             shown = b"" if picture is None else _pixel_bytes(picture)
             yield _labelled(name, picture, problem, shown, label, "", limits)
@@ -302,6 +309,13 @@ def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
     )
     warning = f"{source.path}: no labels were found, so there are no boxes and no object INRs"
     return replace(source, series=series, warnings=(*source.warnings, warning))
+
+
+def _video_stamp(video: Path) -> str:
+    try:
+        return stamp_of(video)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RinrInputError(f"{video}: it is gone; was it moved or unmounted?") from None
 
 
 def _video_label(folder: Path | None, name: str) -> Path | None:

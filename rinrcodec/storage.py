@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
-from rinrcodec.places import at, is_remote, text_of
+from rinrcodec.places import S3, at, is_remote, text_of
 
 __all__ = [
     "Listing",
@@ -198,7 +198,8 @@ def files_below(folder: Path) -> list[tuple[Path, str]]:
     """Every file in a folder and below it with its stamp, sorted by path as text.
 
     Hidden files and folders are passed over, links are followed. A remote folder takes one
-    listing; one that is not there is empty. The stamp of a link that leads nowhere is "".
+    listing; one that is not there is empty. The stamp of a link that leads nowhere is "". Raises
+    `OSError` for a folder that cannot be read.
     """
     # A `Path` would sort "a/b" before "a-b".
     if not is_remote(folder):
@@ -289,7 +290,7 @@ class Listing:
 
 def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
     visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=_unlisted, followlinks=True):
         here = Path(root).stat()
         if (here.st_dev, here.st_ino) in visited:
             folders.clear()  # a link that leads back up
@@ -303,6 +304,13 @@ def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
                     yield file, _local_stamp(file.stat())
                 except OSError:  # reading it says why
                     yield file, ""
+
+
+def _unlisted(error: OSError) -> None:
+    """Raise for a folder whose files would be missed; `lost+found` is for root alone."""
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    if not gone and Path(error.filename).name != "lost+found":
+        raise error
 
 
 def _remote_files(folder: Path) -> Iterator[tuple[str, str]]:
@@ -398,12 +406,14 @@ def _ask(path: Path, method: str, *args: Any, **options: Any) -> Any:
 
 def _filesystem(path: Any) -> Any:
     filesystem = path.fs
-    if getattr(filesystem, "_pid", os.getpid()) == os.getpid():
-        return filesystem
-    # One made before a fork has its connections in a thread that did not survive it.
-    import fsspec
+    if getattr(filesystem, "_pid", os.getpid()) != os.getpid():
+        # One made before a fork has its connections in a thread that did not survive it.
+        import fsspec
 
-    return fsspec.filesystem(path.protocol, **path.storage_options)
+        filesystem = fsspec.filesystem(path.protocol, **path.storage_options)
+    if path.protocol in S3:
+        filesystem.retries = 2  # of a request, each with the attempts of botocore
+    return filesystem
 
 
 @contextmanager
