@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX pro
 def contents(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-@pytest.fixture
-def ray() -> Iterator[Any]:
-    """Whatever Ray a test starts is at its end afterwards."""
-    module = pytest.importorskip("ray")
-    yield module
-    module.shutdown()
 
 
 @pytest.fixture
@@ -215,7 +206,8 @@ def test_workers_end_with_their_driver(
         text=True,
         start_new_session=True,  # as the shell starts a job: Ctrl-C is for the whole group
     )
-    wait_for(lambda: stuck.exists() and stuck.read_text() != "")
+    wait_for(lambda: process.poll() is not None or (stuck.exists() and stuck.read_text() != ""))
+    assert process.poll() is None, process.communicate()
     # The shards of the other worker are done by then, or the run could not be gone on with.
     wait_for(lambda: len(list(out.glob(".rinr-work/*/*-000002.json"))) == 1)
     worker = int(stuck.read_text())
@@ -223,7 +215,7 @@ def test_workers_end_with_their_driver(
         os.killpg(process.pid, number)
     else:
         process.kill()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     wait_for(lambda: not is_running(worker))
     if number == signal.SIGINT:
         assert process.returncode == 130
@@ -233,7 +225,7 @@ def test_workers_end_with_their_driver(
     assert contents(out) == contents(tmp_path / "one")
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
