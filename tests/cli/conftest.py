@@ -63,6 +63,11 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Five pictures of two sizes, one below a folder."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -14,22 +13,17 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli import _fitter, _run, _work
+from rinrcodec.cli import _fitter, _work
 from rinrcodec.cli._executors import Watch
 from rinrcodec.cli._shards import shards_of
 from rinrcodec.manifest import Manifest
 from rinrcodec.sources import open_source
 
-from .conftest import QUICK, Run, picture, put, write
+from .conftest import QUICK, Run, contents, write
 from .test_compress import video
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 @pytest.fixture
@@ -206,20 +200,23 @@ def test_workers_end_with_their_driver(
         text=True,
         start_new_session=True,  # as the shell starts a job: Ctrl-C is for the whole group
     )
-    wait_for(lambda: process.poll() is not None or (stuck.exists() and stuck.read_text() != ""))
-    assert process.poll() is None, process.communicate()
-    # The shards of the other worker are done by then, or the run could not be gone on with.
-    wait_for(lambda: len(list(out.glob(".rinr-work/*/*-000002.json"))) == 1)
-    worker = int(stuck.read_text())
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)
-    else:
+    try:
+        wait_for(lambda: process.poll() is not None or (stuck.exists() and stuck.read_text() != ""))
+        assert process.poll() is None, process.communicate()
+        # The shards of the other worker are done by then, or the run could not be gone on with.
+        wait_for(lambda: len(list(out.glob(".rinr-work/*/*-000002.json"))) == 1)
+        worker = int(stuck.read_text())
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+        _, said = process.communicate(timeout=240)
+        wait_for(lambda: not is_running(worker))
+        if number == signal.SIGINT:
+            assert process.returncode == 130
+            assert said.splitlines()[-1].startswith("interrupted; what is fitted is kept")
+    finally:
         process.kill()
-    _, said = process.communicate(timeout=240)
-    wait_for(lambda: not is_running(worker))
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert said.splitlines()[-1].startswith("interrupted; what is fitted is kept")
     run(*args, "-o", out, "--resume", "--jobs", 2)
     run(*args, "-o", tmp_path / "one")
     assert contents(out) == contents(tmp_path / "one")
@@ -268,148 +265,6 @@ def test_a_ray_that_is_not_there(run: Run, folder: Path, tmp_path: Path, ray: An
     assert contents(tmp_path / "out") == {}
 
 
-def test_the_manifest_says_what_was_made_of_what(run: Run, dataset: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run("compress", dataset, "-o", out, "--shard-size", 1, "--seed", 3, *QUICK)
-    (entry,) = Manifest(out / "manifest.json").runs.values()
-    assert entry.complete
-    assert entry.settings["seed"] == 3
-    assert entry.settings["names"] == {"0": "person", "1": "car", "2": "bus"}
-    assert [(s.series, s.number, s.first, s.frames) for s in entry.shards] == [
-        ("train", 0, "a.png", 1),
-        ("train", 1, "b.png", 1),
-        ("val", 0, "s/c.png", 1),
-    ]
-    files = entry.all_files()
-    assert set(files) == set(contents(out)) - {"manifest.json"}
-    for name, record in files.items():
-        data = (out / name).read_bytes()
-        assert (record.bytes, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-    inputs = {shard.inputs for shard in entry.shards}
-    assert len(inputs) == 3
-    # The same pictures, at other times and in another place, are the same inputs.
-    copy = tmp_path / "copy"
-    for name, data in contents(dataset.parent).items():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        (copy / name).write_bytes(data)
-        os.utime(copy / name, (1, 1))
-    run("compress", copy / "data.yaml", "-o", tmp_path / "b", "--shard-size", 1, *QUICK)
-    (other,) = Manifest(tmp_path / "b/manifest.json").runs.values()
-    assert {shard.inputs for shard in other.shards} == inputs
-    assert other.key != entry.key
-
-
-def test_resume_says_what_changed(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    args = ("compress", folder, "-o", out, *QUICK)
-
-    def stop(*_: object) -> None:
-        raise OSError(5, os.strerror(5), "disk")
-
-    monkeypatch.setattr(_run.Run, "_done", stop)
-    run(*args, "--shard-size", 2, code=1)
-    monkeypatch.undo()
-    run(*args, "--shard-size", 2, code=2)
-
-    def why(*options: object) -> str:
-        text = run(*args, *options, "--resume", code=2).stderr
-        return text.partition("pictures (")[2].partition(")")[0]
-
-    assert why("--shard-size", 3) == "shard_size was 2 and is 3"
-    assert why("--shard-size", 2, "--seed", 1) == "seed was 0 and is 1"
-    put(folder / "5.png", picture(5))
-    assert why("--shard-size", 2) == "frames had 5 pictures and has 6"
-    (folder / "5.png").unlink()
-    put(folder / "3.png", picture(7))
-    assert why("--shard-size", 2) == (
-        "pictures or labels changed between 2.png and 3.png of frames"
-    )
-
-
-def test_a_manifest_of_another_program_is_left_alone(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    theirs = write(out / "manifest.json", '{"name": "web app"}')
-    for option in ((), ("--overwrite",), ("--resume",)):
-        result = run("compress", folder, "-o", out, *QUICK, *option, code=1)
-        assert "manifest.json: not a manifest of this rinrcodec" in result.stderr
-    assert contents(out) == {"manifest.json": theirs.read_bytes()}
-
-
-def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
-    original = _work.Work.complete
-
-    def complete(self: Any, *arguments: Any) -> None:
-        original(self, *arguments)
-        if folder.exists():
-            folder.rename(tmp_path / "elsewhere")
-
-    monkeypatch.setattr(_work.Work, "complete", complete)
-    result = run(*args, code=1)
-    assert "2.png: not there any more, nor are the 1 pictures after it" in result.stderr
-    assert "--resume goes on" in result.stderr
-    assert list(out.glob("*.rinr")) == []
-    monkeypatch.undo()
-    (tmp_path / "elsewhere").rename(folder)
-    run(*args, "--resume")
-    assert contents(out) == contents(tmp_path / "one")
-
-
-def test_an_output_that_vanishes_is_not_made_anew(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "disk/out"
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
-    original = _work.Work.complete
-
-    def complete(self: Any, *arguments: Any) -> None:
-        original(self, *arguments)
-        if (tmp_path / "disk").exists():
-            (tmp_path / "disk").rename(tmp_path / "unmounted")
-
-    monkeypatch.setattr(_work.Work, "complete", complete)
-    result = run(*args, "-o", out, code=1)
-    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
-    assert not (tmp_path / "disk").exists()
-    monkeypatch.undo()
-    (tmp_path / "unmounted").rename(tmp_path / "disk")
-    run(*args, "-o", out, "--resume")
-    assert contents(out) == contents(tmp_path / "one")
-
-
-def test_a_picture_that_changes_meanwhile_is_listed(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = _work.Work.complete
-
-    def complete(self: Any, *arguments: Any) -> None:
-        original(self, *arguments)
-        put(folder / "3.png", picture(9))
-
-    monkeypatch.setattr(_work.Work, "complete", complete)
-    args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 2, *QUICK)
-    result = run(*args, code=1)
-    assert "3.png: changed" in result.stderr
-    assert len(list((tmp_path / "out").glob("*.rinr"))) == 3
-
-
-def test_no_permission(run: Run, folder: Path, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    (tmp_path / "locked").mkdir(mode=0o500)
-    result = run("compress", folder, "-o", tmp_path / "locked/out", *QUICK, code=1)
-    assert f"{tmp_path / 'locked/out'}: Permission denied" in result.stderr
-
-
 def test_shards_cut_every_series(folder: Path, dataset: Path) -> None:
     shards = shards_of(open_source(folder), 2)
     assert [(s.number, s.start, s.count, s.last) for s in shards] == [
@@ -428,87 +283,3 @@ def test_shards_cut_every_series(folder: Path, dataset: Path) -> None:
     assert len({s.name for s in shards}) == 2
     again = shards_of(open_source(dataset), 1000)
     assert [s.stamps for s in again] == [s.stamps for s in shards]
-
-
-def test_a_source_that_vanishes_while_a_batch_is_fitted(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rinrcodec import encoder
-
-    source = tmp_path / "mount/frames"
-    for i in range(20):
-        put(source / f"{i:02d}.png", picture(i, 4, 4))
-    args = ("compress", source, *QUICK)
-    run(*args, "-o", tmp_path / "one")
-    original = encoder.encode
-
-    def encode(*arguments: Any, **options: Any) -> Any:
-        pack = original(*arguments, **options)
-        if (tmp_path / "mount").exists():
-            (tmp_path / "mount").rename(tmp_path / "elsewhere")
-        return pack
-
-    monkeypatch.setattr(encoder, "encode", encode)
-    result = run(*args, "-o", tmp_path / "out", code=1)
-    # Two of the second batch were read ahead, while the source was there.
-    assert "16.png: not there any more, nor are the 3 pictures after it" in result.stderr
-    monkeypatch.undo()
-    (tmp_path / "elsewhere").rename(tmp_path / "mount")
-    run(*args, "-o", tmp_path / "out", "--resume")
-    assert contents(tmp_path / "out") == contents(tmp_path / "one")
-
-
-def test_a_disk_that_fails_says_nothing_of_its_pictures(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rinrcodec import images
-
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
-    original = images.read_file
-
-    def read_file(path: Path, **options: Any) -> bytes:
-        if path.name == "2.png":
-            raise OSError(5, os.strerror(5), str(path))
-        return original(path, **options)
-
-    monkeypatch.setattr(images, "read_file", read_file)
-    result = run(*args, "-o", tmp_path / "out", code=1)
-    assert f"error: {folder / '2.png'}: cannot be read: Input/output error" in result.stderr
-    assert "--resume goes on" in result.stderr
-    monkeypatch.undo()
-    run(*args, "-o", tmp_path / "out", "--resume")
-    assert contents(tmp_path / "out") == contents(tmp_path / "one")
-
-
-def test_overwriting_leaves_no_file_of_the_run_before(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    write(out / "notes.txt", "mine")
-    run("compress", folder, "-o", out, "--layout", "files", *QUICK)
-    (folder / "2.png").unlink()
-    run("compress", folder, "-o", out, "--layout", "files", "--overwrite", *QUICK)
-    rest = {"0.rinr", "1.rinr", "3.rinr", "more/4.rinr", "manifest.json", "notes.txt"}
-    assert contents(out).keys() == rest
-    run("compress", folder, "-o", out, "--overwrite", *QUICK)
-    assert contents(out).keys() == {"frames-00000.rinr", "manifest.json", "notes.txt"}
-
-
-def test_an_output_that_vanishes_in_a_fit(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rinrcodec import encoder
-
-    original = encoder.encode
-    out = tmp_path / "disk/out"
-
-    def encode(*arguments: Any, **options: Any) -> Any:
-        pack = original(*arguments, **options)
-        (tmp_path / "disk").rename(tmp_path / "unmounted")
-        return pack
-
-    monkeypatch.setattr(encoder, "encode", encode)
-    result = run("compress", folder, "-o", out, *QUICK, code=1)
-    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
-    assert not (tmp_path / "disk").exists()

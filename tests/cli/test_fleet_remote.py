@@ -15,8 +15,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.places import place
 from rinrcodec.storage import names_in, read_file, read_range, write_object
 
-from .conftest import QUICK, Run, write
-from .test_fleet import contents
+from .conftest import QUICK, Run, contents, write
 
 Upload = Callable[[Path, str], str]
 
