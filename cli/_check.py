@@ -96,8 +96,14 @@ def _difference(file: ListedFile, found: FileRecord | None) -> str | None:
         what = f"has {found.bytes:,} bytes, and {wanted.bytes:,} when compress wrote it"
     else:
         what = f"has the SHA-256 {found.sha256}, and {wanted.sha256} when compress wrote it"
-    kind = "another sound pack has its name" if file.is_pack else "it was changed"
-    return f"{file.path}: it {what}; {kind}, so fetch it again, or compress with --overwrite"
+    if not file.is_pack:
+        todo = "it was changed, so fetch it again, or compress with --overwrite"
+    else:
+        todo = (
+            "another sound pack has its name, so fetch it again or, if a compress wrote another "
+            "file over it, run the compress that made the folder again with --overwrite"
+        )
+    return f"{file.path}: it {what}; {todo}"
 
 
 @contextmanager

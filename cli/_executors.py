@@ -25,25 +25,31 @@ from rinrcodec.cli._shards import Shard
 __all__ = ["TRIES", "Watch", "Worker", "fit_here", "fit_in_processes"]
 
 TRIES = 2
+# How often the driver looks how far its workers are; a store is paid for every look.
 _LOOK_S = 0.5
+_LOOK_FAR_S = 5.0
 
 
 @dataclass(slots=True)
 class Watch:
     """What the driver is told while shards are fitted, in its own thread.
 
-    on_progress: pictures fitted, and the series of the last. on_done: a shard that is done. died:
-    the shards whose workers died, in the end.
+    on_progress: pictures fitted, never fewer than before, and the series of the last. on_done: a
+    shard that is done. died: the shards whose workers died, in the end. n_done: pictures of shards
+    that are done.
     """
 
     on_progress: Callable[[float, str], None]
     on_done: Callable[[Shard], None]
     died: list[Shard] = field(default_factory=list)
     n_done: float = 0
+    _told: float = 0
 
     def progress(self, shard: Shard, within: float) -> None:
-        """Tell of pictures of a shard that is being fitted."""
-        self.on_progress(self.n_done + within, shard.series.name)
+        """Tell of pictures of shards that are being fitted."""
+        # A worker may have left one shard that is not yet counted as done.
+        self._told = max(self._told, self.n_done + within)
+        self.on_progress(self._told, shard.series.name)
 
     def done(self, shard: Shard, *, died: bool = False) -> None:
         """Tell that a shard is done, or that it killed its workers."""
@@ -88,9 +94,10 @@ def fit_in_processes(
     with ThreadPoolExecutor(len(workers)) as pool:
         futures = {pool.submit(fit, shard): shard for shard in shards}
         left = set(futures)
+        look = _LOOK_FAR_S if fitter.work.is_remote else _LOOK_S
         try:
             while left:
-                finished, left = wait(left, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                finished, left = wait(left, timeout=look, return_when=FIRST_COMPLETED)
                 for future in finished:
                     watch.done(futures[future], died=not future.result())
                 busy = [worker.shard for worker in workers if worker.shard is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,20 @@ def writing(path: Path) -> Iterator[None]:
         cause = error.__cause__ if type(error) is RinrError else error
         if not isinstance(cause, OSError) or cause.errno is None:
             raise
+        if cause.filename is not None and not _is_of(os.fsdecode(cause.filename), path):
+            raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
+def _is_of(name: str, path: Path) -> bool:
+    """Whether a file belongs to what is written at `path`: it, below it, above it, or temporary."""
+    parts = re.split(r"[/\\]", name)
+    if any(part.startswith(".") and ".rinr-" in f"{part}-" for part in parts):
+        return True
+    if is_remote(path):
+        return name.startswith(str(path))
+    file, target = Path(name).absolute(), path.absolute()
+    return file.is_relative_to(target) or target.is_relative_to(file)
 
 
 def json_text(value: Any) -> str:

@@ -14,7 +14,8 @@ from rinrcodec.cli._publish import load_pack, with_names
 from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedPart, Work
 from rinrcodec.errors import RinrInputError
-from rinrcodec.formats import write_pack
+from rinrcodec.formats import pack_bytes
+from rinrcodec.formats.atomic import write_whole
 from rinrcodec.model import merge_packs
 from rinrcodec.presets import Preset, SequencePart, Target
 from rinrcodec.sources import Reading
@@ -104,7 +105,7 @@ class Fitter:
                 on_progress=report,
             )
             path = self.work.part_path(shard, start, start + len(batch))
-            write_pack(path, pack)
+            write_whole(path, pack_bytes(pack))
             quality = measure(path, pictures, device=self.device)
             objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
         part = FittedPart(
@@ -127,8 +128,9 @@ class Fitter:
 
 def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
     """Raise `RinrInputError` where the source is gone, rather than call all its pictures bad."""
-    if any(reading.picture is not None for reading in batch) or shard.series.video is not None:
+    if shard.series.video is not None or all(reading.picture is not None for reading in batch):
         return
+    # Also of pictures that were read ahead, while the source was still there.
     refs = shard.series.refs[position : position + len(batch)]
     places = [ref.path for ref in refs] + ([refs[0].path.parent] if len(refs) < 2 else [])
     if any(file_or_folder(path) for path in places):

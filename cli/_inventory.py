@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rinrcodec.cli._errors import reason
 from rinrcodec.cli._packs import find_packs
-from rinrcodec.cli._runs import manifest_of, manifest_path, unfinished
+from rinrcodec.cli._runs import read_manifests, unfinished
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.manifest import FileRecord, Manifest
 from rinrcodec.places import is_remote
@@ -47,32 +47,32 @@ class Inventory:
 
 
 def take_inventory(sources: Sequence[Path]) -> Inventory:
-    """List the files of sources and of the manifests in them, each file once; opens no pack."""
+    """List the files of sources and of all manifests in them, each file once; opens no pack."""
     found = Inventory()
     for source in sources:
-        manifest = None
+        listed: dict[str, ListedFile] = {}
+        manifests: list[Manifest] = []
         try:
-            manifest = manifest_of(source)
-        except (RinrError, OSError) as error:
-            path = manifest_path(source) or source
-            found.bad[str(path)] = reason(path, error)
-        listed = _listed(manifest) if manifest else {}
-        try:
+            manifests, bad = read_manifests(source)
+            found.bad.update(bad)
+            for manifest in manifests:  # that which is nearest to a file comes last
+                listed.update(_listed(manifest))
             packs = find_packs(source)
             found.bad.update({failure: failure for failure in packs.failures})
             for pack in packs.all():
                 listed.setdefault(str(pack), ListedFile(pack))
         except (RinrError, OSError) as error:
             # That there is no pack at all says less than which are missing.
-            if not (manifest and isinstance(error, RinrInputError)):
+            if not (manifests and isinstance(error, RinrInputError)):
                 found.bad[str(source)] = reason(source, error)
         for name in sorted(listed):
             # A source may be given twice, or lie in another one.
             if name not in found.files or listed[name].record is not None:
                 found.files[name] = listed[name]
-        if manifest and str(manifest.path) not in found.manifests:
-            found.manifests[str(manifest.path)] = manifest
-            found.bad.update({message: message for message in unfinished(manifest)})
+        for manifest in manifests:
+            if str(manifest.path) not in found.manifests:
+                found.manifests[str(manifest.path)] = manifest
+                found.bad.update({message: message for message in unfinished(manifest)})
     return found
 
 

@@ -57,7 +57,7 @@ def _file_locked(root: Path, out: Path) -> Iterator[None]:
         except FileNotFoundError:  # who held it before is just removing the folder
             continue
         try:
-            if not _lock(descriptor):
+            if not _lock(descriptor, out):
                 raise RinrInputError(
                     f"another compress is writing to {out}; wait for it, or give another -o"
                 )
@@ -72,15 +72,25 @@ def _file_locked(root: Path, out: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if sys.platform == "win32":  # which removes no file that is open, also of another run
+            os.close(descriptor)
         with contextlib.suppress(OSError):
             if {path.name for path in root.iterdir()} == {LOCK}:
                 file.unlink()
                 root.rmdir()
-        os.close(descriptor)
+        if sys.platform != "win32":
+            os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, out: Path) -> bool:
+    """Whether nobody else holds the file."""
     if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
         return True
     import fcntl
 
@@ -88,8 +98,12 @@ def _lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
-        pass
+    except OSError as error:
+        click.echo(
+            f"warning: {out}: no locks on this file system ({error.strerror}), so two runs that "
+            "write to it are not kept apart",
+            err=True,
+        )
     return True
 
 

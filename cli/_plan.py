@@ -115,6 +115,15 @@ def make_plan(
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
 
 
+def _missing(plan: Plan, run: RunEntry) -> list[Path]:
+    """The files of a run that are not there."""
+    listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
+    there = {path.as_posix() for path, _ in listed}
+    wanted = map(plan.folder.joinpath, run.all_files())
+    # A listing has no hidden files.
+    return [path for path in wanted if path.as_posix() not in there and not file_or_folder(path)]
+
+
 def _is_same(out: Path, folder: Path) -> bool:
     if is_remote(out) or is_remote(folder):
         return str(out).rstrip("/") == str(folder).rstrip("/")
@@ -152,15 +161,12 @@ def check_output(
         )
     if resume and run.key in known:
         done = known[run.key]
-        there = {path.as_posix() for path, _ in files_below(plan.folder)}
-        wanted = map(plan.folder.joinpath, done.all_files())
-        missing = [path for path in wanted if path.as_posix() not in there]
+        missing = _missing(plan, done)
         if missing:
             raise click.UsageError(
                 f"{missing[0]}{_more(missing)} of the finished run not there; "
                 "--overwrite makes it again"
             )
-        # Without its work folder, a run with failed shards begins them anew.
         if done.complete:
             return False
     existing = list(plan.existing())
@@ -181,12 +187,12 @@ def _more(files: list[Path]) -> str:
 
 def _differences(before: RunEntry, now: RunEntry) -> str:
     """What sets a run apart from an earlier one, for people."""
-    for name in now.settings.keys() | before.settings.keys():
+    for name in sorted(now.settings.keys() | before.settings.keys()):
         then, here = before.settings.get(name), now.settings.get(name)
         if then != here and name != "recipe":
             return f"{name} was {json.dumps(then)} and is {json.dumps(here)}"
     sizes = [_pictures(run.shards) for run in (before, now)]
-    for name in sizes[0].keys() | sizes[1].keys():
+    for name in sorted(sizes[0].keys() | sizes[1].keys()):
         then, here = sizes[0].get(name, 0), sizes[1].get(name, 0)
         if then != here:
             return f"{name} had {then:,} pictures and has {here:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -52,14 +53,13 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
     task = ray.remote(_task).options(
         num_cpus=1, num_gpus=int(on_gpu), max_retries=TRIES - 1, retry_exceptions=False
     )
-    work = ray.put(fitter)
     waiting = list(reversed(shards))
     running: dict[Any, Shard] = {}
     try:
         while waiting or running:
             while waiting and len(running) < (jobs or _AHEAD):
                 shard = waiting.pop()
-                running[task.remote(work, shard, __version__)] = shard
+                running[task.remote(pickle.dumps((fitter, shard)), __version__)] = shard
             done, _ = ray.wait(list(running), timeout=_LOOK_S)
             for ref in done:
                 shard = running.pop(ref)
@@ -77,7 +77,10 @@ def _succeeded(ray: Any, ref: Any) -> bool:
     try:
         ray.get(ref)
     except errors.RayTaskError as error:
-        raise error.cause from None
+        if isinstance(error.cause, (RinrError, OSError)):
+            raise error.cause from None
+        said = (str(error.cause).strip() or type(error.cause).__name__).splitlines()[-1]
+        raise RinrError(f"a worker of Ray: {said}") from error
     except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
         return False
     except errors.RayError as error:
@@ -85,14 +88,15 @@ def _succeeded(ray: Any, ref: Any) -> bool:
     return True
 
 
-def _task(fitter: Fitter, shard: Shard, version: str) -> None:
-    """What a worker runs."""
+def _task(task: bytes, version: str) -> None:
+    """What a worker runs: a pickled fitter and shard, if it is of the same version."""
     import torch
 
     if version != __version__:
         raise RinrInputError(
             f"a worker has rinrcodec {__version__}, the driver {version}: install the same one"
         )
+    fitter, shard = pickle.loads(task)
     torch.set_num_threads(1)
     fitter.fit(shard)
 
@@ -110,7 +114,7 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
             ray.init(address="local", num_cpus=jobs, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(address or "Ray", error) from error
 
 

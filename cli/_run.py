@@ -59,6 +59,8 @@ class Run:
         manifest: Manifest | None,
         fitter: Fitter,
         check_lock: Callable[[], None],
+        *,
+        overwrite: bool,
     ) -> None:
         self.failures: list[str] = []
         self._plan = plan
@@ -67,6 +69,7 @@ class Run:
         self._manifest = manifest
         self._fitter = fitter
         self._check_lock = check_lock
+        self._overwrite = overwrite
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
         self._saved = 0.0
@@ -160,6 +163,8 @@ class Run:
             rows.append((summarise(series.name, parts, records), parts))
         for path, record in publish_yaml(self._plan, self._work, splits).items():
             self._entry.files[self._name(path)] = record
+        if self._overwrite:
+            self._remove_replaced()
         self._entry.complete = not any(shard.state == "failed" for shard in self._entry.shards)
         if self._entry.all_files() or not self._entry.complete:
             self._save()
@@ -170,8 +175,25 @@ class Run:
             self._work.drop()
         return rows
 
+    def _remove_replaced(self) -> None:
+        """Remove the packs of earlier runs over the same series that this one did not write.
+
+        They would be read as part of it.
+        """
+        series = {shard.series for shard in self._entry.shards}
+        mine = self._entry.all_files()
+        for run in list(self._manifest.runs.values()) if self._manifest else []:
+            if run is self._entry or series.isdisjoint(shard.series for shard in run.shards):
+                continue
+            for name in run.all_files().keys() - mine.keys():
+                if name.endswith(".rinr"):
+                    remove_file(self._plan.folder / name)
+            assert self._manifest is not None
+            del self._manifest.runs[run.key]
+
     def forget(self) -> None:
         """Nothing came of this run: the manifest must not speak of it."""
+        self._check_lock()
         if self._manifest is None:
             return
         self._manifest.runs.pop(self._entry.key, None)

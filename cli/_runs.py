@@ -6,16 +6,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rinrcodec.cli._errors import reason
 from rinrcodec.cli._names import shown_name
+from rinrcodec.errors import RinrError
 from rinrcodec.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
+from rinrcodec.places import text_of
 from rinrcodec.storage import file_or_folder, files_below, size_in
 
 __all__ = [
+    "by_manifest",
     "count",
     "folder_as_json",
     "folder_as_text",
-    "manifest_of",
-    "manifest_path",
+    "read_manifests",
     "run_as_json",
     "unfinished",
 ]
@@ -24,29 +27,34 @@ _SHOWN = ("preset", "background", "steps", "seed", "layout")
 _SUMMED = ("shards", "done", "failed", "frames", "unreadable", "files", "bytes")
 
 
-def manifest_of(source: Path) -> Manifest | None:
-    """The manifest of a folder, or of the one that a data yaml lies in; None where there is none.
+def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
+    """The manifests of a folder and of all below it, or of the one that a data yaml lies in.
 
-    Raises as `Manifest` does.
+    Gives those that have runs, outer ones first, and what is wrong with others, by name.
     """
-    path = manifest_path(source)
-    manifest = Manifest(path) if path else None
-    return manifest if manifest and manifest.runs else None
+    manifests, bad = [], {}
+    for path in _manifest_paths(source):
+        try:
+            manifest = Manifest(path)
+        except (RinrError, OSError) as error:
+            bad[str(path)] = reason(path, error)
+            continue
+        if manifest.runs:
+            manifests.append(manifest)
+    return manifests, bad
 
 
-def manifest_path(source: Path) -> Path | None:
-    """Where the manifest of a folder or data yaml would be; None for other files."""
+def _manifest_paths(source: Path) -> list[Path]:
     if file_or_folder(source) == "folder":
-        return source / MANIFEST
-    return source.parent / MANIFEST if source.suffix.lower() in {".yaml", ".yml"} else None
+        paths = [path for path, _ in files_below(source) if path.name == MANIFEST]
+        return sorted(paths, key=lambda path: len(path.parts))
+    return [source.parent / MANIFEST] if source.suffix.lower() in {".yaml", ".yml"} else []
 
 
 def unfinished(manifest: Manifest) -> list[str]:
     """A message for every run that is not complete: what of it is not, and what to do."""
     return [
-        f"{manifest.folder}: {_state(run)}"
-        for run in manifest.runs.values()
-        if not _is_complete(run)
+        f"{manifest.folder}: {_state(run)}" for run in manifest.runs.values() if not run.complete
     ]
 
 
@@ -56,11 +64,25 @@ def run_as_json(manifest: Manifest, run: RunEntry) -> dict[str, Any]:
     return {
         "manifest": str(manifest.path),
         "key": run.key,
-        "complete": _is_complete(run),
+        "complete": run.complete,
         "settings": run.settings,
         "series": series,
         **_sums(series),
     }
+
+
+def by_manifest(
+    manifests: Sequence[Manifest], packs: Iterable[Path]
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Packs by the path of the manifest of the nearest folder above them, and those without."""
+    inside: dict[str, list[Path]] = {str(manifest.path): [] for manifest in manifests}
+    folders = {text_of(manifest.folder): str(manifest.path) for manifest in manifests}
+    outside: list[Path] = []
+    for pack in packs:
+        above = (folders.get(text_of(folder)) for folder in pack.parents)
+        path = next(filter(None, above), None)
+        (outside if path is None else inside[path]).append(pack)
+    return inside, outside
 
 
 def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
@@ -69,23 +91,23 @@ def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
     packs: those that are there. absent: how many files of the runs are not there, or have another
     size. unlisted: how many packs are of no run.
     """
-    runs = [run_as_json(manifest, run) for run in manifest.runs.values()]
-    listed = {
-        str(manifest.folder / name): record.bytes
-        for run in manifest.runs.values()
-        for name, record in run.all_files().items()
-    }
+    runs = [run_as_json(manifest, one) for one in manifest.runs.values()]
     there = {str(path): stamp for path, stamp in files_below(manifest.folder)}
+    listed: set[str] = set()
+    absent = 0
+    for run in manifest.runs.values():
+        for name, record in run.all_files().items():
+            path = str(manifest.folder / name)
+            listed.add(path)
+            # A listing passes over what is hidden.
+            hidden = "/." in f"/{name}"
+            stamp = there.get(path, "")
+            absent += not hidden and not (stamp and size_in(stamp) == record.bytes)
     return {
         "folder": str(manifest.folder),
-        "complete": all(run["complete"] for run in runs),
+        "complete": all(one["complete"] for one in runs),
         **_sums(runs),
-        "absent": sum(
-            # Listings pass over hidden files.
-            not Path(name).name.startswith(".")
-            and not (there.get(name) and size_in(there[name]) == size)
-            for name, size in listed.items()
-        ),
+        "absent": absent,
         "unlisted": sum(str(pack) not in listed for pack in packs),
         "runs": runs,
     }
@@ -118,10 +140,6 @@ def count(number: int, word: str) -> str:
     """A number and what it counts: `2 boxes`."""
     plural = "es" if word.endswith("x") else "s"
     return f"{number:,} {word}{plural if number != 1 else ''}"
-
-
-def _is_complete(run: RunEntry) -> bool:
-    return run.complete and all(shard.state == "done" for shard in run.shards)
 
 
 def _state(run: RunEntry) -> str:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from rinrcodec.cli._lock import LOCK
 from rinrcodec.errors import RinrInputError
-from rinrcodec.formats import write_pack
+from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.atomic import move, write_whole
-from rinrcodec.manifest import FileRecord, record_of
+from rinrcodec.manifest import FileRecord
 from rinrcodec.places import is_remote
 from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file, remove_tree
 
@@ -87,9 +87,17 @@ class Work:
                 remove_tree(self._root / name)
         make_folder(self._folder)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is behind a URL."""
+        return is_remote(self._folder)
+
     def is_there(self) -> bool:
-        """Whether the folder still is where it was made; a disk may have been unmounted."""
-        return file_or_folder(self._folder) is not None
+        """Whether the folder still is where it was made; a disk may have been unmounted.
+
+        A store has no folders that could be gone.
+        """
+        return self.is_remote or file_or_folder(self._folder) is not None
 
     @property
     def started(self) -> bool:
@@ -134,8 +142,9 @@ class Work:
         """Put the pack of a shard in its place, say that it is done, and forget its parts."""
         record = None
         if pack is not None:
-            write_pack(self.pack_path(shard), pack)
-            record = record_of(self.pack_path(shard))
+            data = pack_bytes(pack)
+            write_whole(self.pack_path(shard), data)
+            record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
         digests = (digest for part in parts for digest in part.digests)
         fitted = FittedShard(list(parts), _joined(digests), record)
         write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())

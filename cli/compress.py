@@ -24,7 +24,7 @@ from rinrcodec.cli._options import (
     target_of,
     target_options,
 )
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError
 
 if TYPE_CHECKING:
     from rinrcodec.cli._run import Run
@@ -157,12 +157,15 @@ def command(
         # A row of several frames would go whole into the file of each.
         options = replace(options, background=replace(options.background, together=1))
     # Before anything is touched.
-    devices = [str(resolve_device(name.strip())) for name in device.split(",")]
+    if executor == "ray" and device == "cuda":
+        devices = [device]  # of the workers; the driver needs none
+    else:
+        devices = [str(resolve_device(name.strip())) for name in device.split(",")]
     (kind, *others) = {name.split(":")[0] for name in devices}
-    if others or (len(devices) > 1 and (kind == "cpu" or executor == "ray")):
-        raise click.UsageError(
-            f"--device {device}: several devices are several of cuda, and Ray chooses them itself"
-        )
+    if others or (len(devices) > 1 and kind == "cpu"):
+        raise click.UsageError(f"--device {device}: several devices are several of cuda")
+    if executor == "ray" and ("," in device or ":" in device):
+        raise click.UsageError(f"--device {device}: Ray chooses them itself, so give cpu or cuda")
     shards = shards_of(found, plan.shard_size)
     settings = {
         "preset": preset,
@@ -176,11 +179,12 @@ def command(
         "names": {str(key): name for key, name in found.names.items()},
     }
     entry = make_entry(settings, options, shards)
-    if jobs and jobs > len(shards) and not quiet:
+    if plan.shard_size and max(jobs or 1, len(devices)) > len(shards) and not quiet:
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
-        click.echo(f"{few} for {jobs} processes: a smaller --shard-size makes more", err=True)
-    manifest = Manifest(plan.manifest) if plan.manifest else None
+        many = max(jobs or 1, len(devices))
+        click.echo(f"{few} for {many} processes: a smaller --shard-size makes more", err=True)
     with writing(out), locked(plan.work, out) as check_lock:
+        manifest = Manifest(plan.manifest) if plan.manifest else None
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
             click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
             return 0
@@ -188,7 +192,7 @@ def command(
         work.begin(fresh=overwrite)
         kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
         fitter = Fitter(work, options, target, seed, devices[0], found.names)
-        run = Run(plan, shards, entry, manifest, fitter, check_lock)
+        run = Run(plan, shards, entry, manifest, fitter, check_lock, overwrite=overwrite)
         with _resumable(work, run, out, kept, keep=overwrite):
             run.fit(executor, jobs=jobs, devices=devices, address=ray_address, quiet=quiet)
             rows = run.publish()
@@ -236,14 +240,15 @@ def _resumable(work: Work, run: Run, out: Path, kept: str, *, keep: bool) -> Ite
     kept: when what is fitted is kept, in words. keep: the work folder stays in any case, as a sign
     that the outputs of before are to go.
     """
-    hint = "what is fitted is kept; the same command with --resume goes on"
+    instead = " in place of --overwrite" if keep else ""
+    hint = f"what is fitted is kept; the same command with --resume{instead} goes on"
     try:
         yield
     except BaseException as error:
-        if isinstance(error, OSError) and not work.is_there():
+        if isinstance(error, (OSError, RinrError)) and not work.is_there():
             raise RinrInputError(
                 f"{out}: not there any more; was it moved, removed or unmounted? Bring it back, "
-                "and the same command with --resume goes on"
+                f"and the same command with --resume{instead} goes on"
             ) from error
         fitted = work.started
         if not fitted and not keep:

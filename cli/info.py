@@ -29,14 +29,19 @@ __all__ = ["command"]
 def command(sources: tuple[Path, ...], each: bool, frames: bool, as_json: bool) -> int:
     """Show what .rinr files hold.
 
-    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL. Of a
-    folder where compress left a manifest.json, this shows its runs, shards and frames without
-    opening a file.
+    SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
+    Where compress left a manifest.json, in a folder or below it, this shows its runs, shards and
+    frames without opening a file.
     """
     from rinrcodec.cli._errors import reason
     from rinrcodec.cli._files import json_text
     from rinrcodec.cli._packs import list_packs
-    from rinrcodec.cli._runs import folder_as_json, folder_as_text, manifest_of, manifest_path
+    from rinrcodec.cli._runs import (
+        by_manifest,
+        folder_as_json,
+        folder_as_text,
+        read_manifests,
+    )
     from rinrcodec.formats import PackReader
 
     files: dict[str, Path] = {}
@@ -45,15 +50,18 @@ def command(sources: tuple[Path, ...], each: bool, frames: bool, as_json: bool) 
     for source in sources:
         found, problems = list_packs([source])
         try:
-            if manifest := manifest_of(source):
-                folders[str(manifest.path)] = folder_as_json(manifest, found)
-                # That there is no pack says less.
-                problems.pop(str(source), None)
-        except (RinrError, OSError) as error:
-            manifest = None
-            bad[str(manifest_path(source))] = reason(source, error)
-        if manifest is None or each or frames:
-            files.update({str(file): file for file in found})
+            manifests, unusable = read_manifests(source)
+            bad.update(unusable)
+            inside, outside = by_manifest(manifests, found)
+            for manifest in manifests:
+                packs = inside[str(manifest.path)]
+                folders[str(manifest.path)] = folder_as_json(manifest, packs)
+        except OSError as error:
+            manifests, outside = [], found
+            problems[str(source)] = reason(source, error)
+        if manifests:
+            problems.pop(str(source), None)  # that there is no pack says less
+        files.update({str(file): file for file in (found if each or frames else outside)})
         bad.update(problems)
     described = []
     for file in files.values():

@@ -25,9 +25,9 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
     """Check .rinr files for damage.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
-    Where compress left a manifest.json, all that it lists must be there as it was written, and
-    every run complete. Prints one line for every bad file, and ends with exit code 1 if there is
-    one.
+    Where compress left a manifest.json, in a folder or below it, all that it lists must be there as
+    it was written, and every run complete. Prints one line for every bad file, and ends with exit
+    code 1 if there is one.
     """
     from rinrcodec.cli._check import check_files
     from rinrcodec.cli._files import json_text, write_report
@@ -43,8 +43,9 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
         closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked,
     ):
         for number, one in enumerate(checked, start=1):
-            frames += one.n_frames
-            if one.error is not None:
+            if one.error is None:
+                frames += one.n_frames
+            else:
                 bad[str(one.path)] = one.error
             bar.update(number)
     for message in bad.values():

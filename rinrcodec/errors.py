@@ -2,6 +2,7 @@
 
     RinrError
     ├── RinrInputError(ValueError)      pictures, labels or options that cannot be used
+    │   └── RinrSourceError             pictures or labels whose disk or store fails
     ├── RinrFormatError(ValueError)     a .rinr file that is damaged, hostile or not one
     ├── RinrLimitError(ValueError)      more frames, pixels or bytes than `Limits` allow
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
@@ -19,6 +20,7 @@ __all__ = [
     "RinrFormatError",
     "RinrInputError",
     "RinrLimitError",
+    "RinrSourceError",
 ]
 
 
@@ -30,6 +32,10 @@ class RinrError(Exception):
 
 class RinrInputError(RinrError, ValueError):
     """A picture, label or option that cannot be used as given."""
+
+
+class RinrSourceError(RinrInputError):
+    """A picture or label that cannot be read at the moment, as its disk or store fails."""
 
 
 class RinrFormatError(RinrError, ValueError):

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
+from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError, RinrSourceError
 from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box, Metadata
 from rinrcodec.places import place
-from rinrcodec.storage import read_file
+from rinrcodec.storage import may_pass, read_file
 
 __all__ = [
     "Picture",
@@ -103,8 +103,9 @@ def load_picture(
 
     path: also the URL of one (docs/remote.md). Its bytes are read whole before they are decoded.
 
-    Raises `RinrInputError` for a file that is missing, empty, truncated or no picture, and
-    `RinrLimitError` for one of more pixels than `limits.max_pixels`, before they are decoded.
+    Raises `RinrInputError` for a file that is missing, empty, truncated or no picture,
+    `RinrSourceError` where its disk or store fails, and `RinrLimitError` for one of more pixels
+    than `limits.max_pixels`, before they are decoded.
     """
     file = place(path)
     data = read_picture_file(file, limits=limits)
@@ -121,7 +122,8 @@ def read_picture_file(file: Path, *, stamp: str = "", limits: Limits = DEFAULT_L
     except FileNotFoundError:
         raise RinrInputError(f"{file}: there is no such file") from None
     except OSError as error:
-        raise RinrInputError(f"{file}: cannot be read: {error.strerror or error}") from error
+        kind = RinrSourceError if may_pass(file, error) else RinrInputError
+        raise kind(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def decode_picture(

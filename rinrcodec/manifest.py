@@ -103,7 +103,11 @@ class ShardEntry:
 
 @dataclass(slots=True)
 class RunEntry:
-    """One run of `compress`. files: those that are of no shard, such as `data.yaml`."""
+    """One run of `compress`.
+
+    complete: all its shards are done and published. files: those that are of no shard, such as
+    `data.yaml`.
+    """
 
     key: str
     settings: dict[str, Any]
@@ -253,7 +257,8 @@ def _parse(data: Any) -> dict[str, RunEntry]:
 def _run(data: Any) -> RunEntry:
     run = _checked(data, key=str, settings=dict, shards=list, complete=bool, files=dict)
     shards = [_shard(item) for item in run["shards"]]
-    return RunEntry(**{**run, "shards": shards, "files": _files(run["files"])})
+    complete = run["complete"] and all(shard.state == "done" for shard in shards)
+    return RunEntry(run["key"], run["settings"], shards, complete, _files(run["files"]))
 
 
 def _shard(data: Any) -> ShardEntry:

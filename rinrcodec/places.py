@@ -16,9 +16,9 @@ from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["as_place", "at", "is_remote", "join", "place", "text_of"]
+__all__ = ["S3", "as_place", "at", "is_remote", "join", "place", "text_of"]
 
-_S3 = {"s3", "s3a"}
+S3 = {"s3", "s3a"}
 # Protocol -> its package, where the extra brings it.
 _EXTRA = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # One letter is a drive of Windows.
@@ -55,8 +55,6 @@ def place(source: str | os.PathLike[str]) -> Path:
     except ValueError as error:
         raise RinrInputError(f"{source}: {protocol}:// is no protocol that fsspec knows") from error
     found = UPath(source, **_options(protocol))
-    if protocol in _S3:
-        found.fs.retries = 2  # of a request, each with the attempts of botocore
     if not source.split("://", 1)[1].strip("/"):
         raise RinrInputError(f"{source}: the name of a bucket or server is missing")
     return cast(Path, found)
@@ -106,7 +104,7 @@ def _options(protocol: str) -> dict[str, Any]:
         return {}
     # A cache of listings of a million objects would be kept as long as the process lives.
     options: dict[str, Any] = {"use_listings_cache": False}
-    if protocol in _S3:
+    if protocol in S3:
         import fsspec
 
         # With the attempts of botocore, a server that is silent would be waited for for minutes.

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, RinrSourceError
 from rinrcodec.formats.checks import check_name
 from rinrcodec.images import Picture, decode_picture, read_picture_file
 from rinrcodec.label_finder import LabelFinder, absolute
@@ -28,7 +28,7 @@ from rinrcodec.labels import parse_label_bytes, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.model import Box
 from rinrcodec.places import is_remote, join, place, text_of
-from rinrcodec.storage import Listing, file_or_folder, read_file, stamp_of
+from rinrcodec.storage import Listing, file_or_folder, may_pass, read_file, stamp_of
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -112,7 +112,8 @@ class Series:
         """Read the pictures from number `start` on, in order, `jobs` at a time.
 
         A picture that cannot be read is an item with an `error`, and the next one follows. So is
-        one that has changed since the source was opened.
+        one that has changed since the source was opened. Raises `RinrInputError` for a video that
+        is gone or changes while it is read, `OSError` for one that the disk does not give.
         """
         if self.video is not None:
             yield from self._read_video(self.video, start, limits)
@@ -129,11 +130,17 @@ class Series:
     def _read_video(self, video: Path, start: int, limits: Limits) -> Iterator[Reading]:
         from rinrcodec.video import frame_name, read_video
 
-        if self.stamp and self.stamp != stamp_of(video):
+        before = _video_stamp(video)
+        if self.stamp and self.stamp != before:
             error = f"{video}: changed after this run began; wait until nothing writes to it"
             yield Reading(frame_name(video, start), error=f"{error} and run this again")
             return
         for name, picture, problem in read_video(video, start, len(self), limits=limits):
+            if _video_stamp(video) != before:
+                raise RinrInputError(
+                    f"{video}: changed while it was read; wait until nothing writes to it and run "
+                    "this again"
+                )
             label = _video_label(self.labels, name)
             shown = b"" if picture is None else _pixel_bytes(picture)
             yield _labelled(name, picture, problem, shown, label, "", limits)
@@ -225,13 +232,16 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
 def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
     """Read one picture and its labels; an error becomes the reading's `error`.
 
-    Every file is read once, and one that is not as its stamp says is an error.
+    Every file is read once, and one that is not as its stamp says is an error. Raises
+    `RinrSourceError` where a disk or store fails: that says nothing of the picture.
     """
     data, picture, error = b"", None, None
     try:
         check_name(ref.name, limits)
         data = read_picture_file(ref.path, stamp=ref.stamp, limits=limits)
         picture = decode_picture(data, ref.path, name=ref.name, limits=limits)
+    except RinrSourceError:
+        raise
     except RinrError as problem:
         error = str(problem)
     reading = _labelled(ref.name, picture, error, data, ref.label, ref.label_stamp, limits)
@@ -261,7 +271,9 @@ def _labelled(
         except RinrInputError as problem:  # it has changed
             return Reading(name, error=str(problem))
         except (RinrError, OSError) as problem:
-            if is_remote(label) and label_stamp:  # a connection that fails must not cost the boxes
+            if isinstance(problem, OSError) and label_stamp and may_pass(label, problem):
+                raise RinrSourceError(f"{label}: cannot be read: {_reason(problem)}") from problem
+            if is_remote(label) and label_stamp:
                 return Reading(name, error=f"{label}: cannot be read: {_reason(problem)}")
             warnings = (unreadable(label, problem),)
         else:
@@ -297,6 +309,13 @@ def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
     )
     warning = f"{source.path}: no labels were found, so there are no boxes and no object INRs"
     return replace(source, series=series, warnings=(*source.warnings, warning))
+
+
+def _video_stamp(video: Path) -> str:
+    try:
+        return stamp_of(video)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RinrInputError(f"{video}: it is gone; was it moved or unmounted?") from None
 
 
 def _video_label(folder: Path | None, name: str) -> Path | None:

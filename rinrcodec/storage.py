@@ -13,13 +13,14 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
-from rinrcodec.places import at, is_remote, text_of
+from rinrcodec.places import S3, at, is_remote, text_of
 
 __all__ = [
     "Listing",
@@ -27,6 +28,7 @@ __all__ = [
     "file_or_folder",
     "files_below",
     "make_folder",
+    "may_pass",
     "move_object",
     "names_in",
     "read_file",
@@ -41,6 +43,11 @@ __all__ = [
 
 # What stores call the checksum of an object or, for those that keep none, the time of its change.
 _MARKS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "updated", "created")
+# What is wrong with a file of this machine rather than with its disk.
+_LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
+_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+# How many objects are removed at a time.
+_AT_A_TIME = 16
 # Names of error classes, whose packages are loaded only where their store is used.
 _NO_CREDENTIALS = {
     "CredentialRetrievalError", "DefaultCredentialsError", "NoCredentialsError",
@@ -78,6 +85,13 @@ def stamp_of(path: Path) -> str:
         message = "the server does not tell its size; download it first"
         raise OSError(errno.ENOTSUP, message, str(path))
     return _stamp(info)
+
+
+def may_pass(path: Path, error: OSError) -> bool:
+    """Whether a file that could not be read may be read later, as its disk or store failed."""
+    if is_remote(path):  # also where credentials end
+        return not isinstance(error, (FileNotFoundError, IsADirectoryError))
+    return error.errno not in _LASTING
 
 
 def size_in(stamp: str) -> int:
@@ -136,7 +150,9 @@ def create_object(path: Path, data: bytes) -> bool:
 
 def move_object(path: Path, target: Path) -> None:
     """Have the store copy an object, and remove the one that was copied."""
-    _ask(path, "mv", path.path, target.path)  # type: ignore[attr-defined]
+    # Not `mv`, which takes names with brackets for patterns; nor `rm` below.
+    _ask(path, "cp_file", path.path, target.path)  # type: ignore[attr-defined]
+    _ask(path, "rm_file", path.path)  # type: ignore[attr-defined]
 
 
 def make_folder(folder: Path, *, parents: bool = True) -> None:
@@ -165,8 +181,9 @@ def remove_tree(folder: Path) -> None:
     if not is_remote(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with suppress(FileNotFoundError):
-        _ask(folder, "rm", folder.path, recursive=True)  # type: ignore[attr-defined]
+    with suppress(FileNotFoundError), ThreadPoolExecutor(_AT_A_TIME) as pool:
+        names = _ask(folder, "find", folder.path)  # type: ignore[attr-defined]
+        list(pool.map(lambda name: _ask(folder, "rm_file", name), names))
 
 
 def remove_file(path: Path) -> None:
@@ -181,7 +198,8 @@ def files_below(folder: Path) -> list[tuple[Path, str]]:
     """Every file in a folder and below it with its stamp, sorted by path as text.
 
     Hidden files and folders are passed over, links are followed. A remote folder takes one
-    listing; one that is not there is empty. The stamp of a link that leads nowhere is "".
+    listing; one that is not there is empty. The stamp of a link that leads nowhere is "". Raises
+    `OSError` for a folder that cannot be read.
     """
     # A `Path` would sort "a/b" before "a-b".
     if not is_remote(folder):
@@ -272,7 +290,7 @@ class Listing:
 
 def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
     visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=_unlisted, followlinks=True):
         here = Path(root).stat()
         if (here.st_dev, here.st_ino) in visited:
             folders.clear()  # a link that leads back up
@@ -286,6 +304,13 @@ def _local_files(folder: Path) -> Iterator[tuple[Path, str]]:
                     yield file, _local_stamp(file.stat())
                 except OSError:  # reading it says why
                     yield file, ""
+
+
+def _unlisted(error: OSError) -> None:
+    """Raise for a folder whose files would be missed; `lost+found` is for root alone."""
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    if not gone and Path(error.filename).name != "lost+found":
+        raise error
 
 
 def _remote_files(folder: Path) -> Iterator[tuple[str, str]]:
@@ -381,12 +406,14 @@ def _ask(path: Path, method: str, *args: Any, **options: Any) -> Any:
 
 def _filesystem(path: Any) -> Any:
     filesystem = path.fs
-    if getattr(filesystem, "_pid", os.getpid()) == os.getpid():
-        return filesystem
-    # One made before a fork has its connections in a thread that did not survive it.
-    import fsspec
+    if getattr(filesystem, "_pid", os.getpid()) != os.getpid():
+        # One made before a fork has its connections in a thread that did not survive it.
+        import fsspec
 
-    return fsspec.filesystem(path.protocol, **path.storage_options)
+        filesystem = fsspec.filesystem(path.protocol, **path.storage_options)
+    if path.protocol in S3:
+        filesystem.retries = 2  # of a request, each with the attempts of botocore
+    return filesystem
 
 
 @contextmanager

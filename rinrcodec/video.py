@@ -15,6 +15,8 @@ from rinrcodec.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["count_frames", "frame_name", "read_video"]
 
+_THREADS = 4
+
 
 def count_frames(path: str | os.PathLike[str]) -> int:
     """The number of frames a video declares or, where it declares none, holds as packets.
@@ -41,16 +43,20 @@ def read_video(
 
     Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
     shared out evenly over `n_frames`. Damage ends the video with an item that has an error, as
-    does a file that ends before the frames it declares.
+    does a file that ends before the frames it declares; damage before `start` is not told. Raises
+    `OSError` where the file cannot be read.
     """
     av = _import_av()
-    size = path.stat().st_size
     number = 0  # of the frame to come
     problem = None
     try:
-        with av.open(os.fspath(path)) as container:
+        # Of a file that Python opened, what the disk does is an `OSError`, and the rest is damage.
+        with path.open("rb") as file, av.open(file) as container:
+            size = os.fstat(file.fileno()).st_size
             stream = _video_stream(container, path)
             stream.thread_type = "AUTO"
+            # Where damage is met depends on it, and must not depend on the machine.
+            stream.codec_context.thread_count = _THREADS
             shown = None
             for frame in container.decode(stream):
                 if number >= start:
@@ -62,9 +68,9 @@ def read_video(
                 number, shown = number + 1, frame.time
             if _is_cut(container, stream, number, shown):
                 problem = f"the file ends after {number} of {stream.frames} frames"
-    except (av.FFmpegError, OSError, RinrError) as error:
+    except (av.FFmpegError, RinrError) as error:
         problem = f"frame {number + 1}: {error}"
-    # A resumed run that begins after this has reported it already.
+    # Whoever read that frame, or the first that is not there, has reported it.
     if problem is not None and number >= start:
         yield frame_name(path, number), None, f"{path}: {problem}"
 

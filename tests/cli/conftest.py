@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,14 @@ Run = Callable[..., Result]
 def _one_thread() -> None:
     # Tiny pictures gain nothing from threads, and lose much on a busy machine.
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def ray() -> Iterator[Any]:
+    """Whatever Ray a test starts is at its end afterwards."""
+    module = pytest.importorskip("ray")
+    yield module
+    module.shutdown()
 
 
 @pytest.fixture

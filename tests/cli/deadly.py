@@ -42,4 +42,4 @@ class FailingFitter(Fitter):
     """A worker with an error of its own."""
 
     def fit(self, shard: Shard, on_progress: object = None) -> None:  # noqa: ARG002
-        raise OSError(28, os.strerror(28), str(shard.number))
+        raise OSError(28, os.strerror(28))

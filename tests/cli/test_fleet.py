@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX pro
 def contents(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-@pytest.fixture
-def ray() -> Iterator[Any]:
-    """Whatever Ray a test starts is at its end afterwards."""
-    module = pytest.importorskip("ray")
-    yield module
-    module.shutdown()
 
 
 @pytest.fixture
@@ -66,8 +57,8 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     original = Watch.progress
 
     def note(self: Watch, shard: Any, within: float) -> None:
-        told.append(self.n_done + within)
         original(self, shard, within)
+        told.append(self._told)
 
     monkeypatch.setattr(Watch, "progress", note)
     return told
@@ -81,8 +72,19 @@ def test_processes_give_the_bytes_of_one(
     progress.clear()
     run(*args, "-o", tmp_path / "two", "--jobs", 2)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    assert progress == sorted(progress)
-    assert progress[-1] == 3
+    assert progress[-1] == max(progress) == 3
+
+
+def test_progress_never_goes_back(folder: Path) -> None:
+    told: list[float] = []
+    shards = shards_of(open_source(folder), 2)
+    watch = Watch(lambda done, _: told.append(done), lambda _: None)
+    watch.progress(shards[0], 2)
+    watch.progress(shards[1], 1)  # the first is left, and not counted yet
+    watch.done(shards[0])
+    watch.done(shards[1], died=True)
+    assert told == [2, 2, 2, 4]
+    assert watch.died == [shards[1]]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
@@ -176,8 +178,10 @@ def test_an_error_of_a_worker_ends_the_run_and_is_told(
 
 
 DRIVER = """
+import signal
 import sys
 sys.path.insert(0, {here!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job of the background
 if __name__ == "__main__":
     import deadly
     from rinrcodec.cli import _work
@@ -202,7 +206,8 @@ def test_workers_end_with_their_driver(
         text=True,
         start_new_session=True,  # as the shell starts a job: Ctrl-C is for the whole group
     )
-    wait_for(lambda: stuck.exists() and stuck.read_text() != "")
+    wait_for(lambda: process.poll() is not None or (stuck.exists() and stuck.read_text() != ""))
+    assert process.poll() is None, process.communicate()
     # The shards of the other worker are done by then, or the run could not be gone on with.
     wait_for(lambda: len(list(out.glob(".rinr-work/*/*-000002.json"))) == 1)
     worker = int(stuck.read_text())
@@ -210,7 +215,7 @@ def test_workers_end_with_their_driver(
         os.killpg(process.pid, number)
     else:
         process.kill()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     wait_for(lambda: not is_running(worker))
     if number == signal.SIGINT:
         assert process.returncode == 130
@@ -220,7 +225,7 @@ def test_workers_end_with_their_driver(
     assert contents(out) == contents(tmp_path / "one")
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -423,3 +428,87 @@ def test_shards_cut_every_series(folder: Path, dataset: Path) -> None:
     assert len({s.name for s in shards}) == 2
     again = shards_of(open_source(dataset), 1000)
     assert [s.stamps for s in again] == [s.stamps for s in shards]
+
+
+def test_a_source_that_vanishes_while_a_batch_is_fitted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import encoder
+
+    source = tmp_path / "mount/frames"
+    for i in range(20):
+        put(source / f"{i:02d}.png", picture(i, 4, 4))
+    args = ("compress", source, *QUICK)
+    run(*args, "-o", tmp_path / "one")
+    original = encoder.encode
+
+    def encode(*arguments: Any, **options: Any) -> Any:
+        pack = original(*arguments, **options)
+        if (tmp_path / "mount").exists():
+            (tmp_path / "mount").rename(tmp_path / "elsewhere")
+        return pack
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    result = run(*args, "-o", tmp_path / "out", code=1)
+    # Two of the second batch were read ahead, while the source was there.
+    assert "16.png: not there any more, nor are the 3 pictures after it" in result.stderr
+    monkeypatch.undo()
+    (tmp_path / "elsewhere").rename(tmp_path / "mount")
+    run(*args, "-o", tmp_path / "out", "--resume")
+    assert contents(tmp_path / "out") == contents(tmp_path / "one")
+
+
+def test_a_disk_that_fails_says_nothing_of_its_pictures(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import images
+
+    args = ("compress", folder, "--shard-size", 2, *QUICK)
+    run(*args, "-o", tmp_path / "one")
+    original = images.read_file
+
+    def read_file(path: Path, **options: Any) -> bytes:
+        if path.name == "2.png":
+            raise OSError(5, os.strerror(5), str(path))
+        return original(path, **options)
+
+    monkeypatch.setattr(images, "read_file", read_file)
+    result = run(*args, "-o", tmp_path / "out", code=1)
+    assert f"error: {folder / '2.png'}: cannot be read: Input/output error" in result.stderr
+    assert "--resume goes on" in result.stderr
+    monkeypatch.undo()
+    run(*args, "-o", tmp_path / "out", "--resume")
+    assert contents(tmp_path / "out") == contents(tmp_path / "one")
+
+
+def test_overwriting_leaves_no_file_of_the_run_before(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write(out / "notes.txt", "mine")
+    run("compress", folder, "-o", out, "--layout", "files", *QUICK)
+    (folder / "2.png").unlink()
+    run("compress", folder, "-o", out, "--layout", "files", "--overwrite", *QUICK)
+    rest = {"0.rinr", "1.rinr", "3.rinr", "more/4.rinr", "manifest.json", "notes.txt"}
+    assert contents(out).keys() == rest
+    run("compress", folder, "-o", out, "--overwrite", *QUICK)
+    assert contents(out).keys() == {"frames-00000.rinr", "manifest.json", "notes.txt"}
+
+
+def test_an_output_that_vanishes_in_a_fit(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import encoder
+
+    original = encoder.encode
+    out = tmp_path / "disk/out"
+
+    def encode(*arguments: Any, **options: Any) -> Any:
+        pack = original(*arguments, **options)
+        (tmp_path / "disk").rename(tmp_path / "unmounted")
+        return pack
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    result = run("compress", folder, "-o", out, *QUICK, code=1)
+    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
+    assert not (tmp_path / "disk").exists()

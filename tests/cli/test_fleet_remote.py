@@ -65,10 +65,16 @@ def test_one_file_in_a_bucket(run: Run, folder: Path, tmp_path: Path, remote: st
 @pytest.mark.parametrize("executor", ["local", "ray"])
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_workers_write_to_the_bucket(
-    run: Run, folder: Path, tmp_path: Path, s3: str, upload: Upload, executor: str
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    s3: str,
+    upload: Upload,
+    request: pytest.FixtureRequest,
+    executor: str,
 ) -> None:
     if executor == "ray":
-        pytest.importorskip("ray")
+        request.getfixturevalue("ray")
     source = upload(folder, f"{s3}/frames")
     args = ("--shard-size", 3, "--executor", executor, "--jobs", 2, *QUICK)
     run("compress", source, "-o", f"{s3}/out", *args)
@@ -107,7 +113,8 @@ def test_an_interrupted_run_in_a_bucket(
 def test_two_runs_into_one_bucket_exclude_each_other(
     run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "LEASE_S", 1.0)
+    monkeypatch.setattr(_lock, "LEASE_S", 20.0)
+    monkeypatch.setattr(_lock, "RENEWALS", 100)
     refused: list[str] = []
     original = _run.Run.publish
 
@@ -189,3 +196,27 @@ def test_a_local_bad_picture_does_not_stop_a_bucket(run: Run, folder: Path, remo
     result = run("compress", folder, "-o", f"{remote}/out", *QUICK, code=1)
     assert "1.png: not a picture" in result.stderr
     assert names_in(place(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
+
+
+def test_names_in_buckets_are_no_patterns(run: Run, folder: Path, remote: str) -> None:
+    for name in ("run[1]", "run*"):
+        run("compress", folder, "-o", f"{remote}/{name}", *QUICK)
+        assert stored(f"{remote}/{name}").keys() == {"frames-00000.rinr", "manifest.json"}
+
+
+def test_a_run_that_lost_its_lock_touches_nothing(
+    run: Run, folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec import encoder
+
+    lock = place(f"{memory}/out/.rinr-work/lock")
+    monkeypatch.setattr(_lock, "LEASE_S", 600.0)
+
+    def encode(*_: object, **__: object) -> None:
+        write_object(lock, json.dumps({"token": "another"}).encode())
+        raise OSError(5, "failed")
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    result = run("compress", folder, "-o", f"{memory}/out", *QUICK, code=1)
+    assert "another compress took" in result.stderr
+    assert stored(f"{memory}/out").keys() == {".rinr-work/lock", "manifest.json"}

@@ -146,8 +146,9 @@ def test_two_files_changed_places(run: Run, out: Path, packs: list[bytes]) -> No
     for line, number in zip(lines, (1, 2), strict=True):
         assert line.startswith(f"{out}/train-0000{number}.rinr: it has the ")
         assert line.endswith(
-            "when compress wrote it; another sound pack has its name, "
-            "so fetch it again, or compress with --overwrite"
+            "when compress wrote it; another sound pack has its name, so fetch it again or, if a "
+            "compress wrote another file over it, run the compress that made the folder again "
+            "with --overwrite"
         )
 
 
@@ -391,8 +392,8 @@ def test_a_store_is_asked_for_each_pack_once(
     s3_requests.clear()
     run("verify", s3)
     assert s3_requests[-8:] == ["get_object"] * 8
-    # Where things are, two listings, and the manifest, of however many packs.
-    assert len(s3_requests) == 8 + 11
+    # Where things are, three listings, and the manifest, of however many packs.
+    assert len(s3_requests) == 8 + 12
     assert s3_requests.count("get_object") == 8 + 1
     # Large ones come in parts, and lie on the disk meanwhile.
     monkeypatch.setattr(_check, "_REQUEST", 1000)
@@ -417,6 +418,18 @@ def test_packs_of_a_store_without_a_manifest(
 
 
 # info
+
+
+def test_files_that_a_listing_hides_are_not_missed(
+    run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun
+) -> None:
+    put_run(tmp_path / ".out", packs, n_frames=1, series=".hidden")
+    put_run(tmp_path / ".out", packs[:1], n_frames=1, series="seen")
+    assert "7 files are sound" in run("verify", tmp_path / ".out").stdout
+    assert "not there" not in run("info", tmp_path / ".out").stdout
+    (tmp_path / ".out/.hidden-00001.rinr").unlink()
+    (line,) = errors(run, tmp_path / ".out")
+    assert "it is missing" in line
 
 
 @pytest.mark.parametrize("n", [5, 200])
@@ -455,3 +468,29 @@ def test_info_of_what_compress_wrote(run: Run, dataset: Path, tmp_path: Path) ->
         assert "not there" not in text
     assert "    train: 1 shard, 2 frames, " in run("info", tmp_path / "out", "--frames").stdout
     assert "layout files\n    train: 1 shard, 2 frames, " in run("info", tmp_path / "files").stdout
+
+
+def test_manifests_below_a_folder_count(
+    run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun
+) -> None:
+    sets = tmp_path / "sets"
+    for name in ("a", "b/inner"):
+        put_run(sets / name, packs[:2], n_frames=1)
+    (sets / "alone.rinr").write_bytes(packs[2])
+    (sets / "a/extra.rinr").write_bytes(packs[3])
+    text = run("verify", sets).stdout
+    assert text.startswith("6 files are sound\n")
+    assert text.count("1 run, all 2 files as written") == 2
+    text = run("info", sets).stdout
+    assert f"{sets}/a: 1 run, complete\n" in text
+    assert f"{sets}/b/inner: 1 run, complete\n" in text
+    assert text.count("  and 1 pack of no run\n") == 1
+    assert f"{sets}/alone.rinr\n  1 frame, " in text
+    assert "extra.rinr" not in text
+    (sets / "a/train-00001.rinr").unlink()
+    (line,) = errors(run, sets)
+    assert line.startswith(f"{sets}/a/train-00001.rinr: it is missing, and {sets}/a/manifest.json")
+    assert "1 file of these not there" in run("info", sets).stdout
+    (sets / "b/inner/manifest.json").write_text("{")
+    assert len(errors(run, sets)) == 2
+    assert "b/inner/manifest.json: not a manifest" in run("info", sets, code=1).stderr

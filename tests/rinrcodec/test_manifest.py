@@ -175,3 +175,14 @@ def test_one_that_is_absurdly_large_is_not_read(
     monkeypatch.setattr("rinrcodec.manifest._MOST_BYTES", 100)
     with pytest.raises(RinrLimitError, match="at most 100 are read"):
         Manifest(path)
+
+
+def test_a_run_is_complete_where_all_its_shards_are_done(
+    tmp_path: Path, put_run: Callable[..., Path]
+) -> None:
+    path = put_run(tmp_path, [b"a", b"b"], n_frames=1)
+    (run,) = Manifest(path).runs.values()
+    assert run.complete
+    path.write_text(path.read_text().replace('"done"', '"waiting"', 1))
+    (run,) = Manifest(path).runs.values()
+    assert not run.complete

@@ -258,3 +258,12 @@ def test_listings_are_not_kept(remote: str) -> None:
     storage.remove_file(file)
     assert storage.file_or_folder(file) is None
     assert storage.files_below(place(remote)) == []
+
+
+def test_requests_are_tried_twice_in_a_worker_too(environment: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    import s3fs
+
+    path = pickle.loads(pickle.dumps(place("s3://bucket/a")))
+    s3fs.S3FileSystem.clear_instance_cache()  # as in another process
+    assert path.fs.retries > 2
+    assert storage._filesystem(path).retries == 2

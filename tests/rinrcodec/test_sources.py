@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rinrcodec.cli._shards import shards_of
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.limits import Limits
 from rinrcodec.model import Box
@@ -242,8 +246,8 @@ def make_video(path: Path, *, n: int = 5, rotation: int = 0) -> Path:
         if rotation:
             stream.set_display_rotation(rotation)
         for i in range(n):
-            pixels = np.full((32, 64, 3), 40 * i, np.uint8)
-            pixels[:, 32:] = 255 - 40 * i
+            pixels = np.full((32, 64, 3), 40 * i % 256, np.uint8)
+            pixels[:, 32:] = 255 - 40 * i % 256
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -371,3 +375,82 @@ def test_more_boxes_than_the_limit_are_an_error_of_that_picture(tmp_path: Path) 
     first, second = open_source(tmp_path / "images").series[0].read(limits=Limits(max_boxes=1))
     assert first.error is None
     assert "b.txt: 2 boxes, at most 1" in str(second.error)
+
+
+def test_damage_of_a_video_is_reported_by_one_shard(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.avi", n=9)
+    data = bytearray(path.read_bytes())
+    start, stop = packets(path)[3]
+    data[start + 8 : stop] = bytes(stop - start - 8)
+    path.write_bytes(data)
+    source = open_source(path)
+    # The fourth frame is the last of a shard, inside of one, and the first of one.
+    for size in (4, 2, 5, 3, 1):
+        readings = [list(shard.read(0, jobs=1)) for shard in shards_of(source, size)]
+        flat = [reading for shard in readings for reading in shard]
+        assert [reading.name for reading in flat] == [f"clip/{i:06d}.png" for i in (1, 2, 3, 4)]
+        assert [reading.error is None for reading in flat] == [True, True, True, False]
+        assert readings[3 // size][-1] is flat[-1]
+
+
+@pytest.mark.parametrize("start", [0, 30])
+def test_a_disk_that_fails_is_no_damage_of_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: int
+) -> None:
+    path = make_video(tmp_path / "clip.avi", n=40)
+    series = open_source(path).series[0]
+    good = path.stat().st_size // 2
+
+    class BadDisk(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() >= good:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return super().read(size)
+
+    monkeypatch.setattr(Path, "open", lambda self, _: BadDisk(self))
+    with pytest.raises(OSError, match=r"clip\.avi") as caught:
+        list(series.read(start))
+    assert caught.value.errno == errno.EIO
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_video_that_changes_while_it_is_read(tmp_path: Path, start: int) -> None:
+    path = make_video(tmp_path / "clip.avi")
+    readings = open_source(path).series[0].read(start)
+    assert next(readings).picture is not None
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(RinrInputError, match=r"clip\.avi: changed while it was read; wait until"):
+        next(readings)
+
+
+def test_a_video_that_is_gone(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.avi")
+    series = open_source(path).series[0]
+    readings = series.read()
+    next(readings)
+    path.unlink()
+    for rest in (readings, series.read(2)):
+        with pytest.raises(RinrInputError, match=r"clip\.avi: it is gone; was it moved or unmo"):
+            next(rest)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "locked/b.png", "lost+found/c.png", "gone/d.png"):
+        put(tmp_path / name)
+    scandir = os.scandir
+    refused = {"lost+found": PermissionError(errno.EACCES, "Permission denied")}
+    refused["gone"] = FileNotFoundError(errno.ENOENT, "No such file")  # type: ignore[assignment]
+
+    def refuse(path: str) -> object:
+        if error := refused.get(Path(path).name):
+            error.filename = str(path)
+            raise error
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert names(open_source(tmp_path).series[0]) == ["a.png", "locked/b.png"]
+    refused["locked"] = PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(PermissionError, match=f"Permission denied: '{tmp_path}/locked'"):
+        open_source(tmp_path)

@@ -1,0 +1,73 @@
+"""The lock of an output on this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rinrcodec.cli import _lock
+from rinrcodec.errors import RinrInputError
+
+
+def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    with _lock.locked(root, tmp_path):
+        with pytest.raises(RinrInputError, match="another compress is writing to"):
+            _lock.locked(root, tmp_path).__enter__()
+        assert (root / _lock.LOCK).exists()
+    assert not root.exists()
+    with _lock.locked(root, tmp_path):
+        (root / "part").touch()
+    assert sorted(path.name for path in root.iterdir()) == [_lock.LOCK, "part"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has locks everywhere")
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fcntl
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with _lock.locked(tmp_path / "work", tmp_path / "out"):
+        pass
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path}/out: no locks on this file system (")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shows elsewhere what is called there")
+def test_windows_locks_one_byte_and_closes_before_it_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+
+    def locking(descriptor: int, mode: int, n_bytes: int) -> None:
+        calls.append((mode, n_bytes))
+        os.fstat(descriptor)
+        if len(calls) > 1:
+            raise PermissionError(errno.EACCES, "held")
+
+    unlink = Path.unlink
+
+    def noted(path: Path) -> None:
+        calls.append("removed")
+        unlink(path)
+
+    close = os.close
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    monkeypatch.setattr(_lock, "sys", SimpleNamespace(platform="win32"))
+    with _lock.locked(tmp_path / "work", tmp_path):
+        with pytest.raises(RinrInputError, match="another compress is writing to"):
+            _lock.locked(tmp_path / "work", tmp_path).__enter__()
+        monkeypatch.setattr(os, "close", lambda one: (calls.append("closed"), close(one)))
+        monkeypatch.setattr(Path, "unlink", noted)
+    assert calls == [(2, 1), (2, 1), "closed", "removed"]
+    assert not (tmp_path / "work").exists()
