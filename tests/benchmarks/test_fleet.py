@@ -32,7 +32,7 @@ def part(name, out, *words):
         env={**os.environ, "RINRCODEC_DATA": str(out / "absent")},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,6 @@ def test_kills(tmp_path):
     for kill in kills:
         assert kill["victim"] in {"driver", "worker"}
         assert kill["equal"]
-        assert kill.get("orphans", 0) == 0
     for run in report["runs"]:
         assert run["looks"] > 0
         assert run["not_whole"] == run["strays"] == []
