@@ -109,6 +109,9 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, or a video. A folder or video becomes
     packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml.
 
+    Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
+    or --executor ray. The bytes are the same, and so they are after --resume.
+
     With --background nerv a video is a sequence, and so is every folder, also below SRC: its
     frames of one size and mode in the order of their names, which share a network.
 
