@@ -18,14 +18,7 @@ from rinrcodec.errors import RinrError
 from rinrcodec.formats.atomic import write_whole
 from rinrcodec.places import is_remote
 
-__all__ = [
-    "fit_name",
-    "json_text",
-    "write_report",
-    "write_text",
-    "writing",
-    "yaml_text",
-]
+__all__ = ["fit_name", "json_text", "write_report", "write_text", "writing", "yaml_text"]
 
 _MAX_NAME_BYTES = 255
 

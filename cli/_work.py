@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,8 @@ class FittedPart:
 class FittedShard:
     """What is known of a shard that is done.
 
-    inputs: a SHA-256 over the digests of its pictures. pack: its pack, None where no picture of it
-    could be read.
+    parts: without the digests of their pictures. inputs: a SHA-256 over those. pack: its pack, None
+    where no picture of it could be read.
     """
 
     parts: list[FittedPart]
@@ -146,7 +146,9 @@ class Work:
             write_whole(self.pack_path(shard), data)
             record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
         digests = (digest for part in parts for digest in part.digests)
-        fitted = FittedShard(list(parts), _joined(digests), record)
+        fitted = FittedShard(
+            [replace(part, digests=[]) for part in parts], _joined(digests), record
+        )
         write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
         remove_tree(self._folder / shard.name)
 

@@ -147,7 +147,7 @@ def test_an_unreadable_frame_is_listed_and_the_others_are_done(
     assert [time for _, _, time in found][:3] == [0, 1 / 3, 2 / 3]
 
 
-def cut(sizes: list[int], folders: str, *, start: int = 0, shard_size: int = 0) -> list[list[int]]:
+def cut(sizes: list[int], folders: str, *, start: int = 0) -> list[list[int]]:
     """Batches of items that are their pixels, with chunks of at most 3."""
 
     def chunk(left: int, area: int) -> int:
@@ -155,11 +155,7 @@ def cut(sizes: list[int], folders: str, *, start: int = 0, shard_size: int = 0) 
         parts = -(-left // 3)
         return -(-left // parts)
 
-    return list(
-        sequence_batches(
-            sizes[start:], int, chunk, folders=list(folders), start=start, shard_size=shard_size
-        )
-    )
+    return list(sequence_batches(sizes[start:], int, chunk, folders=list(folders), start=start))
 
 
 def test_where_sequences_are_cut() -> None:
@@ -167,7 +163,6 @@ def test_where_sequences_are_cut() -> None:
     assert cut(items, "aaaaaaa") == [[1, 2, 3], [4, 5], [6, 7]]
     assert cut(items, "aaaaaaa", start=3) == [[4, 5], [6, 7]]
     assert cut(items, "abbbbcc") == [[1], [2, 3], [4, 5], [6, 7]]
-    assert cut(items, "aaaaaaa", shard_size=4) == [[1, 2], [3, 4], [5, 6, 7]]
     # What cannot be read has no size; the chunk is decided by the first that can.
     assert cut([0, 5, 6, 7], "aaaa") == [[0, 5], [6, 7]]
     assert cut([0, 0], "ab") == [[0], [0]]

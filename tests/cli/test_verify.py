@@ -187,13 +187,19 @@ def test_a_manifest_with_too_many_frames(run: Run, out: Path, edit: Edit) -> Non
     )
 
 
-def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
-    def stop(first: dict[str, Any]) -> None:
-        first["complete"] = False
-        for shard in first["shards"][2:]:
-            shard.update(state="waiting", frames=0, files={})
+def without(shards: slice, state: str) -> Callable[[dict[str, Any]], None]:
+    """What makes of a complete run one in which these shards are not done."""
 
-    edit(stop)
+    def change(run: dict[str, Any]) -> None:
+        run["complete"] = False
+        for shard in run["shards"][shards]:
+            shard.update(state=state, frames=0, files={})
+
+    return change
+
+
+def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
+    edit(without(slice(2, None), "waiting"))
     (line,) = errors(run, out)
     assert line == (
         f"{out}: a run is not finished, 2 of 6 shards are done; "
@@ -209,12 +215,7 @@ def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
 
 
 def test_a_run_that_has_just_begun(run: Run, out: Path, edit: Edit) -> None:
-    def begin(first: dict[str, Any]) -> None:
-        first["complete"] = False
-        for shard in first["shards"]:
-            shard.update(state="waiting", frames=0, files={})
-
-    edit(begin)
+    edit(without(slice(None), "waiting"))
     for file in out.rglob("*.rinr"):
         file.unlink()
     lines = errors(run, out)
@@ -224,12 +225,7 @@ def test_a_run_that_has_just_begun(run: Run, out: Path, edit: Edit) -> None:
 
 
 def test_failed_shards(run: Run, out: Path, edit: Edit) -> None:
-    def fail(first: dict[str, Any]) -> None:
-        first["complete"] = False
-        for shard in first["shards"][1:3]:
-            shard.update(state="failed", frames=0, files={})
-
-    edit(fail)
+    edit(without(slice(1, 3), "failed"))
     (line,) = errors(run, out)
     assert line == (
         f"{out}: shard 1 of train (1.png to 1.png) and 1 more failed; "
