@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from rinrcodec.families import pyramid
 from rinrcodec.fit import to_signal
 from rinrcodec.latents import Change, PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.model import Spec
+from rinrcodec.parallel import one_core_threads
 from rinrcodec.presets import PyramidPart, Target
 from rinrcodec.round_pyramid import change_bits, choose_changes
 from rinrcodec.soap import Soap
@@ -158,7 +158,7 @@ def _mapping(threads: int) -> Iterator[_Map]:
     if threads <= 1:
         yield map
         return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_core_threads(threads) as pool:
         yield pool.map
 
 
