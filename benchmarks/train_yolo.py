@@ -27,9 +27,9 @@ from PIL import Image
 import rinrcodec
 from rinrcodec.baselines import Ladder, available_codecs
 from rinrcodec.cli._packs import find_packs
-from rinrcodec.cli._publish import load_pack
 from rinrcodec.cli._samples import CLASS_NAMES, sample_pictures
 from rinrcodec.errors import RinrInputError
+from rinrcodec.formats import read_pack
 from rinrcodec.images import Picture
 from rinrcodec.labels import format_labels
 from rinrcodec.model import Pack, merge_packs, select_frames
@@ -86,7 +86,7 @@ def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
         preset = get_preset(options.preset, steps=options.steps)
         return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     found = find_packs(options.packs).splits
-    pack = merge_packs([load_pack(path) for path in found.get("train", found.get("", []))])
+    pack = merge_packs([read_pack(path) for path in found.get("train", found.get("", []))])
     places = {frame.name: index for index, frame in enumerate(pack.frames)}
     missing = [picture.name for picture in pictures if picture.name not in places]
     if missing:

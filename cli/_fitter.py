@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rinrcodec.cli._batches import batches, sequence_batches
 from rinrcodec.cli._errors import plain
-from rinrcodec.cli._publish import load_pack, with_names
 from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedPart, Work
 from rinrcodec.errors import RinrInputError
-from rinrcodec.formats import pack_bytes
+from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.formats.atomic import write_whole
-from rinrcodec.model import merge_packs
+from rinrcodec.model import Pack, merge_packs
 from rinrcodec.presets import Preset, SequencePart, Target
 from rinrcodec.sources import Reading
 from rinrcodec.storage import file_or_folder
@@ -66,11 +67,11 @@ class Fitter:
             on_progress(position)
             began = time.monotonic()
         packs = [
-            load_pack(self.work.part_path(shard, part.start, part.stop))
+            read_pack(self.work.part_path(shard, part.start, part.stop))
             for part in parts
             if part.names
         ]
-        pack = with_names(merge_packs(packs), self.names) if packs else None
+        pack = _with_names(merge_packs(packs), self.names) if packs else None
         self.work.complete(shard, parts, pack)
 
     def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
@@ -139,6 +140,15 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
         f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "
         "was the source moved or unmounted?"
     )
+
+
+def _with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
+    """The pack with a list of class names."""
+    if not names:
+        return pack
+    listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]
+    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+    return replace(pack, info=MappingProxyType({**pack.info, "names": text}))
 
 
 def measure(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from rinrcodec.cli._files import yaml_text
 from rinrcodec.cli._plan import Plan
 from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedShard, Work
-from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.manifest import FileRecord
-from rinrcodec.model import Group, Pack, select_frames
+from rinrcodec.model import select_frames
 from rinrcodec.sources import Series
 from rinrcodec.storage import remove_file
 
-__all__ = ["load_pack", "publish_series", "publish_yaml", "with_names"]
+__all__ = ["publish_series", "publish_yaml"]
 
 # A reader of this file is about to give it to YOLO, whose own message would not help.
 _YAML_COMMENT = """\
@@ -73,29 +70,9 @@ def _publish_files(
         written[shard] = {}
         if known.pack is None:
             continue
-        pack = load_pack(work.pack_path(shard))
+        pack = read_pack(work.pack_path(shard))
         for index, frame in enumerate(pack.frames):
             path = targets[frame.name]
             data = pack_bytes(select_frames(pack, [index]))
             written[shard][path] = work.publish_bytes(path, data)
     return written
-
-
-def load_pack(path: Path) -> Pack:
-    """All of a file in memory."""
-    with PackReader(path) as reader:
-        frames = tuple(reader.frame(index) for index in range(reader.n_frames))
-        stacks = tuple(
-            Group(group.spec, group.bits, reader.read_rows(i, range(group.n_rows)), group.shared)
-            for i, group in enumerate(reader.groups)
-        )
-        return Pack(frames, stacks, dict(reader.info))
-
-
-def with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
-    """The pack with a list of class names."""
-    if not names:
-        return pack
-    listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]
-    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
-    return replace(pack, info=MappingProxyType({**pack.info, "names": text}))

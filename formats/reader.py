@@ -18,10 +18,20 @@ from rinrcodec.formats.checks import check_frame, check_name, naming
 from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Box, Frame, GroupInfo, InrRef, Metadata, ObjectInr, Rows
+from rinrcodec.model import (
+    Box,
+    Frame,
+    Group,
+    GroupInfo,
+    InrRef,
+    Metadata,
+    ObjectInr,
+    Pack,
+    Rows,
+)
 from rinrcodec.places import as_place, is_remote
 
-__all__ = ["PackReader", "Sizes"]
+__all__ = ["PackReader", "Sizes", "read_pack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,17 @@ class PackReader:
             return b""
         block: bytes = self._store.rows(Kind.METADATA, reference - 1, reference)["data"][0]
         return block
+
+
+def read_pack(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Pack:
+    """All of a file in memory. Arguments and errors are those of `PackReader`."""
+    with PackReader(source, limits=limits) as reader:
+        frames = tuple(map(reader.frame, range(reader.n_frames)))
+        stacks = tuple(
+            Group(info.spec, info.bits, reader.read_rows(number, range(info.n_rows)), info.shared)
+            for number, info in enumerate(reader.groups)
+        )
+        return Pack(frames, stacks, dict(reader.info))
 
 
 def _name(encoded: bytes, limits: Limits) -> str:

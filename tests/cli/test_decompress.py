@@ -12,9 +12,8 @@ from PIL import Image
 
 import rinrcodec
 from rinrcodec.cli._names import output_names
-from rinrcodec.cli._publish import load_pack
 from rinrcodec.decoder import decode
-from rinrcodec.formats import PackReader, write_pack
+from rinrcodec.formats import PackReader, read_pack, write_pack
 from rinrcodec.formats.header import SECTIONS
 from rinrcodec.model import merge_packs, select_frames
 
@@ -151,7 +150,7 @@ def half_damaged(run: Run, folder: Path, tmp_path: Path) -> Path:
     for number, preset in enumerate(("paper", "fast")):
         path = tmp_path / f"{preset}.rinr"
         run("compress", folder / f"{number}.png", "-o", path, "--preset", preset, *QUICK)
-        parts.append(load_pack(path))
+        parts.append(read_pack(path))
     path = tmp_path / "half/both.rinr"
     path.parent.mkdir()
     write_pack(path, merge_packs(parts))
@@ -277,7 +276,7 @@ def test_info_and_verify(run: Run, packs: Path, tmp_path: Path) -> None:
 
 
 def test_merged_packs_decode_as_their_parts(packs: Path, tmp_path: Path) -> None:
-    parts = [load_pack(path) for path in sorted(packs.rglob("*.rinr"))]
+    parts = [read_pack(path) for path in sorted(packs.rglob("*.rinr"))]
     merged = merge_packs(parts)
     write_pack(tmp_path / "m.rinr", merged)
     with PackReader(tmp_path / "m.rinr") as reader:

@@ -14,8 +14,7 @@ import pytest
 
 from rinrcodec.cli import _check
 from rinrcodec.cli._inventory import ListedFile
-from rinrcodec.cli._publish import load_pack
-from rinrcodec.formats import PackReader, pack_bytes
+from rinrcodec.formats import PackReader, pack_bytes, read_pack
 from rinrcodec.manifest import Manifest
 from rinrcodec.model import select_frames
 from rinrcodec.places import place
@@ -32,7 +31,7 @@ N = 6
 @pytest.fixture(scope="module")
 def packs() -> list[bytes]:
     """Files of one frame each, of one size and all different."""
-    frame = select_frames(load_pack(VECTOR), [1])
+    frame = select_frames(read_pack(VECTOR), [1])
     packs = [pack_bytes(replace(frame, info={"seed": str(i)})) for i in range(N)]
     assert len(set(packs)) == N
     assert len(set(map(len, packs))) == 1

@@ -26,7 +26,7 @@ from sample_packs import (
 )
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
+from rinrcodec.formats import PackReader, pack_bytes, read_header, read_pack, write_pack
 from rinrcodec.model import Box, Frame, InrRef, ObjectInr, Pack, Spec
 
 
@@ -65,6 +65,21 @@ def test_bytes_of_rows_before_compression_are_known_without_reading_them() -> No
             rows = group.rows
             wanted = rows.codes.nbytes + 2 * rows.scales.size + sum(map(len, rows.coded))
             assert reader.row_bytes(number) == wanted
+
+
+def test_a_whole_pack_is_read_as_it_was_written() -> None:
+    for pack in (realistic(100, boxes=3), features()):
+        data = pack_bytes(pack)
+        again = read_pack(data)
+        assert again.frames == pack.frames
+        assert pack_bytes(again) == data
+
+
+def test_a_damaged_pack_is_not_read() -> None:
+    data = bytearray(pack_bytes(realistic(2)))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(RinrFormatError):
+        read_pack(bytes(data))
 
 
 def test_one_frame_of_ten_thousand_is_read_without_the_rest() -> None:
