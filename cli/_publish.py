@@ -11,9 +11,9 @@ from rinrcodec.cli._shards import Shard
 from rinrcodec.cli._work import FittedShard, Work
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.manifest import FileRecord
-from rinrcodec.model import select_frames
+from rinrcodec.model import Pack, select_frames
 from rinrcodec.sources import Series
-from rinrcodec.storage import remove_file
+from rinrcodec.storage import map_stored, remove_file
 
 __all__ = ["publish_series", "publish_yaml"]
 
@@ -30,13 +30,11 @@ def publish_series(
     """Write the output of one series from its fitted shards; return the files of each."""
     if plan.layout == "files":
         return _publish_files(plan, work, series, fitted)
-    written: dict[Shard, dict[Path, FileRecord]] = {}
-    for shard, known in fitted.items():
-        written[shard] = {}
-        if known.pack is not None:
-            path = plan.pack_path(series, shard.number)
-            work.publish(shard, path)
-            written[shard][path] = known.pack
+    packs = {shard: plan.pack_path(series, shard.number) for shard, f in fitted.items() if f.pack}
+    map_stored(lambda shard: work.publish(shard, packs[shard]), packs, plan.folder)
+    written = {
+        shard: {packs[shard]: known.pack} if known.pack else {} for shard, known in fitted.items()
+    }
     # An earlier run may have left packs of other numbers; they would be read as part of this.
     names = {path for files in written.values() for path in files}
     for path in plan.existing_packs(series):
@@ -71,8 +69,10 @@ def _publish_files(
         if known.pack is None:
             continue
         pack = read_pack(work.pack_path(shard))
-        for index, frame in enumerate(pack.frames):
-            path = targets[frame.name]
-            data = pack_bytes(select_frames(pack, [index]))
-            written[shard][path] = work.publish_bytes(path, data)
+
+        def publish(index: int, pack: Pack = pack) -> tuple[Path, FileRecord]:
+            path = targets[pack.frames[index].name]
+            return path, work.publish_bytes(path, pack_bytes(select_frames(pack, [index])))
+
+        written[shard] = dict(map_stored(publish, range(len(pack.frames)), plan.folder))
     return written

@@ -12,12 +12,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError
 from rinrcodec.places import S3, at, is_remote, text_of
@@ -28,6 +28,7 @@ __all__ = [
     "file_or_folder",
     "files_below",
     "make_folder",
+    "map_stored",
     "may_pass",
     "move_object",
     "names_in",
@@ -46,7 +47,7 @@ _MARKS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "updat
 # What is wrong with a file of this machine rather than with its disk.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
 _LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
-# How many objects are removed at a time.
+# How many requests a store gets at a time.
 _AT_A_TIME = 16
 # Names of error classes, whose packages are loaded only where their store is used.
 _NO_CREDENTIALS = {
@@ -57,6 +58,9 @@ _UNREACHABLE = {
     "ClientConnectionError", "ConnectionError", "ConnectTimeoutError", "EndpointConnectionError",
     "FSTimeoutError", "HTTPClientError", "ReadTimeoutError", "TimeoutError",
 }  # fmt: skip
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def file_or_folder(path: Path) -> Literal["file", "folder"] | None:
@@ -164,6 +168,19 @@ def make_folder(folder: Path, *, parents: bool = True) -> None:
         folder.mkdir(parents=parents, exist_ok=True)
 
 
+def map_stored(
+    function: Callable[[Item], Result], items: Iterable[Item], place: Path
+) -> list[Result]:
+    """`list(map(function, items))`; several at a time where `place` is in a remote store.
+
+    For calls that wait for the store: a request takes some 10 to 100 ms, whatever it asks for.
+    """
+    if not is_remote(place):
+        return list(map(function, items))
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(function, items))
+
+
 def names_in(folder: Path) -> list[str]:
     """The names of files and folders right in a folder, which need not be there; sorted."""
     try:
@@ -181,9 +198,9 @@ def remove_tree(folder: Path) -> None:
     if not is_remote(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with suppress(FileNotFoundError), ThreadPoolExecutor(_AT_A_TIME) as pool:
+    with suppress(FileNotFoundError):
         names = _ask(folder, "find", folder.path)  # type: ignore[attr-defined]
-        list(pool.map(lambda name: _ask(folder, "rm_file", name), names))
+        map_stored(lambda name: _ask(folder, "rm_file", name), names, folder)
 
 
 def remove_file(path: Path) -> None:

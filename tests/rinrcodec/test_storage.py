@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rinrcodec.places import place
+from rinrcodec.storage import map_stored
+
+STORE = place("memory://bucket/out")
+
+
+def test_a_store_gets_several_requests_at_a_time_and_answers_in_order() -> None:
+    together = threading.Barrier(4, timeout=20)
+
+    def request(item: int) -> int:
+        together.wait()
+        return -item
+
+    assert map_stored(request, range(8), STORE) == [-item for item in range(8)]
+
+
+def test_a_disk_gets_one_at_a_time(tmp_path: Path) -> None:
+    threads = map_stored(lambda _: threading.current_thread(), range(8), tmp_path)
+    assert threads == [threading.current_thread()] * 8
+
+
+@pytest.mark.parametrize("where", [lambda _: STORE, lambda folder: folder], ids=["store", "disk"])
+def test_a_request_that_fails_ends_those_that_wait(
+    where: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    asked = []
+
+    def request(item: int) -> None:
+        asked.append(item)
+        if item > 0:
+            time.sleep(1)
+            return
+        raise PermissionError("no")
+
+    with pytest.raises(PermissionError, match="no"):
+        map_stored(request, range(200), where(tmp_path))
+    assert len(asked) < 100
