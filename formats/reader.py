@@ -66,7 +66,7 @@ class PackReader:
 
     def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._source = open_bytes(source)
-        self._limits = limits
+        self.limits = limits
         # Kept for pickling; made absolute since the reader may wake up in another folder.
         self._reopen = _lasting(source)
         self.name = self._source.name
@@ -97,7 +97,7 @@ class PackReader:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._reopen is None:
             raise TypeError(f"{self.name}: a reader of an open file cannot be pickled; use a path")
-        return _open_again, (self._reopen, self._limits)
+        return _open_again, (self._reopen, self.limits)
 
     def __repr__(self) -> str:
         return f"<PackReader {self.name!r}: {self.n_frames} frames, {self.header.n_groups} groups>"
@@ -131,7 +131,7 @@ class PackReader:
         """The names of all frames, in order."""
         with naming(self.name):
             return tuple(
-                _name(name, self._limits)
+                _name(name, self.limits)
                 for columns in self._store.chunks(Kind.FRAMES)
                 for name in columns["name"]
             )
@@ -178,11 +178,11 @@ class PackReader:
                 self._store,
                 self._directory,
                 self.header,
-                self._limits,
-                read_name=lambda name: _name(name, self._limits),
+                self.limits,
+                read_name=lambda name: _name(name, self.limits),
                 read_frame=self._frame,
             )
-            verify_metadata(self._store, self._limits)
+            verify_metadata(self._store, self.limits)
             verify_weights(self._store, self._directory)
 
     def _frame(self, index: int) -> Frame:
@@ -190,11 +190,11 @@ class PackReader:
         if row["mode"] >= len(MODES):
             raise RinrFormatError(f"frame {index} has the unknown colour mode {row['mode']}")
         start, count = int(row["box_start"]), int(row["box_count"])
-        self._limits.check("max_boxes", count, f"boxes of frame {index}")
+        self.limits.check("max_boxes", count, f"boxes of frame {index}")
         boxes = self._store.rows(Kind.BOXES, start, start + count)
         objects = self._store.rows(Kind.OBJECTS, start, start + count)
         frame = Frame(
-            name=_name(row["name"], self._limits),
+            name=_name(row["name"], self.limits),
             width=int(row["width"]),
             height=int(row["height"]),
             background=InrRef(int(row["background_group"]), int(row["background_row"])),
@@ -216,7 +216,7 @@ class PackReader:
             source_bytes=int(row["source_bytes"]),
             metadata=Metadata(*(self._block(int(row[k])) for k in ("exif", "icc", "xmp"))),
         )
-        check_frame(frame, self._directory.groups, self._limits)
+        check_frame(frame, self._directory.groups, self.limits)
         if frame.time and not self.header.required & SHARED_ROWS:
             raise RinrFormatError(f"frame {index} has a time, its feature bit is not set")
         header = self.header

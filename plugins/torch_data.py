@@ -109,7 +109,7 @@ class RinrDataset(Dataset[Item]):
     ) -> None:
         packs = _find(paths, limits)
         self.transforms = transforms
-        self._limits = limits
+        self.limits = limits
         if skip_damaged:
             packs = _sound(packs, limits)
         self.files = [pack.path for pack in packs]

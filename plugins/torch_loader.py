@@ -160,12 +160,16 @@ class RinrLoader:
     def _from_memory(self) -> Iterator[_Batch]:
         if self._everything is None:
             pack = self.dataset.read(range(len(self.dataset)))
-            self._everything = Decoder(pack, device=self.device, resident=True)
+            self._everything = self._decoder(pack, resident=True)
         for indices in self._order:
             yield _Batch(indices, self._everything.source, indices)
 
+    def _decoder(self, source: PackSource, *, resident: bool = False) -> Decoder:
+        limits = self.dataset.limits
+        return Decoder(source, device=self.device, resident=resident, limits=limits)
+
     def _decode(self, batch: _Batch) -> Decoded:
-        decoder = self._everything or Decoder(batch.source, device=self.device)
+        decoder = self._everything or self._decoder(batch.source)
         images = decoder.decode(batch.frames)
         targets = [
             target_of(batch.source.frame(frame), index)

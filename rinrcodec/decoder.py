@@ -27,7 +27,8 @@ from rinrcodec.families import (
 )
 from rinrcodec.formats.checks import naming
 from rinrcodec.latents import DecodedFrames, decode_row
-from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.model import Frame, GroupInfo, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map, without_torch_threads
 from rinrcodec.quantize import dequantize
 
@@ -51,6 +52,7 @@ def decode(
     region: tuple[int, int, int, int] | None = ...,
     scale: float = ...,
     objects: bool = ...,
+    limits: Limits = ...,
 ) -> Tensor: ...
 
 
@@ -63,6 +65,7 @@ def decode(
     region: tuple[int, int, int, int] | None = ...,
     scale: float = ...,
     objects: bool = ...,
+    limits: Limits = ...,
 ) -> Tensor | list[Tensor]: ...
 
 
@@ -74,6 +77,7 @@ def decode(
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1.0,
     objects: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Tensor | list[Tensor]:
     """Decode frames of a pack to uint8 RGB on `device`.
 
@@ -84,9 +88,10 @@ def decode(
     objects: False decodes the background INR alone.
 
     Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
-    not fit their spec, `RinrDeviceError` for a device that is not there.
+    not fit their spec, `RinrLimitError` for frames that take more work than `limits` allow,
+    `RinrDeviceError` for a device that is not there.
     """
-    decoder = Decoder(source, device=device)
+    decoder = Decoder(source, device=device, limits=limits)
     return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
 
@@ -94,10 +99,16 @@ class Decoder:
     """Decodes one pack on one device; with `resident`, weights are read once and stay there."""
 
     def __init__(
-        self, source: PackSource, *, device: str | torch.device = "cpu", resident: bool = False
+        self,
+        source: PackSource,
+        *,
+        device: str | torch.device = "cpu",
+        resident: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.source = source
         self.device = resolve_device(device)
+        self._limits = limits
         self._resident: dict[int, Tensor] | None = {} if resident else None
         self._coded_rows: dict[int, dict[int, bytes]] = {}
 
@@ -130,6 +141,8 @@ class Decoder:
         if not -self.source.n_frames <= index < self.source.n_frames:
             raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
         frame = self.source.frame(index % self.source.n_frames)
+        work = _work(frame, self.source.groups)
+        self._limits.check("max_work", work, f"multiplications to decode {frame.name}")
         return _View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
     def _weights(self, group: int, rows: Sequence[int]) -> Tensor:
@@ -307,6 +320,22 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(frames)], True
     except TypeError:
         return [operator.index(i) for i in frames], False
+
+
+def _work(frame: Frame, groups: Sequence[GroupInfo]) -> int:
+    """About how many multiplications all of a frame takes.
+
+    Latents, of which a pixel has a fixed number, are not counted.
+    """
+    background = groups[frame.background.group]
+    work = frame.width * frame.height * background.n_params
+    if is_sequence(background.spec):
+        work = background.n_params + sequence_family(background.spec).work(background.spec)
+    for box, found in zip(frame.boxes, frame.objects, strict=True):
+        if found is not None:
+            left, top, right, bottom = box.region(frame.width, frame.height)
+            work += (right - left) * (bottom - top) * groups[found.inr.group].n_params
+    return work
 
 
 def _check_channels(spec: Spec, frame: Frame) -> None:

@@ -138,7 +138,13 @@ class RinrFile:
         from rinrcodec.decoder import decode
 
         return decode(
-            self.reader, frames, device=device, region=region, scale=scale, objects=objects
+            self.reader,
+            frames,
+            device=device,
+            region=region,
+            scale=scale,
+            objects=objects,
+            limits=self.reader.limits,
         )
 
     def verify(self) -> None:

@@ -27,12 +27,13 @@ except ImportError:  # Windows
     resource = None
 
 from rinrcodec import entropy
+from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrFormatError, RinrLimitError
-from rinrcodec.families import is_pyramid, is_sequence, nerv
+from rinrcodec.families import is_pyramid
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, GroupInfo
+from rinrcodec.model import Frame
 
 __all__ = ["DEFAULT_MEMORY", "SECONDS", "SMALL", "SMALL_MEMORY", "Finding", "Outcome", "check"]
 
@@ -50,6 +51,7 @@ SMALL = Limits(
     max_shared_bytes=2**16,
     max_frames_bytes=2**16,
     max_directory_bytes=2**14,
+    max_work=2**22,
 )
 # What reading may take at its peak. Under small limits, sixteen chunks of 2**16 bytes are kept, and
 # items of a byte become Python objects of some fifty. The default limits are for opening alone: a
@@ -61,7 +63,6 @@ STATM = Path("/proc/self/statm")
 # Under the default limits, files that declare more are opened but not read to their end.
 _DECLARED = 2**20
 _PIXELS = 2**10  # of a frame that is decoded
-_WORK = 2**22  # multiplications of one that is not made of latents
 _PLAIN_PIXELS = 64  # of one whose latents are decoded in plain Python, too
 _PREDICTED = 2  # frames of latents that are decoded before it
 _DECODED = 2  # frames of a file, one of latents
@@ -235,13 +236,15 @@ def _decode_some(reading: _Reading, file: RinrFile, frames: dict[int, Frame]) ->
         return
     left = _DECODED
     for index, frame in reversed(frames.items()):
-        if left > 0 and frame.width * frame.height <= _PIXELS and _is_cheap(frame, groups):
-            coded = is_pyramid(groups[frame.background.group].spec)
+        coded = is_pyramid(groups[frame.background.group].spec)
+        size = frame.width * frame.height
+        if left > 0 and size <= _PIXELS and not (coded and frame.time > _PREDICTED):
             left -= _DECODED if coded else 1
-            pixels: torch.Tensor | None = reading.do(file.decode, index)
-            if coded and frame.width * frame.height <= _PLAIN_PIXELS:
+            made = partial(decode, file.reader, index, limits=SMALL)
+            pixels: torch.Tensor | None = reading.do(made)
+            if coded and size <= _PLAIN_PIXELS:
                 with _plainly():
-                    others = reading.do(file.decode, index)
+                    others = reading.do(made)
                 if (pixels is None) != (others is None) or (
                     pixels is not None and not torch.equal(pixels, others)
                 ):
@@ -264,23 +267,3 @@ def _plainly() -> Iterator[None]:
         yield
     finally:
         entropy.constriction, entropy._table = before
-
-
-def _is_cheap(frame: Frame, groups: tuple[GroupInfo, ...]) -> bool:
-    """Whether a frame is decoded in well under a second if its file is no trap."""
-    info = groups[frame.background.group]
-    work = 0
-    for box, found in zip(frame.boxes, frame.objects, strict=True):
-        if found is not None:
-            left, top, right, bottom = box.region(frame.width, frame.height)
-            work += (right - left) * (bottom - top) * groups[found.inr.group].n_params
-    if is_pyramid(info.spec):
-        return work <= _WORK and frame.time <= _PREDICTED
-    work += frame.width * frame.height * info.n_params
-    if is_sequence(info.spec):
-        try:
-            nerv.check(info.spec)
-        except RinrFormatError:
-            return work <= _WORK  # decoding must refuse it, too
-        work += nerv.work(info.spec) + nerv.largest(info.spec)
-    return work <= _WORK
