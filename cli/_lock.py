@@ -48,8 +48,9 @@ def locked(root: Path, out: Path) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _file_locked(root: Path, out: Path) -> Iterator[None]:
-    """The folder goes when nothing else is in it."""
+    """The folder goes when nothing else is in it, and the one around it if it was made here."""
     file = root / LOCK
+    parent_stood = root.parent.exists()
     while True:
         root.mkdir(parents=True, exist_ok=True)
         try:
@@ -78,6 +79,8 @@ def _file_locked(root: Path, out: Path) -> Iterator[None]:
             if {path.name for path in root.iterdir()} == {LOCK}:
                 file.unlink()
                 root.rmdir()
+                if not parent_stood:
+                    root.parent.rmdir()
         if sys.platform != "win32":
             os.close(descriptor)
 

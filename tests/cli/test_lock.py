@@ -26,6 +26,21 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) == [_lock.LOCK, "part"]
 
 
+@pytest.mark.parametrize("stood", [True, False])
+def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
+    stood: bool, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    if stood:
+        out.mkdir()
+    with _lock.locked(out / "work", out):
+        pass
+    assert out.exists() is stood
+    with _lock.locked(out / "work", out):
+        (out / "result").touch()
+    assert [path.name for path in out.iterdir()] == ["result"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has locks everywhere")
 def test_a_file_system_without_locks_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
