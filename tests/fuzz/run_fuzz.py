@@ -302,6 +302,12 @@ FOUND = (
         "these checks, before the first run)",
         "`Limits.max_spec_bytes`, 2,048; `tests/formats/hostile/spec_limit.rinr`",
     ),
+    (
+        "A network of 15 million weights, all zero, is a file of a few kB, and a frame of 8192x8192 "
+        "of it takes hours to decode (seen in these checks, which judged for themselves what is "
+        "cheap to decode)",
+        "`Limits.max_work`; `tests/rinrcodec/test_work_limit.py`",
+    ),
 )
 
 
