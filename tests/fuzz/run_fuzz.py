@@ -303,8 +303,8 @@ FOUND = (
         "`Limits.max_spec_bytes`, 2,048; `tests/formats/hostile/spec_limit.rinr`",
     ),
     (
-        "A network of 15 million weights, all zero, is a file of a few kB, and a frame of 8192x8192 "
-        "of it takes hours to decode (seen in these checks, which judged for themselves what is "
+        "A network of 14 million weights, all zero, is a file of 1.5 kB, and a frame of 8192x8192 "
+        "takes 10**15 multiplications (seen in these checks, which judged for themselves what is "
         "cheap to decode)",
         "`Limits.max_work`; `tests/rinrcodec/test_work_limit.py`",
     ),
