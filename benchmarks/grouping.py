@@ -52,7 +52,7 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
     @torch.no_grad()
     def work() -> list[Tensor]:
         with without_torch_threads(decoder.device):
-            decoder._paste_objects(views, signals)
+            decoder._paste_objects([list(view.placed()) for view in views], signals)
         return signals
 
     return work

@@ -233,7 +233,10 @@ class PackReader:
 
 
 def read_pack(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Pack:
-    """All of a file in memory. Arguments and errors are those of `PackReader`."""
+    """All of a file in memory. Arguments and errors are those of `PackReader`.
+
+    For files you trust: rows that compress well may take a thousand times the size of the file.
+    """
     with PackReader(source, limits=limits) as reader:
         frames = tuple(map(reader.frame, range(reader.n_frames)))
         stacks = tuple(

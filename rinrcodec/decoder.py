@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, SupportsIndex, overload
 
 import torch
@@ -28,14 +30,14 @@ from rinrcodec.families import (
 from rinrcodec.formats.checks import naming
 from rinrcodec.latents import DecodedFrames, decode_row
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, GroupInfo, ObjectInr, PackSource, Spec
+from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
 from rinrcodec.parallel import parallel_map, without_torch_threads
 from rinrcodec.quantize import dequantize
 
 __all__ = ["Decoder", "decode", "evaluate"]
 
 _WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
-_PIXELS_AT_ONCE = 1 << 24  # of objects: bounds memory, however many boxes overlap
+_VALUES_OF_OBJECTS = 1 << 24  # pixels and weights at once, however many boxes overlap
 _ROWS = 128
 # Of a sequence on a GPU: a few frames, fewer where a layer of them would take over 1 GB.
 _FRAMES_AT_ONCE = 8
@@ -87,9 +89,11 @@ def decode(
     scale: 0.5 evaluates a grid half as fine on each axis, 2.0 one twice as fine.
     objects: False decodes the background INR alone.
 
+    limits: of which `max_work` holds here, for every frame on its own.
+
     Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
-    not fit their spec, `RinrLimitError` for frames that take more work than `limits` allow,
-    `RinrDeviceError` for a device that is not there.
+    not fit their spec, `RinrLimitError` for a frame that takes too much work, `RinrDeviceError` for
+    a device that is not there.
     """
     decoder = Decoder(source, device=device, limits=limits)
     return decoder.decode(frames, region=region, scale=scale, objects=objects)
@@ -125,9 +129,10 @@ class Decoder:
         indices, alone = _indices(frames)
         with memory_errors(), without_torch_threads(self.device):
             views = [self._view(index, region, scale) for index in indices]
+            placed = [list(view.placed()) if objects else [] for view in views]
+            self._check_work(views, placed)
             signals = self._backgrounds(views)
-            if objects:
-                self._paste_objects(views, signals)
+            self._paste_objects(placed, signals)
             images = [as_rgb(to_pixels(signal)) for signal in signals]
             return images[0] if alone else stack_if_equal(images)
 
@@ -141,8 +146,6 @@ class Decoder:
         if not -self.source.n_frames <= index < self.source.n_frames:
             raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
         frame = self.source.frame(index % self.source.n_frames)
-        work = _work(frame, self.source.groups)
-        self._limits.check("max_work", work, f"multiplications to decode {frame.name}")
         return _View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
     def _weights(self, group: int, rows: Sequence[int]) -> Tensor:
@@ -237,21 +240,44 @@ class Decoder:
             kept |= dict(zip(missing, self.source.read_rows(group, missing).coded, strict=True))
         return kept
 
-    def _paste_objects(self, views: Sequence[_View], signals: list[Tensor]) -> None:
+    def _paste_objects(
+        self, placed: Sequence[Sequence[_Placed]], signals: Sequence[Tensor]
+    ) -> None:
         """Evaluate the object INRs of all views group by group, and paste them view by view."""
         waiting: list[_Placed] = []
-        pixels = 0
-        for i, view in enumerate(views):
-            placed = list(view.placed())
-            background = signals[i].clone() if len(placed) > 1 else signals[i]
-            for item in placed:
-                item.background, item.target = background, signals[i]
-                if waiting and pixels + item.pixels > _PIXELS_AT_ONCE:
+        values = 0
+        for own, signal in zip(placed, signals, strict=True):
+            background = signal.clone() if len(own) > 1 else signal
+            for item in own:
+                item.background, item.target = background, signal
+                more = item.pixels + self.source.groups[item.found.inr.group].n_params
+                if waiting and values + more > _VALUES_OF_OBJECTS:
                     self._evaluate_and_paste(waiting)
-                    waiting, pixels = [], 0
+                    waiting, values = [], 0
                 waiting.append(item)
-                pixels += item.pixels
+                values += more
         self._evaluate_and_paste(waiting)
+
+    def _check_work(self, views: Sequence[_View], placed: Sequence[Sequence[_Placed]]) -> None:
+        """Raise `RinrLimitError` for a view that takes more work than is allowed.
+
+        Latents, of which a pixel has a fixed number, are not counted.
+        """
+        groups = self.source.groups
+
+        @cache
+        def work_of(group: int) -> int:
+            return pixel_family(groups[group].spec).work(groups[group].spec)
+
+        for view, own in zip(views, placed, strict=True):
+            group = view.frame.background.group
+            spec, work = groups[group].spec, 0
+            if is_sequence(spec):
+                work = sequence_family(spec).work(spec) + groups[group].n_params
+            elif not is_pyramid(spec):
+                work = max(math.prod(view.shape), _ROWS) * work_of(group)
+            work += sum(max(item.pixels, _ROWS) * work_of(item.found.inr.group) for item in own)
+            self._limits.check("max_work", work, f"multiplications to decode {view.frame.name}")
 
     def _evaluate_and_paste(self, placed: Sequence[_Placed]) -> None:
         by_group: dict[int, list[int]] = defaultdict(list)
@@ -320,22 +346,6 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(frames)], True
     except TypeError:
         return [operator.index(i) for i in frames], False
-
-
-def _work(frame: Frame, groups: Sequence[GroupInfo]) -> int:
-    """About how many multiplications all of a frame takes.
-
-    Latents, of which a pixel has a fixed number, are not counted.
-    """
-    background = groups[frame.background.group]
-    work = frame.width * frame.height * background.n_params
-    if is_sequence(background.spec):
-        work = background.n_params + sequence_family(background.spec).work(background.spec)
-    for box, found in zip(frame.boxes, frame.objects, strict=True):
-        if found is not None:
-            left, top, right, bottom = box.region(frame.width, frame.height)
-            work += (right - left) * (bottom - top) * groups[found.inr.group].n_params
-    return work
 
 
 def _check_channels(spec: Spec, frame: Frame) -> None:
@@ -432,7 +442,8 @@ def evaluate(
         for start in range(0, len(own), most)
     )
     widest = family.widest(spec)
-    chunks = list(chunks_by_cost([tile.pixels for tile in tiles], widest, 4 * widest, device))
+    rows = [-(-tile.pixels // _ROWS) * _ROWS for tile in tiles]
+    chunks = list(chunks_by_cost(rows, widest, 4 * widest, device))
 
     @torch.no_grad()
     def forward(chunk: tuple[int, int]) -> None:

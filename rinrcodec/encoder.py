@@ -23,7 +23,7 @@ from rinrcodec.devices import memory_errors, resolve_device
 from rinrcodec.encode_pyramid import WORK as PYRAMID_WORK
 from rinrcodec.encode_pyramid import fit_rows, pyramid_group
 from rinrcodec.errors import RinrFormatError, RinrInputError
-from rinrcodec.families import family_of, parameter_count, sequence_family
+from rinrcodec.families import family_of, pixel_family, sequence_family
 from rinrcodec.fit import fit_group, to_signal
 from rinrcodec.fit_sequence import fit_sequence
 from rinrcodec.formats.checks import check_name
@@ -378,7 +378,8 @@ class _Progress:
 
 def _work(part: Part, area: int, channels: int) -> int:
     """Multiplications of one step of an INR for `area` pixels."""
-    return min(part.recipe.samples or area, area) * parameter_count(part.spec(area, channels))
+    spec = part.spec(area, channels)
+    return min(part.recipe.samples or area, area) * pixel_family(spec).work(spec)
 
 
 def _check_before(pictures: Sequence[Picture], seed: int) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +22,7 @@ from rinrcodec.families import pyramid
 from rinrcodec.fit import to_signal
 from rinrcodec.latents import Change, PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.model import Spec
-from rinrcodec.parallel import one_core_threads
+from rinrcodec.parallel import parallel_map
 from rinrcodec.presets import PyramidPart, Target
 from rinrcodec.round_pyramid import change_bits, choose_changes
 from rinrcodec.soap import Soap
@@ -81,12 +80,14 @@ def fit_pyramid(
     end the fit. Bit for bit reproducible on one CPU for the same frames and seed, whatever the
     threads, where torch itself is kept to one.
     """
-    with _mapping(threads) as mapped:
-        fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
-        if on_step is not None:
-            fit.check = partial(on_step, 0, 0)
-        _run(fit, part.recipe.steps, on_step)
-        return encode_row(spec, fit.row())
+    mapped: _Map = map
+    if threads > 1:
+        mapped = partial(parallel_map, device=device, threads=threads)
+    fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
+    if on_step is not None:
+        fit.check = partial(on_step, 0, 0)
+    _run(fit, part.recipe.steps, on_step)
+    return encode_row(spec, fit.row())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +151,6 @@ def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> N
 
 
 _Map = Callable[[Callable[[slice], list[Tensor]], Sequence[slice]], Iterable[list[Tensor]]]
-
-
-@contextmanager
-def _mapping(threads: int) -> Iterator[_Map]:
-    """What does as `map`, on threads."""
-    if threads <= 1:
-        yield map
-        return
-    with one_core_threads(threads) as pool:
-        yield pool.map
 
 
 @dataclass(slots=True)

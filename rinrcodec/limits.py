@@ -1,8 +1,8 @@
 """How large a `.rinr` file may be: bounds against hostile and runaway files.
 
 Readers compare a declared size with its limit before memory is taken for it, and the writer
-applies the same limits, so that nothing is written that the default reader refuses. The decoder
-compares work: of a network with many weights, a small file may ask for hours of it.
+applies the same limits, so that nothing is written that the default reader refuses. `max_work` is
+for the decoder alone: large networks of zeros, or many boxes, are a small file and hours of work.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Limits:
     max_shared_bytes: int = 2**26  # of all groups' shared weights, which stay in memory
     max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
     max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
-    max_work: int = 2**43  # multiplications to decode one frame: minutes on one core
+    max_work: int = 2**43  # multiplications to decode one frame: some 10 minutes on one core
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""

@@ -6,35 +6,45 @@ chunk on its own core has no such waits, and gives the same bits whatever the nu
 
 Torch's threads are also lost in a fork, and a forked process that waits for them waits forever.
 Inside `without_torch_threads` none are used, so that forked workers can decode. Our own threads
-wait for more work instead of ending: one that ends gives its buffers back to MKL (torch's library
-for products of matrices) under MKL's lock, after Python takes it for ended. A fork in that moment
-would copy the lock as taken, for ever.
+never end: one that ends gives its buffers back to MKL (torch's library for products of matrices)
+under MKL's lock, after Python takes it for ended. A fork in that moment would copy the lock as
+taken, for ever.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 
-__all__ = ["cores", "one_core_threads", "parallel_map", "without_torch_threads"]
+__all__ = ["cores", "parallel_map", "without_torch_threads"]
 
 # How many threads `parallel_map` may use where torch itself is kept to one.
 _threads: ContextVar[int | None] = ContextVar("_threads", default=None)
 
-# Threads without work, by their number. They do not come along in a fork.
-_idle: dict[int, ThreadPoolExecutor] = {}
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)
+# So many that no call ever waits for another one's threads: they start when none is idle.
+_MOST = 10_000
+_pool = ThreadPoolExecutor(_MOST, "rinrcodec")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def _start_anew() -> None:
+    """In a forked process, where there are no threads."""
+    global _pool
+    _pool = ThreadPoolExecutor(_MOST, "rinrcodec")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 @contextmanager
@@ -54,8 +64,8 @@ def without_torch_threads(device: torch.device) -> Iterator[None]:
 @contextmanager
 def _on_one_core() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
+        torch.set_num_threads(1)
         yield
     finally:
         torch.set_num_threads(before)
@@ -64,25 +74,6 @@ def _on_one_core() -> Iterator[None]:
 def cores() -> int:
     """How many threads `parallel_map` may use: torch's number, unless torch is kept to one."""
     return _threads.get() or torch.get_num_threads()
-
-
-@contextmanager
-def one_core_threads(n: int) -> Iterator[ThreadPoolExecutor]:
-    """At most `n` threads that, as the calling one meanwhile, use one core each in torch.
-
-    Nobody else has them before the end, which comes when their work is done.
-    """
-    pool = _idle.pop(n, None)
-    if pool is None:
-        pool = ThreadPoolExecutor(n, "rinrcodec", torch.set_num_threads, (1,))
-    try:
-        with _on_one_core():
-            yield pool
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    if _idle.setdefault(n, pool) is not pool:
-        pool.shutdown()
 
 
 def parallel_map(
@@ -96,19 +87,45 @@ def parallel_map(
     """`[function(item) for item in items]`, on `threads` threads on a CPU (None: torch's number).
 
     On CUDA, where the device does the work, it is a plain loop. `stop` is set as soon as one call
-    fails or the user interrupts, so that long calls can end early.
+    fails or the user interrupts, so that long calls can end early; when this returns or raises the
+    first error, all calls have ended.
     """
     if device.type != "cpu":
         return [function(item) for item in items]
-    allowed = threads or cores()
-    if min(allowed, len(items)) <= 1:
-        with _on_one_core():
+    workers = min(threads or cores(), len(items))
+    with _on_one_core():
+        if workers <= 1:
             return [function(item) for item in items]
-    with one_core_threads(allowed) as pool:
-        futures = [pool.submit(function, item) for item in items]
+        return _spread(function, items, workers, stop or threading.Event())
+
+
+def _spread(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stop: threading.Event
+) -> list[Result]:
+    results: dict[int, Result] = {}
+    places = itertools.count()
+    failures: list[BaseException] = []  # of which the first is the cause of the others
+
+    def work() -> None:
+        torch.set_num_threads(1)
         try:
-            return [future.result() for future in futures]
-        except BaseException:
-            if stop is not None:
-                stop.set()
-            raise
+            while not failures and (place := next(places)) < len(items):
+                results[place] = function(items[place])
+        except BaseException as error:
+            failures.append(error)
+            stop.set()
+
+    futures: list[Future[None]] = []
+    try:
+        try:
+            futures.extend(_pool.submit(work) for _ in range(workers))
+            wait(futures)
+        except BaseException as error:
+            failures.append(error)
+            stop.set()
+            wait(futures)
+        if failures:
+            raise failures[0]
+    finally:
+        failures.clear()  # the traceback of an error leads to it
+    return [results[place] for place in range(len(items))]

@@ -13,7 +13,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -173,12 +173,20 @@ def map_stored(
 ) -> list[Result]:
     """`list(map(function, items))`; several at a time where `place` is in a remote store.
 
-    For calls that wait for the store: a request takes some 10 to 100 ms, whatever it asks for.
+    For calls that wait for the store: a request takes some 10 to 100 ms, whatever it asks for. Of
+    calls that fail, one is raised, when those under way have ended; the others are not made.
     """
     if not is_remote(place):
         return list(map(function, items))
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(function, items))
+        try:
+            futures = [pool.submit(function, item) for item in items]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def names_in(folder: Path) -> list[str]:
@@ -198,9 +206,13 @@ def remove_tree(folder: Path) -> None:
     if not is_remote(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return
+
+    def remove(name: str) -> None:
+        with suppress(FileNotFoundError):
+            _ask(folder, "rm_file", name)
+
     with suppress(FileNotFoundError):
-        names = _ask(folder, "find", folder.path)  # type: ignore[attr-defined]
-        map_stored(lambda name: _ask(folder, "rm_file", name), names, folder)
+        map_stored(remove, _ask(folder, "find", folder.path), folder)  # type: ignore[attr-defined]
 
 
 def remove_file(path: Path) -> None:

@@ -59,6 +59,9 @@ class PixelFamily(Family, Protocol):
     def widest(self, spec: Spec) -> int:
         """The most values per pixel that any layer holds: bounds chunks on a CPU."""
 
+    def work(self, spec: Spec) -> int:
+        """About how many multiplications one pixel takes, or what takes as long."""
+
     def kept(self, spec: Spec) -> int:
         """Values per pixel alive at once in a fitting step: bounds chunks on a GPU."""
 

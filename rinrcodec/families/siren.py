@@ -28,9 +28,12 @@ __all__ = [
     "siren_spec",
     "tensor_sizes",
     "widest",
+    "work",
 ]
 
 _LARGEST = {"depth": 64, "width": 4096}
+# In multiplications, on a CPU: a sine, and what a pixel takes however small its network is.
+_SINE, _PIXEL = 16, 512
 
 
 def siren_spec(
@@ -76,6 +79,10 @@ def channels(spec: Spec) -> int:
 
 def widest(spec: Spec) -> int:
     return max(int(spec["width"]), int(spec["out"]))
+
+
+def work(spec: Spec) -> int:
+    return sum(tensor_sizes(spec)) + _SINE * int(spec["depth"]) * int(spec["width"]) + _PIXEL
 
 
 def kept(spec: Spec) -> int:

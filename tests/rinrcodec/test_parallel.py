@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
 
-from rinrcodec.parallel import cores, one_core_threads, parallel_map, without_torch_threads
+from rinrcodec.parallel import cores, parallel_map, without_torch_threads
 
 CPU = torch.device("cpu")
 
@@ -39,28 +42,61 @@ def test_several_threads_work_at_once() -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("n", [2, 20])
-def test_threads_are_kept_for_more_work(n: int) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_threads_do_not_end(fails: bool) -> None:
     """A fork right after their end would copy a lock of MKL that nobody gives back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        first, again = (
-            set(parallel_map(lambda _: threading.current_thread(), range(n), CPU)) for _ in range(2)
-        )
-    finally:
-        torch.set_num_threads(before)
-    assert all(thread.is_alive() for thread in first)
-    assert len(first | again) <= 2
+    seen = set()
+
+    def work(item: int) -> None:
+        seen.add(threading.current_thread())
+        if fails and item == 3:
+            raise ValueError("no")
+
+    def work_on_all() -> None:
+        with pytest.raises(ValueError, match="no") if fails else nullcontext():
+            parallel_map(work, range(8), CPU, threads=2)
+
+    work_on_all()
+    threads = threading.active_count()
+    for _ in range(20):
+        work_on_all()
+    # One that is not yet done with the call before may be replaced in the next.
+    assert threading.active_count() <= threads + 4
+    assert all(thread.is_alive() for thread in seen - {threading.current_thread()})
 
 
-def test_two_at_a_time_have_threads_of_their_own() -> None:
-    with one_core_threads(2) as pool, one_core_threads(2) as other:
-        assert pool is not other
-        met = threading.Barrier(2, timeout=20)
-        futures = [own.submit(met.wait) for own in (pool, other)]
-        assert sorted(future.result() for future in futures) == [0, 1]
-        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 1
+def test_calls_within_calls_have_threads_of_their_own() -> None:
+    together = threading.Barrier(6, timeout=20)
+
+    def inner(_: int) -> int:
+        together.wait()
+        return torch.get_num_threads()
+
+    def outer(_: int) -> list[int]:
+        return parallel_map(inner, range(3), CPU, threads=3)
+
+    assert parallel_map(outer, range(2), CPU, threads=2) == [[1] * 3] * 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals a thread")
+def test_an_interruption_waits_for_what_is_under_way(threads: int) -> None:
+    stop = threading.Event()
+    began, ended = [], []
+
+    def work(item: int) -> None:
+        began.append(item)
+        # Again where it came just before the main thread began to wait.
+        while item == 0 and not stop.wait(0.5):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert stop.wait(20)
+        time.sleep(0.1)
+        ended.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel_map(work, range(100), CPU, stop=stop)
+    assert sorted(ended) == (sorted(began) if threads > 1 else [])
+    assert 0 < len(began) <= threads
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

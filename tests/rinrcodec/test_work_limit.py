@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import rinrcodec
 from rinrcodec import Box, Decoder, RinrLimitError
-from rinrcodec.families import family_of, parameter_count, sequence_family
+from rinrcodec.families import family_of, pixel_family, sequence_family
+from rinrcodec.families.siren import siren_spec
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
+from rinrcodec.model import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader
 from rinrcodec.presets import PRESETS, Part, get_preset
 
-SMALL = Spec.of("siren", depth=2, width=8, out=3, w0=30.0, w0_first=30.0)
-LARGE = Spec.of("siren", depth=15, width=1024, out=3, w0=30.0, w0_first=30.0)
+SMALL = siren_spec(2, 8)
+TINY = siren_spec(1, 1)
+LARGE = siren_spec(15, 1024)
 NERV = Spec.of(
-    "nerv", grid_width=64, grid_height=64, features=4, stem=8, levels=4, base=1.25, out=3,
-    strides="2,1,1,1,1,1", widths="512,512,512,512,512,512",
+    "nerv", grid_width=4, grid_height=4, features=4, stem=8, levels=4, base=1.25, out=3,
+    strides="4,2", widths="16,16",
 )  # fmt: skip
-WHOLE = Box(0, 0, 0, 8192, 8192)
 
 
 def group(spec: Spec) -> Group:
@@ -32,19 +36,25 @@ def group(spec: Spec) -> Group:
     return Group(spec, 8, rows)
 
 
-def hours_of_pixels() -> Pack:
-    return Pack((Frame("x", 8192, 8192, InrRef(0, 0)),), (group(LARGE),))
+def boxes(spec: Spec, n: int, size: int) -> Pack:
+    """A large frame with that many objects of one INR."""
+    objects = (ObjectInr(InrRef(1, 0)),) * n
+    box = Box(0, 0, 0, size, size)
+    frame = Frame("x", 8192, 8192, InrRef(0, 0), boxes=(box,) * n, objects=objects)
+    return Pack((frame,), (group(TINY), group(spec)))
 
 
-def hours_of_objects() -> Pack:
-    objects = (ObjectInr(InrRef(0, 0)),) * 2000
-    frame = Frame("x", 8192, 8192, InrRef(0, 0), boxes=(WHOLE,) * 2000, objects=objects)
-    return Pack((frame,), (group(SMALL),))
+HOURS = {
+    "pixels": Pack((Frame("x", 8192, 8192, InrRef(0, 0)),), (group(LARGE),)),
+    "objects": boxes(SMALL, 2000, 8192),
+    "objects that hardly multiply": boxes(TINY, 26_000, 8192),
+    "objects of hardly a pixel": boxes(LARGE, 20_000, 1),
+}
 
 
-@pytest.mark.parametrize("make", [hours_of_pixels, hours_of_objects])
-def test_a_small_file_cannot_ask_for_hours(make) -> None:
-    data = pack_bytes(make())
+@pytest.mark.parametrize("name", HOURS)
+def test_a_small_file_cannot_ask_for_hours(name: str) -> None:
+    data = pack_bytes(HOURS[name])
     assert len(data) < 20_000
     file = rinrcodec.open(data)
     file.verify()
@@ -54,36 +64,64 @@ def test_a_small_file_cannot_ask_for_hours(make) -> None:
         file.decode(0)
 
 
-def sequence() -> tuple[Pack, int]:
+def test_objects_of_one_row_do_not_take_its_weights_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300 boxes with the same million weights, a few have them in memory at a time."""
+    spec = siren_spec(4, 512)
+    objects = (ObjectInr(InrRef(1, 0)),) * 300
+    frame = Frame("x", 30, 20, InrRef(0, 0), boxes=(Box(0, 1, 1, 1, 1),) * 300, objects=objects)
+    read = []
+    weights_of = Decoder._weights
+
+    def counting(self: Decoder, group: int, rows: Sequence[int]) -> torch.Tensor:
+        found = weights_of(self, group, rows)
+        read.append(found.numel())
+        return found
+
+    monkeypatch.setattr(Decoder, "_weights", counting)
+    rinrcodec.decode(Pack((frame,), (group(TINY), group(spec))), 0)
+    assert sum(read) > 2e8
+    assert max(read) <= 2**24
+
+
+def pixels() -> tuple[Pack, int, int]:
+    """A frame, and the work of its background and of its object."""
+    boxes = (Box(0, 1, 1, 30, 20), Box(1, 0, 0, 1, 1))
+    objects = (ObjectInr(InrRef(0, 0)), None)
+    frame = Frame("x", 50, 40, InrRef(0, 0), boxes=boxes, objects=objects)
+    work = pixel_family(SMALL).work(SMALL)
+    return Pack((frame,), (group(SMALL),)), 50 * 40 * work, 30 * 20 * work
+
+
+def takes(source: PackSource, work: int, **options: Any) -> bool:
+    """Whether a decode takes exactly so much work."""
+    rinrcodec.decode(source, 0, limits=Limits(max_work=work), **options)
+    with pytest.raises(RinrLimitError, match=f"decode x: {work:,} is over the limit"):
+        rinrcodec.decode(source, 0, limits=Limits(max_work=work - 1), **options)
+    return True
+
+
+def test_work_is_that_of_what_is_decoded() -> None:
+    pack, background, found = pixels()
+    assert takes(pack, background + found)
+    assert takes(pack, background, objects=False)
+    assert takes(pack, (background + found) // 4, scale=0.5)
+    assert takes(pack, (background + found) * 4, scale=2.0)
+    # 20x20 pixels, of which 10x10 are in the box: fewer than are computed together.
+    work = pixel_family(SMALL).work(SMALL)
+    assert takes(pack, (400 + 128) * work, region=(21, 11, 20, 20))
+
+
+def test_of_a_sequence_it_is_that_of_whole_frames() -> None:
     made = group(NERV)
+    pack = Pack((Frame("x", 30, 20, InrRef(0, 0)),), (made,))
     work = sequence_family(NERV).work(NERV) + made.rows.codes.shape[1]
-    return Pack((Frame("x", 5, 4, InrRef(0, 0)),), (made,)), work
-
-
-def pixels() -> tuple[Pack, int]:
-    boxes = (Box(0, 1, 1, 3, 2), Box(1, 0, 0, 1, 1))
-    frame = Frame("x", 5, 4, InrRef(0, 0), boxes=boxes, objects=(ObjectInr(InrRef(0, 0)), None))
-    made = group(SMALL)
-    return Pack((frame,), (made,)), (5 * 4 + 3 * 2) * made.rows.codes.shape[1]
-
-
-def test_work_is_that_of_background_and_objects() -> None:
-    pack, work = pixels()
-    assert rinrcodec.decode(pack, 0, limits=Limits(max_work=work)).shape == (3, 4, 5)
-    with pytest.raises(RinrLimitError, match=f"{work:,} is over the limit"):
-        rinrcodec.decode(pack, 0, limits=Limits(max_work=work - 1))
-
-
-def test_of_a_sequence_it_is_that_of_whole_outputs() -> None:
-    """Of which a small frame is a part: 5x4 pixels take what 128x128 do."""
-    pack, work = sequence()
-    assert work > 128 * 128 * 512 * 512 * 9
-    with pytest.raises(RinrLimitError, match=f"{work:,} is over the limit"):
-        rinrcodec.decode(pack, 0, limits=Limits(max_work=work - 1))
+    assert takes(pack, work)
+    assert takes(pack, work, region=(0, 0, 2, 2))
 
 
 def test_limits_of_a_file_or_data_set_are_those_of_its_decoder(tmp_path: Path) -> None:
-    pack, work = pixels()
+    pack, background, found = pixels()
+    work = background + found
     path = tmp_path / "x.rinr"
     rinrcodec.save(pack, path)
     for limits, fits in ((Limits(max_work=work), True), (Limits(max_work=work - 1), False)):
@@ -107,5 +145,5 @@ def test_limits_of_a_file_or_data_set_are_those_of_its_decoder(tmp_path: Path) -
 def test_the_largest_pictures_are_far_within_the_default(name: str) -> None:
     part = get_preset(name).background
     assert isinstance(part, Part)
-    work = 8192 * 8192 * parameter_count(part.spec(8192 * 8192, 3))
-    assert work < DEFAULT_LIMITS.max_work / 4
+    spec = part.spec(8192 * 8192, 3)
+    assert 8192 * 8192 * pixel_family(spec).work(spec) < DEFAULT_LIMITS.max_work / 3
