@@ -83,7 +83,7 @@ def _check(file: ListedFile, stop: threading.Event) -> Checked:
 def _missing(file: ListedFile) -> str:
     return (
         f"{shown_name(str(file.path))}: it is missing, and {file.manifest} lists it; "
-        "fetch it again, or make it again with compress --overwrite"
+        "fetch it again, or make it again by the same compress with --resume"
     )
 
 
@@ -97,7 +97,7 @@ def _difference(file: ListedFile, found: FileRecord | None) -> str | None:
     else:
         what = f"has the SHA-256 {found.sha256}, and {wanted.sha256} when compress wrote it"
     if not file.is_pack:
-        todo = "it was changed, so fetch it again, or compress with --overwrite"
+        todo = "it was changed, so fetch it again, or remove it and compress with --resume"
     else:
         todo = (
             "another sound pack has its name, so fetch it again or, if a compress wrote another "

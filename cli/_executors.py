@@ -13,11 +13,12 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 
 from rinrcodec.cli._fitter import Fitter
 from rinrcodec.cli._shards import Shard
@@ -107,6 +108,8 @@ def fit_in_processes(
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.kill()
+            for child in multiprocessing.active_children():  # which nobody has heard of yet
+                child.kill()
             raise
         for worker in workers:
             worker.close()
@@ -142,7 +145,9 @@ class Worker:
             initargs=(self._threads,),
         )
         try:
-            self._pid = self._pool.submit(os.getpid).result()
+            with _ctrl_c_waits():
+                started = self._pool.submit(os.getpid)
+            self._pid = started.result()
             if self._killed:  # while the process was starting
                 self.kill()
             self._pool.submit(self._fitter.fit, shard).result()
@@ -163,6 +168,21 @@ class Worker:
         if self._pool is not None:
             self._pool.shutdown()
         self._pool = self._pid = None
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """A process that is started here does not get Ctrl-C before `_begin` can say what it means."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Python starts this process of its own with the first one, and would let Ctrl-C through after.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(threads: int) -> None:

@@ -16,9 +16,16 @@ from rinrcodec.cli._work import unfinished_runs
 from rinrcodec.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
 from rinrcodec.places import is_remote
 from rinrcodec.sources import Series, Source
-from rinrcodec.storage import file_or_folder, files_below, names_in, remove_tree
+from rinrcodec.storage import (
+    file_or_folder,
+    files_below,
+    names_in,
+    remove_tree,
+    size_in,
+    stamp_of,
+)
 
-__all__ = ["Plan", "check_output", "make_plan"]
+__all__ = ["Plan", "check_output", "lost_files", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +122,19 @@ def make_plan(
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
 
 
-def _missing(plan: Plan, run: RunEntry) -> list[Path]:
-    """The files of a run that are not there."""
+def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
+    """The files of a run that are not there, or not of the size that was written."""
     listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
-    there = {path.as_posix() for path, _ in listed}
-    wanted = map(plan.folder.joinpath, run.all_files())
-    # A listing has no hidden files.
-    return [path for path in wanted if path.as_posix() not in there and not file_or_folder(path)]
+    stamps = {path.as_posix(): stamp for path, stamp in listed}
+    lost = []
+    for name, record in run.all_files().items():
+        path = plan.folder / name
+        stamp = stamps.get(path.as_posix())
+        if stamp is None and file_or_folder(path) == "file":  # a listing has no hidden files
+            stamp = stamp_of(path)
+        if stamp is None or size_in(stamp) != record.bytes:
+            lost.append(path)
+    return lost
 
 
 def _is_same(out: Path, folder: Path) -> bool:
@@ -160,19 +173,16 @@ def check_output(
             "--overwrite starts again"
         )
     if resume and run.key in known:
-        done = known[run.key]
-        missing = _missing(plan, done)
-        if missing:
-            raise click.UsageError(
-                f"{missing[0]}{_more(missing)} of the finished run not there; "
-                "--overwrite makes it again"
-            )
-        if done.complete:
-            return False
+        return not known[run.key].complete or bool(lost_files(plan, known[run.key]))
     existing = list(plan.existing())
     if existing and resume and plan.manifest:
+        mine = _pictures(run.shards).keys()
+        same = (old for old in known.values() if mine & _pictures(old.shards).keys())
+        before = next(same, None)
+        why = f" ({_differences(before, run)})" if before else ""
         raise click.UsageError(
-            f"{plan.single or plan.folder} holds the output of another run; --overwrite replaces it"
+            f"{plan.single or plan.folder} holds the output of another run{why}; "
+            "--overwrite replaces it"
         )
     if existing:
         raise click.UsageError(

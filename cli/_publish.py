@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from rinrcodec.cli._files import yaml_text
@@ -25,9 +25,16 @@ _YAML_COMMENT = """\
 
 
 def publish_series(
-    plan: Plan, work: Work, series: Series, fitted: Mapping[Shard, FittedShard]
+    plan: Plan,
+    work: Work,
+    series: Series,
+    fitted: Mapping[Shard, FittedShard],
+    kept: Set[Path],
 ) -> dict[Shard, dict[Path, FileRecord]]:
-    """Write the output of one series from its fitted shards; return the files of each."""
+    """Write the output of one series from its fitted shards; return the files of each.
+
+    kept: files of other shards of the run, which are to stay.
+    """
     if plan.layout == "files":
         return _publish_files(plan, work, series, fitted)
     packs = {shard: plan.pack_path(series, shard.number) for shard, f in fitted.items() if f.pack}
@@ -36,7 +43,7 @@ def publish_series(
         shard: {packs[shard]: known.pack} if known.pack else {} for shard, known in fitted.items()
     }
     # An earlier run may have left packs of other numbers; they would be read as part of this.
-    names = {path for files in written.values() for path in files}
+    names = {*kept, *(path for files in written.values() for path in files)}
     for path in plan.existing_packs(series):
         if path not in names:
             remove_file(path)

@@ -106,8 +106,13 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
+    todo = "is Ray installed whole?"
     if address is not None:
         _check_reachable(address)
+        todo = (
+            "something listens there: is it a Ray of this version, and does it want a token "
+            "(set RAY_AUTH_MODE=token)?"
+        )
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address is None:
@@ -115,7 +120,7 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
-        raise _unreachable(address or "Ray", error) from error
+        raise _unreachable(address or "Ray", error, todo) from error
 
 
 def _check_reachable(address: str) -> None:
@@ -125,14 +130,12 @@ def _check_reachable(address: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
         except OSError as error:
-            raise _unreachable(address, error) from error
+            raise _unreachable(address, error, "start one with: ray start --head") from error
 
 
-def _unreachable(address: str, error: Exception) -> RinrInputError:
-    return RinrInputError(
-        f"{address}: cannot be reached ({' '.join(str(error).split())}); "
-        "start one with: ray start --head"
-    )
+def _unreachable(address: str, error: Exception, todo: str) -> RinrInputError:
+    said = " ".join(str(error).split())
+    return RinrInputError(f"{address}: cannot be reached ({said}); {todo}")
 
 
 def _import_ray() -> Any:

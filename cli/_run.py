@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rinrcodec import __version__
 from rinrcodec.cli._executors import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.cli._fitter import Fitter
-from rinrcodec.cli._plan import Plan
+from rinrcodec.cli._plan import Plan, lost_files
 from rinrcodec.cli._progress import progress
 from rinrcodec.cli._publish import publish_series, publish_yaml
 from rinrcodec.cli._shards import Shard, run_key
@@ -72,6 +72,10 @@ class Run:
         self._overwrite = overwrite
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
+        self._kept: set[Shard] = set()
+        # What the manifest says of this run, if it was finished or ended while it was made good.
+        known = manifest.runs.get(entry.key) if manifest and not overwrite else None
+        self._before = known if known and known.all_files() else None
         self._saved = 0.0
 
     def fit(
@@ -88,8 +92,9 @@ class Run:
             self._manifest.forget_unfinished()
         for shard in self._work.done(list(self._entries)):
             self._take(shard)
+        self._keep()
         self._save()
-        todo = [shard for shard in self._entries if shard not in self._fitted]
+        todo = [shard for shard in self._entries if shard not in self._fitted.keys() | self._kept]
         total = sum(shard.count for shard in self._entries)
         with progress("", total, quiet=quiet) as bar:
             watch = Watch(lambda done, label: bar.update(done, label=label), self._done)
@@ -142,6 +147,26 @@ class Run:
         entry.frames = sum(len(part.names) for part in known.parts)
         entry.unreadable = sum(len(part.failures) for part in known.parts)
 
+    @property
+    def kept(self) -> int:
+        """How many shards were left alone, as what was made of them before is there."""
+        return len(self._kept)
+
+    def _keep(self) -> None:
+        if self._before is None:
+            return
+        lost = {self._name(path) for path in lost_files(self._plan, self._before)}
+        before = {(old.series, old.number): old for old in self._before.shards}
+        for shard, entry in self._entries.items():
+            old = before.get((entry.series, entry.number))
+            if shard in self._fitted or old is None or old.state != "done":
+                continue
+            if lost & old.files.keys() or (old.frames and not old.files):
+                continue
+            entry.state, entry.frames, entry.unreadable = old.state, old.frames, old.unreadable
+            entry.inputs, entry.files = old.inputs, old.files
+            self._kept.add(shard)
+
     def publish(self) -> list[tuple[Row, list[FittedPart]]]:
         """Put the output in its place; return a row of figures for every series."""
         self._check_lock()
@@ -153,11 +178,17 @@ class Run:
                 for shard in self._entries
                 if shard.series.name == series.name and shard in self._fitted
             }
-            written = publish_series(self._plan, self._work, series, mine)
+            kept = {
+                self._plan.folder / name
+                for shard in self._kept
+                if shard.series.name == series.name
+                for name in self._entries[shard].files
+            }
+            written = publish_series(self._plan, self._work, series, mine, kept)
             for shard, files in written.items():
                 self._entries[shard].files = {self._name(path): files[path] for path in files}
             records = [record for files in written.values() for record in files.values()]
-            if records:
+            if records or kept:
                 splits.append(series.name)
             parts = [part for known in mine.values() for part in known.parts]
             rows.append((summarise(series.name, parts, records), parts))
@@ -192,11 +223,13 @@ class Run:
             del self._manifest.runs[run.key]
 
     def forget(self) -> None:
-        """Nothing came of this run: the manifest must not speak of it."""
+        """Nothing came of this run: the manifest is to say what it said before."""
         self._check_lock()
         if self._manifest is None:
             return
         self._manifest.runs.pop(self._entry.key, None)
+        if self._before is not None:
+            self._manifest.runs[self._before.key] = self._before
         if self._manifest.runs:
             self._write()
         else:

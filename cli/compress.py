@@ -107,7 +107,8 @@ def command(
     """Turn pictures into .rinr files.
 
     SRC is an image, a folder of images, a YOLO data yaml, or a video. A folder or video becomes
-    packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml.
+    packs OUT/NAME-00000.rinr, a yaml OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml; manifest.json
+    beside them lists what was made. SRC, but for a video, and OUT may be URLs (s3://bucket/out).
 
     Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.
@@ -189,7 +190,11 @@ def command(
     with writing(out), locked(plan.work, out) as check_lock:
         manifest = Manifest(plan.manifest) if plan.manifest else None
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
-            click.echo(f"{out} is complete: nothing to resume; --overwrite starts again", err=True)
+            click.echo(
+                f"{out} is complete: nothing to resume; rinrcodec verify checks it, --overwrite "
+                "starts again",
+                err=True,
+            )
             return 0
         work = Work(plan.work, entry.key)
         work.begin(fresh=overwrite)
@@ -199,6 +204,12 @@ def command(
         with _resumable(work, run, out, kept, keep=overwrite):
             run.fit(executor, jobs=jobs, devices=devices, address=ray_address, quiet=quiet)
             rows = run.publish()
+        if run.kept and not quiet:
+            click.echo(
+                f"{run.kept} of {len(shards)} packs were there and are left alone; below are those "
+                "made again",
+                err=True,
+            )
     parts = [part for _, its_parts in rows for part in its_parts]
     failures = [*found.failures, *(failure for part in parts for failure in part.failures)]
     failures += run.failures
@@ -232,7 +243,11 @@ def command(
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     if failures and frames:
-        click.echo(f"{len(failures)} could not be done, see above; the others are", err=True)
+        click.echo(
+            f"{len(failures)} could not be done, see above; the others are. When they are mended, "
+            + ("--resume goes on" if run.failures else "--overwrite makes everything again"),
+            err=True,
+        )
     return 1 if failures else 0
 
 

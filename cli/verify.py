@@ -61,8 +61,11 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
     if not quiet and not bad and json_path != "-":
         click.echo(f"{packs} file{'s are' if packs != 1 else ' is'} sound")
         for manifest in manifests:
-            lists = count(sum(len(run.all_files()) for run in manifest.runs.values()), "file")
+            made = manifest.runs.values()
+            lists = count(sum(len(run.all_files()) for run in made), "file")
+            unreadable = sum(shard.unreadable for run in made for shard in run.shards)
+            without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
             click.echo(
-                f"{manifest.path}: {count(len(manifest.runs), 'run')}, all {lists} as written"
+                f"{manifest.path}: {count(len(made), 'run')}, all {lists} as written{without}"
             )
     return 1 if bad else 0

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -185,7 +186,8 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
 
     Takes one listing of the folder and reads the manifests in it, below it or right above it, but
     no pack. What a complete run lists is counted, where the file has the size that it says; a
-    manifest that cannot be used, or claims more frames than `limits` allow, counts nothing.
+    manifest that cannot be used, or claims more frames than `limits` allow, counts nothing. Packs
+    that one lists and that are not there are a warning.
     """
     files = files_below(folder)
     manifests = [path for path, _ in files if path.name == MANIFEST]
@@ -195,6 +197,16 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     # The manifest that is nearest to a file comes last, and counts.
     for path in sorted(manifests, key=lambda path: len(path.parts)):
         counts.update(_counts(path, limits))
+    start = _start_of(folder)
+    there = {_text(path) for path, _ in files}
+    gone = sorted(text for text in counts if text.startswith(start) and text not in there)
+    if gone:
+        more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
+        warnings.warn(
+            f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
+            "verify says what is missing",
+            stacklevel=2,
+        )
     packs = []
     for path, stamp in files:
         if path.suffix.lower() != ".rinr":
@@ -221,14 +233,19 @@ def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
         manifest = Manifest(path)
     except (RinrError, OSError):
         return
-    folder = _text(manifest.folder).rstrip("/")
-    start = "" if folder == "." else f"{folder}/"
+    start = _start_of(manifest.folder)
     for run in manifest.runs.values():
         for shard in run.shards if run.complete else ():
             n_frames = shard.frames_of_a_file
             if n_frames <= limits.max_frames:
                 for name, record in shard.files.items():
                     yield start + name, _Count(record.bytes, n_frames, path)
+
+
+def _start_of(folder: Path) -> str:
+    """What the names of all files in a folder and below it begin with."""
+    text = _text(folder).rstrip("/")
+    return "" if text == "." else f"{text}/"
 
 
 def _text(path: Path) -> str:

@@ -239,6 +239,39 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
+    """They load for seconds before they can say that Ctrl-C is not for them."""
+    args = [str(a) for a in ("compress", folder, "--shard-size", 2, *QUICK)]
+    script = write(tmp_path / "driver.py", DRIVER.format(here=str(HERE)))
+    process = subprocess.Popen(
+        [sys.executable, str(script), *args, "-o", str(tmp_path / "out"), "--jobs", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+    def is_starting() -> bool:
+        children = [
+            Path(f"/proc/{child}/cmdline")
+            for task in Path(f"/proc/{process.pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+        return any(b"spawn_main" in child.read_bytes() for child in children)
+
+    try:
+        wait_for(is_starting)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames"
+    assert said.splitlines()[-1] == nothing
+    assert "Traceback" not in said
+    assert process.returncode == 130
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 8, *QUICK)
     hint = "one pack for 8 processes: a smaller --shard-size makes more"

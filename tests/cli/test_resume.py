@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rinrcodec.cli import _fitter
 from rinrcodec.manifest import Manifest
 
 from .conftest import QUICK, Run, picture, put, write
@@ -132,7 +133,7 @@ def test_resume_of_nothing_and_of_a_complete_run(run: Run, folder: Path, tmp_pat
     assert (out / "frames-00000.rinr").stat().st_mtime_ns == before
 
 
-def test_a_run_with_files_gone_or_other_options_is_not_complete(
+def test_a_run_with_other_options_or_pictures_is_another_one(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -142,16 +143,11 @@ def test_a_run_with_files_gone_or_other_options_is_not_complete(
     for other in (("--seed", 1), ("--steps", 9), ("--layout", "files"), ("--preset", "fast")):
         result = run(*args, *other, "--resume", code=2 if other[0] != "--layout" else 0)
         if other[0] != "--layout":
-            assert "holds the output of another run; --overwrite replaces it" in result.stderr
-    for name in ("frames-00000.rinr", "frames-00001.rinr"):
-        (out / name).unlink()
-    result = run(*args, "--resume", code=2)
-    assert "frames-00000.rinr and 1 more of the finished run not there" in result.stderr
-    run(*args, "--overwrite")
-    assert "is complete" in run(*args, "--resume").stderr
+            what = other[0].removeprefix("--")
+            assert f"holds the output of another run ({what} was " in result.stderr
     put(folder / "2.png", picture(77))
     result = run(*args, "--resume", code=2)
-    assert "holds the output of another run" in result.stderr
+    assert "another run (pictures or labels changed between 2.png and" in result.stderr
     # Pictures of another folder may come to lie beside them.
     put(tmp_path / "other/a.png", picture(5))
     run("compress", tmp_path / "other", "-o", out, *QUICK)
@@ -178,6 +174,95 @@ def test_a_run_goes_on_from_another_folder(
     monkeypatch.chdir(dataset.parent)
     run("compress", "data.yaml", "--labels", "labels", "--resume", *args)
     assert "is complete" in run("compress", dataset, "--labels", labels, "--resume", *args).stderr
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the shards that are fitted from now on."""
+    numbers: list[int] = []
+    original = _fitter.Fitter._fit
+
+    def fit(self: Any, shard: Any, *args: Any) -> Any:
+        numbers.append(shard.number)
+        return original(self, shard, *args)
+
+    monkeypatch.setattr(_fitter.Fitter, "_fit", fit)
+    return numbers
+
+
+@pytest.mark.parametrize("layout", ["pack", "files"])
+def test_what_is_lost_of_a_finished_run_is_made_again_and_no_more(
+    run: Run, dataset: Path, tmp_path: Path, layout: str, fitted: list[int]
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", dataset, "-o", out, "--shard-size", 1, "--layout", layout, *QUICK)
+    run(*args)
+    whole = contents(out)
+    packs = sorted(out.rglob("*.rinr"))
+    assert len(packs) == 3
+    fitted.clear()
+    packs[1].unlink()
+    result = run(*args, "--resume")
+    assert "2 of 3 packs were there and are left alone" in result.stderr
+    assert contents(out) == whole
+    packs[0].write_bytes(packs[0].read_bytes()[:100])
+    packs[2].write_bytes(b"")
+    (out / "data.yaml").unlink()
+    run(*args, "--resume")
+    assert contents(out) == whole
+    assert len(fitted) == 1 + 2
+    (out / "data.yaml").unlink()
+    run(*args, "--resume")
+    assert contents(out) == whole
+    assert len(fitted) == 3
+    assert "is complete" in run(*args, "--resume").stderr
+    run("verify", out)
+
+
+def test_making_good_may_end_early_and_forgets_nothing(
+    run: Run, folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
+    run(*args)
+    whole = contents(out)
+    lost = sorted(out.glob("*.rinr"))[1]
+    for files in range(1, 6):
+        lost.unlink()
+        full_disk(files)
+        run(*args, "--resume", code=1)
+        monkeypatch.undo()
+        left = contents(out)
+        packs = {name for name in left if name.endswith(".rinr") and "work" not in name}
+        assert all(left[name] == whole[name] for name in packs)
+        assert len(packs) >= 2
+        run("verify", out, code=1)
+        run(*args, "--resume")
+        assert contents(out) == whole
+
+
+def test_ctrl_c_before_anything_is_made_good_changes_nothing(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
+    run(*args)
+    sorted(out.glob("*.rinr"))[1].unlink()
+    before = contents(out)
+
+    def stop(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_fitter.Fitter, "_fit", stop)
+        assert "nothing is fitted yet" in run(*args, "--resume", code=130).stderr
+    assert contents(out) == before
+    run(*args, "--resume")
+    run("verify", out)
 
 
 def test_two_runs_into_one_folder_exclude_each_other(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,7 +98,9 @@ def test_what_compress_wrote_is_sound_until_it_is_not(
     yaml.write_text(yaml.read_text() + "# of mine\n")
     (line,) = errors(run, tmp_path / source)
     assert line.startswith(f"{yaml}: it has ")
-    assert line.endswith("it was changed, so fetch it again, or compress with --overwrite")
+    assert line.endswith(
+        "it was changed, so fetch it again, or remove it and compress with --resume"
+    )
     (tmp_path / "out/val/val-00000.rinr").unlink()
     lines = errors(run, tmp_path / source)
     assert lines[0] == f"{yaml}: val: no .rinr file in val"
@@ -112,7 +115,7 @@ def test_a_file_is_missing(run: Run, out: Path) -> None:
     (out / "val/val-00000.rinr").unlink()
     assert errors(run, out) == [
         f"{out}/{name}: it is missing, and {out}/manifest.json lists it; "
-        "fetch it again, or make it again with compress --overwrite"
+        "fetch it again, or make it again by the same compress with --resume"
         for name in ("train-00003.rinr", "val/val-00000.rinr")
     ]
 
@@ -313,18 +316,17 @@ def test_ctrl_c_ends_it_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     put_run(tmp_path, packs * 50, n_frames=1)
-    main = threading.main_thread().ident
-    assert main is not None
+    main = threading.main_thread().ident or 0
     lock, count = threading.Lock(), iter(range(10_000))
     told = threading.Event()
 
     def interrupt(_: PackReader) -> None:
         with lock:
             number = next(count)
-        if number == 10:
+        # Until the main thread has heard of it, which it has not just before it begins to wait.
+        while number == 10 and not told.wait(0.5):
             signal.pthread_kill(main, signal.SIGINT)
         if number >= 10:
-            # Until the main thread has heard of it.
             assert told.wait(60)
 
     class Event(threading.Event):
@@ -332,7 +334,8 @@ def test_ctrl_c_ends_it_soon(
             super().set()
             told.set()
 
-    monkeypatch.setattr(_check.threading, "Event", Event)
+    # Not in the module of that name: threads have events, too.
+    monkeypatch.setattr(_check, "threading", SimpleNamespace(Event=Event))
     monkeypatch.setattr(PackReader, "verify", interrupt)
     # A job that a shell put in the background ignores SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
