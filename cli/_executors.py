@@ -82,6 +82,7 @@ def fit_in_processes(
     """
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     workers = [Worker(replace(fitter, device=device), threads) for device in devices]
+    others = multiprocessing.active_children()
     for worker in workers:
         idle.put(worker)
 
@@ -108,8 +109,9 @@ def fit_in_processes(
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.kill()
-            for child in multiprocessing.active_children():  # which nobody has heard of yet
-                child.kill()
+            for child in multiprocessing.active_children():
+                if child not in others:  # a worker that nobody has heard of yet
+                    child.kill()
             raise
         for worker in workers:
             worker.close()

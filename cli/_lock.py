@@ -52,8 +52,8 @@ def _file_locked(root: Path, out: Path) -> Iterator[None]:
     file = root / LOCK
     parent_stood = root.parent.exists()
     while True:
-        root.mkdir(parents=True, exist_ok=True)
         try:
+            root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # who held it before is just removing the folder
             continue

@@ -123,7 +123,7 @@ def make_plan(
 
 
 def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
-    """The files of a run that are not there, or not of the size that was written."""
+    """The files of a run that are not there, and packs of another size than was written."""
     listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
     stamps = {path.as_posix(): stamp for path, stamp in listed}
     lost = []
@@ -132,7 +132,8 @@ def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
         stamp = stamps.get(path.as_posix())
         if stamp is None and file_or_folder(path) == "file":  # a listing has no hidden files
             stamp = stamp_of(path)
-        if stamp is None or size_in(stamp) != record.bytes:
+        is_pack = path.suffix.lower() == ".rinr"
+        if stamp is None or (is_pack and size_in(stamp) != record.bytes):
             lost.append(path)
     return lost
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rinrcodec.cli._files import yaml_text
@@ -29,11 +29,13 @@ def publish_series(
     work: Work,
     series: Series,
     fitted: Mapping[Shard, FittedShard],
-    kept: Set[Path],
+    *,
+    alone: bool,
 ) -> dict[Shard, dict[Path, FileRecord]]:
     """Write the output of one series from its fitted shards; return the files of each.
 
-    kept: files of other shards of the run, which are to stay.
+    alone: packs of other numbers, which an earlier run may have left, go: they would be read as
+    part of this one.
     """
     if plan.layout == "files":
         return _publish_files(plan, work, series, fitted)
@@ -42,9 +44,8 @@ def publish_series(
     written = {
         shard: {packs[shard]: known.pack} if known.pack else {} for shard, known in fitted.items()
     }
-    # An earlier run may have left packs of other numbers; they would be read as part of this.
-    names = {*kept, *(path for files in written.values() for path in files)}
-    for path in plan.existing_packs(series):
+    names = {path for files in written.values() for path in files}
+    for path in plan.existing_packs(series) if alone else ():
         if path not in names:
             remove_file(path)
     return written

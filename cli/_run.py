@@ -20,7 +20,7 @@ from rinrcodec.cli._work import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
 from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
-from rinrcodec.storage import remove_file
+from rinrcodec.storage import file_or_folder, remove_file, size_in, stamp_of
 
 __all__ = ["Run", "make_entry"]
 
@@ -60,6 +60,7 @@ class Run:
         fitter: Fitter,
         check_lock: Callable[[], None],
         *,
+        resume: bool,
         overwrite: bool,
     ) -> None:
         self.failures: list[str] = []
@@ -74,9 +75,10 @@ class Run:
         self._fitted: dict[Shard, FittedShard] = {}
         self._kept: set[Shard] = set()
         # What the manifest says of this run, if it was finished or ended while it was made good.
-        known = manifest.runs.get(entry.key) if manifest and not overwrite else None
+        known = manifest.runs.get(entry.key) if manifest and resume else None
         self._before = known if known and known.all_files() else None
         self._saved = 0.0
+        self.is_complete = False  # and the manifest says so
 
     def fit(
         self,
@@ -92,6 +94,7 @@ class Run:
             self._manifest.forget_unfinished()
         for shard in self._work.done(list(self._entries)):
             self._take(shard)
+        self._drop_lost()
         self._keep()
         self._save()
         todo = [shard for shard in self._entries if shard not in self._fitted.keys() | self._kept]
@@ -99,7 +102,7 @@ class Run:
         with progress("", total, quiet=quiet) as bar:
             watch = Watch(lambda done, label: bar.update(done, label=label), self._done)
             watch.n_done = total - sum(shard.count for shard in todo)
-            if executor == "ray":
+            if executor == "ray" and todo:
                 from rinrcodec.cli._ray import fit_on_ray
 
                 fit_on_ray(self._fitter, todo, watch, address=address, jobs=jobs)
@@ -147,6 +150,17 @@ class Run:
         entry.frames = sum(len(part.names) for part in known.parts)
         entry.unreadable = sum(len(part.failures) for part in known.parts)
 
+    def _drop_lost(self) -> None:
+        """Forget shards whose pack was published before the run ended early, and is lost since."""
+        for shard in self._work.published(list(self._fitted)):
+            pack = self._fitted[shard].pack
+            path = self._plan.pack_path(shard.series, shard.number)
+            if pack and (file_or_folder(path) != "file" or size_in(stamp_of(path)) != pack.bytes):
+                self._work.forget(shard)
+                del self._fitted[shard]
+                entry = self._entries[shard]
+                entry.state, entry.frames, entry.unreadable, entry.inputs = "waiting", 0, 0, ""
+
     @property
     def kept(self) -> int:
         """How many shards were left alone, as what was made of them before is there."""
@@ -156,12 +170,14 @@ class Run:
         if self._before is None:
             return
         lost = {self._name(path) for path in lost_files(self._plan, self._before)}
+        if not lost & self._before.files.keys():
+            self._entry.files = dict(self._before.files)
         before = {(old.series, old.number): old for old in self._before.shards}
         for shard, entry in self._entries.items():
             old = before.get((entry.series, entry.number))
             if shard in self._fitted or old is None or old.state != "done":
                 continue
-            if lost & old.files.keys() or (old.frames and not old.files):
+            if lost & old.files.keys() or not old.files:
                 continue
             entry.state, entry.frames, entry.unreadable = old.state, old.frames, old.unreadable
             entry.inputs, entry.files = old.inputs, old.files
@@ -178,22 +194,19 @@ class Run:
                 for shard in self._entries
                 if shard.series.name == series.name and shard in self._fitted
             }
-            kept = {
-                self._plan.folder / name
-                for shard in self._kept
-                if shard.series.name == series.name
-                for name in self._entries[shard].files
-            }
-            written = publish_series(self._plan, self._work, series, mine, kept)
+            alone = self._before is None
+            written = publish_series(self._plan, self._work, series, mine, alone=alone)
             for shard, files in written.items():
                 self._entries[shard].files = {self._name(path): files[path] for path in files}
             records = [record for files in written.values() for record in files.values()]
-            if records or kept:
+            if records or any(shard.series.name == series.name for shard in self._kept):
                 splits.append(series.name)
             parts = [part for known in mine.values() for part in known.parts]
             rows.append((summarise(series.name, parts, records), parts))
-        for path, record in publish_yaml(self._plan, self._work, splits).items():
-            self._entry.files[self._name(path)] = record
+        before = self._before.shards if self._before else ()
+        if not self._entry.files or {old.series for old in before if old.files} != set(splits):
+            for path, record in publish_yaml(self._plan, self._work, splits).items():
+                self._entry.files[self._name(path)] = record
         if self._overwrite:
             self._remove_replaced()
         self._entry.complete = not any(shard.state == "failed" for shard in self._entry.shards)
@@ -202,7 +215,8 @@ class Run:
         else:
             self.forget()
         # Killed from here on, it is complete: the manifest says so.
-        if self._entry.complete:
+        self.is_complete = self._entry.complete
+        if self.is_complete:
             self._work.drop()
         return rows
 

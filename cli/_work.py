@@ -22,7 +22,14 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.atomic import move, write_whole
 from rinrcodec.manifest import FileRecord
 from rinrcodec.places import is_remote
-from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file, remove_tree
+from rinrcodec.storage import (
+    file_or_folder,
+    make_folder,
+    names_in,
+    read_file,
+    remove_file,
+    remove_tree,
+)
 
 if TYPE_CHECKING:
     from rinrcodec.cli._shards import Shard
@@ -156,6 +163,15 @@ class Work:
         """The shards that are done, from one listing."""
         names = set(names_in(self._folder))
         return [shard for shard in shards if self._record(shard).name in names]
+
+    def published(self, shards: Sequence[Shard]) -> list[Shard]:
+        """Those of the shards that are done whose packs are not here any more, from one listing."""
+        names = set(names_in(self._folder))
+        return [shard for shard in shards if self.pack_path(shard).name not in names]
+
+    def forget(self, shard: Shard) -> None:
+        """Have a shard that is done fitted again."""
+        remove_file(self._record(shard))
 
     def fitted(self, shard: Shard) -> FittedShard | None:
         """What is known of a shard, None where it is not done."""

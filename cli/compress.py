@@ -200,14 +200,16 @@ def command(
         work.begin(fresh=overwrite)
         kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
         fitter = Fitter(work, options, target, seed, devices[0], found.names)
-        run = Run(plan, shards, entry, manifest, fitter, check_lock, overwrite=overwrite)
+        run = Run(
+            plan, shards, entry, manifest, fitter, check_lock, resume=resume, overwrite=overwrite
+        )
         with _resumable(work, run, out, kept, keep=overwrite):
             run.fit(executor, jobs=jobs, devices=devices, address=ray_address, quiet=quiet)
             rows = run.publish()
         if run.kept and not quiet:
             click.echo(
-                f"{run.kept} of {len(shards)} packs were there and are left alone; below are those "
-                "made again",
+                f"{run.kept} of {len(shards)} shards are there and left alone; the figures are of "
+                "the others",
                 err=True,
             )
     parts = [part for _, its_parts in rows for part in its_parts]
@@ -229,6 +231,7 @@ def command(
                 "device": devices[0] if len(devices) == 1 else devices,
                 "series": [row_as_json(row) for row, _ in rows],
                 "total": row_as_json(table[-1]),
+                "kept_shards": run.kept,
                 "warnings": warnings,
                 "failures": failures,
             }
@@ -245,7 +248,7 @@ def command(
     if failures and frames:
         click.echo(
             f"{len(failures)} could not be done, see above; the others are. When they are mended, "
-            + ("--resume goes on" if run.failures else "--overwrite makes everything again"),
+            f"{'--resume goes on' if run.failures == failures else '--overwrite starts again'}",
             err=True,
         )
     return 1 if failures else 0
@@ -268,6 +271,10 @@ def _resumable(work: Work, run: Run, out: Path, kept: str, *, keep: bool) -> Ite
                 f"{out}: not there any more; was it moved, removed or unmounted? Bring it back, "
                 f"and the same command with --resume{instead} goes on"
             ) from error
+        if run.is_complete:
+            if isinstance(error, KeyboardInterrupt):
+                raise _Interrupted("interrupted; the output is complete") from None
+            raise
         fitted = work.started
         if not fitted and not keep:
             run.forget()

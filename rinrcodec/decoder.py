@@ -297,6 +297,7 @@ class Decoder:
             place = (item.rows, item.columns)
             part = item.background[place]
             item.target[place] = apply_object(part, output.view(part.shape), item.found)
+            item.background = item.target = torch.empty(0)  # which may be the last to hold them
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,8 +161,8 @@ class Manifest:
         self.runs[run.key] = run
 
     def forget_unfinished(self) -> None:
-        """Drop the runs that are not complete, as one is about to begin in their place."""
-        self.runs = {key: run for key, run in self.runs.items() if run.complete}
+        """Drop the runs of which nothing is there, as one is about to begin in their place."""
+        self.runs = {key: run for key, run in self.runs.items() if run.complete or run.all_files()}
 
     def data(self) -> bytes:
         """The file, as UTF-8."""
@@ -199,7 +199,14 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
         counts.update(_counts(path, limits))
     start = _start_of(folder)
     there = {_text(path) for path, _ in files}
-    gone = sorted(text for text in counts if text.startswith(start) and text not in there)
+    # A listing has no hidden files.
+    gone = sorted(
+        text
+        for text in counts
+        if text.startswith(start)
+        and text not in there
+        and not any(part.startswith(".") for part in text.removeprefix(start).split("/"))
+    )
     if gone:
         more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
         warnings.warn(

@@ -105,15 +105,20 @@ def _spread(
     results: dict[int, Result] = {}
     places = itertools.count()
     failures: list[BaseException] = []  # of which the first is the cause of the others
+    ended = threading.Event()
+
+    def fail(error: BaseException) -> None:
+        failures.append(error)
+        ended.set()
+        stop.set()
 
     def work() -> None:
         torch.set_num_threads(1)
         try:
-            while not failures and (place := next(places)) < len(items):
+            while not ended.is_set() and (place := next(places)) < len(items):
                 results[place] = function(items[place])
         except BaseException as error:
-            failures.append(error)
-            stop.set()
+            fail(error)
 
     futures: list[Future[None]] = []
     try:
@@ -121,11 +126,11 @@ def _spread(
             futures.extend(_pool.submit(work) for _ in range(workers))
             wait(futures)
         except BaseException as error:
-            failures.append(error)
-            stop.set()
+            fail(error)
             wait(futures)
         if failures:
             raise failures[0]
     finally:
+        ended.set()  # also for threads that come late, after a second interruption
         failures.clear()  # the traceback of an error leads to it
     return [results[place] for place in range(len(items))]

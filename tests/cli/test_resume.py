@@ -207,7 +207,7 @@ def test_what_is_lost_of_a_finished_run_is_made_again_and_no_more(
     fitted.clear()
     packs[1].unlink()
     result = run(*args, "--resume")
-    assert "2 of 3 packs were there and are left alone" in result.stderr
+    assert "2 of 3 shards are there and left alone" in result.stderr
     assert contents(out) == whole
     packs[0].write_bytes(packs[0].read_bytes()[:100])
     packs[2].write_bytes(b"")
@@ -221,6 +221,62 @@ def test_what_is_lost_of_a_finished_run_is_made_again_and_no_more(
     assert len(fitted) == 3
     assert "is complete" in run(*args, "--resume").stderr
     run("verify", out)
+
+
+def test_making_good_leaves_what_is_not_its_own_alone(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", dataset, "-o", out, "--shard-size", 1, *QUICK)
+    run(*args)
+    lost = sorted(out.rglob("*.rinr"))[1]
+    lost.rename(lost.with_name(f"{lost.stem[:-1]}7.rinr"))  # which is a pack of the same series
+    with (out / "data.yaml").open("a") as file:
+        file.write("# of mine\n")
+    before = contents(out)
+    run(*args, "--resume")
+    after = contents(out)
+    assert after.keys() - before.keys() == {str(lost.relative_to(out))}
+    assert all(after[name] == data for name, data in before.items())
+
+
+def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
+    run(*args)
+    whole = contents(out)
+
+    def stop(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    for change in (Path.unlink, lambda path: path.write_bytes(b"half")):
+        with monkeypatch.context() as patch:
+            patch.setattr("rinrcodec.cli._run.publish_yaml", stop)
+            assert "--resume" in run(*args, "--overwrite", code=130).stderr
+        change(sorted(out.glob("*.rinr"))[1])
+        run(*args, "--resume")
+        assert contents(out) == whole
+
+
+def test_ctrl_c_while_cleaning_up_is_after_the_end(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rinrcodec.cli._work import Work
+
+    original = Work.drop
+
+    def drop(self: Work) -> None:
+        original(self)
+        raise KeyboardInterrupt
+
+    args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "drop", drop)
+        assert run(*args, code=130).stderr.endswith("interrupted; the output is complete\n")
+    assert "is complete" in run(*args, "--resume").stderr
+    run("verify", tmp_path / "out")
 
 
 def test_making_good_may_end_early_and_forgets_nothing(

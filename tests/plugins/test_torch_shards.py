@@ -157,6 +157,13 @@ def test_what_no_run_lists_is_looked_at(
     assert looked_at == ["alone.rinr", "train-00001.rinr", "val-00000.rinr"]
 
 
+def test_hidden_packs_are_not_missed(tmp_path: Path, two: bytes, put_run: PutRun) -> None:
+    """A listing passes them over; warnings are errors in tests."""
+    put_run(tmp_path, [two], n_frames=2)
+    put_run(tmp_path, [two], n_frames=2, series=".val")
+    assert len(RinrDataset(tmp_path)) == 2
+
+
 def test_the_file_is_right_where_a_manifest_says_otherwise(
     tmp_path: Path, two: bytes, put_run: PutRun
 ) -> None:

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from rinrcodec import parallel
 from rinrcodec.parallel import cores, parallel_map, without_torch_threads
 
 CPU = torch.device("cpu")
@@ -135,6 +136,25 @@ def test_a_failure_stops_the_others_and_is_raised(threads: int) -> None:
     with pytest.raises(ValueError, match="no"):
         parallel_map(work, range(3), CPU, stop=stop)
     assert torch.get_num_threads() == threads
+
+
+def test_nothing_begins_after_a_second_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, first = [], threading.Event()
+
+    def work(item: int) -> None:
+        began.append(item)
+        assert first.wait(20)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parallel_map(work, range(40), CPU, threads=2)
+    first.set()
+    monkeypatch.undo()
+    parallel_map(began.append, [-1] * 8, CPU, threads=2)
+    assert len([item for item in began if item >= 0]) <= 2
 
 
 def test_cores_are_those_that_torch_was_given(threads: int) -> None:
