@@ -173,14 +173,15 @@ def check_output(
             else f"{plan.folder} holds an unfinished run; --resume goes on with it, "
             "--overwrite starts again"
         )
-    if resume and run.key in known:
-        return not known[run.key].complete or bool(lost_files(plan, known[run.key]))
+    before = known.get(run.key)
+    if resume and before and (before.complete or before.all_files()):
+        return not before.complete or bool(lost_files(plan, before))
     existing = list(plan.existing())
     if existing and resume and plan.manifest:
         mine = _pictures(run.shards).keys()
-        same = (old for old in known.values() if mine & _pictures(old.shards).keys())
-        before = next(same, None)
-        why = f" ({_differences(before, run)})" if before else ""
+        others = (old for old in known.values() if mine & _pictures(old.shards).keys())
+        other = next(others, None)
+        why = f" ({_differences(other, run)})" if other else ""
         raise click.UsageError(
             f"{plan.single or plan.folder} holds the output of another run{why}; "
             "--overwrite replaces it"

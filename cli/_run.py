@@ -97,7 +97,8 @@ class Run:
         self._drop_lost()
         self._keep()
         self._save()
-        todo = [shard for shard in self._entries if shard not in self._fitted.keys() | self._kept]
+        there = self._fitted.keys() | self._kept
+        todo = [shard for shard in self._entries if shard not in there]
         total = sum(shard.count for shard in self._entries)
         with progress("", total, quiet=quiet) as bar:
             watch = Watch(lambda done, label: bar.update(done, label=label), self._done)
