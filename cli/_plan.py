@@ -22,7 +22,7 @@ from rinrcodec.storage import (
     names_in,
     remove_tree,
     size_in,
-    stamp_of,
+    size_of,
 )
 
 __all__ = ["Plan", "check_output", "lost_files", "make_plan"]
@@ -125,15 +125,15 @@ def make_plan(
 def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
     """The files of a run that are not there, and packs of another size than was written."""
     listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
-    stamps = {path.as_posix(): stamp for path, stamp in listed}
+    sizes = {path.as_posix(): size_in(stamp) for path, stamp in listed}
     lost = []
     for name, record in run.all_files().items():
         path = plan.folder / name
-        stamp = stamps.get(path.as_posix())
-        if stamp is None and file_or_folder(path) == "file":  # a listing has no hidden files
-            stamp = stamp_of(path)
+        size = sizes.get(path.as_posix())
+        if size is None:  # a listing has no hidden files
+            size = size_of(path)
         is_pack = path.suffix.lower() == ".rinr"
-        if stamp is None or (is_pack and size_in(stamp) != record.bytes):
+        if size is None or (is_pack and size != record.bytes):
             lost.append(path)
     return lost
 

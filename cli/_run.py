@@ -20,7 +20,7 @@ from rinrcodec.cli._work import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
 from rinrcodec.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.presets import Preset
-from rinrcodec.storage import file_or_folder, remove_file, size_in, stamp_of
+from rinrcodec.storage import remove_file, size_of
 
 __all__ = ["Run", "make_entry"]
 
@@ -92,9 +92,10 @@ class Run:
         """Fit what is not fitted yet; a shard that kills its workers is a failure."""
         if self._manifest:
             self._manifest.forget_unfinished()
-        for shard in self._work.done(list(self._entries)):
+        for shard, pack_waits in self._work.done(list(self._entries)).items():
             self._take(shard)
-        self._drop_lost()
+            if not pack_waits:
+                self._drop_if_lost(shard)
         self._keep()
         self._save()
         there = self._fitted.keys() | self._kept
@@ -151,16 +152,14 @@ class Run:
         entry.frames = sum(len(part.names) for part in known.parts)
         entry.unreadable = sum(len(part.failures) for part in known.parts)
 
-    def _drop_lost(self) -> None:
-        """Forget shards whose pack was published before the run ended early, and is lost since."""
-        for shard in self._work.published(list(self._fitted)):
-            pack = self._fitted[shard].pack
-            path = self._plan.pack_path(shard.series, shard.number)
-            if pack and (file_or_folder(path) != "file" or size_in(stamp_of(path)) != pack.bytes):
-                self._work.forget(shard)
-                del self._fitted[shard]
-                entry = self._entries[shard]
-                entry.state, entry.frames, entry.unreadable, entry.inputs = "waiting", 0, 0, ""
+    def _drop_if_lost(self, shard: Shard) -> None:
+        """Forget a shard whose pack was published before the run ended early, and is lost since."""
+        pack = self._fitted[shard].pack
+        if pack and size_of(self._plan.pack_path(shard.series, shard.number)) != pack.bytes:
+            self._work.forget(shard)
+            del self._fitted[shard]
+            entry = self._entries[shard]
+            entry.state, entry.frames, entry.unreadable, entry.inputs = "waiting", 0, 0, ""
 
     @property
     def kept(self) -> int:

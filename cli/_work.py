@@ -159,15 +159,11 @@ class Work:
         write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
         remove_tree(self._folder / shard.name)
 
-    def done(self, shards: Sequence[Shard]) -> list[Shard]:
-        """The shards that are done, from one listing."""
+    def done(self, shards: Sequence[Shard]) -> dict[Shard, bool]:
+        """The shards that are done, and whether their packs still wait here, from one listing."""
         names = set(names_in(self._folder))
-        return [shard for shard in shards if self._record(shard).name in names]
-
-    def published(self, shards: Sequence[Shard]) -> list[Shard]:
-        """Those of the shards that are done whose packs are not here any more, from one listing."""
-        names = set(names_in(self._folder))
-        return [shard for shard in shards if self.pack_path(shard).name not in names]
+        done = (shard for shard in shards if self._record(shard).name in names)
+        return {shard: self.pack_path(shard).name in names for shard in done}
 
     def forget(self, shard: Shard) -> None:
         """Have a shard that is done fitted again."""

@@ -183,9 +183,9 @@ def command(
         "names": {str(key): name for key, name in found.names.items()},
     }
     entry = make_entry(settings, options, shards)
-    if plan.shard_size and max(jobs or 1, len(devices)) > len(shards) and not quiet:
+    many = max(jobs or 1, len(devices))
+    if plan.shard_size and many > len(shards) and not quiet:
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
-        many = max(jobs or 1, len(devices))
         click.echo(f"{few} for {many} processes: a smaller --shard-size makes more", err=True)
     with writing(out), locked(plan.work, out) as check_lock:
         manifest = Manifest(plan.manifest) if plan.manifest else None

@@ -90,9 +90,9 @@ class RinrDataset(Dataset[Item]):
     paths: a file, a folder (searched below, too), or several, also by their URLs. transforms:
     called with image and target, returns both. How many frames a file has is taken from the
     `manifest.json` that `compress` wrote, without opening the file, and where none lists it, from
-    its user block. Files are opened when a frame is asked for, in every process anew, and the last
-    used stay open. `skip_damaged` reads every file whole instead, and leaves out those that are
-    damaged, with a warning.
+    its user block; files that it lists and that are gone are a warning. Files are opened when a
+    frame is asked for, in every process anew, and the last used stay open. `skip_damaged` reads
+    every file whole instead, and leaves out those that are damaged, with a warning.
 
     Raises `RinrInputError` for paths without `.rinr` files, or where none is left; here or at an
     item, `RinrFormatError` for a damaged file, or one that has not as many frames as was said,

@@ -36,7 +36,7 @@ from rinrcodec.quantize import dequantize
 
 __all__ = ["Decoder", "decode", "evaluate"]
 
-_WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, starting threads costs more
+_WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, threads cost more
 _VALUES_OF_OBJECTS = 1 << 24  # pixels and weights at once, however many boxes overlap
 _ROWS = 128
 # Of a sequence on a GPU: a few frames, fewer where a layer of them would take over 1 GB.

@@ -31,7 +31,7 @@ class Limits:
     max_shared_bytes: int = 2**26  # of all groups' shared weights, which stay in memory
     max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
     max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
-    max_work: int = 2**43  # multiplications to decode one frame: some 10 minutes on one core
+    max_work: int = 2**43  # multiplications to decode one frame
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""

@@ -212,7 +212,7 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
         warnings.warn(
             f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
             "verify says what is missing",
-            stacklevel=2,
+            stacklevel=4,  # whoever makes a data set
         )
     packs = []
     for path, stamp in files:

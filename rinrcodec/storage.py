@@ -38,6 +38,7 @@ __all__ = [
     "remove_file",
     "remove_tree",
     "size_in",
+    "size_of",
     "stamp_of",
     "write_object",
 ]
@@ -96,6 +97,11 @@ def may_pass(path: Path, error: OSError) -> bool:
     if is_remote(path):  # also where credentials end
         return not isinstance(error, (FileNotFoundError, IsADirectoryError))
     return error.errno not in _LASTING
+
+
+def size_of(path: Path) -> int | None:
+    """The size of a file in bytes, None where none stands."""
+    return size_in(stamp_of(path)) if file_or_folder(path) == "file" else None
 
 
 def size_in(stamp: str) -> int:
@@ -173,8 +179,8 @@ def map_stored(
 ) -> list[Result]:
     """`list(map(function, items))`; several at a time where `place` is in a remote store.
 
-    For calls that wait for the store: a request takes some 10 to 100 ms, whatever it asks for. Of
-    calls that fail, one is raised, when those under way have ended; the others are not made.
+    For calls that do little but wait for the store. Of calls that fail, one is raised, when those
+    under way have ended; the others are not made.
     """
     if not is_remote(place):
         return list(map(function, items))

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _LARGEST = {"depth": 64, "width": 4096}
-# In multiplications, on a CPU: a sine, and what a pixel takes however small its network is.
+# In multiplications, roughly: a sine, and what a pixel takes however small its network is.
 _SINE, _PIXEL = 16, 512
 
 

@@ -306,6 +306,13 @@ def packets(path: Path) -> list[tuple[int, int]]:
         return [(packet.pos, packet.pos + packet.size) for packet in found if packet.size]
 
 
+def damage_packet(path: Path, number: int) -> None:
+    data = bytearray(path.read_bytes())
+    start, stop = packets(path)[number]
+    data[start + 8 : stop] = bytes(stop - start - 8)
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("kept", [3, 5])
 def test_a_video_cut_between_two_packets_is_an_error_after_its_frames(
     tmp_path: Path, kept: int
@@ -325,10 +332,7 @@ def test_a_video_cut_between_two_packets_is_an_error_after_its_frames(
 
 def test_a_damaged_frame_has_its_own_name(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.avi", n=6)
-    data = bytearray(path.read_bytes())
-    start, stop = packets(path)[3]
-    data[start + 8 : stop] = bytes(stop - start - 8)
-    path.write_bytes(data)
+    damage_packet(path, 3)
     *good, last = open_source(path).series[0].read()
     assert [reading.name for reading in good] == [f"clip/{i:06d}.png" for i in (1, 2, 3)]
     assert last.name == "clip/000004.png"
@@ -379,10 +383,7 @@ def test_more_boxes_than_the_limit_are_an_error_of_that_picture(tmp_path: Path) 
 
 def test_damage_of_a_video_is_reported_by_one_shard(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.avi", n=9)
-    data = bytearray(path.read_bytes())
-    start, stop = packets(path)[3]
-    data[start + 8 : stop] = bytes(stop - start - 8)
-    path.write_bytes(data)
+    damage_packet(path, 3)
     source = open_source(path)
     # The fourth frame is the last of a shard, inside of one, and the first of one.
     for size in (4, 2, 5, 3, 1):
