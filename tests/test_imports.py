@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import rinrcodec
 
@@ -275,3 +277,9 @@ def test_the_container_needs_no_torch_pillow_or_click():
     for module in sorted(name for name in MODULES if is_in(name, "rinrcodec.formats")):
         code += f"import {module}\n"
     run_python(code)
+
+
+def test_no_host_is_left_from_other_tests() -> None:
+    """Which those of YOLO would leave if their fixtures lasted longer than their folder."""
+    assert Image.open.__module__ == "PIL.Image"
+    assert "YOLO_OFFLINE" not in os.environ
