@@ -22,13 +22,14 @@ import torch
 from PIL import Image, ImageOps
 from PIL.Image import Transpose
 
-from rinrcodec.cli._samples import sample_pictures
-from rinrcodec.devices import resolve_device
+from rinrcodec.boxes import Box
+from rinrcodec.cli.samples import sample_pictures
+from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrDeviceError, RinrInputError
-from rinrcodec.images import Picture, load_picture, picture_from_array
-from rinrcodec.model import Box
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, Preset, get_preset
-from rinrcodec.sources import open_source
+from rinrcodec.sources.images import load_picture, picture_from_array
+from rinrcodec.sources.source import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
@@ -162,7 +163,7 @@ def frame_part(preset: str | Preset, *, steps: int | None = None) -> Part:
 
 def picture_mode(picture: Picture) -> str:
     """Pillow's mode of a picture, which `to_array` wants."""
-    return "L" if picture.pixels.ndim == 2 else "RGB"
+    return picture.mode
 
 
 def synchronize(device: str) -> None:

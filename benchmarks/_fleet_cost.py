@@ -18,7 +18,7 @@ from _ledger import Ledger
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.sources import open_source
+from rinrcodec.sources.source import open_source
 
 
 def write_data(folder: Path, count: int) -> tuple[str, Path]:

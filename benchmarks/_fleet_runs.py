@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from rinrcodec.cli._samples import sample_pictures
+from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.errors import RinrError
 
 __all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tiles", "write_tiles"]

@@ -8,17 +8,17 @@ from dataclasses import replace
 import _common as common
 import torch
 
+from rinrcodec.boxes import Box
+from rinrcodec.compute.quantize import quantize, tensor_scales
 from rinrcodec.families import family_of
-from rinrcodec.images import Picture
-from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Spec
+from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, Spec
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, Preset
-from rinrcodec.quantize import quantize, tensor_scales
 
 
 def box_area(box: Box, picture: Picture) -> int:
     """How many pixels of the picture a box touches."""
-    left, top, right, bottom = box.region(picture.width, picture.height)
-    return (right - left) * (bottom - top)
+    return box.region(picture.width, picture.height).area
 
 
 def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pack:

@@ -16,12 +16,12 @@ from _common import picture_mode
 from numpy.typing import NDArray
 
 import rinrcodec
-from rinrcodec.baselines import CODECS, QUALITIES, Ladder
-from rinrcodec.compose import to_array
+from rinrcodec.compute.compose import to_array
 from rinrcodec.errors import RinrInputError
-from rinrcodec.images import Picture
+from rinrcodec.evaluation.baselines import CODECS, QUALITIES, Ladder
 from rinrcodec.metrics import bd_rate, mean_db, psnr, rate_curve
-from rinrcodec.model import Pack
+from rinrcodec.pack import Pack
+from rinrcodec.picture import Picture
 
 Points = Sequence[tuple[float, float]]  # bytes and PSNR in dB
 

@@ -17,17 +17,16 @@ from _pyramid_common import ANCHOR, change, finite_psnr, our_coding, paragraphs,
 from numpy.typing import NDArray
 
 import rinrcodec
-from rinrcodec.baselines import (
+from rinrcodec.boxes import Box, Region
+from rinrcodec.evaluation.baselines import (
     CROP_HEADER_BYTES,
     QUALITIES,
     Coded,
     Ladder,
-    Region,
     available_codecs,
 )
-from rinrcodec.images import Picture
 from rinrcodec.metrics import frame_bytes, frame_quality, mean_db
-from rinrcodec.model import Box
+from rinrcodec.picture import Picture
 
 # So many qualities below one, AVIF has a file that is smaller.
 QUALITY_STEPS = 4
@@ -69,9 +68,9 @@ def equal_composite(
     wanted = [
         (region, least)
         for box, least in zip(boxes, objects, strict=True)
-        if any(region := box.region(width, height))
+        if (region := box.region(width, height)).area
     ]
-    wanted.sort(key=lambda item: _area(item[0]), reverse=True)
+    wanted.sort(key=lambda item: item[0].area, reverse=True)
 
     def background_of(coded: Coded) -> float:
         found = mean_db([frame_quality(frame.pixels, coded.pixels, boxes).background])
@@ -91,8 +90,7 @@ def equal_composite(
         if _psnr(frame.pixels, pixels, region) >= least:
             continue
         crop = _smallest_crop(frame, region, least)
-        left, top, right, bottom = region
-        pixels[top:bottom, left:right] = crop.pixels
+        pixels[region.slices] = crop.pixels
         crops.append((crop.codec, CROP_HEADER_BYTES + crop.n_bytes))
     exact = None
     if background is not None:
@@ -108,8 +106,7 @@ def equal_composite(
 
 
 def _smallest_crop(frame: Ladder, region: Region, least: float) -> Coded:
-    left, top, right, bottom = region
-    reference = frame.pixels[top:bottom, left:right]
+    reference = frame.pixels[region.slices]
 
     def reaches(coded: Coded) -> bool:
         return finite_psnr(reference, coded.pixels) >= least
@@ -119,14 +116,8 @@ def _smallest_crop(frame: Ladder, region: Region, least: float) -> Coded:
     return min(found, key=lambda coded: (not reaches(coded), coded.n_bytes))
 
 
-def _area(region: Region) -> int:
-    left, top, right, bottom = region
-    return (right - left) * (bottom - top)
-
-
 def _psnr(reference: NDArray[np.uint8], pixels: NDArray[np.uint8], region: Region) -> float:
-    left, top, right, bottom = region
-    return finite_psnr(reference[top:bottom, left:right], pixels[top:bottom, left:right])
+    return finite_psnr(reference[region.slices], pixels[region.slices])
 
 
 def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow:
@@ -145,7 +136,7 @@ def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow
                 "background_psnr": mean_db([quality.background]),
                 "object_psnr": mean_db([quality.objects]),
                 "boxes_psnr": [
-                    _psnr(picture.pixels, decoded, region) if any(region) else None
+                    _psnr(picture.pixels, decoded, region) if region.area else None
                     for region in regions
                 ],
             }

@@ -29,9 +29,9 @@ from _pyramid_common import (
 )
 
 import rinrcodec
-from rinrcodec.baselines import available_codecs
-from rinrcodec.images import Picture
+from rinrcodec.evaluation.baselines import available_codecs
 from rinrcodec.metrics import rate_curve
+from rinrcodec.picture import Picture
 
 HOW = (
     "PSNR in dB; bytes are those of whole files. BD-rate is how many more bytes we take at equal "

@@ -24,7 +24,7 @@ from _pyramid_common import (
 from _video import encode_video
 
 import rinrcodec
-from rinrcodec.images import Picture
+from rinrcodec.picture import Picture
 
 WAYS = ("chunks", "frames alone")
 KEY_FRAME = 8

@@ -15,10 +15,10 @@ from _ledger import JsonRow, Ledger
 from _pyramid_common import finite_psnr, our_coding, paragraphs, without_boxes
 
 import rinrcodec
-from rinrcodec.baselines import Ladder
-from rinrcodec.images import Picture
+from rinrcodec.evaluation.baselines import Ladder
 from rinrcodec.metrics import frame_bytes
-from rinrcodec.model import Pack, merge_packs
+from rinrcodec.pack import Pack, merge_packs
+from rinrcodec.picture import Picture
 
 OTHERS = ("webp", "avif")
 DECODED = 64

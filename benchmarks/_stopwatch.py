@@ -21,7 +21,7 @@ PARTS = {
     ),
     "zstd": ("rinrcodec.formats._zstd.decompress",),
     "dequantise": ("rinrcodec.decoder.dequantize",),
-    "forward": ("rinrcodec.coords.Grid.coords", "rinrcodec.decoder.evaluate"),
+    "forward": ("rinrcodec.compute.grids.Grid.coords", "rinrcodec.decoder.evaluate"),
     "paste": (
         "rinrcodec.decoder.Decoder._paste_objects",
         "rinrcodec.decoder.Decoder._evaluate_and_paste",

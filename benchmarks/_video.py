@@ -12,7 +12,7 @@ import numpy as np
 from _common import picture_mode
 from numpy.typing import NDArray
 
-from rinrcodec.images import Picture
+from rinrcodec.picture import Picture
 
 Pixels = NDArray[np.uint8]
 RATE = 25

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import rinrcodec
-from rinrcodec.images import Picture
+from rinrcodec.picture import Picture
 from rinrcodec.plugins.torch_data import collate
 from rinrcodec.presets import get_preset
 

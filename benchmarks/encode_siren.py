@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 import rinrcodec
-from rinrcodec.compose import to_array
-from rinrcodec.devices import resolve_device
-from rinrcodec.fit import fit_group
-from rinrcodec.images import Picture
+from rinrcodec.compute.compose import to_array
+from rinrcodec.compute.devices import resolve_device
+from rinrcodec.families.siren.fit import fit_group
 from rinrcodec.metrics import mean_db, psnr
-from rinrcodec.model import Frame, Group, InrRef, Pack
+from rinrcodec.pack import Frame, Group, InrRef, Pack
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, get_preset
 
 STEPS = (500, 1_000, 2_500, 5_000)

@@ -23,10 +23,10 @@ from _stopwatch import PARTS, Clock, Stopwatch
 from torch import Tensor
 
 import rinrcodec
+from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.decoder import Decoder
-from rinrcodec.images import Picture
-from rinrcodec.model import Pack, PackSource
-from rinrcodec.parallel import without_torch_threads
+from rinrcodec.pack import Pack, PackSource
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, Preset, SizeClass, get_preset
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)

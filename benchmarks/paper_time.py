@@ -13,10 +13,10 @@ from dataclasses import replace
 import _common as common
 
 import rinrcodec
-from rinrcodec.cli._batches import BATCH_FRAMES
-from rinrcodec.images import Picture
+from rinrcodec.datasets.batches import BATCH_FRAMES
+from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
-from rinrcodec.sources import open_source
+from rinrcodec.sources.source import open_source
 
 PROBE_STEPS = (1, 3)
 # The ladder fits BE, QRE and BS, whose network has some 1.6 times the weights.

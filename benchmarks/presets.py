@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 
 import rinrcodec
-from rinrcodec.compose import to_array, to_pixels
-from rinrcodec.coords import Grid
+from rinrcodec.boxes import Region
+from rinrcodec.compute.compose import to_array, to_pixels
+from rinrcodec.compute.devices import resolve_device
+from rinrcodec.compute.grids import Grid
+from rinrcodec.compute.quantize import dequantize
 from rinrcodec.decoder import Decoder, evaluate
-from rinrcodec.devices import resolve_device
 from rinrcodec.families import family_of
-from rinrcodec.fit import fit_group, to_signal
+from rinrcodec.families.siren.fit import fit_group, to_signal
 from rinrcodec.formats import pack_bytes
-from rinrcodec.images import Picture
 from rinrcodec.metrics import frame_quality, mean_db, mean_quality, psnr
-from rinrcodec.model import Pack
+from rinrcodec.pack import Pack
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, get_preset
-from rinrcodec.quantize import dequantize
 
 
 def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str) -> list[Tensor]:
@@ -43,7 +44,7 @@ def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str)
     coords = []
     for target in targets:
         h, w = target.shape[:2]
-        coords.append(Grid.of_frame(w, h).coords(slice(None), slice(None), 0, 0, w, h))
+        coords.append(Grid.of_frame(w, h).coords(Region(0, 0, w, h)))
     rounded = dequantize(fitted.rows, family_of(spec).tensor_sizes(spec), place)
     results = []
     for weights in (rounded, in_float.weights):
@@ -74,11 +75,11 @@ def object_loss(
     floats: list[float] = []
     for index, picture in enumerate(pictures):
         for box in picture.boxes:
-            left, top, right, bottom = box.region(picture.width, picture.height)
-            if right == left:
+            region = box.region(picture.width, picture.height)
+            if not region.area:
                 continue
-            background = decoder.background_signal(index, (left, top, right - left, bottom - top))
-            source = picture.pixels[top:bottom, left:right]
+            background = decoder.background_signal(index, region)
+            source = picture.pixels[region.slices]
             residual = to_signal(torch.tensor(source).to(decoder.device)) - background
             gain = float(residual.abs().max())
             outputs = outputs_of(part, [residual / gain], seed=seed, device=device)

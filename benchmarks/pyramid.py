@@ -22,7 +22,7 @@ from typing import Any
 import _common as common
 from _ledger import Ledger
 
-from rinrcodec.baselines import available_codecs
+from rinrcodec.evaluation.baselines import available_codecs
 
 LAMBDAS = [4e-4, 1e-3, 2.5e-3, 6e-3]
 

@@ -22,12 +22,12 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from rinrcodec.families import pyramid
-from rinrcodec.fit import to_signal
-from rinrcodec.fit_pyramid import LATENT_BETAS, LATENT_GAIN
-from rinrcodec.model import Spec
-from rinrcodec.soap import Soap
-from rinrcodec.soft_round import noisy, soft_schedule
+from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.fit import LATENT_BETAS, LATENT_GAIN
+from rinrcodec.families.pyramid.soap import Soap
+from rinrcodec.families.pyramid.soft_round import noisy, soft_schedule
+from rinrcodec.families.siren.fit import to_signal
+from rinrcodec.pack import Spec
 
 PHOTOGRAPHS = (
     *("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg") * 3,

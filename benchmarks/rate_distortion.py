@@ -19,11 +19,17 @@ from pathlib import Path
 import _common as common
 
 import rinrcodec
-from rinrcodec.baselines import Ladder, available_codecs
-from rinrcodec.comparison import CURVE_OBJECT_SHARE, Row, at_equal_bytes, at_size, summary
-from rinrcodec.compose import to_array
-from rinrcodec.images import Picture
+from rinrcodec.compute.compose import to_array
+from rinrcodec.evaluation.baselines import Ladder, available_codecs
+from rinrcodec.evaluation.comparison import (
+    CURVE_OBJECT_SHARE,
+    Row,
+    at_equal_bytes,
+    at_size,
+    summary,
+)
 from rinrcodec.metrics import frame_bytes, frame_quality
+from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)

@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli._figure import Shown, draw_comparison
-from rinrcodec.cli._samples import sample_pictures
-from rinrcodec.compose import to_array
+from rinrcodec.cli.samples import sample_pictures
+from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
+from rinrcodec.compute.compose import to_array
 
 COLUMNS = (
     "source",

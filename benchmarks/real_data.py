@@ -19,7 +19,7 @@ import _common as common
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources import open_source
+from rinrcodec.sources.source import open_source
 
 SETS = {
     "DAC-SDC, train and val": "dacsdc/dacsdc.yaml",

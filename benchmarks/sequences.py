@@ -24,11 +24,11 @@ from _common import picture_mode
 from _video import Pixels, Video, encode_video
 
 import rinrcodec
-from rinrcodec.baselines import QUALITIES, Ladder, available_codecs
-from rinrcodec.compose import to_array
-from rinrcodec.images import Picture
+from rinrcodec.boxes import Box
+from rinrcodec.compute.compose import to_array
+from rinrcodec.evaluation.baselines import QUALITIES, Ladder, available_codecs
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
-from rinrcodec.model import Box
+from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 
 KEY_FRAMES = (1, 8, 250)

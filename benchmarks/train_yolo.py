@@ -25,16 +25,16 @@ import yaml
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.baselines import Ladder, available_codecs
-from rinrcodec.cli._packs import find_packs
-from rinrcodec.cli._samples import CLASS_NAMES, sample_pictures
+from rinrcodec.cli.samples import CLASS_NAMES, sample_pictures
+from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
+from rinrcodec.evaluation.baselines import Ladder, available_codecs
 from rinrcodec.formats import read_pack
-from rinrcodec.images import Picture
-from rinrcodec.labels import format_labels
-from rinrcodec.model import Pack, merge_packs, select_frames
+from rinrcodec.pack import Pack, merge_packs, select_frames
+from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
-from rinrcodec.sources import open_source
+from rinrcodec.sources.labels import format_labels
+from rinrcodec.sources.source import open_source
 
 
 @dataclass(frozen=True)

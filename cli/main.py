@@ -13,13 +13,12 @@ from typing import Any
 
 import click
 
-from rinrcodec.cli._errors import plain
-from rinrcodec.errors import RinrError
+from rinrcodec.errors import RinrError, plain
 
 __all__ = ["COMMANDS", "cli", "main"]
 
 # Command -> its line in the help. Modules are imported when a command runs, so that the help
-# waits for none of them. `rinrcodec.cli.NAME` holds the click command `command`.
+# waits for none of them. `rinrcodec.cli.commands.NAME` holds the click command `command`.
 COMMANDS = {
     "compress": "Turn pictures into .rinr files.",
     "decompress": "Turn .rinr files back into pictures and labels.",
@@ -40,7 +39,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"rinrcodec.cli.{cmd_name}").command
+        command = importlib.import_module(f"rinrcodec.cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 

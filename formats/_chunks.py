@@ -19,7 +19,7 @@ from rinrcodec.formats.checks import check_rows, naming
 from rinrcodec.formats.header import HEADER_SIZE, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
-from rinrcodec.model import Rows, code_dtype
+from rinrcodec.pack import Rows, code_dtype
 
 __all__ = ["ChunkStore", "read_block", "read_directory"]
 

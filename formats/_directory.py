@@ -16,7 +16,7 @@ from rinrcodec.formats.checks import check_group
 from rinrcodec.formats.header import CODED_ROWS, SECTIONS, SHARED_WEIGHTS, Header
 from rinrcodec.formats.schema import Kind, Table
 from rinrcodec.limits import Limits
-from rinrcodec.model import GroupInfo, Spec
+from rinrcodec.pack import GroupInfo, Spec
 
 __all__ = ["SECTION_OF", "ChunkRecord", "Directory", "Run", "decode_directory", "encode_directory"]
 

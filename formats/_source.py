@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from rinrcodec.formats.header import HEADER_SIZE, MOST_STRUCTURE, BytesLike
-from rinrcodec.places import as_place, is_remote
-from rinrcodec.storage import read_range, size_in, stamp_of
+from rinrcodec.storage import as_place, is_remote, read_range, size_in, stamp_of
 
 __all__ = ["ByteSource", "open_bytes"]
 

@@ -19,7 +19,7 @@ from rinrcodec.formats.checks import check_rows
 from rinrcodec.formats.header import MODES, SHARED_ROWS, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
-from rinrcodec.model import Rows
+from rinrcodec.pack import Rows
 
 __all__ = ["verify_frames", "verify_metadata", "verify_weights"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import Limits
-from rinrcodec.model import Frame, GroupInfo, InrRef, Rows, code_dtype
+from rinrcodec.pack import Frame, GroupInfo, InrRef, Rows, code_dtype
 
 __all__ = ["check_frame", "check_group", "check_name", "check_rows", "naming"]
 
@@ -82,7 +82,7 @@ def check_frame(frame: Frame, groups: Sequence[GroupInfo], limits: Limits) -> No
             raise RinrFormatError(f"{what} has an object INR of mode {inr.mode!r}")
         if not _is_float32(inr.gain):
             raise RinrFormatError(f"{what} has the gain {inr.gain}, which is no finite float32")
-        if box.region(frame.width, frame.height) == (0, 0, 0, 0):
+        if not box.region(frame.width, frame.height).area:
             raise RinrFormatError(f"{what} has an object INR for {box}, which covers no pixel")
 
 

@@ -12,9 +12,8 @@ from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure, structure_size
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import ColorMode
-from rinrcodec.places import as_place, is_remote
-from rinrcodec.storage import read_range
+from rinrcodec.pack import ColorMode
+from rinrcodec.storage import as_place, is_remote, read_range
 
 __all__ = [
     "CODED_ROWS",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
 from rinrcodec.formats._source import open_bytes
@@ -18,18 +19,8 @@ from rinrcodec.formats.checks import check_frame, check_name, naming
 from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import (
-    Box,
-    Frame,
-    Group,
-    GroupInfo,
-    InrRef,
-    Metadata,
-    ObjectInr,
-    Pack,
-    Rows,
-)
-from rinrcodec.places import as_place, is_remote
+from rinrcodec.pack import Frame, Group, GroupInfo, InrRef, Metadata, ObjectInr, Pack, Rows
+from rinrcodec.storage import as_place, is_remote
 
 __all__ = ["PackReader", "Sizes", "read_pack"]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.model import GroupInfo, code_dtype
+from rinrcodec.pack import GroupInfo, code_dtype
 
 __all__ = [
     "BOXES",

@@ -14,7 +14,6 @@ import numpy as np
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import SECTION_OF, ChunkRecord, encode_directory
-from rinrcodec.formats.atomic import replacing
 from rinrcodec.formats.checks import check_frame, check_group, check_name, check_rows, naming
 from rinrcodec.formats.header import (
     CODED_ROWS,
@@ -26,9 +25,9 @@ from rinrcodec.formats.header import (
 )
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, GroupInfo, PackSource
-from rinrcodec.places import is_remote, place
-from rinrcodec.storage import file_or_folder, write_object
+from rinrcodec.pack import Frame, GroupInfo, PackSource
+from rinrcodec.storage import file_or_folder, is_remote, place, write_object
+from rinrcodec.storage.atomic import replacing
 
 __all__ = ["pack_bytes", "write_pack"]
 

@@ -16,13 +16,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.compose import to_array
+from rinrcodec.compute.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import check_group
 from rinrcodec.files import RinrFile, packs_below
-from rinrcodec.model import Frame
-from rinrcodec.sources import IMAGE_SUFFIXES
+from rinrcodec.pack import Frame
+from rinrcodec.sources.source import IMAGE_SUFFIXES
 
 __all__ = ["FrameRef", "Place", "decode_rgb", "find_packs", "is_pack", "scan"]
 

@@ -17,11 +17,12 @@ from ultralytics.data import YOLODataset
 from ultralytics.data import utils as data_utils
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.labels import format_labels, read_labels
-from rinrcodec.model import Box, Frame
+from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, scan
-from rinrcodec.sources import frame_stem
+from rinrcodec.sources.labels import format_labels, read_labels
+from rinrcodec.sources.source import frame_stem
 
 __all__ = ["RinrYoloDataset"]
 

@@ -13,7 +13,7 @@ from ultralytics.data.loaders import LoadImagesAndVideos, autocast_list
 from ultralytics.utils import LOGGER
 
 from rinrcodec.errors import RinrError
-from rinrcodec.model import Frame
+from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, is_pack, scan
 
 __all__ = ["PackLoader", "open_listed"]

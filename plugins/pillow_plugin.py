@@ -17,15 +17,16 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 from PIL import Image, ImageFile, ImageSequence
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
-from rinrcodec.formats.atomic import replacing
-from rinrcodec.model import Box, Frame
+from rinrcodec.pack import Frame
+from rinrcodec.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
-    from rinrcodec.images import Picture
+    from rinrcodec.picture import Picture
 
 __all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
 
@@ -302,7 +303,7 @@ def _encode(
 
 def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
     """The frame with its own metadata, or that which the caller of `save` gives instead."""
-    from rinrcodec.images import picture_from_pil
+    from rinrcodec.sources.images import picture_from_pil
 
     if not options.keys().isdisjoint(_METADATA):
         frame = frame.copy()

@@ -21,14 +21,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from rinrcodec.datasets.manifest import CountedPack, counted_packs
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.manifest import CountedPack, counted_packs
-from rinrcodec.model import Frame, Metadata, Pack, merge_packs, select_frames
-from rinrcodec.places import as_place, is_remote, place
-from rinrcodec.storage import file_or_folder
+from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
+from rinrcodec.storage import as_place, file_or_folder, is_remote, place
 
 __all__ = ["Item", "RinrDataset", "Target", "collate", "find_files", "target_of"]
 

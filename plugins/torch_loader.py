@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rinrcodec.compose import stack_if_equal
+from rinrcodec.compute.compose import stack_if_equal
+from rinrcodec.compute.devices import resolve_device
 from rinrcodec.decoder import Decoder
-from rinrcodec.devices import resolve_device
 from rinrcodec.errors import RinrInputError
-from rinrcodec.model import PackSource
+from rinrcodec.pack import PackSource
 from rinrcodec.plugins.torch_data import RinrDataset, Target, target_of
 
 __all__ = ["RinrLoader"]

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rinrcodec.boxes import Box, Region
     from rinrcodec.decoder import Decoder, decode
     from rinrcodec.encoder import encode
     from rinrcodec.errors import (
@@ -20,25 +21,27 @@ if TYPE_CHECKING:
         RinrLimitError,
     )
     from rinrcodec.files import RinrFile, open, save  # noqa: A004
-    from rinrcodec.images import Picture, load_picture
     from rinrcodec.limits import Limits
-    from rinrcodec.model import Box, Frame, Pack
+    from rinrcodec.pack import Frame, Pack
+    from rinrcodec.picture import Picture
     from rinrcodec.plugins.pillow_plugin import register_pillow
     from rinrcodec.plugins.torch_data import RinrDataset
     from rinrcodec.plugins.torch_loader import RinrLoader
     from rinrcodec.plugins.ultralytics_adapter import disable_ultralytics, enable_ultralytics
     from rinrcodec.presets import PRESETS, Preset, Target
+    from rinrcodec.sources.images import load_picture
 
 _HOMES = {
-    "Box": "model",
+    "Box": "boxes",
     "Decoder": "decoder",
-    "Frame": "model",
+    "Frame": "pack",
     "Limits": "limits",
     "MissingExtraError": "errors",
     "PRESETS": "presets",
-    "Pack": "model",
-    "Picture": "images",
+    "Pack": "pack",
+    "Picture": "picture",
     "Preset": "presets",
+    "Region": "boxes",
     "RinrDataset": "plugins.torch_data",
     "RinrDeviceError": "errors",
     "RinrError": "errors",
@@ -52,7 +55,7 @@ _HOMES = {
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",
     "encode": "encoder",
-    "load_picture": "images",
+    "load_picture": "sources.images",
     "open": "files",
     "register_pillow": "plugins.pillow_plugin",
     "save": "files",
@@ -68,6 +71,7 @@ __all__ = [
     "Pack",
     "Picture",
     "Preset",
+    "Region",
     "RinrDataset",
     "RinrDeviceError",
     "RinrError",

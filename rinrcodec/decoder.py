@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from rinrcodec.compose import apply_object, as_rgb, paste_order, stack_if_equal, to_pixels
-from rinrcodec.coords import Grid
-from rinrcodec.devices import chunks_by_cost, memory_errors, resolve_device
+from rinrcodec.boxes import Region
+from rinrcodec.compute.compose import apply_object, as_rgb, paste_order, stack_if_equal, to_pixels
+from rinrcodec.compute.devices import chunks_by_cost, memory_errors, resolve_device
+from rinrcodec.compute.grids import Grid
+from rinrcodec.compute.parallel import parallel_map, without_torch_threads
+from rinrcodec.compute.quantize import dequantize
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     check_group,
@@ -24,15 +27,13 @@ from rinrcodec.families import (
     is_pyramid,
     is_sequence,
     pixel_family,
-    pyramid,
     sequence_family,
 )
+from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.latents import DecodedFrames, decode_row
 from rinrcodec.formats.checks import naming
-from rinrcodec.latents import DecodedFrames, decode_row
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, ObjectInr, PackSource, Spec
-from rinrcodec.parallel import parallel_map, without_torch_threads
-from rinrcodec.quantize import dequantize
+from rinrcodec.pack import Frame, ObjectInr, PackSource, Spec
 
 __all__ = ["Decoder", "decode", "evaluate"]
 
@@ -51,7 +52,7 @@ def decode(
     frames: SupportsIndex,
     *,
     device: str | torch.device = ...,
-    region: tuple[int, int, int, int] | None = ...,
+    region: Region | tuple[int, int, int, int] | None = ...,
     scale: float = ...,
     objects: bool = ...,
     limits: Limits = ...,
@@ -64,7 +65,7 @@ def decode(
     frames: Sequence[int],
     *,
     device: str | torch.device = ...,
-    region: tuple[int, int, int, int] | None = ...,
+    region: Region | tuple[int, int, int, int] | None = ...,
     scale: float = ...,
     objects: bool = ...,
     limits: Limits = ...,
@@ -76,7 +77,7 @@ def decode(
     frames: SupportsIndex | Sequence[int],
     *,
     device: str | torch.device = "cpu",
-    region: tuple[int, int, int, int] | None = None,
+    region: Region | tuple[int, int, int, int] | None = None,
     scale: float = 1.0,
     objects: bool = True,
     limits: Limits = DEFAULT_LIMITS,
@@ -85,7 +86,7 @@ def decode(
 
     frames: one index gives a tensor [3, H, W]; a sequence gives [n, 3, H, W], or a list of
         [3, H, W] where the frames' sizes differ. Grey frames have three equal channels.
-    region: (x, y, w, h) in whole pixels of the frame: only these are computed.
+    region: whole pixels of the frame, a `Region` or (x, y, width, height): only these are computed.
     scale: 0.5 evaluates a grid half as fine on each axis, 2.0 one twice as fine.
     objects: False decodes the background INR alone.
 
@@ -121,7 +122,7 @@ class Decoder:
         self,
         frames: SupportsIndex | Sequence[int],
         *,
-        region: tuple[int, int, int, int] | None = None,
+        region: Region | tuple[int, int, int, int] | None = None,
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
@@ -137,12 +138,14 @@ class Decoder:
             return images[0] if alone else stack_if_equal(images)
 
     @torch.no_grad()
-    def background_signal(self, index: int, region: tuple[int, int, int, int]) -> Tensor:
+    def background_signal(self, index: int, region: Region) -> Tensor:
         """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""
         with without_torch_threads(self.device):
             return self._backgrounds([self._view(index, region, 1.0)])[0]
 
-    def _view(self, index: int, region: tuple[int, int, int, int] | None, scale: float) -> _View:
+    def _view(
+        self, index: int, region: Region | tuple[int, int, int, int] | None, scale: float
+    ) -> _View:
         if not -self.source.n_frames <= index < self.source.n_frames:
             raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
         frame = self.source.frame(index % self.source.n_frames)
@@ -179,8 +182,7 @@ class Decoder:
                     signals[i] = signal
                 continue
             weights = self._weights(group, [views[i].frame.background.row for i in members])
-            everything = slice(None)
-            coords = views[members[0]].grid.coords(everything, everything, 0, 0, width, height)
+            coords = views[members[0]].grid.coords(Region(0, 0, width, height))
             outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
             for i, output in zip(members, outputs, strict=True):
                 signals[i] = output.view(*shape, -1)
@@ -294,9 +296,8 @@ class Decoder:
             for k, output in zip(members, found, strict=True):
                 outputs[k] = output
         for item, output in zip(placed, outputs, strict=True):
-            place = (item.rows, item.columns)
-            part = item.background[place]
-            item.target[place] = apply_object(part, output.view(part.shape), item.found)
+            part = item.background[item.part]
+            item.target[item.part] = apply_object(part, output.view(part.shape), item.found)
             item.background = item.target = torch.empty(0)  # which may be the last to hold them
 
 
@@ -314,31 +315,28 @@ class _View:
     def placed(self) -> Iterator[_Placed]:
         """The object INRs that touch the grid, in the order of pasting."""
         for region, found in paste_order(self.frame):
-            rows, columns = self.grid.inside(*region)
-            if rows.start < rows.stop and columns.start < columns.stop:
-                yield _Placed(self, found, region, rows, columns)
+            part = self.grid.inside(region)
+            if all(axis.start < axis.stop for axis in part):
+                yield _Placed(self, found, region, part)
 
 
 @dataclass(slots=True)
 class _Placed:
-    """An object INR on a view's grid: the rows and columns it covers, what it reads and writes."""
+    """An object INR on a view's grid: the part it covers, what it reads and writes."""
 
     view: _View
     found: ObjectInr
-    region: tuple[int, int, int, int]
-    rows: slice
-    columns: slice
+    region: Region
+    part: tuple[slice, slice]
     background: Tensor = field(default_factory=lambda: torch.empty(0))
     target: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
     def pixels(self) -> int:
-        return int((self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start))
+        return math.prod(axis.stop - axis.start for axis in self.part)
 
     def coords(self) -> Tensor:
-        left, top, right, bottom = self.region
-        grid = self.view.grid
-        return grid.coords(self.rows, self.columns, left, top, right - left, bottom - top)
+        return self.view.grid.coords(self.region, self.part)
 
 
 def _indices(frames: Any) -> tuple[list[int], bool]:
@@ -412,8 +410,7 @@ def _pyramid_signal(spec: Spec, found: DecodedFrames, number: int) -> Tensor:
 
 def _on_grid(signal: Tensor, grid: Grid) -> Tensor:
     """The signal [h, w, channels] of a frame on a grid of it, averaged where that is coarser."""
-    left, top, width, height = grid.region
-    part = signal[top : top + height, left : left + width]
+    part = signal[grid.region.slices]
     shape = (len(grid.y), len(grid.x))
     if shape == part.shape[:2]:
         return part.contiguous()

@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec import __version__
-from rinrcodec.compose import apply_object, to_pixels
-from rinrcodec.coords import Grid
+from rinrcodec.boxes import Box, Region
+from rinrcodec.compute.compose import apply_object, to_pixels
+from rinrcodec.compute.devices import memory_errors, resolve_device
+from rinrcodec.compute.grids import Grid
+from rinrcodec.compute.quantize import dequantize
 from rinrcodec.decoder import Decoder, evaluate
-from rinrcodec.devices import memory_errors, resolve_device
-from rinrcodec.encode_pyramid import WORK as PYRAMID_WORK
-from rinrcodec.encode_pyramid import fit_rows, pyramid_group
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import family_of, pixel_family, sequence_family
-from rinrcodec.fit import fit_group, to_signal
-from rinrcodec.fit_sequence import fit_sequence
+from rinrcodec.families.nerv.fit import fit_sequence
+from rinrcodec.families.pyramid.rows import WORK as PYRAMID_WORK
+from rinrcodec.families.pyramid.rows import fit_rows, pyramid_group
+from rinrcodec.families.siren.fit import fit_group, to_signal
 from rinrcodec.formats.checks import check_name
-from rinrcodec.images import Picture, alike, load_picture, picture_from_array, picture_from_pil
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.model import (
-    Box,
+from rinrcodec.pack import (
     Frame,
     Group,
     InrRef,
@@ -41,8 +41,9 @@ from rinrcodec.model import (
     join_rows,
     select_frames,
 )
+from rinrcodec.picture import Picture, alike
 from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart, Target, get_preset
-from rinrcodec.quantize import dequantize
+from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -265,19 +266,17 @@ class _Encoding:
         for i, picture in enumerate(self.pictures):
             frame = decoder.source.frame(i)
             regions = [box.region(frame.width, frame.height) for box in frame.boxes]
-            regions_used = [r for r in regions if r[2] > r[0]]
-            if not regions_used:
+            if not any(region.area for region in regions):
                 continue
-            left, top = (min(r[k] for r in regions_used) for k in (0, 1))
-            right, bottom = (max(r[k] for r in regions_used) for k in (2, 3))
-            signal = decoder.background_signal(i, (left, top, right - left, bottom - top))
+            around = Region.around(region for region in regions if region.area)
+            signal = decoder.background_signal(i, around)
             pixels = _pixels(picture)
-            for b, (x0, y0, x1, y1) in enumerate(regions):
-                if x1 == x0:
+            for b, region in enumerate(regions):
+                if not region.area:
                     continue
                 # A copy: a view would keep all between the boxes, in every frame of a sequence.
-                background = signal[y0 - top : y1 - top, x0 - left : x1 - left].clone()
-                target = to_signal(pixels[y0:y1, x0:x1].to(self.device))
+                background = signal[region.inside(around).slices].clone()
+                target = to_signal(pixels[region.slices].to(self.device))
                 gain = 1.0
                 if self.preset.object_mode == "residual":
                     target = target - background
@@ -309,12 +308,11 @@ class _Encoding:
             return list(range(len(tasks)))
         sizes = family_of(spec).tensor_sizes(spec)
         weights = dequantize(fitted.rows, sizes, self.device)
-        everything = slice(None)
         with torch.no_grad():
             coords = []
             for task in tasks:
                 h, w = task.target.shape[:2]
-                coords.append(Grid.of_frame(w, h).coords(everything, everything, 0, 0, w, h))
+                coords.append(Grid.of_frame(w, h).coords(Region(0, 0, w, h)))
             outputs = evaluate(spec, weights, coords)
             kept = []
             for k, (task, output) in enumerate(zip(tasks, outputs, strict=True)):
@@ -348,7 +346,7 @@ class _Progress:
             return
         for picture in pictures:
             height, width = picture.pixels.shape[:2]
-            channels = 1 if picture.pixels.ndim == 2 else 3
+            channels = picture.channels
             background = preset.background if backgrounds else None
             if isinstance(background, SequencePart):
                 spec = _sequence_spec(background, picture, len(pictures))
@@ -358,8 +356,7 @@ class _Progress:
             elif background is not None:
                 self._total += background.recipe.steps * _work(background, width * height, channels)
             for box in () if isinstance(preset.background, PyramidPart) else picture.boxes:
-                left, top, right, bottom = box.region(width, height)
-                work = _work(preset.objects, (right - left) * (bottom - top), channels)
+                work = _work(preset.objects, box.region(width, height).area, channels)
                 self._total += preset.objects.recipe.steps * work
 
     def of(self, work: float) -> Callable[[int, int], None]:
@@ -448,7 +445,7 @@ def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int
 
 def _sequence_spec(part: SequencePart, picture: Picture, n_frames: int) -> Spec:
     """The network of a sequence of pictures like this one, which it must not be too large for."""
-    channels = 1 if picture.pixels.ndim == 2 else 3
+    channels = picture.channels
     spec = part.spec(picture.width, picture.height, n_frames, channels)
     try:
         sequence_family(spec)
@@ -481,7 +478,7 @@ def _frame(picture: Picture, background: InrRef) -> Frame:
         width=width,
         height=height,
         background=background,
-        mode="L" if picture.pixels.ndim == 2 else "RGB",
+        mode=picture.mode,
         boxes=picture.boxes,
         objects=(None,) * len(picture.boxes),
         source_size=picture.source_size,

@@ -13,6 +13,9 @@ A message names the file, what was found, what was expected and what to do about
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 __all__ = [
     "MissingExtraError",
     "RinrDeviceError",
@@ -21,7 +24,12 @@ __all__ = [
     "RinrInputError",
     "RinrLimitError",
     "RinrSourceError",
+    "plain",
+    "reason",
 ]
+
+# The hint of `Limits.check`, which only a program can follow.
+_LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
 
 
 class RinrError(Exception):
@@ -62,3 +70,15 @@ class MissingExtraError(RinrError, ImportError):
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         return type(self), (self.package, self.extra)
+
+
+def plain(message: str) -> str:
+    """A message without the advice that only a program can follow."""
+    return _LIMITS_HINT.sub("", message)
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, beginning with its name."""
+    if isinstance(error, OSError):
+        return f"{path}: {error.strerror or error}"
+    return plain(str(error))

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
 
+from rinrcodec.boxes import Box, Region
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Box, Frame, GroupInfo, Pack, Rows
-from rinrcodec.places import as_place, is_remote
-from rinrcodec.storage import files_below
+from rinrcodec.pack import Frame, GroupInfo, Pack, Rows
+from rinrcodec.storage import as_place, files_below, is_remote
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +109,7 @@ class RinrFile:
         frames: SupportsIndex,
         *,
         device: str | torch.device = ...,
-        region: tuple[int, int, int, int] | None = ...,
+        region: Region | tuple[int, int, int, int] | None = ...,
         scale: float = ...,
         objects: bool = ...,
     ) -> Tensor: ...
@@ -120,7 +120,7 @@ class RinrFile:
         frames: Sequence[int],
         *,
         device: str | torch.device = ...,
-        region: tuple[int, int, int, int] | None = ...,
+        region: Region | tuple[int, int, int, int] | None = ...,
         scale: float = ...,
         objects: bool = ...,
     ) -> Tensor | list[Tensor]: ...
@@ -130,7 +130,7 @@ class RinrFile:
         frames: SupportsIndex | Sequence[int],
         *,
         device: str | torch.device = "cpu",
-        region: tuple[int, int, int, int] | None = None,
+        region: Region | tuple[int, int, int, int] | None = None,
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError, RinrInputError
-from rinrcodec.model import Box, GroupInfo, InrRef, Pack
+from rinrcodec.pack import GroupInfo, InrRef, Pack
 
 __all__ = [
     "Quality",
@@ -61,8 +62,7 @@ def object_mask(boxes: Iterable[Box], width: int, height: int) -> NDArray[np.boo
     """The pixels that any box touches, bool [height, width]: the union of `Box.region`."""
     mask = np.zeros((height, width), dtype=np.bool_)
     for box in boxes:
-        left, top, right, bottom = box.region(width, height)
-        mask[top:bottom, left:right] = True
+        mask[box.region(width, height).slices] = True
     return mask
 
 

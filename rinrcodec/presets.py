@@ -13,7 +13,7 @@ from numbers import Integral
 from types import MappingProxyType
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.model import ObjectMode, Spec
+from rinrcodec.pack import ObjectMode, Spec
 
 __all__ = [
     "BACKGROUNDS",

@@ -46,7 +46,7 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_server: str) -> str:  # noqa: ARG001
     """The URL of a new bucket."""
-    from rinrcodec.places import place
+    from rinrcodec.storage import place
 
     url = f"s3://bucket-{uuid.uuid4().hex}"
     place(url).fs.mkdir(url)  # type: ignore[attr-defined]
@@ -75,8 +75,7 @@ def remote(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def upload() -> Callable[[Path, str], str]:
     """Copy a folder of this machine below a URL, which is returned."""
-    from rinrcodec.places import place
-    from rinrcodec.storage import write_object
+    from rinrcodec.storage import place, write_object
 
     def copy(folder: Path, url: str) -> str:
         for file in sorted(folder.rglob("*")):
@@ -110,7 +109,7 @@ def put_run() -> Callable[..., Path]:
 
     packs: a file as bytes for each shard, of `n_frames` frames. Others of the manifest stay.
     """
-    from rinrcodec.manifest import MANIFEST, FileRecord, Manifest, RunEntry, ShardEntry
+    from rinrcodec.datasets.manifest import MANIFEST, FileRecord, Manifest, RunEntry, ShardEntry
 
     def put(
         folder: Path,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.model import GroupInfo, Spec
+from rinrcodec.pack import GroupInfo, Spec
 
 __all__ = [
     "Family",
@@ -27,10 +27,10 @@ __all__ = [
     "sequence_family",
 ]
 
-_PIXELS = {"siren": "rinrcodec.families.siren"}
-_SEQUENCES = {"nerv": "rinrcodec.families.nerv"}
-# Rows of entropy-coded latents, one or a few whole frames each: see `rinrcodec.latents`.
-_PYRAMIDS = {"pyramid": "rinrcodec.families.pyramid"}
+_PIXELS = {"siren": "rinrcodec.families.siren.network"}
+_SEQUENCES = {"nerv": "rinrcodec.families.nerv.network"}
+# Rows of entropy-coded latents, one or a few whole frames each.
+_PYRAMIDS = {"pyramid": "rinrcodec.families.pyramid.network"}
 
 
 class Family(Protocol):

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rinrcodec.baselines import Ladder, available_codecs
-from rinrcodec.families import pyramid
+from rinrcodec.boxes import Box
+from rinrcodec.evaluation.baselines import Ladder, available_codecs
+from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.metrics import bd_rate, frame_quality, psnr
-from rinrcodec.model import Box
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {

@@ -11,9 +11,9 @@ import signal
 import time
 from pathlib import Path
 
-from rinrcodec.cli._fitter import Fitter
-from rinrcodec.cli._shards import Shard
-from rinrcodec.cli._work import Work
+from rinrcodec.datasets.fitter import Fitter
+from rinrcodec.datasets.shards import Shard
+from rinrcodec.datasets.work import Work
 
 
 class DeadlyWork(Work):

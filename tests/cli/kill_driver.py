@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from rinrcodec.cli import _run
 from rinrcodec.cli.main import cli
+from rinrcodec.datasets import run as run_module
 
 # Without a pool of threads a process can be forked after it used torch.
 torch.set_num_threads(1)
 # Or the moments would depend on how fast the machine is.
-_run.SAVE_S = float("inf")
+run_module.SAVE_S = float("inf")
 # A job that a shell put in the background ignores SIGINT, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -102,7 +102,7 @@ def test_a_missing_extra_is_named_before_anything_is_fitted(
 ):
     for module in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
-    monkeypatch.delitem(sys.modules, "rinrcodec.cli._ladder_plots", raising=False)
+    monkeypatch.delitem(sys.modules, "rinrcodec.cli.views.ladder_plots", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     words = ["bench", "ladder", str(dataset), "-o", str(tmp_path / "out"), *QUICK]
     result = CliRunner().invoke(cli, words, standalone_mode=False)

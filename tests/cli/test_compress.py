@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.devices import resolve_device
+from rinrcodec.compute.devices import resolve_device
 from rinrcodec.metrics import frame_quality
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
@@ -316,18 +316,18 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
 def test_large_pictures_come_in_smaller_batches(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.cli import _batches, _work
-    from rinrcodec.cli._shards import Shard
+    from rinrcodec.datasets import batches, work
+    from rinrcodec.datasets.shards import Shard
 
-    monkeypatch.setattr(_batches, "BATCH_PIXELS", 2 * 24 * 16)
+    monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 24 * 16)
     starts = []
-    original = _work.Work.add
+    original = work.Work.add
 
-    def add(self: _work.Work, shard: Shard, part: _work.FittedPart) -> None:
+    def add(self: work.Work, shard: Shard, part: work.FittedPart) -> None:
         starts.append((part.start, part.count))
         original(self, shard, part)
 
-    monkeypatch.setattr(_work.Work, "add", add)
+    monkeypatch.setattr(work.Work, "add", add)
     run("compress", folder, "-o", tmp_path / "out", *QUICK)
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]

@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli._names import output_names
+from rinrcodec.datasets.names import output_names
 from rinrcodec.decoder import decode
 from rinrcodec.formats import PackReader, read_pack, write_pack
 from rinrcodec.formats.header import SECTIONS
-from rinrcodec.model import merge_packs, select_frames
+from rinrcodec.pack import merge_packs, select_frames
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
 

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli import _samples
-from rinrcodec.cli._samples import CLASS_NAMES, sample_pictures
-from rinrcodec.cli.demo import _check_same, command
+from rinrcodec.cli import samples
+from rinrcodec.cli.commands.demo import _check_same, command
+from rinrcodec.cli.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.errors import MissingExtraError, RinrError
 
 
@@ -23,7 +23,7 @@ def small_pictures(monkeypatch):
         pixels = np.array(Image.fromarray(picture.pixels).reduce(6))
         boxes = tuple(replace(b, x=b.x / 6, y=b.y / 6, w=b.w / 6, h=b.h / 6) for b in picture.boxes)
         small.append(replace(picture, pixels=pixels, boxes=boxes))
-    monkeypatch.setattr(_samples, "sample_pictures", lambda: small)
+    monkeypatch.setattr(samples, "sample_pictures", lambda: small)
     return small
 
 
@@ -38,9 +38,9 @@ def test_the_pictures_have_boxes_on_something_and_a_source_size():
         assert picture.boxes
         for box in picture.boxes:
             assert CLASS_NAMES[box.class_id]
-            left, top, right, bottom = box.region(picture.width, picture.height)
-            assert (right - left, bottom - top) == (box.w, box.h)
-            inside = picture.pixels[top:bottom, left:right]
+            region = box.region(picture.width, picture.height)
+            assert (region.width, region.height) == (box.w, box.h)
+            inside = picture.pixels[region.slices]
             assert inside.std() > 20
 
 
@@ -66,7 +66,11 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
 @pytest.mark.parametrize("package", ["skimage", "matplotlib"])
 def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    for module in ("matplotlib.figure", "matplotlib.patches", "rinrcodec.cli._figure"):
+    for module in (
+        "matplotlib.figure",
+        "matplotlib.patches",
+        "rinrcodec.cli.views.comparison_picture",
+    ):
         monkeypatch.delitem(sys.modules, module, raising=False)
     for module in [name for name in sys.modules if name.startswith("matplotlib.backends")]:
         monkeypatch.delitem(sys.modules, module)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli import _fitter, _work
-from rinrcodec.cli._executors import Watch
-from rinrcodec.cli._shards import shards_of
-from rinrcodec.manifest import Manifest
-from rinrcodec.sources import open_source
+from rinrcodec.datasets import fitter, work
+from rinrcodec.datasets.executors.local import Watch
+from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.shards import shards_of
+from rinrcodec.sources.source import open_source
 
 from .conftest import QUICK, Run, contents, write
 from .test_compress import video
@@ -38,7 +38,7 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         deaths = tmp_path / "deaths"
         deaths.mkdir(exist_ok=True)
         monkeypatch.setenv("DEADLY", f"{deaths}:{number}:{times}")
-        monkeypatch.setattr(_work, "Work", module.DeadlyWork)
+        monkeypatch.setattr(work, "Work", module.DeadlyWork)
         return deaths
 
     return kill
@@ -162,7 +162,7 @@ def test_an_error_of_a_worker_ends_the_run_and_is_told(
     monkeypatch.syspath_prepend(str(HERE))
     import deadly as module
 
-    monkeypatch.setattr(_fitter, "Fitter", module.FailingFitter)
+    monkeypatch.setattr(fitter, "Fitter", module.FailingFitter)
     args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 1, *QUICK)
     result = run(*args, "--jobs", 2, code=1)
     assert result.stderr.splitlines()[-1] == (
@@ -178,9 +178,9 @@ sys.path.insert(0, {here!r})
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job of the background
 if __name__ == "__main__":
     import deadly
-    from rinrcodec.cli import _work
+    from rinrcodec.datasets import work
     from rinrcodec.cli.main import cli
-    _work.Work = deadly.StuckWork
+    work.Work = deadly.StuckWork
     cli(sys.argv[1:])
 """
 

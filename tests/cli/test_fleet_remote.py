@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli import _lock, _run
+from rinrcodec.datasets import run as run_module
 from rinrcodec.errors import RinrInputError
-from rinrcodec.places import place
-from rinrcodec.storage import names_in, read_file, read_range, write_object
+from rinrcodec.storage import lock as lock_module
+from rinrcodec.storage import names_in, place, read_file, read_range, write_object
 
 from .conftest import QUICK, Run, contents, write
 
@@ -100,7 +100,7 @@ def test_an_interrupted_run_in_a_bucket(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_run.Run, "_done", stop)
+    monkeypatch.setattr(run_module.Run, "_done", stop)
     result = run(*args, "-o", out, code=130)
     assert "what is fitted is kept" in result.stderr
     monkeypatch.undo()
@@ -112,16 +112,16 @@ def test_an_interrupted_run_in_a_bucket(
 def test_two_runs_into_one_bucket_exclude_each_other(
     run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "LEASE_S", 20.0)
-    monkeypatch.setattr(_lock, "RENEWALS", 100)
+    monkeypatch.setattr(lock_module, "LEASE_S", 20.0)
+    monkeypatch.setattr(lock_module, "RENEWALS", 100)
     refused: list[str] = []
-    original = _run.Run.publish
+    original = run_module.Run.publish
 
     def publish(self: Any) -> Any:
         refused.append(run("compress", folder, "-o", f"{remote}/out", *QUICK, code=1).stderr)
         return original(self)
 
-    monkeypatch.setattr(_run.Run, "publish", publish)
+    monkeypatch.setattr(run_module.Run, "publish", publish)
     run("compress", folder, "-o", f"{remote}/out", *QUICK)
     assert len(refused) == 1
     assert f"another compress is writing to {remote}/out: process" in refused[0]
@@ -131,7 +131,7 @@ def test_two_runs_into_one_bucket_exclude_each_other(
 def test_the_lock_of_a_run_that_is_dead_is_taken(
     run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "LEASE_S", 0.4)
+    monkeypatch.setattr(lock_module, "LEASE_S", 0.4)
     lock = place(f"{remote}/out/.rinr-work/lock")
     for text in (json.dumps({"host": "gone", "pid": 7, "token": "x"}), "{", "[]"):
         write_object(lock, text.encode())
@@ -143,17 +143,17 @@ def test_the_lock_of_a_run_that_is_dead_is_taken(
 def test_a_lock_is_renewed_and_never_taken_from_another(
     remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "LEASE_S", 0.2)
+    monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
     root = place(f"{remote}/out/.rinr-work")
     lock = root / "lock"
-    with _lock.locked(root, root.parent) as check:
+    with lock_module.locked(root, root.parent) as check:
         first = read_range(lock, 0, 4096)
         end = time.monotonic() + 30
         while read_range(lock, 0, 4096) == first:
             assert time.monotonic() < end
             time.sleep(0.02)
         check()
-        monkeypatch.setattr(_lock, "LEASE_S", 600.0)  # as if it were held up
+        monkeypatch.setattr(lock_module, "LEASE_S", 600.0)  # as if it were held up
         time.sleep(0.5)
         theirs = json.dumps({"token": "another"}).encode()
         write_object(lock, theirs)
@@ -185,7 +185,7 @@ def test_a_store_that_fails_in_the_middle(
     assert "permission denied (denied); check the credentials" in result.stderr
     assert "--resume goes on" in result.stderr
     monkeypatch.undo()
-    monkeypatch.setattr(_lock, "LEASE_S", 0.2)
+    monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
     run(*args, "-o", f"{memory}/out", "--resume")
     assert stored(f"{memory}/out") == contents(tmp_path / "one")
 
@@ -209,7 +209,7 @@ def test_a_run_that_lost_its_lock_touches_nothing(
     from rinrcodec import encoder
 
     lock = place(f"{memory}/out/.rinr-work/lock")
-    monkeypatch.setattr(_lock, "LEASE_S", 600.0)
+    monkeypatch.setattr(lock_module, "LEASE_S", 600.0)
 
     def encode(*_: object, **__: object) -> None:
         write_object(lock, json.dumps({"token": "another"}).encode())

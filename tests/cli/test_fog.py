@@ -15,7 +15,7 @@ import click
 import pytest
 from PIL import Image
 
-from rinrcodec.cli._fog_sizes import Sizes, other_codec
+from rinrcodec.cli.fog_sizes import Sizes, other_codec
 from rinrcodec.errors import MissingExtraError
 
 from .conftest import QUICK, Run, picture, put
@@ -259,7 +259,7 @@ def test_without_matplotlib_only_the_plot_is_missing(run, tmp_path, monkeypatch)
     for module in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "rinrcodec.cli._fog_plot", raising=False)
+    monkeypatch.delitem(sys.modules, "rinrcodec.cli.views.fog_plot", raising=False)
     run("fog")
     result = run("fog", "--plot", tmp_path / "fog.png", code=3)
     assert result.stderr == f"error: {MissingExtraError('matplotlib', 'demo')}\n"

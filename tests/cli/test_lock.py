@@ -10,20 +10,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from rinrcodec.cli import _lock
 from rinrcodec.errors import RinrInputError
+from rinrcodec.storage import lock as lock_module
 
 
 def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     root = tmp_path / "work"
-    with _lock.locked(root, tmp_path):
+    with lock_module.locked(root, tmp_path):
         with pytest.raises(RinrInputError, match="another compress is writing to"):
-            _lock.locked(root, tmp_path).__enter__()
-        assert (root / _lock.LOCK).exists()
+            lock_module.locked(root, tmp_path).__enter__()
+        assert (root / lock_module.LOCK).exists()
     assert not root.exists()
-    with _lock.locked(root, tmp_path):
+    with lock_module.locked(root, tmp_path):
         (root / "part").touch()
-    assert sorted(path.name for path in root.iterdir()) == [_lock.LOCK, "part"]
+    assert sorted(path.name for path in root.iterdir()) == [lock_module.LOCK, "part"]
 
 
 @pytest.mark.parametrize("stood", [True, False])
@@ -33,10 +33,10 @@ def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
     out = tmp_path / "out"
     if stood:
         out.mkdir()
-    with _lock.locked(out / "work", out):
+    with lock_module.locked(out / "work", out):
         pass
     assert out.exists() is stood
-    with _lock.locked(out / "work", out):
+    with lock_module.locked(out / "work", out):
         (out / "result").touch()
     assert [path.name for path in out.iterdir()] == ["result"]
 
@@ -51,7 +51,7 @@ def test_a_file_system_without_locks_is_a_warning(
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with _lock.locked(tmp_path / "work", tmp_path / "out"):
+    with lock_module.locked(tmp_path / "work", tmp_path / "out"):
         pass
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: {tmp_path}/out: no locks on this file system (")
@@ -78,10 +78,10 @@ def test_windows_locks_one_byte_and_closes_before_it_removes(
 
     close = os.close
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
-    monkeypatch.setattr(_lock, "sys", SimpleNamespace(platform="win32"))
-    with _lock.locked(tmp_path / "work", tmp_path):
+    monkeypatch.setattr(lock_module, "sys", SimpleNamespace(platform="win32"))
+    with lock_module.locked(tmp_path / "work", tmp_path):
         with pytest.raises(RinrInputError, match="another compress is writing to"):
-            _lock.locked(tmp_path / "work", tmp_path).__enter__()
+            lock_module.locked(tmp_path / "work", tmp_path).__enter__()
         monkeypatch.setattr(os, "close", lambda one: (calls.append("closed"), close(one)))
         monkeypatch.setattr(Path, "unlink", noted)
     assert calls == [(2, 1), (2, 1), "closed", "removed"]

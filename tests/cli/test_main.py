@@ -15,8 +15,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from rinrcodec.cli._options import BACKGROUNDS, PRESETS, json_option
 from rinrcodec.cli.main import COMMANDS, cli
+from rinrcodec.cli.options import BACKGROUNDS, PRESETS, json_option
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.presets import BACKGROUNDS as KNOWN_BACKGROUNDS
 from rinrcodec.presets import PRESETS as KNOWN_PRESETS
@@ -84,7 +84,9 @@ def test_errors_are_one_line(
     def command() -> None:
         raise error
 
-    monkeypatch.setattr(importlib.import_module("rinrcodec.cli.verify"), "command", command)
+    monkeypatch.setattr(
+        importlib.import_module("rinrcodec.cli.commands.verify"), "command", command
+    )
     result = run("verify", code=code)
     assert line in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
@@ -95,7 +97,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def command() -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(importlib.import_module("rinrcodec.cli.verify"), "command", command)
+    monkeypatch.setattr(
+        importlib.import_module("rinrcodec.cli.commands.verify"), "command", command
+    )
     with pytest.raises(KeyError, match="a bug"):
         cli(["verify"])
 

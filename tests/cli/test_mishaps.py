@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from rinrcodec import encoder, images
-from rinrcodec.cli import _run, _work
-from rinrcodec.manifest import Manifest
+from rinrcodec import encoder
+from rinrcodec.datasets import run as run_module
+from rinrcodec.datasets import work
+from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.sources import images
 
 from .conftest import QUICK, Run, contents, picture, put, write
 
@@ -56,7 +58,7 @@ def test_resume_says_what_changed(
     def stop(*_: object) -> None:
         raise OSError(5, os.strerror(5), "disk")
 
-    monkeypatch.setattr(_run.Run, "_done", stop)
+    monkeypatch.setattr(run_module.Run, "_done", stop)
     run(*args, "--shard-size", 2, code=1)
     monkeypatch.undo()
     run(*args, "--shard-size", 2, code=2)
@@ -93,14 +95,14 @@ def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
     out = tmp_path / "out"
     args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
     run(*args, "-o", tmp_path / "one")
-    original = _work.Work.complete
+    original = work.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         if folder.exists():
             folder.rename(tmp_path / "elsewhere")
 
-    monkeypatch.setattr(_work.Work, "complete", complete)
+    monkeypatch.setattr(work.Work, "complete", complete)
     result = run(*args, code=1)
     assert "2.png: not there any more, nor are the 1 pictures after it" in result.stderr
     assert "--resume goes on" in result.stderr
@@ -117,14 +119,14 @@ def test_an_output_that_vanishes_is_not_made_anew(
     out = tmp_path / "disk/out"
     args = ("compress", folder, "--shard-size", 2, *QUICK)
     run(*args, "-o", tmp_path / "one")
-    original = _work.Work.complete
+    original = work.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         if (tmp_path / "disk").exists():
             (tmp_path / "disk").rename(tmp_path / "unmounted")
 
-    monkeypatch.setattr(_work.Work, "complete", complete)
+    monkeypatch.setattr(work.Work, "complete", complete)
     result = run(*args, "-o", out, code=1)
     assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
     assert not (tmp_path / "disk").exists()
@@ -137,13 +139,13 @@ def test_an_output_that_vanishes_is_not_made_anew(
 def test_a_picture_that_changes_meanwhile_is_listed(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = _work.Work.complete
+    original = work.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         put(folder / "3.png", picture(9))
 
-    monkeypatch.setattr(_work.Work, "complete", complete)
+    monkeypatch.setattr(work.Work, "complete", complete)
     args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 2, *QUICK)
     result = run(*args, code=1)
     assert "3.png: changed" in result.stderr

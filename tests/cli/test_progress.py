@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rinrcodec.cli._progress import progress
+from rinrcodec.cli.progress import progress
 
 
 class Terminal(io.StringIO):

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import rinrcodec
-from rinrcodec import encode_pyramid, encoder
-from rinrcodec.cli import _fitter
+from rinrcodec import encoder
+from rinrcodec.datasets import fitter
 from rinrcodec.errors import RinrError
+from rinrcodec.families.pyramid import rows as encode_pyramid
 from rinrcodec.presets import Target
 
 from .conftest import LABELS, QUICK, Run, picture, put
@@ -195,7 +196,7 @@ def test_an_interrupted_run_goes_on_only_with_the_same_target(
 ) -> None:
     args = ("compress", folder, "--shard-size", 2, "--objects-psnr", 30, *PYRAMID)
     run(*args, "--lambda", 0.01, "-o", tmp_path / "whole")
-    fit, calls = _fitter.Fitter._fit, count()
+    fit, calls = fitter.Fitter._fit, count()
 
     def once(*given: object, **options: object) -> object:
         if next(calls):
@@ -203,7 +204,7 @@ def test_an_interrupted_run_goes_on_only_with_the_same_target(
         return fit(*given, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fitter.Fitter, "_fit", once)
+        patch.setattr(fitter.Fitter, "_fit", once)
         run(*args, "--lambda", 0.01, "-o", tmp_path / "out", code=1)
     for other in (("--lambda", 0.02), ("--target-bytes", 100), ()):
         result = run(*args, *other, "-o", tmp_path / "out", "--resume", code=2)

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rinrcodec.places import place
-from rinrcodec.storage import files_below, names_in, read_file, write_object
+from rinrcodec.storage import files_below, names_in, place, read_file, write_object
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
 

@@ -17,15 +17,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.advice import Option, advise
-from rinrcodec.cli import _report_measure
-from rinrcodec.cli._html import Html, element, join, page, table
-from rinrcodec.cli._report_measure import _decode
 from rinrcodec.cli.main import cli
+from rinrcodec.cli.views.html import Html, element, join, page, table
 from rinrcodec.errors import MissingExtraError
+from rinrcodec.evaluation import measure as report_measure
+from rinrcodec.evaluation.advice import Option, advise
+from rinrcodec.evaluation.fog import Codec, equal_devices
+from rinrcodec.evaluation.measure import _decode
 from rinrcodec.files import RinrFile
-from rinrcodec.fog import Codec, equal_devices
-from rinrcodec.images import picture_from_array
+from rinrcodec.sources.images import picture_from_array
 
 from .conftest import Run, picture, put, write
 
@@ -223,8 +223,8 @@ def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
 def test_a_codec_is_timed_by_the_best_of_its_rounds(monkeypatch):
     """A round in which another process had the core does not count."""
     clock = iter([0.0, 9.0, 18.0, 20.0, 21.0, 22.5, 30.0, 32.0, 33.0])
-    monkeypatch.setattr(_report_measure.time, "perf_counter", lambda: next(clock))
-    speed = _report_measure._timed("jpeg", np.zeros((8, 8, 3), np.uint8), 50)
+    monkeypatch.setattr(report_measure.time, "perf_counter", lambda: next(clock))
+    speed = report_measure._timed("jpeg", np.zeros((8, 8, 3), np.uint8), 50)
     assert (speed.encode, speed.decode) == (1.0, 1.0)
 
 
@@ -266,9 +266,9 @@ def test_large_frames_are_decoded_a_few_at_a_time(tmp_path, monkeypatch):
         return decode(file, frames, **options)
 
     monkeypatch.setattr(RinrFile, "decode", spy)
-    monkeypatch.setattr("rinrcodec.cli._batches.BATCH_PIXELS", 32 * 24)
+    monkeypatch.setattr("rinrcodec.datasets.batches.BATCH_PIXELS", 32 * 24)
     again, _ = _decode(path, pictures, range(3), "cpu")
-    assert calls == [[0], [1], [2]] * _report_measure.ROUNDS
+    assert calls == [[0], [1], [2]] * report_measure.ROUNDS
     for one, two in zip(whole, again, strict=True):
         assert np.array_equal(one, two)
 
@@ -318,7 +318,9 @@ def test_a_damaged_picture_leaves_the_page_of_before(tmp_path):
 
 def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatch):
     for module in list(sys.modules):
-        if module.startswith(("matplotlib", "rinrcodec.cli._report", "rinrcodec.cli._fog_plot")):
+        if module.startswith(
+            ("matplotlib", "rinrcodec.cli._report", "rinrcodec.cli.views.fog_plot")
+        ):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("rinrcodec.encoder.encode", None)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli import _fitter
-from rinrcodec.manifest import Manifest
+from rinrcodec.datasets import fitter
+from rinrcodec.datasets.manifest import Manifest
 
 from .conftest import QUICK, Run, picture, put, write
 
@@ -184,13 +184,13 @@ def contents(out: Path) -> dict[str, bytes]:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the shards that are fitted from now on."""
     numbers: list[int] = []
-    original = _fitter.Fitter._fit
+    original = fitter.Fitter._fit
 
     def fit(self: Any, shard: Any, *args: Any) -> Any:
         numbers.append(shard.number)
         return original(self, shard, *args)
 
-    monkeypatch.setattr(_fitter.Fitter, "_fit", fit)
+    monkeypatch.setattr(fitter.Fitter, "_fit", fit)
     return numbers
 
 
@@ -253,7 +253,7 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
 
     for change in (Path.unlink, lambda path: path.write_bytes(b"half")):
         with monkeypatch.context() as patch:
-            patch.setattr("rinrcodec.cli._run.publish_yaml", stop)
+            patch.setattr("rinrcodec.datasets.run.publish_yaml", stop)
             assert "--resume" in run(*args, "--overwrite", code=130).stderr
         change(sorted(out.glob("*.rinr"))[1])
         run(*args, "--resume")
@@ -263,7 +263,7 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
 def test_ctrl_c_while_cleaning_up_is_after_the_end(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.cli._work import Work
+    from rinrcodec.datasets.work import Work
 
     original = Work.drop
 
@@ -314,7 +314,7 @@ def test_ctrl_c_before_anything_is_made_good_changes_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fitter.Fitter, "_fit", stop)
+        patch.setattr(fitter.Fitter, "_fit", stop)
         assert "nothing is fitted yet" in run(*args, "--resume", code=130).stderr
     assert contents(out) == before
     run(*args, "--resume")
@@ -345,7 +345,7 @@ def test_a_run_holds_its_folder_from_the_first_moment_to_the_last(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("fcntl")
-    from rinrcodec.cli._work import Work
+    from rinrcodec.datasets.work import Work
 
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     originals = Work.add, Work.drop

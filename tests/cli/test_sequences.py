@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import rinrcodec
-from rinrcodec.cli import _fitter
-from rinrcodec.cli._batches import sequence_batches
+from rinrcodec.datasets import fitter
+from rinrcodec.datasets.batches import sequence_batches
 from rinrcodec.errors import RinrError
 from rinrcodec.presets import SequencePart, get_preset
 
@@ -104,7 +104,7 @@ def test_an_interrupted_run_goes_on_with_the_next_sequence(
     run: Run, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("compress", sequences, "-o", tmp_path / "whole", *NERV)
-    fit, calls = _fitter.Fitter._fit, count()
+    fit, calls = fitter.Fitter._fit, count()
 
     def once(*args: object, **options: object) -> object:
         if next(calls):
@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on_with_the_next_sequence(
         return fit(*args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fitter.Fitter, "_fit", once)
+        patch.setattr(fitter.Fitter, "_fit", once)
         run("compress", sequences, "-o", tmp_path / "out", *NERV, code=1)
     other = run("compress", sequences, "-o", tmp_path / "out", "--resume", *QUICK, code=2)
     assert "other options" in other.stderr
@@ -130,7 +130,7 @@ def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
     def stop(*_: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_fitter.Fitter, "_fit", stop)
+    monkeypatch.setattr(fitter.Fitter, "_fit", stop)
     stopped = run("compress", sequences, "-o", tmp_path / "out", *options, code=130)
     assert stopped.stderr == f"interrupted; nothing is fitted yet: work is kept {kept}\n"
     assert not (tmp_path / "out").exists()

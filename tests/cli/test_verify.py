@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.cli import _check
-from rinrcodec.cli._inventory import ListedFile
+from rinrcodec.datasets import check as check_module
+from rinrcodec.datasets.inventory import ListedFile
+from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.formats import PackReader, pack_bytes, read_pack
-from rinrcodec.manifest import Manifest
-from rinrcodec.model import select_frames
-from rinrcodec.places import place
-from rinrcodec.storage import write_object
+from rinrcodec.pack import select_frames
+from rinrcodec.storage import place, write_object
 
 from .conftest import QUICK, Run, write
 
@@ -293,9 +292,9 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
     for file in out.rglob("*.rinr"):
         file.write_bytes(b"x")
     turn = threading.Semaphore(0)
-    verify = _check._check
+    verify = check_module._check
 
-    def last_first(file: ListedFile, stop: threading.Event) -> _check.Checked:
+    def last_first(file: ListedFile, stop: threading.Event) -> check_module.Checked:
         # The first file is done when all others are.
         if file.path.name == "train-00000.rinr":
             for _ in range(7):
@@ -306,7 +305,7 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
         finally:
             turn.release()
 
-    monkeypatch.setattr(_check, "_check", last_first)
+    monkeypatch.setattr(check_module, "_check", last_first)
     lines = errors(run, out, "--jobs", 2)
     assert [line.partition(": ")[0] for line in lines] == sorted(map(str, out.rglob("*.rinr")))
 
@@ -335,7 +334,7 @@ def test_ctrl_c_ends_it_soon(
             told.set()
 
     # Not in the module of that name: threads have events, too.
-    monkeypatch.setattr(_check, "threading", SimpleNamespace(Event=Event))
+    monkeypatch.setattr(check_module, "threading", SimpleNamespace(Event=Event))
     monkeypatch.setattr(PackReader, "verify", interrupt)
     # A job that a shell put in the background ignores SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -353,9 +352,9 @@ def test_few_files_are_open_at_a_time(
 ) -> None:
     put_run(tmp_path, packs * 10, n_frames=1)
     lock, now, most = threading.Lock(), 0, 0
-    check = _check._check
+    check = check_module._check
 
-    def count(file: ListedFile, stop: threading.Event) -> _check.Checked:
+    def count(file: ListedFile, stop: threading.Event) -> check_module.Checked:
         nonlocal now, most
         with lock:
             now += 1
@@ -365,7 +364,7 @@ def test_few_files_are_open_at_a_time(
             now -= 1
         return found
 
-    monkeypatch.setattr(_check, "_check", count)
+    monkeypatch.setattr(check_module, "_check", count)
     run("verify", tmp_path, "--jobs", 3)
     assert 1 <= most <= 3
 
@@ -399,7 +398,7 @@ def test_a_store_is_asked_for_each_pack_once(
     assert len(s3_requests) == 8 + 12
     assert s3_requests.count("get_object") == 8 + 1
     # Large ones come in parts, and lie on the disk meanwhile.
-    monkeypatch.setattr(_check, "_REQUEST", 1000)
+    monkeypatch.setattr(check_module, "_REQUEST", 1000)
     s3_requests.clear()
     run("verify", s3)
     sizes = [file.stat().st_size for file in out.rglob("*.rinr")]

@@ -57,7 +57,7 @@ class Parts:
         return self
 
     def group(self, number: int) -> Any:
-        from rinrcodec.model import GroupInfo, Spec
+        from rinrcodec.pack import GroupInfo, Spec
 
         g = {name: values[number] for name, values in self.groups.items()}
         spec = Spec.from_json(g["spec"].decode())

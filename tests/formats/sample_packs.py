@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rinrcodec.model import (
-    Box,
+from rinrcodec.boxes import Box
+from rinrcodec.pack import (
     Frame,
     Group,
     InrRef,

@@ -8,8 +8,9 @@ import pytest
 import zstandard
 from sample_packs import PACKS, same_content
 
+from rinrcodec.boxes import Box
 from rinrcodec.formats import PackReader, pack_bytes, read_header
-from rinrcodec.model import Box, InrRef, ObjectInr
+from rinrcodec.pack import InrRef, ObjectInr
 
 VECTORS = Path(__file__).parent / "vectors" / "v1"
 # zstd's output may change with its version; the golden files were written by this one.

@@ -27,7 +27,7 @@ from rinrcodec.errors import RinrError
 from rinrcodec.formats import PackReader, pack_bytes, read_header
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import Limits
-from rinrcodec.model import Pack
+from rinrcodec.pack import Pack
 
 TOTAL = int(os.environ.get("RINR_MUTATIONS", "2000"))
 PARTS = 8  # so that the tests can run side by side

@@ -25,9 +25,10 @@ from sample_packs import (
     same_content,
 )
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, read_pack, write_pack
-from rinrcodec.model import Box, Frame, InrRef, ObjectInr, Pack, Spec
+from rinrcodec.pack import Frame, InrRef, ObjectInr, Pack, Spec
 
 
 class CountingFile(io.BytesIO):

@@ -16,8 +16,7 @@ from sample_packs import many_frames, one_frame, realistic, same_content
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
-from rinrcodec.places import place
-from rinrcodec.storage import files_below, read_file, write_object
+from rinrcodec.storage import files_below, place, read_file, write_object
 
 ODD_NAMES = ["a b.rinr", "ü/日本.rinr", "a#1.rinr", "100%41.rinr", "is it?.rinr", "[x]*.rinr"]
 

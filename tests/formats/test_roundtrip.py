@@ -8,19 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_packs import PACKS, many_frames, same_content
 
+from rinrcodec.boxes import Box
 from rinrcodec.formats import PackReader, pack_bytes, schema
-from rinrcodec.model import (
-    Box,
-    Frame,
-    Group,
-    InrRef,
-    Metadata,
-    ObjectInr,
-    Pack,
-    Rows,
-    Spec,
-    code_dtype,
-)
+from rinrcodec.pack import Frame, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec, code_dtype
 
 U32 = st.integers(0, 2**32 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -69,7 +59,7 @@ def frames(draw: st.DrawFn, name: str, stacks: list[Group]) -> Frame:
             )
         boxes.append(box)
         inr = ObjectInr(ref(), draw(st.sampled_from(["residual", "direct"])), draw(FLOAT32))
-        covers = box.region(width, height) != (0, 0, 0, 0)
+        covers = box.region(width, height).area > 0
         objects.append(inr if covers and draw(st.booleans()) else None)
     return Frame(
         name=name,

@@ -335,8 +335,8 @@ def test_decoder_written_from_the_spec(
     size: tuple[int, int], n_frames: int, predicted: bool, out: int
 ) -> None:
     import rinrcodec
-    from rinrcodec.latents import Change, PyramidRow, decode_row, encode_row
-    from rinrcodec.model import Frame, Group, InrRef, Pack, Rows, Spec
+    from rinrcodec.families.pyramid.latents import Change, PyramidRow, decode_row, encode_row
+    from rinrcodec.pack import Frame, Group, InrRef, Pack, Rows, Spec
 
     spec = Spec.of("pyramid", out=out, start="a")
     generator = np.random.default_rng(out)

@@ -14,7 +14,7 @@ from rinrcodec.errors import RinrError, RinrFormatError, RinrLimitError
 from rinrcodec.formats import PackReader, _chunks, pack_bytes, schema
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import Limits
-from rinrcodec.model import Frame, InrRef, Pack, Spec
+from rinrcodec.pack import Frame, InrRef, Pack, Spec
 
 INTEGERS = (0, 1, 2, 3, 5, 11, 12, 13, 255, 2**16, 2**16 + 1, 2**26, 2**31, 2**32 - 1, 2**63)
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 47.99, 48.0, 63.5, 64.0, 1e300, -1e300, 1e-300)

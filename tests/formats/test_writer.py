@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from sample_packs import PACKS, many_frames, one_frame, same_content
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.formats import PackReader, pack_bytes, write_pack
 from rinrcodec.limits import Limits
-from rinrcodec.model import Box, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
+from rinrcodec.pack import Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
 
 
 @pytest.mark.parametrize("name", PACKS)

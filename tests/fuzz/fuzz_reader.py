@@ -25,13 +25,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "formats")]
 # All that is read for a file, so that what it reaches is seen; torch and NumPy are not ours.
 with atheris.instrument_imports(include=["rinrcodec"]):
     import rinrcodec.decoder
-    import rinrcodec.entropy
-    import rinrcodec.families.nerv
-    import rinrcodec.families.pyramid
-    import rinrcodec.families.siren
+    import rinrcodec.families.nerv.network
+    import rinrcodec.families.pyramid.entropy
+    import rinrcodec.families.pyramid.latents
+    import rinrcodec.families.pyramid.network
+    import rinrcodec.families.siren.network
     import rinrcodec.files
     import rinrcodec.formats
-    import rinrcodec.latents
 
 import torch  # noqa: E402
 from pack_mutator import cross, mutate  # noqa: E402
@@ -73,8 +73,10 @@ def custom_crossover(data: bytes, other: bytes, max_size: int, seed: int) -> byt
 def warm_up() -> None:
     """Pay for what comes once, and count it for no input: tables of the coder, threads of torch."""
     torch.set_num_threads(1)
-    for key in range(rinrcodec.entropy.N_SCALES * rinrcodec.entropy.MEAN_STEPS):
-        rinrcodec.entropy._table(key)
+    for key in range(
+        rinrcodec.families.pyramid.entropy.N_SCALES * rinrcodec.families.pyramid.entropy.MEAN_STEPS
+    ):
+        rinrcodec.families.pyramid.entropy._table(key)
     for path in sorted((HERE / "corpus").glob("*.rinr"))[:8]:
         with suppress(Exception):  # libFuzzer reads it, too, and keeps it as a finding
             check(path.read_bytes())

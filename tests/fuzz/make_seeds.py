@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from sample_packs import PACKS, make_group
 
-from rinrcodec.families import nerv, pyramid
+from rinrcodec.boxes import Box
+from rinrcodec.families.nerv import network as nerv
+from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.latents import Change, PyramidRow, best_scale, encode_row
 from rinrcodec.formats import pack_bytes
-from rinrcodec.latents import Change, PyramidRow, best_scale, encode_row
-from rinrcodec.model import Box, Frame, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
+from rinrcodec.pack import Frame, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
 
 __all__ = ["SEEDS", "write_seeds"]
 

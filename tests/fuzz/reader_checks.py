@@ -26,14 +26,14 @@ try:
 except ImportError:  # Windows
     resource = None
 
-from rinrcodec import entropy
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrFormatError, RinrLimitError
 from rinrcodec.families import is_pyramid
+from rinrcodec.families.pyramid import entropy
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame
+from rinrcodec.pack import Frame
 
 __all__ = ["DEFAULT_MEMORY", "SECONDS", "SMALL", "SMALL_MEMORY", "Finding", "Outcome", "check"]
 

@@ -14,8 +14,8 @@ import zstandard
 from make_seeds import SEEDS
 from reader_checks import SMALL, Finding, Outcome, check
 
-from rinrcodec.entropy import _PlainDecoder
 from rinrcodec.errors import RinrFormatError
+from rinrcodec.families.pyramid.entropy import _PlainDecoder
 from rinrcodec.formats import PackReader, _zstd, pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.model import Box, Metadata, Pack
+from rinrcodec.boxes import Box
+from rinrcodec.pack import Metadata, Pack
 from rinrcodec.presets import Preset, get_preset
 
 EXIF = Image.Exif()

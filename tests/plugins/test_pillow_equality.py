@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
 import rinrcodec
-from rinrcodec.cli.decompress import command
+from rinrcodec.cli.commands.decompress import command
 
 # Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")

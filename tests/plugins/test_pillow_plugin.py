@@ -17,10 +17,11 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 import rinrcodec
 import rinrcodec.decoder
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.formats.schema import Kind
-from rinrcodec.model import Box, Pack, merge_packs
+from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.plugins.pillow_plugin import FORMAT, RinrImageFile
 from rinrcodec.presets import Preset
 

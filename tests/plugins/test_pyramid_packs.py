@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats.schema import Kind
-from rinrcodec.model import Box, Frame, Pack, merge_packs, select_frames
+from rinrcodec.pack import Frame, Pack, merge_packs, select_frames
 from rinrcodec.plugins._frames import decode_rgb, scan
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader

@@ -16,7 +16,7 @@ import rinrcodec
 from rinrcodec import families
 from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
-from rinrcodec.model import Pack, select_frames
+from rinrcodec.pack import Pack, select_frames
 from rinrcodec.plugins import torch_data, torch_loader
 from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
 from rinrcodec.plugins.torch_loader import RinrLoader

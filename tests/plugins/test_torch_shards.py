@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import rinrcodec
+from rinrcodec.datasets.manifest import counted_packs
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import Limits
-from rinrcodec.manifest import counted_packs
-from rinrcodec.model import Pack, select_frames
+from rinrcodec.pack import Pack, select_frames
 from rinrcodec.plugins import torch_data
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader

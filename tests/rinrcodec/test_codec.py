@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.decoder import Decoder, decode, evaluate
 from rinrcodec.encoder import _Encoding, encode
 from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrInputError
-from rinrcodec.families import siren
+from rinrcodec.families.siren import network as siren
 from rinrcodec.formats import pack_bytes
-from rinrcodec.images import Picture
-from rinrcodec.model import Box, ObjectMode, Pack, Rows, Spec
+from rinrcodec.pack import ObjectMode, Pack, Rows, Spec
+from rinrcodec.picture import Picture
 from rinrcodec.presets import PRESETS, Preset, get_preset
 
 MakePicture = Callable[..., NDArray[np.uint8]]
@@ -92,10 +93,9 @@ def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], P
             if found is None:
                 continue
             kept += 1
-            left, top, right, bottom = box.region(frame.width, frame.height)
             alone = replace(frame, boxes=(box,), objects=(found,))
             lone_pack = replace(pack, frames=(alone,))
-            inside = (slice(top, bottom), slice(left, right))
+            inside = box.region(frame.width, frame.height).slices
             pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[:, :, None]
             with_object = as_array(decode(lone_pack, 0))[inside]
             without = as_array(decode(pack, index, objects=False))[inside]
@@ -281,8 +281,7 @@ def test_direct_objects_replace_the_background(make_picture: MakePicture) -> Non
         pack.stacks[0], rows=replace(pack.stacks[0].rows, codes=pack.stacks[0].rows.codes * 0)
     )
     without_background = replace(pack, stacks=(silent, *pack.stacks[1:]))
-    left, top, right, bottom = BOXES[0].region(40, 30)
-    inside = (slice(None), slice(top, bottom), slice(left, right))
+    inside = (slice(None), *BOXES[0].region(40, 30).slices)
     assert torch.equal(decode(pack, 0)[inside], decode(without_background, 0)[inside])
     assert not torch.equal(decode(pack, 0), decode(without_background, 0))
 
@@ -310,8 +309,7 @@ def test_small_boxes_lie_on_top_of_larger_ones(make_picture: MakePicture) -> Non
 
     both = decoded(slice(None))
     assert torch.equal(both, decoded(slice(None, None, -1)))
-    left, top, right, bottom = small.region(frame.width, frame.height)
-    inside = (slice(None), slice(top, bottom), slice(left, right))
+    inside = (slice(None), *small.region(frame.width, frame.height).slices)
     assert torch.equal(both[inside], decoded(slice(None), slice(1))[inside])
     assert not torch.equal(both[inside], decoded(slice(None), slice(1, 2))[inside])
 

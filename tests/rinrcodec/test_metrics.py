@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.metrics import (
     Quality,
@@ -19,7 +20,7 @@ from rinrcodec.metrics import (
     rate_curve,
     ssim,
 )
-from rinrcodec.model import Box, Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
+from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
 
 
 def picture(height: int = 20, width: int = 30, *, channels: int = 3, seed: int = 0):

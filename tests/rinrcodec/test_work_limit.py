@@ -13,10 +13,10 @@ import torch
 import rinrcodec
 from rinrcodec import Box, Decoder, RinrLimitError
 from rinrcodec.families import family_of, pixel_family, sequence_family
-from rinrcodec.families.siren import siren_spec
+from rinrcodec.families.siren.network import siren_spec
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.model import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec
+from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader
 from rinrcodec.presets import PRESETS, Part, get_preset

@@ -1,0 +1,181 @@
+"""`rinrcodec bench`: what the codec is worth on pictures of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rinrcodec.cli.options import (
+    BACKGROUNDS,
+    device_option,
+    preset_of,
+    preset_option,
+    quiet_option,
+    seed_option,
+    steps_option,
+)
+from rinrcodec.cli.progress import progress
+from rinrcodec.errors import RinrInputError
+
+if TYPE_CHECKING:
+    from rinrcodec.evaluation.ladder import Row
+    from rinrcodec.picture import Picture
+    from rinrcodec.presets import Preset
+
+__all__ = ["command"]
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure the codec on your own pictures."""
+
+
+@command.command("ladder")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("ladder-out"),
+    show_default=True,
+    help="Folder for the page, the figures and the packs; those of before are replaced.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|DIR",
+    help="YOLO labels: where YOLO finds them, or a folder that mirrors the pictures.",
+)  # fmt: skip
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=12, show_default=True, metavar="N",
+    help="Frames to take, spread evenly over SRC.",
+)  # fmt: skip
+@preset_option
+@click.option(
+    "--background", "backgrounds", type=click.Choice(BACKGROUNDS), default=("siren",),
+    multiple=True, show_default=True, metavar="siren|nerv",
+    help="A network for every frame (siren), or for every sequence (nerv); both, if given twice.",
+)  # fmt: skip
+@steps_option
+@device_option
+@seed_option
+@quiet_option
+def ladder(
+    source: Path,
+    out: Path,
+    labels: str,
+    frames: int,
+    preset: str,
+    backgrounds: tuple[str, ...],
+    steps: int | None,
+    device: str,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Compare every step of the method, and other codecs, on the same frames.
+
+    SRC is an image, a folder of images, a YOLO data yaml, or a video, with labels. The rows are
+    the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
+    INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
+    background); low-quality JPEG; and JPEG, WebP, AVIF and AVIF with pasted crops at as many bytes
+    as QRE. Everything is fitted three times, so take few frames. nerv encodes all frames of SRC,
+    and is compared on those that are taken.
+    """
+    if source.suffix.lower() == ".rinr" and source.is_file():
+        raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
+    if "pyramid" in backgrounds:
+        raise click.UsageError(
+            "--background pyramid: the ladder compares the paper's families, siren and nerv; "
+            "rinrcodec report shows a pyramid beside other codecs"
+        )
+    from rinrcodec.cli.output import json_text
+    from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
+    from rinrcodec.cli.views.ladder_plots import draw_ladder
+    from rinrcodec.evaluation.ladder import low_quality_jpeg
+    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.spread import evenly_spread, read_pictures
+    from rinrcodec.storage.atomic import write_text, writing
+
+    found = open_source(source, labels=labels)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    chosen_frames = evenly_spread(frames, sum(map(len, found.series)))
+    pictures = read_pictures(found, chosen_frames)
+    if not any(box.region(p.width, p.height).area for p in pictures for box in p.boxes):
+        raise RinrInputError(
+            f"{source}: no object on any frame that was taken ({len(pictures)} in all); the ladder "
+            "compares objects: give a folder of YOLO labels, or take more frames"
+        )
+    rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        if not quiet:
+            click.echo(line(row))
+
+    add(low_quality_jpeg(pictures))
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for background in dict.fromkeys(backgrounds):
+        whole = background == "nerv"
+        for row in _fit(
+            read_pictures(found) if whole else pictures,
+            preset_of(preset, steps=steps, background=background),
+            label=background,
+            quiet=quiet,
+            folder=out,
+            measured=chosen_frames if whole else None,
+            seed=seed,
+            device=device,
+        ):
+            add(row)
+
+    with writing(out):
+        plots = draw_ladder(out, rows)
+        plural = "s" if len(pictures) > 1 else ""
+        name = preset_of(preset, steps=steps, background="siren").name
+        what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
+        notes = "\n".join(f"* {note}" for note in NOTES)
+        text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"
+        write_text(out / "ladder.md", text)
+        figures = {
+            "source": source.name,
+            "preset": preset,
+            "steps": steps,
+            "seed": seed,
+            "rows": [row_as_json(row) for row in rows],
+        }
+        write_text(out / "ladder.json", json_text(figures))
+    if not quiet:
+        _print_table(rows, what)
+        click.echo(f"page: {out / 'ladder.md'}")
+
+
+def _fit(
+    pictures: Sequence[Picture], preset: Preset, *, label: str, quiet: bool, **options: Any
+) -> Iterator[Row]:
+    """`family_rows` with a progress bar."""
+    from rinrcodec.evaluation.ladder import family_rows
+
+    with progress(label, len(pictures), quiet=quiet) as bar:
+
+        def report(name: str, share: float) -> None:
+            bar.update(share * len(pictures), label=f"{label} {name}")
+
+        yield from family_rows(pictures, preset, on_progress=report, **options)
+
+
+def _print_table(rows: Sequence[Row], what: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from rinrcodec.cli.views.ladder_page import HEADER, cells, shown, verdicts
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, title=what)
+    table.add_column(HEADER[0], no_wrap=True, overflow="ellipsis")
+    for heading in HEADER[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in shown(rows):
+        table.add_row(*cells(row))
+    Console().print(table)
+    for sentence in verdicts(rows):
+        click.echo(sentence)

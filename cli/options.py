@@ -1,0 +1,212 @@
+"""Options that several commands share, and how they are checked."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rinrcodec.presets import Preset, Target
+
+__all__ = [
+    "ABOVE_0",
+    "PRESETS",
+    "Finite",
+    "PlaceType",
+    "background_option",
+    "device_option",
+    "json_option",
+    "labels_option",
+    "preset_of",
+    "preset_option",
+    "quiet_option",
+    "seed_option",
+    "steps_option",
+    "target_of",
+    "target_options",
+    "writable",
+]
+
+# The names in `rinrcodec.presets`, which imports more than a help page may wait for.
+PRESETS = ("paper", "fast", "balanced", "best")
+BACKGROUNDS = ("siren", "nerv", "pyramid")
+# Option -> its field of `rinrcodec.Target`; the first three say the same thing in other words.
+_TARGET_FIELDS = {
+    "--lambda": "lmbda",
+    "--target-psnr": "psnr",
+    "--target-bytes": "n_bytes",
+    "--objects-psnr": "objects_psnr",
+}
+_EXCLUSIVE = ("--lambda", "--target-psnr", "--target-bytes")
+
+
+class Finite(click.FloatRange):
+    """A number that is none of nan and inf, which a range lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class PlaceType(click.Path):
+    """A path of this machine, or a URL that fsspec knows.
+
+    exists: refuse one where nothing stands. file_okay: False refuses a file of this machine.
+    """
+
+    def __init__(self, *, exists: bool, file_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from rinrcodec.errors import RinrInputError
+        from rinrcodec.storage import file_or_folder, is_remote, place
+
+        try:
+            found = place(value)
+            if not is_remote(found):
+                return super().convert(str(found), param, ctx)
+            if self.exists and file_or_folder(found) is None:
+                self.fail(f"{found}: there is no such file or folder.", param, ctx)
+        except FileNotFoundError as error:
+            self.fail(f"{found}: {error.strerror}.", param, ctx)
+        except RinrInputError as error:
+            self.fail(f"{error}.", param, ctx)
+        return found
+
+
+ABOVE_0 = Finite(min=0, min_open=True)
+
+
+def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+    """Refuse a file that cannot be written before the work whose figures it is to hold."""
+    if value in {"-", "/dev/stdout"}:
+        return "-"
+    if value is None:
+        return None
+    path = Path(value)
+    if path.is_dir():
+        raise click.BadParameter(f"{path} is a folder; give a file")
+    if path.exists() and not path.is_file():  # a device or FIFO, which is written into
+        if not os.access(path, os.W_OK):
+            raise click.BadParameter(f"{path} cannot be written")
+        return value
+    try:
+        place = next(parent for parent in path.resolve().parents if parent.exists())
+    except RuntimeError:
+        raise click.BadParameter(f"{path} is a link that leads to itself") from None
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{path} cannot be written: {place} is no folder to write to")
+    return value
+
+
+preset_option = click.option(
+    "--preset", type=click.Choice(PRESETS), default="balanced", show_default=True
+)
+background_option = click.option(
+    "--background", type=click.Choice(BACKGROUNDS), default="siren", show_default=True,
+    help="A network for every frame (siren) or sequence (nerv), or coded latents (pyramid).",
+)  # fmt: skip
+labels_option = click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
+    help="YOLO labels: where YOLO finds them, none, or a folder or URL that mirrors the pictures.",
+)  # fmt: skip
+steps_option = click.option(
+    "--steps", type=click.IntRange(min=1), metavar="N",
+    help="Fitting steps (of nerv: epochs) in place of the preset's, for a quick look.",
+)  # fmt: skip
+
+
+def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
+    if value is None:
+        return None
+    from rinrcodec.errors import RinrInputError
+    from rinrcodec.presets import Target
+
+    try:
+        Target(**{_TARGET_FIELDS[param.opts[0]]: value})
+    except RinrInputError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a pyramid is fitted for: four options, for `target_of`."""
+    for option in (
+        click.option(
+            "--objects-psnr", type=float, callback=_in_range, metavar="DB",
+            help="Of pyramid: PSNR inside the boxes; may go with any of the three above.",
+        ),
+        click.option(
+            "--target-bytes", type=int, callback=_in_range, metavar="N",
+            help="Of pyramid: bytes of a frame, its share of the networks included.",
+        ),
+        click.option(
+            "--target-psnr", type=float, callback=_in_range, metavar="DB",
+            help="Of pyramid: PSNR of a frame; with --objects-psnr, outside of its boxes.",
+        ),
+        click.option(
+            "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
+            help="Of pyramid: price of a bit a pixel in squared error; more makes it smaller.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def target_of(
+    background: str,
+    *,
+    lmbda: float | None,
+    target_psnr: float | None,
+    target_bytes: int | None,
+    objects_psnr: float | None,
+) -> Target | None:
+    """The target that the options ask for, None where they do not; raises `click.UsageError`."""
+    values = (lmbda, target_psnr, target_bytes, objects_psnr)
+    given = {
+        option: value
+        for option, value in zip(_TARGET_FIELDS, values, strict=True)
+        if value is not None
+    }
+    if not given:
+        return None
+    if background != "pyramid":
+        raise click.UsageError(
+            f"{' and '.join(given)} with --background {background}: only a pyramid is fitted for a "
+            "target; add --background pyramid, or choose another --preset"
+        )
+    if len(rivals := [option for option in given if option in _EXCLUSIVE]) > 1:
+        raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    from rinrcodec.presets import Target
+
+    return Target(**{_TARGET_FIELDS[option]: value for option, value in given.items()})  # type: ignore[arg-type]
+
+
+def preset_of(name: str, *, steps: int | None, background: str) -> Preset:
+    """The preset of that name; `click.UsageError` for a background that it does not have."""
+    from rinrcodec.errors import RinrInputError
+    from rinrcodec.presets import get_preset
+
+    try:
+        return get_preset(name, steps=steps, background=background)
+    except RinrInputError as error:
+        raise click.UsageError(str(error)) from error
+
+
+device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N",
+    help="Seed of the fit.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "json_path", metavar="FILE", callback=writable,
+    help="Write the figures as JSON; - for stdout.",
+)  # fmt: skip
+quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")

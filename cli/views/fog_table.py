@@ -1,0 +1,177 @@
+"""The fog in words, as a table, and as JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from rinrcodec.cli.fog_sizes import Sizes
+from rinrcodec.datasets.names import shown_name
+from rinrcodec.evaluation.fog import Scenario, break_even_alpha, break_even_rounds, pays_below
+
+__all__ = ["duration", "explain", "fog_as_json", "print_fog", "size_text"]
+
+MB = 1e6
+
+
+def fog_as_json(scenario: Scenario, bandwidth: float) -> dict[str, Any]:
+    """A scenario, what every way of it costs, and its break-even points, as JSON.
+
+    `null` in place of a bandwidth stands for "at any".
+    """
+    direct, fog = scenario.direct(), scenario.fog()
+    below = pays_below(fog, direct)
+    return {
+        "devices": [
+            {"bytes": item.n_bytes, "frames": item.n_frames, "receivers": item.n_receivers}
+            for item in scenario.devices
+        ],
+        "medium": "broadcast" if scenario.broadcast else "unicast",
+        "bandwidth": bandwidth,
+        "rounds": scenario.rounds,
+        "model_bytes": scenario.model_bytes,
+        "codecs": [
+            {
+                "name": codec.name,
+                "alpha": codec.alpha,
+                "encode_seconds": codec.encode_seconds,
+                "decode_seconds": codec.decode_seconds,
+            }
+            for codec in (scenario.codec, *scenario.others)
+        ],
+        "transfers": [
+            {
+                "way": way.way,
+                "codec": way.codec,
+                "bytes": way.n_bytes,
+                "times_less": direct.n_bytes / way.n_bytes if way.n_bytes else None,
+                "seconds": way.seconds(bandwidth),
+            }
+            for way in scenario.transfers()
+        ],
+        "break_even": {
+            "alpha": break_even_alpha(scenario.devices, broadcast=scenario.broadcast),
+            "rounds": break_even_rounds(
+                scenario.devices,
+                fog,
+                model_bytes=scenario.model_bytes,
+                broadcast=scenario.broadcast,
+            ),
+            "bandwidth": None if math.isinf(below) else below,
+        },
+    }
+
+
+def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
+    """Print a scenario to the standard output: its table, and what it means."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    count, wanted = len(scenario.devices), scenario.devices[0].n_receivers
+    click.echo(
+        f"{_number(count, 'device')} with {_number(sizes.frames, 'JPEG frame')} each "
+        f"({size_text(sizes.n_bytes)}), wanted by {_number(wanted, 'receiver')}; "
+        f"{'broadcast' if scenario.broadcast else 'unicast'} at {bandwidth / MB:g} MB/s"
+    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("codec", "way"):
+        table.add_column(heading, overflow="ellipsis", no_wrap=True)
+    for heading in ("alpha", "moved", "times less", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    direct = scenario.direct().n_bytes
+    alphas = {codec.name: f"{codec.alpha:.3f}" for codec in (scenario.codec, *scenario.others)}
+    for way in scenario.transfers():
+        table.add_row(
+            Text(shown_name(way.codec)),
+            way.way,
+            alphas.get(way.codec, ""),
+            size_text(way.n_bytes),
+            _times(direct / way.n_bytes) if way.n_bytes else "-",
+            duration(way.seconds(bandwidth)),
+        )
+    Console().print(table)
+    for line in explain(scenario, bandwidth):
+        click.echo(line)
+
+
+def explain(scenario: Scenario, bandwidth: float) -> list[str]:
+    """What the figures mean, in sentences: when the fog pays, and what would be better."""
+    direct, fog = scenario.direct(), scenario.fog()
+    codec = scenario.codec
+    lines = []
+    if scenario.broadcast:
+        lines.append(
+            "One transmission reaches all, so JPEG is sent once, and the fog can only add to it."
+        )
+    else:
+        even = break_even_alpha(scenario.devices)
+        verdict = "less" if fog.n_bytes < direct.n_bytes else "no less"
+        lines.append(
+            f"The fog moves less than JPEG where alpha is below {even:.3f}; "
+            f"{codec.name} has {codec.alpha:.3f} and moves {verdict}."
+            if even
+            else "With so few receivers the fog moves more than JPEG, whatever the codec."
+        )
+    if fog.n_bytes < direct.n_bytes:
+        lines.append(_time_line(scenario, bandwidth, pays_below(fog, direct)))
+    rounds = break_even_rounds(
+        scenario.devices, fog, model_bytes=scenario.model_bytes, broadcast=scenario.broadcast
+    )
+    lines.append(_rounds_line(rounds, scenario))
+    best = min(scenario.transfers(), key=lambda way: way.n_bytes)
+    what = best.way if best.way.startswith("train") else f"{best.codec}, {best.way}"
+    lines.append(f"The least is moved by: {what}, {size_text(best.n_bytes)}.")
+    return lines
+
+
+def _time_line(scenario: Scenario, bandwidth: float, below: float) -> str:
+    if math.isfinite(below):
+        return (
+            "What it takes to fit and decode is paid back where the link is slower than "
+            f"{below / MB:.3g} MB/s."
+        )
+    frames = sum(device.n_frames for device in scenario.devices)
+    spare = (scenario.direct().n_bytes - scenario.fog().n_bytes) / bandwidth / frames
+    return (
+        f"Fitting is not counted; at {bandwidth / MB:g} MB/s the fog stays sooner while it takes "
+        f"less than {spare:.3g} s a frame (--fit-seconds)."
+    )
+
+
+def _rounds_line(rounds: float, scenario: Scenario) -> str:
+    what = f"{scenario.codec.name} through it"
+    if rounds < 1:
+        return (
+            f"Training at the fog moves more than {what}, from the first round on "
+            f"(break-even at {rounds:.2f})."
+        )
+    return f"Training at the fog moves less than {what} for up to {rounds:.2f} rounds."
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: `0.21 s`, `8.4 min`, `3.2 h`, `5.1 days`."""
+    for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {name}"
+    return f"{seconds:.3g} s"
+
+
+def size_text(n_bytes: float) -> str:
+    """Bytes as people say them: `640 B`, `7.14 kB`, `1.20 GB`."""
+    for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.2f} {name}"
+    return f"{n_bytes:.0f} B"
+
+
+def _times(value: float) -> str:
+    # Two figures behind the point, or the first two that are not 0.
+    return f"{value:.2f}x" if value >= 0.1 or not value else f"{value:.2g}x"
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,60 @@
+"""From network outputs to pixels: paste order, residual or direct, rounding.
+
+Inside its region an object INR is pasted onto the *background*: background + gain * residual, or
+gain * output in `direct` mode. Regions are pasted from the largest to the smallest (ties in box
+order), so a small object is never hidden by the object INR of a larger box around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rinrcodec.boxes import Region
+from rinrcodec.pack import Frame, ObjectInr
+
+__all__ = ["apply_object", "as_rgb", "paste_order", "stack_if_equal", "to_array", "to_pixels"]
+
+
+def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
+    """The regions and object INRs of a frame in the order of pasting."""
+    placed = [
+        (box.region(frame.width, frame.height), found)
+        for box, found in zip(frame.boxes, frame.objects, strict=True)
+        if found is not None
+    ]
+
+    return sorted(placed, key=lambda item: item[0].area, reverse=True)
+
+
+def apply_object(background: Tensor, outputs: Tensor, found: ObjectInr) -> Tensor:
+    """Signal inside a region: background and outputs [h, w, channels], float32 in [-1, 1] scale."""
+    scaled = outputs * found.gain
+    return background + scaled if found.mode == "residual" else scaled
+
+
+def to_pixels(signal: Tensor) -> Tensor:
+    """Round a signal in [-1, 1] to uint8 pixels, half to even; values beyond are clipped."""
+    return (signal + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def as_rgb(pixels: Tensor) -> Tensor:
+    """Pixels [h, w, 1 or 3] as [3, h, w]; grey is repeated."""
+    return pixels.permute(2, 0, 1).expand(3, -1, -1).contiguous()
+
+
+def to_array(pixels: Tensor, mode: str = "RGB") -> NDArray[np.uint8]:
+    """Decoded pixels [3, h, w] on any device as an array: [h, w, 3], or [h, w] for mode "L"."""
+    array: NDArray[np.uint8] = (pixels[0] if mode == "L" else pixels.permute(1, 2, 0)).cpu().numpy()
+    return array
+
+
+def stack_if_equal(images: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """One [n, 3, h, w] tensor where all sizes agree, else the list."""
+    if len({image.shape for image in images}) == 1:
+        return torch.stack(list(images))
+    return list(images)

@@ -1,0 +1,88 @@
+"""Where pixels are: the one place that owns the pixel-centre convention.
+
+Pixel `i` of an axis of `n` pixels covers [i, i + 1) and is sampled at its centre i + 0.5. An INR
+sees its own rectangle (the frame for a background INR, the box's region for an object INR) as
+[-1, 1] on both axes, so its pixel centres lie at -1 + (2 i + 1) / n and never on the edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rinrcodec.boxes import Region
+from rinrcodec.errors import RinrInputError
+
+__all__ = ["EVERYWHERE", "Grid", "normalize"]
+
+# All positions of a grid, as (slice of y, slice of x).
+EVERYWHERE = (slice(None), slice(None))
+
+
+def normalize(positions: Tensor, start: Tensor | float, size: Tensor | float) -> Tensor:
+    """Map pixel positions in [start, start + size] to [-1, 1]."""
+    return (positions - start) * 2 / size - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The positions at which a frame is decoded: `x` float64 [w] and `y` float64 [h], in pixels.
+
+    They divide the region evenly.
+    """
+
+    x: Tensor
+    y: Tensor
+    region: Region
+
+    @classmethod
+    def of_frame(
+        cls,
+        width: int,
+        height: int,
+        *,
+        region: Region | tuple[int, int, int, int] | None = None,
+        scale: float = 1.0,
+    ) -> Grid:
+        """The pixel centres of a frame, or of a region of it, on a grid `scale` as fine.
+
+        Raises `RinrInputError` for a region that is empty or leaves the frame, or a scale outside
+        (0, 16].
+        """
+        if region is not None and len(region) != 4:
+            raise RinrInputError(f"region {region}: want (x, y, width, height) in pixels")
+        asked = Region(0, 0, width, height) if region is None else Region(*region)
+        if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
+            raise RinrInputError(
+                f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
+                f"{width}x{height}"
+            )
+        if not 0 < scale <= 16:
+            raise RinrInputError(f"scale={scale}: want more than 0 and at most 16")
+        x, y = _centres(asked.x, asked.width, scale), _centres(asked.y, asked.height, scale)
+        return cls(x, y, asked)
+
+    def inside(self, region: Region) -> tuple[slice, slice]:
+        """The positions of the grid that lie in a region: (slice of y, slice of x)."""
+        return _between(self.y, region.y, region.bottom), _between(self.x, region.x, region.right)
+
+    def coords(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Tensor:
+        """Network input of a part of the grid for the INR of a region.
+
+        Float32 [pixels, 2] as (x, y), line by line; the region is [-1, 1] on both axes.
+        """
+        x = normalize(self.x[part[1]], region.x, region.width).float()
+        y = normalize(self.y[part[0]], region.y, region.height).float()
+        return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
+
+
+def _centres(start: int, size: int, scale: float) -> Tensor:
+    count = max(1, round(size * scale))
+    return (torch.arange(count, dtype=torch.float64) + 0.5) * (size / count) + start
+
+
+def _between(positions: Tensor, start: int, end: int) -> slice:
+    edges = torch.searchsorted(positions, torch.tensor([start, end], dtype=torch.float64))
+    return slice(int(edges[0]), int(edges[1]))

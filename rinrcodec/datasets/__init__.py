@@ -1,0 +1,1 @@
+"""Whole data sets: shards, the work folder, workers, publishing, the manifest and verification."""

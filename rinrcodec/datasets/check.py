@@ -1,0 +1,143 @@
+"""Checking files, some at a time: each is read once, or fetched once from its store."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from rinrcodec.datasets.inventory import ListedFile
+from rinrcodec.datasets.manifest import FileRecord, read_record
+from rinrcodec.datasets.names import shown_name
+from rinrcodec.errors import RinrError, reason
+from rinrcodec.formats import PackReader
+from rinrcodec.storage import is_remote, read_range, size_in, stamp_of
+
+__all__ = ["Checked", "check_files"]
+
+# A pack is fetched in requests of this size; one that takes several goes to the disk.
+_REQUEST = 1 << 23
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a file: how many frames it holds, or what is wrong with it."""
+
+    path: Path
+    n_frames: int = 0
+    error: str | None = None
+
+
+def check_files(files: Sequence[ListedFile], *, jobs: int) -> Generator[Checked, None, None]:
+    """Check files in `jobs` threads and give what comes of each, in order.
+
+    Closing the iterator ends the threads at their next read.
+    """
+    stop = threading.Event()
+    ahead: deque[Future[Checked]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for file in files:
+                if len(ahead) >= 4 * jobs:
+                    yield ahead.popleft().result()
+                ahead.append(pool.submit(_check, file, stop))
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _check(file: ListedFile, stop: threading.Event) -> Checked:
+    try:
+        with _opened(file, stop) as opened:
+            record = None if file.record is None else read_record(cast(IO[bytes], opened))
+            if not file.is_pack:
+                return Checked(file.path, 0, _difference(file, record))
+            with PackReader(cast(BinaryIO, opened)) as reader:
+                reader.verify()
+                n_frames = reader.n_frames
+    except FileNotFoundError as error:
+        if file.manifest is None:
+            return Checked(file.path, 0, reason(file.path, error))
+        return Checked(file.path, 0, _missing(file))
+    except (RinrError, OSError) as error:
+        return Checked(file.path, 0, reason(file.path, error))
+    difference = _difference(file, record)
+    if difference is None and file.n_frames not in (None, n_frames):
+        difference = (
+            f"{file.path}: it has {n_frames:,} frames, and {file.manifest} says {file.n_frames:,}; "
+            "the manifest is wrong, compress with --overwrite makes another"
+        )
+    return Checked(file.path, n_frames, difference)
+
+
+def _missing(file: ListedFile) -> str:
+    return (
+        f"{shown_name(str(file.path))}: it is missing, and {file.manifest} lists it; "
+        "fetch it again, or make it again by the same compress with --resume"
+    )
+
+
+def _difference(file: ListedFile, found: FileRecord | None) -> str | None:
+    """What sets a file apart from what was written, where it is as such in order."""
+    wanted = file.record
+    if wanted is None or found is None or found == wanted:
+        return None
+    if found.bytes != wanted.bytes:
+        what = f"has {found.bytes:,} bytes, and {wanted.bytes:,} when compress wrote it"
+    else:
+        what = f"has the SHA-256 {found.sha256}, and {wanted.sha256} when compress wrote it"
+    if not file.is_pack:
+        todo = "it was changed, so fetch it again, or remove it and compress with --resume"
+    else:
+        todo = (
+            "another sound pack has its name, so fetch it again or, if a compress wrote another "
+            "file over it, run the compress that made the folder again with --overwrite"
+        )
+    return f"{file.path}: it {what}; {todo}"
+
+
+@contextmanager
+def _opened(file: ListedFile, stop: threading.Event) -> Iterator[_Stoppable]:
+    """A file of this machine, or a copy of an object, at its start."""
+    path = file.path
+    if not is_remote(path):
+        with path.open("rb") as local:
+            yield _Stoppable(local, path, stop)
+        return
+    size = size_in(stamp_of(path)) if file.size is None else file.size
+    with tempfile.SpooledTemporaryFile(_REQUEST) as copy:
+        for start in range(0, size, _REQUEST):
+            if stop.is_set():
+                raise _StoppedError
+            copy.write(read_range(path, start, min(start + _REQUEST, size)))
+        copy.seek(0)
+        yield _Stoppable(cast(IO[bytes], copy), path, stop)
+
+
+class _Stoppable:
+    """As much of an open file as a reader needs; a read raises once `stop` is set."""
+
+    def __init__(self, file: IO[bytes], path: Path, stop: threading.Event) -> None:
+        self.name = str(path)
+        self._file = file
+        self._stop = stop
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def read(self, length: int) -> bytes:
+        if self._stop.is_set():
+            raise _StoppedError
+        return self._file.read(length)
+
+
+class _StoppedError(Exception):
+    """Nobody wants to know any more."""

@@ -1,0 +1,1 @@
+"""Who fits the shards: this process, processes of this machine, or Ray."""

@@ -1,0 +1,176 @@
+"""From the pictures of a shard to its pack, batch by batch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from rinrcodec.datasets.batches import batches, sequence_batches
+from rinrcodec.datasets.shards import Shard
+from rinrcodec.datasets.work import FittedPart, Work
+from rinrcodec.errors import RinrInputError, plain
+from rinrcodec.formats import pack_bytes, read_pack
+from rinrcodec.pack import Pack, merge_packs
+from rinrcodec.presets import Preset, SequencePart, Target
+from rinrcodec.sources.source import Reading
+from rinrcodec.storage import file_or_folder
+from rinrcodec.storage.atomic import write_whole
+
+if TYPE_CHECKING:
+    from rinrcodec.picture import Picture
+
+__all__ = ["Fitter", "measure"]
+
+
+# Threads of a worker that read pictures while it fits those before.
+_READ_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fitter:
+    """Fits shards into a work folder; one is handed to every worker.
+
+    names: of the classes, which every pack holds.
+    """
+
+    work: Work
+    preset: Preset
+    target: Target | None
+    seed: int
+    device: str
+    names: Mapping[int, str]
+
+    def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
+        """Fit what is left of a shard; `on_progress` is told the pictures done."""
+        if self.work.fitted(shard) is not None:
+            return
+        self.work.begin_shard(shard)
+        parts = self.work.parts(shard)
+        position = parts[-1].stop if parts else 0
+        on_progress(position)
+        began = time.monotonic()
+        for batch in self._batches(shard, position):
+            _check_source(shard, position, batch)
+
+            def report(fraction: float, position: int = position, size: int = len(batch)) -> None:
+                on_progress(position + fraction * size)
+
+            part = self._fit(shard, position, batch, began, report)
+            parts.append(part)
+            position = part.stop
+            on_progress(position)
+            began = time.monotonic()
+        packs = [
+            read_pack(self.work.part_path(shard, part.start, part.stop))
+            for part in parts
+            if part.names
+        ]
+        pack = _with_names(merge_packs(packs), self.names) if packs else None
+        self.work.complete(shard, parts, pack)
+
+    def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
+        readings = shard.read(position, jobs=_READ_AHEAD)
+        part = self.preset.background
+        if not isinstance(part, SequencePart):
+            return batches(readings, _pixels)
+        return sequence_batches(
+            readings, _pixels, part.chunk, folders=shard.folders(), start=position
+        )
+
+    def _fit(
+        self,
+        shard: Shard,
+        start: int,
+        batch: list[Reading],
+        began: float,
+        report: Callable[[float], None],
+    ) -> FittedPart:
+        from rinrcodec.encoder import encode
+
+        pictures = [reading.picture for reading in batch if reading.picture is not None]
+        quality: list[tuple[float, float | None, float | None]] = []
+        objects = 0
+        if pictures:
+            pack = encode(
+                pictures,
+                preset=self.preset,
+                target=self.target,
+                seed=self.seed,
+                device=self.device,
+                on_progress=report,
+            )
+            path = self.work.part_path(shard, start, start + len(batch))
+            write_whole(path, pack_bytes(pack))
+            quality = measure(path, pictures, device=self.device)
+            objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
+        part = FittedPart(
+            start=start,
+            count=len(batch),
+            names=[picture.name for picture in pictures],
+            boxes=sum(len(picture.boxes) for picture in pictures),
+            object_inrs=objects,
+            pixels=sum(picture.width * picture.height for picture in pictures),
+            source_bytes=sum(picture.source_bytes for picture in pictures),
+            quality=quality,
+            seconds=time.monotonic() - began,
+            failures=[plain(reading.error) for reading in batch if reading.error is not None],
+            warnings=[warning for reading in batch for warning in reading.warnings],
+            digests=[reading.digest for reading in batch],
+        )
+        self.work.add(shard, part)
+        return part
+
+
+def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
+    """Raise `RinrInputError` where the source is gone, rather than call all its pictures bad."""
+    if shard.series.video is not None or all(reading.picture is not None for reading in batch):
+        return
+    # Also of pictures that were read ahead, while the source was still there.
+    refs = shard.series.refs[position : position + len(batch)]
+    places = [ref.path for ref in refs] + ([refs[0].path.parent] if len(refs) < 2 else [])
+    if any(file_or_folder(path) for path in places):
+        return
+    raise RinrInputError(
+        f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "
+        "was the source moved or unmounted?"
+    )
+
+
+def _with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
+    """The pack with a list of class names."""
+    if not names:
+        return pack
+    listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]
+    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+    return replace(pack, info=MappingProxyType({**pack.info, "names": text}))
+
+
+def measure(
+    path: Path, pictures: list[Picture], *, device: str
+) -> list[tuple[float, float | None, float | None]]:
+    """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
+    from rinrcodec.compute.compose import to_array
+    from rinrcodec.compute.devices import resolve_device
+    from rinrcodec.decoder import decode
+    from rinrcodec.formats import PackReader
+    from rinrcodec.metrics import frame_quality
+
+    result = []
+    with PackReader(path) as reader:
+        # A few at a time: those of a sequence are many.
+        for members in batches(range(len(pictures)), lambda i: pictures[i].pixels.size):
+            decoded = decode(reader, members, device=resolve_device(device))
+            for i, pixels in zip(members, decoded, strict=True):
+                array = to_array(pixels, pictures[i].mode)
+                quality = frame_quality(pictures[i].pixels, array, pictures[i].boxes)
+                result.append((quality.frame, quality.background, quality.objects))
+    return result
+
+
+def _pixels(reading: Reading) -> int:
+    return 0 if reading.picture is None else reading.picture.width * reading.picture.height

@@ -1,0 +1,342 @@
+"""The manifest of an output folder: what was made of what, shard by shard, and how far it is.
+
+`manifest.json` lists the runs of `compress` that wrote to the folder. Of each it has the settings,
+the shards with a hash of their pictures and labels, and the files with their sizes and hashes. By
+it `--resume` knows what is left, `verify` what must be there, and a reader how many frames there
+are without opening a file.
+
+A manifest may come with data from anywhere, so what is read is checked, names above all, and what
+it says of a file is never believed over the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+from rinrcodec.errors import RinrError, RinrFormatError
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.storage import files_below, is_remote, read_file, size_in
+
+__all__ = [
+    "MANIFEST",
+    "CountedPack",
+    "FileRecord",
+    "Manifest",
+    "RunEntry",
+    "ShardEntry",
+    "counted_packs",
+    "read_record",
+    "record_of",
+]
+
+MANIFEST = "manifest.json"
+_KIND = "rinrcodec manifest"
+_VERSION = 1
+# Several million files; parsing takes some ten times as much memory.
+_MOST_BYTES = 2**30
+_BLOCK = 1 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
+_STATES = ("waiting", "done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What a file holds: its size in bytes and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+def record_of(path: Path) -> FileRecord:
+    """Read a file for its record."""
+    if is_remote(path):
+        return read_record(BytesIO(read_file(path)))
+    with path.open("rb") as file:
+        return read_record(file)
+
+
+def read_record(file: IO[bytes]) -> FileRecord:
+    """The record of an open file from its position to its end."""
+    size, digest = 0, hashlib.sha256()
+    while block := file.read(_BLOCK):
+        size += len(block)
+        digest.update(block)
+    return FileRecord(size, digest.hexdigest())
+
+
+@dataclass(slots=True)
+class ShardEntry:
+    """One shard: its place in its series, its pictures, and what came of it.
+
+    stamps: a hash of names, sizes and times of its pictures and labels when the run began. inputs:
+    a SHA-256 over those of their contents. files: by their names within the folder, one of all
+    `frames` or one of each. state: waiting, done, or failed, where its workers died.
+    """
+
+    series: str
+    number: int
+    start: int
+    count: int
+    first: str
+    last: str
+    stamps: str
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    frames: int = 0
+    unreadable: int = 0
+    inputs: str = ""
+    files: dict[str, FileRecord] = field(default_factory=dict)
+
+    @property
+    def frames_of_a_file(self) -> int:
+        """How many frames each of its files holds."""
+        return self.frames if len(self.files) == 1 else 1
+
+
+@dataclass(slots=True)
+class RunEntry:
+    """One run of `compress`.
+
+    complete: all its shards are done and published. files: those that are of no shard, such as
+    `data.yaml`.
+    """
+
+    key: str
+    settings: dict[str, Any]
+    shards: list[ShardEntry]
+    complete: bool = False
+    files: dict[str, FileRecord] = field(default_factory=dict)
+
+    def all_files(self) -> dict[str, FileRecord]:
+        """All files of the run, by their names within the folder."""
+        found = {name: record for shard in self.shards for name, record in shard.files.items()}
+        return {**found, **self.files}
+
+
+class Manifest:
+    """The runs of one folder, read from `path`; `data` is what it shall hold now."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, if there is one.
+
+        Raises `RinrFormatError` where it is another program's, damaged or hostile, `RinrLimitError`
+        where it is absurdly large, `OSError` where it cannot be read.
+        """
+        self.path = path
+        self.runs: dict[str, RunEntry] = {}
+        try:
+            text = read_file(path, most=_MOST_BYTES)
+        except FileNotFoundError:
+            return
+        try:
+            self.runs = _parse(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise RinrFormatError(
+                f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); "
+                "if it is another program's file, take another folder, else remove it"
+            ) from error
+
+    @property
+    def folder(self) -> Path:
+        """What its names are relative to."""
+        return self.path.parent
+
+    def put(self, run: RunEntry) -> None:
+        """Take in a run as it is now; others whose files it has replaced are forgotten."""
+        replaced = run.all_files().keys()
+        self.runs = {
+            key: other
+            for key, other in self.runs.items()
+            if key != run.key and not replaced & other.all_files().keys()
+        }
+        self.runs[run.key] = run
+
+    def forget_unfinished(self) -> None:
+        """Drop the runs of which nothing is there, as one is about to begin in their place."""
+        self.runs = {key: run for key, run in self.runs.items() if run.complete or run.all_files()}
+
+    def data(self) -> bytes:
+        """The file, as UTF-8."""
+        runs = [asdict(run) for run in self.runs.values()]
+        whole = {"kind": _KIND, "version": _VERSION, "runs": runs}
+        # ASCII: file names may hold bytes that are no Unicode, which only an escape can carry.
+        return (json.dumps(whole, indent=1, allow_nan=False) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPack:
+    """A pack of a folder, and how many frames it has, if a manifest says so; which one does."""
+
+    path: Path
+    n_frames: int | None = None
+    manifest: Path | None = None
+
+
+def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[CountedPack]:
+    """The packs in a folder and below it, sorted by path as text, and what manifests know of them.
+
+    Takes one listing of the folder and reads the manifests in it, below it or right above it, but
+    no pack. What a complete run lists is counted, where the file has the size that it says; a
+    manifest that cannot be used, or claims more frames than `limits` allow, counts nothing. Packs
+    that one lists and that are not there are a warning.
+    """
+    files = files_below(folder)
+    manifests = [path for path, _ in files if path.name == MANIFEST]
+    if folder / MANIFEST not in manifests:
+        manifests.append(folder.parent / MANIFEST)
+    counts: dict[str, _Count] = {}
+    # The manifest that is nearest to a file comes last, and counts.
+    for path in sorted(manifests, key=lambda path: len(path.parts)):
+        counts.update(_counts(path, limits))
+    start = _start_of(folder)
+    there = {_text(path) for path, _ in files}
+    # A listing has no hidden files.
+    gone = sorted(
+        text
+        for text in counts
+        if text.startswith(start)
+        and text not in there
+        and not any(part.startswith(".") for part in text.removeprefix(start).split("/"))
+    )
+    if gone:
+        more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
+        warnings.warn(
+            f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
+            "verify says what is missing",
+            stacklevel=4,  # whoever makes a data set
+        )
+    packs = []
+    for path, stamp in files:
+        if path.suffix.lower() != ".rinr":
+            continue
+        count = counts.get(_text(path))
+        if count is not None and stamp and size_in(stamp) == count.bytes:
+            packs.append(CountedPack(path, count.n_frames, count.manifest))
+        else:
+            packs.append(CountedPack(path))
+    return packs
+
+
+class _Count(NamedTuple):
+    """The size of a file, its frames, and who says so."""
+
+    bytes: int
+    n_frames: int
+    manifest: Path
+
+
+def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
+    """The files of the complete runs of a manifest, by their whole names."""
+    try:
+        manifest = Manifest(path)
+    except (RinrError, OSError):
+        return
+    start = _start_of(manifest.folder)
+    for run in manifest.runs.values():
+        for shard in run.shards if run.complete else ():
+            n_frames = shard.frames_of_a_file
+            if n_frames <= limits.max_frames:
+                for name, record in shard.files.items():
+                    yield start + name, _Count(record.bytes, n_frames, path)
+
+
+def _start_of(folder: Path) -> str:
+    """What the names of all files in a folder and below it begin with."""
+    text = _text(folder).rstrip("/")
+    return "" if text == "." else f"{text}/"
+
+
+def _text(path: Path) -> str:
+    return str(path) if is_remote(path) else path.as_posix()
+
+
+def _parse(data: Any) -> dict[str, RunEntry]:
+    if not isinstance(data, dict) or "kind" not in data or "version" not in data:
+        raise ValueError(f"it begins with {str(data)[:60]!r}")
+    if (data["kind"], data["version"]) != (_KIND, _VERSION):
+        raise ValueError(f"{str(data['kind'])[:60]!r}, version {str(data['version'])[:20]}")
+    whole = _checked(data, kind=str, version=int, runs=list)
+    runs = [_run(run) for run in whole["runs"]]
+    names: set[str] = set()
+    for run in runs:
+        for files in (*(shard.files for shard in run.shards), run.files):
+            for name in files:
+                if name in names:
+                    raise ValueError(f"it lists {name[:100]!r} twice")
+                names.add(name)
+    if len({run.key for run in runs}) < len(runs):
+        raise ValueError("two of its runs have one key")
+    return {run.key: run for run in runs}
+
+
+def _run(data: Any) -> RunEntry:
+    run = _checked(data, key=str, settings=dict, shards=list, complete=bool, files=dict)
+    shards = [_shard(item) for item in run["shards"]]
+    complete = run["complete"] and all(shard.state == "done" for shard in shards)
+    return RunEntry(run["key"], run["settings"], shards, complete, _files(run["files"]))
+
+
+def _shard(data: Any) -> ShardEntry:
+    item = _checked(
+        data,
+        series=str,
+        number=int,
+        start=int,
+        count=int,
+        first=str,
+        last=str,
+        stamps=str,
+        state=str,
+        frames=int,
+        unreadable=int,
+        inputs=str,
+        files=dict,
+    )
+    shard = ShardEntry(**{**item, "files": _files(item["files"])})
+    if shard.state not in _STATES:
+        raise ValueError(f"a shard is {shard.state!r}"[:100])
+    if shard.files and len(shard.files) not in (1, shard.frames):
+        raise ValueError(f"a shard has {shard.frames:,} frames in {len(shard.files):,} files")
+    return shard
+
+
+def _files(data: dict[str, Any]) -> dict[str, FileRecord]:
+    files = {}
+    for name, value in data.items():
+        _check_inside(name)
+        record = FileRecord(**_checked(value, bytes=int, sha256=str))
+        if not _SHA256.fullmatch(record.sha256):
+            raise ValueError(f"the SHA-256 of {name[:100]!r} is {record.sha256[:100]!r}")
+        files[name] = record
+    return files
+
+
+def _checked(data: Any, **kinds: type) -> dict[str, Any]:
+    """A JSON object, if it has these keys alone, with values of these kinds; no number below 0."""
+    if not isinstance(data, dict) or data.keys() != kinds.keys():
+        raise ValueError(f"want {', '.join(kinds)} instead of {str(data)[:60]!r}")
+    for key, kind in kinds.items():
+        value = data[key]
+        if type(value) is not kind or (type(value) is int and not 0 <= value < 2**63):
+            raise ValueError(f"{key} is {str(value)[:60]!r}")
+    return data
+
+
+def _check_inside(name: str) -> None:
+    """Raise `ValueError` unless it names a file below a folder, in the one way there is."""
+    wrong = "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))
+    if wrong or (os.sep != "/" and (os.sep in name or ":" in name)):
+        raise ValueError(f"{name[:100]!r} is no name of a file in its folder")
+
+
+def _first_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}"

@@ -1,0 +1,87 @@
+"""The `.rinr` files that a command is given: one, a folder of them, or a data yaml of packs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.errors import RinrError, RinrInputError, reason
+from rinrcodec.files import packs_below
+from rinrcodec.sources.source import SPLITS, load_data_yaml
+from rinrcodec.storage import file_or_folder, join
+
+__all__ = ["PackFiles", "find_packs", "list_packs"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackFiles:
+    """Files by split; a single file or plain folder is the split "".
+
+    data: what the data yaml says, where there is one.
+    """
+
+    splits: dict[str, list[Path]]
+    data: dict[str, Any] | None = None
+    failures: list[str] = field(default_factory=list)
+
+    def all(self) -> list[Path]:
+        """Every file, in order."""
+        return [path for paths in self.splits.values() for path in paths]
+
+
+def find_packs(source: Path) -> PackFiles:
+    """List the packs of a file, folder or data yaml; raises `RinrInputError` where there is none.
+
+    A folder that holds a `data.yaml` made by `compress` is read as that yaml.
+    """
+    if file_or_folder(source) == "folder":
+        data_yaml = source / "data.yaml"
+        if file_or_folder(data_yaml) == "file":
+            return _from_yaml(data_yaml)
+        paths = _below(source)
+        if not paths:
+            raise RinrInputError(f"{source}: no .rinr file in this folder or below it")
+        return PackFiles({"": paths})
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        return _from_yaml(source)
+    return PackFiles({"": [source]})
+
+
+def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
+    """The packs of all sources, and what is wrong with the sources, by name."""
+    files: list[Path] = []
+    bad: dict[str, str] = {}
+    for source in sources:
+        try:
+            packs = find_packs(source)
+        except (RinrError, OSError) as error:
+            bad[str(source)] = reason(source, error)
+            continue
+        files += packs.all()
+        bad.update({failure: failure for failure in packs.failures})
+    return files, bad
+
+
+def _from_yaml(path: Path) -> PackFiles:
+    data = load_data_yaml(path)
+    root = join(path.parent, str(data.get("path") or ""))
+    splits: dict[str, list[Path]] = {}
+    failures = []
+    for split in SPLITS:
+        if not data.get(split):
+            continue
+        places = data[split] if isinstance(data[split], list) else [data[split]]
+        found = [file for place in places for file in _below(join(root, str(place)))]
+        if found:
+            splits[split] = found
+        else:
+            failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, places))}")
+    if not splits:
+        raise RinrInputError("; ".join(failures) or f"{path}: no split names .rinr files")
+    return PackFiles(splits, data, failures)
+
+
+def _below(place: Path) -> list[Path]:
+    return [place] if file_or_folder(place) == "file" else packs_below(place)

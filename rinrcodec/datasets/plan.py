@@ -1,0 +1,220 @@
+"""Where `compress` writes, and whether anything stands there already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
+from rinrcodec.datasets.names import fit_name, output_names
+from rinrcodec.datasets.work import unfinished_runs
+from rinrcodec.sources.source import Series, Source
+from rinrcodec.storage import (
+    file_or_folder,
+    files_below,
+    is_remote,
+    names_in,
+    remove_tree,
+    size_in,
+    size_of,
+)
+
+__all__ = ["Plan", "check_output", "lost_files", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The output of one run.
+
+    folder: what is named relative to it. single: the one file to write, if OUT is a `.rinr` file.
+    work: where fitted parts wait to be merged. shard_size: frames per pack, 0 for all in one.
+    """
+
+    source: Source
+    layout: Literal["pack", "files"]
+    folder: Path
+    single: Path | None
+    work: Path
+    shard_size: int
+
+    @property
+    def manifest(self) -> Path | None:
+        """The list of what was made here; one image needs none."""
+        if self.source.kind == "image":
+            return None
+        if self.single is not None:
+            return self.folder / fit_name(f".{self.single.name}.rinr-{MANIFEST}")
+        return self.folder / MANIFEST
+
+    @property
+    def data_yaml(self) -> Path | None:
+        """The yaml that describes the output, where the source is one."""
+        return self.folder / "data.yaml" if self.source.kind == "yaml" else None
+
+    def series_folder(self, series: Series) -> Path:
+        """Where the files of one series go: a split of a yaml has a folder of its own."""
+        return self.folder / series.name if self.source.kind == "yaml" else self.folder
+
+    def pack_path(self, series: Series, number: int) -> Path:
+        """The file of pack number `number` (from 0) of a series."""
+        if self.single is not None:
+            return self.single
+        name = f"{series.name}-{number:05d}" if self.source.kind != "image" else series.name
+        return self.series_folder(series) / fit_name(f"{name}.rinr")
+
+    def file_paths(self, series: Series, names: list[str]) -> list[Path]:
+        """The files of a series, one per frame, for layout `files`."""
+        folder = self.series_folder(series)
+        return [folder / name for name in output_names(names, ".rinr")]
+
+    def existing_packs(self, series: Series) -> list[Path]:
+        """The packs of a series that stand there, of this run or of an earlier one."""
+        if self.single is not None or self.source.kind == "image":
+            path = self.pack_path(series, 0)
+            return [path] if file_or_folder(path) else []
+        folder, prefix = self.series_folder(series), f"{series.name}-"
+        return [
+            folder / name
+            for name in names_in(folder)
+            if name.endswith(".rinr")
+            and name.startswith(prefix)
+            and name[len(prefix) : -len(".rinr")].isdigit()
+        ]
+
+    def existing(self) -> Iterator[Path]:
+        """All outputs that stand there already."""
+        if self.data_yaml is not None and file_or_folder(self.data_yaml):
+            yield self.data_yaml
+        for series in self.source.series:
+            if self.layout == "pack":
+                yield from self.existing_packs(series)
+            elif series.video is not None:
+                yield from sorted((self.series_folder(series) / series.name).glob("*.rinr"))
+            else:
+                paths = self.file_paths(series, [ref.name for ref in series.refs])
+                there = {path.as_posix() for path, _ in files_below(self.series_folder(series))}
+                yield from (path for path in paths if path.as_posix() in there)
+
+
+def make_plan(
+    source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
+) -> Plan:
+    """Decide where the output of `source` goes; raises `click.UsageError` where it cannot go."""
+    stands = file_or_folder(out)
+    if out.suffix.lower() == ".rinr" and stands != "folder":
+        if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
+            raise click.UsageError(f"{out}: a single file cannot hold this; give a folder with -o")
+        work = out.parent / fit_name(f".{out.name}.rinr-work")
+        return Plan(source, "pack", out.parent, out, work, 0)
+    if stands == "file":
+        raise click.UsageError(f"{out}: a file stands where the output folder should be")
+    if source.kind == "yaml" and _is_same(out, source.path.parent):
+        # The output's data.yaml and split folders would mix with the source's own.
+        raise click.UsageError(f"{out}: the source itself lies there; give another folder")
+    if source.kind == "image":
+        layout = "pack"
+    return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
+
+
+def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
+    """The files of a run that are not there, and packs of another size than was written."""
+    listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
+    sizes = {path.as_posix(): size_in(stamp) for path, stamp in listed}
+    lost = []
+    for name, record in run.all_files().items():
+        path = plan.folder / name
+        size = sizes.get(path.as_posix())
+        if size is None:  # a listing has no hidden files
+            size = size_of(path)
+        is_pack = path.suffix.lower() == ".rinr"
+        if size is None or (is_pack and size != record.bytes):
+            lost.append(path)
+    return lost
+
+
+def _is_same(out: Path, folder: Path) -> bool:
+    if is_remote(out) or is_remote(folder):
+        return str(out).rstrip("/") == str(folder).rstrip("/")
+    return out.exists() and out.samefile(folder)
+
+
+def check_output(
+    plan: Plan, run: RunEntry, manifest: Manifest | None, *, resume: bool, overwrite: bool
+) -> bool:
+    """Whether there is work to do; raises `click.UsageError` where output is in the way.
+
+    run: what is to be done; its key names its folder below `plan.work`. manifest: None for one
+    image.
+    """
+    if overwrite:
+        return True
+    known = manifest.runs if manifest else {}
+    runs = []
+    for key in unfinished_runs(plan.work):
+        if key in known and known[key].complete:  # it was killed while it removed its folder
+            remove_tree(plan.work / key)
+        else:
+            runs.append(key)
+    if resume and run.key in runs:
+        return True
+    if runs:
+        before = known.get(runs[0])
+        why = f" ({_differences(before, run)})" if before else ""
+        raise click.UsageError(
+            f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
+            "give the same ones, or start again with --overwrite"
+            if resume
+            else f"{plan.folder} holds an unfinished run; --resume goes on with it, "
+            "--overwrite starts again"
+        )
+    before = known.get(run.key)
+    if resume and before and (before.complete or before.all_files()):
+        return not before.complete or bool(lost_files(plan, before))
+    existing = list(plan.existing())
+    if existing and resume and plan.manifest:
+        mine = _pictures(run.shards).keys()
+        others = (old for old in known.values() if mine & _pictures(old.shards).keys())
+        other = next(others, None)
+        why = f" ({_differences(other, run)})" if other else ""
+        raise click.UsageError(
+            f"{plan.single or plan.folder} holds the output of another run{why}; "
+            "--overwrite replaces it"
+        )
+    if existing:
+        raise click.UsageError(
+            f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
+        )
+    return True
+
+
+def _more(files: list[Path]) -> str:
+    return f" and {len(files) - 1} more" if len(files) > 1 else ""
+
+
+def _differences(before: RunEntry, now: RunEntry) -> str:
+    """What sets a run apart from an earlier one, for people."""
+    for name in sorted(now.settings.keys() | before.settings.keys()):
+        then, here = before.settings.get(name), now.settings.get(name)
+        if then != here and name != "recipe":
+            return f"{name} was {json.dumps(then)} and is {json.dumps(here)}"
+    sizes = [_pictures(run.shards) for run in (before, now)]
+    for name in sorted(sizes[0].keys() | sizes[1].keys()):
+        then, here = sizes[0].get(name, 0), sizes[1].get(name, 0)
+        if then != here:
+            return f"{name} had {then:,} pictures and has {here:,}"
+    for old, new in zip(before.shards, now.shards, strict=False):
+        if old.stamps != new.stamps:
+            return f"pictures or labels changed between {new.first} and {new.last} of {new.series}"
+    return "the code of rinrcodec changed"
+
+
+def _pictures(shards: Iterable[ShardEntry]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for shard in shards:
+        counts[shard.series] = counts.get(shard.series, 0) + shard.count
+    return counts

@@ -1,0 +1,196 @@
+"""What the manifest of an output folder says of its runs, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
+from rinrcodec.datasets.names import shown_name
+from rinrcodec.errors import RinrError, reason
+from rinrcodec.storage import file_or_folder, files_below, size_in, text_of
+
+__all__ = [
+    "by_manifest",
+    "count",
+    "folder_as_json",
+    "folder_as_text",
+    "read_manifests",
+    "run_as_json",
+    "unfinished",
+]
+
+_SHOWN = ("preset", "background", "steps", "seed", "layout")
+_SUMMED = ("shards", "done", "failed", "frames", "unreadable", "files", "bytes")
+
+
+def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
+    """The manifests of a folder and of all below it, or of the one that a data yaml lies in.
+
+    Gives those that have runs, outer ones first, and what is wrong with others, by name.
+    """
+    manifests, bad = [], {}
+    for path in _manifest_paths(source):
+        try:
+            manifest = Manifest(path)
+        except (RinrError, OSError) as error:
+            bad[str(path)] = reason(path, error)
+            continue
+        if manifest.runs:
+            manifests.append(manifest)
+    return manifests, bad
+
+
+def _manifest_paths(source: Path) -> list[Path]:
+    if file_or_folder(source) == "folder":
+        paths = [path for path, _ in files_below(source) if path.name == MANIFEST]
+        return sorted(paths, key=lambda path: len(path.parts))
+    return [source.parent / MANIFEST] if source.suffix.lower() in {".yaml", ".yml"} else []
+
+
+def unfinished(manifest: Manifest) -> list[str]:
+    """A message for every run that is not complete: what of it is not, and what to do."""
+    return [
+        f"{manifest.folder}: {_state(run)}" for run in manifest.runs.values() if not run.complete
+    ]
+
+
+def run_as_json(manifest: Manifest, run: RunEntry) -> dict[str, Any]:
+    """What a run is, and how far: `frames`, `files` and `bytes` are those of its series."""
+    series = [_series_as_json(shards) for shards in _by_series(run)]
+    return {
+        "manifest": str(manifest.path),
+        "key": run.key,
+        "complete": run.complete,
+        "settings": run.settings,
+        "series": series,
+        **_sums(series),
+    }
+
+
+def by_manifest(
+    manifests: Sequence[Manifest], packs: Iterable[Path]
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Packs by the path of the manifest of the nearest folder above them, and those without."""
+    inside: dict[str, list[Path]] = {str(manifest.path): [] for manifest in manifests}
+    folders = {text_of(manifest.folder): str(manifest.path) for manifest in manifests}
+    outside: list[Path] = []
+    for pack in packs:
+        above = (folders.get(text_of(folder)) for folder in pack.parents)
+        path = next(filter(None, above), None)
+        (outside if path is None else inside[path]).append(pack)
+    return inside, outside
+
+
+def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
+    """What the runs of a folder made, from its manifest and a listing; opens no pack.
+
+    packs: those that are there. absent: how many files of the runs are not there, or have another
+    size. unlisted: how many packs are of no run.
+    """
+    runs = [run_as_json(manifest, one) for one in manifest.runs.values()]
+    there = {str(path): stamp for path, stamp in files_below(manifest.folder)}
+    listed: set[str] = set()
+    absent = 0
+    for run in manifest.runs.values():
+        for name, record in run.all_files().items():
+            path = str(manifest.folder / name)
+            listed.add(path)
+            # A listing passes over what is hidden.
+            hidden = "/." in f"/{name}"
+            stamp = there.get(path, "")
+            absent += not hidden and not (stamp and size_in(stamp) == record.bytes)
+    return {
+        "folder": str(manifest.folder),
+        "complete": all(one["complete"] for one in runs),
+        **_sums(runs),
+        "absent": absent,
+        "unlisted": sum(str(pack) not in listed for pack in packs),
+        "runs": runs,
+    }
+
+
+def folder_as_text(item: dict[str, Any]) -> str:
+    """Some lines about a folder, from its JSON."""
+    state = "complete" if item["complete"] else "not complete"
+    lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
+    for run in item["runs"]:
+        settings = run["settings"]
+        shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
+        version = settings.get("version", "?")
+        line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
+        lines.append(f"  {shown_name(line[:200])}")
+        lines += [f"    {shown_name(one['name'])}: {_amount(one)}" for one in run["series"]]
+    if not item["complete"]:
+        lines.append("  the same compress command with --resume goes on")
+    if item["absent"]:
+        lines.append(
+            f"  {count(item['absent'], 'file')} of these not there or of another size; "
+            "rinrcodec verify says which"
+        )
+    if item["unlisted"]:
+        lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
+    return "\n".join(lines)
+
+
+def count(number: int, word: str) -> str:
+    """A number and what it counts: `2 boxes`."""
+    plural = "es" if word.endswith("x") else "s"
+    return f"{number:,} {word}{plural if number != 1 else ''}"
+
+
+def _state(run: RunEntry) -> str:
+    failed = [shard for shard in run.shards if shard.state == "failed"]
+    left = [shard for shard in run.shards if shard.state == "waiting"]
+    if failed and not left:
+        first = failed[0]
+        more = f" and {len(failed) - 1:,} more" if len(failed) > 1 else ""
+        return (
+            f"shard {first.number} of {shown_name(first.series)} ({shown_name(first.first)} "
+            f"to {shown_name(first.last)}){more} failed; "
+            "the same compress command with --resume tries again"
+        )
+    done = len(run.shards) - len(left) - len(failed)
+    return (
+        f"a run is not finished, {done:,} of {count(len(run.shards), 'shard')} "
+        f"{'is' if done == 1 else 'are'} done; the same compress command with --resume goes on"
+    )
+
+
+def _by_series(run: RunEntry) -> list[list[ShardEntry]]:
+    found: dict[str, list[ShardEntry]] = {}
+    for shard in run.shards:
+        found.setdefault(shard.series, []).append(shard)
+    return list(found.values())
+
+
+def _series_as_json(shards: Sequence[ShardEntry]) -> dict[str, Any]:
+    return {
+        "name": shards[0].series,
+        "shards": len(shards),
+        "done": sum(shard.state == "done" for shard in shards),
+        "failed": sum(shard.state == "failed" for shard in shards),
+        "frames": sum(shard.frames for shard in shards),
+        "unreadable": sum(shard.unreadable for shard in shards),
+        "files": sum(len(shard.files) for shard in shards),
+        "bytes": sum(record.bytes for shard in shards for record in shard.files.values()),
+    }
+
+
+def _sums(items: Sequence[dict[str, Any]]) -> dict[str, int]:
+    return {key: sum(item[key] for item in items) for key in _SUMMED}
+
+
+def _amount(item: dict[str, Any]) -> str:
+    """The figures of a folder or series in words."""
+    waiting = item["shards"] - item["done"] - item["failed"]
+    parts = [
+        count(item["shards"], "shard"),
+        count(item["frames"], "frame"),
+        f"{item['bytes']:,} bytes in {count(item['files'], 'file')}",
+    ]
+    parts += [f"{waiting:,} not done"] if waiting else []
+    parts += [f"{item['failed']:,} failed"] if item["failed"] else []
+    parts += [f"{count(item['unreadable'], 'picture')} unreadable"] if item["unreadable"] else []
+    return ", ".join(parts)

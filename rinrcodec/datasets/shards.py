@@ -1,0 +1,91 @@
+"""Shards: the pictures of one pack, which any process of any machine can fit by themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rinrcodec.sources.source import Reading, Series, Source
+
+__all__ = ["Shard", "run_key", "shards_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """Pictures `start` to `start + count` of a series, which become its pack number `number`.
+
+    series: with these pictures alone; that of a video is whole, as only its frames before tell
+    where one begins. last: of its series; the last one of a video takes what it did not declare.
+    """
+
+    series: Series
+    number: int
+    start: int
+    count: int
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """A name for files, of which no other shard of the run has the same."""
+        # Series of one run have different names: the splits of a yaml, or just one.
+        digest = hashlib.sha256(self.series.name.encode(errors="surrogateescape")).hexdigest()
+        return f"{digest[:8]}-{self.number:06d}"
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        names = [ref.name for ref in self.series.refs]
+        if names:
+            inside = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        else:
+            inside = f"frames {self.start + 1} to {self.start + self.count}"
+        return f"shard {self.number} of {self.series.name} ({inside})"
+
+    @property
+    def stamps(self) -> str:
+        """A hash of what its pictures and labels looked like when the run began."""
+        digest = hashlib.sha256(repr((self.series.name, self.series.stamp)).encode())
+        digest.update(repr((self.start, self.count)).encode())
+        for ref in self.series.refs:
+            digest.update(repr((ref.name, ref.stamp, ref.label_stamp)).encode())
+        return digest.hexdigest()[:32]
+
+    def folders(self) -> Sequence[str]:
+        """The folder of each picture, by which sequences are told apart."""
+        return [ref.name.rpartition("/")[0] for ref in self.series.refs] or [""] * self.count
+
+    def read(self, position: int, *, jobs: int) -> Iterator[Reading]:
+        """Read the pictures from number `position` of this shard on, in order."""
+        if self.series.video is None:
+            return self.series.read(position, jobs=jobs)
+        count = None if self.last else self.count - position
+        return itertools.islice(self.series.read(self.start + position), count)
+
+
+def shards_of(source: Source, shard_size: int) -> list[Shard]:
+    """Cut all series into shards of so many pictures; 0 makes one of each."""
+    shards = []
+    for series in source.series:
+        # A video may hold frames, or an error to tell of, also where it declares none.
+        size = shard_size or max(1, len(series))
+        for number, start in enumerate(range(0, max(1, len(series)), size)):
+            stop = min(start + size, len(series))
+            own = series if series.video else replace(series, refs=series.refs[start:stop])
+            shards.append(Shard(own, number, start, stop - start, stop == len(series)))
+    return shards
+
+
+def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
+    """A name for a run, by everything that decides its bytes: pictures, labels and settings.
+
+    Files count by their names within the source and their stamps: a run can be gone on with from
+    another folder.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for shard in shards:
+        digest.update(shard.stamps.encode())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,233 @@
+"""The codecs we are measured against: tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
+
+Each baseline is given its best settings that Pillow offers at reasonable speed, and is asked for
+the size that ours has, so that a comparison is at equal bytes of whole files. The *composite* is
+the one to beat where objects matter: a frame at low quality, plus a crop of every box at high
+quality pasted onto it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from rinrcodec.boxes import Box, Region
+from rinrcodec.errors import RinrInputError
+from rinrcodec.metrics import frame_quality, psnr
+
+__all__ = [
+    "CODECS",
+    "Coded",
+    "Ladder",
+    "available_codecs",
+    "best_composite",
+    "composite",
+    "decode_picture",
+    "encode_picture",
+]
+
+# Of several settings of one codec the better one at the wanted size counts.
+CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
+    "jpeg": (
+        {"format": "JPEG", "optimize": True, "progressive": True, "subsampling": "4:2:0"},
+        {"format": "JPEG", "optimize": True, "progressive": True, "subsampling": "4:4:4"},
+    ),
+    "webp": ({"format": "WEBP", "method": 6},),
+    "avif": (
+        {
+            "format": "AVIF",
+            "speed": 6,
+            "subsampling": "4:4:4",
+            # The default tunes for SSIM, which costs 9 % of the bytes at equal PSNR.
+            "advanced": {"tune": "psnr"},
+            "max_threads": 1,
+        },
+    ),
+}
+QUALITIES = range(1, 101)
+# Left, top, width and height as uint16 and the crop's length as uint32.
+CROP_HEADER_BYTES = 12
+# Settings whose sizes differ by less than this share of the wanted size compete by PSNR, and a
+# composite may be larger than wanted by as much.
+SIZE_TOLERANCE = 0.05
+# What the crops of the best composite may have of its bytes.
+OBJECT_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A picture through a codec: its bytes on the wire and the pixels that come back."""
+
+    codec: str
+    quality: int
+    n_bytes: int
+    pixels: NDArray[np.uint8]
+
+
+def available_codecs() -> list[str]:
+    """The baselines that the installed Pillow can write."""
+    return [name for name in CODECS if name == "jpeg" or features.check(name)]
+
+
+def encode_picture(
+    codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0
+) -> bytes:
+    """The file of a picture, uint8 [H, W] or [H, W, 3]; `setting` is one of `CODECS[codec]`."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, quality=quality, **CODECS[codec][setting])  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
+    """The pixels of an encoded picture, uint8 [H, W] for mode "L" or [H, W, 3] for "RGB"."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert(mode))
+
+
+class Ladder:
+    """One picture in one codec at any quality; what was encoded once is kept.
+
+    `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`.
+    """
+
+    def __init__(self, codec: str, pixels: NDArray[np.uint8]) -> None:
+        if codec not in available_codecs():
+            raise RinrInputError(f"no codec {codec!r}: want one of {available_codecs()}")
+        self.codec = codec
+        self.pixels = pixels
+        self._mode = "L" if pixels.ndim == 2 else "RGB"
+        self._files: dict[tuple[int, int], bytes] = {}
+        self._parts: dict[tuple[str, Region], Ladder] = {}
+
+    def nearest(self, n_bytes: int) -> Coded:
+        """The encoding whose size is nearest to `n_bytes`, above or below."""
+        found = [self._nearest_of(setting, n_bytes) for setting in range(len(CODECS[self.codec]))]
+        distance = min(abs(coded.n_bytes - n_bytes) for coded in found)
+        slack = max(distance, SIZE_TOLERANCE * n_bytes)
+        close = [coded for coded in found if abs(coded.n_bytes - n_bytes) <= slack]
+        return max(close, key=lambda coded: psnr(self.pixels, coded.pixels))
+
+    def part(self, codec: str, region: Region) -> Ladder:
+        """A crop of the picture in any codec; kept, as crops are tried at many sizes, too."""
+        if (codec, region) not in self._parts:
+            view = np.ascontiguousarray(self.pixels[region.slices])
+            self._parts[codec, region] = Ladder(codec, view)
+        return self._parts[codec, region]
+
+    def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
+        """The encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
+        if quality not in QUALITIES:
+            raise RinrInputError(f"quality={quality}: want {QUALITIES[0]} to {QUALITIES[-1]}")
+        return self._coded(setting, quality)
+
+    def smallest(self, good: Callable[[Coded], bool]) -> Coded:
+        """The smallest encoding that is `good`, of those settings that have one.
+
+        It is found by bisection: what is good is taken to be so at all higher qualities. Where
+        nothing is, the encoding of the highest quality with the first setting.
+        """
+        found = [self._lowest(setting, good) for setting in range(len(CODECS[self.codec]))]
+        fine = [coded for coded in found if good(coded)]
+        return min(fine, key=lambda coded: coded.n_bytes) if fine else found[0]
+
+    def _lowest(self, setting: int, good: Callable[[Coded], bool]) -> Coded:
+        low, high = QUALITIES[0], QUALITIES[-1]
+        while low < high:
+            middle = (low + high) // 2
+            if good(self._coded(setting, middle)):
+                high = middle
+            else:
+                low = middle + 1
+        return self._coded(setting, low)
+
+    def _nearest_of(self, setting: int, n_bytes: int) -> Coded:
+        low, high = QUALITIES[0], QUALITIES[-1]
+        while high - low > 1:
+            middle = (low + high) // 2
+            if len(self._file(setting, middle)) <= n_bytes:
+                low = middle
+            else:
+                high = middle
+        quality = min((low, high), key=lambda q: abs(len(self._file(setting, q)) - n_bytes))
+        return self._coded(setting, quality)
+
+    def _coded(self, setting: int, quality: int) -> Coded:
+        data = self._file(setting, quality)
+        pixels = decode_picture(data, self._mode)
+        return Coded(self.codec, quality, len(data), pixels)
+
+    def _file(self, setting: int, quality: int) -> bytes:
+        key = (setting, quality)
+        if key not in self._files:
+            self._files[key] = encode_picture(self.codec, self.pixels, quality, setting=setting)
+        return self._files[key]
+
+
+def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share: float) -> Coded:
+    """A frame and crops of its boxes, pasted, in about `n_bytes` altogether.
+
+    The crops get `object_share` (0 to 1) of the bytes, shared by their number of pixels, in WebP or
+    AVIF, whichever has the higher PSNR inside the boxes; the frame gets what is left, in the codec
+    of `frame`. Every crop also costs `CROP_HEADER_BYTES`.
+    """
+    if not 0 <= object_share <= 1:
+        raise RinrInputError(f"object_share is {object_share}: want 0 to 1")
+    height, width = frame.pixels.shape[:2]
+    regions = [region for box in boxes if (region := box.region(width, height)).area]
+    crops_bytes = round(n_bytes * object_share)
+    codecs = [codec for codec in available_codecs() if codec != "jpeg"] or ["jpeg"]
+    candidates = [
+        _pasted(frame, regions, _crops(codec, frame, regions, crops_bytes), n_bytes)
+        for codec in (codecs if regions else codecs[:1])
+    ]
+
+    def object_psnr(coded: Coded) -> float:
+        return frame_quality(frame.pixels, coded.pixels, boxes).objects or 0.0
+
+    return max(candidates, key=object_psnr)
+
+
+def best_composite(
+    frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
+) -> Coded:
+    """The composite of about `n_bytes` with the sharpest objects.
+
+    Only those count whose background is at least as good as `background_psnr` (in dB; None for
+    any); where there is none, the one with the best background is taken. Where all would be larger
+    than `n_bytes`, because no frame is as small as what the crops leave, the smallest is taken.
+    """
+    least = -math.inf if background_psnr is None else background_psnr
+
+    def rank(coded: Coded) -> tuple[bool, float]:
+        quality = frame_quality(frame.pixels, coded.pixels, boxes)
+        background = math.inf if quality.background is None else quality.background
+        fits = background >= least
+        return fits, (quality.objects or 0.0) if fits else background
+
+    shares = OBJECT_SHARES if boxes else (0.0,)
+    found = [composite(frame, boxes, n_bytes, object_share=share) for share in shares]
+    small = [coded for coded in found if coded.n_bytes <= n_bytes * (1 + SIZE_TOLERANCE)]
+    return max(small or [min(found, key=lambda coded: coded.n_bytes)], key=rank)
+
+
+def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_bytes: int) -> Coded:
+    spent = sum(CROP_HEADER_BYTES + crop.n_bytes for crop in crops)
+    base = frame.nearest(n_bytes - spent)
+    pixels = base.pixels.copy()
+    for region, crop in zip(regions, crops, strict=True):
+        pixels[region.slices] = crop.pixels
+    return Coded("composite", base.quality, base.n_bytes + spent, pixels)
+
+
+def _crops(codec: str, frame: Ladder, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
+    total = sum(region.area for region in regions)
+    return [
+        frame.part(codec, region).nearest(round(n_bytes * region.area / total) - CROP_HEADER_BYTES)
+        for region in regions
+    ]

@@ -1,0 +1,1 @@
+"""`nerv`: one convolutional network for every sequence (NeRV)."""

@@ -1,0 +1,152 @@
+"""NeRV: one convolutional network per sequence, from frame time to whole frames (Chen et al. 2021).
+
+The network of Residual-INR's NeRV variant: the time t in [0, 1) becomes sines and cosines of
+base**i * pi * t, an MLP turns these into a small grid of features, and blocks of a 3x3 convolution,
+a pixel shuffle and a swish enlarge the grid by their strides. A 1x1 convolution and a sigmoid give
+the colours. Grid times strides covers the frame; what is over on the right and below is cut off.
+
+Stored layer by layer: W, then b. The MLP's W are [in, out], a convolution's [out, in, 3, 3].
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.pack import Spec
+
+__all__ = ["channels", "check", "forward", "init", "largest", "size", "tensor_sizes", "work"]
+
+_LARGEST = {"grid_width": 4096, "grid_height": 4096, "stem": 4096, "features": 4096, "levels": 128}
+_LARGEST_WIDTH = 4096
+_LARGEST_STRIDE = 16
+# Of one layer, so that decoding a frame of an unknown file takes at most a few GB.
+_MOST_VALUES = 2**28
+
+
+def check(spec: Spec) -> None:
+    for key, most in _LARGEST.items():
+        value = spec[key]
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise RinrFormatError(f"nerv {key}={value!r}: want a whole number from 1 to {most}")
+    if spec["out"] not in (1, 3):
+        raise RinrFormatError(f"nerv out={spec['out']!r}: want 3 for RGB or 1 for grey")
+    base = spec["base"]
+    if isinstance(base, str) or not 1 <= base <= 2:
+        raise RinrFormatError(f"nerv base={base!r}: want a number from 1 to 2")
+    strides = _numbers(spec, "strides", _LARGEST_STRIDE)
+    widths = _numbers(spec, "widths", _LARGEST_WIDTH)
+    if len(strides) != len(widths):
+        raise RinrFormatError(f"nerv has {len(strides)} strides but {len(widths)} widths")
+    if len(spec.config) != len(_LARGEST) + 4:
+        raise RinrFormatError(
+            f"nerv takes {', '.join(sorted(_LARGEST))}, base, out, strides, widths, "
+            f"got {spec.to_json()}"
+        )
+    if largest(spec) > _MOST_VALUES:
+        raise RinrFormatError(
+            f"nerv layers of {largest(spec):,} values: want at most {_MOST_VALUES:,}; "
+            "give fewer channels or smaller frames"
+        )
+
+
+def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
+    """A list of whole numbers, as it stands in a spec: "5,2,2,2"."""
+    text = spec[key]
+    words = text.split(",") if isinstance(text, str) else []
+    # Long ones are no numbers here: Python refuses to convert thousands of digits.
+    good = all(len(w) < 6 and w.isascii() and w.isdigit() and w == str(int(w)) for w in words)
+    if not good or not 1 <= len(words) <= 8 or not all(1 <= int(w) <= largest for w in words):
+        raise RinrFormatError(
+            f"nerv {key}={text!r:.80}: want 1 to 8 whole numbers from 1 to {largest}, with commas"
+        )
+    return tuple(map(int, words))
+
+
+def _blocks(spec: Spec) -> list[tuple[int, int, int]]:
+    """(inputs, outputs, stride) of every block."""
+    strides = _numbers(spec, "strides", _LARGEST_STRIDE)
+    widths = _numbers(spec, "widths", _LARGEST_WIDTH)
+    return list(zip((int(spec["features"]), *widths), widths, strides, strict=False))
+
+
+def _shapes(spec: Spec) -> list[tuple[int, ...]]:
+    encoded, stem = 2 * int(spec["levels"]), int(spec["stem"])
+    grid = int(spec["features"]) * int(spec["grid_height"]) * int(spec["grid_width"])
+    shapes: list[tuple[int, ...]] = [(encoded, stem), (stem,), (stem, grid), (grid,)]
+    for inputs, outputs, stride in _blocks(spec):
+        shapes += [(outputs * stride**2, inputs, 3, 3), (outputs * stride**2,)]
+    out = int(spec["out"])
+    return [*shapes, (out, _blocks(spec)[-1][1], 1, 1), (out,)]
+
+
+def tensor_sizes(spec: Spec) -> tuple[int, ...]:
+    return tuple(math.prod(shape) for shape in _shapes(spec))
+
+
+def channels(spec: Spec) -> int:
+    return int(spec["out"])
+
+
+def size(spec: Spec) -> tuple[int, int]:
+    enlarged = math.prod(_numbers(spec, "strides", _LARGEST_STRIDE))
+    return int(spec["grid_width"]) * enlarged, int(spec["grid_height"]) * enlarged
+
+
+def largest(spec: Spec) -> int:
+    cells = int(spec["grid_width"]) * int(spec["grid_height"])
+    values = [cells * int(spec["features"])]
+    for _, outputs, stride in _blocks(spec):
+        cells *= stride**2
+        values.append(cells * outputs)
+    return max(values)
+
+
+def work(spec: Spec) -> int:
+    """Those of the convolutions; the MLP's are few beside them."""
+    cells = int(spec["grid_width"]) * int(spec["grid_height"])
+    total = 0
+    for inputs, outputs, stride in _blocks(spec):
+        total += cells * 9 * inputs * outputs * stride**2
+        cells *= stride**2
+    return total
+
+
+def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
+    """Uniform weights that keep the variance of their inputs; biases of zero."""
+    parts = []
+    for shape in _shapes(spec):
+        count = math.prod(shape)
+        if len(shape) == 1:
+            parts.append(torch.zeros(n, count, device=generator.device))
+            continue
+        inputs = shape[0] if len(shape) == 2 else math.prod(shape[1:])
+        unit = torch.rand(n, count, generator=generator, device=generator.device)
+        parts.append((unit * 2 - 1) * math.sqrt(3 / inputs))
+    return torch.cat(parts, 1)
+
+
+def forward(spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
+    """Signal in [-1, 1]: float32 [n, channels, height, width] for times [n] of one INR [params]."""
+    shapes = _shapes(spec)
+    flat = weights.split([math.prod(shape) for shape in shapes])
+    parts = [part.view(shape) for part, shape in zip(flat, shapes, strict=True)]
+    frequencies = float(spec["base"]) ** torch.arange(
+        int(spec["levels"]), dtype=torch.float64, device=times.device
+    )
+    # In double precision: the highest frequencies go through thousands of periods.
+    angles = times.double()[:, None] * frequencies * math.pi
+    hidden = torch.cat([angles.sin(), angles.cos()], 1).to(weights.dtype)
+    for index in (0, 2):
+        hidden = functional.silu(torch.addmm(parts[index + 1], hidden, parts[index]))
+    grid = (int(spec["features"]), int(spec["grid_height"]), int(spec["grid_width"]))
+    hidden = hidden.view(-1, *grid)
+    for index, (_, _, stride) in enumerate(_blocks(spec)):
+        weight, bias = parts[4 + 2 * index : 6 + 2 * index]
+        hidden = functional.conv2d(hidden, weight, bias, padding=1)
+        hidden = functional.silu(functional.pixel_shuffle(hidden, stride))
+    return functional.conv2d(hidden, parts[-2], parts[-1]).sigmoid() * 2 - 1

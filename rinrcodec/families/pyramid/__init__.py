@@ -1,0 +1,1 @@
+"""`pyramid`: entropy-coded latents and small networks (COOL-CHIC class)."""

@@ -1,0 +1,150 @@
+"""Encoding with a `pyramid` background: which pictures share a row, and the rows on all cores."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rinrcodec.boxes import Region
+from rinrcodec.compute.parallel import cores, parallel_map
+from rinrcodec.families.pyramid.fit import Trial, fit_pyramid, trial
+from rinrcodec.pack import Group, Rows, Spec
+from rinrcodec.picture import Picture, alike
+from rinrcodec.presets import PyramidPart, Target
+
+__all__ = ["WORK", "FittedRow", "fit_rows", "pyramid_group"]
+
+_TRIAL_FRAMES = 3
+_TRIAL_BYTES = 4 / 3  # of what a whole fit leaves
+WORK = 1_000  # about how many multiplications a pixel takes in a step
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRow:
+    """A row of latents: the numbers of its pictures, in its order, and its coded bytes."""
+
+    spec: Spec
+    members: Sequence[int]
+    coded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    members: Sequence[int]
+    predicted: bool = False
+
+
+class _StoppedError(Exception):
+    """Ends a fit whose result nobody wants any more."""
+
+
+def fit_rows(
+    pictures: Sequence[Picture],
+    pixels: Callable[[Picture], Tensor],
+    part: PyramidPart,
+    *,
+    target: Target,
+    seed: int,
+    device: torch.device,
+    counted: Callable[[float], Callable[[int, int], None]],
+) -> list[FittedRow]:
+    """The rows of all pictures, on all cores of a CPU; trials take one core for each candidate row.
+
+    pixels: gives the uint8 tensor [h, w, 1 or 3] of a picture; counted: for the work of a step of a
+    frame, what is called as (frames, steps) when that many were done, from several threads.
+    """
+    stop = threading.Event()
+
+    def on_step(count: Callable[[int, int], None], n_frames: int, steps: int) -> None:
+        # A large frame takes minutes, which nobody waits for who interrupts.
+        if stop.is_set():
+            raise _StoppedError
+        if steps:
+            count(n_frames, steps)
+
+    def spec(members: Sequence[int]) -> Spec:
+        return part.spec(pictures[members[0]].channels)
+
+    def regions(picture: Picture) -> Sequence[Region]:
+        return [box.region(picture.width, picture.height) for box in picture.boxes]
+
+    def plan(members: Sequence[int]) -> list[_Row]:
+        few = [pictures[i] for i in members[:_TRIAL_FRAMES]]
+        area = few[0].width * few[0].height
+        if len(few) == 1 or part.predicted(area) == 1:
+            # Alone, or too large to be tried, and so to share networks.
+            return _rows(members, Trial(False, math.inf), target, part, area)
+        few = few[: part.predicted(area)]
+        found = trial(
+            spec(members),
+            [pixels(picture) for picture in few],
+            [regions(picture) for picture in few],
+            part,
+            target=target,
+            seed=seed,
+            device=device,
+            # Its steps are not counted as progress, but end with an interruption.
+            on_step=partial(on_step, lambda *_: None),
+        )
+        return _rows(members, found, target, part, area)
+
+    def fit(row: _Row, threads: int) -> FittedRow:
+        own = [pictures[i] for i in row.members]
+        coded = fit_pyramid(
+            spec(row.members),
+            [pixels(picture) for picture in own],
+            [regions(picture) for picture in own],
+            part,
+            target=target,
+            predicted=row.predicted,
+            seed=seed,
+            device=device,
+            threads=threads,
+            on_step=partial(on_step, counted(own[0].width * own[0].height * WORK)),
+        )
+        return FittedRow(spec(row.members), row.members, coded)
+
+    candidates = [own for members in alike(pictures) for own in _members(pictures, members, part)]
+    rows = list(chain(*parallel_map(plan, candidates, device, stop=stop)))
+    # Rows have a core each; where there are fewer rows than cores, the frames of a row.
+    threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
+    return parallel_map(partial(fit, threads=threads), rows, device, stop=stop)
+
+
+def _members(
+    pictures: Sequence[Picture], members: Sequence[int], part: PyramidPart
+) -> list[Sequence[int]]:
+    """The numbers of pictures that might share a row, of those that are alike."""
+    first = pictures[members[0]]
+    return _cut(members, part.rows(len(members), first.width * first.height))
+
+
+def _rows(
+    members: Sequence[int], found: Trial, target: Target, part: PyramidPart, area: int
+) -> list[_Row]:
+    """How pictures that are alike are best stored, by what a trial has found."""
+    n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
+    count = 1 if n_bytes < part.shared_below else len(members)
+    if found.predicted:
+        count = -(-len(members) // part.predicted(area))
+    return [_Row(own, found.predicted and len(own) > 1) for own in _cut(members, count)]
+
+
+def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:
+    """`count` runs of about the same length."""
+    ends = [k * len(members) // count for k in range(count + 1)]
+    return [members[start:end] for start, end in pairwise(ends)]
+
+
+def pyramid_group(spec: Spec, coded: Sequence[bytes]) -> Group:
+    """The group of rows that have nothing but coded bytes."""
+    codes, scales = np.zeros((len(coded), 0), np.int8), np.zeros((len(coded), 0), np.float32)
+    return Group(spec, 8, Rows(codes, scales, tuple(coded)))

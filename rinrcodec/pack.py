@@ -1,0 +1,346 @@
+"""What a pack is made of: plain data, NumPy only.
+
+A `Pack` is the in-memory form of a `.rinr` file. The container (`rinrcodec.formats`) writes and
+reads it, the encoder makes it, the decoder turns it into pixels. The decoder needs only the
+`PackSource` protocol, which `Pack` and the file reader both satisfy, so decoding from memory and
+from a file is one code path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.boxes import Box
+from rinrcodec.errors import RinrFormatError, RinrInputError
+
+__all__ = [
+    "Frame",
+    "Group",
+    "GroupInfo",
+    "InrRef",
+    "Metadata",
+    "ObjectInr",
+    "Pack",
+    "PackSource",
+    "Rows",
+    "Spec",
+    "code_dtype",
+    "join_rows",
+    "merge_packs",
+    "select_frames",
+]
+
+ObjectMode = Literal["residual", "direct"]
+ColorMode = Literal["L", "RGB"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One architecture of one family: the key by which INRs are grouped.
+
+    `config` holds the family's own parameters, sorted by name, as `Spec.of` makes it.
+    """
+
+    family: str
+    config: tuple[tuple[str, int | float | str], ...]
+
+    @classmethod
+    def of(cls, family: str, **config: int | float | str) -> Spec:
+        """Build a spec from keywords: `Spec.of("siren", depth=10, width=28)`."""
+        return cls(family, tuple(sorted(config.items())))
+
+    def __getitem__(self, key: str) -> int | float | str:
+        for name, value in self.config:
+            if name == key:
+                return value
+        raise RinrFormatError(f"the spec {self.to_json()} lacks {key!r}, which its family needs")
+
+    def to_json(self) -> str:
+        """Canonical JSON: one string per spec, as it stands in a file."""
+        return json.dumps(
+            {"family": self.family, **dict(self.config)}, sort_keys=True, separators=(",", ":")
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """The inverse of `to_json`; raises `RinrFormatError` on anything else."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RinrFormatError(f"a group's spec is not JSON: {text[:80]!r}") from error
+        if not isinstance(value, dict) or not isinstance(value.get("family"), str):
+            raise RinrFormatError(f"a group's spec names no family: {text[:80]!r}")
+        family = value.pop("family")
+        for key, item in value.items():
+            number = isinstance(item, (int, float)) and not isinstance(item, bool)
+            if not (isinstance(item, str) or (number and abs(item) < 2**63)):  # nor NaN
+                raise RinrFormatError(f"a group's spec has {key}={item!r}: want a number or text")
+        return cls(family, tuple(sorted(value.items())))
+
+
+def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
+    """The integer type that holds quantised weights of `bits` (2 to 16) bits."""
+    if not 2 <= bits <= 16:
+        raise RinrFormatError(f"weights of {bits} bits: want 2 to 16")
+    return np.int8 if bits <= 8 else np.int16
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """What is known of a group without reading its weights.
+
+    `n_params` integers and `n_scales` scales stand for one INR; `shared` are bytes that serve all
+    rows (weights of a shared network, in the family's own layout); `coded` says that every row
+    also has entropy-coded bytes.
+    """
+
+    spec: Spec
+    bits: int
+    n_rows: int
+    n_params: int
+    n_scales: int
+    shared: bytes = b""
+    coded: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Quantised weights of some INRs of one group, one INR a row.
+
+    codes: int8 (up to 8 bits) or int16, shape [n, n_params]; weight = code * scale of its tensor.
+    scales: float32, shape [n, n_scales]; every value is exact in bfloat16, as it is stored.
+    coded: entropy-coded bytes, one item per row; empty where the group has none.
+    """
+
+    codes: NDArray[np.int8] | NDArray[np.int16]
+    scales: NDArray[np.float32]
+    coded: tuple[bytes, ...] = ()
+
+    def take(self, rows: Sequence[int]) -> Rows:
+        """The given rows, in the given order."""
+        index = list(rows)
+        coded = tuple(self.coded[i] for i in index) if self.coded else ()
+        return Rows(self.codes[index], self.scales[index], coded)
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, which are of one group, in order."""
+    return Rows(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.scales for part in parts]),
+        tuple(item for part in parts for item in part.coded),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """All INRs of one spec and bit depth, stacked."""
+
+    spec: Spec
+    bits: int
+    rows: Rows
+    shared: bytes = b""
+
+    def __post_init__(self) -> None:
+        codes, scales, coded = self.rows.codes, self.rows.scales, self.rows.coded
+        if codes.ndim != 2 or scales.ndim != 2 or len(codes) != len(scales):
+            raise RinrFormatError(
+                f"codes {codes.shape} and scales {scales.shape} do not describe the same INRs"
+            )
+        if codes.dtype != code_dtype(self.bits):
+            raise RinrFormatError(f"{self.bits}-bit weights are {codes.dtype}")
+        if coded and len(coded) != len(codes):
+            raise RinrFormatError(f"{len(coded)} coded rows for {len(codes)} INRs")
+
+    @property
+    def info(self) -> GroupInfo:
+        """The group without its weights."""
+        n, params = self.rows.codes.shape
+        return GroupInfo(
+            self.spec,
+            self.bits,
+            n,
+            params,
+            self.rows.scales.shape[1],
+            self.shared,
+            bool(self.rows.coded),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InrRef:
+    """Where an INR's weights are: group number and row in it."""
+
+    group: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInr:
+    """An object INR: its weights, how its output is used, and the factor on its output.
+
+    `residual` adds to the background inside the box, `direct` replaces it. `gain` (float32) is the
+    largest magnitude of the residual, by which it was divided for fitting (Residual-INR, sec. 3).
+    """
+
+    inr: InrRef
+    mode: ObjectMode = "residual"
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Metadata bytes of the source; the orientation in `exif` is 1, as pixels are upright."""
+
+    exif: bytes = b""
+    icc: bytes = b""
+    xmp: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: its name, size, background INR, and boxes with their object INRs.
+
+    `objects` is as long as `boxes`; None where a box has no INR. `time` is the input of a
+    background INR that serves several frames. `source_size` is the width and height of the picture
+    it was made from, and `source_bytes` the size of that file (0 where unknown).
+    """
+
+    name: str
+    width: int
+    height: int
+    background: InrRef
+    mode: ColorMode = "RGB"
+    boxes: tuple[Box, ...] = ()
+    objects: tuple[ObjectInr | None, ...] = ()
+    time: float = 0.0
+    source_size: tuple[int, int] = (0, 0)
+    source_bytes: int = 0
+    metadata: Metadata = Metadata()
+
+    def __post_init__(self) -> None:
+        if len(self.boxes) != len(self.objects):
+            raise RinrFormatError(
+                f"{self.name!r}: {len(self.boxes)} boxes but {len(self.objects)} object entries"
+            )
+
+
+class PackSource(Protocol):
+    """What the decoder reads from: a `Pack` in memory or an open file."""
+
+    @property
+    def n_frames(self) -> int: ...
+
+    @property
+    def groups(self) -> Sequence[GroupInfo]: ...
+
+    def frame(self, index: int) -> Frame: ...
+
+    def read_rows(self, group: int, rows: Sequence[int]) -> Rows: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pack:
+    """Frames and the groups that hold their weights; `info` is free text about the making.
+
+    `info` keys in use: `preset`, `seed`, `encoder`, `names` (JSON list of class names).
+    """
+
+    frames: tuple[Frame, ...]
+    stacks: tuple[Group, ...]
+    info: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.frames)
+
+    @property
+    def groups(self) -> tuple[GroupInfo, ...]:
+        return tuple(group.info for group in self.stacks)
+
+    def frame(self, index: int) -> Frame:
+        return self.frames[index]
+
+    def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
+        return self.stacks[group].rows.take(rows)
+
+
+def merge_packs(packs: Sequence[Pack]) -> Pack:
+    """One pack with the frames of all, in order; groups of equal spec, bits and shared bytes join.
+
+    `info` is that of the first pack.
+    """
+    if not packs:
+        raise RinrInputError("no packs to merge")
+    members: dict[tuple[Spec, int, bytes, bool], list[Rows]] = {}
+    numbers: dict[tuple[Spec, int, bytes, bool], int] = {}
+    n_rows: list[int] = []
+    frames: list[Frame] = []
+    for pack in packs:
+        targets: list[tuple[int, int]] = []
+        for group in pack.stacks:
+            key = (group.spec, group.bits, group.shared, bool(group.rows.coded))
+            members.setdefault(key, []).append(group.rows)
+            number = numbers.setdefault(key, len(numbers))
+            if number == len(n_rows):
+                n_rows.append(0)
+            targets.append((number, n_rows[number]))
+            n_rows[number] += len(group.rows.codes)
+
+        def move(ref: InrRef, targets: list[tuple[int, int]] = targets) -> InrRef:
+            group, first_row = targets[ref.group]
+            return InrRef(group, first_row + ref.row)
+
+        frames.extend(_moved(frame, move) for frame in pack.frames)
+    stacks = tuple(
+        Group(
+            spec,
+            bits,
+            join_rows(parts),
+            shared,
+        )
+        for (spec, bits, shared, _), parts in members.items()
+    )
+    return Pack(tuple(frames), stacks, packs[0].info)
+
+
+def select_frames(
+    source: PackSource, indices: Sequence[int], *, info: Mapping[str, str] | None = None
+) -> Pack:
+    """A pack in memory of the given frames, with the rows that they use and no others.
+
+    From an open file, only what these frames need is read. `info` is that of the new pack; None
+    keeps the source's, where it is a `Pack`.
+    """
+    frames = [source.frame(index) for index in indices]
+    used: dict[int, dict[int, int]] = {}
+    for frame in frames:
+        objects = (inr.inr for inr in frame.objects if inr is not None)
+        for ref in (frame.background, *objects):
+            rows = used.setdefault(ref.group, {})
+            rows.setdefault(ref.row, len(rows))
+    numbers = {group: number for number, group in enumerate(used)}
+    infos = source.groups
+
+    def move(ref: InrRef) -> InrRef:
+        return InrRef(numbers[ref.group], used[ref.group][ref.row])
+
+    stacks = tuple(
+        Group(infos[group].spec, infos[group].bits, rows, infos[group].shared)
+        for group, rows in ((g, source.read_rows(g, list(found))) for g, found in used.items())
+    )
+    if info is None:
+        info = source.info if isinstance(source, Pack) else {}
+    return Pack(tuple(_moved(frame, move) for frame in frames), stacks, info)
+
+
+def _moved(frame: Frame, move: Callable[[InrRef], InrRef]) -> Frame:
+    objects = tuple(o and replace(o, inr=move(o.inr)) for o in frame.objects)
+    return replace(frame, background=move(frame.background), objects=objects)

@@ -1,0 +1,63 @@
+"""A picture that is ready to be encoded: plain data, NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.boxes import Box
+from rinrcodec.pack import ColorMode, Metadata
+
+__all__ = ["Picture", "alike"]
+
+_NO_METADATA = Metadata()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture that is ready to be encoded.
+
+    pixels: uint8, [H, W] grey or [H, W, 3] RGB, upright.
+    boxes: in pixels of the upright picture, as given.
+    source_size: width and height of the picture it was made from, upright.
+    source_bytes: size of the file it was made from, 0 where there is none.
+    notes: what a user should know about the conversion, such as "the first of 12 pictures is used".
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    boxes: tuple[Box, ...] = ()
+    metadata: Metadata = _NO_METADATA
+    source_size: tuple[int, int] = (0, 0)
+    source_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def mode(self) -> ColorMode:
+        """ "L" for grey, "RGB" for colour."""
+        return "L" if self.pixels.ndim == 2 else "RGB"
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.pixels.ndim == 2 else 3
+
+
+def alike(pictures: Sequence[Picture]) -> list[list[int]]:
+    """The numbers of the pictures of one folder (of their names), size and mode, in order."""
+    found: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for i, picture in enumerate(pictures):
+        key = picture.name.rpartition("/")[0], picture.pixels.shape
+        found.setdefault(key, []).append(i)
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Pictures and labels from files: images, folders, data yaml files and videos."""

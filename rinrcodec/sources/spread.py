@@ -1,0 +1,50 @@
+"""Some frames of a source, spread evenly over it: what measurements are made on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.picture import Picture
+from rinrcodec.sources.source import Reading, Series, Source, read_image
+
+__all__ = ["evenly_spread", "read_pictures"]
+
+
+def evenly_spread(count: int, total: int) -> list[int]:
+    """The middles of `count` equal runs of `range(total)`; all of it where it is no longer."""
+    if count < 1:
+        raise RinrInputError(f"{count} frames are wanted: want 1 or more")
+    count = min(count, total)
+    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
+
+
+def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[Picture]:
+    """The pictures of a source with the given numbers, which rise through all its series.
+
+    indices: None takes them all. Where there are several series, a picture's name begins with that
+    of its series. Raises `RinrInputError` for a picture that cannot be read.
+    """
+    several = len(source.series) > 1
+    pictures = []
+    start = 0
+    for series in source.series:
+        place = range(start, start + len(series))
+        start = place.stop
+        own = place if indices is None else [i for i in indices if i in place]
+        for reading in _read(series, [i - place.start for i in own]):
+            if reading.picture is None:
+                raise RinrInputError(reading.error)
+            name = f"{series.name}/{reading.name}" if several else reading.name
+            pictures.append(replace(reading.picture, name=name))
+    return pictures
+
+
+def _read(series: Series, indices: Sequence[int]) -> Iterator[Reading]:
+    if series.video is None:
+        yield from (read_image(series.refs[i]) for i in indices)
+    elif indices:
+        frames = enumerate(islice(series.read(), indices[-1] + 1))
+        yield from (reading for i, reading in frames if i in indices)

@@ -1,0 +1,75 @@
+"""Small fits of the pyramid family, for its tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage import data
+
+from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.fit import _Fit, fit_pyramid
+from rinrcodec.families.pyramid.latents import decode_row
+from rinrcodec.presets import PyramidPart, Recipe, Target
+
+Pixels = NDArray[np.uint8]
+CPU = torch.device("cpu")
+STEPS = 40
+PART = PyramidPart(Recipe(STEPS, 1e-2, None, warmup=0))
+STEERED = replace(PART, recipe=replace(PART.recipe, steps=100))  # fewer miss a target
+WIDTH, HEIGHT = 64, 48
+
+
+def face() -> Pixels:
+    """The face of skimage's astronaut, 64x48."""
+    found: Pixels = data.astronaut()[40 : 40 + 2 * HEIGHT : 2, 160 : 160 + 2 * WIDTH : 2]
+    return np.ascontiguousarray(found)
+
+
+def fit(
+    frames: list[Pixels],
+    *,
+    target: Target | None = None,
+    part: PyramidPart = PART,
+    boxes: tuple[tuple[int, int, int, int], ...] = (),
+    predicted: bool = False,
+    seed: int = 0,
+    threads: int = 1,
+) -> bytes:
+    return fit_pyramid(
+        part.spec(3),
+        [torch.tensor(frame) for frame in frames],
+        [boxes] * len(frames),
+        part,
+        target=target or Target(),
+        predicted=predicted,
+        seed=seed,
+        device=CPU,
+        threads=threads,
+    )
+
+
+def a_fit(
+    frames: list[Pixels], *, target: Target | None = None, predicted: bool = False, steps: int = 0
+) -> _Fit:
+    """A fit after some of its soft steps."""
+    tensors = [torch.tensor(frame) for frame in frames]
+    none: list[list[tuple[int, int, int, int]]] = [[]] * len(frames)
+    found = _Fit(PART.spec(3), tensors, none, PART, target or Target(), predicted, 0, CPU)
+    for _ in range(steps):
+        found.soft_step(0.3)
+    return found
+
+
+def shortened(steps: int) -> PyramidPart:
+    return replace(PART, recipe=replace(PART.recipe, steps=steps))
+
+
+def decoded(row: bytes, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Pixels:
+    found = decode_row(PART.spec(3), row, size, [frame], CPU)
+    with torch.no_grad():
+        signal = pyramid.synthesize(found.weights, found.latents, found.steps, 3)[0]
+    pixels: Pixels = ((signal + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    return pixels

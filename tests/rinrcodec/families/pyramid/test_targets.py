@@ -1,0 +1,233 @@
+"""What fits of the pyramid family are asked for: quality, size, lambda, and sharp objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyramid_fits import (
+    CPU,
+    HEIGHT,
+    PART,
+    STEERED,
+    WIDTH,
+    Pixels,
+    a_fit,
+    decoded,
+    face,
+    fit,
+    shortened,
+)
+from torch import Tensor
+
+import rinrcodec
+from rinrcodec.boxes import Region
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families.pyramid import fit as fit_module
+from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.fit import LATENT_GAIN, _Fit
+from rinrcodec.families.pyramid.latents import Change, decode_row
+from rinrcodec.families.pyramid.rounding import choose_changes
+from rinrcodec.metrics import psnr
+from rinrcodec.presets import Target
+
+
+@pytest.fixture(scope="module")
+def crop() -> Pixels:
+    return face()
+
+
+@pytest.fixture(scope="module")
+def plain(crop: Pixels) -> bytes:
+    return fit([crop])
+
+
+def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels, plain: bytes) -> None:
+    rows = [fit([crop], target=Target(lmbda=1e-2)), plain, fit([crop], target=Target(lmbda=1e-4))]
+    sizes = [len(row) for row in rows]
+    quality = [psnr(crop, decoded(row)) for row in rows]
+    assert sizes == sorted(sizes)
+    assert quality == sorted(quality)
+    assert sizes[2] > 1.5 * sizes[0]
+    assert quality[2] > quality[0] + 2
+
+
+@pytest.fixture
+def free_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes of networks that take nothing, about as in a large frame.
+
+    What comes of leaving them out, which pays in a frame this small, is in no target of quality.
+    """
+
+    def choose(*args: Any) -> dict[str, Change]:
+        return choose_changes(*args[:-1], per_bit=0.0)
+
+    monkeypatch.setattr(fit_module, "choose_changes", choose)
+
+
+@pytest.mark.usefixtures("free_networks")
+@pytest.mark.parametrize("wanted", [27.0, 29.0])
+def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
+    row = fit([crop], target=Target(psnr=wanted), part=STEERED)
+    assert psnr(crop, decoded(row)) == pytest.approx(wanted, abs=0.7)
+
+
+@pytest.mark.parametrize("wanted", [500, 800])
+def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
+    row = fit([crop], target=Target(n_bytes=wanted), part=STEERED)
+    assert len(row) == pytest.approx(wanted, rel=0.25)
+
+
+def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
+    box = (20, 10, 44, 34)
+    inside = (slice(box[1], box[3]), slice(box[0], box[2]))
+    gains = []
+    for weight in (1.0, 30.0):
+        image = decoded(fit([crop], part=replace(PART, object_weight=weight), boxes=(box,)))
+        outside = np.ones(crop.shape[:2], bool)
+        outside[inside] = False
+        gains.append(
+            psnr(crop[inside], image[inside]) - psnr(crop[outside][None], image[outside][None])
+        )
+    assert gains[1] > gains[0] + 1.5
+
+
+@pytest.mark.usefixtures("free_networks")
+def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
+    box = (20, 10, 44, 34)
+    inside = (slice(box[1], box[3]), slice(box[0], box[2]))
+    target = Target(psnr=26, objects_psnr=31)
+    image = decoded(fit([crop], target=target, boxes=(box,), part=STEERED))
+    assert psnr(crop[inside], image[inside]) == pytest.approx(31, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"psnr": 30.0, "lmbda": 1e-3}, "a target of lmbda and psnr: want one of them"),
+        ({"psnr": 30.0, "n_bytes": 9}, "a target of psnr and n_bytes"),
+        ({"psnr": 5.0}, "psnr=5.0: want 10 to 60"),
+        ({"psnr": math.nan}, "psnr=nan"),
+        ({"lmbda": 0.0}, "lmbda=0.0: want 1e-06 to 1"),
+        ({"n_bytes": 0}, "n_bytes=0"),
+        ({"objects_psnr": 99.0}, "objects_psnr=99.0"),
+    ],
+)
+def test_targets_that_are_none(target: dict[str, float], message: str) -> None:
+    with pytest.raises(RinrInputError, match=message):
+        Target(**target)  # type: ignore[arg-type]
+
+
+def test_a_target_needs_the_family(crop: Pixels) -> None:
+    with pytest.raises(RinrInputError, match="want background='pyramid'"):
+        rinrcodec.encode([crop], preset="fast", target=Target(psnr=30))
+
+
+def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
+    target = Target(psnr=20, objects_psnr=30)
+    regions = [[Region(0, 0, WIDTH, HEIGHT)], [Region(0, 0, WIDTH // 2, HEIGHT)]]
+    fitted = _Fit(PART.spec(3), [torch.tensor(crop)] * 2, regions, PART, target, False, 0, CPU)
+    before = fitted.log_lambda.clone()
+    for _ in range(3):
+        fitted.soft_step(0.0)
+        fitted.control()
+    assert fitted.log_lambda[0] == before[0]
+    assert fitted.log_lambda[1] != before[1]
+    assert (fitted.log_weight > math.log(PART.object_weight)).all()
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_steps_follow_lambda_and_the_signal_stays(crop: Pixels, predicted: bool) -> None:
+    fitted = a_fit([crop[:13, :22]] * 3, predicted=predicted, steps=4)
+    moved = torch.tensor([-1.0, 0.0, 2.5])
+
+    def seen() -> Tensor:
+        latents = [[grid * LATENT_GAIN for grid in own] for own in fitted.latents]
+        return fitted._signal(fitted.weights, latents, fitted.log_steps.exp())
+
+    with torch.no_grad():
+        signal, steps = seen(), fitted.log_steps.clone()
+        grids = [[grid.clone() for grid in own] for own in fitted.latents]
+        fitted._follow(moved)
+        torch.testing.assert_close(seen(), signal, rtol=1e-4, atol=1e-4)
+    usual = [pyramid.usual_steps(PART.spec(3), math.exp(x)) for x in (0.0, *moved.tolist())]
+    shift = torch.stack([steps - usual[0] for steps in usual[1:]])
+    if predicted:
+        shift = shift.mean(0, keepdim=True)
+    assert shift.abs().max() > 0.1
+    torch.testing.assert_close(fitted.log_steps - steps, shift, rtol=1e-4, atol=1e-5)
+    unmoved = torch.equal(fitted.latents[0][2][1], grids[0][2][1])
+    assert unmoved != predicted  # the frame whose lambda stays, unless it has others' steps
+    assert not torch.equal(fitted.latents[0][2][0], grids[0][2][0])
+    fitted.soft_step(0.3)  # leaves that can still be fitted
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_frames_have_steps_of_their_own_unless_they_are_predicted(
+    crop: Pixels, predicted: bool
+) -> None:
+    """Frames of one quality: one is simple, the other is not."""
+    simple = np.full((24, 32, 3), 99, np.uint8)
+    simple[6:12, 8:20] = 140
+    frames = [crop[:24, :32].copy(), simple]
+    row = fit(frames, target=Target(psnr=33), part=shortened(20), predicted=predicted)
+    steps = decode_row(PART.spec(3), row, (32, 24), [0, 1], CPU).steps
+    assert steps.shape == (2, 2, pyramid.LEVELS)
+    assert torch.equal(steps[0], steps[1]) == predicted
+    codes = steps.log2() * 8
+    torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("target", "lmbda", "weight"),
+    [
+        (Target(), PART.lmbda, PART.object_weight),
+        (Target(lmbda=3e-5), 3e-5, PART.object_weight),
+        (Target(n_bytes=500), PART.lmbda, PART.object_weight),
+        (Target(psnr=30), 2e-3, PART.object_weight),
+        (Target(psnr=40, objects_psnr=50), 2e-4, 10.0),
+        (Target(psnr=40, objects_psnr=30), 2e-4, 1.0),
+        (Target(psnr=10), 0.1, PART.object_weight),
+    ],
+)
+def test_a_fit_begins_near_its_target(
+    crop: Pixels, target: Target, lmbda: float, weight: float
+) -> None:
+    """With the steps that usually go with its lambda."""
+    fitted = a_fit([crop[:9, :9]] * 2, target=target)
+    assert fitted.log_lambda.exp().tolist() == pytest.approx([lmbda] * 2)
+    assert fitted.log_weight.exp().tolist() == pytest.approx([weight] * 2)
+    usual = pyramid.usual_steps(PART.spec(3), lmbda)
+    torch.testing.assert_close(fitted.log_steps.detach(), usual.expand(2, -1, -1))
+
+
+def test_networks_leave_fewer_bytes_to_latents(crop: Pixels) -> None:
+    """A target of bytes counts them, but for half of it."""
+    lambdas = []
+    for taken in (0.0, 150.0, 9_999.0):
+        fitted = a_fit([crop[:24, :32]], target=Target(n_bytes=400), steps=2)
+        fitted.network_bytes = taken
+        before = fitted.log_lambda.clone()
+        fitted.control()
+        lambdas.append(float(fitted.log_lambda - before))
+    assert lambdas[1] - lambdas[0] == pytest.approx(0.7 * math.log(400 / 250), abs=1e-3)
+    assert lambdas[2] - lambdas[0] == pytest.approx(0.7 * math.log(2), abs=1e-3)
+
+
+def test_lambda_stays_near_the_first_guess_of_a_psnr(crop: Pixels) -> None:
+    """However far the fit is from it."""
+    fitted = a_fit([crop[:9, :12]], target=Target(psnr=40))
+    first = float(fitted.log_lambda)
+    for _ in range(9):
+        fitted.control()
+    assert float(fitted.log_lambda) == pytest.approx(first - math.log(30))
+
+
+def test_a_lambda_that_is_given_stays(crop: Pixels) -> None:
+    fitted = a_fit([crop[:9, :12]], target=Target(lmbda=0.5, objects_psnr=30))
+    fitted.control()
+    assert fitted.log_lambda.exp().tolist() == pytest.approx([0.5])

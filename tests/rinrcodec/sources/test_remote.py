@@ -1,0 +1,312 @@
+"""Sources behind URLs: the same pictures, names, order and labels as of the same tree on disk."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rinrcodec.errors import RinrInputError, RinrSourceError
+from rinrcodec.sources.images import load_picture
+from rinrcodec.sources.labels import read_labels
+from rinrcodec.sources.source import Reading, Source, open_source, read_image
+from rinrcodec.storage import place, write_object
+
+Upload = Callable[[Path, str], str]
+LABEL = "2 0.5 0.5 0.5 0.5\n"
+ODD = ["a b", "ü/日本", "a#1", "100%41", "is it?", "[x]*"]
+
+
+def put(path: Path, grey: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (4, 4), grey).save(path)
+    return path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def content(source: Source, root: str) -> dict[str, Any]:
+    """All of a source that does not depend on where it is."""
+
+    def said(text: object) -> str:
+        return str(text).replace(root, "ROOT")
+
+    def reading(item: Reading) -> tuple[Any, ...]:
+        picture = item.picture
+        shown = None if picture is None else (picture.pixels.tolist(), picture.boxes, picture.name)
+        return item.name, shown, said(item.error), [said(w) for w in item.warnings], item.digest
+
+    return {
+        "kind": source.kind,
+        "names": dict(source.names),
+        "warnings": [said(warning) for warning in source.warnings],
+        "failures": [said(failure) for failure in source.failures],
+        "series": {
+            series.name: [
+                (ref.name, said(ref.path), said(ref.label), bool(ref.label_stamp))
+                for ref in series.refs
+            ]
+            for series in source.series
+        },
+        "readings": [reading(item) for series in source.series for item in series.read(jobs=2)],
+    }
+
+
+def same(tmp_path: Path, url: str, name: str = "", **options: Any) -> dict[str, Any]:
+    """The content of a source below both roots, which must be the same."""
+    labels = options.pop("labels", "auto")
+    found = []
+    for root in (str(tmp_path), url):
+        of = labels if labels in {"auto", "none"} else f"{root}/{labels}"
+        found.append(content(open_source(f"{root}/{name}".rstrip("/"), labels=of), root))
+    assert found[0] == found[1]
+    return found[1]
+
+
+@pytest.mark.parametrize("labels", ["labels", "frames/labels", "frames", "mine"])
+def test_a_folder(tmp_path: Path, remote: str, upload: Upload, labels: str) -> None:
+    for number, name in enumerate(["b", "a/f10", "a/f2", ".hidden/x", ".y", *ODD]):
+        put(tmp_path / f"frames/{name}.png", number)
+        if number % 2:
+            write(tmp_path / labels / f"{name}.txt", LABEL)
+    write(tmp_path / labels / "orphan.txt", LABEL)
+    write(tmp_path / "frames/notes.md", "x")
+    write(tmp_path / "frames/bad.jpg", "no picture")
+    write(tmp_path / "frames/empty.jpg", "")
+    upload(tmp_path, remote)
+    found = same(tmp_path, remote, "frames", labels="mine" if labels == "mine" else "auto")
+    names = [name for name, *_ in found["series"]["frames"]]
+    assert len(names) == 11
+    assert names.index("a/f2.png") < names.index("a/f10.png")
+    assert any(label for *_, label in found["series"]["frames"])
+    assert bool(found["warnings"]) == (labels != "frames")
+    assert same(tmp_path, remote, "frames", labels="none")["warnings"] == []
+
+
+def test_labels_where_yolo_looks(tmp_path: Path, remote: str, upload: Upload) -> None:
+    for name in ("images/x/images/train/a", "images/x/images/train/b", "images/x/images/val/c"):
+        put(tmp_path / f"{name}.png")
+    write(tmp_path / "images/x/labels/train/a.txt", LABEL)
+    write(tmp_path / "images/x/labels/train/gone.txt", LABEL)
+    write(tmp_path / "images/x/labels/train/classes.txt", "car")
+    upload(tmp_path, remote)
+    found = same(tmp_path, remote, "images/x/images")
+    assert len(found["warnings"]) == 1
+    assert sum(label for *_, label in found["series"]["images"]) == 1
+    assert "there is no such label file" in str(found["readings"])
+
+
+def test_a_whole_bucket(tmp_path: Path, s3: str, upload: Upload) -> None:
+    put(tmp_path / "images/a.png")
+    write(tmp_path / "labels/a.txt", LABEL)
+    upload(tmp_path, s3)
+    for url in (s3, f"{s3}/"):
+        (series,) = open_source(url).series
+        assert series.name == "frames"
+        ((name, label),) = [(ref.name, str(ref.label)) for ref in series.refs]
+        assert (name, label) == ("images/a.png", f"{s3}/labels/a.txt")
+
+
+def test_objects_that_stand_for_folders(tmp_path: Path, s3: str, upload: Upload) -> None:
+    put(tmp_path / "frames/a.png")
+    upload(tmp_path, s3)
+    filesystem = place(s3).fs  # type: ignore[attr-defined]
+    for marker in ("frames/", "frames/b.png/"):
+        filesystem.call_s3("put_object", Bucket=s3.removeprefix("s3://"), Key=marker, Body=b"")
+    for url in (f"{s3}/frames", f"{s3}/frames/"):
+        (series,) = open_source(url).series
+        assert [ref.name for ref in series.refs] == ["a.png"]
+    filesystem.call_s3("put_object", Bucket=s3.removeprefix("s3://"), Key="empty/", Body=b"")
+    with pytest.raises(RinrInputError, match="empty: no picture in this folder"):
+        open_source(f"{s3}/empty")
+
+
+@pytest.mark.parametrize("labels", ["images", "here", "none"])
+def test_one_image(tmp_path: Path, remote: str, upload: Upload, labels: str) -> None:
+    put(tmp_path / "images/é#1.png")
+    if labels != "none":
+        write(tmp_path / ("labels" if labels == "images" else "images") / "é#1.txt", LABEL)
+    upload(tmp_path, remote)
+    found = same(tmp_path, remote, "images/é#1.png")
+    assert found["readings"][0][1][1] == (() if labels == "none" else found["readings"][0][1][1])
+    assert found["warnings"] == []
+    url = f"{remote}/images/é#1.png"
+    assert np.array_equal(load_picture(url).pixels, load_picture(place(url)).pixels)
+
+
+def test_one_image_in_a_large_folder_is_not_listed(
+    tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "a.png")
+    upload(tmp_path, s3)
+    from s3fs import S3FileSystem
+
+    asked = []
+    for name in ("find", "ls"):
+        monkeypatch.setattr(S3FileSystem, name, lambda *a, **k: asked.append((a, k)))
+    open_source(f"{s3}/a.png")
+    assert asked == []
+
+
+def dataset(root: Path) -> None:
+    for name in ("train/a", "train/b", "train/s/c", "val/f2", "val/f10"):
+        put(root / f"images/{name}.png")
+        if name != "train/b":
+            write(root / f"labels/{name}.txt", LABEL)
+    write(root / "list.txt", "./images/val/f10.png\nimages/val/f2.png\n\nimages/val/gone.png\n")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "series"),
+    [
+        ("train: images/train\nval: images/val\nnames: [a, b]\n", 2),
+        ("path: .\ntrain: [images/train, images/val]\nnc: 3\n", 1),
+        ("train: images/train\nval: list.txt\n", 2),
+        ("train: ../images/train\nval: nowhere\n", 1),
+        ("path: ../set\ntrain: images/train/a.png\n", 1),
+        ("path: images\ntrain: train/../train\n", 1),
+    ],
+)
+def test_a_data_yaml(tmp_path: Path, remote: str, upload: Upload, yaml: str, series: int) -> None:
+    dataset(tmp_path / "set")
+    write(tmp_path / "set/data.yaml", yaml)
+    upload(tmp_path, remote)
+    roots = {str(tmp_path / "set"): None, f"{remote}/set": None}
+    found = [open_source(f"{root}/data.yaml") for root in roots]
+    names = [[[(r.name, bool(r.label_stamp)) for r in s.refs] for s in f.series] for f in found]
+    assert names[0] == names[1]
+    assert len(names[0]) == series
+    digests = [[r.digest for s in f.series for r in s.read()] for f in found]
+    assert digests[0] == digests[1]
+    assert len(found[0].failures) == len(found[1].failures)
+    assert found[0].names == found[1].names
+
+
+def test_a_data_yaml_that_names_urls(tmp_path: Path, remote: str, upload: Upload) -> None:
+    dataset(tmp_path / "far")
+    upload(tmp_path / "far", f"{remote}/far")
+    put(tmp_path / "near/images/z.png")
+    write(
+        tmp_path / "data.yaml",
+        f"train: {remote}/far/images/train\nval: near/images\ntest: list.txt",
+    )
+    write(tmp_path / "list.txt", f"{remote}/far/images/val/f2.png\n{remote}/far/images/val/f10.png")
+    source = open_source(tmp_path / "data.yaml")
+    names = {series.name: [ref.name for ref in series.refs] for series in source.series}
+    assert names == {
+        "train": ["a.png", "b.png", "s/c.png"],
+        "val": ["z.png"],
+        "test": ["f2.png", "f10.png"],
+    }
+    assert all(item.error is None for series in source.series for item in series.read())
+    write(tmp_path / "data.yaml", f"train: [{remote}/far/images/train, near/images]")
+    with pytest.raises(RinrInputError, match="train: pictures of several stores; give each"):
+        open_source(tmp_path / "data.yaml")
+
+
+def test_a_listing_rather_than_a_request_for_every_file(
+    tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(40):
+        put(tmp_path / f"images/{i % 4}/{i}.png")
+        if i % 3:
+            write(tmp_path / f"labels/{i % 4}/{i}.txt", LABEL)
+    write(tmp_path / "data.yaml", "train: list.txt")
+    write(tmp_path / "list.txt", "\n".join(f"images/{i % 4}/{i}.png" for i in range(40)))
+    upload(tmp_path, s3)
+    from s3fs import S3FileSystem
+
+    asked: list[str] = []
+    ask = S3FileSystem._call_s3
+
+    async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(method)
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", counted)
+    source = open_source(f"{s3}/images")
+    assert len(source.series[0].refs) == 40
+    assert len(asked) <= 5
+    asked.clear()
+    assert len(open_source(f"{s3}/data.yaml").series[0].refs) == 40
+    assert len(asked) <= 15
+    asked.clear()
+    ref = next(ref for ref in source.series[0].refs if ref.label_stamp)
+    assert read_image(ref).error is None
+    assert asked == ["get_object", "head_object"] * 2
+
+
+def test_a_picture_that_changed_since(tmp_path: Path, remote: str, upload: Upload) -> None:
+    for name in ("a", "b", "c"):
+        put(tmp_path / f"images/{name}.png")
+        write(tmp_path / f"labels/{name}.txt", LABEL)
+    upload(tmp_path, remote)
+    series = open_source(f"{remote}/images").series[0]
+    write_object(place(f"{remote}/images/a.png"), put(tmp_path / "x.png", 9).read_bytes())
+    write_object(place(f"{remote}/labels/b.txt"), b"")
+    place(f"{remote}/images/c.png").unlink()
+    errors = [str(reading.error) for reading in series.read()]
+    assert errors[0].startswith(f"{remote}/images/a.png: changed after this run began; wait")
+    assert errors[1].startswith(f"{remote}/labels/b.txt: changed after this run began; wait")
+    assert errors[2].startswith(f"{remote}/images/c.png: was removed after this run began; wait")
+
+
+def test_labels_that_do_not_arrive_are_an_error(
+    tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection fails now and then: that says nothing of the picture, and costs no boxes."""
+    put(tmp_path / "images/a.png")
+    write(tmp_path / "labels/a.txt", LABEL)
+    upload(tmp_path, s3)
+    (ref,) = open_source(f"{s3}/images").series[0].refs
+    from s3fs import S3FileSystem
+
+    ask = S3FileSystem._call_s3
+
+    async def failing(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "get_object" and kwargs["Key"].endswith(".txt"):
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", failing)
+    with pytest.raises(RinrSourceError, match=r"/labels/a\.txt: cannot be read: "):
+        read_image(ref)
+
+
+def test_refs_are_pickled(tmp_path: Path, remote: str, upload: Upload) -> None:
+    put(tmp_path / "a.png")
+    upload(tmp_path, remote)
+    series = open_source(remote).series[0]
+    again = pickle.loads(pickle.dumps(series))
+    assert [r.digest for r in again.read()] == [r.digest for r in series.read()]
+
+
+def test_what_is_not_there(remote: str) -> None:
+    with pytest.raises(RinrInputError, match=f"^{remote}/a: there is no such file or folder"):
+        open_source(f"{remote}/a")
+    with pytest.raises(RinrInputError, match=r"a\.png: there is no such file"):
+        load_picture(f"{remote}/a.png")
+    boxes, (warning,) = read_labels(f"{remote}/a.txt", width=1, height=1)
+    assert boxes == ()
+    assert warning == f"{remote}/a.txt: there is no such label file; the picture has no boxes"
+    write_object(place(f"{remote}/a.png"), b"x")
+    with pytest.raises(RinrInputError, match=f"{remote}/no: no such folder of labels"):
+        open_source(f"{remote}/a.png", labels=f"{remote}/no")
+
+
+def test_a_video_is_to_be_downloaded(tmp_path: Path, remote: str) -> None:
+    write_object(place(f"{remote}/a.mp4"), b"x")
+    with pytest.raises(RinrInputError, match=r"a\.mp4: .*download"):
+        open_source(f"{remote}/a.mp4")
+    write(tmp_path / "a.mp4", "x")
+    with pytest.raises(RinrInputError, match=f"{remote}/?: .*download"):
+        open_source(tmp_path / "a.mp4", labels=remote)
