@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rinrcodec.families import (
+    DEFAULT_BACKGROUND,
+    DEFAULT_OBJECTS,
+    background_families,
+    object_families,
+)
+from rinrcodec.presets import PRESET_NAMES
+from rinrcodec.targets import EXCLUSIVE, Target
+
 if TYPE_CHECKING:
-    from rinrcodec.presets import Preset, Target
+    from rinrcodec.families.interface import Family
+    from rinrcodec.presets import Preset
 
 __all__ = [
     "ABOVE_0",
-    "PRESETS",
+    "FamilyChoice",
     "Finite",
     "PlaceType",
     "background_option",
     "device_option",
     "json_option",
     "labels_option",
+    "objects_option",
     "preset_of",
     "preset_option",
     "quiet_option",
@@ -32,9 +43,6 @@ __all__ = [
     "writable",
 ]
 
-# The names in `rinrcodec.presets`, which imports more than a help page may wait for.
-PRESETS = ("paper", "fast", "balanced", "best")
-BACKGROUNDS = ("siren", "nerv", "pyramid")
 # Option -> its field of `rinrcodec.Target`; the first three say the same thing in other words.
 _TARGET_FIELDS = {
     "--lambda": "lmbda",
@@ -42,7 +50,6 @@ _TARGET_FIELDS = {
     "--target-bytes": "n_bytes",
     "--objects-psnr": "objects_psnr",
 }
-_EXCLUSIVE = ("--lambda", "--target-psnr", "--target-bytes")
 
 
 class Finite(click.FloatRange):
@@ -81,6 +88,25 @@ class PlaceType(click.Path):
         return found
 
 
+class FamilyChoice(click.ParamType[str]):
+    """The name of a registered family of backgrounds or of objects."""
+
+    name = "family"
+
+    def __init__(self, families: Callable[[], Mapping[str, Family]]) -> None:
+        self._families = families
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """Show the names as a choice does."""
+        return f"[{'|'.join(self._families())}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self._families():
+            names = ", ".join(map(repr, self._families()))
+            self.fail(f"{value!r} is not one of {names}.", param, ctx)
+        return value
+
+
 ABOVE_0 = Finite(min=0, min_open=True)
 
 
@@ -107,11 +133,35 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
 
 
 preset_option = click.option(
-    "--preset", type=click.Choice(PRESETS), default="balanced", show_default=True
+    "--preset", type=click.Choice(PRESET_NAMES), default="balanced", show_default=True
 )
+
+
+def _summaries() -> str:
+    """What every family of backgrounds is: "siren: a network for every frame; ..."."""
+    families = background_families().items()
+    return "; ".join(f"{name}: {family.summary}" for name, family in families)
+
+
+def _step_units() -> str:
+    """The families whose steps are something else: " (of nerv: epochs)"."""
+    families = background_families().items()
+    units = [f"of {name}: {one.steps}" for name, one in families if one.steps != "steps"]
+    return f" ({', '.join(units)})" if units else ""
+
+
+def _able(field: str) -> str:
+    """The families that can be fitted for a field of a target."""
+    return " and ".join(name for name, one in background_families().items() if field in one.targets)
+
+
 background_option = click.option(
-    "--background", type=click.Choice(BACKGROUNDS), default="siren", show_default=True,
-    help="A network for every frame (siren) or sequence (nerv), or coded latents (pyramid).",
+    "--background", type=FamilyChoice(background_families), default=DEFAULT_BACKGROUND,
+    show_default=True, help=f"Family of the backgrounds. {_summaries()}.",
+)  # fmt: skip
+objects_option = click.option(
+    "--objects", type=FamilyChoice(object_families),
+    help=f"Family of the objects on top of the backgrounds. [default: {DEFAULT_OBJECTS}]",
 )  # fmt: skip
 labels_option = click.option(
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
@@ -119,7 +169,7 @@ labels_option = click.option(
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",
-    help="Fitting steps (of nerv: epochs) in place of the preset's, for a quick look.",
+    help=f"Fitting steps{_step_units()} in place of the preset's, for a quick look.",
 )  # fmt: skip
 
 
@@ -127,7 +177,6 @@ def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  #
     if value is None:
         return None
     from rinrcodec.errors import RinrInputError
-    from rinrcodec.presets import Target
 
     try:
         Target(**{_TARGET_FIELDS[param.opts[0]]: value})
@@ -137,23 +186,23 @@ def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  #
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What a pyramid is fitted for: four options, for `target_of`."""
+    """Add the four options of `target_of`: the quality or size that backgrounds are fitted for."""
     for option in (
         click.option(
             "--objects-psnr", type=float, callback=_in_range, metavar="DB",
-            help="Of pyramid: PSNR inside the boxes; may go with any of the three above.",
+            help=f"Of {_able('objects_psnr')}: PSNR inside the boxes; may go with those above.",
         ),
         click.option(
             "--target-bytes", type=int, callback=_in_range, metavar="N",
-            help="Of pyramid: bytes of a frame, its share of the networks included.",
+            help=f"Of {_able('n_bytes')}: bytes of a frame, its share of the networks included.",
         ),
         click.option(
             "--target-psnr", type=float, callback=_in_range, metavar="DB",
-            help="Of pyramid: PSNR of a frame; with --objects-psnr, outside of its boxes.",
+            help=f"Of {_able('psnr')}: PSNR of a frame; with --objects-psnr, outside of its boxes.",
         ),
         click.option(
             "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
-            help="Of pyramid: price of a bit a pixel in squared error; more makes it smaller.",
+            help=f"Of {_able('lmbda')}: price of a bit a pixel in squared error.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -177,25 +226,29 @@ def target_of(
     }
     if not given:
         return None
-    if background != "pyramid":
+    fields = {_TARGET_FIELDS[option]: value for option, value in given.items()}
+    families = background_families()
+    if not fields.keys() <= families[background].targets:
+        able = [name for name, family in families.items() if fields.keys() <= family.targets]
         raise click.UsageError(
-            f"{' and '.join(given)} with --background {background}: only a pyramid is fitted for a "
-            "target; add --background pyramid, or choose another --preset"
+            f"{' and '.join(given)} with --background {background}: it is not fitted for a target; "
+            f"add --background {' or '.join(able)}, or choose another --preset"
         )
-    if len(rivals := [option for option in given if option in _EXCLUSIVE]) > 1:
+    rivals = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE]
+    if len(rivals) > 1:
         raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
-    from rinrcodec.presets import Target
-
-    return Target(**{_TARGET_FIELDS[option]: value for option, value in given.items()})  # type: ignore[arg-type]
+    return Target(**fields)  # type: ignore[arg-type]
 
 
-def preset_of(name: str, *, steps: int | None, background: str) -> Preset:
+def preset_of(
+    name: str, *, steps: int | None, background: str, objects: str | None = None
+) -> Preset:
     """The preset of that name; `click.UsageError` for a background that it does not have."""
     from rinrcodec.errors import RinrInputError
     from rinrcodec.presets import get_preset
 
     try:
-        return get_preset(name, steps=steps, background=background)
+        return get_preset(name, steps=steps, background=background, objects=objects)
     except RinrInputError as error:
         raise click.UsageError(str(error)) from error
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from rinrcodec.plugins.torch_data import RinrDataset
     from rinrcodec.plugins.torch_loader import RinrLoader
     from rinrcodec.plugins.ultralytics_adapter import disable_ultralytics, enable_ultralytics
-    from rinrcodec.presets import PRESETS, Preset, Target
+    from rinrcodec.presets import PRESETS, Preset
     from rinrcodec.sources.images import load_picture
+    from rinrcodec.targets import Target
 
 _HOMES = {
     "Box": "boxes",
@@ -50,7 +51,7 @@ _HOMES = {
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
     "RinrLoader": "plugins.torch_loader",
-    "Target": "presets",
+    "Target": "targets",
     "decode": "decoder",
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",

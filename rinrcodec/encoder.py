@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,33 +16,26 @@ from torch import Tensor
 
 from rinrcodec import __version__
 from rinrcodec.boxes import Box, Region
-from rinrcodec.compute.compose import apply_object, to_pixels
+from rinrcodec.compute.compose import apply_object, pixel_tensor, to_pixels, to_signal
 from rinrcodec.compute.devices import memory_errors, resolve_device
 from rinrcodec.compute.grids import Grid
-from rinrcodec.compute.quantize import dequantize
-from rinrcodec.decoder import Decoder, evaluate
-from rinrcodec.errors import RinrFormatError, RinrInputError
-from rinrcodec.families import family_of, pixel_family, sequence_family
-from rinrcodec.families.nerv.fit import fit_sequence
-from rinrcodec.families.pyramid.rows import WORK as PYRAMID_WORK
-from rinrcodec.families.pyramid.rows import fit_rows, pyramid_group
-from rinrcodec.families.siren.fit import fit_group, to_signal
+from rinrcodec.decoder import Decoder
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families import (
+    DEFAULT_BACKGROUND,
+    background_families,
+    background_family,
+    object_family,
+)
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import FitContext, FittedObjects, ObjectEncoder, ObjectView
 from rinrcodec.formats.checks import check_name
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.pack import (
-    Frame,
-    Group,
-    InrRef,
-    ObjectInr,
-    Pack,
-    Rows,
-    Spec,
-    join_rows,
-    select_frames,
-)
-from rinrcodec.picture import Picture, alike
-from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart, Target, get_preset
+from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, select_frames
+from rinrcodec.picture import Picture
+from rinrcodec.presets import Preset, get_preset
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
+from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -60,7 +52,8 @@ def encode(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
     preset: str | Preset = "balanced",
-    background: str = "siren",
+    background: str = DEFAULT_BACKGROUND,
+    objects: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -72,13 +65,15 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    background: "siren" fits a network for every frame, "nerv" one for every sequence: pictures of
-        one folder (of their names), size and mode, in the given order; "pyramid" fits latents for
-        every frame. A `Preset` has its own.
+    background: the family of the backgrounds: one network for every frame, or one for every
+        sequence (pictures of one folder of their names, size and mode, in the given order), or
+        coded latents; see `rinrcodec.families`. A `Preset` has its own.
+    objects: the family of the objects on top; None takes the default. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
-    reuse: a pack of the same pictures, whose background INRs are taken as they are; only object
-        INRs are fitted. A preset with a pyramid has none to fit, and is refused.
-    target: for "pyramid", the quality or size wanted in place of the preset's lambda.
+    reuse: a pack of the same pictures, whose backgrounds are taken as they are; only objects are
+        fitted. A preset without objects has none to fit, and is refused.
+    target: the quality or size wanted in place of the preset's, where the background can be fitted
+        for it.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -105,163 +100,93 @@ def encode(
         ]
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
-    chosen = get_preset(preset, steps=steps, background=background)
-    if reuse is not None and isinstance(chosen.background, PyramidPart):
+    chosen = get_preset(preset, steps=steps, background=background, objects=objects)
+    if reuse is not None and chosen.objects is None:
         raise RinrInputError(
-            f"reuse with the preset {chosen.name!r}: a pyramid keeps objects sharp itself and has "
-            "no object INRs to fit; want background='siren' (whose object INRs go on top of any "
+            f"reuse with the preset {chosen.name!r}: it has no objects to fit, as its background "
+            "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
         )
-    if target is not None and not isinstance(chosen.background, PyramidPart):
-        raise RinrInputError(
-            f"a target for the preset {chosen.name!r}: want background='pyramid', the one family "
-            "that is fitted for a target"
-        )
+    _check_target(target, chosen)
     progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
     with memory_errors():
-        place = resolve_device(device)
-        encoding = _Encoding(pictures, chosen, target or Target(), seed, place, progress)
-        pack = encoding.run(backgrounds)
+        context = FitContext(seed, resolve_device(device), target or Target(), progress.counted)
+        pack = _Encoding(pictures, chosen, context).run(backgrounds)
     if on_progress is not None:
         on_progress(1.0)
     return pack
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Task:
-    """One INR to be fitted: for which picture and box (None: the background), and its target."""
+    """An object to be fitted: whose it is, what it has to give, and what it goes on."""
 
     picture: int
-    target: Tensor
-    box: int | None = None
-    background: Tensor = field(default_factory=lambda: torch.empty(0))
-    gain: float = 1.0
+    box: int
+    reference: Tensor
+    background: Tensor
+    gain: float
 
 
 class _Encoding:
     """One call of `encode`: backgrounds first, objects against what they decode to."""
 
-    def __init__(
-        self,
-        pictures: Sequence[Picture],
-        preset: Preset,
-        target: Target,
-        seed: int,
-        device: torch.device,
-        progress: _Progress,
-    ) -> None:
+    def __init__(self, pictures: Sequence[Picture], preset: Preset, context: FitContext) -> None:
         self.pictures = pictures
         self.preset = preset
-        self.target = target
-        self.seed = seed
-        self.device = device
-        self.progress = progress
-        self.stacks: list[Group] = []
+        self.context = context
+        self.groups: list[Group] = []
 
     def run(self, backgrounds: Pack | None) -> Pack:
         if backgrounds is None:
             frames = self._fit_backgrounds()
         else:
             frames = backgrounds.frames
-            self.stacks.extend(backgrounds.stacks)
+            self.groups.extend(backgrounds.stacks)
         info = {
             "encoder": f"rinrcodec {__version__}",
             "preset": self.preset.name,
-            "seed": str(self.seed),
+            "seed": str(self.context.seed),
         }
-        # A pyramid has its objects in its latents, which count more inside the boxes.
-        pyramids = isinstance(self.preset.background, PyramidPart)
-        objects = {} if pyramids else self._fit_objects(Pack(frames, tuple(self.stacks), info))
+        objects: dict[tuple[int, int], ObjectInr] = {}
+        if self.preset.objects is not None:
+            pack = Pack(frames, tuple(self.groups), info)
+            objects = self._fit_objects(pack, self.preset.objects)
         frames = tuple(
             replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
             for i, frame in enumerate(frames)
         )
-        return Pack(frames, tuple(self.stacks), info)
+        return Pack(frames, tuple(self.groups), info)
 
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
-        part = self.preset.background
-        if isinstance(part, SequencePart):
-            return self._fit_sequences(part)
-        if isinstance(part, PyramidPart):
-            return self._fit_pyramids(part)
-        tasks = [_Task(i, _pixels(picture)) for i, picture in enumerate(self.pictures)]
-        refs: dict[int, InrRef] = {}
-        for spec, members in _by_spec(tasks, part).items():
-            fitted = self._fit(spec, members, part)
-            refs.update({t.picture: InrRef(len(self.stacks), r) for r, t in enumerate(members)})
-            self.stacks.append(fitted)
-        return tuple(_frame(picture, refs[i]) for i, picture in enumerate(self.pictures))
-
-    def _fit_sequences(self, part: SequencePart) -> tuple[Frame, ...]:
         frames: dict[int, Frame] = {}
-        groups: dict[Spec, list[Rows]] = {}
-        numbers: dict[Spec, int] = {}
-        sequences = [
-            (members, _sequence_spec(part, self.pictures[members[0]], len(members)))
-            for members in _sequences(self.pictures, part)
-        ]
-        for members, spec in sequences:
-            pictures = [self.pictures[i] for i in members]
-            pixels = [_pixels(picture) for picture in pictures]
-            times = [k / len(members) for k in range(len(members))]
-            fitted = fit_sequence(
-                spec,
-                pixels,
-                part.recipe,
-                times=times,
-                bits=part.bits,
-                seed=self.seed,
-                device=self.device,
-                on_step=self.progress.of(sequence_family(spec).work(spec)),
-            )
-            rows = groups.setdefault(spec, [])
-            ref = InrRef(numbers.setdefault(spec, len(numbers)), len(rows))
-            rows.append(fitted.rows)
-            for i, picture, time in zip(members, pictures, times, strict=True):
-                frames[i] = replace(_frame(picture, ref), time=time)
-        self.stacks += [Group(spec, part.bits, join_rows(rows)) for spec, rows in groups.items()]
+        for fitted in self.preset.background.fit(self.pictures, self.context):
+            for row, members in enumerate(fitted.members):
+                ref = InrRef(len(self.groups), row)
+                for i, time in members:
+                    frames[i] = _frame(self.pictures[i], ref, time)
+            self.groups.append(fitted.group)
         return tuple(frames[i] for i in range(len(self.pictures)))
 
-    def _fit_pyramids(self, part: PyramidPart) -> tuple[Frame, ...]:
-        rows = fit_rows(
-            self.pictures,
-            _pixels,
-            part,
-            target=self.target,
-            seed=self.seed,
-            device=self.device,
-            counted=self.progress.of,
-        )
-        frames: dict[int, Frame] = {}
-        groups: dict[Spec, list[bytes]] = {}
-        for row in rows:
-            coded = groups.setdefault(row.spec, [])
-            ref = InrRef(list(groups).index(row.spec), len(coded))
-            coded.append(row.coded)
-            for place, i in enumerate(row.members):
-                frames[i] = replace(_frame(self.pictures[i], ref), time=float(place))
-        self.stacks += [pyramid_group(spec, coded) for spec, coded in groups.items()]
-        return tuple(frames[i] for i in range(len(self.pictures)))
-
-    def _fit_objects(self, backgrounds: Pack) -> dict[tuple[int, int], ObjectInr]:
-        part = self.preset.objects
-        tasks = self._object_tasks(Decoder(backgrounds, device=self.device))
+    def _fit_objects(
+        self, backgrounds: Pack, encoder: ObjectEncoder
+    ) -> dict[tuple[int, int], ObjectInr]:
+        tasks = self._object_tasks(Decoder(backgrounds, device=self.context.device))
         objects: dict[tuple[int, int], ObjectInr] = {}
-        for spec, members in _by_spec(tasks, part).items():
-            fitted = self._fit(spec, members, part)
-            kept = self._useful(spec, members, fitted)
+        for fitted in encoder.fit([task.reference for task in tasks], self.context):
+            members = [tasks[i] for i in fitted.members]
+            kept = self._useful(members, fitted)
             if not kept:
                 continue
             for row, k in enumerate(kept):
                 task = members[k]
-                assert task.box is not None
-                inr = InrRef(len(self.stacks), row)
+                inr = InrRef(len(self.groups), row)
                 objects[task.picture, task.box] = ObjectInr(inr, self.preset.object_mode, task.gain)
-            self.stacks.append(replace(fitted, rows=fitted.rows.take(kept)))
+            self.groups.append(replace(fitted.group, rows=fitted.group.rows.take(kept)))
         return objects
 
     def _object_tasks(self, decoder: Decoder) -> list[_Task]:
-        """What every object INR has to output inside its box."""
+        """What every object has to give inside its box."""
         tasks = []
         for i, picture in enumerate(self.pictures):
             frame = decoder.source.frame(i)
@@ -270,65 +195,57 @@ class _Encoding:
                 continue
             around = Region.around(region for region in regions if region.area)
             signal = decoder.background_signal(i, around)
-            pixels = _pixels(picture)
+            pixels = pixel_tensor(picture)
             for b, region in enumerate(regions):
                 if not region.area:
                     continue
                 # A copy: a view would keep all between the boxes, in every frame of a sequence.
                 background = signal[region.inside(around).slices].clone()
-                target = to_signal(pixels[region.slices].to(self.device))
+                reference = to_signal(pixels[region.slices].to(self.context.device))
                 gain = 1.0
                 if self.preset.object_mode == "residual":
-                    target = target - background
-                    gain = max(float(target.abs().max()), 2.0**-20)
-                    target = target / gain
-                tasks.append(_Task(i, target, b, background, gain))
+                    reference = reference - background
+                    gain = max(float(reference.abs().max()), 2.0**-20)
+                    reference = reference / gain
+                tasks.append(_Task(i, b, reference, background, gain))
         return tasks
 
-    def _fit(self, spec: Spec, tasks: Sequence[_Task], part: Part) -> Group:
-        shapes = [task.target.shape for task in tasks]
-        work = [_work(part, height * width, channels) for height, width, channels in shapes]
-        fitted = fit_group(
-            spec,
-            [task.target for task in tasks],
-            part.recipe,
-            bits=part.bits,
-            seed=self.seed,
-            device=self.device,
-            on_step=self.progress.of(sum(work) / len(work)),
-        )
-        return Group(spec, part.bits, fitted.rows)
-
-    def _useful(self, spec: Spec, tasks: Sequence[_Task], fitted: Group) -> list[int]:
-        """The objects whose INR raises the PSNR inside the box by more than the preset asks.
+    def _useful(self, tasks: Sequence[_Task], fitted: FittedObjects) -> list[int]:
+        """The objects that raise the PSNR inside the box by more than the preset asks.
 
         With a `min_gain` of minus infinity those are all, also where there is nothing to gain.
         """
         if self.preset.min_gain == -math.inf:
             return list(range(len(tasks)))
-        sizes = family_of(spec).tensor_sizes(spec)
-        weights = dequantize(fitted.rows, sizes, self.device)
+        kept = []
         with torch.no_grad():
-            coords = []
-            for task in tasks:
-                h, w = task.target.shape[:2]
-                coords.append(Grid.of_frame(w, h).coords(Region(0, 0, w, h)))
-            outputs = evaluate(spec, weights, coords)
-            kept = []
+            outputs = self._outputs(tasks, fitted.group)
             for k, (task, output) in enumerate(zip(tasks, outputs, strict=True)):
-                found = ObjectInr(InrRef(0, 0), self.preset.object_mode, task.gain)
-                shape = task.target.shape
-                wanted = apply_object(task.background, task.target, found)
-                with_object = apply_object(task.background, output.view(shape), found)
+                inr = ObjectInr(InrRef(0, k), self.preset.object_mode, task.gain)
+                wanted = apply_object(task.background, task.reference, inr)
+                with_object = apply_object(task.background, output, inr)
                 before = _error(task.background, wanted)
                 after = _error(with_object, wanted)
                 if after < before * 10 ** (-self.preset.min_gain / 10):
                     kept.append(k)
         return kept
 
+    def _outputs(self, tasks: Sequence[_Task], group: Group) -> list[Tensor]:
+        """What the rows of a group decode to, each on the pixels of its box."""
+        views = []
+        for row, task in enumerate(tasks):
+            frame = _frame(self.pictures[task.picture], InrRef(0, 0))
+            height, width = task.reference.shape[:2]
+            region = Region(0, 0, width, height)
+            inr = ObjectInr(InrRef(0, row), self.preset.object_mode, task.gain)
+            part = (slice(0, height), slice(0, width))
+            views.append(ObjectView(frame, inr, region, Grid.of_frame(width, height), part))
+        reader = GroupReader(Pack((), (group,)), 0, self.context.device)
+        return object_family(group.spec.family).decode_objects(reader, views)
+
 
 class _Progress:
-    """Turns steps of INRs into one fraction of all the work, counted in multiplications."""
+    """Turns steps of rows into one fraction of all the work, counted in multiplications."""
 
     def __init__(
         self,
@@ -344,39 +261,38 @@ class _Progress:
         self._total = 1.0
         if on_progress is None:
             return
-        for picture in pictures:
-            height, width = picture.pixels.shape[:2]
-            channels = picture.channels
-            background = preset.background if backgrounds else None
-            if isinstance(background, SequencePart):
-                spec = _sequence_spec(background, picture, len(pictures))
-                self._total += background.recipe.steps * sequence_family(spec).work(spec)
-            elif isinstance(background, PyramidPart):
-                self._total += background.recipe.steps * width * height * PYRAMID_WORK
-            elif background is not None:
-                self._total += background.recipe.steps * _work(background, width * height, channels)
-            for box in () if isinstance(preset.background, PyramidPart) else picture.boxes:
-                work = _work(preset.objects, box.region(width, height).area, channels)
-                self._total += preset.objects.recipe.steps * work
+        if backgrounds:
+            self._total += preset.background.work(pictures)
+        if preset.objects is not None:
+            for picture in pictures:
+                for box in picture.boxes:
+                    area = box.region(picture.width, picture.height).area
+                    self._total += preset.objects.work(area, picture.channels)
 
-    def of(self, work: float) -> Callable[[int, int], None]:
-        """What a fit calls with (INRs, steps) where a step of an INR takes `work`."""
+    def counted(self, work: float) -> Callable[[int, int], None]:
+        """Return what a fit calls with (rows, steps), where a step of a row takes `work`."""
 
-        def on_step(inrs: int, steps: int) -> None:
+        def on_step(rows: int, steps: int) -> None:
             """May be called from several threads."""
             if self._report is None:
                 return
             with self._lock:
-                self._done += inrs * steps * work
+                self._done += rows * steps * work
                 self._report(min(1.0, self._done / self._total))
 
         return on_step
 
 
-def _work(part: Part, area: int, channels: int) -> int:
-    """Multiplications of one step of an INR for `area` pixels."""
-    spec = part.spec(area, channels)
-    return min(part.recipe.samples or area, area) * pixel_family(spec).work(spec)
+def _check_target(target: Target | None, preset: Preset) -> None:
+    """Raise `RinrInputError` for a target that the background cannot be fitted for."""
+    asked = set() if target is None else set(target.given)
+    if asked <= background_family(preset.background.family).targets:
+        return
+    able = [name for name, one in background_families().items() if asked <= one.targets]
+    raise RinrInputError(
+        f"a target for the preset {preset.name!r}: its background is not fitted for "
+        f"{', '.join(sorted(asked))}; want background={' or '.join(map(repr, able))}"
+    )
 
 
 def _check_before(pictures: Sequence[Picture], seed: int) -> None:
@@ -398,11 +314,11 @@ def _check_before(pictures: Sequence[Picture], seed: int) -> None:
 
 def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
     """The pack without its object INRs, its frames with the boxes of the pictures."""
-    found = [(frame.name, frame.width, frame.height, frame.mode == "L") for frame in pack.frames]
-    wanted = [(p.name, p.width, p.height, p.pixels.ndim == 2) for p in pictures]
-    if found != wanted:
+    stored = [(frame.name, frame.width, frame.height, frame.mode) for frame in pack.frames]
+    wanted = [(p.name, p.width, p.height, p.mode) for p in pictures]
+    if stored != wanted:
         raise RinrInputError(
-            f"reuse: its {len(found)} frames are not the {len(wanted)} pictures: want those "
+            f"reuse: its {len(stored)} frames are not the {len(wanted)} pictures: want those "
             "of the same names, sizes and colours, in the same order"
         )
     frames = tuple(
@@ -431,56 +347,16 @@ def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
 
 
-def _sequences(pictures: Sequence[Picture], part: SequencePart) -> list[list[int]]:
-    """The numbers of the pictures of every sequence, those that are too long cut into chunks."""
-    chunks = []
-    for members in alike(pictures):
-        first = pictures[members[0]]
-        while members:
-            count = part.chunk(len(members), first.width * first.height)
-            chunks.append(members[:count])
-            members = members[count:]
-    return chunks
-
-
-def _sequence_spec(part: SequencePart, picture: Picture, n_frames: int) -> Spec:
-    """The network of a sequence of pictures like this one, which it must not be too large for."""
-    channels = picture.channels
-    spec = part.spec(picture.width, picture.height, n_frames, channels)
-    try:
-        sequence_family(spec)
-    except RinrFormatError as error:
-        raise RinrInputError(
-            f"{picture.name}: a frame of {picture.width}x{picture.height} is too large for the "
-            f"network of a sequence ({error}); the background siren takes frames of any size"
-        ) from error
-    return spec
-
-
-def _by_spec(tasks: Sequence[_Task], part: Part) -> dict[Spec, list[_Task]]:
-    members: dict[Spec, list[_Task]] = defaultdict(list)
-    for task in tasks:
-        height, width, channels = task.target.shape
-        members[part.spec(height * width, channels)].append(task)
-    return members
-
-
-def _pixels(picture: Picture) -> Tensor:
-    """uint8 [H, W, 1 or 3]."""
-    pixels = torch.tensor(picture.pixels)
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _frame(picture: Picture, background: InrRef) -> Frame:
-    height, width = picture.pixels.shape[:2]
+def _frame(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
     return Frame(
         name=picture.name,
-        width=width,
-        height=height,
+        width=picture.width,
+        height=picture.height,
         background=background,
         mode=picture.mode,
         boxes=picture.boxes,
         objects=(None,) * len(picture.boxes),
+        time=time,
         source_size=picture.source_size,
         source_bytes=picture.source_bytes,
         metadata=picture.metadata,

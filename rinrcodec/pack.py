@@ -53,7 +53,7 @@ class Spec:
 
     @classmethod
     def of(cls, family: str, **config: int | float | str) -> Spec:
-        """Build a spec from keywords: `Spec.of("siren", depth=10, width=28)`."""
+        """Build a spec from keywords: `Spec.of("name", depth=10, width=28)`."""
         return cls(family, tuple(sorted(config.items())))
 
     def __getitem__(self, key: str) -> int | float | str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rinrcodec.cli.options import (
-    BACKGROUNDS,
+    FamilyChoice,
     device_option,
     preset_of,
     preset_option,
@@ -19,6 +19,8 @@ from rinrcodec.cli.options import (
 )
 from rinrcodec.cli.progress import progress
 from rinrcodec.errors import RinrInputError
+from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
+from rinrcodec.families.interface import BackgroundFamily
 
 if TYPE_CHECKING:
     from rinrcodec.evaluation.ladder import Row
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from rinrcodec.presets import Preset
 
 __all__ = ["command"]
+
+
+def _families() -> dict[str, BackgroundFamily]:
+    """The families that the ladder can compare: those with bits and widths to choose."""
+    return {name: family for name, family in background_families().items() if family.resizable}
 
 
 @click.group("bench")
@@ -50,9 +57,9 @@ def command() -> None:
 )  # fmt: skip
 @preset_option
 @click.option(
-    "--background", "backgrounds", type=click.Choice(BACKGROUNDS), default=("siren",),
-    multiple=True, show_default=True, metavar="siren|nerv",
-    help="A network for every frame (siren), or for every sequence (nerv); both, if given twice.",
+    "--background", "backgrounds", type=FamilyChoice(_families), default=(DEFAULT_BACKGROUND,),
+    multiple=True, show_default=True,
+    help="Family of the backgrounds; several, if given several times.",
 )  # fmt: skip
 @steps_option
 @device_option
@@ -76,16 +83,11 @@ def ladder(
     the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
     INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
     background); low-quality JPEG; and JPEG, WebP, AVIF and AVIF with pasted crops at as many bytes
-    as QRE. Everything is fitted three times, so take few frames. nerv encodes all frames of SRC,
-    and is compared on those that are taken.
+    as QRE. Everything is fitted three times, so take few frames. A background that is
+    shared by the frames of a sequence is fitted to all frames of SRC, and compared on those taken.
     """
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
-    if "pyramid" in backgrounds:
-        raise click.UsageError(
-            "--background pyramid: the ladder compares the paper's families, siren and nerv; "
-            "rinrcodec report shows a pyramid beside other codecs"
-        )
     from rinrcodec.cli.output import json_text
     from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
     from rinrcodec.cli.views.ladder_plots import draw_ladder
@@ -115,7 +117,7 @@ def ladder(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     for background in dict.fromkeys(backgrounds):
-        whole = background == "nerv"
+        whole = background_family(background).joins_frames
         for row in _fit(
             read_pictures(found) if whole else pictures,
             preset_of(preset, steps=steps, background=background),
@@ -131,7 +133,7 @@ def ladder(
     with writing(out):
         plots = draw_ladder(out, rows)
         plural = "s" if len(pictures) > 1 else ""
-        name = preset_of(preset, steps=steps, background="siren").name
+        name = preset_of(preset, steps=steps, background=DEFAULT_BACKGROUND).name
         what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"

@@ -138,7 +138,7 @@ def command(
     from rinrcodec.datasets.shards import shards_of
     from rinrcodec.datasets.summary import print_table, row_as_json
     from rinrcodec.datasets.work import Work
-    from rinrcodec.presets import PyramidPart
+    from rinrcodec.families import background_family
     from rinrcodec.sources.source import open_source
     from rinrcodec.storage import file_or_folder
     from rinrcodec.storage.atomic import writing
@@ -148,19 +148,17 @@ def command(
         raise click.UsageError(
             f"{source} is compressed already; rinrcodec decompress makes pictures of it"
         )
-    if background == "nerv" and layout == "files":
-        raise click.UsageError(
-            "--layout files: every file would hold the network of its whole sequence; "
-            "--background nerv needs packs"
-        )
     if ray_address and executor != "ray":
         raise click.UsageError("--ray-address is of --executor ray")
     options = preset_of(preset, steps=steps, background=background)
+    if layout == "files":
+        # A row of several frames would go whole into the file of each.
+        try:
+            options = replace(options, background=options.background.alone())
+        except RinrInputError as error:
+            raise click.UsageError(str(error)) from error
     found = open_source(source, labels=labels)
     plan = make_plan(found, out, layout=layout, shard_size=shard_size)
-    if plan.layout == "files" and isinstance(options.background, PyramidPart):
-        # A row of several frames would go whole into the file of each.
-        options = replace(options, background=replace(options.background, together=1))
     # Before anything is touched.
     if executor == "ray" and device == "cuda":
         devices = [device]  # of the workers; the driver needs none
@@ -199,7 +197,11 @@ def command(
             return 0
         work = Work(plan.work, entry.key)
         work.begin(fresh=overwrite)
-        kept = "after every sequence" if background == "nerv" else f"every {BATCH_FRAMES} frames"
+        kept = (
+            "after every sequence"
+            if background_family(background).joins_frames
+            else f"every {BATCH_FRAMES} frames"
+        )
         fitter = Fitter(work, options, target, seed, devices[0], found.names)
         run = Run(
             plan, shards, entry, manifest, fitter, check_lock, resume=resume, overwrite=overwrite

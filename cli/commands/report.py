@@ -20,6 +20,7 @@ from rinrcodec.cli.options import (
     steps_option,
     writable,
 )
+from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
 
 __all__ = ["command"]
 
@@ -72,8 +73,8 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, or a video. Some frames are fitted and
     given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes. The page shows crops,
     quality over bytes, sizes, latency and the fog, and ends in advice, which may be another codec.
-    It takes as long as fitting those frames, and some seconds for each beside; nerv encodes all
-    frames of SRC.
+    It takes as long as fitting those frames, and some seconds for each beside; A background that is
+    shared by the frames of a sequence is fitted to all frames of SRC.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: want a file ending in .html")
@@ -102,7 +103,7 @@ def command(
         click.echo(f"warning: {warning}", err=True)
     total = sum(map(len, found.series))
     compared = evenly_spread(frames, total)
-    whole = background == "nerv"
+    whole = background_family(background).joins_frames
     pictures = read_pictures(found, None if whole else compared)
     with progress("fitting", len(pictures) + len(compared), quiet=quiet) as bar:
         figures = measure(
@@ -126,7 +127,7 @@ def command(
         advice = replace(advice, reasons=(*advice.reasons, *more))
     made = {
         "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
-        + (f" --background {background}" if background != "siren" else "")
+        + (f" --background {background}" if background != DEFAULT_BACKGROUND else "")
         + (f" --steps {steps}" if steps else "")
         + f" --seed {seed} --bandwidth {bandwidth:g} --devices {devices}",
         "device": str(used_device),
@@ -152,5 +153,9 @@ def _of_video(share: float, as_frames: float, *, whole: bool) -> list[str]:
             "send that."
         )
     if not whole:
-        lines.append("Every frame was fitted alone: --background nerv fits one network for all.")
+        for name, family in background_families().items():
+            if family.joins_frames:
+                lines.append(
+                    f"Every frame was fitted alone; --background {name}: {family.summary}."
+                )
     return lines

@@ -16,8 +16,18 @@ from torch import Tensor
 
 from rinrcodec.boxes import Region
 from rinrcodec.pack import Frame, ObjectInr
+from rinrcodec.picture import Picture
 
-__all__ = ["apply_object", "as_rgb", "paste_order", "stack_if_equal", "to_array", "to_pixels"]
+__all__ = [
+    "apply_object",
+    "as_rgb",
+    "paste_order",
+    "pixel_tensor",
+    "stack_if_equal",
+    "to_array",
+    "to_pixels",
+    "to_signal",
+]
 
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
@@ -35,6 +45,17 @@ def apply_object(background: Tensor, outputs: Tensor, found: ObjectInr) -> Tenso
     """Signal inside a region: background and outputs [h, w, channels], float32 in [-1, 1] scale."""
     scaled = outputs * found.gain
     return background + scaled if found.mode == "residual" else scaled
+
+
+def pixel_tensor(picture: Picture) -> Tensor:
+    """Return the pixels of a picture as uint8 [h, w, 1 or 3]."""
+    pixels = torch.tensor(picture.pixels)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def to_signal(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as the float32 values in [-1, 1] that networks output."""
+    return pixels.float() / 127.5 - 1
 
 
 def to_pixels(signal: Tensor) -> Tensor:

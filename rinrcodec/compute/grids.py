@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from rinrcodec.boxes import Region
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EVERYWHERE", "Grid", "normalize"]
+__all__ = ["EVERYWHERE", "Grid", "normalize", "resample"]
 
 # All positions of a grid, as (slice of y, slice of x).
 EVERYWHERE = (slice(None), slice(None))
@@ -86,3 +87,13 @@ def _centres(start: int, size: int, scale: float) -> Tensor:
 def _between(positions: Tensor, start: int, end: int) -> slice:
     edges = torch.searchsorted(positions, torch.tensor([start, end], dtype=torch.float64))
     return slice(int(edges[0]), int(edges[1]))
+
+
+def resample(signal: Tensor, grid: Grid) -> Tensor:
+    """Return the signal [h, w, channels] of a frame on a grid of it; a coarser one averages."""
+    part = signal[grid.region.slices]
+    shape = (len(grid.y), len(grid.x))
+    if shape == part.shape[:2]:
+        return part.contiguous()
+    resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous()

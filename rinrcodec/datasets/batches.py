@@ -39,7 +39,7 @@ def sequence_batches(
 
     folders: of each item of the shard, of which `items` are those from `start` on; a change begins
     another sequence. chunk: how many of (items left, pixels of an item) go to the next network, as
-    `SequencePart.chunk`.
+    `BackgroundEncoder.chunk`.
     """
     batch: list[T] = []
     left = wanted = 0

@@ -14,12 +14,14 @@ from rinrcodec.datasets.batches import batches, sequence_batches
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.work import FittedPart, Work
 from rinrcodec.errors import RinrInputError, plain
+from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, merge_packs
-from rinrcodec.presets import Preset, SequencePart, Target
+from rinrcodec.presets import Preset
 from rinrcodec.sources.source import Reading
 from rinrcodec.storage import file_or_folder
 from rinrcodec.storage.atomic import write_whole
+from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
     from rinrcodec.picture import Picture
@@ -75,11 +77,11 @@ class Fitter:
 
     def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
         readings = shard.read(position, jobs=_READ_AHEAD)
-        part = self.preset.background
-        if not isinstance(part, SequencePart):
+        encoder = self.preset.background
+        if not background_family(encoder.family).joins_frames:
             return batches(readings, _pixels)
         return sequence_batches(
-            readings, _pixels, part.chunk, folders=shard.folders(), start=position
+            readings, _pixels, encoder.chunk, folders=shard.folders(), start=position
         )
 
     def _fit(

@@ -33,7 +33,8 @@ from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import Ladder, available_codecs
 from rinrcodec.evaluation.comparison import at_equal_bytes
-from rinrcodec.families import parameter_count
+from rinrcodec.families import background_families, background_family
+from rinrcodec.families.interface import BackgroundEncoder
 from rinrcodec.files import open as open_file
 from rinrcodec.files import save
 from rinrcodec.metrics import (
@@ -46,7 +47,7 @@ from rinrcodec.metrics import (
 )
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, Preset, PyramidPart, SequencePart
+from rinrcodec.presets import Preset
 
 __all__ = [
     "BASELINE_SIZE",
@@ -113,32 +114,23 @@ def row_presets(preset: Preset) -> dict[str, Preset]:
     """The presets of BE, DE, RE and QRE; they differ in bits and `object_mode` alone.
 
     min_gain is minus infinity: an object INR that gains nothing is kept too. Raises
-    `RinrInputError` for a pyramid, which has neither bits to choose nor object INRs.
+    `RinrInputError` for a family whose backgrounds have no bits or widths to choose.
     """
-    part = _paper_background(preset)
-    residual = replace(
-        preset,
-        background=replace(part, bits=16),
-        objects=replace(preset.objects, bits=16),
-        object_mode="residual",
-        min_gain=-math.inf,
-    )
+    family = preset.background.family
+    if not background_family(family).resizable:
+        able = [name for name, one in background_families().items() if one.resizable]
+        raise RinrInputError(
+            f"the preset {preset.name!r}: the ladder compares the paper's families, want a "
+            f"background of {' or '.join(able)}"
+        )
+    residual = replace(preset.for_ladder(16), object_mode="residual")
     presets = {
         "BE": residual,
         "DE": replace(residual, object_mode="direct"),
         "RE": residual,
-        "QRE": replace(residual, background=replace(part, bits=8)),
+        "QRE": preset.for_ladder(8),
     }
     return {name: replace(own, name=f"{preset.name}, {name}") for name, own in presets.items()}
-
-
-def _paper_background(preset: Preset) -> Part | SequencePart:
-    if isinstance(preset.background, PyramidPart):
-        raise RinrInputError(
-            f"the preset {preset.name!r}: the ladder compares the paper's families, want a "
-            "background of siren or nerv"
-        )
-    return preset.background
 
 
 def family_rows(
@@ -180,44 +172,16 @@ def low_quality_jpeg(pictures: Sequence[Picture]) -> Row:
 
 
 def enlarged(
-    part: Part | SequencePart, factor: float, pictures: Sequence[Picture]
-) -> Part | SequencePart:
-    """The part with wider networks, of `factor` times the weights for pictures like the first.
+    encoder: BackgroundEncoder, factor: float, pictures: Sequence[Picture]
+) -> BackgroundEncoder:
+    """The settings with wider networks, of `factor` times the weights for pictures like the first.
 
     All size classes are widened by the same share, as near as whole widths allow.
     """
-    wanted = factor * _weights(part, pictures)
+    wanted = factor * encoder.n_weights(pictures)
     shares = (1 + step / 100 for step in range(math.ceil(100 * factor)))
-    found = (_widened(part, share) for share in shares)
-    return min(found, key=lambda wider: abs(_weights(wider, pictures) - wanted))
-
-
-def _weights(part: Part | SequencePart, pictures: Sequence[Picture]) -> int:
-    """The weights of a background INR, of the first picture or the sequence it begins."""
-    height, width = pictures[0].pixels.shape[:2]
-    channels = pictures[0].channels
-    if isinstance(part, SequencePart):
-        n_frames = part.chunk(len(pictures), width * height)
-        return parameter_count(part.spec(width, height, n_frames, channels))
-    return parameter_count(part.spec(width * height, channels))
-
-
-def _widened(part: Part | SequencePart, share: float) -> Part | SequencePart:
-    def wider(width: int) -> int:
-        return round(width * share)
-
-    if isinstance(part, SequencePart):
-        sequences = (
-            replace(
-                size,
-                stem=wider(size.stem),
-                features=wider(size.features),
-                narrowest=wider(size.narrowest),
-            )
-            for size in part.sizes
-        )
-        return replace(part, sizes=tuple(sequences))
-    return replace(part, sizes=tuple(replace(s, width=wider(s.width)) for s in part.sizes))
+    wider = (encoder.widened(share) for share in shares)
+    return min(wider, key=lambda one: abs(one.n_weights(pictures) - wanted))
 
 
 def _inr_rows(
@@ -260,7 +224,7 @@ def _inr_rows(
     # The loop left RE. What is not weights stays as it is in a larger file.
     weights = sum(group.n_rows * row_bytes(group) for group in backgrounds.groups) / len(pictures)
     factor = 1 + (BASELINE_SIZE * with_objects.n_bytes - alone.n_bytes) / weights
-    background = enlarged(_paper_background(presets["BE"]), factor, pictures)
+    background = enlarged(presets["BE"].background, factor, pictures)
     larger = replace(presets["BE"], name=f"{preset.name}, BS", background=background)
     yield row("BS", *fit("BS", larger))
 

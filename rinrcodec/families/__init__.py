@@ -1,148 +1,174 @@
-"""How INRs are built: one module per family, all with the functions of `Family`.
+"""The families that code backgrounds and objects, by name: one folder each, and one line here.
 
-A new family is one new module here and one line in `_PIXELS`, `_SEQUENCES` or `_PYRAMIDS`.
+Another package brings a family in one of two ways:
+
+* the entry-point group `rinrcodec.families`, whose entries name a `Family` class or object: known
+  wherever the package is installed, also in worker processes and on the command line;
+* `rinrcodec.families.register(family)`: known in this process. Call it where the module of the
+  family is imported, so that workers that unpickle its settings know it, too.
+
+`interface.py` says what a family implements. Modules are imported on first use.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Protocol, cast
+from importlib.metadata import EntryPoint, entry_points
 
-import torch
-from torch import Tensor
-
-from rinrcodec.errors import RinrFormatError
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily
+from rinrcodec.pack import GroupInfo
 
 __all__ = [
-    "Family",
-    "PixelFamily",
-    "SequenceFamily",
+    "DEFAULT_BACKGROUND",
+    "DEFAULT_OBJECTS",
+    "background_families",
+    "background_family",
     "check_group",
     "family_of",
-    "is_pyramid",
-    "is_sequence",
-    "parameter_count",
-    "pixel_family",
-    "sequence_family",
+    "find_family",
+    "object_families",
+    "object_family",
+    "register",
 ]
 
-_PIXELS = {"siren": "rinrcodec.families.siren.network"}
-_SEQUENCES = {"nerv": "rinrcodec.families.nerv.network"}
-# Rows of entropy-coded latents, one or a few whole frames each.
-_PYRAMIDS = {"pyramid": "rinrcodec.families.pyramid.network"}
+# Families of this package -> the class, in the module that holds what a reader needs first.
+_BUILT_IN = {
+    "siren": "rinrcodec.families.siren:Siren",
+    "nerv": "rinrcodec.families.nerv:Nerv",
+    "pyramid": "rinrcodec.families.pyramid:Pyramid",
+}
+DEFAULT_BACKGROUND = "siren"
+DEFAULT_OBJECTS = "siren"
+
+_ENTRY_POINTS = "rinrcodec.families"
+_NAME = re.compile("[a-z][a-z0-9_-]{0,31}")
+_loaded: dict[str, Family] = {}
 
 
-class Family(Protocol):
-    """What every family tells of its INRs.
+def register(family: Family) -> None:
+    """Make a family known to this process under its name.
 
-    Weights of n INRs of a spec are one float32 tensor [n, params]: the tensors of `tensor_sizes`
-    side by side, each with one quantisation scale.
+    Registering a family of the same class again changes nothing.
+
+    Args:
+        family: An object that implements `BackgroundFamily`, `ObjectFamily`, or both.
+
+    Raises:
+        RinrInputError: It implements neither, its name is not one, or another family has the name.
+
+    Example:
+        >>> from rinrcodec import families
+        >>> families.register(families.family_of("siren"))
     """
-
-    def check(self, spec: Spec) -> None:
-        """Raise `RinrFormatError` when the spec is not one that this family can build."""
-
-    def tensor_sizes(self, spec: Spec) -> tuple[int, ...]:
-        """How many parameters each tensor of one INR has, in the order of storage."""
-
-    def channels(self, spec: Spec) -> int:
-        """Output values per pixel: 3 for RGB, 1 for grey."""
-
-    def init(self, spec: Spec, n: int, generator: torch.Generator) -> Tensor:
-        """Fresh weights for n INRs, float32 [n, params], on the generator's device."""
-
-
-class PixelFamily(Family, Protocol):
-    """One INR per frame or object, asked at positions; `siren` is the example to read."""
-
-    def widest(self, spec: Spec) -> int:
-        """The most values per pixel that any layer holds: bounds chunks on a CPU."""
-
-    def work(self, spec: Spec) -> int:
-        """About how many multiplications one pixel takes, or what takes as long."""
-
-    def kept(self, spec: Spec) -> int:
-        """Values per pixel alive at once in a fitting step: bounds chunks on a GPU."""
-
-    def canonical(self, spec: Spec, weights: Tensor) -> Tensor:
-        """Weights of the same outputs with the smallest magnitudes, which quantise best."""
-
-    def sensitive(self, spec: Spec) -> int:
-        """How many parameters, the first ones, are rounded first, for the others to adapt to."""
-
-    def forward(self, spec: Spec, weights: Tensor, coords: Tensor) -> Tensor:
-        """Outputs [n, pixels, channels] at coords [n or 1, pixels, 2]; has a weight gradient."""
-
-
-class SequenceFamily(Family, Protocol):
-    """One INR per sequence, asked for whole frames at times; `nerv` is the example to read."""
-
-    def size(self, spec: Spec) -> tuple[int, int]:
-        """Width and height of what it outputs: a frame is its upper left part."""
-
-    def largest(self, spec: Spec) -> int:
-        """The most values of one frame that any layer holds: bounds batches on a GPU."""
-
-    def work(self, spec: Spec) -> int:
-        """About how many multiplications one frame takes."""
-
-    def forward(self, spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
-        """Frames [n, channels, height, width] of one INR [params] at times [n]."""
-
-
-def family_of(spec: Spec) -> Family:
-    """The family that builds `spec`, which it has checked; `RinrFormatError` if there is none."""
-    modules = _PIXELS | _SEQUENCES | _PYRAMIDS
-    module = modules.get(spec.family)
-    if module is None:
-        known = ", ".join(sorted(modules))
-        raise RinrFormatError(
-            f"unknown INR family {spec.family!r}: this version knows {known}; a newer rinrcodec may"
+    if not isinstance(family, (BackgroundFamily, ObjectFamily)):
+        raise RinrInputError(
+            f"{family!r} is not a family: derive from BackgroundFamily or ObjectFamily of "
+            "rinrcodec.families.interface and pass an object of that class"
         )
-    family = cast(Family, import_module(module))
-    family.check(spec)
+    if not _NAME.fullmatch(family.name):
+        raise RinrInputError(
+            f"a family with the name {family.name!r}: use up to 32 lower-case letters, digits, "
+            "- and _, beginning with a letter"
+        )
+    known = find_family(family.name)
+    if known is not None and type(known) is not type(family):
+        raise RinrInputError(
+            f"two families have the name {family.name!r}: {type(known).__module__} has it already"
+        )
+    _loaded.setdefault(family.name, family)
+
+
+def find_family(name: str) -> Family | None:
+    """Return the family of that name, None where there is none."""
+    if name not in _loaded:
+        if name in _BUILT_IN:
+            module, _, attribute = _BUILT_IN[name].partition(":")
+            _loaded[name] = getattr(import_module(module), attribute)()
+        else:
+            entry = next((entry for entry in _entries() if entry.name == name), None)
+            if entry is None:
+                return None
+            _loaded[name] = _load(entry)
+    return _loaded[name]
+
+
+def family_of(name: str) -> Family:
+    """Return the family of that name.
+
+    Raises:
+        RinrFormatError: This installation has none; a file may name one that it lacks.
+    """
+    family = find_family(name)
+    if family is None:
+        raise RinrFormatError(
+            f"unknown INR family {name!r}: this version knows {', '.join(sorted(_names()))}; "
+            "a newer rinrcodec may"
+        )
     return family
 
 
-def is_sequence(spec: Spec) -> bool:
-    """Whether one INR of this spec stands for the frames of a sequence."""
-    return spec.family in _SEQUENCES
+def background_family(name: str) -> BackgroundFamily:
+    """Return the family of that name; `RinrFormatError` where it does not code backgrounds."""
+    family = family_of(name)
+    if not isinstance(family, BackgroundFamily):
+        raise RinrFormatError(f"the family {name!r} codes objects only, not backgrounds")
+    return family
 
 
-def is_pyramid(spec: Spec) -> bool:
-    """Whether rows of this spec are entropy-coded latents."""
-    return spec.family in _PYRAMIDS
+def object_family(name: str) -> ObjectFamily:
+    """Return the family of that name; `RinrFormatError` where it does not code objects."""
+    family = family_of(name)
+    if not isinstance(family, ObjectFamily):
+        raise RinrFormatError(f"an INR of the family {name!r} stands for whole frames only")
+    return family
 
 
-def pixel_family(spec: Spec) -> PixelFamily:
-    """As `family_of`, for an INR that is asked at positions."""
-    if is_sequence(spec) or is_pyramid(spec):
-        raise RinrFormatError(f"an INR of the family {spec.family!r} stands for whole frames only")
-    return cast(PixelFamily, family_of(spec))
+def background_families() -> dict[str, BackgroundFamily]:
+    """Return all families that code backgrounds, by name: those of this package first."""
+    known = ((name, family_of(name)) for name in _names())
+    return {name: family for name, family in known if isinstance(family, BackgroundFamily)}
 
 
-def sequence_family(spec: Spec) -> SequenceFamily:
-    """As `family_of`, for an INR of a sequence."""
-    if not is_sequence(spec):
-        raise RinrFormatError(f"an INR of the family {spec.family!r} knows no time")
-    return cast(SequenceFamily, family_of(spec))
-
-
-def parameter_count(spec: Spec) -> int:
-    """Parameters of one INR."""
-    return sum(family_of(spec).tensor_sizes(spec))
+def object_families() -> dict[str, ObjectFamily]:
+    """Return all families that code objects, by name: those of this package first."""
+    known = ((name, family_of(name)) for name in _names())
+    return {name: family for name, family in known if isinstance(family, ObjectFamily)}
 
 
 def check_group(info: GroupInfo) -> Family:
-    """The family of a group, after making sure that the rows fit the spec."""
-    family = family_of(info.spec)
-    sizes = family.tensor_sizes(info.spec)
-    if (info.n_params, info.n_scales) != (sum(sizes), len(sizes)):
-        raise RinrFormatError(
-            f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "
-            f"the group says {info.n_params} in {info.n_scales}"
+    """Return the family of a group, after it has checked that it can decode the rows.
+
+    Raises:
+        RinrFormatError: The family is unknown, or the rows do not fit their spec.
+    """
+    family = family_of(info.spec.family)
+    family.check(info)
+    return family
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys([*_BUILT_IN, *_loaded, *(entry.name for entry in _entries())]))
+
+
+def _entries() -> Iterator[EntryPoint]:
+    yield from entry_points(group=_ENTRY_POINTS)
+
+
+def _load(entry: EntryPoint) -> Family:
+    try:
+        value = entry.load()
+        family = value() if isinstance(value, type) else value
+    except Exception as error:
+        raise RinrInputError(
+            f"the family {entry.name!r} of {entry.value} cannot be loaded ({error!r}); "
+            "update or uninstall the package that brings it"
+        ) from error
+    if not isinstance(family, Family) or family.name != entry.name:
+        raise RinrInputError(
+            f"the entry point {entry.name} = {entry.value} of the group {_ENTRY_POINTS} does not "
+            "give a family of that name"
         )
-    if is_pyramid(info.spec) and not info.coded:
-        raise RinrFormatError(f"a group of the spec {info.spec.to_json()} has no coded bytes")
     return family

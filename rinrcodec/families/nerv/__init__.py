@@ -1,1 +1,57 @@
-"""`nerv`: one convolutional network for every sequence (NeRV)."""
+"""`nerv`: one convolutional network for every sequence, asked for frames at times (NeRV)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rinrcodec.families.interface import BackgroundFamily, View
+from rinrcodec.pack import GroupInfo, Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rinrcodec.families.group_reader import GroupReader
+    from rinrcodec.families.nerv.encode import NervBackgrounds
+
+__all__ = ["Nerv"]
+
+
+class Nerv(BackgroundFamily):
+    """One network for the frames of a sequence: those of one folder, size and mode, in order."""
+
+    name = "nerv"
+    summary = "a network for every sequence"
+    help = (
+        "With --background nerv a video is a sequence, and so is every folder, also below SRC: "
+        "its frames of one size and mode in the order of their names, which share a network."
+    )
+    steps = "epochs"
+    joins_frames = True
+    resizable = True
+
+    def check(self, info: GroupInfo) -> None:
+        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.nerv import network
+
+        network.check(info.spec)
+        check_sizes(info, network.tensor_sizes(info.spec))
+
+    def channels(self, spec: Spec) -> int:
+        return int(spec["out"])
+
+    def background_presets(self) -> Mapping[str, NervBackgrounds]:
+        from rinrcodec.families.nerv.encode import BACKGROUNDS
+
+        return BACKGROUNDS
+
+    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
+        del shape  # the network gives whole frames
+        from rinrcodec.families.nerv import network
+
+        return network.work(info.spec) + info.n_params
+
+    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+        from rinrcodec.families.nerv.decode import background_signals
+
+        return background_signals(group, views)

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.parallel import parallel_map, without_torch_threads
 from rinrcodec.compute.quantize import fake_quantize, quantize, tensor_scales
-from rinrcodec.families import sequence_family
-from rinrcodec.families.siren.fit import Fitted, schedule, to_signal
+from rinrcodec.families.fitting import Fitted, Recipe, schedule
+from rinrcodec.families.nerv import network
 from rinrcodec.pack import Spec
-from rinrcodec.presets import Recipe
 
 __all__ = ["fit_sequence", "ssim"]
 
@@ -47,8 +47,8 @@ def fit_sequence(
 
     Bit for bit reproducible on one CPU for the same frames and seed, on any number of cores.
     """
-    family = sequence_family(spec)
-    sizes = family.tensor_sizes(spec)
+    network.check(spec)
+    sizes = network.tensor_sizes(spec)
     data = _Frames(spec, frames, times, recipe, device)
     n = len(frames)
     steps = math.ceil(n / data.per_step)
@@ -61,7 +61,7 @@ def fit_sequence(
     quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
     score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {spec.to_json()}".encode()))
-    weights = family.init(spec, 1, generator).to(device)
+    weights = network.init(spec, 1, generator).to(device)
     optimizer = torch.optim.Adam([weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     best, best_scales = weights.clone(), tensor_scales(weights, sizes, bits)
     best_score = torch.full((), math.inf, device=device)
@@ -103,7 +103,6 @@ class _Frames:
     ) -> None:
         self.per_step = recipe.samples or 1
         self._spec, self._ssim, self._device = spec, recipe.ssim, device
-        self._family = sequence_family(spec)
         self._frames = torch.stack(list(frames)).permute(0, 3, 1, 2).to(device)
         self._times = torch.tensor(times, dtype=torch.float64, device=device)
 
@@ -143,7 +142,7 @@ class _Frames:
     def _pair(self, weights: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
         """What the network gives for some frames, and what is wanted."""
         height, width = self._frames.shape[2:]
-        output = self._family.forward(self._spec, weights, self._times[members])
+        output = network.forward(self._spec, weights, self._times[members])
         return output[..., :height, :width], to_signal(self._frames[members])
 
 

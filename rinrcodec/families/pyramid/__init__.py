@@ -1,1 +1,64 @@
-"""`pyramid`: entropy-coded latents and small networks (COOL-CHIC class)."""
+"""`pyramid`: entropy-coded latents and small networks for one frame or a few (COOL-CHIC class)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.families.interface import BackgroundFamily, View
+from rinrcodec.pack import GroupInfo, Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rinrcodec.families.group_reader import GroupReader
+    from rinrcodec.families.pyramid.encode import PyramidBackgrounds
+
+__all__ = ["MOST_FRAMES", "MOST_PREDICTED", "Pyramid"]
+
+# Frames of a row in the format: in all, and where each is predicted from the one before.
+MOST_FRAMES = 64
+MOST_PREDICTED = 8
+
+
+class Pyramid(BackgroundFamily):
+    """Latents of a frame, coded with networks that the frames of a row share."""
+
+    name = "pyramid"
+    summary = "coded latents"
+    help = (
+        "With --background pyramid a frame becomes coded latents, for the quality or the size that "
+        "you ask for with one of --lambda, --target-psnr and --target-bytes; objects are kept "
+        "sharper."
+    )
+    coded_rows = "entropy-coded latents"
+    targets = frozenset({"lmbda", "psnr", "n_bytes", "objects_psnr"})
+    takes_objects = False
+
+    def check(self, info: GroupInfo) -> None:
+        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.pyramid import network
+
+        network.check(info.spec)
+        check_sizes(info, ())
+        if not info.coded:
+            raise RinrFormatError(f"a group of the spec {info.spec.to_json()} has no coded bytes")
+
+    def channels(self, spec: Spec) -> int:
+        return int(spec["out"])
+
+    def background_presets(self) -> Mapping[str, PyramidBackgrounds]:
+        from rinrcodec.families.pyramid.encode import BACKGROUNDS
+
+        return BACKGROUNDS
+
+    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
+        """Return 0: a pixel has a fixed number of latents, and `max_pixels` bounds the pixels."""
+        del info, shape
+        return 0
+
+    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+        from rinrcodec.families.pyramid.decode import background_signals
+
+        return background_signals(group, views)

@@ -18,16 +18,17 @@ import torch
 from torch import Tensor
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.entropy import LARGEST
 from rinrcodec.families.pyramid.latents import Change, PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.families.pyramid.rounding import change_bits, choose_changes
 from rinrcodec.families.pyramid.soap import Soap
 from rinrcodec.families.pyramid.soft_round import noisy, soft_schedule
-from rinrcodec.families.siren.fit import to_signal
 from rinrcodec.pack import Spec
-from rinrcodec.presets import PyramidPart, Target
+from rinrcodec.targets import Target
 
 __all__ = [
     "LATENT_BETAS",
@@ -62,7 +63,7 @@ def fit_pyramid(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidPart,
+    part: PyramidBackgrounds,
     *,
     target: Target,
     predicted: bool = False,
@@ -105,7 +106,7 @@ def trial(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidPart,
+    part: PyramidBackgrounds,
     *,
     target: Target,
     seed: int,
@@ -169,7 +170,7 @@ class _Fit:
         spec: Spec,
         frames: Sequence[Tensor],
         regions: Sequence[Sequence[Region]],
-        part: PyramidPart,
+        part: PyramidBackgrounds,
         target: Target,
         predicted: bool,
         seed: int,
@@ -445,7 +446,7 @@ class _Fit:
         return PyramidRow(self.changes(), self.step_codes, frames, self.predicted)
 
 
-def _first_guess(target: Target, part: PyramidPart) -> tuple[float, float]:
+def _first_guess(target: Target, part: PyramidBackgrounds) -> tuple[float, float]:
     """Lambda, and the weight of objects, that a fit begins with; `control` corrects them."""
     if target.psnr is None:
         return target.lmbda or part.lmbda, part.object_weight

@@ -53,7 +53,6 @@ __all__ = [
     "pass_tables",
     "start_weights",
     "synthesize",
-    "tensor_sizes",
 ]
 
 LEVELS = 7
@@ -85,19 +84,9 @@ def check(spec: Spec) -> None:
         )
 
 
-def tensor_sizes(spec: Spec) -> tuple[int, ...]:  # noqa: ARG001
-    """None: all that a row has is entropy-coded."""
-    return ()
-
-
 def channels(spec: Spec) -> int:
     """Output values per pixel: 3 for RGB, 1 for grey."""
     return int(spec["out"])
-
-
-def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:  # noqa: ARG001
-    """Weights [n, 0]: rows have none outside of their coded bytes."""
-    return torch.zeros(n, 0, device=generator.device)
 
 
 @cache

@@ -10,21 +10,21 @@ from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.compose import pixel_tensor
 from rinrcodec.compute.parallel import cores, parallel_map
+from rinrcodec.families.interface import FitContext
+from rinrcodec.families.pyramid.encode import STEP_WORK, PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial, fit_pyramid, trial
 from rinrcodec.pack import Group, Rows, Spec
 from rinrcodec.picture import Picture, alike
-from rinrcodec.presets import PyramidPart, Target
+from rinrcodec.targets import Target
 
-__all__ = ["WORK", "FittedRow", "fit_rows", "pyramid_group"]
+__all__ = ["FittedRow", "coded_group", "fit_rows"]
 
 _TRIAL_FRAMES = 3
 _TRIAL_BYTES = 4 / 3  # of what a whole fit leaves
-WORK = 1_000  # about how many multiplications a pixel takes in a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,11 @@ class _StoppedError(Exception):
 
 
 def fit_rows(
-    pictures: Sequence[Picture],
-    pixels: Callable[[Picture], Tensor],
-    part: PyramidPart,
-    *,
-    target: Target,
-    seed: int,
-    device: torch.device,
-    counted: Callable[[float], Callable[[int, int], None]],
+    pictures: Sequence[Picture], part: PyramidBackgrounds, context: FitContext
 ) -> list[FittedRow]:
-    """The rows of all pictures, on all cores of a CPU; trials take one core for each candidate row.
+    """Fit the rows of all pictures, on all cores of a CPU.
 
-    pixels: gives the uint8 tensor [h, w, 1 or 3] of a picture; counted: for the work of a step of a
-    frame, what is called as (frames, steps) when that many were done, from several threads.
+    Trials take one core for each candidate row.
     """
     stop = threading.Event()
 
@@ -81,46 +73,46 @@ def fit_rows(
         area = few[0].width * few[0].height
         if len(few) == 1 or part.predicted(area) == 1:
             # Alone, or too large to be tried, and so to share networks.
-            return _rows(members, Trial(False, math.inf), target, part, area)
+            return _rows(members, Trial(False, math.inf), context.target, part, area)
         few = few[: part.predicted(area)]
         found = trial(
             spec(members),
-            [pixels(picture) for picture in few],
+            [pixel_tensor(picture) for picture in few],
             [regions(picture) for picture in few],
             part,
-            target=target,
-            seed=seed,
-            device=device,
+            target=context.target,
+            seed=context.seed,
+            device=context.device,
             # Its steps are not counted as progress, but end with an interruption.
             on_step=partial(on_step, lambda *_: None),
         )
-        return _rows(members, found, target, part, area)
+        return _rows(members, found, context.target, part, area)
 
     def fit(row: _Row, threads: int) -> FittedRow:
         own = [pictures[i] for i in row.members]
         coded = fit_pyramid(
             spec(row.members),
-            [pixels(picture) for picture in own],
+            [pixel_tensor(picture) for picture in own],
             [regions(picture) for picture in own],
             part,
-            target=target,
+            target=context.target,
             predicted=row.predicted,
-            seed=seed,
-            device=device,
+            seed=context.seed,
+            device=context.device,
             threads=threads,
-            on_step=partial(on_step, counted(own[0].width * own[0].height * WORK)),
+            on_step=partial(on_step, context.counted(own[0].width * own[0].height * STEP_WORK)),
         )
         return FittedRow(spec(row.members), row.members, coded)
 
     candidates = [own for members in alike(pictures) for own in _members(pictures, members, part)]
-    rows = list(chain(*parallel_map(plan, candidates, device, stop=stop)))
+    rows = list(chain(*parallel_map(plan, candidates, context.device, stop=stop)))
     # Rows have a core each; where there are fewer rows than cores, the frames of a row.
-    threads = max(1, cores() // len(rows)) if device.type == "cpu" else 1
-    return parallel_map(partial(fit, threads=threads), rows, device, stop=stop)
+    threads = max(1, cores() // len(rows)) if context.device.type == "cpu" else 1
+    return parallel_map(partial(fit, threads=threads), rows, context.device, stop=stop)
 
 
 def _members(
-    pictures: Sequence[Picture], members: Sequence[int], part: PyramidPart
+    pictures: Sequence[Picture], members: Sequence[int], part: PyramidBackgrounds
 ) -> list[Sequence[int]]:
     """The numbers of pictures that might share a row, of those that are alike."""
     first = pictures[members[0]]
@@ -128,7 +120,7 @@ def _members(
 
 
 def _rows(
-    members: Sequence[int], found: Trial, target: Target, part: PyramidPart, area: int
+    members: Sequence[int], found: Trial, target: Target, part: PyramidBackgrounds, area: int
 ) -> list[_Row]:
     """How pictures that are alike are best stored, by what a trial has found."""
     n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
@@ -144,7 +136,7 @@ def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:
     return [members[start:end] for start, end in pairwise(ends)]
 
 
-def pyramid_group(spec: Spec, coded: Sequence[bytes]) -> Group:
+def coded_group(spec: Spec, coded: Sequence[bytes]) -> Group:
     """The group of rows that have nothing but coded bytes."""
     codes, scales = np.zeros((len(coded), 0), np.int8), np.zeros((len(coded), 0), np.float32)
     return Group(spec, 8, Rows(codes, scales, tuple(coded)))

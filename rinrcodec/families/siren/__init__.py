@@ -1,1 +1,66 @@
 """`siren`: a small MLP with sine activations for every frame or object (Rapid-INR)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rinrcodec.families.interface import BackgroundFamily, ObjectFamily, ObjectView, View
+from rinrcodec.pack import GroupInfo, Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rinrcodec.families.group_reader import GroupReader
+    from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
+
+__all__ = ["Siren"]
+
+# A product of fewer pixels takes as long as one of so many.
+_LEAST_PIXELS = 128
+
+
+class Siren(BackgroundFamily, ObjectFamily):
+    """One network per frame or object, asked at any position and scale."""
+
+    name = "siren"
+    summary = "a network for every frame"
+    resizable = True
+
+    def check(self, info: GroupInfo) -> None:
+        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.siren import network
+
+        network.check(info.spec)
+        check_sizes(info, network.tensor_sizes(info.spec))
+
+    def channels(self, spec: Spec) -> int:
+        return int(spec["out"])
+
+    def background_presets(self) -> Mapping[str, SirenBackgrounds]:
+        from rinrcodec.families.siren.encode import BACKGROUNDS
+
+        return BACKGROUNDS
+
+    def object_presets(self) -> Mapping[str, SirenObjects]:
+        from rinrcodec.families.siren.encode import OBJECTS
+
+        return OBJECTS
+
+    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
+        return self.object_work(info, shape[0] * shape[1])
+
+    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
+        from rinrcodec.families.siren import network
+
+        return max(n_pixels, _LEAST_PIXELS) * network.work(info.spec)
+
+    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+        from rinrcodec.families.siren.evaluate import background_signals
+
+        return background_signals(group, views)
+
+    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+        from rinrcodec.families.siren.evaluate import object_signals
+
+        return object_signals(group, views)

@@ -11,41 +11,28 @@ import math
 import threading
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.devices import chunks_by_cost
 from rinrcodec.compute.grids import normalize
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.compute.quantize import fake_quantize, quantize, tensor_scales
-from rinrcodec.families import pixel_family
-from rinrcodec.pack import Rows, Spec
-from rinrcodec.presets import Recipe
+from rinrcodec.families.fitting import Fitted, Recipe, schedule
+from rinrcodec.families.siren import network
+from rinrcodec.pack import Spec
 
-__all__ = ["Fitted", "fit_group", "schedule", "to_signal"]
+__all__ = ["fit_group"]
 
 _SCORE_PIXELS = 16_384
 _SCORES = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """n fitted INRs: their quantised `rows`, and the float `weights` [n, params] behind them."""
-
-    rows: Rows
-    weights: Tensor
-
-
-def to_signal(pixels: Tensor) -> Tensor:
-    """uint8 pixels as the float32 values in [-1, 1] that networks output."""
-    return pixels.float() / 127.5 - 1
-
-
 def fit_group(
     spec: Spec,
-    targets: Sequence[Tensor],
+    references: Sequence[Tensor],
     recipe: Recipe,
     *,
     bits: int,
@@ -54,40 +41,38 @@ def fit_group(
     on_step: Callable[[int, int], None] | None = None,
     grouped: bool = True,
 ) -> Fitted:
-    """Fit one INR of `spec` to each target.
+    """Fit one INR of `spec` to each reference.
 
-    targets: pictures [h, w, channels], sizes may differ; uint8 pixels, or float32 values to be met
-        as they are (residuals).
+    references: pictures [h, w, channels], sizes may differ; uint8 pixels, or float32 values to be
+        met as they are (residuals).
     on_step: called as on_step(INRs, steps done since the last call), from several threads on a CPU.
     grouped: False fits one by one, for comparison.
 
-    Bit for bit reproducible on one CPU for the same targets and seed, on any number of cores.
+    Bit for bit reproducible on one CPU for the same references and seed, on any number of cores.
     """
-    order = sorted(range(len(targets)), key=lambda i: targets[i].shape[0] * targets[i].shape[1])
-    pixels_per_step = [
-        min(recipe.samples or area, area)
-        for area in (targets[i].shape[0] * targets[i].shape[1] for i in order)
-    ]
-    family = pixel_family(spec)
+    network.check(spec)
+    areas = [reference.shape[0] * reference.shape[1] for reference in references]
+    order = sorted(range(len(references)), key=lambda i: areas[i])
+    pixels_per_step = [min(recipe.samples or areas[i], areas[i]) for i in order]
     stop = threading.Event()
 
     def fit_range(chunk: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        members = [targets[i] for i in order[slice(*chunk)]]
+        members = [references[i] for i in order[slice(*chunk)]]
         stream = zlib.crc32(f"{seed} {chunk[0]} {spec.to_json()}".encode())
         generator = torch.Generator(device).manual_seed(stream)
         return _fit_chunk(spec, members, recipe, bits, generator, on_step, stop)
 
-    costs = (pixels_per_step, family.widest(spec), family.kept(spec))
+    costs = (pixels_per_step, network.widest(spec), network.kept(spec))
     chunks = list(chunks_by_cost(*costs, device, grouped=grouped))
     fitted = parallel_map(fit_range, chunks, device, stop=stop)
     place = torch.tensor(order, device=device).argsort()
     weights, scales = (torch.cat(parts)[place] for parts in zip(*fitted, strict=True))
-    return Fitted(quantize(weights, scales, family.tensor_sizes(spec), bits), weights)
+    return Fitted(quantize(weights, scales, network.tensor_sizes(spec), bits), weights)
 
 
 def _fit_chunk(
     spec: Spec,
-    targets: Sequence[Tensor],
+    references: Sequence[Tensor],
     recipe: Recipe,
     bits: int,
     generator: torch.Generator,
@@ -95,16 +80,15 @@ def _fit_chunk(
     stop: threading.Event,
 ) -> tuple[Tensor, Tensor]:
     """Best weights [n, params] and scales [n, tensors] of the INRs of one chunk."""
-    family = pixel_family(spec)
-    sizes = family.tensor_sizes(spec)
-    data = _Samples(targets, recipe.samples, generator)
-    weights = family.init(spec, len(targets), generator).requires_grad_()
+    sizes = network.tensor_sizes(spec)
+    data = _Samples(references, recipe.samples, generator)
+    weights = network.init(spec, len(references), generator).requires_grad_()
     optimizer = torch.optim.Adam([weights], lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     best = weights.detach().clone()
     best_scales = tensor_scales(best, sizes, bits)
-    best_score = torch.full((len(targets),), math.inf, device=best.device)
+    best_score = torch.full((len(references),), math.inf, device=best.device)
     scales: Tensor | None = None
-    rounded = best[:, : family.sensitive(spec)]
+    rounded = best[:, : network.sensitive(spec)]
     quantized_from = recipe.steps - int(recipe.steps * recipe.quantized)
     score_every = max(1, int(recipe.steps * max(recipe.quantized, 0.1)) // _SCORES)
     report_every = max(1, recipe.steps // 50)
@@ -113,14 +97,14 @@ def _fit_chunk(
 
     def loss_of(values: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         coords, wanted, share = batch
-        return ((family.forward(spec, values, coords) - wanted).square() * share).sum((1, 2))
+        return ((network.forward(spec, values, coords) - wanted).square() * share).sum((1, 2))
 
     for step in range(recipe.steps):
         if stop.is_set():
             break
         if step == quantized_from:
             with torch.no_grad():
-                weights.copy_(family.canonical(spec, weights))
+                weights.copy_(network.canonical(spec, weights))
                 scales = tensor_scales(weights, sizes, bits)
                 everything = fake_quantize(weights, scales, sizes, bits)
                 rounded = everything[:, : rounded.shape[1]]
@@ -135,7 +119,7 @@ def _fit_chunk(
             if scales is not None:
                 weights[:, : rounded.shape[1]] = rounded
             if left % score_every == 0 and left < score_every * _SCORES:
-                tried = family.canonical(spec, weights)
+                tried = network.canonical(spec, weights)
                 tried_scales = tensor_scales(tried, sizes, bits) if scales is None else scales
                 score = loss_of(fake_quantize(tried, tried_scales, sizes, bits), score_batch)
                 better = score < best_score
@@ -143,15 +127,9 @@ def _fit_chunk(
                 best = torch.where(better[:, None], tried, best)
                 best_scales = torch.where(better[:, None], tried_scales, best_scales)
         if on_step is not None and ((step + 1) % report_every == 0 or left == 0):
-            on_step(len(targets), step + 1 - reported)
+            on_step(len(references), step + 1 - reported)
             reported = step + 1
     return best, best_scales
-
-
-def schedule(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    rise = min(1.0, (step + 1) / (recipe.warmup + 1))
-    return rise * (0.5 + 0.5 * math.cos(math.pi * step / (recipe.schedule or recipe.steps)))
 
 
 class _Samples:
@@ -162,12 +140,12 @@ class _Samples:
     """
 
     def __init__(
-        self, targets: Sequence[Tensor], samples: int | None, generator: torch.Generator
+        self, references: Sequence[Tensor], samples: int | None, generator: torch.Generator
     ) -> None:
         device = generator.device
-        channels = targets[0].shape[2]
-        self._values = torch.cat([t.reshape(-1, channels).to(device) for t in targets])
-        shapes = torch.tensor([t.shape[:2] for t in targets], dtype=torch.int64)
+        channels = references[0].shape[2]
+        self._values = torch.cat([t.reshape(-1, channels).to(device) for t in references])
+        shapes = torch.tensor([t.shape[:2] for t in references], dtype=torch.int64)
         counts = shapes[:, 0] * shapes[:, 1]
         self._largest = int(counts.max())
         self._height, self._width = (shapes[:, i : i + 1].to(device) for i in (0, 1))

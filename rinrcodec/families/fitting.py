@@ -1,0 +1,67 @@
+"""How networks are fitted, and what comes out: shared by the families whose rows are weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.pack import GroupInfo, Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Fitted", "Recipe", "check_sizes", "schedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one kind of INR is fitted.
+
+    steps: Adam steps; the learning rate rises over `warmup` steps and falls as a cosine that
+        reaches zero after `schedule` steps (None: after `steps`). For the network of a sequence
+        all three count epochs, which see every frame once.
+    samples: pixels drawn per step without replacement; None takes every pixel in every step. For
+        the network of a sequence: frames per step; None takes one.
+    quantized: share of the steps, the last ones, that see the quantised weights.
+    ssim: for the network of a sequence, the share of 1 - SSIM in the loss, the rest of which is
+        the absolute error; with 0 the loss is the squared error, as it is for all other networks.
+    """
+
+    steps: int
+    learning_rate: float
+    samples: int | None
+    warmup: int = 100
+    betas: tuple[float, float] = (0.9, 0.999)
+    quantized: float = 0.2
+    schedule: int | None = None
+    ssim: float = 0.0
+
+    def with_steps(self, steps: int) -> Recipe:
+        """Return the recipe with another number of steps, and a warm-up that fits into them."""
+        return replace(self, steps=steps, warmup=min(self.warmup, steps // 4))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """n fitted INRs: their quantised `rows`, and the float `weights` [n, params] behind them."""
+
+    rows: Rows
+    weights: Tensor
+
+
+def schedule(step: int, recipe: Recipe) -> float:
+    """Return the share of the learning rate at a step: a linear warm-up, then a cosine to zero."""
+    rise = min(1.0, (step + 1) / (recipe.warmup + 1))
+    return rise * (0.5 + 0.5 * math.cos(math.pi * step / (recipe.schedule or recipe.steps)))
+
+
+def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
+    """Raise `RinrFormatError` unless the rows of a group have tensors of these sizes."""
+    if (info.n_params, info.n_scales) != (sum(sizes), len(sizes)):
+        raise RinrFormatError(
+            f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "
+            f"the group says {info.n_params} in {info.n_scales}"
+        )

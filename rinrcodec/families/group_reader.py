@@ -1,0 +1,55 @@
+"""The rows of one group on a device, as families read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rinrcodec.compute.quantize import dequantize
+from rinrcodec.pack import GroupInfo, PackSource
+
+__all__ = ["GroupReader"]
+
+
+class GroupReader:
+    """Reads rows of group number `number` of a source.
+
+    resident: weights of the whole group are read once and stay on the device; coded bytes that were
+    read once are kept, too.
+    """
+
+    def __init__(
+        self, source: PackSource, number: int, device: torch.device, *, resident: bool = False
+    ) -> None:
+        self.info: GroupInfo = source.groups[number]
+        self.device = device
+        self._source = source
+        self._number = number
+        self._resident = resident
+        self._weights: Tensor | None = None
+        self._coded: dict[int, bytes] = {}
+
+    def weights(self, rows: Sequence[int], sizes: Sequence[int]) -> Tensor:
+        """Return the weights of some rows: float32 [rows, params] on the device.
+
+        sizes: how many parameters each tensor has, each of which has one scale.
+        """
+        if not self._resident:
+            return self._read(rows, sizes)
+        if self._weights is None:
+            self._weights = self._read(range(self.info.n_rows), sizes)
+        return self._weights.index_select(0, torch.tensor(list(rows), device=self.device))
+
+    def coded(self, rows: Sequence[int]) -> dict[int, bytes]:
+        """Return the coded bytes of some rows, by their numbers."""
+        missing = [row for row in dict.fromkeys(rows) if row not in self._coded]
+        read = self._source.read_rows(self._number, missing).coded if missing else ()
+        fresh = dict(zip(missing, read, strict=True))
+        if self._resident:
+            self._coded.update(fresh)
+        return {row: fresh[row] if row in fresh else self._coded[row] for row in rows}
+
+    def _read(self, rows: Sequence[int], sizes: Sequence[int]) -> Tensor:
+        return dequantize(self._source.read_rows(self._number, rows), sizes, self.device)

@@ -1,0 +1,65 @@
+"""Decoding pyramids: the latents of a row, then the synthesis of the frames that are asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rinrcodec.compute.grids import resample
+from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import View
+from rinrcodec.families.pyramid import network
+from rinrcodec.families.pyramid.latents import DecodedFrames, decode_row
+from rinrcodec.formats.checks import naming
+from rinrcodec.pack import Frame, Spec
+
+__all__ = ["background_signals"]
+
+
+def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+    """Decode frames of one group: float32 [h, w, channels] each, one row to a core."""
+    spec = group.info.spec
+    members = defaultdict(list)
+    for i, view in enumerate(views):
+        # By size, too: in a file that lies, frames of one row may have several.
+        members[view.frame.background.row, view.frame.width, view.frame.height].append(i)
+    coded = group.coded([row for row, _, _ in members])
+    signals: list[Tensor] = [torch.empty(0)] * len(views)
+
+    @torch.no_grad()
+    def decode(key: tuple[int, int, int]) -> None:
+        row, *size = key
+        frames = [views[i].frame for i in members[key]]
+        numbers = [_number_in_row(frame) for frame in frames]
+        with naming(frames[0].name):
+            decoded = decode_row(spec, coded[row], (size[0], size[1]), numbers, group.device)
+        for k, i in enumerate(members[key]):
+            signals[i] = resample(_signal(spec, decoded, k), views[i].grid)
+
+    parallel_map(decode, list(members), group.device)
+    return signals
+
+
+def _number_in_row(frame: Frame) -> int:
+    """Which frame of a row of latents a frame is."""
+    if not float(frame.time).is_integer():
+        raise RinrFormatError(
+            f"{frame.name}: the time {frame.time} in a row of latents: want a whole number, which "
+            "says which of the row's frames it is"
+        )
+    return int(frame.time)
+
+
+def _signal(spec: Spec, decoded: DecodedFrames, number: int) -> Tensor:
+    """The signal [h, w, channels] of one of the decoded frames."""
+    frame = slice(number, number + 1)
+    latents = [[grid[frame] for grid in grids] for grids in decoded.latents]
+    out = network.channels(spec)
+    signal = network.synthesize(decoded.weights, latents, decoded.steps[frame], out)
+    # Weights that no fit has made can add infinities of both signs.
+    return signal[0].permute(1, 2, 0).nan_to_num_(nan=-1.0)

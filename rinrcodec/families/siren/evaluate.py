@@ -1,0 +1,105 @@
+"""Evaluating SIRENs: pixels are cut into tiles, and tiles of several networks share one product."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rinrcodec.boxes import Region
+from rinrcodec.compute.devices import chunks_by_cost
+from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import ObjectView, View
+from rinrcodec.families.siren import network
+from rinrcodec.pack import Spec
+
+__all__ = ["background_signals", "evaluate", "object_signals"]
+
+_WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, threads cost more
+_MULTIPLE = 128  # tiles are padded to a multiple of so many pixels
+_TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
+
+
+def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+    """Decode frames of one group: float32 [h, w, channels] each."""
+    spec = group.info.spec
+    signals: list[Tensor] = [torch.empty(0)] * len(views)
+    alike = defaultdict(list)
+    for i, view in enumerate(views):
+        alike[view.frame.width, view.frame.height, view.shape].append(i)
+    for (width, height, shape), members in alike.items():
+        rows = [views[i].frame.background.row for i in members]
+        weights = group.weights(rows, network.tensor_sizes(spec))
+        coords = views[members[0]].grid.coords(Region(0, 0, width, height))
+        outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
+        for i, output in zip(members, outputs, strict=True):
+            signals[i] = output.view(*shape, -1)
+    return signals
+
+
+def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+    """Decode objects of one group: float32 [h, w, channels] each."""
+    spec = group.info.spec
+    rows = [view.inr.inr.row for view in views]
+    weights = group.weights(rows, network.tensor_sizes(spec))
+    coords = [view.grid.coords(view.region, view.part) for view in views]
+    outputs = evaluate(spec, weights, coords)
+    return [output.view(*view.shape, -1) for view, output in zip(views, outputs, strict=True)]
+
+
+def evaluate(
+    spec: Spec, weights: Tensor, coords: Sequence[Tensor], *, shared: bool = False
+) -> list[Tensor]:
+    """Outputs of n INRs of one spec: float32 [pixels, channels] each.
+
+    weights: [n, params] on the device to use; coords: float32 [pixels, 2] each, on the host;
+    `shared` says that they are all the same. Pixels are cut into tiles; tiles of about equal size,
+    of one INR or of several, are computed together, padded to the largest of them.
+    """
+    device = weights.device
+    most = _TILE_PIXELS[device.type]
+    if shared:
+        coords = [coords[0].to(device)] * len(coords)
+    # Channel by channel in memory, as families give them and images want them.
+    outputs = [weights.new_empty(network.channels(spec), len(own)).T for own in coords]
+    tiles = sorted(
+        _Tile(min(most, len(own) - start), start, inr)
+        for inr, own in enumerate(coords)
+        for start in range(0, len(own), most)
+    )
+    widest = network.widest(spec)
+    rows = [-(-tile.pixels // _MULTIPLE) * _MULTIPLE for tile in tiles]
+    chunks = list(chunks_by_cost(rows, widest, 4 * widest, device))
+
+    @torch.no_grad()
+    def forward(chunk: tuple[int, int]) -> None:
+        members = tiles[slice(*chunk)]
+        one_place = shared and members[0].start == members[-1].start
+        read = members[:1] if one_place else members
+        inputs = [coords[tile.inr][tile.inside] for tile in read]
+        padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True)
+        # Products of few rows take another path in torch, which rounds another way.
+        padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _MULTIPLE)).to(device)
+        found = network.forward(spec, weights[[tile.inr for tile in members]], padded)
+        for tile, values in zip(members, found, strict=True):
+            outputs[tile.inr][tile.inside] = values[: tile.pixels]
+
+    work = sum(map(len, coords)) * weights.shape[1]
+    parallel_map(forward, chunks, device, threads=None if work > _WORTH_THREADS else 1)
+    return outputs
+
+
+class _Tile(NamedTuple):
+    """The pixels [start, start + pixels) of one INR."""
+
+    pixels: int
+    start: int
+    inr: int
+
+    @property
+    def inside(self) -> slice:
+        return slice(self.start, self.start + self.pixels)
