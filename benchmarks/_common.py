@@ -26,8 +26,9 @@ from rinrcodec.boxes import Box
 from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrDeviceError, RinrInputError
+from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, Preset, get_preset
+from rinrcodec.presets import Preset, get_preset
 from rinrcodec.sources.images import load_picture, picture_from_array
 from rinrcodec.sources.source import open_source
 
@@ -154,10 +155,17 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
     return f"the first {len(pictures)} of {len(series)} frames of {name}, {size}", pictures
 
 
-def frame_part(preset: str | Preset, *, steps: int | None = None) -> Part:
+def object_part(preset: Preset) -> SirenObjects:
+    """The objects of a preset, which are SIRENs."""
+    if not isinstance(preset.objects, SirenObjects):
+        raise RinrInputError(f"the preset {preset.name!r} has no objects of siren")
+    return preset.objects
+
+
+def frame_part(preset: str | Preset, *, steps: int | None = None) -> SirenBackgrounds:
     """The background of a preset whose every frame has a network of its own."""
     part = get_preset(preset, steps=steps).background
-    assert isinstance(part, Part)
+    assert isinstance(part, SirenBackgrounds)
     return part
 
 

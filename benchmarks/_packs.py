@@ -10,10 +10,11 @@ import torch
 
 from rinrcodec.boxes import Box
 from rinrcodec.compute.quantize import quantize, tensor_scales
-from rinrcodec.families import family_of
+from rinrcodec.families.siren import network
+from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
 from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, Spec
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, Preset
+from rinrcodec.presets import Preset
 
 
 def box_area(box: Box, picture: Picture) -> int:
@@ -23,10 +24,10 @@ def box_area(box: Box, picture: Picture) -> int:
 
 def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pack:
     """The pictures as `encode` would store them, with the weights with which a fit starts."""
-    background = common.frame_part(preset)
+    background, objects_part = common.frame_part(preset), common.object_part(preset)
     n_rows: dict[tuple[Spec, int], int] = {}
 
-    def placed(part: Part, area: int, picture: Picture) -> InrRef:
+    def placed(part: SirenBackgrounds | SirenObjects, area: int, picture: Picture) -> InrRef:
         key = (part.spec(area, 3 if picture.pixels.ndim == 3 else 1), part.bits)
         row = n_rows.setdefault(key, 0)
         n_rows[key] += 1
@@ -37,7 +38,7 @@ def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pac
         objects: list[ObjectInr | None] = []
         for box in picture.boxes:
             area = box_area(box, picture)
-            objects.append(ObjectInr(placed(preset.objects, area, picture)) if area else None)
+            objects.append(ObjectInr(placed(objects_part, area, picture)) if area else None)
         frames.append(
             Frame(
                 f"{number:06d}",
@@ -52,9 +53,8 @@ def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pac
     generator = torch.Generator().manual_seed(seed)
     stacks = []
     for (spec, bits), n in n_rows.items():
-        family = family_of(spec)
-        sizes = family.tensor_sizes(spec)
-        weights = family.init(spec, n, generator)
+        sizes = network.tensor_sizes(spec)
+        weights = network.init(spec, n, generator)
         rows = quantize(weights, tensor_scales(weights, sizes, bits), sizes, bits)
         stacks.append(Group(spec, bits, rows))
     return Pack(tuple(frames), tuple(stacks))

@@ -20,11 +20,12 @@ from torch import Tensor
 import rinrcodec
 from rinrcodec.compute.compose import to_array
 from rinrcodec.compute.devices import resolve_device
+from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
 from rinrcodec.families.siren.fit import fit_group
 from rinrcodec.metrics import mean_db, psnr
 from rinrcodec.pack import Frame, Group, InrRef, Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, get_preset
+from rinrcodec.presets import get_preset
 
 STEPS = (500, 1_000, 2_500, 5_000)
 OBJECTS = 32
@@ -42,7 +43,13 @@ class Fit:
 
 
 def fit_frames(
-    name: str, part: Part, pictures: Sequence[Picture], *, bits: int, seed: int, device: str
+    name: str,
+    part: SirenBackgrounds,
+    pictures: Sequence[Picture],
+    *,
+    bits: int,
+    seed: int,
+    device: str,
 ) -> Fit:
     """Fit the backgrounds of some frames of one size and decode them again."""
     targets = [torch.tensor(picture.pixels) for picture in pictures]
@@ -90,7 +97,7 @@ def object_targets(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
 
 
 def grouped_times(
-    part: Part, targets: Sequence[Tensor], *, seed: int, device: str
+    part: SirenBackgrounds | SirenObjects, targets: Sequence[Tensor], *, seed: int, device: str
 ) -> tuple[float, float]:
     """Seconds to fit the targets together and one by one, both with one spec."""
     spec = part.spec(max(t.shape[0] * t.shape[1] for t in targets), targets[0].shape[2])
@@ -148,7 +155,7 @@ def main() -> None:
     preset = get_preset(options.preset, steps=options.group_steps)
     cases = {
         f"{OBJECTS} objects of at most 961 pixels": (
-            preset.objects,
+            common.object_part(preset),
             object_targets(pictures, seed=options.seed),
         ),
         f"{len(pictures)} backgrounds": (

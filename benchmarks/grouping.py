@@ -23,11 +23,18 @@ from _stopwatch import PARTS, Clock, Stopwatch
 from torch import Tensor
 
 import rinrcodec
+from rinrcodec.compute.compose import apply_object, paste_order
+from rinrcodec.compute.devices import resolve_device
+from rinrcodec.compute.grids import Grid
 from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.decoder import Decoder
+from rinrcodec.families import object_family
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import ObjectView
+from rinrcodec.families.siren.encode import SirenObjects, SizeClass
 from rinrcodec.pack import Pack, PackSource
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, Preset, SizeClass, get_preset
+from rinrcodec.presets import Preset, get_preset
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 WAYS = ("grouped", "one by one")
@@ -42,17 +49,27 @@ def decode_frames(source: PackSource, frames: Sequence[int], device: str) -> Cal
 
 def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Callable[[], Any]:
     """The objects of frames, onto blank backgrounds: what `decode` does after the backgrounds."""
-    decoder = Decoder(source, device=device)
-    views = [decoder._view(index, None, 1.0) for index in frames]
-    signals = [
-        torch.zeros(len(view.frame.mode), *view.shape, device=decoder.device).permute(1, 2, 0)
-        for view in views
-    ]
+    place = resolve_device(device)
+    pastes: dict[int, list[tuple[ObjectView, Tensor]]] = {}
+    signals = []
+    for index in frames:
+        frame = source.frame(index)
+        grid = Grid.of_frame(frame.width, frame.height)
+        blank = torch.zeros(len(frame.mode), frame.height, frame.width, device=place)
+        signals.append(blank.permute(1, 2, 0))
+        for region, inr in paste_order(frame):
+            view = ObjectView(frame, inr, region, grid, grid.inside(region))
+            pastes.setdefault(inr.inr.group, []).append((view, signals[-1]))
 
     @torch.no_grad()
     def work() -> list[Tensor]:
-        with without_torch_threads(decoder.device):
-            decoder._paste_objects([list(view.placed()) for view in views], signals)
+        with without_torch_threads(place):
+            for group, members in pastes.items():
+                family = object_family(source.groups[group].spec.family)
+                reader = GroupReader(source, group, place)
+                outputs = family.decode_objects(reader, [view for view, _ in members])
+                for (view, signal), output in zip(members, outputs, strict=True):
+                    signal[view.part] = apply_object(signal[view.part], output, view.inr)
         return signals
 
     return work
@@ -107,7 +124,7 @@ def check_equal(paths: Mapping[str, Path], n: int, *, device: str) -> None:
 
 
 def by_class(
-    pictures: Sequence[Picture], part: Part, *, most: int | None = None
+    pictures: Sequence[Picture], part: SirenObjects, *, most: int | None = None
 ) -> dict[SizeClass, list[Picture]]:
     """Boxes by size class, at most `most` of each, every one in a picture of its own."""
     found: dict[SizeClass, list[Picture]] = {size: [] for size in part.sizes}
@@ -136,7 +153,7 @@ def class_times(
 ) -> list[dict[str, Any]]:
     """The objects of every size class, each class decoded as one batch."""
     found = []
-    classes = by_class(pictures, preset.objects, most=options.class_objects)
+    classes = by_class(pictures, common.object_part(preset), most=options.class_objects)
     for size, members in classes.items():
         paths = save_both(folder, fresh_pack(members, preset, seed=options.seed))
         n = len(members)
@@ -197,7 +214,7 @@ def main() -> None:
         classes = class_times(folder, all_pictures, preset, clock, options)
     counts = ", ".join(
         f"{len(members)} of {_name(size)}"
-        for size, members in by_class(pictures, preset.objects).items()
+        for size, members in by_class(pictures, common.object_part(preset)).items()
     )
     rounds = f"{options.repeats} rounds for objects and {options.frame_repeats} for whole frames"
     of_clock = "by the wall clock"

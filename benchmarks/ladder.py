@@ -18,8 +18,10 @@ from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
 from rinrcodec.cli.views.ladder_plots import draw_ladder
 from rinrcodec.evaluation.ladder import Row, family_rows, low_quality_jpeg
+from rinrcodec.families import background_families
+from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
-from rinrcodec.presets import BACKGROUNDS, Preset, get_preset
+from rinrcodec.presets import Preset, get_preset
 from rinrcodec.sources.source import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 
@@ -65,7 +67,7 @@ def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
     """The preset of a family; the network of a sequence has epochs of its own."""
     preset = get_preset(options.preset, steps=options.steps, background=background)
     epochs = options.epochs
-    if background == "nerv" and options.steps is None and epochs:
+    if isinstance(preset.background, NervBackgrounds) and options.steps is None and epochs:
         recipe = replace(preset.background.recipe, steps=epochs, warmup=epochs // 10)
         shorter = replace(preset.background, recipe=recipe)
         preset = replace(preset, name=f"{preset.name}, {epochs} epochs", background=shorter)
@@ -97,7 +99,9 @@ def measure(frames: Frames, options: argparse.Namespace) -> list[Row]:
 def main() -> None:
     parser = common.parser(__doc__, frames=12)
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
-    parser.add_argument("--backgrounds", nargs="+", default=["siren", "nerv"], choices=BACKGROUNDS)
+    parser.add_argument(
+        "--backgrounds", nargs="+", default=["siren", "nerv"], choices=list(background_families())
+    )
     parser.add_argument("--preset", default="balanced", help="our preset")
     parser.add_argument("--epochs", type=int, default=60, help="of nerv; 0: the preset's")
     parser.add_argument("--steps", type=int, help="fit this many steps and epochs instead")

@@ -37,7 +37,7 @@ def seconds(pictures: list[Picture], background: str, options: argparse.Namespac
         common.synchronize(options.device)
         took.append(time.perf_counter() - start)
     a_step = max(0.0, took[2] - took[1]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
-    return took[1] + a_step * paper.background.recipe.steps
+    return took[1] + a_step * common.frame_part(paper).recipe.steps
 
 
 def hours(value: float) -> str:

@@ -16,21 +16,25 @@ from torch import Tensor
 
 import rinrcodec
 from rinrcodec.boxes import Region
-from rinrcodec.compute.compose import to_array, to_pixels
+from rinrcodec.compute.compose import to_array, to_pixels, to_signal
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.compute.grids import Grid
 from rinrcodec.compute.quantize import dequantize
-from rinrcodec.decoder import Decoder, evaluate
-from rinrcodec.families import family_of
-from rinrcodec.families.siren.fit import fit_group, to_signal
+from rinrcodec.decoder import Decoder
+from rinrcodec.families.siren import network
+from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
+from rinrcodec.families.siren.evaluate import evaluate
+from rinrcodec.families.siren.fit import fit_group
 from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import frame_quality, mean_db, mean_quality, psnr
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Part, get_preset
+from rinrcodec.presets import get_preset
 
 
-def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str) -> list[Tensor]:
+def outputs_of(
+    part: SirenBackgrounds | SirenObjects, targets: Sequence[Tensor], *, seed: int, device: str
+) -> list[Tensor]:
     """Outputs of INRs fitted to targets of one spec: quantised, and fitted and evaluated in float.
 
     Two items per target, each [h, w, channels]: first all quantised ones, then all float ones.
@@ -45,7 +49,7 @@ def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str)
     for target in targets:
         h, w = target.shape[:2]
         coords.append(Grid.of_frame(w, h).coords(Region(0, 0, w, h)))
-    rounded = dequantize(fitted.rows, family_of(spec).tensor_sizes(spec), place)
+    rounded = dequantize(fitted.rows, network.tensor_sizes(spec), place)
     results = []
     for weights in (rounded, in_float.weights):
         found = evaluate(spec, weights, coords)
@@ -54,7 +58,7 @@ def outputs_of(part: Part, targets: Sequence[Tensor], *, seed: int, device: str)
 
 
 def background_loss(
-    part: Part, pictures: Sequence[Picture], *, seed: int, device: str
+    part: SirenBackgrounds, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> tuple[float, float]:
     """Mean PSNR of the frames, quantised and in float."""
     targets = [torch.tensor(p.pixels) for p in pictures]
@@ -67,7 +71,7 @@ def background_loss(
 
 
 def object_loss(
-    part: Part, pack: Pack, pictures: Sequence[Picture], *, seed: int, device: str
+    part: SirenObjects, pack: Pack, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> tuple[float, float]:
     """Mean PSNR inside the boxes with quantised and with float object INRs, on one background."""
     decoder = Decoder(pack, device=device)
@@ -125,7 +129,8 @@ def main() -> None:
             )
         frames = common.frame_part(preset)
         background = background_loss(frames, pictures, **settings)
-        inside = object_loss(preset.objects, pack, pictures, **settings)
+        objects_part = common.object_part(preset)
+        inside = object_loss(objects_part, pack, pictures, **settings)
         row = {
             "preset": name,
             "seconds_a_frame": seconds,
@@ -155,7 +160,7 @@ def main() -> None:
                 name,
                 f"{frames.bits}",
                 f"{background[0] - background[1]:+.3f}",
-                f"{preset.objects.bits}",
+                f"{objects_part.bits}",
                 f"{inside[0] - inside[1]:+.3f}",
             )
         )

@@ -22,11 +22,11 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
+from rinrcodec.compute.compose import to_signal
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.fit import LATENT_BETAS, LATENT_GAIN
 from rinrcodec.families.pyramid.soap import Soap
 from rinrcodec.families.pyramid.soft_round import noisy, soft_schedule
-from rinrcodec.families.siren.fit import to_signal
 from rinrcodec.pack import Spec
 
 PHOTOGRAPHS = (

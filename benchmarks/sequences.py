@@ -79,10 +79,11 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
     """The backgrounds alone, and the pack with its object INRs."""
     preset = get_preset(options.preset, steps=options.steps, background="nerv")
     if options.object_steps:
-        recipe = replace(preset.objects.recipe, steps=options.object_steps)
-        preset = replace(preset, objects=replace(preset.objects, recipe=recipe))
+        objects = common.object_part(preset)
+        recipe = replace(objects.recipe, steps=options.object_steps)
+        preset = replace(preset, objects=replace(objects, recipe=recipe))
     if options.bits:
-        preset = replace(preset, background=replace(preset.background, bits=options.bits))
+        preset = replace(preset, background=preset.background.with_bits(options.bits))
     fit = {"preset": preset, "seed": options.seed, "device": options.device}
     rows: list[Row] = []
     backgrounds = None

@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from rinrcodec.cli.main import COMMANDS, cli
-from rinrcodec.cli.options import BACKGROUNDS, PRESETS, json_option
+from rinrcodec.cli.options import json_option
 from rinrcodec.errors import MissingExtraError, RinrInputError
-from rinrcodec.presets import BACKGROUNDS as KNOWN_BACKGROUNDS
-from rinrcodec.presets import PRESETS as KNOWN_PRESETS
+from rinrcodec.families import background_families
+from rinrcodec.presets import PRESETS
 
 from .conftest import QUICK, Run, write
 
@@ -51,14 +51,17 @@ def test_it_runs_as_a_module() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_line_is_the_first_of_the_command(name: str) -> None:
-    command = importlib.import_module(f"rinrcodec.cli.{name}").command
+    command = importlib.import_module(f"rinrcodec.cli.commands.{name}").command
     assert command.help.splitlines()[0] == COMMANDS[name]
     assert command.name == name
 
 
-def test_the_presets_offered_are_those_there_are() -> None:
-    assert set(PRESETS) == set(KNOWN_PRESETS)
-    assert BACKGROUNDS == KNOWN_BACKGROUNDS
+def test_choices_come_from_the_registry(run: Run) -> None:
+    text = " ".join(run("compress", "--help").output.split())
+    assert f"--background [{'|'.join(background_families())}]" in text
+    assert f"--preset [{'|'.join(PRESETS)}]" in text
+    result = run("compress", ".", "-o", "out", "--background", "jpeg", code=2)
+    assert "'jpeg' is not one of 'siren', 'nerv', 'pyramid'." in result.stderr
 
 
 @pytest.mark.parametrize(

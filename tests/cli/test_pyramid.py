@@ -15,7 +15,7 @@ from rinrcodec import encoder
 from rinrcodec.datasets import fitter
 from rinrcodec.errors import RinrError
 from rinrcodec.families.pyramid import rows as encode_pyramid
-from rinrcodec.presets import Target
+from rinrcodec.targets import Target
 
 from .conftest import LABELS, QUICK, Run, picture, put
 from .test_compress import files, names, video

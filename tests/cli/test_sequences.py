@@ -12,7 +12,8 @@ import rinrcodec
 from rinrcodec.datasets import fitter
 from rinrcodec.datasets.batches import sequence_batches
 from rinrcodec.errors import RinrError
-from rinrcodec.presets import SequencePart, get_preset
+from rinrcodec.families.nerv.encode import NervBackgrounds
+from rinrcodec.presets import get_preset
 
 from .conftest import QUICK, Run, picture, put, write
 from .test_compress import video
@@ -173,7 +174,7 @@ def test_where_sequences_are_cut() -> None:
 
 def test_a_small_picture_in_front_does_not_let_in_many_large_ones() -> None:
     part = get_preset("fast", background="nerv").background
-    assert isinstance(part, SequencePart)
+    assert isinstance(part, NervBackgrounds)
     sizes = [10] + [part.most_pixels // 2] * 5
     found = list(sequence_batches(sizes, int, part.chunk, folders=["a"] * 6))
     assert [item for batch in found for item in batch] == sizes

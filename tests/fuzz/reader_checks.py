@@ -28,7 +28,6 @@ except ImportError:  # Windows
 
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrFormatError, RinrLimitError
-from rinrcodec.families import is_pyramid
 from rinrcodec.families.pyramid import entropy
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
@@ -236,7 +235,7 @@ def _decode_some(reading: _Reading, file: RinrFile, frames: dict[int, Frame]) ->
         return
     left = _DECODED
     for index, frame in reversed(frames.items()):
-        coded = is_pyramid(groups[frame.background.group].spec)
+        coded = groups[frame.background.group].spec.family == "pyramid"
         size = frame.width * frame.height
         if left > 0 and size <= _PIXELS and not (coded and frame.time > _PREDICTED):
             left -= _DECODED if coded else 1

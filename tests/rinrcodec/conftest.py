@@ -1,17 +1,12 @@
-"""Small synthetic pictures that a SIREN can fit in a few steps; modules beside this one can be
-imported."""
+"""Small synthetic pictures that a SIREN can fit in a few steps."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def smooth_picture(

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import rinrcodec
 from rinrcodec.boxes import Box
-from rinrcodec.decoder import Decoder, decode, evaluate
+from rinrcodec.decoder import Decoder, decode
 from rinrcodec.encoder import _Encoding, encode
 from rinrcodec.errors import RinrDeviceError, RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families.siren import network as siren
+from rinrcodec.families.siren.evaluate import evaluate
 from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import ObjectMode, Pack, Rows, Spec
 from rinrcodec.picture import Picture
@@ -207,13 +208,14 @@ def test_what_lies_between_objects_is_not_kept(
 ) -> None:
     """Of every frame of a sequence it would be kept at once."""
     held = []
-    fit = _Encoding._fit
+    make_tasks = _Encoding._object_tasks
 
-    def watch(self: _Encoding, spec: Spec, tasks: list[Any], part: Any) -> Any:
+    def watch(self: _Encoding, decoder: Decoder) -> Any:
+        tasks = make_tasks(self, decoder)
         held.extend((t.background.untyped_storage().nbytes(), t.background.nbytes) for t in tasks)
-        return fit(self, spec, tasks, part)
+        return tasks
 
-    monkeypatch.setattr(_Encoding, "_fit", watch)
+    monkeypatch.setattr(_Encoding, "_object_tasks", watch)
     corners = (Box(0, 0, 0, 4, 4), Box(0, 36, 26, 4, 4))
     encode([Picture("p", make_picture(40, 30), corners)], preset=QUICK, device="cpu")
     assert [size for size in held if size[1]] == [(4 * 4 * 3 * 4, 4 * 4 * 3 * 4)] * 2
@@ -234,7 +236,7 @@ def test_a_pyramid_is_a_background_to_reuse_but_fits_no_objects(make_picture: Ma
     bare = encode([picture], preset=pyramid, device="cpu")
     assert bare.frames[0].objects == (None, None)
     for pack in (bare, encode([picture], preset=QUICK.with_steps(2), device="cpu")):
-        with pytest.raises(RinrInputError, match="a pyramid keeps objects sharp itself"):
+        with pytest.raises(RinrInputError, match="its background keeps them sharp itself"):
             encode([picture], preset=pyramid, reuse=pack, device="cpu")
     kept = replace(QUICK.with_steps(2), min_gain=-math.inf)
     pack = encode([picture], preset=kept, reuse=bare, device="cpu")
@@ -439,7 +441,7 @@ def test_wrong_requests_to_the_decoder_are_refused(mixed: tuple[list[Picture], P
     for index in (pack.n_frames, -pack.n_frames - 1):
         with pytest.raises(RinrInputError, match="5 frames"):
             decode(pack, index)
-    with pytest.raises(RinrInputError, match=r"want \(x, y, w, h\)"):
+    with pytest.raises(RinrInputError, match=r"want \(x, y, width, height\)"):
         decode(pack, 0, region=(0, 0, 1))
     with pytest.raises(RinrInputError, match="region"):
         decode(pack, 0, region=(0, 0, 49, 3))
@@ -475,8 +477,8 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
     before = torch.get_num_threads()
     expected = encode([picture], preset=preset, device="cpu")
     pixels = decode(expected, 0)
-    monkeypatch.setattr("rinrcodec.decoder._WORTH_THREADS", 0)
-    monkeypatch.setitem(sys.modules["rinrcodec.decoder"]._TILE_PIXELS, "cpu", 1_024)
+    monkeypatch.setattr("rinrcodec.families.siren.evaluate._WORTH_THREADS", 0)
+    monkeypatch.setitem(sys.modules["rinrcodec.families.siren.evaluate"]._TILE_PIXELS, "cpu", 1_024)
     try:
         torch.set_num_threads(2)
         pack = encode([picture], preset=preset, device="cpu")

@@ -12,14 +12,17 @@ import torch
 
 import rinrcodec
 from rinrcodec import Box, Decoder, RinrLimitError
-from rinrcodec.families import family_of, pixel_family, sequence_family
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.nerv import network as nerv
+from rinrcodec.families.siren import network as siren
+from rinrcodec.families.siren.encode import SirenBackgrounds
 from rinrcodec.families.siren.network import siren_spec
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec
 from rinrcodec.plugins.torch_data import RinrDataset
 from rinrcodec.plugins.torch_loader import RinrLoader
-from rinrcodec.presets import PRESETS, Part, get_preset
+from rinrcodec.presets import PRESETS, get_preset
 
 SMALL = siren_spec(2, 8)
 TINY = siren_spec(1, 1)
@@ -31,7 +34,8 @@ NERV = Spec.of(
 
 
 def group(spec: Spec) -> Group:
-    sizes = family_of(spec).tensor_sizes(spec)
+    network = siren if spec.family == "siren" else nerv
+    sizes = network.tensor_sizes(spec)
     rows = Rows(np.zeros((1, sum(sizes)), np.int8), np.ones((1, len(sizes)), np.float32))
     return Group(spec, 8, rows)
 
@@ -70,14 +74,14 @@ def test_objects_of_one_row_do_not_take_its_weights_each(monkeypatch: pytest.Mon
     objects = (ObjectInr(InrRef(1, 0)),) * 300
     frame = Frame("x", 30, 20, InrRef(0, 0), boxes=(Box(0, 1, 1, 1, 1),) * 300, objects=objects)
     read = []
-    weights_of = Decoder._weights
+    weights_of = GroupReader.weights
 
-    def counting(self: Decoder, group: int, rows: Sequence[int]) -> torch.Tensor:
-        found = weights_of(self, group, rows)
-        read.append(found.numel())
-        return found
+    def counting(self: GroupReader, rows: Sequence[int], sizes: Sequence[int]) -> torch.Tensor:
+        weights = weights_of(self, rows, sizes)
+        read.append(weights.numel())
+        return weights
 
-    monkeypatch.setattr(Decoder, "_weights", counting)
+    monkeypatch.setattr(GroupReader, "weights", counting)
     rinrcodec.decode(Pack((frame,), (group(TINY), group(spec))), 0)
     assert sum(read) > 2e8
     assert max(read) <= 2**24
@@ -88,7 +92,7 @@ def pixels() -> tuple[Pack, int, int]:
     boxes = (Box(0, 1, 1, 30, 20), Box(1, 0, 0, 1, 1))
     objects = (ObjectInr(InrRef(0, 0)), None)
     frame = Frame("x", 50, 40, InrRef(0, 0), boxes=boxes, objects=objects)
-    work = pixel_family(SMALL).work(SMALL)
+    work = siren.work(SMALL)
     return Pack((frame,), (group(SMALL),)), 50 * 40 * work, 30 * 20 * work
 
 
@@ -107,14 +111,14 @@ def test_work_is_that_of_what_is_decoded() -> None:
     assert takes(pack, (background + found) // 4, scale=0.5)
     assert takes(pack, (background + found) * 4, scale=2.0)
     # 20x20 pixels, of which 10x10 are in the box: fewer than are computed together.
-    work = pixel_family(SMALL).work(SMALL)
+    work = siren.work(SMALL)
     assert takes(pack, (400 + 128) * work, region=(21, 11, 20, 20))
 
 
 def test_of_a_sequence_it_is_that_of_whole_frames() -> None:
     made = group(NERV)
     pack = Pack((Frame("x", 30, 20, InrRef(0, 0)),), (made,))
-    work = sequence_family(NERV).work(NERV) + made.rows.codes.shape[1]
+    work = nerv.work(NERV) + made.rows.codes.shape[1]
     assert takes(pack, work)
     assert takes(pack, work, region=(0, 0, 2, 2))
 
@@ -144,6 +148,6 @@ def test_limits_of_a_file_or_data_set_are_those_of_its_decoder(tmp_path: Path) -
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_largest_pictures_are_far_within_the_default(name: str) -> None:
     part = get_preset(name).background
-    assert isinstance(part, Part)
+    assert isinstance(part, SirenBackgrounds)
     spec = part.spec(8192 * 8192, 3)
-    assert 8192 * 8192 * pixel_family(spec).work(spec) < DEFAULT_LIMITS.max_work / 3
+    assert 8192 * 8192 * siren.work(spec) < DEFAULT_LIMITS.max_work / 3

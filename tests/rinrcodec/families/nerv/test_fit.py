@@ -16,24 +16,23 @@ from torch import nn
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.compute.grids import Grid
-from rinrcodec.decoder import sequence_frames
 from rinrcodec.errors import RinrFormatError, RinrInputError
-from rinrcodec.families import (
-    check_group,
-)
+from rinrcodec.families import background_families, check_group
+from rinrcodec.families.nerv.decode import sequence_frames
+from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.families.nerv.fit import fit_sequence, ssim
 from rinrcodec.metrics import psnr
 from rinrcodec.pack import InrRef, ObjectInr, Pack, merge_packs, select_frames
-from rinrcodec.presets import BACKGROUNDS, Preset, SequencePart, get_preset
+from rinrcodec.presets import Preset, get_preset
 from rinrcodec.sources.images import picture_from_array
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 
 
-def part(**changes: object) -> SequencePart:
+def part(**changes: object) -> NervBackgrounds:
     found = get_preset("fast", background="nerv").background
-    assert isinstance(found, SequencePart)
+    assert isinstance(found, NervBackgrounds)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
@@ -291,7 +290,7 @@ def test_frames_that_no_network_covers_are_refused_before_anything_is_fitted(
 
 
 def test_backgrounds_have_names() -> None:
-    assert BACKGROUNDS == ("siren", "nerv", "pyramid")
+    assert list(background_families()) == ["siren", "nerv", "pyramid"]
     with pytest.raises(RinrInputError, match="'jpeg': want one of siren, nerv"):
         rinrcodec.encode([np.zeros((8, 8, 3), np.uint8)], background="jpeg")
 

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rinrcodec.decoder import frames_at_once
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families import family_of, parameter_count, pixel_family, sequence_family
+from rinrcodec.families import object_family
 from rinrcodec.families.nerv import network as nerv
+from rinrcodec.families.nerv.decode import frames_at_once
+from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.pack import Spec
-from rinrcodec.presets import SequencePart, get_preset
+from rinrcodec.presets import get_preset
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -35,19 +36,19 @@ TINY = Spec.of(
 )
 
 
-def part(**changes: object) -> SequencePart:
+def part(**changes: object) -> NervBackgrounds:
     found = get_preset("fast", background="nerv").background
-    assert isinstance(found, SequencePart)
+    assert isinstance(found, NervBackgrounds)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
 def test_the_paper_s_network_has_its_number_of_parameters() -> None:
     preset = get_preset("paper", background="nerv").background
-    assert isinstance(preset, SequencePart)
+    assert isinstance(preset, NervBackgrounds)
     spec = preset.spec(640, 360, 900, 3)
     assert (spec["grid_width"], spec["grid_height"]) == (16, 9)
     assert (spec["strides"], spec["widths"]) == ("5,2,2,2", "16,96,96,96")
-    assert parameter_count(spec) == 1_391_155  # 1.39 M in the paper
+    assert sum(nerv.tensor_sizes(spec)) == 1_391_155  # 1.39 M in the paper
 
 
 def plain_network(spec: Spec, weights: torch.Tensor) -> Callable[[float], torch.Tensor]:
@@ -103,7 +104,7 @@ def test_it_is_the_network_of_the_paper(out: int) -> None:
 
 def test_fresh_weights_keep_the_variance_of_what_they_get() -> None:
     weights = nerv.init(TINY, 2, torch.Generator().manual_seed(0))
-    assert weights.shape == (2, parameter_count(TINY))
+    assert weights.shape == (2, sum(nerv.tensor_sizes(TINY)))
     assert not torch.equal(weights[0], weights[1])
     first = weights[:, : 12 * 8]
     assert float(first.std()) == pytest.approx(12**-0.5, rel=0.15)
@@ -136,7 +137,9 @@ def test_grid_and_strides_adapt_to_the_frame(
 
 
 def test_a_larger_sequence_gets_a_larger_network() -> None:
-    counts = [parameter_count(part().spec(640, 360, n, 3)) for n in (1, 8, 20, 60, 100, 200, 450)]
+    counts = [
+        sum(nerv.tensor_sizes(part().spec(640, 360, n, 3))) for n in (1, 8, 20, 60, 100, 200, 450)
+    ]
     assert counts == sorted(set(counts))
 
 
@@ -187,7 +190,7 @@ def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[in
 def test_specs_that_are_none(change: dict[str, int | float | str], message: str) -> None:
     spec = Spec.of("nerv", **{**dict(TINY.config), **change})
     with pytest.raises(RinrFormatError) as caught:
-        family_of(spec)
+        nerv.check(spec)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -195,14 +198,12 @@ def test_specs_that_are_none(change: dict[str, int | float | str], message: str)
 def test_a_spec_that_lacks_something() -> None:
     config = {key: value for key, value in TINY.config if key != "widths"}
     with pytest.raises(RinrFormatError, match="lacks 'widths'"):
-        family_of(Spec.of("nerv", **config))
+        nerv.check(Spec.of("nerv", **config))
 
 
-def test_families_are_not_taken_for_each_other() -> None:
+def test_it_codes_no_objects() -> None:
     with pytest.raises(RinrFormatError, match="whole frames only"):
-        pixel_family(TINY)
-    with pytest.raises(RinrFormatError, match="knows no time"):
-        sequence_family(Spec.of("siren", depth=2, width=4, out=3, w0=30.0, w0_first=30.0))
+        object_family("nerv")
 
 
 def test_the_largest_layer_is_the_one_that_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +227,7 @@ def test_a_gpu_gets_fewer_frames_at_once_where_they_are_large() -> None:
     assert frames_at_once(TINY, CPU) == 1
     assert frames_at_once(TINY, cuda) == 8
     paper = get_preset("paper", background="nerv").background
-    assert isinstance(paper, SequencePart)
+    assert isinstance(paper, NervBackgrounds)
     for size in ((640, 360), (1280, 720), (1920, 1080)):
         spec = paper.spec(*size, 100, 3)
         count = frames_at_once(spec, cuda)

@@ -17,10 +17,12 @@ from skimage import data
 
 import rinrcodec
 from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import fit_pyramid
 from rinrcodec.families.pyramid.latents import DecodedFrames, decode_row
 from rinrcodec.pack import Frame, Group, InrRef, Pack, Rows, Spec
-from rinrcodec.presets import PyramidPart, Target, get_preset
+from rinrcodec.presets import get_preset
+from rinrcodec.targets import Target
 
 VECTORS = Path(__file__).parent / "vectors"
 WIDTH, HEIGHT = 53, 38
@@ -45,7 +47,7 @@ def checksum_of_start(name: str) -> int:
 def make(name: str) -> None:
     """A row of three frames, each predicted from the one before, of a window that moves."""
     part = get_preset("fast", steps=40, background="pyramid").background
-    assert isinstance(part, PyramidPart)
+    assert isinstance(part, PyramidBackgrounds)
     part = replace(part, start=name)
     picture = data.astronaut()[30:250:2, 150:330:2]
     frames = [picture[2 * k :, 3 * k :][:HEIGHT, :WIDTH].copy() for k in range(3)]

@@ -9,15 +9,17 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
+from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.pyramid import network as pyramid
+from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import _Fit, fit_pyramid
 from rinrcodec.families.pyramid.latents import decode_row
-from rinrcodec.presets import PyramidPart, Recipe, Target
+from rinrcodec.targets import Target
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 STEPS = 40
-PART = PyramidPart(Recipe(STEPS, 1e-2, None, warmup=0))
+PART = PyramidBackgrounds(Recipe(STEPS, 1e-2, None, warmup=0))
 STEERED = replace(PART, recipe=replace(PART.recipe, steps=100))  # fewer miss a target
 WIDTH, HEIGHT = 64, 48
 
@@ -32,7 +34,7 @@ def fit(
     frames: list[Pixels],
     *,
     target: Target | None = None,
-    part: PyramidPart = PART,
+    part: PyramidBackgrounds = PART,
     boxes: tuple[tuple[int, int, int, int], ...] = (),
     predicted: bool = False,
     seed: int = 0,
@@ -63,7 +65,7 @@ def a_fit(
     return found
 
 
-def shortened(steps: int) -> PyramidPart:
+def shortened(steps: int) -> PyramidBackgrounds:
     return replace(PART, recipe=replace(PART.recipe, steps=steps))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families import check_group, family_of, pixel_family, sequence_family
+from rinrcodec.families import check_group, family_of, object_family
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import bits
 from rinrcodec.families.pyramid.latents import FINEST_CHANGE
@@ -467,17 +466,16 @@ def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
 )
 def test_specs_that_are_none(config: dict[str, Any], message: str) -> None:
     with pytest.raises(RinrFormatError, match=message):
-        family_of(Spec.of("pyramid", **config))
+        pyramid.check(Spec.of("pyramid", **config))
 
 
-@pytest.mark.parametrize("asked", [pixel_family, sequence_family])
-def test_it_is_no_other_kind_of_family(asked: Callable[[Spec], object]) -> None:
-    with pytest.raises(RinrFormatError, match="pyramid"):
-        asked(SPEC)
+def test_it_codes_no_objects() -> None:
+    with pytest.raises(RinrFormatError, match="'pyramid' stands for whole frames only"):
+        object_family("pyramid")
 
 
 def test_groups_have_coded_rows_and_nothing_else() -> None:
-    assert check_group(GroupInfo(GREY, 8, 1, 0, 0, coded=True)) is family_of(GREY)
+    assert check_group(GroupInfo(GREY, 8, 1, 0, 0, coded=True)) is family_of("pyramid")
     with pytest.raises(RinrFormatError, match="has no coded bytes"):
         check_group(GroupInfo(GREY, 8, 1, 0, 0))
     with pytest.raises(RinrFormatError, match="the group says 3 in 1"):

@@ -16,14 +16,18 @@ from torch import Tensor
 from rinrcodec.boxes import Box
 from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.errors import RinrInputError
+from rinrcodec.families.fitting import Recipe
+from rinrcodec.families.interface import FitContext
+from rinrcodec.families.pyramid import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid import rows as encode_pyramid
+from rinrcodec.families.pyramid.encode import STEP_WORK, PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial
 from rinrcodec.families.pyramid.rows import FittedRow, fit_rows
 from rinrcodec.picture import Picture
-from rinrcodec.presets import MOST_FRAMES, MOST_PREDICTED, PyramidPart, Recipe, Target
+from rinrcodec.targets import Target
 
 CPU = torch.device("cpu")
-PART = PyramidPart(Recipe(9, 1e-2, None, warmup=0), together=32)
+PART = PyramidBackgrounds(Recipe(9, 1e-2, None, warmup=0), together=32)
 
 
 def pictures(
@@ -54,7 +58,7 @@ class Fits:
         spec: object,  # noqa: ARG002
         frames: Sequence[Tensor],
         regions: Sequence[object],
-        part: PyramidPart,
+        part: PyramidBackgrounds,
         **options: Any,
     ) -> bytes:
         numbers = [int(frame.flatten()[0]) for frame in frames]
@@ -83,23 +87,15 @@ class Fits:
 
 def fitted(
     given: Sequence[Picture],
-    part: PyramidPart = PART,
+    part: PyramidBackgrounds = PART,
     steps: list[tuple[int, int]] | None = None,
     target: Target = Target(psnr=30),  # noqa: B008
 ) -> list[FittedRow]:
     def counted(work: float) -> Any:
-        assert work == given[0].width * given[0].height * encode_pyramid.WORK
+        assert work == given[0].width * given[0].height * STEP_WORK
         return lambda *args: steps.append(args) if steps is not None else None
 
-    return fit_rows(
-        given,
-        lambda picture: torch.tensor(np.atleast_3d(picture.pixels)),
-        part,
-        target=target,
-        seed=5,
-        device=CPU,
-        counted=counted,
-    )
+    return fit_rows(given, part, FitContext(5, CPU, target, counted))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +167,7 @@ def test_predicted_frames_are_cut_into_chunks(
     """Of at most as many, and about as many each; a frame that is alone has none before it."""
     fits = Fits(monkeypatch, pays=True)
     steps: list[tuple[int, int]] = []
-    rows = fitted(pictures(count), replace(PART, chunk=chunk), steps)
+    rows = fitted(pictures(count), replace(PART, most_predicted=chunk), steps)
     assert fits.trials == [min(count, chunk, 3)]
     assert [len(row.members) for row in rows] == lengths
     assert list(chain(*(row.members for row in rows))) == list(range(count))
@@ -185,7 +181,7 @@ def test_predicted_frames_are_cut_into_chunks(
 
 def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     Fits(monkeypatch, pays=True)
-    rows = fitted(pictures(10), replace(PART, together=5, chunk=4))
+    rows = fitted(pictures(10), replace(PART, together=5, most_predicted=4))
     assert [list(row.members) for row in rows] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
 
 
@@ -236,7 +232,9 @@ def test_frames_of_a_row_share_the_cores_that_rows_leave(
     assert {call["threads"] for call in fits.calls} == {threads}
 
 
-@pytest.mark.parametrize(("name", "most"), [("together", MOST_FRAMES), ("chunk", MOST_PREDICTED)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("together", MOST_FRAMES), ("most_predicted", MOST_PREDICTED)]
+)
 def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, most: int) -> None:
     for value in (0, -1, most + 1):
         message = f"{name}={value}: want 1 to {most} frames of a row"

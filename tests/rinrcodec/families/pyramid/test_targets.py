@@ -33,7 +33,7 @@ from rinrcodec.families.pyramid.fit import LATENT_GAIN, _Fit
 from rinrcodec.families.pyramid.latents import Change, decode_row
 from rinrcodec.families.pyramid.rounding import choose_changes
 from rinrcodec.metrics import psnr
-from rinrcodec.presets import Target
+from rinrcodec.targets import Target
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
 
 
 def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
-    box = (20, 10, 44, 34)
-    inside = (slice(box[1], box[3]), slice(box[0], box[2]))
+    box = Region(20, 10, 24, 24)
+    inside = box.slices
     gains = []
     for weight in (1.0, 30.0):
         image = decoded(fit([crop], part=replace(PART, object_weight=weight), boxes=(box,)))
@@ -98,8 +98,8 @@ def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
 
 @pytest.mark.usefixtures("free_networks")
 def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
-    box = (20, 10, 44, 34)
-    inside = (slice(box[1], box[3]), slice(box[0], box[2]))
+    box = Region(20, 10, 24, 24)
+    inside = box.slices
     target = Target(psnr=26, objects_psnr=31)
     image = decoded(fit([crop], target=target, boxes=(box,), part=STEERED))
     assert psnr(crop[inside], image[inside]) == pytest.approx(31, abs=2)

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.devices import chunks_by_cost
 from rinrcodec.compute.quantize import dequantize
+from rinrcodec.families.fitting import Recipe
+from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.families.nerv.fit import fit_sequence
 from rinrcodec.families.siren import network as siren
-from rinrcodec.families.siren.fit import _Samples, fit_group, to_signal
-from rinrcodec.presets import Recipe, SequencePart, get_preset
+from rinrcodec.families.siren.fit import _Samples, fit_group
+from rinrcodec.presets import get_preset
 
 CPU = torch.device("cpu")
 SPEC = siren.siren_spec(3, 16)
@@ -127,7 +130,7 @@ def test_no_step_of_a_sequence_waits_for_the_device(
 ) -> None:
     frames = [target(picture)] * 3
     part = get_preset("fast", background="nerv").background
-    assert isinstance(part, SequencePart)
+    assert isinstance(part, NervBackgrounds)
     spec = part.spec(picture.shape[1], picture.shape[0], len(frames), 3)
     counts = []
     for epochs in (8, 40):

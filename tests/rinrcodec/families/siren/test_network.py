@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families import check_group, family_of, parameter_count
+from rinrcodec.families import check_group, family_of
 from rinrcodec.families.siren import network as siren
 from rinrcodec.pack import GroupInfo, Spec
 
@@ -18,7 +18,7 @@ from rinrcodec.pack import GroupInfo, Spec
 def test_the_papers_networks_have_the_papers_parameter_counts(
     depth: int, width: int, parameters: int
 ) -> None:
-    assert parameter_count(siren.siren_spec(depth, width)) == parameters
+    assert sum(siren.tensor_sizes(siren.siren_spec(depth, width))) == parameters
 
 
 def plain_forward(spec: Spec, row: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
@@ -91,14 +91,14 @@ def test_init_keeps_the_bounds_of_the_siren_paper() -> None:
 def test_a_spec_that_cannot_be_built_is_refused(changes: dict[str, int | float | str]) -> None:
     config = {"depth": 3, "width": 8, "out": 3, "w0": 30.0, "w0_first": 30.0} | changes
     with pytest.raises(RinrFormatError):
-        family_of(Spec.of("siren", **config))
+        siren.check(Spec.of("siren", **config))
 
 
 def test_an_incomplete_spec_and_an_unknown_family_are_refused() -> None:
     with pytest.raises(RinrFormatError, match="lacks 'depth'"):
-        family_of(Spec.of("siren", width=3))
+        siren.check(Spec.of("siren", width=3))
     with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
-        family_of(Spec.of("tea"))
+        family_of("tea")
 
 
 def test_a_group_whose_rows_do_not_fit_its_spec_is_refused() -> None:

@@ -1,0 +1,227 @@
+"""Families by name, and families that another package brings."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import rinrcodec
+from rinrcodec import Box, RinrFormatError, RinrInputError, families
+from rinrcodec.cli.main import cli
+from rinrcodec.families.interface import BackgroundFamily
+from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.presets import get_preset
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+def run(*args: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="rinrcodec")
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Two pictures, one of them grey, with a box each."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    pixels = np.full((24, 32, 3), (200, 40, 90), np.uint8)
+    pixels[8:16, 8:20] = (10, 250, 60)
+    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(pixels[:, :, 1]).save(folder / "b.png")
+    for name in "ab":
+        (folder / f"{name}.txt").write_text("0 0.4375 0.5 0.375 0.333333\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_family_of_another_package_works_everywhere(frames: Path, tmp_path: Path) -> None:
+    out, back = tmp_path / "packs", tmp_path / "back"
+    run("compress", frames, "-o", out, "--background", "flat", "--objects", "flatter")
+    (pack,) = out.glob("*.rinr")
+
+    described = run("info", out, "--files").output
+    assert '"family":"flat"' in described
+    assert '"family":"flatter"' in described
+    run("verify", out)
+    run("decompress", out, "-o", back)
+    with Image.open(back / "a.png") as image:
+        pixels = np.asarray(image).astype(int)
+    source = np.asarray(Image.open(frames / "a.png")).astype(int)
+    assert np.abs(pixels[0, 0] - source.mean((0, 1))).max() < 3  # the mean colour of the frame
+    assert np.abs(pixels[10, 10] - source[10, 10]).max() < 3  # the object has its own
+
+    rinrcodec.register_pillow()
+    with Image.open(pack) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+        image.seek(1)
+        assert image.mode == "L"
+    dataset = rinrcodec.RinrDataset(out)
+    assert np.array_equal(dataset[0][0].permute(1, 2, 0).numpy(), pixels)
+    assert dataset[0][1]["labels"].tolist() == [0]
+    (batch,) = rinrcodec.RinrLoader(dataset, batch_size=2, device="cpu", resident=True)
+    assert np.array_equal(batch[0][0].permute(1, 2, 0).numpy(), pixels)
+
+
+@pytest.mark.usefixtures("toy")
+def test_families_go_together(frames: Path) -> None:
+    paths = sorted(frames.glob("*.png"))
+    boxes = [[Box(0, 8, 8, 12, 8)]] * 2
+    one = rinrcodec.encode(paths, boxes=boxes, background="flat", steps=5, device="cpu")
+    assert {group.spec.family for group in one.groups} == {"flat", "siren"}
+    other = rinrcodec.encode(paths, boxes=boxes, objects="flatter", steps=5, device="cpu")
+    assert {group.spec.family for group in other.groups} == {"siren", "flatter"}
+    for pack in (one, other):
+        assert len(rinrcodec.decode(pack, [0, 1])) == 2
+    with pytest.raises(RinrInputError, match="keeps objects sharp itself"):
+        get_preset("fast", background="pyramid", objects="flatter")
+    with pytest.raises(RinrInputError, match="has no flat background: want one of fast, balanced"):
+        get_preset("best", background="flat")
+
+
+def test_workers_know_a_family_that_its_module_registers(frames: Path, tmp_path: Path) -> None:
+    """They are spawned, and unpickle its settings."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "import toy_families\n"
+        "from rinrcodec.cli.main import main\n"
+        "if __name__ == '__main__':\n"
+        "    main()\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code, encoding="utf-8")
+    command = [sys.executable, str(script), "compress", str(frames), "-o", str(tmp_path / "packs")]
+    command += ["--background", "flat", "--objects", "flatter", "--shard-size", "1", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "packs").glob("*.rinr"))) == 2
+
+
+@pytest.mark.usefixtures("toy")
+def test_names_are_found_in_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain(BackgroundFamily):
+        name = "plain"
+        summary = ""
+
+        check = channels = background_presets = background_work = decode_backgrounds = None  # type: ignore[assignment]
+
+    Plain.__abstractmethods__ = frozenset()
+    entry = EntryPoint("plain", f"{__name__}:Plain", families._ENTRY_POINTS)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: Plain)
+    monkeypatch.setattr(families, "entry_points", lambda **_: [entry])
+    assert "plain" in families.background_families()
+    assert isinstance(families.family_of("plain"), Plain)
+
+    wrong = EntryPoint("other", "somewhere:Thing", families._ENTRY_POINTS)
+    monkeypatch.setattr(families, "entry_points", lambda **_: [wrong])
+    with pytest.raises(RinrInputError, match=r"other = somewhere:Thing .* does not give a family"):
+        families.family_of("other")
+
+    def fail(_: EntryPoint) -> None:
+        raise ImportError("no such thing")
+
+    monkeypatch.setattr(EntryPoint, "load", fail)
+    with pytest.raises(RinrInputError, match=r"'other' of somewhere:Thing cannot be loaded"):
+        families.family_of("other")
+
+
+@pytest.mark.usefixtures("toy")
+def test_what_cannot_be_registered() -> None:
+    with pytest.raises(RinrInputError, match="is not a family: derive from BackgroundFamily"):
+        families.register("flat")  # type: ignore[arg-type]
+
+    class Siren(type(families.family_of("siren"))):  # type: ignore[misc]
+        pass
+
+    with pytest.raises(RinrInputError, match=r"two families have the name 'siren': rinrcodec\."):
+        families.register(Siren())
+    families.register(families.family_of("siren"))  # the same one again changes nothing
+
+    class Odd(Siren):
+        name = "Not a name"
+
+    with pytest.raises(RinrInputError, match="a family with the name 'Not a name': use up to 32"):
+        families.register(Odd())
+
+
+def test_unknown_names() -> None:
+    assert families.find_family("tea") is None
+    with pytest.raises(RinrFormatError, match="unknown INR family 'tea': this version knows nerv"):
+        families.family_of("tea")
+    with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
+        families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))
+    with pytest.raises(RinrInputError, match="objects 'tea': want one of siren"):
+        get_preset("fast", objects="tea")
+
+
+@pytest.mark.usefixtures("toy")
+def test_an_object_family_has_no_backgrounds() -> None:
+    with pytest.raises(RinrFormatError, match="'flatter' codes objects only"):
+        families.background_family("flatter")
+    assert "flatter" not in families.background_families()
+    assert "flat" not in families.object_families()
+
+
+# What names a family in code outside of `families/`: nothing.
+
+NAMES = tuple(families._BUILT_IN)
+
+
+def sources() -> list[Path]:
+    found = []
+    for folder in ("rinrcodec", "formats", "plugins", "cli"):
+        found += [p for p in (ROOT / folder).rglob("*.py") if not p.is_symlink()]
+    return [path for path in found if ROOT / "rinrcodec/families" not in path.parents]
+
+
+def family_faults(source: str) -> list[str]:
+    """Names of families in texts, and tests for the type of a family, an encoder or a spec."""
+    faults = []
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = set(node.value.replace('"', " ").replace("'", " ").split())
+            faults += [f"{node.lineno}: {name}" for name in NAMES if name in words]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            if parts[:2] == ["rinrcodec", "families"] and len(parts) > 2 and parts[2] in NAMES:
+                faults.append(f"{node.lineno}: imports {node.module}")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "issubclass"}:
+            value, kinds = map(ast.unparse, node.args)
+            asked = re.search(r"family|background|objects|encoder", value) and kinds != "str"
+            if asked or re.search(r"Famil|Encoder|Backgrounds|Objects", kinds):
+                faults.append(f"{node.lineno}: {ast.unparse(node)}")
+    return faults
+
+
+def test_nobody_outside_asks_which_family_it_is() -> None:
+    faults = {
+        str(path.relative_to(ROOT)): found
+        for path in sources()
+        if (found := family_faults(path.read_text(encoding="utf-8")))
+    }
+    assert faults == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x = "nerv"',
+        "from rinrcodec.families.siren.encode import SirenObjects",
+        "if isinstance(preset.background, X): pass",
+        "assert spec.family == name",
+    ],
+)
+def test_the_walk_finds_such_code(code: str) -> None:
+    assert family_faults(code)
