@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,8 @@ def packs_below(folder: Path) -> list[Path]:
 class RinrFile:
     """An open `.rinr` file: its frames, boxes and pixels; a `PackSource`.
 
-    Pickles as its path or URL.
+    `file[3]` is the decoded frame 3, `file[2:5]` are three of them, and iterating gives all, one
+    after the other. Pickles as its path or URL.
     """
 
     def __init__(
@@ -71,6 +73,27 @@ class RinrFile:
 
     def __len__(self) -> int:
         return self.reader.n_frames
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Tensor | list[Tensor]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Tensor | list[Tensor]:
+        """Decode one frame or a slice on the CPU, as `decode` does.
+
+        Raises `IndexError` for a number outside of the file; negative ones count from its end.
+        """
+        if isinstance(index, slice):
+            return self.decode(range(*index.indices(len(self))))
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"frame {number} of a file of {len(self)} frames")
+        return self.decode(number)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
 
     @property
     def n_frames(self) -> int:

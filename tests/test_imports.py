@@ -28,7 +28,7 @@ FOLDERS = {
 LAYERS = [
     ["rinrcodec.errors", "rinrcodec.limits"],
     ["rinrcodec.storage"],
-    ["rinrcodec.boxes"],
+    ["rinrcodec.boxes", "rinrcodec.targets"],
     ["rinrcodec.pack", "rinrcodec.picture"],
     ["rinrcodec.formats", "rinrcodec.metrics", "rinrcodec.compute"],
     ["rinrcodec.families", "rinrcodec.presets"],
@@ -245,3 +245,27 @@ def test_no_host_is_left_from_other_tests() -> None:
     """Which those of YOLO would leave if their fixtures lasted longer than their folder."""
     assert Image.open.__module__ == "PIL.Image"
     assert "YOLO_OFFLINE" not in os.environ
+
+
+FITTING = (
+    "rinrcodec.presets",
+    "rinrcodec.encoder",
+    "rinrcodec.families.siren.encode",
+    "rinrcodec.families.siren.fit",
+    "rinrcodec.families.nerv",
+    "rinrcodec.families.pyramid",
+    "constriction",
+)
+
+
+def test_decoding_imports_no_fitting():
+    path = ROOT / "tests" / "formats" / "vectors" / "v1" / "decodable.rinr"
+    code = (
+        "import sys, rinrcodec\n"
+        f"with rinrcodec.open({str(path)!r}) as file:\n"
+        "    assert {group.spec.family for group in file.groups} == {'siren'}\n"
+        "    file.decode(range(len(file)))\n"
+        f"print([name for name in {FITTING!r} if name in sys.modules])\n"
+        "print([name for name in sys.modules if 'soap' in name or name.endswith('.fit')])"
+    )
+    assert run_python(code) == "[]\n[]"

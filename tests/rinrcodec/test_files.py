@@ -71,3 +71,28 @@ def test_the_facade_lists_its_public_names() -> None:
     assert done.returncode == 0, done.stderr
     with pytest.raises(AttributeError, match="nothing"):
         _ = rinrcodec.nothing
+
+
+def test_a_file_can_be_indexed_and_iterated(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.rinr"
+    rinrcodec.save(pack, path)
+    with rinrcodec.open(path) as file:
+        frames = [rinrcodec.decode(pack, index) for index in range(2)]
+        for index in (0, 1, -1, np.int64(1)):
+            assert torch.equal(file[index], frames[index])
+        for one, other in zip(file, frames, strict=True):
+            assert torch.equal(one, other)
+        assert [tuple(frame.shape) for frame in file[::-1]] == [(3, 26, 18), (3, 20, 30)]
+        assert torch.equal(file[:1], frames[0][None])
+        for index in (2, -3):
+            with pytest.raises(IndexError, match=rf"frame {index} of a file of 2 frames"):
+                file[index]
+
+
+def test_the_region_of_a_box_is_its_crop(pack: rinrcodec.Pack) -> None:
+    frame = pack.frames[0]
+    region = frame.boxes[0].region(frame.width, frame.height)
+    whole, crop = rinrcodec.decode(pack, 0), rinrcodec.decode(pack, 0, region=region)
+    assert crop.shape == (3, region.height, region.width)
+    inside = whole[(slice(None), *region.slices)]
+    assert (crop.int() - inside.int()).abs().max() <= 1
