@@ -172,10 +172,8 @@ def test_an_error_of_a_worker_ends_the_run_and_is_told(
 
 
 DRIVER = """
-import signal
 import sys
 sys.path.insert(0, {here!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job of the background
 if __name__ == "__main__":
     import deadly
     from rinrcodec.datasets import work
@@ -185,6 +183,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.interrupts
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(
     run: Run, folder: Path, tmp_path: Path, number: signal.Signals
@@ -239,6 +238,7 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.interrupts
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
     """They load for seconds before they can say that Ctrl-C is not for them."""
