@@ -43,7 +43,7 @@ FIRST = (0, 1, 1)  # level of each component
 
 @cache
 def start(name: str) -> dict[str, np.ndarray[Any, Any]]:
-    data = (resources.files("rinrcodec.families") / f"pyramid_{name}.npz").read_bytes()
+    data = (resources.files("rinrcodec.families.pyramid") / f"pyramid_{name}.npz").read_bytes()
     with np.load(io.BytesIO(data)) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
