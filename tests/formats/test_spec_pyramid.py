@@ -328,6 +328,7 @@ def test_a_start_has_its_arrays_in_order() -> None:
     assert all(start("a")[key].dtype == np.int16 for key in arrays())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "n_frames"), [((1, 1), 64), ((13, 6), 2), ((7, 10), 3)])
 @pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("out", [1, 3])

@@ -134,6 +134,7 @@ def test_files_open_when_needed_and_not_too_many_stay_open(folder, monkeypatch):
     assert [path.name for path in dataset._open._files] == ["b.rinr", "c.rinr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_plain_data_loader_takes_it(folder, method):
     dataset = RinrDataset(folder)
@@ -236,6 +237,7 @@ def test_selecting_from_an_open_file_equals_selecting_from_memory(pack, pack_fil
 # Loader
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_same_seed_gives_the_same_for_any_number_of_workers(folder, device):

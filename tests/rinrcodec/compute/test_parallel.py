@@ -101,6 +101,7 @@ def test_an_interruption_waits_for_what_is_under_way(threads: int) -> None:
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_fork_starts_threads_of_its_own() -> None:
     code = """
