@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.formats import _hdf5, _zstd, schema
+from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import Directory, decode_directory
 from rinrcodec.formats._source import ByteSource
 from rinrcodec.formats.checks import check_rows, naming
@@ -25,7 +25,6 @@ __all__ = ["ChunkStore", "read_block", "read_directory"]
 
 _CACHED_CHUNKS = 16
 _CACHED_BYTES = 2**20  # of one chunk; larger ones are decoded anew
-_EXPLAIN_BYTES = 65_536  # how much of a wrong structure is looked at for its error message
 
 
 def read_block(source: ByteSource, limits: Limits) -> Header:
@@ -42,9 +41,8 @@ def read_block(source: ByteSource, limits: Limits) -> Header:
         )
     structure = header.structure()
     if _read(source, HEADER_SIZE, len(structure)) != structure:
-        found = source.read(HEADER_SIZE, _EXPLAIN_BYTES)
         raise RinrFormatError(
-            f"its HDF5 structure is not that of a .rinr file: {_hdf5.explain(found)}"
+            "its HDF5 structure is damaged or not that of a .rinr file; fetch the file again"
         )
     return header
 

@@ -15,13 +15,13 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 
-__all__ = ["BASE", "SIGNATURE", "checksum", "explain", "structure", "structure_size"]
+__all__ = ["BASE", "SIGNATURE", "checksum", "structure", "structure_size"]
 
 BASE = 512  # length of the user block; HDF5 addresses count from here
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NOWHERE = b"\xff" * 8  # HDF5's undefined address
-_DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _EXTERNAL = 0x01, 0x02, 0x03, 0x05, 0x06, 0x07
-_LAYOUT, _GROUP_INFO, _FILTERS = 0x08, 0x0A, 0x0B
+_DATASPACE, _LINK_INFO, _DATATYPE, _FILL = 0x01, 0x02, 0x03, 0x05
+_LINK, _LAYOUT, _GROUP_INFO = 0x06, 0x08, 0x0A
 _MASK = 0xFFFFFFFF
 _ROOT = 48  # address of the root group: right after the superblock
 _DATASET_SIZE = 72  # of a dataset's object header
@@ -121,53 +121,3 @@ def checksum(data: bytes) -> int:
 
 def _rotate(value: int, bits: int) -> int:
     return ((value << bits) | (value >> (32 - bits))) & _MASK
-
-
-def explain(found: bytes) -> str:
-    """Say what is wrong with a structure that is not the expected one: a hint for the reader.
-
-    Looks at object headers without following an address, so it is safe on any bytes.
-    """
-    if not found.startswith(SIGNATURE):
-        return "no HDF5 superblock follows the user block"
-    if found[8:9] in (b"\x00", b"\x01"):
-        return "its HDF5 superblock is of an old version that rinrcodec never writes"
-    at = found.find(b"OHDR")
-    while at >= 0:
-        for kind, data in _messages(found, at):
-            if kind == _EXTERNAL:
-                return "a dataset keeps its data in external storage, in other files"
-            if kind == _FILTERS:
-                return "a dataset has HDF5 filters"
-            if kind == _LINK and (cause := _link_cause(data)):
-                return cause
-            if kind == _LAYOUT and data[1:2] != b"\x01":
-                layouts = {b"\x00": "a compact", b"\x02": "a chunked", b"\x03": "a virtual"}
-                return f"it holds {layouts.get(data[1:2], 'an unknown kind of')} dataset"
-        at = found.find(b"OHDR", at + 4)
-    return "its HDF5 structure is damaged, or it holds objects that do not belong there"
-
-
-def _messages(found: bytes, at: int) -> list[tuple[int, bytes]]:
-    """Type and data of the messages of the version 2 object header at `at`, as far as they go."""
-    flags = found[at + 5] if at + 5 < len(found) else 0
-    at += 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
-    width = 1 << (flags & 3)
-    end = at + width + int.from_bytes(found[at : at + width], "little")
-    at += width
-    prefix = 6 if flags & 0x04 else 4
-    messages = []
-    while at + prefix <= min(end, len(found)):
-        size = int.from_bytes(found[at + 1 : at + 3], "little")
-        messages.append((found[at], found[at + prefix : at + prefix + size]))
-        at += prefix + size
-    return messages
-
-
-def _link_cause(data: bytes) -> str:
-    if len(data) > 2 and data[1] & 0x08:  # the link type is stored: it is not a hard link
-        if data[2] == 1:
-            return "it holds a soft link"
-        if data[2] >= 64:
-            return "it holds an external link, to another file"
-    return ""

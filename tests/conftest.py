@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no defect of the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> Iterator[None]:
+    """Give tests, and the processes that they start, the usual handler of SIGINT.
+
+    A shell script starts a job in the background (`make test &`) with SIGINT ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,8 @@ def frames(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_commands_run_and_give_the_frames_and_labels_back(frames):
     commands = "".join(blocks("bash"))
     run(["bash", "-euo", "pipefail", "-c", commands], frames)
@@ -61,6 +63,7 @@ def test_the_commands_run_and_give_the_frames_and_labels_back(frames):
     )
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(frames):
     (code,) = blocks("python")
     code += "print([*map(tuple, (pixels.shape, crop.shape, small.shape))], boxes)"

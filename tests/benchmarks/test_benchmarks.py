@@ -32,6 +32,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_a_script_writes_its_report(name, tmp_path):
     environment = {**os.environ, "RINRCODEC_DATA": str(tmp_path / "absent")}
@@ -86,6 +87,7 @@ def check_opened(report, page):
     assert all(f"{row['method']} (" in page for row in smaller)
 
 
+@pytest.mark.slow
 def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     ladder = importlib.import_module("ladder")
@@ -109,6 +111,7 @@ def paper_full(*args, **environment):
     )
 
 
+@pytest.mark.slow
 def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
     """Nothing is fitted here: every one of these ends before that."""
     shown = paper_full("--help")

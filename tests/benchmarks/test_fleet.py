@@ -53,6 +53,8 @@ def module(monkeypatch):
     return importlib.import_module
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_equal_bytes(tmp_path):
     report, page = part("equal", tmp_path, *TINY["equal"])
     assert [row["by"][-1] for row in report["rows"]] == ["1", "2"]
@@ -60,6 +62,8 @@ def test_equal_bytes(tmp_path):
     assert "All are equal." in page
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_kills(tmp_path):
     report, page = part("kills", tmp_path, *TINY["kills"])
     kills = [kill for run in report["runs"] for kill in run["kills"]]
@@ -74,6 +78,8 @@ def test_kills(tmp_path):
     assert page.count("| yes |") == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_scale_cost_and_what_follows(tmp_path):
     """The capacity page is made of the reports of the other two."""
     found = subprocess.run(

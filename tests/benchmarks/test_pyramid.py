@@ -76,6 +76,7 @@ def run(gate: int, data: Path, out: Path):
     )
 
 
+@pytest.mark.slow
 @needs_avif
 @pytest.mark.parametrize("gate", TINY)
 def test_a_gate_writes_its_report(gate, data, tmp_path):
@@ -107,6 +108,7 @@ def load(monkeypatch):
     return importlib.import_module
 
 
+@pytest.mark.slow
 def test_options_of_another_gate_are_refused(data, tmp_path):
     command = [sys.executable, str(BENCHMARKS / "pyramid.py"), "--gate=2", "--size", "64", "48"]
     environment = {**os.environ, "RINRCODEC_DATA": str(data)}
@@ -253,6 +255,7 @@ def test_points_of_other_codecs(load):
     assert "share no range" in shared.compared([(50, 40.0), (60, 41.0)], curve)
 
 
+@pytest.mark.slow
 def test_a_start_is_trained_stage_by_stage(tmp_path):
     path = tmp_path / "start.npz"
     script = str(BENCHMARKS / "pyramid_start.py")

@@ -27,8 +27,6 @@ from rinrcodec.datasets import run as run_module
 torch.set_num_threads(1)
 # Or the moments would depend on how fast the machine is.
 run_module.SAVE_S = float("inf")
-# A job that a shell put in the background ignores SIGINT, and so do its children.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def child(work: Callable[[], None], log: Path) -> int:

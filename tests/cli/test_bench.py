@@ -20,6 +20,7 @@ def first_words(lines, known):
     return [name for line in lines for name in known if line.strip("| ").startswith(name)]
 
 
+@pytest.mark.slow
 def test_a_page_figures_plots_and_packs_come_of_a_yaml(run, dataset, tmp_path):
     out = tmp_path / "a folder" / "out"
     result = run("bench", "ladder", dataset, "-o", out, "--frames", 3, *QUICK)

@@ -44,6 +44,7 @@ def test_the_pictures_have_boxes_on_something_and_a_source_size():
             assert inside.std() > 20
 
 
+@pytest.mark.slow
 def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures):
     out = tmp_path / "a folder"
     result = CliRunner().invoke(

@@ -58,6 +58,7 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return told
 
 
+@pytest.mark.slow
 def test_processes_give_the_bytes_of_one(
     run: Run, dataset: Path, tmp_path: Path, progress: list[float]
 ) -> None:
@@ -81,6 +82,7 @@ def test_progress_never_goes_back(folder: Path) -> None:
     assert watch.died == [shards[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_gives_the_bytes_of_one(run: Run, folder: Path, tmp_path: Path, ray: Any) -> None:
     write(folder / "9.png", "no picture")
@@ -96,6 +98,7 @@ def test_ray_gives_the_bytes_of_one(run: Run, folder: Path, tmp_path: Path, ray:
     assert ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_a_video_in_shards_is_the_same_from_any_process(run: Run, tmp_path: Path) -> None:
     video(tmp_path / "clip.avi", 7)
     args = ("compress", tmp_path / "clip.avi", "--shard-size", 3, *QUICK)
@@ -107,6 +110,7 @@ def test_a_video_in_shards_is_the_same_from_any_process(run: Run, tmp_path: Path
     assert [shard.frames for shard in entry.shards] == [3, 3, 1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_once_is_replaced(
     run: Run, folder: Path, tmp_path: Path, deadly: Any
 ) -> None:
@@ -118,6 +122,7 @@ def test_a_worker_that_dies_once_is_replaced(
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
     run: Run, folder: Path, tmp_path: Path, deadly: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +148,7 @@ def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
     assert contents(out) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_shard_that_kills_twice_on_ray(
     run: Run, folder: Path, tmp_path: Path, deadly: Any, ray: Any
@@ -172,10 +178,8 @@ def test_an_error_of_a_worker_ends_the_run_and_is_told(
 
 
 DRIVER = """
-import signal
 import sys
 sys.path.insert(0, {here!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job of the background
 if __name__ == "__main__":
     import deadly
     from rinrcodec.datasets import work
@@ -185,6 +189,9 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.interrupts
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(
     run: Run, folder: Path, tmp_path: Path, number: signal.Signals
@@ -239,6 +246,9 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.interrupts
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
     """They load for seconds before they can say that Ctrl-C is not for them."""

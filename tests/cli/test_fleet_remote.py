@@ -28,6 +28,7 @@ def stored(url: str) -> dict[str, bytes]:
     return {name[len(start) :]: read_file(folder / name[len(start) :]) for name in found}
 
 
+@pytest.mark.slow
 def test_a_bucket_to_a_bucket(
     run: Run, dataset: Path, tmp_path: Path, remote: str, upload: Upload
 ) -> None:
@@ -61,6 +62,7 @@ def test_one_file_in_a_bucket(run: Run, folder: Path, tmp_path: Path, remote: st
     assert stored(remote).keys() - found.keys() == {"one.rinr"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local", "ray"])
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_workers_write_to_the_bucket(
@@ -84,6 +86,7 @@ def test_workers_write_to_the_bucket(
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_memory_is_not_shared_with_workers(run: Run, folder: Path, memory: str) -> None:
     args = ("compress", folder, "-o", f"{memory}/out", "--shard-size", 3, "--jobs", 2, *QUICK)
     result = run(*args, code=1)

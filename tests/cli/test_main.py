@@ -113,6 +113,7 @@ def test_wrong_use_is_exit_code_two(run: Run, tmp_path: Path) -> None:
     run("compress", tmp_path / "nowhere", "-o", tmp_path / "out", code=2)
 
 
+@pytest.mark.slow
 def test_without_torch_only_what_needs_it_fails(run: Run, folder: Path, tmp_path: Path) -> None:
     run("compress", folder / "0.png", "-o", tmp_path / "a.rinr", *QUICK)
     script = write(

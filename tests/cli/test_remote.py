@@ -38,6 +38,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
+@pytest.mark.slow
 def test_info_verify_and_decompress(
     packs: Path, remote: str, upload: Upload, run: Run, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_run(
     packs: Path, s3: str, upload: Upload, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

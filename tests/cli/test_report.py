@@ -96,6 +96,7 @@ def made(tmp_path_factory) -> tuple[Page, dict, str]:
     return Page(text), figures, text
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_or_run(made):
     page, _, text = made
     assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]*", "", text))
@@ -330,6 +331,7 @@ def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatc
     assert result.stderr == f"error: {MissingExtraError('matplotlib', 'demo')}\n"
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path):
     put(tmp_path / "a.jpg", picture(0, 32, 24))
     command = [sys.executable, "-I", "-m", "rinrcodec", "report", "a.jpg", *QUICK]

@@ -28,6 +28,8 @@ def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> l
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("layout", "stride"), [("pack", 1), ("files", 4)])
 def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
@@ -43,6 +45,9 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
         assert moment["same"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.interrupts
 def test_ctrl_c_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
     assert len(moments) == 9

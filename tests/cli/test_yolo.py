@@ -47,6 +47,7 @@ def add_font(settings: Path) -> None:
         shutil.copy(font, folder / "Arial.ttf")
 
 
+@pytest.mark.slow
 def test_a_data_yaml_of_compress_is_trained_on_and_predicted(run: Run, tmp_path: Path) -> None:
     if find_spec("ultralytics") is None:  # an import would change this process
         pytest.skip("ultralytics is not installed")

@@ -43,7 +43,7 @@ FIRST = (0, 1, 1)  # level of each component
 
 @cache
 def start(name: str) -> dict[str, np.ndarray[Any, Any]]:
-    data = (resources.files("rinrcodec.families") / f"pyramid_{name}.npz").read_bytes()
+    data = (resources.files("rinrcodec.families.pyramid") / f"pyramid_{name}.npz").read_bytes()
     with np.load(io.BytesIO(data)) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
@@ -328,6 +328,7 @@ def test_a_start_has_its_arrays_in_order() -> None:
     assert all(start("a")[key].dtype == np.int16 for key in arrays())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "n_frames"), [((1, 1), 64), ((13, 6), 2), ((7, 10), 3)])
 @pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("out", [1, 3])

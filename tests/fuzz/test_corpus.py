@@ -24,6 +24,7 @@ HOSTILE = Path(__file__).parents[1] / "formats" / "hostile"
 PARTS = 8  # so that they can be read side by side
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_corpus(part: int) -> None:
     for path in CORPUS[part::PARTS]:
@@ -55,6 +56,7 @@ def test_small_limits_are_small() -> None:
     assert all(getattr(SMALL, name) <= getattr(DEFAULT_LIMITS, name) for name in names)
 
 
+@pytest.mark.slow
 def test_the_largest_directories_are_opened() -> None:
     """Which the mutator never makes: as much of each table as the default limits allow."""
     parts = forge.take_apart(pack_bytes(SEEDS["one_pixel"]()))

@@ -77,6 +77,7 @@ fuzz_reader.main(*sys.argv)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bug", "sentence"),
     [

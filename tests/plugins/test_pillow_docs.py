@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import rinrcodec
@@ -14,6 +15,7 @@ import rinrcodec
 PAGE = Path(__file__).parents[2] / "docs" / "pillow.md"
 
 
+@pytest.mark.slow
 def test_the_examples_run(tmp_path, pack, pack_file):
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 5

@@ -484,6 +484,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_load(method, one_frame, tmp_path, quick: Preset):
     large = tmp_path / "large.rinr"

@@ -30,6 +30,7 @@ def file(pyramid_pack: Pack, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_selected_and_merged_frames_are_the_same(pyramid_pack: Pack, file: Path) -> None:
     with rinrcodec.open(file) as source:
         parts = [select_frames(source, [4, 1]), select_frames(source, [0, 3]), pyramid_pack]

@@ -134,6 +134,7 @@ def test_files_open_when_needed_and_not_too_many_stay_open(folder, monkeypatch):
     assert [path.name for path in dataset._open._files] == ["b.rinr", "c.rinr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_plain_data_loader_takes_it(folder, method):
     dataset = RinrDataset(folder)
@@ -188,7 +189,8 @@ def test_damaged_files_can_be_left_out(folder):
 
 
 def test_files_of_a_family_that_is_not_known_are_left_out(folder, monkeypatch):
-    monkeypatch.setattr(families, "_PIXELS", {})
+    monkeypatch.setattr(families, "_BUILT_IN", {})
+    monkeypatch.setattr(families, "_loaded", {})
     with (
         pytest.warns(UserWarning, match=r"left out .*[abc]\.rinr: unknown INR family 'siren'"),
         suppress(RinrInputError),  # none is left
@@ -236,6 +238,7 @@ def test_selecting_from_an_open_file_equals_selecting_from_memory(pack, pack_fil
 # Loader
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_same_seed_gives_the_same_for_any_number_of_workers(folder, device):

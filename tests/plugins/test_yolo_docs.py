@@ -17,6 +17,7 @@ import rinrcodec
 PAGE = Path(__file__).parents[2] / "docs" / "yolo.md"
 
 
+@pytest.mark.slow
 def test_the_script_trains_validates_and_predicts(tmp_path: Path) -> None:
     for package in ("skimage", "matplotlib"):
         pytest.importorskip(package)

@@ -247,10 +247,11 @@ def test_a_pyramid_is_a_background_to_reuse_but_fits_no_objects(make_picture: Ma
     assert not torch.equal(torch.as_tensor(decode(pack, 0)), torch.as_tensor(decode(bare, 0)))
 
 
+@pytest.mark.interrupts
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
 def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
     """Frames of two sizes on two threads, neither of which is fitted to its end."""
-    threads, before = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+    threads = torch.get_num_threads()
     main = threading.main_thread().ident
     assert main == threading.get_ident()
     shares: list[float] = []
@@ -262,14 +263,12 @@ def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) 
 
     pictures = [make_picture(8, 6), make_picture(6, 8)]
     preset = get_preset("fast", steps=1_000, background="pyramid")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(2)
     try:
         with pytest.raises(KeyboardInterrupt):
             encode(pictures, preset=preset, device="cpu", on_progress=interrupt)
     finally:
         torch.set_num_threads(threads)
-        signal.signal(signal.SIGINT, before)
     assert max(shares) < 0.5
 
 

@@ -68,6 +68,7 @@ def test_a_small_file_cannot_ask_for_hours(name: str) -> None:
         file.decode(0)
 
 
+@pytest.mark.slow
 def test_objects_of_one_row_do_not_take_its_weights_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 300 boxes with the same million weights, a few have them in memory at a time."""
     spec = siren_spec(4, 512)

@@ -319,6 +319,8 @@ def bomb(_: bytes) -> bytes:
 
 
 NAN, INF = float("nan"), float("inf")
+# The structure is compared, not parsed: what is wrong inside of it makes no difference.
+STRUCTURE = r"HDF5 structure is damaged or not that of a \.rinr file; fetch"
 
 CAUSES: dict[str, Cause] = {
     # the file as a whole
@@ -345,15 +347,15 @@ CAUSES: dict[str, Cause] = {
     "section_overflow": Cause("sections that add up to", patched(60, "<Q", 2**64 - 1)),
     "other_first_frame": Cause("first frame is not", header(width=641)),
     # the HDF5 structure
-    "structure_damaged": Cause("HDF5 structure is damaged", flipped(HEADER_SIZE + 100)),
-    "no_superblock": Cause("no HDF5 superblock", flipped(HEADER_SIZE)),
-    "old_superblock": Cause("old version", structured(chunked, libver="earliest")),
-    "soft_link": Cause("soft link", structured(soft_link)),
-    "external_link": Cause("external link", structured(external_link)),
-    "external_storage": Cause("external storage", structured(external_storage)),
-    "virtual_dataset": Cause("virtual dataset", structured(virtual)),
-    "filter": Cause("HDF5 filters", structured(filtered)),
-    "chunked_dataset": Cause("chunked dataset", structured(chunked)),
+    "structure_damaged": Cause(STRUCTURE, flipped(HEADER_SIZE + 100)),
+    "no_superblock": Cause(STRUCTURE, flipped(HEADER_SIZE)),
+    "old_superblock": Cause(STRUCTURE, structured(chunked, libver="earliest")),
+    "soft_link": Cause(STRUCTURE, structured(soft_link)),
+    "external_link": Cause(STRUCTURE, structured(external_link)),
+    "external_storage": Cause(STRUCTURE, structured(external_storage)),
+    "virtual_dataset": Cause(STRUCTURE, structured(virtual)),
+    "filter": Cause(STRUCTURE, structured(filtered)),
+    "chunked_dataset": Cause(STRUCTURE, structured(chunked)),
     # the directory
     "directory_damaged": Cause("directory is damaged", flipped(-3)),
     "directory_size": Cause("directory: its zstd frame declares", directory_bomb),

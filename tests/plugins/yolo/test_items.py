@@ -201,6 +201,7 @@ def test_an_error_is_no_list_of_every_frame(sets: Path, tmp_path: Path) -> None:
         build(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_give_the_same_items(sets: Path, method: str) -> None:
     dataset = build(sets / "packs/train")

@@ -60,6 +60,7 @@ def train(
     return model
 
 
+@pytest.mark.slow
 def test_ten_steps_of_training_have_the_losses_of_the_pictures(sets: Path, tmp_path: Path) -> None:
     from rinrcodec.plugins.ultralytics_adapter import RinrDetectionTrainer
 
@@ -77,6 +78,8 @@ def test_ten_steps_of_training_have_the_losses_of_the_pictures(sets: Path, tmp_p
     assert scores["packs"] == scores["png"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_share_the_frames_and_have_the_losses_of_the_pictures(
     sets: Path, tmp_path: Path
 ) -> None:
@@ -113,6 +116,7 @@ class _StoppedError(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("enabled")
 def test_training_is_resumed_then_validated_and_predicted(
     sets: Path, tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch

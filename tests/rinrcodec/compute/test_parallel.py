@@ -79,6 +79,7 @@ def test_calls_within_calls_have_threads_of_their_own() -> None:
     assert parallel_map(outer, range(2), CPU, threads=2) == [[1] * 3] * 2
 
 
+@pytest.mark.interrupts
 @pytest.mark.skipif(sys.platform == "win32", reason="signals a thread")
 def test_an_interruption_waits_for_what_is_under_way(threads: int) -> None:
     stop = threading.Event()
@@ -100,6 +101,7 @@ def test_an_interruption_waits_for_what_is_under_way(threads: int) -> None:
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_fork_starts_threads_of_its_own() -> None:
     code = """

@@ -46,11 +46,13 @@ def plain(crop: Pixels) -> bytes:
     return fit([crop])
 
 
+@pytest.mark.slow
 def test_a_natural_picture_comes_back(crop: Pixels, plain: bytes) -> None:
     assert psnr(crop, decoded(plain)) > 24
     assert len(plain) < crop.size / 8
 
 
+@pytest.mark.slow
 def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
     fitted: list[_Fit] = []
 
@@ -79,6 +81,7 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
     assert len(coded) * 8 == pytest.approx(float(measured.bits), rel=0.35)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("predicted", [False, True])
 def test_several_frames_in_a_row(crop: Pixels, predicted: bool) -> None:
     frames = [crop, np.roll(crop, 1, 1), crop[:, ::-1].copy()]
@@ -89,11 +92,13 @@ def test_several_frames_in_a_row(crop: Pixels, predicted: bool) -> None:
         assert psnr(frame, image) == max(psnr(other, image) for other in frames)
 
 
+@pytest.mark.slow
 def test_frames_that_stay_cost_little_where_they_are_predicted(crop: Pixels, plain: bytes) -> None:
     together = len(fit([crop] * 4, predicted=True))
     assert together - len(plain) < 0.5 * 3 * len(plain)
 
 
+@pytest.mark.slow
 def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> None:
     pictures = [crop[:20, :30], crop[20:40, :30], crop[:33, 40:57]]
     before = torch.get_num_threads()
@@ -239,6 +244,7 @@ def test_progress_rises_to_one(crop: Pixels) -> None:
     assert 0.99 < seen[-2] <= 1  # the fits are all of it
 
 
+@pytest.mark.slow
 def test_pictures_of_all_kinds(crop: Pixels) -> None:
     grey = crop[:, :, 0].copy()
     boxes = [[Box(0, 5, 5, 10, 10), Box(1, -9, -9, 3, 3)], [], []]
@@ -270,6 +276,7 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     assert psnr(crop[inside], images[1][inside]) > psnr(crop[inside], images[0][inside])
 
 
+@pytest.mark.slow
 def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
     still = crop[:24, :32].copy()
     others = [crop[24:, 31::-1].copy(), 255 - crop[:24, 32:]]

@@ -80,6 +80,7 @@ def pack() -> Pack:
     return Pack(tuple(frames), (group(SPEC, *rows), group(GREY, coded(1, 5))))
 
 
+@pytest.mark.slow
 def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     count = pack.n_frames
@@ -245,6 +246,7 @@ def test_what_is_no_number_is_black(pack: Pack, monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(found[:, kept], whole[:, kept])
 
 
+@pytest.mark.slow
 def test_frames_of_any_size_can_be_encoded(
     make_picture: Callable[..., NDArray[np.uint8]],
 ) -> None:

@@ -40,6 +40,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "start_weights", lambda *_: arithmetic_weights())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),

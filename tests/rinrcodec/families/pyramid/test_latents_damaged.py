@@ -200,6 +200,7 @@ def test_a_row_cut_anywhere_is_refused_or_decodes() -> None:
     assert not all(found)
 
 
+@pytest.mark.slow
 def test_changed_bytes_are_refused_or_decode() -> None:
     changes = {"filter.0": change("filter.0", 6)}
     data = encode_row(SPEC, a_row(n=2, predicted=True, changes=changes))
@@ -210,6 +211,7 @@ def test_changed_bytes_are_refused_or_decode() -> None:
             survives(bytes(damaged), frames=(1,))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=200), st.integers(0, 7), st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_noise_is_refused_or_decodes(noise: bytes, frame: int, size: tuple[int, int]) -> None:

@@ -262,6 +262,7 @@ def told_of(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, i
     return found
 
 
+@pytest.mark.slow
 def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
     """What the test above relies on: steps depend on all that they are told, on nothing else."""
     weights, latents = exact(arithmetic_weights(60)), random_latents(13, 22, largest=3)
@@ -328,6 +329,7 @@ def test_bits_of_a_pass_are_those_of_its_sites() -> None:
             assert float(found[name][k]) == pytest.approx(n_bits, rel=0.03, abs=0.5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (5, 2), (9, 6)])
 def test_bits_have_gradients(size: tuple[int, int]) -> None:
     """For the latents, too, in all that they are told of and all that they are coded with."""

@@ -46,6 +46,7 @@ def plain(crop: Pixels) -> bytes:
     return fit([crop])
 
 
+@pytest.mark.slow
 def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels, plain: bytes) -> None:
     rows = [fit([crop], target=Target(lmbda=1e-2)), plain, fit([crop], target=Target(lmbda=1e-4))]
     sizes = [len(row) for row in rows]
@@ -69,6 +70,7 @@ def free_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_module, "choose_changes", choose)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("free_networks")
 @pytest.mark.parametrize("wanted", [27.0, 29.0])
 def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
@@ -76,6 +78,7 @@ def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
     assert psnr(crop, decoded(row)) == pytest.approx(wanted, abs=0.7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [500, 800])
 def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
     row = fit([crop], target=Target(n_bytes=wanted), part=STEERED)
@@ -166,6 +169,7 @@ def test_steps_follow_lambda_and_the_signal_stays(crop: Pixels, predicted: bool)
     fitted.soft_step(0.3)  # leaves that can still be fitted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("predicted", [False, True])
 def test_frames_have_steps_of_their_own_unless_they_are_predicted(
     crop: Pixels, predicted: bool
