@@ -1,4 +1,4 @@
-"""The codecs we are measured against: tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
+"""The codecs to compare with: tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
 
 Each baseline is given its best settings that Pillow offers at reasonable speed, and is asked for
 the size that ours has, so that a comparison is at equal bytes of whole files. The *composite* is
@@ -23,8 +23,11 @@ from rinrcodec.metrics import frame_quality, psnr
 
 __all__ = [
     "CODECS",
+    "CROP_HEADER_BYTES",
+    "JPEG_SUFFIXES",
+    "QUALITIES",
     "Coded",
-    "Ladder",
+    "QualityScan",
     "available_codecs",
     "best_composite",
     "composite",
@@ -51,6 +54,7 @@ CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     ),
 }
 QUALITIES = range(1, 101)
+JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe"}
 # Left, top, width and height as uint16 and the crop's length as uint32.
 CROP_HEADER_BYTES = 12
 # Settings whose sizes differ by less than this share of the wanted size compete by PSNR, and a
@@ -90,7 +94,7 @@ def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
         return np.asarray(image.convert(mode))
 
 
-class Ladder:
+class QualityScan:
     """One picture in one codec at any quality; what was encoded once is kept.
 
     `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`.
@@ -103,7 +107,7 @@ class Ladder:
         self.pixels = pixels
         self._mode = "L" if pixels.ndim == 2 else "RGB"
         self._files: dict[tuple[int, int], bytes] = {}
-        self._parts: dict[tuple[str, Region], Ladder] = {}
+        self._parts: dict[tuple[str, Region], QualityScan] = {}
 
     def nearest(self, n_bytes: int) -> Coded:
         """The encoding whose size is nearest to `n_bytes`, above or below."""
@@ -113,11 +117,11 @@ class Ladder:
         close = [coded for coded in found if abs(coded.n_bytes - n_bytes) <= slack]
         return max(close, key=lambda coded: psnr(self.pixels, coded.pixels))
 
-    def part(self, codec: str, region: Region) -> Ladder:
+    def part(self, codec: str, region: Region) -> QualityScan:
         """A crop of the picture in any codec; kept, as crops are tried at many sizes, too."""
         if (codec, region) not in self._parts:
             view = np.ascontiguousarray(self.pixels[region.slices])
-            self._parts[codec, region] = Ladder(codec, view)
+            self._parts[codec, region] = QualityScan(codec, view)
         return self._parts[codec, region]
 
     def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
@@ -169,7 +173,9 @@ class Ladder:
         return self._files[key]
 
 
-def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share: float) -> Coded:
+def composite(
+    frame: QualityScan, boxes: Sequence[Box], n_bytes: int, *, object_share: float
+) -> Coded:
     """A frame and crops of its boxes, pasted, in about `n_bytes` altogether.
 
     The crops get `object_share` (0 to 1) of the bytes, shared by their number of pixels, in WebP or
@@ -194,7 +200,7 @@ def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share
 
 
 def best_composite(
-    frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
+    frame: QualityScan, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
 ) -> Coded:
     """The composite of about `n_bytes` with the sharpest objects.
 
@@ -216,7 +222,9 @@ def best_composite(
     return max(small or [min(found, key=lambda coded: coded.n_bytes)], key=rank)
 
 
-def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_bytes: int) -> Coded:
+def _pasted(
+    frame: QualityScan, regions: Sequence[Region], crops: list[Coded], n_bytes: int
+) -> Coded:
     spent = sum(CROP_HEADER_BYTES + crop.n_bytes for crop in crops)
     base = frame.nearest(n_bytes - spent)
     pixels = base.pixels.copy()
@@ -225,7 +233,7 @@ def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_byte
     return Coded("composite", base.quality, base.n_bytes + spent, pixels)
 
 
-def _crops(codec: str, frame: Ladder, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
+def _crops(codec: str, frame: QualityScan, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
     total = sum(region.area for region in regions)
     return [
         frame.part(codec, region).nearest(round(n_bytes * region.area / total) - CROP_HEADER_BYTES)

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from rinrcodec.cli.views.fog_plot import COLOURS, draw_bandwidth, draw_devices
-from rinrcodec.cli.views.html import Html
-from rinrcodec.cli.views.report_words import label
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation.comparison import summary
-from rinrcodec.evaluation.fog import Scenario
-from rinrcodec.evaluation.measure import OURS, Figures
+from rinrcodec.evaluation.comparison import OURS, method_label, summary
+from rinrcodec.evaluation.measure import Figures
+from rinrcodec.evaluation.scenario import Scenario
 
 try:
     import matplotlib
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["METHOD_COLOURS", "bandwidth_plot", "devices_plot", "quality_plot"]
 
 METHOD_COLOURS = dict(zip([OURS, "avif", "webp", "composite", "jpeg"], COLOURS, strict=False))
-# A colour that stands for the page's own, whichever that is.
+# Replaced by the text colour of the page.
 _INK = "#010203"
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": _INK,
@@ -49,22 +49,22 @@ _STYLE: dict[Any, Any] = {
 _INCHES = (4.7, 4.2)
 
 
-def quality_plot(figures: Figures, part: str) -> Html:
-    """PSNR over bytes a frame: lines for the other codecs, a star for ours.
+def quality_plot(figures: Figures, part: str) -> Markup:
+    """Draw PSNR over bytes a frame: lines for the other codecs, a star for ours.
 
     part: "background" or "objects".
     """
 
     def draw(axis: Axes) -> None:
         lines: dict[str, list[tuple[float, float]]] = {}
-        for rows in figures.curves.values():
-            for method, size, _, quality in summary(rows):
+        for comparisons in figures.curves.values():
+            for method, size, _, quality in summary(comparisons):
                 if (value := getattr(quality, part)) is not None:
                     lines.setdefault(method, []).append((size / 1000, value))
         for method, line in lines.items():
             style = "--" if method == "composite" else "-"
             axis.plot(
-                *zip(*sorted(line), strict=True), style, marker=".", label=label(method),
+                *zip(*sorted(line), strict=True), style, marker=".", label=method_label(method),
                 color=METHOD_COLOURS[method],
             )  # fmt: skip
         mine = figures.means()[OURS]
@@ -86,8 +86,8 @@ def quality_plot(figures: Figures, part: str) -> Html:
     return _svg(draw, f"PSNR {where} over bytes a frame")
 
 
-def devices_plot(scenario: Scenario, methods: Sequence[str]) -> Html:
-    """Data moved against the number of devices; `methods` are those of the scenario's codecs."""
+def devices_plot(scenario: Scenario, methods: Sequence[str]) -> Markup:
+    """Draw data moved against devices; `methods` are those of the scenario's codecs."""
     colours = [METHOD_COLOURS[method] for method in methods]
     return _svg(
         lambda axis: draw_devices(axis, scenario, colours=colours),
@@ -96,8 +96,8 @@ def devices_plot(scenario: Scenario, methods: Sequence[str]) -> Html:
     )
 
 
-def bandwidth_plot(scenario: Scenario, methods: Sequence[str], bandwidth: float) -> Html:
-    """Time against bandwidth; `methods` are those of the scenario's codecs."""
+def bandwidth_plot(scenario: Scenario, methods: Sequence[str], bandwidth: float) -> Markup:
+    """Draw time against bandwidth; `methods` are those of the scenario's codecs."""
     colours = [METHOD_COLOURS[method] for method in methods]
     return _svg(
         lambda axis: draw_bandwidth(axis, scenario, bandwidth, colours=colours),
@@ -106,7 +106,7 @@ def bandwidth_plot(scenario: Scenario, methods: Sequence[str], bandwidth: float)
     )
 
 
-def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Html:
+def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Markup:
     buffer = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": what}):
         figure = Figure(_INCHES, layout="constrained")
@@ -132,4 +132,4 @@ def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Html
     ):
         text = re.sub(pattern, "", text, flags=re.DOTALL)
     text = text.replace(_INK, "currentColor").replace(METHOD_COLOURS[OURS], "var(--accent)")
-    return Html(text.replace("<svg", f'<svg role="img" aria-label="{what}"', 1))
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{what}"', 1))
