@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.rinrcodec-installed
 # The folders map to one package only once installed, so mypy reads an installed copy.
 TYPES := .build/types
-SCRIPTS := $(wildcard benchmarks/*.py)
+SCRIPTS := $(wildcard benchmarks/*.py benchmarks/*/*.py)
 # How long `make fuzz` runs.
 SECONDS ?= 60
 

@@ -16,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import torch
-from _packs import box_area, fresh_pack, ungrouped
-from _stopwatch import PARTS, Clock, Stopwatch
 from torch import Tensor
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import load_frames
+from harness.packs import box_area, fresh_pack, ungrouped
+from harness.reports import markdown_table, write_report
+from harness.stopwatch import PARTS, Clock, Stopwatch
 from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.decoder import Decoder
 from rinrcodec.pack import Pack, PackSource
@@ -128,7 +130,7 @@ def batch_table(times: Mapping[int, Times], n: int) -> str:
         for way, seconds in ways.items():
             values = (f"{1e3 * value / n:.2f}" for value in seconds.values())
             rows.append((batch, way, *values, f"{gain:.2f}x" if way == WAYS[0] else ""))
-    return common.markdown_table(["batch", "", "total", *PARTS, "rest", "gain"], rows)
+    return markdown_table(["batch", "", "total", *PARTS, "rest", "gain"], rows)
 
 
 def class_times(
@@ -156,7 +158,7 @@ def class_table(classes: Sequence[dict[str, Any]]) -> str:
         names = (entry["class"], entry["network"], entry["objects"])
         rows.append((*names, f"{together:.3f}", f"{alone:.3f}", gain))
     header = ["pixels", "layers x width", "objects", "grouped, ms each", "one by one, ms each"]
-    return common.markdown_table([*header, "gain"], rows)
+    return markdown_table([*header, "gain"], rows)
 
 
 def _name(size: SizeClass) -> str:
@@ -164,7 +166,7 @@ def _name(size: SizeClass) -> str:
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=64)
+    parser = common_parser(__doc__, frames=64)
     parser.add_argument("--preset", default="balanced", help="whose networks are decoded")
     parser.add_argument("--one-in", type=int, default=6, help="take one frame in so many")
     parser.add_argument("--repeats", type=int, default=15, help="rounds for objects")
@@ -173,11 +175,11 @@ def main() -> None:
     parser.add_argument("--class-objects", type=int, default=32, help="most of one size class")
     parser.add_argument("--cpu-time", action="store_true", help="not the wall's, see the page")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     clock = Clock(options.device, options.cpu_time)
     preset = get_preset(options.preset)
-    what, pictures = common.load_frames(options.frames, split="train", one_in=options.one_in)
-    every, all_pictures = common.load_frames(1_000, split="train")
+    what, pictures = load_frames(options.frames, split="train", one_in=options.one_in)
+    every, all_pictures = load_frames(1_000, split="train")
     n = len(pictures)
     objects: dict[int, Times] = {}
     frames: dict[int, Times] = {}
@@ -203,7 +205,7 @@ def main() -> None:
     of_clock = "by the wall clock"
     if options.cpu_time:
         of_clock = "of the CPU (with one thread about what an idle machine would take)"
-    common.write_report(
+    write_report(
         "grouping",
         options,
         title="INR grouping in decoding",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import _common as common
 import torch
 
+from harness.frames import frame_part
 from rinrcodec.boxes import Box
 from rinrcodec.compute.quantize import quantize, tensor_scales
 from rinrcodec.families import family_of
@@ -23,7 +23,7 @@ def box_area(box: Box, picture: Picture) -> int:
 
 def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pack:
     """The pictures as `encode` would store them, with the weights with which a fit starts."""
-    background = common.frame_part(preset)
+    background = frame_part(preset)
     n_rows: dict[tuple[Spec, int], int] = {}
 
     def placed(part: Part, area: int, picture: Picture) -> InrRef:

@@ -10,19 +10,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import _common as common
 import numpy as np
-from _ledger import JsonRow, Ledger
-from _pyramid_common import ANCHOR, change, finite_psnr, our_coding, paragraphs, percent, size_at
 from numpy.typing import NDArray
 
 import rinrcodec
+from harness.frames import load_frames
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from pyramid_gates.points import (
+    ANCHOR,
+    change,
+    finite_psnr,
+    our_coding,
+    paragraphs,
+    percent,
+    size_at,
+)
 from rinrcodec.boxes import Box, Region
 from rinrcodec.evaluation.baselines import (
     CROP_HEADER_BYTES,
     QUALITIES,
     Coded,
-    Ladder,
+    QualityScan,
     available_codecs,
 )
 from rinrcodec.metrics import frame_bytes, frame_quality, mean_db
@@ -55,7 +64,7 @@ class EqualComposite:
 
 
 def equal_composite(
-    frame: Ladder, boxes: Sequence[Box], *, background: float | None, objects: Sequence[float]
+    frame: QualityScan, boxes: Sequence[Box], *, background: float | None, objects: Sequence[float]
 ) -> EqualComposite:
     """The smallest composite whose background and whose boxes reach what is asked, in dB.
 
@@ -105,7 +114,7 @@ def equal_composite(
     return pasted
 
 
-def _smallest_crop(frame: Ladder, region: Region, least: float) -> Coded:
+def _smallest_crop(frame: QualityScan, region: Region, least: float) -> Coded:
     reference = frame.pixels[region.slices]
 
     def reaches(coded: Coded) -> bool:
@@ -148,7 +157,7 @@ def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow
 def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
     """The composite of a frame that is as good as ours."""
     found = equal_composite(
-        Ladder(ANCHOR, picture.pixels),
+        QualityScan(ANCHOR, picture.pixels),
         picture.boxes,
         background=ours["background_psnr"],
         objects=[0.0 if value is None else value for value in ours["boxes_psnr"]],
@@ -166,7 +175,7 @@ def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
 
 def objects(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 3: background and objects at a quality each."""
-    what, pictures = common.load_frames(options.frames, evenly=True)
+    what, pictures = load_frames(options.frames, evenly=True)
     ours = ledger.row("ours", lambda: our_row(pictures, options))
     print(f"ours: {ours['bytes'] / len(pictures):,.0f} bytes a frame", flush=True)
     theirs = [
@@ -197,7 +206,7 @@ def objects(options: argparse.Namespace, ledger: Ledger) -> None:
         "AVIF's qualities are coarse, so that its frames are a little better than ours; with sizes "
         f"between those of two qualities, as if they were as good, it is {percent(exact_rate)}. "
         f"Fitting took {ours['seconds_a_frame']:,.1f} s a frame.",
-        common.markdown_table(
+        markdown_table(
             [
                 "frame",
                 "bytes",

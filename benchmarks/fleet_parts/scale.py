@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import _common as common
-from _fleet_runs import Compress, manifest_bytes, tiles
-from _ledger import Ledger
+from fleet_parts.runs import Compress, manifest_bytes, tiles
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
         "included: reading a frame, fitting, writing and measuring. *Driver* is the process that "
         "hands out the shards, without those that fit: its most memory, of which *its own* does "
         "not count what is read from files (the libraries of torch), and its CPU time.\n\n"
-        + common.markdown_table(
+        + markdown_table(
             [
                 "frames",
                 "shards",
@@ -176,7 +176,7 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
         f"{options.samples} frames at random: decoded one by one (`dataset[i]`), and read "
         "undecoded as one batch (`dataset.read`). Times are the best of three, memory is what "
         "Python and NumPy hold: of the data set before a frame is read, and of one open pack.\n\n"
-        + common.markdown_table(
+        + markdown_table(
             [
                 "frames",
                 "shards",

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import _common as common
-from _fleet_runs import Compress, contents, write_tiles
-from _ledger import Ledger
+from fleet_parts.runs import Compress, contents, write_tiles
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 
 # Enough for every part of a fit, and no more: what is asked is whether the bytes are the same.
 STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
@@ -68,7 +68,7 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
         + ("All are equal." if not n_wrong else f"**{n_wrong} of {len(rows)} runs differ.**")
         + " Seconds are of the whole command, with the start of all processes, which is most of "
         "them here: they say what a fleet costs, not what it gains.\n\n"
-        + common.markdown_table(["background", "fitted by", "s", "files", "equal"], table)
+        + markdown_table(["background", "fitted by", "s", "files", "equal"], table)
     )
     data = {"frames": what, "rows": rows}
     ledger.finish(title="The same bytes, whoever fits", body=body, data=data)

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import torch
-from _fleet_runs import Compress
-from _ledger import Ledger
 from PIL import Image
 
 import rinrcodec
+from fleet_parts.runs import Compress
+from harness.frames import DATA, load_frames
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 from rinrcodec.sources.source import open_source
 
 
@@ -28,9 +29,9 @@ def write_data(folder: Path, count: int) -> tuple[str, Path]:
     """
     images = folder / "images"
     images.mkdir(parents=True)
-    yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
+    yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
-        what, pictures = common.load_frames(count)
+        what, pictures = load_frames(count)
         for picture in pictures:
             path = images / Path(picture.name).with_suffix(".png").name
             Image.fromarray(picture.pixels).save(path)
@@ -79,7 +80,7 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
         f"command, less the {start:.1f} s of one that starts as many processes and fits a frame in "
         "each for one step. Decoding is CPU time, too, from an open file. Bytes are those of whole "
         "packs.\n\n"
-        + common.markdown_table(
+        + markdown_table(
             [
                 "preset",
                 "pixels a frame",

@@ -9,7 +9,6 @@ from itertools import islice
 
 import av
 import numpy as np
-from _common import picture_mode
 from numpy.typing import NDArray
 
 from rinrcodec.picture import Picture
@@ -85,7 +84,7 @@ def encode_video(pictures: Sequence[Picture], *, crf: float, key_frame: int) -> 
             frame = source.reformat(format="yuv420p", dst_colorspace="ITU601", interpolation="AREA")
             frame.pts = number
         packets += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(frame)]
-    mode = picture_mode(pictures[0])
+    mode = pictures[0].mode
     return Video(bytes(encoder.extradata or b""), packets, height, width, mode)
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import picture_mode
 from numpy.typing import NDArray
 
 import rinrcodec
 from rinrcodec.compute.compose import to_array
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.baselines import CODECS, QUALITIES, Ladder
-from rinrcodec.metrics import bd_rate, mean_db, psnr, rate_curve
+from rinrcodec.evaluation.baselines import CODECS, QUALITIES, QualityScan
+from rinrcodec.evaluation.rates import bd_rate, rate_curve
+from rinrcodec.metrics import mean_db, psnr
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
 
@@ -60,7 +60,7 @@ def our_coding(
         rinrcodec.save(pack, path)
         with rinrcodec.open(path) as file:
             decoded = [
-                to_array(file.decode(i, device=options.device), picture_mode(picture))
+                to_array(file.decode(i, device=options.device), picture.mode)
                 for i, picture in enumerate(pictures)
             ]
         return Coding(pack, path.stat().st_size, decoded, seconds)
@@ -86,9 +86,9 @@ def mean_psnr(pictures: Sequence[Picture], decoded: Sequence[NDArray[np.uint8]])
 
 def coded_points(codec: str, picture: Picture) -> list[tuple[float, float]]:
     """A picture in a codec at every quality of the curve and with every setting, in this order."""
-    ladder = Ladder(codec, picture.pixels)
+    scan = QualityScan(codec, picture.pixels)
     coded = (
-        ladder.at_quality(quality, setting=setting)
+        scan.at_quality(quality, setting=setting)
         for setting in range(len(CODECS[codec]))
         for quality in CURVE_QUALITIES
     )

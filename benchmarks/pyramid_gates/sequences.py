@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import _common as common
-from _ledger import JsonRow, Ledger
-from _pyramid_common import (
+import rinrcodec
+from harness.frames import load_sequence
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from harness.video import encode_video
+from pyramid_gates.points import (
     compared,
     mean_psnr,
     number,
@@ -21,9 +24,6 @@ from _pyramid_common import (
     size_at,
     without_boxes,
 )
-from _video import encode_video
-
-import rinrcodec
 from rinrcodec.picture import Picture
 
 WAYS = ("chunks", "frames alone")
@@ -91,7 +91,7 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
     rates: dict[str, dict[str, float | str]] = {}
     lines = []
     for name in options.sequences:
-        words, pictures = common.load_sequence(name, options.frames)
+        words, pictures = load_sequence(name, options.frames)
         what.append(words)
         found = sequence_rows(name, without_boxes(pictures), options, ledger)
         rows += [row for group in found.values() for row in group]
@@ -124,12 +124,12 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
         "BD-rate is how many more bytes the first takes than the second at equal PSNR, over the "
         "range that both have.",
         "## BD-rate",
-        common.markdown_table(
+        markdown_table(
             header, [(name, *map(percent, own.values())) for name, own in rates.items()]
         ),
         reasons(missing),
         "## Every point of ours",
-        common.markdown_table(
+        markdown_table(
             [
                 "sequence",
                 "method",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import _common as common
-from _ledger import Ledger
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 
 MILLION, BILLION = 10**6, 10**9
 # What stores answer a request for a listing with, at most.
@@ -35,7 +35,7 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
         + fit_table(fit)
         + "\n\n## On a GPU\n\nNot measured. GPUs are in time if they fit at least this much, all "
         "together:\n\n"
-        + common.markdown_table(
+        + markdown_table(
             ["frames", "in a day", "in 30 days"],
             [
                 (f"{n:,}", *(f"{n / (days * _DAY):,.1f} frames/s" for days in (1, 30)))
@@ -50,7 +50,7 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
         + "\n\n## The driver\n\nOf one run of so many frames, in shards of "
         f"{driver['shard_size']:,}: memory of its own and CPU time grow with the frames as they "
         "did between the runs of fleet_scale.\n\n"
-        + common.markdown_table(
+        + markdown_table(
             ["frames in one run", "memory", "CPU time", "finding the frames"],
             [
                 (
@@ -99,7 +99,7 @@ def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
             )
     header = ["preset", "frames", "core-hours to fit", "cores, in a day", "cores, in 30 days"]
     header += ["bytes", "of the source", "core-hours to decode"]
-    return common.markdown_table(header, table)
+    return markdown_table(header, table)
 
 
 def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> dict[str, float]:
@@ -159,7 +159,7 @@ def pack_rows(
 def pack_table(rows: Sequence[Mapping[str, Any]]) -> str:
     header = ["frames", "in a pack", "packs", "a pack", "manifest", "requests to list"]
     header += ["to open as one", "memory of it"]
-    return common.markdown_table(
+    return markdown_table(
         header,
         [
             (

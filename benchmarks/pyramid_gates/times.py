@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import _common as common
-from _ledger import JsonRow, Ledger
-from _pyramid_common import finite_psnr, our_coding, paragraphs, without_boxes
-
 import rinrcodec
-from rinrcodec.evaluation.baselines import Ladder
+from harness.frames import load_frames
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from harness.timing import timed
+from pyramid_gates.points import finite_psnr, our_coding, paragraphs, without_boxes
+from rinrcodec.evaluation.baselines import QualityScan
 from rinrcodec.metrics import frame_bytes
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.picture import Picture
@@ -34,7 +35,7 @@ def batch_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonR
         frame: JsonRow = {"frame": picture.name, "bytes": size}
         frame["psnr"] = finite_psnr(picture.pixels, decoded)
         for codec in OTHERS:
-            other = Ladder(codec, picture.pixels).nearest(round(size))
+            other = QualityScan(codec, picture.pixels).nearest(round(size))
             quality = finite_psnr(picture.pixels, other.pixels)
             frame[codec] = {"bytes": other.n_bytes, "psnr": quality}
         frames.append(frame)
@@ -61,12 +62,12 @@ def decode_seconds(pack: Pack, count: int, options: argparse.Namespace) -> float
             with rinrcodec.open(path) as file:
                 return file.decode(range(count), device=options.device)
 
-        return common.timed(decode, device=options.device, repeats=options.repeats)
+        return timed(decode, device=options.device, repeats=options.repeats)
 
 
 def times(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 4: seconds, and whether what they buy is as good as other codecs."""
-    what, pictures = common.load_frames(options.frames, evenly=True)
+    what, pictures = load_frames(options.frames, evenly=True)
     pictures = without_boxes(pictures)
     step = options.batch
     rows = []
@@ -83,7 +84,7 @@ def times(options: argparse.Namespace, ledger: Ledger) -> None:
         "decode_many_ms_a_frame": statistics.mean(row["many_ms"] for row in rows),
     }
     many = summary["decode_many_ms_a_frame"]
-    timing = common.markdown_table(
+    timing = markdown_table(
         ["", "time"],
         [
             (f"fit, s a frame, {step} at a time", f"{summary['fit_s_a_frame']:,.2f}"),
@@ -107,7 +108,7 @@ def times(options: argparse.Namespace, ledger: Ledger) -> None:
         "## Time",
         timing,
         "## Quality at equal bytes",
-        common.markdown_table(
+        markdown_table(
             header,
             [
                 *map(_line, frames),

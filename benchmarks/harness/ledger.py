@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import _common as common
+from harness.reports import made_by, write_report
 
 JsonRow = dict[str, Any]
 
@@ -24,7 +24,7 @@ class Ledger:
         self.name = name
         self._options = options
         self._path: Path = options.out / f"{name}.json"
-        self._made = common.made_by(script, options)
+        self._made = made_by(script, options)
         self._runs: list[dict[str, str]] = []
         self._rows: dict[str, JsonRow] = {}
         unfinished = self._unfinished()
@@ -44,7 +44,7 @@ class Ledger:
         """Write the report in place of the rows."""
         runs = self._runs or [self._made]
         made = {key: " / ".join(dict.fromkeys(run[key] for run in runs)) for key in runs[0]}
-        common.write_report(self.name, self._options, title=title, body=body, data=data, made=made)
+        write_report(self.name, self._options, title=title, body=body, data=data, made=made)
 
     def _unfinished(self) -> dict[str, Any] | None:
         if not self._path.is_file():

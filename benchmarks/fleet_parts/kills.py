@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import psutil
-from _fleet_runs import Compress, contents, is_alive, sha256, write_tiles
-from _ledger import Ledger
+
+from fleet_parts.runs import Compress, contents, is_alive, sha256, write_tiles
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 
 _STEPS = 40
 _ORPHAN_S = 5.0
@@ -139,7 +140,7 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
         f"Runs that ended with other bytes than the undisturbed one, manifest included: {wrong}. "
         f"Files or folders left over in an output: {strays}. Packs that were not whole in "
         f"{looks:,} looks at the folders, taken all the time: {torn}. Workers left: "
-        f"{orphans}.\n\n" + common.markdown_table(header, table)
+        f"{orphans}.\n\n" + markdown_table(header, table)
     )
     data = {"frames": what, "undisturbed_s": first.seconds, "runs": runs}
     ledger.finish(title="Killed at any moment", body=body, data=data)

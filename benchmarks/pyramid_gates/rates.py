@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import _common as common
-from _ledger import JsonRow, Ledger
-from _pyramid_common import (
+import rinrcodec
+from harness.frames import load_frames, load_kodak
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from pyramid_gates.points import (
     ANCHOR,
     Points,
     change,
@@ -27,10 +29,8 @@ from _pyramid_common import (
     size_at,
     without_boxes,
 )
-
-import rinrcodec
 from rinrcodec.evaluation.baselines import available_codecs
-from rinrcodec.metrics import rate_curve
+from rinrcodec.evaluation.rates import rate_curve
 from rinrcodec.picture import Picture
 
 HOW = (
@@ -102,12 +102,12 @@ def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]
             )
         )
     header = ["frame", "lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more", "s to encode"]
-    return common.markdown_table(header, lines)
+    return markdown_table(header, lines)
 
 
 def alone(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 1: every frame in a file of its own."""
-    what, pictures = common.load_kodak(options.frames, *options.size)
+    what, pictures = load_kodak(options.frames, *options.size)
     found = codec_curves(pictures, ledger)
     rows: list[JsonRow] = []
     rates: dict[str, dict[str, float | str]] = {}
@@ -130,7 +130,7 @@ def alone(options: argparse.Namespace, ledger: Ledger) -> None:
         for codec in codecs
     }
     means = {codec: statistics.mean(values) for codec, values in known.items() if values}
-    table = common.markdown_table(
+    table = markdown_table(
         ["frame", *(f"against {codec}" for codec in codecs)],
         [
             *((name, *map(percent, own.values())) for name, own in rates.items()),
@@ -152,7 +152,7 @@ def alone(options: argparse.Namespace, ledger: Ledger) -> None:
 
 def pack(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 2: all frames in one file."""
-    what, pictures = common.load_frames(options.frames, evenly=True)
+    what, pictures = load_frames(options.frames, evenly=True)
     pictures = without_boxes(pictures)
     found = codec_curves(pictures, ledger)
     curves = {codec: rate_curve(mean_points(points)) for codec, points in found.items()}
@@ -167,7 +167,7 @@ def pack(options: argparse.Namespace, ledger: Ledger) -> None:
         "mean of the dB over the frames, of ours at one lambda, of another codec at one quality "
         f"for all frames. {HOW}",
         "## BD-rate",
-        common.markdown_table(
+        markdown_table(
             ["frames", *(f"against {codec}" for codec in rates)],
             [(len(pictures), *map(percent, rates.values()))],
         ),
