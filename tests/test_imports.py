@@ -246,6 +246,13 @@ def test_the_container_needs_no_torch_pillow_or_click():
     run_python(code)
 
 
+def test_measuring_needs_no_command_line():
+    code = BLOCK.format(blocked=["click", "rich", "jinja2", "matplotlib"])
+    for module in sorted(name for name in MODULES if is_in(name, "rinrcodec.evaluation")):
+        code += f"import {module}\n"
+    run_python(code)
+
+
 def test_no_host_is_left_from_other_tests() -> None:
     """Which those of YOLO would leave if their fixtures lasted longer than their folder."""
     assert Image.open.__module__ == "PIL.Image"

@@ -87,7 +87,7 @@ JPEG = Codec("jpeg", 1.0)
 class Transfer:
     """What one way of getting the data to its users costs.
 
-    n_bytes: sent by all, together. busy_seconds: of encoding and decoding, whatever the bandwidth.
+    n_bytes: sent by all, together. busy_seconds: of encoding and decoding, at any bandwidth.
     """
 
     way: str

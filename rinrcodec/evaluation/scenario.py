@@ -28,7 +28,7 @@ __all__ = ["Scenario", "scenario_as_json"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Who wants what, over which medium, and which codecs stand in for JPEG.
+    """Who wants what, over which medium, and which codecs replace JPEG.
 
     codec: what only the fog can encode. others: what every device could encode by itself, too.
     rounds, model_bytes: of training at the fog. source: the data as it is, of alpha 1.
