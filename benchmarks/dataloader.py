@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import numpy as np
 import torch
 from PIL import Image
@@ -26,6 +25,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import load_frames
+from harness.reports import markdown_table, write_report
+from harness.timing import timed
 from rinrcodec.picture import Picture
 from rinrcodec.plugins.torch_data import collate
 from rinrcodec.presets import get_preset
@@ -143,7 +146,7 @@ def frames_per_second(loader: Iterable[Any], *, device: str, repeats: int) -> fl
         nonlocal count
         count = sum(len(targets) for _, targets in loader)
 
-    seconds = common.timed(epoch, device=device, repeats=repeats)
+    seconds = timed(epoch, device=device, repeats=repeats)
     return count / seconds
 
 
@@ -163,17 +166,17 @@ def write_files(folder: Path, pictures: Sequence[Picture], options: Any) -> tupl
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=32)
+    parser = common_parser(__doc__, frames=32)
     parser.add_argument("--preset", default="balanced", help="whose networks are decoded")
     parser.add_argument("--batch-size", type=int, default=16, help="frames in a batch")
     parser.add_argument("--copies", type=int, default=2, help="how often an epoch has each frame")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2, 4], help="to be tried")
     parser.add_argument("--repeats", type=int, default=2, help="epochs, of which the best counts")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     # More workers than cores are tried on purpose.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
-    what, pictures = common.load_frames(options.frames)
+    what, pictures = load_frames(options.frames)
     speeds: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         jpegs, pack = write_files(Path(folder), pictures, options)
@@ -187,7 +190,7 @@ def main() -> None:
         (name, *(f"{found[w]:.0f}" if w in found else "" for w in options.workers))
         for name, found in speeds.items()
     ]
-    table = common.markdown_table(
+    table = markdown_table(
         ["frames/s", *(f"{workers} workers" for workers in options.workers)], rows
     )
     body = (
@@ -197,7 +200,7 @@ def main() -> None:
         "`RinrLoader` decodes batches on the device in the main process, from rows that the "
         "workers read, or from weights that stay on the device.\n\n" + table
     )
-    common.write_report(
+    write_report(
         "dataloader",
         options,
         title="Loading frames for training",

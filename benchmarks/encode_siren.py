@@ -12,12 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import _common as common
 import numpy as np
 import torch
 from torch import Tensor
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import frame_part, load_frames, object_part
+from harness.reports import markdown_table, write_report
+from harness.timing import synchronize, timed
 from rinrcodec.compute.compose import to_array
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
@@ -55,12 +58,12 @@ def fit_frames(
     targets = [torch.tensor(picture.pixels) for picture in pictures]
     height, width, channels = targets[0].shape
     spec = part.spec(height * width, channels)
-    common.synchronize(device)
+    synchronize(device)
     start = time.perf_counter()
     fitted = fit_group(
         spec, targets, part.recipe, bits=bits, seed=seed, device=resolve_device(device)
     )
-    common.synchronize(device)
+    synchronize(device)
     seconds = time.perf_counter() - start
     frames = tuple(Frame(p.name, p.width, p.height, InrRef(0, i)) for i, p in enumerate(pictures))
     pack = Pack(frames, (Group(spec, bits, fitted.rows),))
@@ -77,7 +80,7 @@ def time_to_reference(
     """Fits of our background with more and more steps, up to the first as good as the reference."""
     fits: list[Fit] = []
     for steps in STEPS:
-        part = common.frame_part(preset, steps=steps)
+        part = frame_part(preset, steps=steps)
         fits.append(fit_frames(preset, part, pictures, bits=part.bits, seed=seed, device=device))
         if fits[-1].psnr >= reference.psnr:
             break
@@ -113,25 +116,25 @@ def grouped_times(
             grouped=grouped,
         )
 
-    together = common.timed(lambda: fit(True), device=device, repeats=2)
-    return together, common.timed(lambda: fit(False), device=device, repeats=2)
+    together = timed(lambda: fit(True), device=device, repeats=2)
+    return together, timed(lambda: fit(False), device=device, repeats=2)
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=1)
+    parser = common_parser(__doc__, frames=1)
     parser.add_argument("--preset", default="balanced", help="whose background is compared")
     parser.add_argument("--reference-steps", type=int, default=2_000, help="0: no reference")
     parser.add_argument("--group-steps", type=int, default=50, help="steps of the grouped fits")
     options = parser.parse_args()
-    common.setup(options)
-    what, pictures = common.load_frames(options.frames)
+    setup(options)
+    what, pictures = load_frames(options.frames)
     pictures = [p for p in pictures if p.pixels.shape == pictures[0].pixels.shape]
     settings = {"seed": options.seed, "device": options.device}
     parts: list[str] = []
     data: dict[str, object] = {"frames": what}
 
     if options.reference_steps:
-        paper = common.frame_part("paper")
+        paper = frame_part("paper")
         recipe = replace(paper.recipe, steps=options.reference_steps, schedule=paper.recipe.steps)
         reference = fit_frames(
             "reference", replace(paper, recipe=recipe), pictures, bits=16, **settings
@@ -149,17 +152,17 @@ def main() -> None:
             if ours[-1].psnr >= reference.psnr
             else f"The preset `{options.preset}` did not get as good as the reference."
         )
-        table = common.markdown_table(["recipe", "steps", "seconds a frame", "PSNR, dB"], rows)
+        table = markdown_table(["recipe", "steps", "seconds a frame", "PSNR, dB"], rows)
         parts += ["## Against the published recipe", table, verdict]
 
     preset = get_preset(options.preset, steps=options.group_steps)
-    cases = {
+    cases: dict[str, tuple[SirenBackgrounds | SirenObjects, list[Tensor]]] = {
         f"{OBJECTS} objects of at most 961 pixels": (
-            common.object_part(preset),
+            object_part(preset),
             object_targets(pictures, seed=options.seed),
         ),
         f"{len(pictures)} backgrounds": (
-            common.frame_part(preset),
+            frame_part(preset),
             [torch.tensor(p.pixels) for p in pictures],
         ),
     }
@@ -171,8 +174,8 @@ def main() -> None:
         rows.append((case, f"{together:.2f}", f"{alone:.2f}", f"{alone / together:.2f}x"))
     data["grouped"] = grouped
     header = [f"{options.group_steps} steps", "grouped, s", "one by one, s", "gain"]
-    parts += ["## Grouped against one by one", common.markdown_table(header, rows)]
-    common.write_report(
+    parts += ["## Grouped against one by one", markdown_table(header, rows)]
+    write_report(
         "encode_siren",
         options,
         title="Fitting SIRENs",

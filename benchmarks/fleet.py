@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import _common as common
-from _ledger import Ledger
+from harness.arguments import common_parser, setup
+from harness.ledger import Ledger
 
 EXECUTORS = ["local", "ray"]
 
@@ -32,7 +32,7 @@ class Part:
     options: Mapping[str, Any]
 
     def run(self, name: str, options: argparse.Namespace, ledger: Ledger) -> None:
-        work: Callable[..., None] = getattr(import_module(f"_fleet_{name}"), name)
+        work: Callable[..., None] = getattr(import_module(f"fleet_parts.{name}"), name)
         work(options, ledger)
 
 
@@ -73,7 +73,7 @@ PARTS = {
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
+    parser = common_parser(__doc__, frames=0)
     parser.set_defaults(frames=None)
     parser.add_argument("--part", choices=PARTS, required=True, help="which report")
     parser.add_argument(
@@ -97,7 +97,7 @@ def main() -> None:
             setattr(options, name, part.options.get(name))
         elif name not in part.options:
             parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
-    common.setup(options)
+    setup(options)
     part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))
 
 

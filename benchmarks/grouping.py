@@ -16,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import torch
-from _packs import box_area, fresh_pack, ungrouped
-from _stopwatch import PARTS, Clock, Stopwatch
 from torch import Tensor
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import load_frames, object_part
+from harness.packs import box_area, fresh_pack, ungrouped
+from harness.reports import markdown_table, write_report
+from harness.stopwatch import PARTS, Clock, Stopwatch
 from rinrcodec.compute.compose import apply_object, paste_order
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.compute.grids import Grid
@@ -145,7 +147,7 @@ def batch_table(times: Mapping[int, Times], n: int) -> str:
         for way, seconds in ways.items():
             values = (f"{1e3 * value / n:.2f}" for value in seconds.values())
             rows.append((batch, way, *values, f"{gain:.2f}x" if way == WAYS[0] else ""))
-    return common.markdown_table(["batch", "", "total", *PARTS, "rest", "gain"], rows)
+    return markdown_table(["batch", "", "total", *PARTS, "rest", "gain"], rows)
 
 
 def class_times(
@@ -153,7 +155,7 @@ def class_times(
 ) -> list[dict[str, Any]]:
     """The objects of every size class, each class decoded as one batch."""
     found = []
-    classes = by_class(pictures, common.object_part(preset), most=options.class_objects)
+    classes = by_class(pictures, object_part(preset), most=options.class_objects)
     for size, members in classes.items():
         paths = save_both(folder, fresh_pack(members, preset, seed=options.seed))
         n = len(members)
@@ -173,7 +175,7 @@ def class_table(classes: Sequence[dict[str, Any]]) -> str:
         names = (entry["class"], entry["network"], entry["objects"])
         rows.append((*names, f"{together:.3f}", f"{alone:.3f}", gain))
     header = ["pixels", "layers x width", "objects", "grouped, ms each", "one by one, ms each"]
-    return common.markdown_table([*header, "gain"], rows)
+    return markdown_table([*header, "gain"], rows)
 
 
 def _name(size: SizeClass) -> str:
@@ -181,7 +183,7 @@ def _name(size: SizeClass) -> str:
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=64)
+    parser = common_parser(__doc__, frames=64)
     parser.add_argument("--preset", default="balanced", help="whose networks are decoded")
     parser.add_argument("--one-in", type=int, default=6, help="take one frame in so many")
     parser.add_argument("--repeats", type=int, default=15, help="rounds for objects")
@@ -190,11 +192,11 @@ def main() -> None:
     parser.add_argument("--class-objects", type=int, default=32, help="most of one size class")
     parser.add_argument("--cpu-time", action="store_true", help="not the wall's, see the page")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     clock = Clock(options.device, options.cpu_time)
     preset = get_preset(options.preset)
-    what, pictures = common.load_frames(options.frames, split="train", one_in=options.one_in)
-    every, all_pictures = common.load_frames(1_000, split="train")
+    what, pictures = load_frames(options.frames, split="train", one_in=options.one_in)
+    every, all_pictures = load_frames(1_000, split="train")
     n = len(pictures)
     objects: dict[int, Times] = {}
     frames: dict[int, Times] = {}
@@ -214,13 +216,13 @@ def main() -> None:
         classes = class_times(folder, all_pictures, preset, clock, options)
     counts = ", ".join(
         f"{len(members)} of {_name(size)}"
-        for size, members in by_class(pictures, common.object_part(preset)).items()
+        for size, members in by_class(pictures, object_part(preset)).items()
     )
     rounds = f"{options.repeats} rounds for objects and {options.frame_repeats} for whole frames"
     of_clock = "by the wall clock"
     if options.cpu_time:
         of_clock = "of the CPU (with one thread about what an idle machine would take)"
-    common.write_report(
+    write_report(
         "grouping",
         options,
         title="INR grouping in decoding",

@@ -1,8 +1,8 @@
 """The ladder: what every step of the method is worth, beside other codecs, on the same frames.
 
-The rows of `rinrcodec bench ladder`, on frames of DAC-SDC and on a sequence, both spread evenly:
+The rungs of `rinrcodec bench ladder`, on frames of DAC-SDC and on a sequence, both spread evenly:
 the frames over the val split, those of the sequence over its length. The family nerv, which encodes
-all frames of a sequence, has rows for the sequence only. Every row is printed as it comes.
+all frames of a sequence, has rows for the sequence only. Every rung is printed as it comes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import _common as common
-
+from harness.arguments import common_parser, setup
+from harness.frames import DATA, load_sequence
+from harness.reports import write_report
 from rinrcodec.cli.samples import sample_pictures
-from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
+from rinrcodec.cli.views.ladder_page import NOTES, line, page
 from rinrcodec.cli.views.ladder_plots import draw_ladder
-from rinrcodec.evaluation.ladder import Row, family_rows, low_quality_jpeg
+from rinrcodec.evaluation.ladder import family_rungs
+from rinrcodec.evaluation.rungs import Rung, low_quality_jpeg, rung_as_json
 from rinrcodec.families import background_families
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
@@ -39,9 +41,9 @@ class Frames:
     sequence: bool = False
 
 
-def load_frames(count: int) -> Frames:
+def dacsdc_frames(count: int) -> Frames:
     """Frames of DAC-SDC; where they are absent, the pictures that ship with scikit-image."""
-    yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
+    yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
         pictures = sample_pictures()[:count]
         what = f"{len(pictures)} pictures of scikit-image"
@@ -54,9 +56,9 @@ def load_frames(count: int) -> Frames:
     return Frames(what, pictures, list(range(len(pictures))))
 
 
-def load_sequence(name: str, count: int) -> Frames:
+def sequence_frames(name: str, count: int) -> Frames:
     """A sequence, of which `count` frames are compared."""
-    what, pictures = common.load_sequence(name, 0)
+    what, pictures = load_sequence(name, 0)
     measured = evenly_spread(count, len(pictures))
     return Frames(
         f"{len(measured)} frames, spread evenly, of {what}", pictures, measured, sequence=True
@@ -74,30 +76,30 @@ def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
     return preset
 
 
-def measure(frames: Frames, options: argparse.Namespace) -> list[Row]:
-    """All rows on one set, printed as they come."""
+def measure(frames: Frames, options: argparse.Namespace) -> list[Rung]:
+    """All rungs on one set, printed as they come."""
     compared = [frames.pictures[i] for i in frames.measured]
-    rows = [low_quality_jpeg(compared)]
+    rungs = [low_quality_jpeg(compared)]
     settings = {"seed": options.seed, "device": options.device}
     with tempfile.TemporaryDirectory() as folder:
         for background in options.backgrounds:
             whole = background == "nerv"
             if whole and not frames.sequence:
                 continue
-            for row in family_rows(
+            for rung in family_rungs(
                 frames.pictures if whole else compared,
                 chosen_preset(options, background),
                 folder=Path(folder),
                 measured=frames.measured if whole else None,
                 **settings,
             ):
-                print(line(row), flush=True)
-                rows.append(row)
-    return rows
+                print(line(rung), flush=True)
+                rungs.append(rung)
+    return rungs
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=12)
+    parser = common_parser(__doc__, frames=12)
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
     parser.add_argument(
         "--backgrounds", nargs="+", default=["siren", "nerv"], choices=list(background_families())
@@ -106,25 +108,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60, help="of nerv; 0: the preset's")
     parser.add_argument("--steps", type=int, help="fit this many steps and epochs instead")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     sets = {
-        "frames": load_frames(options.frames),
-        options.sequence: load_sequence(options.sequence, options.frames),
+        "frames": dacsdc_frames(options.frames),
+        options.sequence: sequence_frames(options.sequence, options.frames),
     }
     parts, data = [], {}
     for name, frames in sets.items():
         print(f"{frames.what}:", flush=True)
-        rows = measure(frames, options)
-        plots = draw_ladder(options.out, rows, prefix=f"ladder_{name}")
-        parts += [f"## {frames.what}", page(rows, plots=plots)]
-        data[name] = [row_as_json(row) for row in rows]
+        rungs = measure(frames, options)
+        plots = draw_ladder(options.out, rungs, prefix=f"ladder_{name}")
+        parts += [f"## {frames.what}", page(rungs, plots=plots)]
+        data[name] = [rung_as_json(rung) for rung in rungs]
     presets = [chosen_preset(options, background).name for background in options.backgrounds]
     intro = (
         "The rows of the paper's comparison, and other codecs at equal bytes. Presets: "
         f"{'; '.join(presets)}. On your own pictures: `rinrcodec bench ladder SRC`."
     )
     notes = "\n".join(f"* {note}" for note in NOTES)
-    common.write_report(
+    write_report(
         "ladder",
         options,
         title="The ladder",

@@ -10,9 +10,11 @@ import argparse
 import time
 from dataclasses import replace
 
-import _common as common
-
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import DATA, frame_part, load_frames, load_sequence
+from harness.reports import markdown_table, write_report
+from harness.timing import synchronize
 from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
@@ -29,15 +31,15 @@ def seconds(pictures: list[Picture], background: str, options: argparse.Namespac
     paper = get_preset("paper", background=background)
     took = []
     for steps in (PROBE_STEPS[0], *PROBE_STEPS):  # the first one warms up
-        common.synchronize(options.device)
+        synchronize(options.device)
         start = time.perf_counter()
         rinrcodec.encode(
             pictures, preset=paper.with_steps(steps), seed=options.seed, device=options.device
         )
-        common.synchronize(options.device)
+        synchronize(options.device)
         took.append(time.perf_counter() - start)
     a_step = max(0.0, took[2] - took[1]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
-    return took[1] + a_step * common.frame_part(paper).recipe.steps
+    return took[1] + a_step * frame_part(paper).recipe.steps
 
 
 def hours(value: float) -> str:
@@ -47,17 +49,17 @@ def hours(value: float) -> str:
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
+    parser = common_parser(__doc__, frames=0)
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
     options = parser.parse_args()
     if not options.frames:
         options.frames = BATCH_FRAMES if options.device.startswith("cuda") else 1
-    common.setup(options)
-    what, pictures = common.load_frames(options.frames)
-    yaml = common.DATA / "dacsdc" / "dacsdc.yaml"
+    setup(options)
+    what, pictures = load_frames(options.frames)
+    yaml = DATA / "dacsdc" / "dacsdc.yaml"
     total = sum(map(len, open_source(yaml).series)) if yaml.is_file() else len(pictures)
     stills = seconds(pictures, "siren", options) / len(pictures) * total
-    sequence, frames = common.load_sequence(options.sequence, 0)
+    sequence, frames = load_sequence(options.sequence, 0)
     few = [replace(frame, boxes=()) for frame in frames[: options.frames + 1]]
     moving = seconds(few, "nerv", options) / len(few) * len(frames)
     ladder = LADDER_FITS * (2 * LADDER_FRAMES * stills / total + moving)
@@ -69,9 +71,9 @@ def main() -> None:
     body = (
         f"Extrapolated from {PROBE_STEPS[-1]} steps on {what} and on {len(few)} frames of "
         f"{sequence}, on {options.device}.\n\n"
-        + common.markdown_table(["preset `paper`", "of what", "about"], rows)
+        + markdown_table(["preset `paper`", "of what", "about"], rows)
     )
-    common.write_report(
+    write_report(
         "paper_time",
         options,
         title="What the paper's settings take",

@@ -10,11 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import _common as common
 import torch
 from torch import Tensor
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import frame_part, load_frames, object_part
+from harness.reports import markdown_table, write_report
+from harness.timing import synchronize
 from rinrcodec.boxes import Region
 from rinrcodec.compute.compose import to_array, to_pixels, to_signal
 from rinrcodec.compute.devices import resolve_device
@@ -94,22 +97,22 @@ def object_loss(
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=6)
+    parser = common_parser(__doc__, frames=6)
     parser.add_argument("--one-in", type=int, default=70, help="take one of so many train frames")
     parser.add_argument("--presets", nargs="+", default=["fast", "balanced", "best"])
     parser.add_argument("--steps", type=int, help="fit this many steps in place of the presets'")
     options = parser.parse_args()
-    common.setup(options)
-    what, pictures = common.load_frames(options.frames, split="train", one_in=options.one_in)
+    setup(options)
+    what, pictures = load_frames(options.frames, split="train", one_in=options.one_in)
     pictures = [p for p in pictures if p.pixels.shape == pictures[0].pixels.shape]
     settings = {"seed": options.seed, "device": options.device}
     made, lost, rows = [], [], []
     for name in options.presets:
         preset = get_preset(name, steps=options.steps)
-        common.synchronize(options.device)
+        synchronize(options.device)
         start = time.perf_counter()
         pack = rinrcodec.encode(pictures, preset=preset, **settings)
-        common.synchronize(options.device)
+        synchronize(options.device)
         seconds = (time.perf_counter() - start) / len(pictures)
         packed = pack_bytes(pack)
         n_bytes = len(packed) / len(pictures)
@@ -127,9 +130,9 @@ def main() -> None:
                 )
                 for objects in (True, False)
             )
-        frames = common.frame_part(preset)
+        frames = frame_part(preset)
         background = background_loss(frames, pictures, **settings)
-        objects_part = common.object_part(preset)
+        objects_part = object_part(preset)
         inside = object_loss(objects_part, pack, pictures, **settings)
         row = {
             "preset": name,
@@ -170,15 +173,15 @@ def main() -> None:
         [
             f"On {what}, in one pack, fitted on {options.device}. PSNR of the decoded file; *by "
             "object INRs* is what they add inside the boxes to the background alone.",
-            common.markdown_table(header, made),
+            markdown_table(header, made),
             "## What quantisation takes",
             "PSNR from the stored integers, minus that of a fit of the same recipe and seed that "
             "never sees quantisation, in float.",
-            common.markdown_table(loss_header, lost),
+            markdown_table(loss_header, lost),
         ]
     )
     data = {"frames": what, "presets": rows}
-    common.write_report("presets", options, title="Presets", body=body, data=data)
+    write_report("presets", options, title="Presets", body=body, data=data)
 
 
 if __name__ == "__main__":

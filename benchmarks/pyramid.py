@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import _common as common
-from _ledger import Ledger
-
+from harness.arguments import common_parser, setup
+from harness.ledger import Ledger
 from rinrcodec.evaluation.baselines import available_codecs
 
 LAMBDAS = [4e-4, 1e-3, 2.5e-3, 6e-3]
@@ -43,19 +42,21 @@ class Gate:
 
 GATES = {
     1: Gate(
-        "_pyramid_rates",
+        "pyramid_gates.rates",
         "alone",
         {"frames": 6, "steps": 10_000, "lambdas": LAMBDAS, "size": [640, 360]},
     ),
-    2: Gate("_pyramid_rates", "pack", {"frames": 32, "steps": None, "lambdas": LAMBDAS}),
-    3: Gate("_pyramid_objects", "objects", {"frames": 32, "steps": None, "psnr": [30.0, 36.0]}),
+    2: Gate("pyramid_gates.rates", "pack", {"frames": 32, "steps": None, "lambdas": LAMBDAS}),
+    3: Gate(
+        "pyramid_gates.objects", "objects", {"frames": 32, "steps": None, "psnr": [30.0, 36.0]}
+    ),
     4: Gate(
-        "_pyramid_time",
+        "pyramid_gates.times",
         "times",
         {"frames": 4, "steps": None, "lambdas": [1e-3], "batch": 4, "repeats": 5},
     ),
     5: Gate(
-        "_pyramid_sequences",
+        "pyramid_gates.sequences",
         "sequences",
         {
             "frames": 24,
@@ -68,7 +69,7 @@ GATES = {
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
+    parser = common_parser(__doc__, frames=0)
     parser.set_defaults(frames=None)
     parser.add_argument(
         "--gate",
@@ -96,7 +97,7 @@ def main() -> None:
         parser.error("gate 4 wants one of --lambdas")
     if "avif" not in available_codecs():
         raise SystemExit("error: the installed Pillow has no AVIF, which all is compared with")
-    common.setup(options)
+    setup(options)
     gate.run(options, Ledger(f"pyramid_{options.gate}", "pyramid", options))
 
 

@@ -16,14 +16,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import _common as common
-
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import load_frames
+from harness.reports import markdown_table, write_report
 from rinrcodec.compute.compose import to_array
-from rinrcodec.evaluation.baselines import Ladder, available_codecs
+from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.evaluation.comparison import (
     CURVE_OBJECT_SHARE,
-    Row,
+    OURS,
+    Comparison,
     at_equal_bytes,
     at_size,
     summary,
@@ -35,10 +37,10 @@ from rinrcodec.presets import get_preset
 CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
 
 
-def our_rows(
+def our_comparisons(
     pictures: Sequence[Picture], preset: str, options: argparse.Namespace
-) -> tuple[list[Row], float]:
-    """Our rows, and the seconds that the encoder took."""
+) -> tuple[list[Comparison], float]:
+    """Our frames, and the seconds that the encoder took."""
     chosen = get_preset(preset, steps=options.steps)
     start = time.perf_counter()
     pack = rinrcodec.encode(pictures, preset=chosen, seed=options.seed, device=options.device)
@@ -47,44 +49,46 @@ def our_rows(
         path = Path(folder) / "frames.rinr"
         rinrcodec.save(pack, path)
         sizes = frame_bytes(pack, path.stat().st_size)
-        rows = []
+        comparisons = []
         with rinrcodec.open(path) as file:
             for index, picture in enumerate(pictures):
                 pixels = to_array(file.decode(index, device=options.device))
                 quality = frame_quality(picture.pixels, pixels, picture.boxes)
-                rows.append(Row.of(picture, "rinrcodec", preset, sizes[index], quality))
-    return rows, seconds
+                comparisons.append(Comparison.of(picture, OURS, preset, sizes[index], quality))
+    return comparisons, seconds
 
 
 def db(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def quality_table(rows: Iterable[Row]) -> str:
+def quality_table(comparisons: Iterable[Comparison]) -> str:
     """The means of each method, as Markdown."""
     header = ["method", "bytes a frame", "bits/pixel", "frame dB", "background dB", "objects dB"]
-    return common.markdown_table(
+    return markdown_table(
         header,
         [
             (method, f"{size:,.0f}", f"{bpp:.3f}", db(q.frame), db(q.background), db(q.objects))
-            for method, size, bpp, q in summary(rows)
+            for method, size, bpp, q in summary(comparisons)
         ],
     )
 
 
-def frame_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
+def frame_table(comparisons: Sequence[Comparison], methods: Sequence[str]) -> str:
     """Per frame, background / object PSNR of each method, as Markdown."""
-    names = list(dict.fromkeys(row.frame for row in rows))
-    cells = {(row.frame, row.method): row for row in rows}
+    names = list(dict.fromkeys(one.frame for one in comparisons))
+    cells = {(one.frame, one.method): one for one in comparisons}
     table = []
     for name in names:
         found = [cells[name, method] for method in methods]
-        pairs = [f"{db(row.background_psnr)} / {db(row.object_psnr)}" for row in found]
+        pairs = [f"{db(one.background_psnr)} / {db(one.object_psnr)}" for one in found]
         table.append((name, f"{found[0].n_bytes:,.0f}", *pairs))
-    return common.markdown_table(["frame", "bytes", *methods], table)
+    return markdown_table(["frame", "bytes", *methods], table)
 
 
-def draw(path: Path, curves: Sequence[Row], points: Sequence[Row], title: str) -> None:
+def draw(
+    path: Path, curves: Sequence[Comparison], points: Sequence[Comparison], title: str
+) -> None:
     """Background and object PSNR over bytes a frame: lines for baselines, dots for presets."""
     import matplotlib
 
@@ -94,7 +98,7 @@ def draw(path: Path, curves: Sequence[Row], points: Sequence[Row], title: str) -
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     for axis, part in zip(axes, ("background", "objects"), strict=True):
-        for method in dict.fromkeys(row.method for row in curves):
+        for method in dict.fromkeys(one.method for one in curves):
             line = [
                 (means[0][1], getattr(means[0][3], part))
                 for size in CURVE_SIZES
@@ -106,8 +110,8 @@ def draw(path: Path, curves: Sequence[Row], points: Sequence[Row], title: str) -
             ]
             style = "--" if method == "composite" else "-"
             axis.plot(*zip(*line, strict=True), style, marker=".", label=method)
-        for preset in dict.fromkeys(row.against for row in points):
-            ((_, size, _, quality),) = summary(row for row in points if row.against == preset)
+        for preset in dict.fromkeys(one.against for one in points):
+            ((_, size, _, quality),) = summary(one for one in points if one.against == preset)
             axis.plot(size, getattr(quality, part), "k*", markersize=11)
             axis.annotate(
                 f"rinrcodec {preset}",
@@ -130,43 +134,43 @@ def draw(path: Path, curves: Sequence[Row], points: Sequence[Row], title: str) -
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=6)
+    parser = common_parser(__doc__, frames=6)
     parser.add_argument("--presets", nargs="+", default=["fast", "balanced"], help="our presets")
     parser.add_argument("--steps", type=int, help="fit this many steps in place of the preset's")
     parser.add_argument("--no-curves", action="store_true", help="no rate curves and no plot")
     options = parser.parse_args()
-    common.setup(options)
-    what, pictures = common.load_frames(options.frames)
+    setup(options)
+    what, pictures = load_frames(options.frames)
     codecs = available_codecs()
-    ladders = [{codec: Ladder(codec, item.pixels) for codec in codecs} for item in pictures]
+    scans = [{codec: QualityScan(codec, item.pixels) for codec in codecs} for item in pictures]
 
-    ours: list[Row] = []
-    equal: list[Row] = []
+    ours: list[Comparison] = []
+    equal: list[Comparison] = []
     parts = []
     for preset in options.presets:
-        rows, seconds = our_rows(pictures, preset, options)
-        ours += rows
-        for picture, ladder, mine in zip(pictures, ladders, tuple(rows), strict=True):
+        comparisons, seconds = our_comparisons(pictures, preset, options)
+        ours += comparisons
+        for picture, scan, mine in zip(pictures, scans, tuple(comparisons), strict=True):
             others = at_equal_bytes(
-                picture, ladder, mine.n_bytes, background_psnr=mine.background_psnr
+                picture, scan, mine.n_bytes, background_psnr=mine.background_psnr
             )
-            rows += [Row.of_coded(picture, coded, preset) for coded in others]
-        equal += rows
-        methods = list(dict.fromkeys(row.method for row in rows))
+            comparisons += [Comparison.of_coded(picture, coded, preset) for coded in others]
+        equal += comparisons
+        methods = list(dict.fromkeys(one.method for one in comparisons))
         parts += [
             f"## Preset `{preset}`: means over the frames, at equal bytes",
-            quality_table(rows),
+            quality_table(comparisons),
             f"Encoding took us {seconds / len(pictures):.1f} s a frame.",
             "Per frame, background / objects in dB:",
-            frame_table(rows, methods),
+            frame_table(comparisons, methods),
         ]
     curves = []
     if not options.no_curves:
         curves = [
-            Row.of_coded(picture, coded, f"{size}")
-            for picture, ladder in zip(pictures, ladders, strict=True)
+            Comparison.of_coded(picture, coded, f"{size}")
+            for picture, scan in zip(pictures, scans, strict=True)
             for size in CURVE_SIZES
-            for coded in at_size(picture, ladder, size)
+            for coded in at_size(picture, scan, size)
         ]
         draw(options.out / "rate_distortion.png", curves, ours, what)
         parts += [
@@ -181,7 +185,7 @@ def main() -> None:
         "of a pack has its own weights and an equal part of the rest. The composite is AVIF with "
         "crops pasted in, at our size and with at least our background."
     )
-    common.write_report(
+    write_report(
         "rate_distortion",
         options,
         title="Quality at equal bytes",

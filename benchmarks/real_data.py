@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import _common as common
 from PIL import Image
 
+from harness.arguments import common_parser, setup
+from harness.frames import DATA
+from harness.reports import markdown_table, write_report
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.source import open_source
 
@@ -93,12 +95,12 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
-    parser.add_argument("--data", type=Path, default=common.DATA, help="folder of the data sets")
+    parser = common_parser(__doc__, frames=0)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the data sets")
     parser.add_argument("--sets", nargs="+", default=list(SETS.values()), help="which, by place")
     parser.add_argument("--steps", type=int, default=100, help="fitting steps")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     rows, data = [], []
     for name, place in SETS.items():
         if place not in options.sets:
@@ -148,10 +150,10 @@ def main() -> None:
         f"Whole data sets, preset `fast` with {options.steps} steps: compressed, verified, "
         "decompressed with labels, and compared with the source. *Missing* are frames that did not "
         "come back in their size; labels are compared to 6 digits.\n\n"
-        + common.markdown_table(header, rows)
+        + markdown_table(header, rows)
     )
     title = "Every frame and label comes back"
-    common.write_report("real_data", options, title=title, body=body, data={"sets": data})
+    write_report("real_data", options, title=title, body=body, data={"sets": data})
 
 
 if __name__ == "__main__":

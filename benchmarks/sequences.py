@@ -19,14 +19,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
-import _common as common
-from _common import picture_mode
-from _video import Pixels, Video, encode_video
-
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import load_sequence, object_part
+from harness.reports import markdown_table, write_report
+from harness.video import Pixels, Video, encode_video
 from rinrcodec.boxes import Box
 from rinrcodec.compute.compose import to_array
-from rinrcodec.evaluation.baselines import QUALITIES, Ladder, available_codecs
+from rinrcodec.evaluation.baselines import QUALITIES, QualityScan, available_codecs
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
@@ -36,7 +36,7 @@ LARGEST_CRF = 510  # in tenths
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """A method on a whole sequence; `opened` is what one frame, chosen at random, takes to open."""
 
     method: str
@@ -75,17 +75,17 @@ class Clip:
         return 1e3 * statistics.median(times)
 
 
-def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
+def our_results(clip: Clip, options: argparse.Namespace) -> list[Result]:
     """The backgrounds alone, and the pack with its object INRs."""
     preset = get_preset(options.preset, steps=options.steps, background="nerv")
     if options.object_steps:
-        objects = common.object_part(preset)
+        objects = object_part(preset)
         recipe = replace(objects.recipe, steps=options.object_steps)
         preset = replace(preset, objects=replace(objects, recipe=recipe))
     if options.bits:
         preset = replace(preset, background=preset.background.with_bits(options.bits))
     fit = {"preset": preset, "seed": options.seed, "device": options.device}
-    rows: list[Row] = []
+    rows: list[Result] = []
     backgrounds = None
     for name in ("background", "background and object INRs"):
         start = time.perf_counter()
@@ -100,7 +100,7 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
             with rinrcodec.open(path) as file:
                 # A frame at a time, which gives the bits of any batch and takes less memory.
                 decoded = [
-                    to_array(file.decode(i, device=options.device), picture_mode(picture))
+                    to_array(file.decode(i, device=options.device), picture.mode)
                     for i, picture in enumerate(clip.pictures)
                 ]
 
@@ -110,7 +110,7 @@ def our_rows(clip: Clip, options: argparse.Namespace) -> list[Row]:
 
             size = path.stat().st_size
             rows.append(
-                Row(
+                Result(
                     f"rinrcodec, {name}",
                     options.preset,
                     size / len(clip.pictures),
@@ -139,12 +139,12 @@ def bytes_read(open_one: Callable[[int], object], index: int) -> int:
     return sum(sizes)
 
 
-def still_row(clip: Clip, codec: str, least: float) -> Row:
+def still_result(clip: Clip, codec: str, least: float) -> Result:
     """A picture codec at the lowest quality whose background is `least` dB or better."""
-    ladders = [Ladder(codec, picture.pixels) for picture in clip.pictures]
+    scans = [QualityScan(codec, picture.pixels) for picture in clip.pictures]
 
     def decoded(quality: int) -> list[Pixels]:
-        return [ladder.at_quality(quality).pixels for ladder in ladders]
+        return [scan.at_quality(quality).pixels for scan in scans]
 
     low, high = QUALITIES[0], QUALITIES[-1]
     while low < high:
@@ -154,15 +154,15 @@ def still_row(clip: Clip, codec: str, least: float) -> Row:
         else:
             low = middle + 1
     start = time.perf_counter()
-    coded = [Ladder(codec, picture.pixels).at_quality(low) for picture in clip.pictures]
+    coded = [QualityScan(codec, picture.pixels).at_quality(low) for picture in clip.pictures]
     seconds = time.perf_counter() - start
     size = statistics.mean(item.n_bytes for item in coded)
     quality = clip.quality([item.pixels for item in coded])
-    opened = clip.opened_ms(lambda i: ladders[i].at_quality(low))
-    return Row(codec, f"quality {low}", size, quality, seconds, 1, size, opened)
+    opened = clip.opened_ms(lambda i: scans[i].at_quality(low))
+    return Result(codec, f"quality {low}", size, quality, seconds, 1, size, opened)
 
 
-def video_row(clip: Clip, key_frame: int, least: float) -> Row:
+def video_result(clip: Clip, key_frame: int, least: float) -> Result:
     """x265 at the highest rate factor whose background is `least` dB or better."""
 
     def coded(tenths: int) -> Video:
@@ -179,7 +179,7 @@ def video_row(clip: Clip, key_frame: int, least: float) -> Row:
     video = coded(low)
     seconds = time.perf_counter() - start
     opened = [video.open(index) for index in clip.alone]
-    return Row(
+    return Result(
         f"x265, key frame every {key_frame}" if key_frame > 1 else "x265, key frames only",
         f"crf {low / 10}",
         video.n_bytes / len(clip.pictures),
@@ -191,9 +191,9 @@ def video_row(clip: Clip, key_frame: int, least: float) -> Row:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Result]) -> str:
     """The rows as Markdown."""
-    return common.markdown_table(
+    return markdown_table(
         [
             *("method", "setting", "bytes a frame", "background dB", "objects dB", "s to encode"),
             *("frames decoded for one", "bytes read for one", "ms to open one"),
@@ -215,7 +215,7 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def verdict(rows: Sequence[Row]) -> str:
+def verdict(rows: Sequence[Result]) -> str:
     """What takes fewer bytes than our background alone, and why; `rows` begin with our two."""
     ours = rows[0].bytes_a_frame
     smaller = [row for row in rows[2:] if row.bytes_a_frame < ours]
@@ -237,26 +237,26 @@ def db(value: float | None) -> str:
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
+    parser = common_parser(__doc__, frames=0)
     parser.add_argument("--sequence", default="otb_crossing", help="a folder of data/sequences")
     parser.add_argument("--preset", default="balanced", help="our preset")
     parser.add_argument("--steps", type=int, help="epochs, and steps of the object INRs")
     parser.add_argument("--object-steps", type=int, help="other steps of the object INRs")
     parser.add_argument("--bits", type=int, help="bits of the background, in place of the preset's")
     options = parser.parse_args()
-    common.setup(options)
-    what, pictures = common.load_sequence(options.sequence, options.frames)
+    setup(options)
+    what, pictures = load_sequence(options.sequence, options.frames)
     count = min(20, len(pictures))
     alone = random.Random(options.seed).sample(range(len(pictures)), count)
     clip = Clip(pictures, alone)
-    rows = our_rows(clip, options)
+    rows = our_results(clip, options)
     quality = rows[0].quality
     least = quality.frame if quality.background is None else quality.background
     for codec in available_codecs():
-        rows.append(still_row(clip, codec, least))
+        rows.append(still_result(clip, codec, least))
         print(table(rows[-1:]), flush=True)
     for key_frame in KEY_FRAMES:
-        rows.append(video_row(clip, key_frame, least))
+        rows.append(video_result(clip, key_frame, least))
         print(table(rows[-1:]), flush=True)
     body = (
         f"On {what}; all methods but ours at the lowest of their qualities whose background is as "
@@ -266,7 +266,7 @@ def main() -> None:
         "the pack, a video everything from the key frame before.\n\n"
         f"{table(rows)}\n\n{verdict(rows)}"
     )
-    common.write_report(
+    write_report(
         "sequences",
         options,
         title=f"A sequence: {options.sequence}",

@@ -19,16 +19,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import _common as common
 import torch
 import yaml
 from PIL import Image
 
 import rinrcodec
+from harness.arguments import common_parser, setup
+from harness.frames import DATA
+from harness.reports import markdown_table, write_report
 from rinrcodec.cli.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.baselines import Ladder, available_codecs
+from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.formats import read_pack
 from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
@@ -59,7 +61,7 @@ class Run:
 
 def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
     """What the frames are, `count` of them spread evenly over the split (0: all), class names."""
-    path = common.DATA / "dacsdc" / "dacsdc.yaml"
+    path = DATA / "dacsdc" / "dacsdc.yaml"
     if not path.is_file():
         samples = sample_pictures()[: count or None]
         words = f"{len(samples)} pictures of scikit-image"
@@ -110,7 +112,7 @@ def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> floa
         text = format_labels(picture.boxes, width=picture.width, height=picture.height)
         label.write_text(text, encoding="utf-8")
         if arm != "original":
-            coded = Ladder(arm, picture.pixels).nearest(round(n_bytes))
+            coded = QualityScan(arm, picture.pixels).nearest(round(n_bytes))
             Image.fromarray(coded.pixels).save(target.with_suffix(".png"), compress_level=1)
             total += coded.n_bytes
         elif file is not None:
@@ -187,7 +189,7 @@ def table(runs: Sequence[Run]) -> str:
             for values in ([run.map50 for run in group], [run.map50_95 for run in group])
         ]
         rows.append((arm, f"{group[0].bytes_a_frame:,.0f}", *scores))
-    return common.markdown_table(["trained on", "bytes a frame", "mAP50", "mAP50-95"], rows)
+    return markdown_table(["trained on", "bytes a frame", "mAP50", "mAP50-95"], rows)
 
 
 def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str) -> str:
@@ -208,7 +210,7 @@ def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str)
 
 
 def main() -> None:
-    parser = common.parser(__doc__, frames=0)
+    parser = common_parser(__doc__, frames=0)
     arms = ["original", "rinr", *available_codecs()]
     parser.add_argument("--val-frames", type=int, default=0, help="how many to validate on")
     parser.add_argument("--arms", nargs="+", choices=arms, default=arms, help="what to train on")
@@ -223,7 +225,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="fitting steps in place of the preset's")
     parser.add_argument("--packs", type=Path, help="output of compress, in place of fitting")
     options = parser.parse_args()
-    common.setup(options)
+    setup(options)
     words, frames, names = load_split("train", options.frames)
     val_words, val_frames, _ = load_split("val", options.val_frames)
     with tempfile.TemporaryDirectory() as temporary:
@@ -254,7 +256,7 @@ def main() -> None:
         setattr(options, name, path and Path(path.name))
     body = page(runs, options, words, val_words)
     data_rows = {"frames": words, "val_frames": val_words, "runs": [asdict(run) for run in runs]}
-    common.write_report(
+    write_report(
         "train_yolo", options, title="YOLO trained on compressed frames", body=body, data=data_rows
     )
 

@@ -1,4 +1,4 @@
-"""Quality and size in numbers: PSNR of a frame and its parts; SSIM; bytes; rate against quality.
+"""Quality and size in numbers: PSNR of a frame and its parts; SSIM; bytes.
 
 All PSNR here is in dB against a peak of 255, from the mean squared error over all pixels and
 channels in question. The squared errors are summed as integers, so the same pixels give the same
@@ -21,14 +21,12 @@ from rinrcodec.pack import GroupInfo, InrRef, Pack
 
 __all__ = [
     "Quality",
-    "bd_rate",
     "frame_bytes",
     "frame_quality",
     "mean_db",
     "mean_quality",
     "object_mask",
     "psnr",
-    "rate_curve",
     "row_bytes",
     "ssim",
 ]
@@ -171,103 +169,6 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
         return [value * file_bytes / total for value in weights]
     rest = (file_bytes - total) / len(weights)
     return [value + rest for value in weights]
-
-
-def rate_curve(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (bytes, PSNR in dB) that no other beats, from the smallest to the largest.
-
-    Both bytes and PSNR increase along them, as `bd_rate` wants it. A codec asked for all its
-    qualities has points that are larger than others and no better.
-    """
-    found: list[tuple[float, float]] = []
-    for size, quality in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not found or quality > found[-1][1]:
-            found.append((size, quality))
-    return found
-
-
-def bd_rate(ours: Iterable[tuple[float, float]], anchor: Iterable[tuple[float, float]]) -> float:
-    """Bjontegaard delta rate: how many more bytes `ours` takes than `anchor`, in percent.
-
-    Both are points (bytes, PSNR in dB), two or more, in any order; -10 means ten percent fewer
-    bytes at equal PSNR. The logarithm of the bytes is a function of the PSNR, the monotone
-    piecewise cubic of Fritsch and Carlson (1980) that video standards use in place of the single
-    cubic of Bjontegaard (VCEG-M33); its difference is averaged over the PSNR that both curves have.
-    Nothing is extrapolated.
-
-    Raises `RinrInputError` for a curve of fewer than two points, of bytes that are not positive,
-    or whose PSNR does not increase with its bytes, and for curves that share no range of PSNR.
-    """
-    one, other = _curve(ours, "ours"), _curve(anchor, "anchor")
-    low, high = max(one[0][0], other[0][0]), min(one[0][-1], other[0][-1])
-    if low >= high:
-        ranges = " and ".join(f"{x[0]:.2f} to {x[-1]:.2f} dB" for x, _ in (one, other))
-        raise RinrInputError(
-            f"the curves share no range of PSNR: ours and anchor have {ranges}; want more points"
-        )
-    inner = [x[(x > low) & (x < high)] for x, _ in (one, other)]
-    knots = np.unique(np.concatenate([[low, high], *inner]))
-    middles = (knots[:-1] + knots[1:]) / 2
-
-    def difference(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _monotone_cubic(*one, at) - _monotone_cubic(*other, at)
-
-    # Between knots the difference is one cubic, whose integral Simpson's rule gives exactly.
-    ends = difference(knots)
-    pieces = np.diff(knots) * (ends[:-1] + 4 * difference(middles) + ends[1:]) / 6
-    return 100 * math.expm1(float(pieces.sum()) / (high - low))
-
-
-def _curve(
-    points: Iterable[tuple[float, float]], name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """PSNR and the logarithm of the bytes of a curve, float64 [N] each, both increasing."""
-    table = np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
-    if len(table) < 2:
-        raise RinrInputError(f"the curve {name!r} has {len(table)} points: want two or more")
-    sizes, qualities = table.T
-    if not (np.isfinite(table).all() and sizes[0] > 0):
-        raise RinrInputError(
-            f"the curve {name!r} has {table.tolist()}: want finite, positive bytes"
-        )
-    stuck = np.flatnonzero((np.diff(qualities) <= 0) | (np.diff(sizes) <= 0))
-    if stuck.size:
-        (a, p), (b, q) = table[stuck[0]], table[stuck[0] + 1]
-        raise RinrInputError(
-            f"the curve {name!r} goes from {p:.2f} dB at {a:,.0f} bytes to {q:.2f} dB at "
-            f"{b:,.0f}: want PSNR to increase with bytes (`rate_curve` drops what is beaten)"
-        )
-    return qualities, np.log(sizes)
-
-
-def _monotone_cubic(
-    x: NDArray[np.float64], y: NDArray[np.float64], at: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The monotone piecewise cubic through y(x), float64 [N], at `at` within x: PCHIP.
-
-    Written out, because SciPy, which has it, is no dependency of the core.
-    """
-    width = np.diff(x)
-    slope = np.diff(y) / width
-    if len(x) == 2:
-        return np.asarray(y[0] + slope[0] * (at - x[0]))
-    # Inside, the weighted harmonic mean of the slopes beside a point (all of one sign here).
-    left, right = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
-    inside = (left + right) / (left / slope[:-1] + right / slope[1:])
-    first = _end_slope(width[0], width[1], slope[0], slope[1])
-    last = _end_slope(width[-1], width[-2], slope[-1], slope[-2])
-    tangent = np.concatenate([[first], inside, [last]])
-    piece = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(slope) - 1)
-    h, t = width[piece], (at - x[piece]) / width[piece]
-    a, b = tangent[piece] - slope[piece], tangent[piece + 1] - slope[piece]
-    straight = y[piece] + h * t * slope[piece]
-    return np.asarray(straight + h * t * (1 - t) * (a * (1 - t) - b * t))
-
-
-def _end_slope(width: float, next_width: float, slope: float, next_slope: float) -> float:
-    """The one-sided slope at an end of a rising curve, cut at 0 so that it does not fall."""
-    tangent = ((2 * width + next_width) * slope - width * next_slope) / (width + next_width)
-    return max(tangent, 0.0)
 
 
 def _squared_errors(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -47,7 +47,10 @@ LAYERS = [
 OWNERS = {
     "click": ("rinrcodec.cli",),
     "rich": ("rinrcodec.cli",),
+    "jinja2": ("rinrcodec.cli",),
+    "markupsafe": ("rinrcodec.cli",),
     "matplotlib": ("rinrcodec.cli",),
+    "scipy": ("rinrcodec.evaluation",),
     "skimage": ("rinrcodec.cli", "rinrcodec.metrics"),
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
@@ -210,8 +213,10 @@ HEAVY = [
     "constriction",
     "fsspec",
     "h5py",
+    "jinja2",
     "matplotlib",
     "rich",
+    "scipy",
     "torch",
     "ultralytics",
     "upath",
@@ -237,6 +242,13 @@ def test_works_where_torch_is_not_importable(module):
 def test_the_container_needs_no_torch_pillow_or_click():
     code = BLOCK.format(blocked=["torch", "PIL", "click", "rich"])
     for module in sorted(name for name in MODULES if is_in(name, "rinrcodec.formats")):
+        code += f"import {module}\n"
+    run_python(code)
+
+
+def test_measuring_needs_no_command_line():
+    code = BLOCK.format(blocked=["click", "rich", "jinja2", "matplotlib"])
+    for module in sorted(name for name in MODULES if is_in(name, "rinrcodec.evaluation")):
         code += f"import {module}\n"
     run_python(code)
 

@@ -23,7 +23,7 @@ from rinrcodec.families import DEFAULT_BACKGROUND, background_families, backgrou
 from rinrcodec.families.interface import BackgroundFamily
 
 if TYPE_CHECKING:
-    from rinrcodec.evaluation.ladder import Row
+    from rinrcodec.evaluation.rungs import Rung
     from rinrcodec.picture import Picture
     from rinrcodec.presets import Preset
 
@@ -89,9 +89,9 @@ def ladder(
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
     from rinrcodec.cli.output import json_text
-    from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
+    from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
-    from rinrcodec.evaluation.ladder import low_quality_jpeg
+    from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
     from rinrcodec.sources.source import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
@@ -106,19 +106,19 @@ def ladder(
             f"{source}: no object on any frame that was taken ({len(pictures)} in all); the ladder "
             "compares objects: give a folder of YOLO labels, or take more frames"
         )
-    rows: list[Row] = []
+    rungs: list[Rung] = []
 
-    def add(row: Row) -> None:
-        rows.append(row)
+    def add(rung: Rung) -> None:
+        rungs.append(rung)
         if not quiet:
-            click.echo(line(row))
+            click.echo(line(rung))
 
     add(low_quality_jpeg(pictures))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     for background in dict.fromkeys(backgrounds):
         whole = background_family(background).joins_frames
-        for row in _fit(
+        for rung in _fit(
             read_pictures(found) if whole else pictures,
             preset_of(preset, steps=steps, background=background),
             label=background,
@@ -128,44 +128,44 @@ def ladder(
             seed=seed,
             device=device,
         ):
-            add(row)
+            add(rung)
 
     with writing(out):
-        plots = draw_ladder(out, rows)
+        plots = draw_ladder(out, rungs)
         plural = "s" if len(pictures) > 1 else ""
         name = preset_of(preset, steps=steps, background=DEFAULT_BACKGROUND).name
         what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
-        text = f"# The ladder\n\n{what}.\n\n{page(rows, plots=plots)}\n\n{notes}\n"
+        text = f"# The ladder\n\n{what}.\n\n{page(rungs, plots=plots)}\n\n{notes}\n"
         write_text(out / "ladder.md", text)
         figures = {
             "source": source.name,
             "preset": preset,
             "steps": steps,
             "seed": seed,
-            "rows": [row_as_json(row) for row in rows],
+            "rows": [rung_as_json(rung) for rung in rungs],
         }
         write_text(out / "ladder.json", json_text(figures))
     if not quiet:
-        _print_table(rows, what)
+        _print_table(rungs, what)
         click.echo(f"page: {out / 'ladder.md'}")
 
 
 def _fit(
     pictures: Sequence[Picture], preset: Preset, *, label: str, quiet: bool, **options: Any
-) -> Iterator[Row]:
-    """`family_rows` with a progress bar."""
-    from rinrcodec.evaluation.ladder import family_rows
+) -> Iterator[Rung]:
+    """Yield `family_rungs` with a progress bar."""
+    from rinrcodec.evaluation.ladder import family_rungs
 
     with progress(label, len(pictures), quiet=quiet) as bar:
 
         def report(name: str, share: float) -> None:
             bar.update(share * len(pictures), label=f"{label} {name}")
 
-        yield from family_rows(pictures, preset, on_progress=report, **options)
+        yield from family_rungs(pictures, preset, on_progress=report, **options)
 
 
-def _print_table(rows: Sequence[Row], what: str) -> None:
+def _print_table(rungs: Sequence[Rung], what: str) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -176,8 +176,8 @@ def _print_table(rows: Sequence[Row], what: str) -> None:
     table.add_column(HEADER[0], no_wrap=True, overflow="ellipsis")
     for heading in HEADER[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in shown(rows):
-        table.add_row(*cells(row))
+    for rung in shown(rungs):
+        table.add_row(*cells(rung))
     Console().print(table)
-    for sentence in verdicts(rows):
+    for sentence in verdicts(rungs):
         click.echo(sentence)

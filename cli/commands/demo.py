@@ -27,7 +27,6 @@ __all__ = ["command"]
 
 PACK_NAME = "demo.rinr"
 PICTURE_NAME = "comparison.png"
-NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +137,24 @@ def _baselines(
     pictures: Sequence[Picture], frame_bytes: int, ours: Quality | None
 ) -> Iterator[Line]:
     """JPEG, WebP and AVIF at `frame_bytes` a picture; AVIF with crops at our background's PSNR."""
-    from rinrcodec.evaluation.baselines import Ladder, available_codecs, best_composite
+    from rinrcodec.evaluation.baselines import QualityScan, available_codecs, best_composite
+    from rinrcodec.evaluation.comparison import method_label
 
-    ladders = [{c: Ladder(c, picture.pixels) for c in available_codecs()} for picture in pictures]
-    for codec in available_codecs():
-        coded = [ladder[codec].nearest(frame_bytes) for ladder in ladders]
+    codecs = available_codecs()
+    scans = [{codec: QualityScan(codec, item.pixels) for codec in codecs} for item in pictures]
+    for codec in codecs:
+        coded = [scan[codec].nearest(frame_bytes) for scan in scans]
         size = sum(item.n_bytes for item in coded)
         quality = _quality(pictures, [item.pixels for item in coded])
-        yield Line(NAMES[codec], size, quality)
-    codec = available_codecs()[-1]
+        yield Line(method_label(codec), size, quality)
     least = ours.background if ours else None
     coded = [
-        best_composite(ladder[codec], picture.boxes, frame_bytes, background_psnr=least)
-        for picture, ladder in zip(pictures, ladders, strict=True)
+        best_composite(scan[codecs[-1]], picture.boxes, frame_bytes, background_psnr=least)
+        for picture, scan in zip(pictures, scans, strict=True)
     ]
     size = sum(item.n_bytes for item in coded)
     quality = _quality(pictures, [item.pixels for item in coded])
-    yield Line(f"{NAMES[codec]} + crops", size, quality)
+    yield Line(method_label("composite"), size, quality)
 
 
 def _print_table(lines: Sequence[Line], n_pixels: int) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rinrcodec.cli.options import ABOVE_0, Finite, json_option, writable
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from rinrcodec.evaluation.fog import Codec
+    from rinrcodec.evaluation.sizes import Sizes
+
+__all__ = ["command", "other_codec"]
 
 MB = 1e6
 # The mean of 550 frames of DAC-SDC, 640x360; and the published alpha.
@@ -17,14 +23,13 @@ FRAMES = 1000
 ALPHA = 1 / 12.09
 PLOT_KINDS = ("png", "svg", "pdf")
 
-
 _SECONDS = Finite(min=0)
-_PLACE = click.Path(exists=True, path_type=Path)
+_PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command("fog")
-@click.option("--jpeg", type=_PLACE, metavar="DIR", help="The JPEG files of one device.")
-@click.option("--rinr", type=_PLACE, metavar="DIR", help="The packs of the same frames.")
+@click.option("--jpeg", type=_PATH, metavar="DIR", help="The JPEG files of one device.")
+@click.option("--rinr", type=_PATH, metavar="DIR", help="The packs of the same frames.")
 @click.option(
     "--frames", type=click.IntRange(min=1), metavar="N",
     help=f"Without folders: frames on each device.  [default: {FRAMES}]",
@@ -100,10 +105,11 @@ def command(
     that sends packs on, or train at the fog. Sizes are numbers, or those of files in folders:
     --jpeg and --rinr together. MB are 10^6 bytes.
     """
-    from rinrcodec.cli.fog_sizes import Sizes, jpeg_sizes, other_codec, pack_sizes
     from rinrcodec.cli.output import json_text, write_report
-    from rinrcodec.cli.views.fog_table import fog_as_json, print_fog
-    from rinrcodec.evaluation.fog import Codec, Scenario, equal_devices
+    from rinrcodec.cli.views.fog_table import print_fog
+    from rinrcodec.evaluation.fog import Codec, equal_devices
+    from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
+    from rinrcodec.evaluation.sizes import Sizes, jpeg_sizes, pack_sizes
     from rinrcodec.storage.atomic import replacing, writing
 
     if (jpeg is None) != (rinr is None):
@@ -131,13 +137,54 @@ def command(
     if json_path != "-":
         print_fog(scenario, sizes, bandwidth * MB)
     if plot is not None:
-        target = Path(plot)
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target.resolve()) as temporary:
+        path = Path(plot)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path.resolve()) as temporary:
                 draw_fog(temporary, scenario, bandwidth=bandwidth * MB, kind=kind)
     if json_path is not None:
-        write_report(json_path, json_text(fog_as_json(scenario, bandwidth * MB)))
+        write_report(json_path, json_text(scenario_as_json(scenario, bandwidth * MB)))
+
+
+def other_codec(text: str, jpeg: Sizes) -> Codec:
+    """Return the codec of `NAME=BYTES` (a frame), `NAME=SHARE%` (of the JPEG bytes) or `NAME=DIR`.
+
+    `,SECONDS` behind it is the time to encode a frame. Raises `click.UsageError` for another text,
+    `RinrInputError` for a folder of other frames.
+    """
+    from rinrcodec.evaluation.fog import Codec
+
+    name, equals, value = text.partition("=")
+    if not (name and equals and value.partition(",")[0]):
+        raise click.UsageError(
+            f"--codec {text!r}: want NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER"
+        )
+    seconds = 0.0
+    if "," in value and not Path(value).is_dir():
+        value, _, last = value.rpartition(",")
+        try:
+            seconds = float(last)
+        except ValueError:
+            raise click.UsageError(
+                f"--codec {text!r}: {last!r} is no number of seconds a frame"
+            ) from None
+    return Codec(name, _alpha(text, value, jpeg), encode_seconds=seconds)
+
+
+def _alpha(text: str, value: str, jpeg: Sizes) -> float:
+    from rinrcodec.evaluation.sizes import picture_sizes
+
+    if Path(value).is_dir():
+        return picture_sizes(Path(value), jpeg.frames).n_bytes / jpeg.n_bytes
+    try:
+        number = float(value.removesuffix("%"))
+    except ValueError:
+        raise click.UsageError(
+            f"--codec {text!r}: {value} is neither a number nor a folder"
+        ) from None
+    if not (math.isfinite(number) and number > 0):
+        raise click.UsageError(f"--codec {text!r}: want a number above 0")
+    return number / 100 if value.endswith("%") else number / jpeg.per_frame
 
 
 def _plot_kind(plot: str | None) -> str:

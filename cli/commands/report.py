@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -82,16 +81,10 @@ def command(
         raise click.UsageError(f"{source}: a report is made of pictures, not of their packs")
     from rinrcodec.cli.output import json_text, write_report
     from rinrcodec.cli.progress import progress
-    from rinrcodec.cli.views.report_figures import (
-        Report,
-        codec_options,
-        figures_as_json,
-        fog_scenario,
-    )
-    from rinrcodec.cli.views.report_page import report_page
+    from rinrcodec.cli.views.report.page import report_page
     from rinrcodec.compute.devices import resolve_device
-    from rinrcodec.evaluation.advice import advise
     from rinrcodec.evaluation.measure import measure
+    from rinrcodec.evaluation.report import make_report, report_as_json
     from rinrcodec.sources.source import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
@@ -115,16 +108,10 @@ def command(
             on_fitted=bar.update,
             on_compared=lambda done: bar.update(len(pictures) + done, label="comparing"),
         )
-    speed = bandwidth * MB
-    options = codec_options(figures)
-    scenario, methods = fog_scenario(figures, options, devices=devices)
-    advice = advise(
-        list(options.values()), scenario.devices, bandwidth=speed, source=scenario.source
-    )
+    remarks = []
     if found.kind == "video":
         share = source.stat().st_size / total
-        more = _of_video(share, figures.source_bytes / len(figures.frames), whole=whole)
-        advice = replace(advice, reasons=(*advice.reasons, *more))
+        remarks = _of_video(share, figures.source_bytes / len(figures.frames), whole=whole)
     made = {
         "command": f"rinrcodec report {source.name} --frames {frames} --preset {preset}"
         + (f" --background {background}" if background != DEFAULT_BACKGROUND else "")
@@ -132,14 +119,21 @@ def command(
         + f" --seed {seed} --bandwidth {bandwidth:g} --devices {devices}",
         "device": str(used_device),
     }
-    report = Report(source.name, total, figures, advice, scenario, methods, speed, made)
+    report = make_report(
+        figures,
+        name=source.name,
+        n_source_frames=total,
+        bandwidth=bandwidth * MB,
+        devices=devices,
+        made=made,
+        remarks=remarks,
+    )
     with writing(Path(out)):
         write_text(Path(out).resolve(), report_page(report))
     if json_path is not None:
-        values = figures_as_json(figures, advice, scenario, bandwidth=speed, made=made)
-        write_report(json_path, json_text(values))
+        write_report(json_path, json_text(report_as_json(report)))
     if not quiet and json_path != "-":
-        click.echo("\n".join([advice.headline, *advice.reasons, f"page: {out}"]))
+        click.echo("\n".join([report.advice.headline, *report.advice.reasons, f"page: {out}"]))
 
 
 def _of_video(share: float, as_frames: float, *, whole: bool) -> list[str]:

@@ -18,13 +18,13 @@ from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation.fog import (
     Codec,
-    Scenario,
     Transfer,
     break_even_alpha,
     equal_devices,
     pays_below,
     through_fog,
 )
+from rinrcodec.evaluation.scenario import Scenario
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -58,16 +58,16 @@ def draw_fog(path: Path, scenario: Scenario, *, bandwidth: float, kind: str) -> 
 
 def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COLOURS) -> None:
     """Data moved against the number of devices, each with as much to give as those there are."""
-    own = scenario.devices[0]
+    device = scenario.devices[0]
     count = len(scenario.devices)
-    all_the_others = own.n_receivers == count - 1
+    all_the_others = device.n_receivers == count - 1
     counts = range(1, max(MOST_DEVICES, 2 * count) + 1)
     lines: dict[tuple[str, str], list[float]] = {}
     for n in counts:
         devices = equal_devices(
             n,
             n_bytes=sum(device.n_bytes for device in scenario.devices) / count,
-            n_receivers=None if all_the_others else own.n_receivers,
+            n_receivers=None if all_the_others else device.n_receivers,
         )
         for way in replace(scenario, devices=devices).transfers():
             lines.setdefault((way.way, way.codec), []).append(way.n_bytes)
@@ -77,7 +77,7 @@ def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COL
         axis.plot(counts, values, label=_label(way), **style)
     axis.axvline(count, **GUIDE)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    wanted = "all others" if all_the_others else f"{own.n_receivers} receivers"
+    wanted = "all others" if all_the_others else f"{device.n_receivers} receivers"
     _finish(axis, "Data moved", f"devices; each wanted by {wanted}", name)
     axis.legend(fontsize=8)
 

@@ -1,67 +1,19 @@
-"""The fog in words, as a table, and as JSON."""
+"""The fog in words and as a table."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import click
 
-from rinrcodec.cli.fog_sizes import Sizes
 from rinrcodec.datasets.names import shown_name
-from rinrcodec.evaluation.fog import Scenario, break_even_alpha, break_even_rounds, pays_below
+from rinrcodec.evaluation.fog import break_even_alpha, break_even_rounds, pays_below
+from rinrcodec.evaluation.scenario import Scenario
+from rinrcodec.evaluation.sizes import Sizes
 
-__all__ = ["duration", "explain", "fog_as_json", "print_fog", "size_text"]
+__all__ = ["duration", "explain", "print_fog", "size_text"]
 
 MB = 1e6
-
-
-def fog_as_json(scenario: Scenario, bandwidth: float) -> dict[str, Any]:
-    """A scenario, what every way of it costs, and its break-even points, as JSON.
-
-    `null` in place of a bandwidth stands for "at any".
-    """
-    direct, fog = scenario.direct(), scenario.fog()
-    below = pays_below(fog, direct)
-    return {
-        "devices": [
-            {"bytes": item.n_bytes, "frames": item.n_frames, "receivers": item.n_receivers}
-            for item in scenario.devices
-        ],
-        "medium": "broadcast" if scenario.broadcast else "unicast",
-        "bandwidth": bandwidth,
-        "rounds": scenario.rounds,
-        "model_bytes": scenario.model_bytes,
-        "codecs": [
-            {
-                "name": codec.name,
-                "alpha": codec.alpha,
-                "encode_seconds": codec.encode_seconds,
-                "decode_seconds": codec.decode_seconds,
-            }
-            for codec in (scenario.codec, *scenario.others)
-        ],
-        "transfers": [
-            {
-                "way": way.way,
-                "codec": way.codec,
-                "bytes": way.n_bytes,
-                "times_less": direct.n_bytes / way.n_bytes if way.n_bytes else None,
-                "seconds": way.seconds(bandwidth),
-            }
-            for way in scenario.transfers()
-        ],
-        "break_even": {
-            "alpha": break_even_alpha(scenario.devices, broadcast=scenario.broadcast),
-            "rounds": break_even_rounds(
-                scenario.devices,
-                fog,
-                model_bytes=scenario.model_bytes,
-                broadcast=scenario.broadcast,
-            ),
-            "bandwidth": None if math.isinf(below) else below,
-        },
-    }
 
 
 def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:

@@ -1,16 +1,16 @@
-"""The ladder in words and tables: for the terminal, a Markdown page, and JSON."""
+"""The ladder in words and tables: for the terminal and a Markdown page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rinrcodec.evaluation.ladder import BASELINE_SIZE, INR_ROWS, LOW_QUALITY, Row
-from rinrcodec.metrics import Quality, mean_db
+from rinrcodec.evaluation.ladder import BASELINE_SIZE
+from rinrcodec.evaluation.rungs import INR_RUNGS, LOW_QUALITY, Rung
+from rinrcodec.metrics import mean_db
 
-__all__ = ["HEADER", "NOTES", "cells", "label", "line", "page", "row_as_json", "shown", "verdicts"]
+__all__ = ["HEADER", "NOTES", "cells", "line", "page", "shown", "verdicts"]
 
 # A line break where a narrow table breaks its heading.
 HEADER = (
@@ -47,55 +47,48 @@ NOTES = (
 )
 
 
-def shown(rows: Sequence[Row]) -> list[Row]:
-    """Rows in the order of the page: those of no family, then by family the INRs and the codecs."""
-    families = list(dict.fromkeys(row.family for row in rows if row.family))
+def shown(rungs: Sequence[Rung]) -> list[Rung]:
+    """Sort rungs for the page: those of no family, then by family the INRs and the codecs."""
+    families = list(dict.fromkeys(rung.family for rung in rungs if rung.family))
 
-    def place(row: Row) -> tuple[int, int]:
-        family = families.index(row.family) + 1 if row.family else 0
-        return family, INR_ROWS.index(row.name) if row.name in INR_ROWS else len(INR_ROWS)
+    def position(rung: Rung) -> tuple[int, int]:
+        family = families.index(rung.family) + 1 if rung.family else 0
+        return family, INR_RUNGS.index(rung.name) if rung.name in INR_RUNGS else len(INR_RUNGS)
 
-    return sorted(rows, key=place)
-
-
-def label(row: Row) -> str:
-    """What a row is called where rows of several families stand together."""
-    if row.name in INR_ROWS:
-        return f"{row.family} {row.name}"
-    return f"{row.name} at {row.family} QRE" if row.family else row.name
+    return sorted(rungs, key=position)
 
 
-def line(row: Row) -> str:
-    """A row in one line, for the time while others are still being fitted."""
-    quality = row.quality
-    fitted = "" if row.seconds is None else f", fitted in {row.seconds:.1f} s a frame"
+def line(rung: Rung) -> str:
+    """Describe a rung in one line, to print while others are still being fitted."""
+    quality = rung.quality
+    fitted = "" if rung.seconds is None else f", fitted in {rung.seconds:.1f} s a frame"
     return (
-        f"{label(row)}: {row.n_bytes:,.0f} bytes a frame, objects {_number(quality.objects)} dB, "
+        f"{rung.label}: {rung.n_bytes:,.0f} bytes a frame, objects {_number(quality.objects)} dB, "
         f"background {_number(quality.background)} dB{fitted}"
     )
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """The row's cells below `HEADER`."""
-    quality = row.quality
+def cells(rung: Rung) -> tuple[str, ...]:
+    """Return the cells of a rung below `HEADER`."""
+    quality = rung.quality
     return (
-        label(row),
-        f"{row.n_bytes:,.0f}",
-        f"{row.object_bytes:,.0f}" if row.name in INR_ROWS else "-",
+        rung.label,
+        f"{rung.n_bytes:,.0f}",
+        f"{rung.object_bytes:,.0f}" if rung.name in INR_RUNGS else "-",
         _number(quality.objects),
         _number(quality.background),
         _number(quality.frame),
-        _number(row.ssim, 3),
-        _number(row.seconds, 1),
+        _number(rung.ssim, 3),
+        _number(rung.seconds, 1),
     )
 
 
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """By family: RE against DE, QRE against RE, RE against BS, in sentences."""
+def verdicts(rungs: Sequence[Rung]) -> list[str]:
+    """Compare RE with DE, RE with BS and QRE with RE by family, in sentences."""
     sentences = []
-    for family in dict.fromkeys(row.family for row in rows if row.family):
-        own = {row.name: row for row in rows if row.family == family}
-        direct, residual, quantised, larger = (own[name] for name in ("DE", "RE", "QRE", "BS"))
+    for family in dict.fromkeys(rung.family for rung in rungs if rung.family):
+        named = {rung.name: rung for rung in rungs if rung.family == family}
+        direct, residual, quantised, larger = (named[name] for name in ("DE", "RE", "QRE", "BS"))
         sentences += [
             f"{family}, inside the boxes: {_against(residual, direct)}, with "
             f"{residual.object_bytes:,.0f} and {direct.object_bytes:,.0f} bytes of object INRs "
@@ -108,65 +101,38 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def page(rows: Sequence[Row], *, plots: Sequence[str]) -> str:
-    """The table, the verdicts and the plots (file names beside the page) as Markdown."""
+def page(rungs: Sequence[Rung], *, plots: Sequence[str]) -> str:
+    """Return the table, the verdicts and the plots (file names beside the page) as Markdown."""
     table = [
         "| " + " | ".join(HEADER).replace("\n", " ") + " |",
         "|---" + "|--:" * (len(HEADER) - 1) + "|",
     ]
-    table += ["| " + " | ".join(cells(row)) + " |" for row in shown(rows)]
+    table += ["| " + " | ".join(cells(rung)) + " |" for rung in shown(rungs)]
     parts = [
         "\n".join(table),
-        "\n".join(f"* {sentence}" for sentence in verdicts(rows)),
+        "\n".join(f"* {sentence}" for sentence in verdicts(rungs)),
         *(f"![{_title(plot)}]({plot})" for plot in plots),
     ]
     return "\n\n".join(parts)
 
 
-def row_as_json(row: Row) -> dict[str, Any]:
-    """A row and its frames; an exact reproduction counts as 100 dB."""
-    return {
-        "row": label(row),
-        "family": row.family,
-        "name": row.name,
-        "bytes_a_frame": row.n_bytes,
-        "object_bytes_a_frame": row.object_bytes,
-        **_quality(row.quality),
-        "ssim": row.ssim,
-        "seconds_a_frame": row.seconds,
-        "file": None if row.file is None else row.file.name,
-        "frames": [
-            {"frame": one.frame, "bytes": one.n_bytes, **_quality(one.quality), "ssim": one.ssim}
-            for one in row.frames
-        ],
-    }
-
-
-def _quality(quality: Quality) -> dict[str, float | None]:
-    return {
-        "psnr_objects": mean_db([quality.objects]),
-        "psnr_background": mean_db([quality.background]),
-        "psnr_frame": mean_db([quality.frame]),
-    }
-
-
-def _against(row: Row, other: Row) -> str:
+def _against(rung: Rung, other: Rung) -> str:
     """The difference inside the boxes, over the frames that have any."""
     pairs = [
         [mean_db([frame.quality.objects]) for frame in frames]
-        for frames in zip(row.frames, other.frames, strict=True)
+        for frames in zip(rung.frames, other.frames, strict=True)
     ]
     differences = [one - two for one, two in pairs if one is not None and two is not None]
     mean = math.fsum(differences) / len(differences)
     above = sum(difference > 0 for difference in differences)
     return (
-        f"{row.name} is {abs(mean):.2f} dB {'above' if mean >= 0 else 'below'} {other.name} "
+        f"{rung.name} is {abs(mean):.2f} dB {'above' if mean >= 0 else 'below'} {other.name} "
         f"on the mean (above it on {above} of {len(differences)} frames)"
     )
 
 
-def _times(row: Row, other: Row) -> str:
-    return f"{row.n_bytes / other.n_bytes:.2f} times the bytes"
+def _times(rung: Rung, other: Rung) -> str:
+    return f"{rung.n_bytes / other.n_bytes:.2f} times the bytes"
 
 
 def _title(plot: str) -> str:

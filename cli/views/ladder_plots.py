@@ -11,7 +11,7 @@ from typing import Any
 
 from rinrcodec.cli.views.ladder_page import shown
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation.ladder import INR_ROWS, Row
+from rinrcodec.evaluation.rungs import INR_RUNGS, Rung
 from rinrcodec.metrics import mean_db
 
 try:
@@ -22,48 +22,48 @@ except ImportError as error:
 
 __all__ = ["PLOTS", "draw_ladder"]
 
-# Rows of INRs and of other codecs, in both shades.
+# Rungs of INRs and of other codecs, in both shades.
 _INR, _OTHER = ("#2f5f9e", "#a9c3e4"), ("#6e6e6e", "#cccccc")
 _PANEL_INCHES = (7.4, 4.2)
 _LABEL_SIZE = 8
 
 
-def draw_ladder(folder: Path, rows: Sequence[Row], *, prefix: str = "ladder") -> list[str]:
+def draw_ladder(folder: Path, rungs: Sequence[Rung], *, prefix: str = "ladder") -> list[str]:
     """Draw all plots into a folder that exists; returns their file names."""
     names = []
     for kind, draw in PLOTS.items():
         names.append(f"{prefix}_{kind}.png")
-        draw(folder / names[-1], rows)
+        draw(folder / names[-1], rungs)
     return names
 
 
-def _draw_quality(path: Path, rows: Sequence[Row]) -> None:
-    figure, panels = _panels(rows)
+def _draw_quality(path: Path, rungs: Sequence[Rung]) -> None:
+    figure, panels = _panels(rungs)
     for axis, family in panels:
-        own = [row for row in shown(rows) if row.family in ("", family)]
-        objects = [mean_db([row.quality.objects]) or 0.0 for row in own]
-        backgrounds = [mean_db([row.quality.background]) or 0.0 for row in own]
-        _bars(axis, own, [objects, backgrounds])
+        panel = [rung for rung in shown(rungs) if rung.family in ("", family)]
+        objects = [mean_db([rung.quality.objects]) or 0.0 for rung in panel]
+        backgrounds = [mean_db([rung.quality.background]) or 0.0 for rung in panel]
+        _bars(axis, panel, [objects, backgrounds])
         axis.set_ylabel("PSNR, dB (mean over frames)")
         axis.set_title(f"{family}: objects (dark) and background (light)")
     figure.savefig(path, dpi=110, format="png")
 
 
-def _draw_sizes(path: Path, rows: Sequence[Row]) -> None:
+def _draw_sizes(path: Path, rungs: Sequence[Rung]) -> None:
     """Without the codecs at QRE's bytes, whose size is that of QRE."""
-    figure, panels = _panels(rows)
+    figure, panels = _panels(rungs)
     for axis, family in panels:
-        own = [row for row in shown(rows) if row.family in ("", family)]
-        own = [row for row in own if not row.family or row.name in INR_ROWS]
-        _bars(axis, own, [[row.n_bytes / 1000 for row in own]])
+        panel = [rung for rung in shown(rungs) if rung.family in ("", family)]
+        panel = [rung for rung in panel if not rung.family or rung.name in INR_RUNGS]
+        _bars(axis, panel, [[rung.n_bytes / 1000 for rung in panel]])
         axis.set_ylabel("kB a frame, whole files")
         axis.set_title(f"{family}: average size")
     figure.savefig(path, dpi=110, format="png")
 
 
-def _panels(rows: Sequence[Row]) -> tuple[Figure, list[tuple[Any, str]]]:
+def _panels(rungs: Sequence[Rung]) -> tuple[Figure, list[tuple[Any, str]]]:
     """One panel a family, side by side."""
-    families = list(dict.fromkeys(row.family for row in rows if row.family))
+    families = list(dict.fromkeys(rung.family for rung in rungs if rung.family))
     width, height = _PANEL_INCHES
     figure = Figure((width * len(families), height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -71,15 +71,15 @@ def _panels(rows: Sequence[Row]) -> tuple[Figure, list[tuple[Any, str]]]:
     return figure, list(zip(axes[0], families, strict=True))
 
 
-def _bars(axis: Any, rows: Sequence[Row], values: Sequence[Sequence[float]]) -> None:
-    """One bar a row for every item of `values`, side by side."""
+def _bars(axis: Any, rungs: Sequence[Rung], values: Sequence[Sequence[float]]) -> None:
+    """One bar a rung for every item of `values`, side by side."""
     width = 0.84 / len(values)
     for shade, heights in enumerate(values):
-        left = [i - 0.42 + shade * width for i in range(len(rows))]
-        colors = [(_INR if row.name in INR_ROWS else _OTHER)[shade] for row in rows]
+        left = [i - 0.42 + shade * width for i in range(len(rungs))]
+        colors = [(_INR if rung.name in INR_RUNGS else _OTHER)[shade] for rung in rungs]
         bars = axis.bar(left, heights, width, align="edge", color=colors)
         axis.bar_label(bars, [f"{height:.1f}" for height in heights], fontsize=_LABEL_SIZE)
-    axis.set_xticks(range(len(rows)), [row.name for row in rows], rotation=30, ha="right")
+    axis.set_xticks(range(len(rungs)), [rung.name for rung in rungs], rotation=30, ha="right")
     axis.margins(y=0.1)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""The codecs we are measured against: tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
+"""The codecs to compare with: tuned JPEG, WebP, AVIF, and AVIF with pasted crops.
 
 Each baseline is given its best settings that Pillow offers at reasonable speed, and is asked for
 the size that ours has, so that a comparison is at equal bytes of whole files. The *composite* is
@@ -23,8 +23,11 @@ from rinrcodec.metrics import frame_quality, psnr
 
 __all__ = [
     "CODECS",
+    "CROP_HEADER_BYTES",
+    "JPEG_SUFFIXES",
+    "QUALITIES",
     "Coded",
-    "Ladder",
+    "QualityScan",
     "available_codecs",
     "best_composite",
     "composite",
@@ -51,6 +54,7 @@ CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     ),
 }
 QUALITIES = range(1, 101)
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe"})
 # Left, top, width and height as uint16 and the crop's length as uint32.
 CROP_HEADER_BYTES = 12
 # Settings whose sizes differ by less than this share of the wanted size compete by PSNR, and a
@@ -71,27 +75,27 @@ class Coded:
 
 
 def available_codecs() -> list[str]:
-    """The baselines that the installed Pillow can write."""
+    """Return the baselines that the installed Pillow can write."""
     return [name for name in CODECS if name == "jpeg" or features.check(name)]
 
 
 def encode_picture(
     codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0
 ) -> bytes:
-    """The file of a picture, uint8 [H, W] or [H, W, 3]; `setting` is one of `CODECS[codec]`."""
+    """Encode a picture, uint8 [H, W] or [H, W, 3]; `setting` is one of `CODECS[codec]`."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, quality=quality, **CODECS[codec][setting])  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
-    """The pixels of an encoded picture, uint8 [H, W] for mode "L" or [H, W, 3] for "RGB"."""
+    """Decode a picture: uint8 [H, W] for mode "L" or [H, W, 3] for "RGB"."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert(mode))
 
 
-class Ladder:
-    """One picture in one codec at any quality; what was encoded once is kept.
+class QualityScan:
+    """One picture in one codec at any quality; every file is encoded once and kept.
 
     `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`.
     """
@@ -103,38 +107,39 @@ class Ladder:
         self.pixels = pixels
         self._mode = "L" if pixels.ndim == 2 else "RGB"
         self._files: dict[tuple[int, int], bytes] = {}
-        self._parts: dict[tuple[str, Region], Ladder] = {}
+        self._parts: dict[tuple[str, Region], QualityScan] = {}
 
     def nearest(self, n_bytes: int) -> Coded:
-        """The encoding whose size is nearest to `n_bytes`, above or below."""
-        found = [self._nearest_of(setting, n_bytes) for setting in range(len(CODECS[self.codec]))]
-        distance = min(abs(coded.n_bytes - n_bytes) for coded in found)
+        """Return the encoding whose size is nearest to `n_bytes`, above or below."""
+        settings = range(len(CODECS[self.codec]))
+        nearest = [self._nearest_of(setting, n_bytes) for setting in settings]
+        distance = min(abs(coded.n_bytes - n_bytes) for coded in nearest)
         slack = max(distance, SIZE_TOLERANCE * n_bytes)
-        close = [coded for coded in found if abs(coded.n_bytes - n_bytes) <= slack]
+        close = [coded for coded in nearest if abs(coded.n_bytes - n_bytes) <= slack]
         return max(close, key=lambda coded: psnr(self.pixels, coded.pixels))
 
-    def part(self, codec: str, region: Region) -> Ladder:
-        """A crop of the picture in any codec; kept, as crops are tried at many sizes, too."""
+    def part(self, codec: str, region: Region) -> QualityScan:
+        """Return the scan of a crop in any codec; it is kept, as crops are tried at many sizes."""
         if (codec, region) not in self._parts:
             view = np.ascontiguousarray(self.pixels[region.slices])
-            self._parts[codec, region] = Ladder(codec, view)
+            self._parts[codec, region] = QualityScan(codec, view)
         return self._parts[codec, region]
 
     def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
-        """The encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
+        """Return the encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
         if quality not in QUALITIES:
             raise RinrInputError(f"quality={quality}: want {QUALITIES[0]} to {QUALITIES[-1]}")
         return self._coded(setting, quality)
 
     def smallest(self, good: Callable[[Coded], bool]) -> Coded:
-        """The smallest encoding that is `good`, of those settings that have one.
+        """Return the smallest encoding that is `good`, over all settings.
 
-        It is found by bisection: what is good is taken to be so at all higher qualities. Where
-        nothing is, the encoding of the highest quality with the first setting.
+        A bisection assumes that all qualities above a good one are good. If no encoding is good,
+        the result is that of the highest quality with the first setting.
         """
-        found = [self._lowest(setting, good) for setting in range(len(CODECS[self.codec]))]
-        fine = [coded for coded in found if good(coded)]
-        return min(fine, key=lambda coded: coded.n_bytes) if fine else found[0]
+        lowest = [self._lowest(setting, good) for setting in range(len(CODECS[self.codec]))]
+        fine = [coded for coded in lowest if good(coded)]
+        return min(fine, key=lambda coded: coded.n_bytes) if fine else lowest[0]
 
     def _lowest(self, setting: int, good: Callable[[Coded], bool]) -> Coded:
         low, high = QUALITIES[0], QUALITIES[-1]
@@ -169,8 +174,10 @@ class Ladder:
         return self._files[key]
 
 
-def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share: float) -> Coded:
-    """A frame and crops of its boxes, pasted, in about `n_bytes` altogether.
+def composite(
+    frame: QualityScan, boxes: Sequence[Box], n_bytes: int, *, object_share: float
+) -> Coded:
+    """Paste crops of the boxes onto a frame, in about `n_bytes` altogether.
 
     The crops get `object_share` (0 to 1) of the bytes, shared by their number of pixels, in WebP or
     AVIF, whichever has the higher PSNR inside the boxes; the frame gets what is left, in the codec
@@ -194,9 +201,9 @@ def composite(frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, object_share
 
 
 def best_composite(
-    frame: Ladder, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
+    frame: QualityScan, boxes: Sequence[Box], n_bytes: int, *, background_psnr: float | None
 ) -> Coded:
-    """The composite of about `n_bytes` with the sharpest objects.
+    """Return the composite of about `n_bytes` with the sharpest objects.
 
     Only those count whose background is at least as good as `background_psnr` (in dB; None for
     any); where there is none, the one with the best background is taken. Where all would be larger
@@ -211,12 +218,14 @@ def best_composite(
         return fits, (quality.objects or 0.0) if fits else background
 
     shares = OBJECT_SHARES if boxes else (0.0,)
-    found = [composite(frame, boxes, n_bytes, object_share=share) for share in shares]
-    small = [coded for coded in found if coded.n_bytes <= n_bytes * (1 + SIZE_TOLERANCE)]
-    return max(small or [min(found, key=lambda coded: coded.n_bytes)], key=rank)
+    tried = [composite(frame, boxes, n_bytes, object_share=share) for share in shares]
+    small = [coded for coded in tried if coded.n_bytes <= n_bytes * (1 + SIZE_TOLERANCE)]
+    return max(small or [min(tried, key=lambda coded: coded.n_bytes)], key=rank)
 
 
-def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_bytes: int) -> Coded:
+def _pasted(
+    frame: QualityScan, regions: Sequence[Region], crops: list[Coded], n_bytes: int
+) -> Coded:
     spent = sum(CROP_HEADER_BYTES + crop.n_bytes for crop in crops)
     base = frame.nearest(n_bytes - spent)
     pixels = base.pixels.copy()
@@ -225,7 +234,7 @@ def _pasted(frame: Ladder, regions: Sequence[Region], crops: list[Coded], n_byte
     return Coded("composite", base.quality, base.n_bytes + spent, pixels)
 
 
-def _crops(codec: str, frame: Ladder, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
+def _crops(codec: str, frame: QualityScan, regions: Sequence[Region], n_bytes: int) -> list[Coded]:
     total = sum(region.area for region in regions)
     return [
         frame.part(codec, region).nearest(round(n_bytes * region.area / total) - CROP_HEADER_BYTES)

@@ -29,7 +29,6 @@ __all__ = [
     "JPEG",
     "Codec",
     "Device",
-    "Scenario",
     "Transfer",
     "break_even_alpha",
     "break_even_rounds",
@@ -88,7 +87,7 @@ JPEG = Codec("jpeg", 1.0)
 class Transfer:
     """What one way of getting the data to its users costs.
 
-    n_bytes: sent by all, together. busy_seconds: of encoding and decoding, whatever the bandwidth.
+    n_bytes: sent by all, together. busy_seconds: of encoding and decoding, at any bandwidth.
     """
 
     way: str
@@ -138,55 +137,6 @@ def train_at_fog(
     _check("rounds", rounds, "1 round or more", least=1)
     n_bytes = _held(devices) + rounds * _round_bytes(devices, model_bytes, broadcast)
     return Transfer("train at the fog", JPEG.name, n_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """Who wants what, over which medium, and which codecs stand in for JPEG.
-
-    codec: what only the fog can encode. others: what every device could encode by itself, too.
-    rounds, model_bytes: of training at the fog. source: the data as it is, of alpha 1.
-    """
-
-    devices: tuple[Device, ...]
-    codec: Codec
-    others: tuple[Codec, ...] = ()
-    rounds: int = 1
-    model_bytes: float = 98.8e6  # YOLOv8m, as in the paper
-    broadcast: bool = False
-    source: Codec = JPEG
-
-    def __post_init__(self) -> None:
-        names = [codec.name for codec in (self.source, self.codec, *self.others)]
-        for name in names:
-            if names.count(name) > 1:
-                raise RinrInputError(f"two codecs are called {name!r}: give them different names")
-
-    def direct(self) -> Transfer:
-        """JPEG from device to device: what everything else is measured against."""
-        return serverless(self.devices, self.source, broadcast=self.broadcast)
-
-    def fog(self) -> Transfer:
-        """The codec through the fog."""
-        return through_fog(self.devices, self.codec, broadcast=self.broadcast)
-
-    def training(self) -> Transfer:
-        """Training at the fog instead of on the devices."""
-        return train_at_fog(
-            self.devices,
-            rounds=self.rounds,
-            model_bytes=self.model_bytes,
-            broadcast=self.broadcast,
-        )
-
-    def transfers(self) -> list[Transfer]:
-        """All ways: direct, the codec through the fog, every other codec both ways, training."""
-        others = [
-            way(self.devices, codec, broadcast=self.broadcast)
-            for codec in self.others
-            for way in (through_fog, serverless)
-        ]
-        return [self.direct(), self.fog(), *others, self.training()]
 
 
 def break_even_alpha(devices: Sequence[Device], *, broadcast: bool = False) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import json
 import os
@@ -137,7 +138,27 @@ def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
     assert found.stderr == "error: device 'cpu0': want auto, cpu, cuda or cuda:N\n"
 
 
+def test_no_folder_is_crowded_and_none_reaches_into_private_modules():
+    folders = [BENCHMARKS, *(path.parent for path in BENCHMARKS.glob("*/__init__.py"))]
+    for folder in folders:
+        files = list(folder.glob("*.py"))
+        assert 0 < len(files) <= 20
+        for file in files:
+            for name in imported(ast.parse(file.read_text(encoding="utf-8"))):
+                assert not any(part.startswith("_") for part in name.split(".")), (file, name)
+                assert not name.startswith("rinrcodec.cli.commands"), (file, name)
+
+
+def imported(tree):
+    """The dotted names that a module imports, but for `__future__`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def test_every_script_is_covered():
-    scripts = {path.stem for path in BENCHMARKS.glob("[!_]*.py")} - {"readme_picture"}
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
     # test_fleet.py and test_pyramid.py run these.
     assert scripts == set(TINY) | {"fleet", "pyramid", "pyramid_start"}

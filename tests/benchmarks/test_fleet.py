@@ -116,7 +116,7 @@ def test_scale_cost_and_what_follows(tmp_path):
 
 def test_a_pack_that_is_not_whole_is_seen(module, tmp_path):
     (tmp_path / "a.rinr").write_bytes(b"whole")
-    kills, runs = module("_fleet_kills"), module("_fleet_runs")
+    kills, runs = module("fleet_parts.kills"), module("fleet_parts.runs")
     output = kills.Output(tmp_path, 2, runs.contents(tmp_path))
     output.look()
     assert output.not_whole == set()
@@ -128,7 +128,7 @@ def test_a_pack_that_is_not_whole_is_seen(module, tmp_path):
 
 
 def test_left_over_files_are_seen(module, tmp_path):
-    contents = module("_fleet_runs").contents
+    contents = module("fleet_parts.runs").contents
     before = contents(tmp_path)
     (tmp_path / ".rinr-work/done").mkdir(parents=True)
     (tmp_path / ".rinr-work/a.tmp").touch()
@@ -137,7 +137,7 @@ def test_left_over_files_are_seen(module, tmp_path):
 
 
 def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
-    kills = module("_fleet_kills")
+    kills = module("fleet_parts.kills")
     monkeypatch.setattr(kills, "_ORPHAN_S", 0.2)
     monkeypatch.setattr(kills, "_GIVE_UP_S", 0.5)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -154,7 +154,7 @@ def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
 
 
 def test_the_driver_is_measured_without_its_workers(module):
-    runs = module("_fleet_runs")
+    runs = module("fleet_parts.runs")
     code = "import time; x = bytearray(64 << 20); time.sleep({})"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code.format(1)!r}])"
     process = subprocess.Popen([sys.executable, "-c", child])
@@ -177,7 +177,7 @@ def test_the_driver_is_measured_without_its_workers(module):
      (123_456, "123 kB", "34.3 h"), (3e12, "3.00 TB", "34,722,222 days")],
 )  # fmt: skip
 def test_words_for_figures(module, value, size, duration):
-    capacity = module("_fleet_capacity")
+    capacity = module("fleet_parts.capacity")
     assert capacity.size(value) == size
     assert capacity.duration(value) == duration
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rinrcodec.boxes import Box
-from rinrcodec.evaluation.baselines import Ladder, available_codecs
+from rinrcodec.boxes import Box, Region
+from rinrcodec.evaluation.baselines import QualityScan, available_codecs
+from rinrcodec.evaluation.rates import bd_rate
 from rinrcodec.families.pyramid import network as pyramid
-from rinrcodec.metrics import bd_rate, frame_quality, psnr
+from rinrcodec.metrics import frame_quality, psnr
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
@@ -126,7 +127,7 @@ def test_options_of_another_gate_are_refused(data, tmp_path):
 
 def test_rows_outlive_a_run_that_was_cut(load, tmp_path, capsys):
     """Rows of an unfinished report are taken again; of other options or of a whole one, not."""
-    ledger = load("_ledger")
+    ledger = load("harness.ledger")
     options = argparse.Namespace(device="cpu", frames=2, threads=1, out=tmp_path)
     made = []
 
@@ -162,10 +163,10 @@ def test_rows_outlive_a_run_that_was_cut(load, tmp_path, capsys):
 
 
 def test_a_report_names_all_commits_that_its_rows_are_of(load, tmp_path, monkeypatch):
-    ledger, common = load("_ledger"), load("_common")
+    ledger, reports = load("harness.ledger"), load("harness.reports")
     options = argparse.Namespace(device="cpu", threads=1, out=tmp_path)
     for commit in ("aaa", "bbb"):
-        monkeypatch.setattr(common, "_commit", lambda commit=commit: commit)
+        monkeypatch.setattr(reports, "current_commit", lambda commit=commit: commit)
         run = ledger.Ledger("report", "script", options)
         run.row(commit, dict)
     run.finish(title="Report", body="Text.", data={})
@@ -174,14 +175,14 @@ def test_a_report_names_all_commits_that_its_rows_are_of(load, tmp_path, monkeyp
 
 @needs_avif
 def test_a_composite_gets_a_crop_only_where_its_frame_is_not_good_enough(load):
-    objects = load("_pyramid_objects")
+    objects = load("pyramid_gates.objects")
     reference = pixels(0, width=320, height=240)
     boxes = [Box(0, 24, 16, 16, 16), Box(0, 100, 100, 30, 30), Box(0, 0, 0, 0, 0)]
 
-    ladder = Ladder("avif", reference)
+    scan = QualityScan("avif", reference)
 
     def composite(*wanted):
-        return objects.equal_composite(ladder, boxes, background=34.0, objects=wanted)
+        return objects.equal_composite(scan, boxes, background=34.0, objects=wanted)
 
     def background(picture):
         return frame_quality(reference, picture, boxes).background
@@ -191,10 +192,10 @@ def test_a_composite_gets_a_crop_only_where_its_frame_is_not_good_enough(load):
 
     plain, sharp = composite(5.0, 5.0, 99.0), composite(30.0, 5.0, 99.0)
     assert plain.crops == ()
-    assert plain.n_bytes == ladder.smallest(lambda c: background(c.pixels) >= 34).n_bytes
+    assert plain.n_bytes == scan.smallest(lambda c: background(c.pixels) >= 34).n_bytes
     assert patch(plain.pixels) < 30
     ((codec, crop_bytes),) = sharp.crops
-    smallest = ladder.part(codec, (24, 16, 40, 32)).smallest(
+    smallest = scan.part(codec, Region(24, 16, 16, 16)).smallest(
         lambda c: psnr(reference[16:32, 24:40], c.pixels) >= 30
     )
     assert crop_bytes == 12 + smallest.n_bytes
@@ -208,26 +209,26 @@ def test_a_composite_gets_a_crop_only_where_its_frame_is_not_good_enough(load):
 @needs_avif
 def test_a_better_frame_is_taken_where_it_is_smaller_than_a_crop(load):
     """The box is nearly all of the frame."""
-    objects = load("_pyramid_objects")
+    objects = load("pyramid_gates.objects")
     reference = pixels(0, width=320, height=240)
     box = Box(0, 0, 0, 320, 232)
-    ladder = Ladder("avif", reference)
-    found = objects.equal_composite(ladder, [box], background=20.0, objects=[34.0])
+    scan = QualityScan("avif", reference)
+    found = objects.equal_composite(scan, [box], background=20.0, objects=[34.0])
     assert found.crops == ()
     assert psnr(reference[:232], found.pixels[:232]) >= 34
-    best = ladder.smallest(lambda c: psnr(reference[:232], c.pixels[:232]) >= 34)
+    best = scan.smallest(lambda c: psnr(reference[:232], c.pixels[:232]) >= 34)
     assert found.n_bytes == best.n_bytes
 
 
 def test_the_pictures_of_kodak_are_centred_and_turned(load, monkeypatch, tmp_path):
-    common = load("_common")
+    frames = load("harness.frames")
     (tmp_path / "kodak").mkdir()
     halves = np.zeros((48, 32, 3), np.uint8)
     halves[:24] = 200  # light above; turned to the left, light on the left
     Image.fromarray(halves).save(tmp_path / "kodak/kodim02.png")
     Image.fromarray(pixels(1)).save(tmp_path / "kodak/kodim23.png")
-    monkeypatch.setattr(common, "DATA", tmp_path)
-    what, pictures = common.load_kodak(6, 16, 9)
+    monkeypatch.setattr(frames, "DATA", tmp_path)
+    what, pictures = frames.load_kodak(6, 16, 9)
     assert what == ("2 pictures of Kodak, the centre of each resized to 16x9 with Lanczos")
     assert [picture.name for picture in pictures] == ["kodim23", "kodim02"]
     assert {picture.pixels.shape for picture in pictures} == {(9, 16, 3)}
@@ -236,16 +237,16 @@ def test_the_pictures_of_kodak_are_centred_and_turned(load, monkeypatch, tmp_pat
 
 
 def test_frames_can_be_taken_evenly(load, monkeypatch, data):
-    common = load("_common")
-    monkeypatch.setattr(common, "DATA", data)
-    what, pictures = common.load_frames(2, evenly=True)
+    frames = load("harness.frames")
+    monkeypatch.setattr(frames, "DATA", data)
+    what, pictures = frames.load_frames(2, evenly=True)
     assert what == "2 of the 3 val frames of DAC-SDC, evenly apart"
     assert [picture.name[-10:] for picture in pictures] == ["000000.png", "000001.png"]
-    assert len(common.load_frames(9, evenly=True)[1]) == 3
+    assert len(frames.load_frames(9, evenly=True)[1]) == 3
 
 
 def test_points_of_other_codecs(load):
-    shared = load("_pyramid_common")
+    shared = load("pyramid_gates.points")
     assert shared.mean_points([[(1, 30), (3, 32)], [(3, 34), (5, 40)]]) == [(2, 32), (4, 36)]
     curve = [(100, 30.0), (400, 32.0), (401, 31.0)]
     assert shared.size_at(curve, 31.0) == pytest.approx(200)

@@ -15,8 +15,9 @@ import click
 import pytest
 from PIL import Image
 
-from rinrcodec.cli.fog_sizes import Sizes, other_codec
+from rinrcodec.cli.commands.fog import other_codec
 from rinrcodec.errors import MissingExtraError
+from rinrcodec.evaluation.sizes import Sizes
 
 from .conftest import QUICK, Run, picture, put
 

@@ -16,15 +16,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import rinrcodec
 from rinrcodec.cli.main import cli
-from rinrcodec.cli.views.html import Html, element, join, page, table
+from rinrcodec.cli.views.report.page import report_page
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation import measure as report_measure
 from rinrcodec.evaluation.advice import Option, advise
+from rinrcodec.evaluation.comparison import OURS
 from rinrcodec.evaluation.fog import Codec, equal_devices
-from rinrcodec.evaluation.measure import _decode
-from rinrcodec.files import RinrFile
+from rinrcodec.evaluation.measure import measure
+from rinrcodec.evaluation.report import make_report
+from rinrcodec.presets import get_preset
 from rinrcodec.sources.images import picture_from_array
 
 from .conftest import Run, picture, put, write
@@ -221,14 +221,6 @@ def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
     assert "was fitted alone" not in printed
 
 
-def test_a_codec_is_timed_by_the_best_of_its_rounds(monkeypatch):
-    """A round in which another process had the core does not count."""
-    clock = iter([0.0, 9.0, 18.0, 20.0, 21.0, 22.5, 30.0, 32.0, 33.0])
-    monkeypatch.setattr(report_measure.time, "perf_counter", lambda: next(clock))
-    speed = report_measure._timed("jpeg", np.zeros((8, 8, 3), np.uint8), 50)
-    assert (speed.encode, speed.decode) == (1.0, 1.0)
-
-
 def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     for i in range(6):
         put(tmp_path / f"frames/{i}.jpg", picture(i, 32, 24))
@@ -249,29 +241,6 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     whole = (tmp_path / "packs/frames-00000.rinr").stat().st_size
     assert figures["pack_bytes"] == pytest.approx(whole / 3, rel=0.05)
     assert "nerv" in out.read_text(encoding="utf-8")
-
-
-def test_large_frames_are_decoded_a_few_at_a_time(tmp_path, monkeypatch):
-    arrays = [np.asarray(picture(i, 32, 24)) for i in range(3)]
-    arrays[1] = np.ascontiguousarray(arrays[1][..., 0])
-    pictures = [picture_from_array(pixels, name=str(i)) for i, pixels in enumerate(arrays)]
-    path = tmp_path / "pack.rinr"
-    rinrcodec.save(rinrcodec.encode(pictures, preset="fast", steps=2, device="cpu"), path)
-    whole, seconds = _decode(path, pictures, range(3), "cpu")
-    assert [pixels.shape for pixels in whole] == [pixels.shape for pixels in arrays]
-    assert seconds > 0
-    calls, decode = [], RinrFile.decode
-
-    def spy(file, frames, **options):
-        calls.append(list(frames))
-        return decode(file, frames, **options)
-
-    monkeypatch.setattr(RinrFile, "decode", spy)
-    monkeypatch.setattr("rinrcodec.datasets.batches.BATCH_PIXELS", 32 * 24)
-    again, _ = _decode(path, pictures, range(3), "cpu")
-    assert calls == [[0], [1], [2]] * report_measure.ROUNDS
-    for one, two in zip(whole, again, strict=True):
-        assert np.array_equal(one, two)
 
 
 def test_one_image_and_a_pack(run: Run, tmp_path):
@@ -320,7 +289,7 @@ def test_a_damaged_picture_leaves_the_page_of_before(tmp_path):
 def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatch):
     for module in list(sys.modules):
         if module.startswith(
-            ("matplotlib", "rinrcodec.cli._report", "rinrcodec.cli.views.fog_plot")
+            ("matplotlib", "rinrcodec.cli.views.report", "rinrcodec.cli.views.fog_plot")
         ):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -343,13 +312,32 @@ def test_as_a_process(tmp_path):
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
-def test_markup_is_a_type_and_all_else_is_escaped():
-    assert element("p", "<b>", Html("<i></i>")) == "<p>&lt;b&gt;<i></i></p>"
-    assert element("a", title='"x" & <y>') == '<a title="&quot;x&quot; &amp; &lt;y&gt;"></a>'
-    assert element("td", class_="a", aria_label="b") == '<td class="a" aria-label="b"></td>'
-    assert element("br") == "<br>"
-    assert join(["&", Html("&amp;")]) == "&amp;&amp;"
-    whole = Page(page("<t>", [table(["a", "b"], [["<1>", "2"]], marked=[0])], style="p{}"))
-    assert whole.texts.count("<1>") == 1
-    assert "<t>" in whole.texts
-    assert "marked" in whole.values("class")
+def test_every_text_is_escaped():
+    """Also those that no file is called: the words of the advice, and how the page was made."""
+    hostile = '<b onclick="x">&amp;</b>'
+    pictures = [picture_from_array(np.asarray(picture(0, 32, 24)), name=hostile)]
+    figures = measure(pictures, get_preset("fast", steps=1), device="cpu")
+    report = make_report(
+        figures,
+        name=hostile,
+        n_source_frames=1,
+        bandwidth=2e6,
+        made={hostile: hostile, "device": hostile},
+        remarks=[hostile],
+    )
+    text = report_page(report)
+    page = Page(text)
+    assert hostile not in text
+    assert page.texts.count(hostile) == 7  # name, remark, frame twice, key, and value twice
+    assert not page.values("onclick")
+    assert f"rinrcodec report: {hostile}" in page.texts
+    assert f"decoded on {hostile}, the other" in " ".join(page.texts)
+
+
+def test_a_page_needs_no_words_on_how_it_was_made():
+    pictures = [picture_from_array(np.asarray(picture(0, 32, 24)), name="a")]
+    figures = measure(pictures, get_preset("fast", steps=1), device="cpu")
+    report = make_report(figures, name="a", n_source_frames=1, bandwidth=2e6)
+    page = Page(report_page(report))
+    assert page.tags.count("dt") == 1
+    assert f"{OURS} decoded, the other" in " ".join(page.texts)

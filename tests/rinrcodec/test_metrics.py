@@ -10,14 +10,12 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.metrics import (
     Quality,
-    bd_rate,
     frame_bytes,
     frame_quality,
     mean_db,
     mean_quality,
     object_mask,
     psnr,
-    rate_curve,
     ssim,
 )
 from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
@@ -179,91 +177,3 @@ def test_coded_bytes_are_those_of_the_rows_that_a_frame_uses():
     weights = [50, 50 + 24, 30, 0]
     assert frame_bytes(pack, sum(weights) + 400) == [own + 100 for own in weights]
     assert frame_bytes(pack, 77) == pytest.approx([own / 2 for own in weights])
-
-
-CURVE = [(1000, 28.0), (1700, 30.5), (3100, 33.0), (6400, 35.0)]
-OTHER = [(1100, 28.5), (1500, 29.5), (3900, 33.5), (9000, 36.5)]
-
-
-def test_a_curve_costs_no_more_than_itself_whatever_the_order_of_its_points():
-    assert bd_rate(CURVE, CURVE) == 0
-    assert bd_rate(CURVE[::-1], OTHER) == bd_rate(CURVE, OTHER)
-
-
-@pytest.mark.parametrize("share", [0.9, 1.25])
-def test_bytes_times_a_share_are_that_share_of_the_rate(share):
-    scaled = [(share * size, quality) for size, quality in CURVE]
-    assert bd_rate(scaled, CURVE) == pytest.approx(100 * (share - 1))
-    # Back again, the percentage is of the other: 10 % fewer is 11.1 % more.
-    assert bd_rate(CURVE, scaled) == pytest.approx(100 * (1 / share - 1))
-
-
-def test_the_rates_both_ways_are_inverse():
-    there, back = bd_rate(CURVE, OTHER), bd_rate(OTHER, CURVE)
-    assert there != pytest.approx(-back, abs=0.1)
-    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
-
-
-def test_lines_over_the_range_that_both_have():
-    """By hand: between 30 and 40 dB, log2 of the ratio goes from 0 to 1, and is 1/2 on average."""
-    ours = [(1000, 30.0), (8000, 40.0)]  # log2 of the bytes rises by 3 in 10 dB
-    anchor = [(500, 25.0), (1000, 30.0), (2000, 35.0), (4000, 40.0), (8000, 45.0)]  # by 1 in 5 dB
-    assert bd_rate(ours, anchor) == pytest.approx(100 * (2**0.5 - 1))
-
-
-def test_a_bent_curve_by_hand():
-    """Three points: the slopes of PCHIP, and the integral of its two cubics, on paper.
-
-    With y = ln(bytes): widths 1 and 1, slopes 1 and 3; in the middle the harmonic mean 3/2; at the
-    ends (3 * 1 - 3) / 2 = 0 and (3 * 3 - 1) / 2 = 4. A Hermite cubic of width 1 has the integral
-    (y0 + y1) / 2 + (d0 - d1) / 12: 1/2 - 1/8 and 5/2 - 5/24, over 2 dB 4/3 on average.
-    """
-    ours = [(1.0, 30.0), (math.e, 31.0), (math.e**4, 32.0)]
-    flat = [(1.0, 29.0), (1 + 1e-9, 33.0)]
-    assert bd_rate(ours, flat) == pytest.approx(100 * math.expm1(4 / 3))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_it_agrees_with_scipy(seed):
-    interpolate = pytest.importorskip("scipy.interpolate", reason="SciPy has the same cubic")
-    rng = np.random.default_rng(seed)
-
-    def curve(start: float):
-        qualities = start + np.cumsum(rng.uniform(0.1, 3, 6))
-        return list(zip(np.exp(6 + np.cumsum(rng.uniform(0.01, 1, 6))), qualities, strict=True))
-
-    ours, anchor = curve(28), curve(29)
-    low = max(ours[0][1], anchor[0][1])
-    high = min(ours[-1][1], anchor[-1][1])
-    areas = [
-        interpolate.PchipInterpolator([q for _, q in points], [math.log(s) for s, _ in points])
-        for points in (ours, anchor)
-    ]
-    mean = (areas[0].integrate(low, high) - areas[1].integrate(low, high)) / (high - low)
-    assert bd_rate(ours, anchor) == pytest.approx(100 * math.expm1(mean))
-
-
-def test_a_rate_curve_is_what_nothing_beats():
-    points = [(300, 32.0), (100, 28.0), (200, 27.5), (200, 30.0), (310, 32.0), (100, 26.0)]
-    assert rate_curve(points) == [(100, 28.0), (200, 30.0), (300, 32.0)]
-    assert rate_curve([]) == []
-    with pytest.raises(RinrInputError, match=r"28\.00 dB at 100 bytes to 27\.50 dB"):
-        bd_rate(points[1:3], CURVE)
-
-
-@pytest.mark.parametrize(
-    ("ours", "anchor", "message"),
-    [
-        ([], CURVE, "'ours' has 0 points: want two or more"),
-        (CURVE, CURVE[:1], "'anchor' has 1 points"),
-        (CURVE, [(1000, 30.0), (2000, 30.0)], "'anchor' goes from 30.00 dB at 1,000 bytes"),
-        (CURVE, [(1000, 30.0), (1000, 31.0)], "want PSNR to increase with bytes"),
-        (CURVE, [(1000, 40.0), (2000, 42.0)], "28.00 to 35.00 dB and 40.00 to 42.00 dB"),
-        (CURVE, [(1000, 35.0), (2000, 42.0)], "share no range of PSNR"),
-        ([(0, 30.0), (1000, 31.0)], CURVE, "positive bytes"),
-        ([(500, 30.0), (1000, math.inf)], CURVE, "finite"),
-    ],
-)
-def test_curves_that_cannot_be_compared_are_refused(ours, anchor, message):
-    with pytest.raises(RinrInputError, match=message):
-        bd_rate(ours, anchor)

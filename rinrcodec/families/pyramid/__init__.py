@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from rinrcodec.families.group_reader import GroupReader
     from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 
-__all__ = ["MOST_FRAMES", "MOST_PREDICTED", "Pyramid"]
-
-# Frames of a row in the format: in all, and where each is predicted from the one before.
-MOST_FRAMES = 64
-MOST_PREDICTED = 8
+__all__ = ["Pyramid"]
 
 
 class Pyramid(BackgroundFamily):

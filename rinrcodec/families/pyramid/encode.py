@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import BackgroundEncoder, FitContext, FittedRows
-from rinrcodec.families.pyramid import MOST_FRAMES, MOST_PREDICTED
+from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.pack import Spec
 from rinrcodec.picture import Picture
 

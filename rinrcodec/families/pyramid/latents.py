@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.errors import RinrFormatError, RinrInputError
-from rinrcodec.families.pyramid import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import LARGEST, N_SCALES, LatentDecoder, LatentEncoder
+from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid.ops import PASSES
 from rinrcodec.pack import Spec
 

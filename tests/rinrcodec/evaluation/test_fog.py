@@ -13,7 +13,6 @@ from rinrcodec.evaluation.fog import (
     JPEG,
     Codec,
     Device,
-    Scenario,
     Transfer,
     break_even_alpha,
     break_even_rounds,
@@ -154,21 +153,6 @@ def test_the_break_even_bandwidth_where_there_is_none():
     assert pays_below(few, many) == math.inf
     assert pays_below(many, few) == 0
     assert pays_below(few, few) == 0
-
-
-def test_a_scenario_lists_every_way_and_tells_codecs_by_their_names():
-    avif = Codec("avif", 0.08)
-    scenario = Scenario(TEN, PUBLISHED, (avif,), rounds=2, model_bytes=1e6)
-    assert scenario.transfers() == [
-        serverless(TEN),
-        through_fog(TEN, PUBLISHED),
-        through_fog(TEN, avif),
-        serverless(TEN, avif),
-        train_at_fog(TEN, rounds=2, model_bytes=1e6),
-    ]
-    for others in ((avif, avif), (Codec("jpeg", 0.5),), (Codec("rinrcodec", 0.5),)):
-        with pytest.raises(RinrInputError, match="two codecs are called"):
-            Scenario(TEN, PUBLISHED, others)
 
 
 @pytest.mark.parametrize(

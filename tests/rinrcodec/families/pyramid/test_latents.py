@@ -15,7 +15,6 @@ from pyramid_weights import SPEC, arithmetic_weights, exact
 from torch import Tensor
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families.pyramid import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid import latents as rows
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, bits
@@ -32,6 +31,7 @@ from rinrcodec.families.pyramid.latents import (
     step_codes,
     steps_of,
 )
+from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
 
 
 @pytest.fixture(autouse=True)

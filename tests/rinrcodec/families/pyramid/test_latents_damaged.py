@@ -14,7 +14,6 @@ from pyramid_rows import NAMES, a_row, change, check, decoded
 from pyramid_weights import SPEC, arithmetic_weights, exact, random_latents
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families.pyramid import MOST_PREDICTED
 from rinrcodec.families.pyramid import latents as rows
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, LatentEncoder
@@ -25,6 +24,7 @@ from rinrcodec.families.pyramid.latents import (
     encode_row,
     step_codes,
 )
+from rinrcodec.families.pyramid.limits import MOST_PREDICTED
 
 
 @pytest.fixture(autouse=True)

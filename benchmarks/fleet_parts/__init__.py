@@ -1,0 +1,1 @@
+"""The parts of `fleet.py`, one report each."""

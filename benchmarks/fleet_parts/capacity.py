@@ -1,0 +1,207 @@
+"""What many frames take, by arithmetic from the reports of the other parts and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.ledger import Ledger
+from harness.reports import markdown_table
+
+MILLION, BILLION = 10**6, 10**9
+# What stores answer a request for a listing with, at most.
+KEYS_A_REQUEST = 1000
+SHARD_SIZES = (100, 1_000, 10_000)
+_DAY = 86_400.0
+
+
+def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
+    """The report fleet_capacity; reads fleet_cost and fleet_scale in the folder of the reports."""
+    costs = _report(options.out / "fleet_cost.json")
+    many = _report(options.out / "fleet_scale.json")
+    driver = driver_of(many["rows"], many["slope"])
+    fit = fit_rows(costs["rows"])
+    packs = pack_rows(driver, costs["rows"], options.preset)
+    body = (
+        "Arithmetic on [fleet_cost](fleet_cost.md) and [fleet_scale](fleet_scale.md): "
+        "every figure is one that was measured there, times a count. What it means is in "
+        "[scale.md](../scale.md).\n\n"
+        "## Fitting and bytes\n\nFrames of "
+        f"{costs['rows'][0]['pixels'] / costs['rows'][0]['frames']:,.0f} pixels. *Cores* are as "
+        "many as it takes in that time.\n\n"
+        + fit_table(fit)
+        + "\n\n## On a GPU\n\nNot measured. GPUs are in time if they fit at least this much, all "
+        "together:\n\n"
+        + markdown_table(
+            ["frames", "in a day", "in 30 days"],
+            [
+                (f"{n:,}", *(f"{n / (days * _DAY):,.1f} frames/s" for days in (1, 30)))
+                for n in (MILLION, BILLION)
+            ],
+        )
+        + f"\n\n## Packs\n\nBytes are those of the preset `{options.preset}`. A request lists "
+        f"{KEYS_A_REQUEST:,} keys. A data set that is opened as one, of as many packs: time and "
+        "memory of a pack are what the largest data set of fleet_scale took more than the "
+        "smallest.\n\n"
+        + pack_table(packs)
+        + "\n\n## The driver\n\nOf one run of so many frames, in shards of "
+        f"{driver['shard_size']:,}: memory of its own and CPU time grow with the frames as they "
+        "did between the runs of fleet_scale.\n\n"
+        + markdown_table(
+            ["frames in one run", "memory", "CPU time", "finding the frames"],
+            [
+                (
+                    f"{n:,}",
+                    size(driver["base_bytes"] + n * driver["bytes_a_frame"]),
+                    duration(driver["base_s"] + n * driver["s_a_frame"]),
+                    duration(n * driver["find_s_a_frame"]),
+                )
+                for n in (100_000, MILLION, 10 * MILLION, BILLION)
+            ],
+        )
+    )
+    data = {"fit": fit, "packs": packs, "driver": driver}
+    ledger.finish(title="What many frames take", body=body, data=data)
+
+
+def fit_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of every preset, what a frame costs."""
+    return [
+        {
+            "preset": row["preset"],
+            "core_s": row["fit_s"] / row["frames"],
+            "bytes": row["bytes"] / row["frames"],
+            "source_bytes": row["source_bytes"] / row["frames"],
+            "decode_s": row["decode_s"] / row["frames"],
+        }
+        for row in rows
+    ]
+
+
+def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    table = []
+    for row in rows:
+        for n in (MILLION, BILLION):
+            table.append(
+                (
+                    row["preset"],
+                    f"{n:,}",
+                    f"{n * row['core_s'] / 3600:,.0f}",
+                    f"{n * row['core_s'] / _DAY:,.0f}",
+                    f"{n * row['core_s'] / (30 * _DAY):,.0f}",
+                    size(n * row["bytes"]),
+                    size(n * row["source_bytes"]),
+                    f"{n * row['decode_s'] / 3600:,.0f}",
+                )
+            )
+    header = ["preset", "frames", "core-hours to fit", "cores, in a day", "cores, in 30 days"]
+    header += ["bytes", "of the source", "core-hours to decode"]
+    return markdown_table(header, table)
+
+
+def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> dict[str, float]:
+    """What a frame adds to a driver, and a pack to a manifest and to a data set."""
+    shard_sizes = [round(row["frames"] / row["shards"]) for row in rows]
+    few = rows[0]
+    alike = [row for row, n in zip(rows, shard_sizes, strict=True) if n == shard_sizes[0]]
+    largest = alike[-1]
+    more = largest["frames"] - few["frames"]
+    s_a_frame = (largest["driver_cpu_s"] - few["driver_cpu_s"]) / more
+    equal = sorted(
+        (row for row in rows if row["frames"] == rows[-1]["frames"]), key=lambda row: row["shards"]
+    )
+    first, last = equal[0], equal[-1]
+    packs = last["shards"] - first["shards"]
+    return {
+        "shard_size": shard_sizes[0],
+        "base_bytes": slope["base_bytes"],
+        "bytes_a_frame": slope["bytes_a_frame"],
+        "base_s": few["driver_cpu_s"] - few["frames"] * s_a_frame,
+        "s_a_frame": s_a_frame,
+        "find_s_a_frame": largest["source"]["seconds"] / largest["frames"],
+        "manifest_bytes_a_pack": (last["manifest_bytes"] - first["manifest_bytes"]) / packs,
+        "open_s_a_pack": (last["opening"]["open_s"] - first["opening"]["open_s"]) / packs,
+        "dataset_bytes_a_pack": (
+            last["opening"]["dataset_bytes"] - first["opening"]["dataset_bytes"]
+        )
+        / packs,
+    }
+
+
+def pack_rows(
+    driver: Mapping[str, float], costs: Sequence[Mapping[str, Any]], preset: str
+) -> list[dict[str, Any]]:
+    """By frames and frames in a pack: what the packs of one run come to."""
+    (row,) = (row for row in costs if row["preset"] == preset)
+    a_frame = row["bytes"] / row["frames"]
+    found = []
+    for frames in (MILLION, BILLION):
+        for in_a_pack in SHARD_SIZES:
+            packs = -(-frames // in_a_pack)
+            found.append(
+                {
+                    "frames": frames,
+                    "in_a_pack": in_a_pack,
+                    "packs": packs,
+                    "bytes_a_pack": a_frame * in_a_pack,
+                    "manifest_bytes": packs * driver["manifest_bytes_a_pack"],
+                    "requests": -(-packs // KEYS_A_REQUEST),
+                    "open_s": packs * driver["open_s_a_pack"],
+                    "dataset_bytes": packs * driver["dataset_bytes_a_pack"],
+                }
+            )
+    return found
+
+
+def pack_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    header = ["frames", "in a pack", "packs", "a pack", "manifest", "requests to list"]
+    header += ["to open as one", "memory of it"]
+    return markdown_table(
+        header,
+        [
+            (
+                f"{row['frames']:,}",
+                f"{row['in_a_pack']:,}",
+                f"{row['packs']:,}",
+                size(row["bytes_a_pack"]),
+                size(row["manifest_bytes"]),
+                f"{row['requests']:,}",
+                duration(row["open_s"]),
+                size(row["dataset_bytes"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def size(value: float) -> str:
+    """Bytes in words, to three digits."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{_three(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """A time in words, to three digits."""
+    for unit, factor in (("days", _DAY), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= 2 * factor or unit == "s":
+            return f"{_three(seconds / factor)} {unit}"
+    raise AssertionError
+
+
+def _three(value: float) -> str:
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _report(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise SystemExit(f"error: {path.name} is not there: --part {path.stem[6:]} writes it")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "unfinished" in found:
+        raise SystemExit(f"error: {path.name} is not finished: run --part {path.stem[6:]} again")
+    return found

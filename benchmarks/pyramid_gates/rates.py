@@ -1,0 +1,179 @@
+"""`pyramid` over a range of rates: frames alone with networks of their own, and a pack of many."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import rinrcodec
+from harness.frames import load_frames, load_kodak
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from pyramid_gates.points import (
+    ANCHOR,
+    Points,
+    change,
+    coded_points,
+    compared,
+    mean_points,
+    mean_psnr,
+    number,
+    our_coding,
+    paragraphs,
+    percent,
+    points_of,
+    reasons,
+    size_at,
+    without_boxes,
+)
+from rinrcodec.evaluation.baselines import available_codecs
+from rinrcodec.evaluation.rates import rate_curve
+from rinrcodec.picture import Picture
+
+HOW = (
+    "PSNR in dB; bytes are those of whole files. BD-rate is how many more bytes we take at equal "
+    "PSNR, over the range that both curves have; below 0 we take fewer. JPEG is optimised and "
+    "progressive, in 4:2:0 or 4:4:4, whichever is better; WebP has method 6; AVIF speed 6, 4:4:4, "
+    "tuned for PSNR. Every codec is asked for every second of its 100 qualities. Ours are the "
+    "lambdas of the table: the loss is the mean squared error of values in 0 to 1, plus lambda "
+    "times bits per pixel."
+)
+
+
+def our_point(
+    name: str, pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace
+) -> JsonRow:
+    """Bytes a frame of one file with the pictures, and the mean of their dB."""
+    coding = our_coding(pictures, rinrcodec.Target(lmbda=lmbda), options)
+    size = coding.n_bytes / len(pictures)
+    pixels = statistics.mean(picture.width * picture.height for picture in pictures)
+    return {
+        "frame": name,
+        "lambda": lmbda,
+        "bytes": size,
+        "bpp": 8 * size / pixels,
+        "psnr": mean_psnr(pictures, coding.decoded),
+        "seconds": coding.seconds / len(pictures),
+    }
+
+
+def codec_curves(
+    pictures: Sequence[Picture], ledger: Ledger
+) -> dict[str, list[list[tuple[float, float]]]]:
+    """The points of every picture in every codec."""
+
+    def points(codec: str, picture: Picture) -> list[tuple[float, float]]:
+        row = ledger.row(f"{codec} {picture.name}", lambda: coded_row(codec, picture))
+        return [(size, quality) for size, quality in row["points"]]
+
+    codecs = available_codecs()
+    return {codec: [points(codec, picture) for picture in pictures] for codec in codecs}
+
+
+def coded_row(codec: str, picture: Picture) -> JsonRow:
+    """The points of a picture in a codec."""
+    return {"points": coded_points(codec, picture)}
+
+
+def against(ours: Points, curves: Mapping[str, Points]) -> dict[str, float | str]:
+    """Our BD-rate against every codec, AVIF first."""
+    order = sorted(curves, key=lambda codec: codec != ANCHOR)
+    return {codec: compared(ours, curves[codec]) for codec in order}
+
+
+def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]) -> str:
+    """Every point of ours beside AVIF at equal PSNR; a row's "frame" names its curve."""
+    lines = []
+    for row in rows:
+        theirs = size_at(curves[row["frame"]], row["psnr"])
+        lines.append(
+            (
+                row["frame"],
+                f"{row['lambda']:g}",
+                number(row["bytes"]),
+                f"{row['bpp']:.3f}",
+                f"{row['psnr']:.2f}",
+                number(theirs),
+                percent(change(row["bytes"], theirs)),
+                f"{row['seconds']:,.1f}",
+            )
+        )
+    header = ["frame", "lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more", "s to encode"]
+    return markdown_table(header, lines)
+
+
+def alone(options: argparse.Namespace, ledger: Ledger) -> None:
+    """Gate 1: every frame in a file of its own."""
+    what, pictures = load_kodak(options.frames, *options.size)
+    found = codec_curves(pictures, ledger)
+    rows: list[JsonRow] = []
+    rates: dict[str, dict[str, float | str]] = {}
+    curves: dict[str, Mapping[str, Points]] = {}
+    for index, picture in enumerate(pictures):
+        own = [
+            ledger.row(
+                f"{picture.name} {lmbda:g}",
+                partial(our_point, picture.name, [picture], lmbda, options),
+            )
+            for lmbda in options.lambdas
+        ]
+        rows += own
+        curves[picture.name] = {codec: rate_curve(points[index]) for codec, points in found.items()}
+        rates[picture.name] = against(points_of(own), curves[picture.name])
+        print(picture.name, {k: percent(v) for k, v in rates[picture.name].items()}, flush=True)
+    codecs = list(next(iter(rates.values())))
+    known = {
+        codec: [rate for own in rates.values() if isinstance(rate := own[codec], float)]
+        for codec in codecs
+    }
+    means = {codec: statistics.mean(values) for codec, values in known.items() if values}
+    table = markdown_table(
+        ["frame", *(f"against {codec}" for codec in codecs)],
+        [
+            *((name, *map(percent, own.values())) for name, own in rates.items()),
+            ("mean", *(percent(means.get(codec)) for codec in codecs)),
+        ],
+    )
+    missing = {f"{n} and {c}": value for n, own in rates.items() for c, value in own.items()}
+    body = paragraphs(
+        f"On {what}. Every frame is a file of its own, with networks of its own. {HOW}",
+        "## BD-rate",
+        table,
+        reasons(missing),
+        "## Every point of ours",
+        points_table(rows, {name: own[ANCHOR] for name, own in curves.items()}),
+    )
+    data = {"frames": what, "rows": rows, "bd_rate": rates, "mean_bd_rate": means}
+    ledger.finish(title="`pyramid`, frames alone", body=body, data={**data, "curves": curves})
+
+
+def pack(options: argparse.Namespace, ledger: Ledger) -> None:
+    """Gate 2: all frames in one file."""
+    what, pictures = load_frames(options.frames, evenly=True)
+    pictures = without_boxes(pictures)
+    found = codec_curves(pictures, ledger)
+    curves = {codec: rate_curve(mean_points(points)) for codec, points in found.items()}
+    rows = []
+    for lmbda in options.lambdas:
+        row = ledger.row(f"{lmbda:g}", partial(our_point, "all", pictures, lmbda, options))
+        rows.append(row)
+        print(f"{lmbda:g}: {row['bytes']:,.0f} bytes a frame, {row['psnr']:.2f} dB", flush=True)
+    rates = against(points_of(rows), curves)
+    body = paragraphs(
+        f"On {what}, all in one pack without their boxes. A point is the mean of the bytes and the "
+        "mean of the dB over the frames, of ours at one lambda, of another codec at one quality "
+        f"for all frames. {HOW}",
+        "## BD-rate",
+        markdown_table(
+            ["frames", *(f"against {codec}" for codec in rates)],
+            [(len(pictures), *map(percent, rates.values()))],
+        ),
+        reasons(rates),
+        "## Every point of ours",
+        points_table(rows, {"all": curves[ANCHOR]}),
+    )
+    data = {"frames": what, "rows": rows, "bd_rate": rates, "curves": curves}
+    ledger.finish(title="`pyramid`, a pack of frames", body=body, data=data)

@@ -1,0 +1,146 @@
+"""`pyramid` on sequences: chunks against frames coded alone, and x265 with a key frame in 8."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import rinrcodec
+from harness.frames import load_sequence
+from harness.ledger import JsonRow, Ledger
+from harness.reports import markdown_table
+from harness.video import encode_video
+from pyramid_gates.points import (
+    compared,
+    mean_psnr,
+    number,
+    our_coding,
+    paragraphs,
+    percent,
+    points_of,
+    reasons,
+    size_at,
+    without_boxes,
+)
+from rinrcodec.picture import Picture
+
+WAYS = ("chunks", "frames alone")
+KEY_FRAME = 8
+RATE_FACTORS = range(12, 49, 3)
+
+
+def as_frames_alone(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures with a folder each in their names: frames of one folder are a sequence."""
+    return [replace(item, name=f"{i:06d}/{item.name}") for i, item in enumerate(pictures)]
+
+
+def our_row(
+    name: str, way: str, pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace
+) -> JsonRow:
+    """A point of ours: bytes a frame of the file, and the mean of the dB."""
+    named = as_frames_alone(pictures) if way == "frames alone" else pictures
+    coding = our_coding(named, rinrcodec.Target(lmbda=lmbda), options)
+    return {
+        "sequence": name,
+        "method": way,
+        "setting": f"lambda {lmbda:g}",
+        "bytes": coding.n_bytes / len(pictures),
+        "psnr": mean_psnr(pictures, coding.decoded),
+        "seconds": coding.seconds / len(pictures),
+    }
+
+
+def video_row(name: str, pictures: Sequence[Picture], crf: int) -> JsonRow:
+    """A point of x265."""
+    video = encode_video(pictures, crf=crf, key_frame=KEY_FRAME)
+    return {
+        "sequence": name,
+        "method": "x265",
+        "setting": f"crf {crf}",
+        "bytes": video.n_bytes / len(pictures),
+        "psnr": mean_psnr(pictures, list(video.decode())),
+    }
+
+
+def sequence_rows(
+    name: str, pictures: Sequence[Picture], options: argparse.Namespace, ledger: Ledger
+) -> dict[str, list[JsonRow]]:
+    """The points of every method."""
+    rows: dict[str, list[JsonRow]] = {}
+    for way in WAYS:
+        rows[way] = [
+            ledger.row(
+                f"{name} {way} {lmbda:g}", partial(our_row, name, way, pictures, lmbda, options)
+            )
+            for lmbda in options.lambdas
+        ]
+        print(name, way, *(f"{row['bytes']:,.0f} {row['psnr']:.2f}" for row in rows[way]))
+    rows["x265"] = [
+        ledger.row(f"{name} x265 {crf}", partial(video_row, name, pictures, crf))
+        for crf in RATE_FACTORS
+    ]
+    return rows
+
+
+def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
+    """Gate 5: what is gained by coding a frame after another."""
+    what: list[str] = []
+    rows: list[JsonRow] = []
+    rates: dict[str, dict[str, float | str]] = {}
+    lines = []
+    for name in options.sequences:
+        words, pictures = load_sequence(name, options.frames)
+        what.append(words)
+        found = sequence_rows(name, without_boxes(pictures), options, ledger)
+        rows += [row for group in found.values() for row in group]
+        chunks, alone, video = (points_of(found[method]) for method in (*WAYS, "x265"))
+        rates[name] = {
+            "chunks against frames alone": compared(chunks, alone),
+            "chunks against x265": compared(chunks, video),
+            "frames alone against x265": compared(alone, video),
+        }
+        lines += [
+            (
+                name,
+                row["method"],
+                row["setting"],
+                number(row["bytes"]),
+                f"{row['psnr']:.2f}",
+                number(size_at(video, row["psnr"])),
+                f"{row['seconds']:,.1f}",
+            )
+            for way in WAYS
+            for row in found[way]
+        ]
+    header = ["sequence", *next(iter(rates.values()))]
+    missing = {f"{n}, {key}": v for n, own in rates.items() for key, v in own.items()}
+    body = paragraphs(
+        f"On {'; '.join(what)}. Boxes are left out. *Chunks* are pictures of one folder, *frames "
+        "alone* the same pictures with a folder each, so that none is predicted from another or "
+        "shares its networks. x265 is tuned for PSNR, in YUV 4:2:0, with a key frame "
+        f"every {KEY_FRAME} frames and without a container. PSNR in dB, the mean over the frames. "
+        "BD-rate is how many more bytes the first takes than the second at equal PSNR, over the "
+        "range that both have.",
+        "## BD-rate",
+        markdown_table(
+            header, [(name, *map(percent, own.values())) for name, own in rates.items()]
+        ),
+        reasons(missing),
+        "## Every point of ours",
+        markdown_table(
+            [
+                "sequence",
+                "method",
+                "setting",
+                "bytes a frame",
+                "dB",
+                "x265's bytes",
+                "s to encode a frame",
+            ],
+            lines,
+        ),
+    )
+    data = {"frames": "; ".join(what), "rows": rows, "bd_rate": rates}
+    ledger.finish(title="`pyramid` on sequences", body=body, data=data)

@@ -1,0 +1,142 @@
+"""The pictures of a report: frames made small, and the same crop of a frame in every codec."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rinrcodec.boxes import Region
+from rinrcodec.cli.views.report.words import db
+from rinrcodec.datasets.names import shown_name
+from rinrcodec.evaluation.baselines import Coded, available_codecs
+from rinrcodec.evaluation.comparison import method_label
+from rinrcodec.evaluation.measure import Frame
+from rinrcodec.metrics import psnr
+
+__all__ = ["Crop", "Mark", "ShownFrame", "Thumbnail", "show_frame"]
+
+# Crops are lossless, so their number of pixels decides the size of the page.
+_LEAST_SIDE, _MOST_SIDE = 48, 176
+_THUMBNAIL = (480, 360)
+# Room around an object, as a share of its longer side.
+_MARGIN = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of a frame in one codec; `below` is its PSNR inside the box, "" for the source."""
+
+    name: str
+    below: str
+    src: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An outline over a thumbnail: its CSS class and its position, in shares of the size."""
+
+    kind: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A frame made small, with outlines of its boxes and of the part that is enlarged."""
+
+    src: str
+    width: int
+    height: int
+    marks: Sequence[Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFrame:
+    """One frame: made small, and the same crop of it in every codec."""
+
+    name: str
+    thumbnail: Thumbnail
+    crops: Sequence[Crop]
+
+
+def show_frame(frame: Frame) -> ShownFrame:
+    """Make the pictures of a frame: the source, the other codecs, and ours last."""
+    picture = frame.picture
+    box = _main_box(frame)
+    region = _around(box, picture.width, picture.height)
+    ours, *others = frame.coded
+    crops = [_crop("source", picture.pixels, region, "")]
+    for coded in (*others, ours):
+        below = f"{db(_psnr_inside(frame, coded, box))} dB"
+        crops.append(_crop(method_label(coded.codec), coded.pixels, region, below))
+    return ShownFrame(shown_name(picture.name), _thumbnail(frame, region), crops)
+
+
+def _psnr_inside(frame: Frame, coded: Coded, box: Region | None) -> float:
+    reference, decoded = frame.picture.pixels, coded.pixels
+    if box is None:
+        return psnr(reference, decoded)
+    return psnr(reference[box.slices], decoded[box.slices])
+
+
+def _main_box(frame: Frame) -> Region | None:
+    """The part inside the frame of its largest box."""
+    width, height = frame.picture.width, frame.picture.height
+    regions = [box.region(width, height) for box in frame.picture.boxes]
+    return max((r for r in regions if r.area), key=lambda region: region.area, default=None)
+
+
+def _around(box: Region | None, width: int, height: int) -> Region:
+    """A square around a box, or in the middle of the frame; as large as the frame allows."""
+    middle = box or Region(width // 2, height // 2, 1, 1)
+    wanted = max(box.width, box.height) * (1 + 2 * _MARGIN) if box else _MOST_SIDE
+    side = round(min(max(wanted, _LEAST_SIDE), _MOST_SIDE))
+    w, h = min(side, width), min(side, height)
+    x = min(max(0, (middle.x + middle.right - w) // 2), width - w)
+    y = min(max(0, (middle.y + middle.bottom - h) // 2), height - h)
+    return Region(x, y, w, h)
+
+
+def _crop(name: str, pixels: NDArray[np.uint8], region: Region, below: str) -> Crop:
+    view = np.ascontiguousarray(pixels[region.slices])
+    return Crop(name, below, _lossless(view), region.width, region.height)
+
+
+def _lossless(pixels: NDArray[np.uint8]) -> str:
+    kind = "webp" if "webp" in available_codecs() else "png"
+    buffer = io.BytesIO()
+    options = {"lossless": True, "method": 6} if kind == "webp" else {"optimize": True}
+    Image.fromarray(pixels).save(buffer, format=kind, **options)
+    return _data_uri(buffer.getvalue(), f"image/{kind}")
+
+
+def _thumbnail(frame: Frame, region: Region) -> Thumbnail:
+    picture = frame.picture
+    size = (picture.width, picture.height)
+    image = Image.fromarray(picture.pixels)
+    image.thumbnail(_THUMBNAIL)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=80)
+    marks = [_mark(box.region(*size), *size, "box") for box in picture.boxes]
+    marks.append(_mark(region, *size, "view"))
+    return Thumbnail(_data_uri(buffer.getvalue(), "image/jpeg"), image.width, image.height, marks)
+
+
+def _mark(region: Region, width: int, height: int, kind: str) -> Mark:
+    return Mark(
+        kind,
+        f"left:{100 * region.x / width:.2f}%;top:{100 * region.y / height:.2f}%;"
+        f"width:{100 * region.width / width:.2f}%;height:{100 * region.height / height:.2f}%",
+    )
+
+
+def _data_uri(data: bytes, media_type: str) -> str:
+    """Bytes as an address that needs no network."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,84 @@
+"""How many frames and bytes some files have: JPEG files beside the packs of the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rinrcodec.datasets.packs import find_packs
+from rinrcodec.errors import RinrInputError
+from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
+from rinrcodec.formats import PackReader
+from rinrcodec.sources.source import open_source
+
+__all__ = ["Sizes", "jpeg_sizes", "pack_sizes", "picture_sizes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many frames, and the bytes of their files, whole."""
+
+    frames: int
+    n_bytes: float
+
+    @property
+    def per_frame(self) -> float:
+        """The mean bytes of a frame."""
+        return self.n_bytes / self.frames
+
+
+def jpeg_sizes(path: Path) -> Sizes:
+    """Measure JPEG files: those of a folder or a data yaml, or one file.
+
+    Raises:
+        RinrInputError: Some pictures are not JPEG files, or there are none.
+    """
+    sizes, files = _sizes_of_pictures(path)
+    foreign = [file for file in files if file.suffix.lower() not in JPEG_SUFFIXES]
+    if foreign:
+        raise RinrInputError(
+            f"{path}: {len(foreign)} of {len(files)} pictures are no JPEG files, such as "
+            f"{foreign[0].name}; the comparison is with JPEG: save them as such first"
+        )
+    return sizes
+
+
+def picture_sizes(path: Path, frames: int) -> Sizes:
+    """Measure picture files of any kind; there must be `frames` of them."""
+    sizes, _ = _sizes_of_pictures(path)
+    return _same_frames(path, sizes, frames)
+
+
+def pack_sizes(path: Path, frames: int) -> Sizes:
+    """Measure the packs of a folder or a data yaml, or one pack; they must hold `frames` frames."""
+    packs = find_packs(path)
+    if packs.failures:
+        raise RinrInputError(packs.failures[0])
+    held = n_bytes = 0
+    for file in packs.all():
+        with PackReader(file) as reader:
+            held += reader.n_frames
+        n_bytes += file.stat().st_size
+    return _same_frames(path, Sizes(held, n_bytes), frames)
+
+
+def _sizes_of_pictures(path: Path) -> tuple[Sizes, list[Path]]:
+    source = open_source(path, labels="none")
+    files = [ref.path for series in source.series for ref in series.refs]
+    if source.kind == "video":
+        raise RinrInputError(f"{path} is a video: want the frames as picture files")
+    if source.failures:
+        raise RinrInputError(source.failures[0])
+    sizes = Sizes(len(files), sum(file.stat().st_size for file in files))
+    if not sizes.n_bytes:
+        raise RinrInputError(f"{path}: the pictures are empty (0 bytes)")
+    return sizes, files
+
+
+def _same_frames(path: Path, sizes: Sizes, frames: int) -> Sizes:
+    if sizes.frames != frames:
+        raise RinrInputError(
+            f"{path} holds {sizes.frames:,} frames and the JPEG folder {frames:,}: want the same "
+            "frames in both"
+        )
+    return sizes

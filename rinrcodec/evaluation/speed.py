@@ -1,0 +1,94 @@
+"""How long codecs take to encode and decode a picture, here: the best of a few rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rinrcodec
+from rinrcodec.compute.compose import to_array
+from rinrcodec.datasets.batches import batches
+from rinrcodec.evaluation.baselines import Coded, available_codecs, decode_picture, encode_picture
+from rinrcodec.picture import Picture
+
+__all__ = ["ROUNDS", "Speed", "decode_timed", "mean_speed", "time_codec", "time_coded"]
+
+# A round in which another process had the core does not count: the best one does.
+ROUNDS = 3
+# Of the crops of a composite, about; their time hardly depends on it.
+CROP_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Seconds for one frame, the mean."""
+
+    encode: float
+    decode: float
+
+
+def mean_speed(speeds: Iterable[Speed]) -> Speed:
+    """Return the mean of one speed or more."""
+    known = list(speeds)
+    count = len(known)
+    return Speed(sum(s.encode for s in known) / count, sum(s.decode for s in known) / count)
+
+
+def time_codec(codec: str, pixels: NDArray[np.uint8], quality: int) -> Speed:
+    """Time a codec on a picture, uint8 [H, W] or [H, W, 3], at a quality from 1 to 100."""
+    rounds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        data = encode_picture(codec, pixels, quality)
+        encoded = time.perf_counter()
+        decode_picture(data, "L" if pixels.ndim == 2 else "RGB")
+        rounds.append((encoded - start, time.perf_counter() - encoded))
+    encode, decode = map(min, zip(*rounds, strict=True))
+    return Speed(encode, decode)
+
+
+def time_coded(picture: Picture, coded: Coded) -> Speed:
+    """Time the codec that gave `coded` on its picture; of a composite, all parts together."""
+    if coded.codec != "composite":
+        return time_codec(coded.codec, picture.pixels, coded.quality)
+    codec = available_codecs()[-1]
+    regions = [box.region(picture.width, picture.height) for box in picture.boxes]
+    parts = [time_codec(codec, picture.pixels, coded.quality)] + [
+        time_codec(codec, np.ascontiguousarray(picture.pixels[region.slices]), CROP_QUALITY)
+        for region in regions
+        if region.area
+    ]
+    return Speed(sum(part.encode for part in parts), sum(part.decode for part in parts))
+
+
+def decode_timed(
+    path: Path, pictures: Sequence[Picture], chosen: Sequence[int], device: str
+) -> tuple[list[NDArray[np.uint8]], float]:
+    """Decode some frames of a pack.
+
+    Args:
+        path: The pack.
+        pictures: The pictures of all its frames, which say the modes to decode to.
+        chosen: The numbers of the frames to decode.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        The pixels of every frame, uint8 [H, W] or [H, W, 3], and the seconds a frame, with the
+        time to open the file, at best.
+    """
+    rounds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        decoded: list[NDArray[np.uint8]] = []
+        with rinrcodec.open(path) as file:
+            # A few at a time: large pictures are floats of four times their size on the way.
+            for members in batches(chosen, lambda i: pictures[i].pixels.size):
+                for i, pixels in zip(members, file.decode(members, device=device), strict=True):
+                    decoded.append(to_array(pixels, pictures[i].mode))
+        rounds.append((time.perf_counter() - start) / len(chosen))
+    return decoded, min(rounds)

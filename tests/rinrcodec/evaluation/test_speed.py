@@ -1,0 +1,70 @@
+"""Times are those of the best round, and large frames are decoded a few at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rinrcodec
+from rinrcodec.boxes import Box
+from rinrcodec.evaluation import speed
+from rinrcodec.evaluation.baselines import Coded, available_codecs
+from rinrcodec.evaluation.speed import ROUNDS, Speed, decode_timed, mean_speed, time_coded
+from rinrcodec.files import RinrFile
+from rinrcodec.picture import Picture
+from rinrcodec.sources.images import picture_from_array
+
+
+def test_a_codec_is_timed_by_the_best_of_its_rounds(monkeypatch):
+    """A round in which another process had the core does not count."""
+    clock = iter([0.0, 9.0, 18.0, 20.0, 21.0, 22.5, 30.0, 32.0, 33.0])
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    best = speed.time_codec("jpeg", np.zeros((8, 8, 3), np.uint8), 50)
+    assert (best.encode, best.decode) == (1.0, 1.0)
+
+
+def test_a_composite_takes_the_time_of_its_frame_and_its_crops(make_picture, monkeypatch):
+    calls = []
+
+    def timed(*call):
+        calls.append(call)
+        return Speed(1.0, 2.0)
+
+    monkeypatch.setattr(speed, "time_codec", timed)
+    boxes = (Box(0, 1, 2, 8, 6), Box(0, 900, 0, 5, 5))
+    picture = Picture("a.png", make_picture(32, 24), boxes)
+    coded = Coded("composite", 40, 100, picture.pixels)
+    assert time_coded(picture, coded) == Speed(2.0, 4.0)
+    assert [pixels.shape[:2] for _, pixels, _ in calls] == [(24, 32), (6, 8)]
+    assert calls[0][0] == calls[1][0] == available_codecs()[-1]
+    assert calls[0][2] == 40
+    assert time_coded(picture, Coded("jpeg", 40, 100, picture.pixels)) == Speed(1.0, 2.0)
+
+
+def test_the_mean_of_speeds():
+    assert mean_speed(iter([Speed(1.0, 2.0), Speed(3.0, 6.0)])) == Speed(2.0, 4.0)
+    with pytest.raises(ZeroDivisionError):
+        mean_speed([])
+
+
+def test_large_frames_are_decoded_a_few_at_a_time(make_picture, tmp_path, monkeypatch):
+    arrays = [make_picture(32, 24, i) for i in range(3)]
+    arrays[1] = np.ascontiguousarray(arrays[1][..., 0])
+    pictures = [picture_from_array(pixels, name=str(i)) for i, pixels in enumerate(arrays)]
+    path = tmp_path / "pack.rinr"
+    rinrcodec.save(rinrcodec.encode(pictures, preset="fast", steps=2, device="cpu"), path)
+    whole, seconds = decode_timed(path, pictures, range(3), "cpu")
+    assert [pixels.shape for pixels in whole] == [pixels.shape for pixels in arrays]
+    assert seconds > 0
+    calls, decode = [], RinrFile.decode
+
+    def spy(file, frames, **options):
+        calls.append(list(frames))
+        return decode(file, frames, **options)
+
+    monkeypatch.setattr(RinrFile, "decode", spy)
+    monkeypatch.setattr("rinrcodec.datasets.batches.BATCH_PIXELS", 32 * 24)
+    again, _ = decode_timed(path, pictures, range(3), "cpu")
+    assert calls == [[0], [1], [2]] * ROUNDS
+    for one, two in zip(whole, again, strict=True):
+        assert np.array_equal(one, two)
