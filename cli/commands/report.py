@@ -147,9 +147,9 @@ def _of_video(share: float, as_frames: float, *, whole: bool) -> list[str]:
             "send that."
         )
     if not whole:
-        for name, family in background_families().items():
-            if family.joins_frames:
-                lines.append(
-                    f"Every frame was fitted alone; --background {name}: {family.summary}."
-                )
+        lines += [
+            f"Every frame was fitted alone: --background {name} fits {family.summary}."
+            for name, family in background_families().items()
+            if family.joins_frames
+        ]
     return lines

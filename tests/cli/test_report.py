@@ -215,7 +215,7 @@ def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
     reason = f"The video itself has {share:.0f} B a frame: where all frames are wanted, send that."
     assert reason in printed
     assert reason in Page(out.read_text(encoding="utf-8")).texts
-    assert "--background nerv fits one network for all" in printed
+    assert "--background nerv fits a network for every sequence" in printed
     printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "nerv")
     assert "The video itself has" in printed
     assert "was fitted alone" not in printed
