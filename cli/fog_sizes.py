@@ -94,23 +94,23 @@ def _alpha(text: str, value: str, jpeg: Sizes) -> float:
     return number / 100 if value.endswith("%") else number / jpeg.per_frame
 
 
-def _picture_sizes(place: Path) -> tuple[Sizes, list[Path]]:
-    source = open_source(place, labels="none")
+def _picture_sizes(path: Path) -> tuple[Sizes, list[Path]]:
+    source = open_source(path, labels="none")
     files = [ref.path for series in source.series for ref in series.refs]
     if source.kind == "video":
-        raise RinrInputError(f"{place} is a video: want the frames as picture files")
+        raise RinrInputError(f"{path} is a video: want the frames as picture files")
     if source.failures:
         raise RinrInputError(source.failures[0])
     sizes = Sizes(len(files), sum(file.stat().st_size for file in files))
     if not sizes.n_bytes:
-        raise RinrInputError(f"{place}: the pictures are empty (0 bytes)")
+        raise RinrInputError(f"{path}: the pictures are empty (0 bytes)")
     return sizes, files
 
 
-def _same_frames(place: Path, sizes: Sizes, frames: int) -> Sizes:
+def _same_frames(path: Path, sizes: Sizes, frames: int) -> Sizes:
     if sizes.frames != frames:
         raise RinrInputError(
-            f"{place} holds {sizes.frames:,} frames and the JPEG folder {frames:,}: want the same "
+            f"{path} holds {sizes.frames:,} frames and the JPEG folder {frames:,}: want the same "
             "frames in both"
         )
     return sizes

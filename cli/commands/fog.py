@@ -19,12 +19,12 @@ PLOT_KINDS = ("png", "svg", "pdf")
 
 
 _SECONDS = Finite(min=0)
-_PLACE = click.Path(exists=True, path_type=Path)
+_PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command("fog")
-@click.option("--jpeg", type=_PLACE, metavar="DIR", help="The JPEG files of one device.")
-@click.option("--rinr", type=_PLACE, metavar="DIR", help="The packs of the same frames.")
+@click.option("--jpeg", type=_PATH, metavar="DIR", help="The JPEG files of one device.")
+@click.option("--rinr", type=_PATH, metavar="DIR", help="The packs of the same frames.")
 @click.option(
     "--frames", type=click.IntRange(min=1), metavar="N",
     help=f"Without folders: frames on each device.  [default: {FRAMES}]",
@@ -104,7 +104,8 @@ def command(
     from rinrcodec.cli.output import json_text, write_report
     from rinrcodec.cli.views.fog_table import fog_as_json, print_fog
     from rinrcodec.evaluation.fog import Codec, Scenario, equal_devices
-    from rinrcodec.storage.atomic import replacing, writing
+    from rinrcodec.storage.atomic import writing
+    from rinrcodec.storage.local import replacing
 
     if (jpeg is None) != (rinr is None):
         raise click.UsageError("--jpeg and --rinr go together: the same frames in both")
