@@ -1,4 +1,4 @@
-"""Random access to bytes: of a local file, an open file, or memory. Objects: `remote.py`.
+"""Random access to bytes: of a local file, an object of a store, an open file, or memory.
 
 A pack reader (`formats`) reads through one of these. `Storage.open_ranges` picks one for a path.
 """
@@ -9,10 +9,13 @@ import io
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-__all__ = ["ByteSource", "FileSource", "MemorySource", "StreamSource"]
+from rinrcodec.storage.stamps import size_in
+
+__all__ = ["ByteSource", "FileSource", "MemorySource", "ObjectSource", "StreamSource"]
 
 
 class ByteSource(Protocol):
@@ -56,6 +59,53 @@ class FileSource:
     def changed(self) -> bool:
         stat = os.fstat(self._descriptor)
         return (stat.st_size, stat.st_mtime_ns) != (self.size, self._modified)
+
+
+class ObjectSource:
+    """Reads ranges of an object, each in a request of its own, and keeps none of them.
+
+    The exception is the head, with which every reader begins: it is fetched once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        head: int,
+        stamp_of: Callable[[Path], str],
+        read_range: Callable[[Path, int, int], bytes],
+    ) -> None:
+        self.name = str(path)
+        self._path = path
+        self._stamp_of, self._read_range = stamp_of, read_range
+        self._stamp = stamp_of(path)
+        self.size = size_in(self._stamp)
+        self._head = read_range(path, 0, head) if self.size and head else b""
+        self._open = True
+
+    def read(self, offset: int, length: int) -> bytes:
+        if not self._open:
+            raise ValueError(f"{self.name}: the reader is closed")
+        stop = min(offset + length, self.size)
+        if stop <= len(self._head):
+            return self._head[offset:stop]
+        if stop <= offset:
+            return b""
+        try:
+            return self._read_range(self._path, offset, stop)
+        except OSError:
+            if not self.changed():
+                raise
+            return b""  # the caller reports the change
+
+    def changed(self) -> bool:
+        try:
+            return self._stamp_of(self._path) != self._stamp
+        except (FileNotFoundError, IsADirectoryError):
+            return True
+
+    def close(self) -> None:
+        self._open = False
 
 
 class StreamSource:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from rinrcodec.storage.byte_source import ByteSource
+from rinrcodec.storage.byte_source import ByteSource, ObjectSource
 from rinrcodec.storage.interface import Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
 from rinrcodec.storage.requests import ask, is_no_bucket, key_of
@@ -137,7 +137,7 @@ class RemoteStorage(Storage):
         return data
 
     def open_ranges(self, path: Path, *, head: int = 0) -> ByteSource:
-        return _ObjectSource(self, path, head)
+        return ObjectSource(path, head=head, stamp_of=self.stamp_of, read_range=self.read_range)
 
     @contextmanager
     def open_file(
@@ -228,43 +228,3 @@ class RemoteStorage(Storage):
             raise ValueError("paths of several stores")
         # Of two buckets, the protocol alone is common.
         return "/".join(steps) if len(steps) >= self.root_steps else f"{steps[0]}//"
-
-
-class _ObjectSource:
-    """Reads ranges of an object, each in a request of its own, and keeps none of them.
-
-    The exception is the head, with which every reader begins: it is fetched once.
-    """
-
-    def __init__(self, storage: RemoteStorage, path: Path, head: int) -> None:
-        self.name = str(path)
-        self._storage = storage
-        self._path = path
-        self._stamp = storage.stamp_of(path)
-        self.size = size_in(self._stamp)
-        self._head = storage.read_range(path, 0, head) if self.size and head else b""
-        self._open = True
-
-    def read(self, offset: int, length: int) -> bytes:
-        if not self._open:
-            raise ValueError(f"{self.name}: the reader is closed")
-        stop = min(offset + length, self.size)
-        if stop <= len(self._head):
-            return self._head[offset:stop]
-        if stop <= offset:
-            return b""
-        try:
-            return self._storage.read_range(self._path, offset, stop)
-        except OSError:
-            if not self.changed():
-                raise
-            return b""  # the caller reports the change
-
-    def changed(self) -> bool:
-        try:
-            return self._storage.stamp_of(self._path) != self._stamp
-        except (FileNotFoundError, IsADirectoryError):
-            return True
-
-    def close(self) -> None:
-        self._open = False

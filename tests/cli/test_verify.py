@@ -18,6 +18,7 @@ from rinrcodec.datasets.inventory import ListedFile
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.formats import PackReader, pack_bytes, read_pack
 from rinrcodec.pack import select_frames
+from rinrcodec.storage import remote as remote_module
 from rinrcodec.storage import to_path
 from rinrcodec.storage.atomic import write_whole
 
@@ -399,7 +400,7 @@ def test_a_store_is_asked_for_each_pack_once(
     assert len(s3_requests) == 8 + 12
     assert s3_requests.count("get_object") == 8 + 1
     # Large ones come in parts, and lie on the disk meanwhile.
-    monkeypatch.setattr(check_module, "_REQUEST", 1000)
+    monkeypatch.setattr(remote_module, "_REQUEST", 1000)
     s3_requests.clear()
     run("verify", s3)
     sizes = [file.stat().st_size for file in out.rglob("*.rinr")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from rinrcodec.storage import files, map_stored, size_of, to_path
+from rinrcodec.storage import files, locations, map_stored, size_of, stamps, to_path
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.storage.interface import Storage
 
@@ -16,6 +18,13 @@ STORE = to_path("memory://bucket/out")
 
 def test_functions_have_the_names_of_methods() -> None:
     assert set(files.__all__) - {"size_of", "storage_of"} <= set(dir(Storage))
+
+
+@pytest.mark.parametrize("module", [files, locations, stamps])
+def test_the_examples_of_docstrings_run(module: ModuleType) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_sizes(remote: str, tmp_path: Path) -> None:
