@@ -97,17 +97,17 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the data sets")
-    parser.add_argument("--sets", nargs="+", default=list(SETS.values()), help="which, by place")
+    parser.add_argument("--sets", nargs="+", default=list(SETS.values()), help="which, by path")
     parser.add_argument("--steps", type=int, default=100, help="fitting steps")
     options = parser.parse_args()
     setup(options)
     rows, data = [], []
-    for name, place in SETS.items():
-        if place not in options.sets:
+    for name, path in SETS.items():
+        if path not in options.sets:
             continue
-        source = options.data / place
+        source = options.data / path
         if not source.exists():
-            print(f"left out, it is not here: {place}")
+            print(f"left out, it is not here: {path}")
             continue
         with tempfile.TemporaryDirectory() as folder:
             out, back, report = (Path(folder, part) for part in ("packs", "back", "report.json"))

@@ -96,8 +96,8 @@ def _forget_output() -> None:
 def _os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         # Whatever writes a file gives its name.
-        place = error.filename or "the standard output"
-        return f"{place} cannot be written: {error.strerror}"
+        path = error.filename or "the standard output"
+        return f"{path} cannot be written: {error.strerror}"
     if error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -27,7 +27,7 @@ __all__ = [
     "ABOVE_0",
     "FamilyChoice",
     "Finite",
-    "PlaceType",
+    "PathOrUrl",
     "background_option",
     "device_option",
     "json_option",
@@ -62,10 +62,12 @@ class Finite(click.FloatRange):
         return number
 
 
-class PlaceType(click.Path):
-    """A path of this machine, or a URL that fsspec knows.
+class PathOrUrl(click.Path):
+    """A local path, or a URL that fsspec knows.
 
-    exists: refuse one where nothing stands. file_okay: False refuses a file of this machine.
+    Args:
+        exists: refuse a path where there is nothing.
+        file_okay: False refuses a local file.
     """
 
     def __init__(self, *, exists: bool, file_okay: bool = True) -> None:
@@ -73,19 +75,19 @@ class PlaceType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from rinrcodec.errors import RinrInputError
-        from rinrcodec.storage import file_or_folder, is_remote, place
+        from rinrcodec.storage import file_or_folder, storage_of, to_path
 
         try:
-            found = place(value)
-            if not is_remote(found):
-                return super().convert(str(found), param, ctx)
-            if self.exists and file_or_folder(found) is None:
-                self.fail(f"{found}: there is no such file or folder.", param, ctx)
+            path = to_path(value)
+            if storage_of(path).has_native_paths:
+                return super().convert(str(path), param, ctx)
+            if self.exists and file_or_folder(path) is None:
+                self.fail(f"{path}: there is no such file or folder.", param, ctx)
         except FileNotFoundError as error:
-            self.fail(f"{found}: {error.strerror}.", param, ctx)
+            self.fail(f"{path}: {error.strerror}.", param, ctx)
         except RinrInputError as error:
             self.fail(f"{error}.", param, ctx)
-        return found
+        return path
 
 
 class FamilyChoice(click.ParamType[str]):
@@ -124,11 +126,11 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
             raise click.BadParameter(f"{path} cannot be written")
         return value
     try:
-        place = next(parent for parent in path.resolve().parents if parent.exists())
+        folder = next(parent for parent in path.resolve().parents if parent.exists())
     except RuntimeError:
         raise click.BadParameter(f"{path} is a link that leads to itself") from None
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise click.BadParameter(f"{path} cannot be written: {place} is no folder to write to")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{path} cannot be written: {folder} is no folder to write to")
     return value
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import Directory, decode_directory
-from rinrcodec.formats._source import ByteSource
 from rinrcodec.formats.checks import check_rows, naming
 from rinrcodec.formats.header import HEADER_SIZE, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
 from rinrcodec.pack import Rows, code_dtype
+from rinrcodec.storage import ByteSource
 
 __all__ = ["ChunkStore", "read_block", "read_directory"]
 

@@ -6,14 +6,21 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._hdf5 import BASE, SIGNATURE, structure, structure_size
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import ColorMode
-from rinrcodec.storage import as_place, is_remote, read_range
+from rinrcodec.storage import (
+    ByteSource,
+    MemorySource,
+    StreamSource,
+    read_range,
+    storage_of,
+    to_path_or_none,
+)
 
 __all__ = [
     "CODED_ROWS",
@@ -26,6 +33,7 @@ __all__ = [
     "VERSION",
     "BytesLike",
     "Header",
+    "open_bytes",
     "read_header",
 ]
 
@@ -195,6 +203,15 @@ def _check_magic(block: bytes) -> None:
     raise RinrFormatError(f"it is not a .rinr file: it begins with {block[:9]!r}, not {MAGIC!r}")
 
 
+def open_bytes(source: BytesLike) -> ByteSource:
+    """Open a path or URL (which may be closed again) or wrap bytes or a seekable binary file."""
+    if isinstance(source, bytes):
+        return MemorySource(source)
+    if path := to_path_or_none(source):
+        return storage_of(path).open_ranges(path, head=HEADER_SIZE + MOST_STRUCTURE)
+    return StreamSource(cast(BinaryIO, source), owned=False)
+
+
 def read_header(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Header:
     """Read the first 512 bytes of a path or URL, a bytes object or a binary file at its start.
 
@@ -203,15 +220,10 @@ def read_header(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Header
     """
     if isinstance(source, bytes):
         name, block = "<bytes>", source[:HEADER_SIZE]
-    elif path := as_place(source):
-        name = str(path)
-        if is_remote(path):
-            block = read_range(path, 0, HEADER_SIZE)
-        else:
-            with path.open("rb") as file:
-                block = file.read(HEADER_SIZE)
+    elif path := to_path_or_none(source):
+        name, block = str(path), read_range(path, 0, HEADER_SIZE)
     else:
         name = str(getattr(source, "name", "<file>"))
-        block = source.read(HEADER_SIZE)  # type: ignore[union-attr]
+        block = cast(BinaryIO, source).read(HEADER_SIZE)
     with naming(name):
         return Header.from_bytes(block, limits=limits)

@@ -13,14 +13,13 @@ import numpy as np
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
-from rinrcodec.formats._source import open_bytes
 from rinrcodec.formats._verify import verify_frames, verify_metadata, verify_weights
 from rinrcodec.formats.checks import check_frame, check_name, naming
-from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike
+from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike, open_bytes
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Group, GroupInfo, InrRef, Metadata, ObjectInr, Pack, Rows
-from rinrcodec.storage import as_place, is_remote
+from rinrcodec.storage import storage_of, to_path_or_none
 
 __all__ = ["PackReader", "Sizes", "read_pack"]
 
@@ -258,10 +257,9 @@ def _object(group: int, row: int, mode: int, gain: float) -> ObjectInr | None:
 
 def _lasting(source: BytesLike) -> BytesLike | None:
     """What opens a source again in another process; None where nothing does."""
-    path = as_place(source)
-    if path is not None and not is_remote(path):
-        return path.absolute()
-    return source if path is not None or isinstance(source, bytes) else None
+    if path := to_path_or_none(source):
+        return path.absolute() if storage_of(path).has_native_paths else source
+    return source if isinstance(source, bytes) else None
 
 
 def _open_again(source: BytesLike, limits: Limits) -> PackReader:

@@ -26,8 +26,7 @@ from rinrcodec.formats.header import (
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, GroupInfo, PackSource
-from rinrcodec.storage import file_or_folder, is_remote, place, write_object
-from rinrcodec.storage.atomic import replacing
+from rinrcodec.storage import file_or_folder, storage_of, to_path
 
 __all__ = ["pack_bytes", "write_pack"]
 
@@ -60,21 +59,17 @@ def write_pack(
     `RinrInputError` if `path` exists and `overwrite` is False, and `RinrError` if the file cannot
     be written, on a full disk for instance.
     """
-    path = place(path)
+    path = to_path(path)
+    storage = storage_of(path)
     try:
         if not overwrite and file_or_folder(path) is not None:
             raise RinrInputError(f"{path}: exists already; pass overwrite=True to replace it")
-        if is_remote(path):
-            data = pack_bytes(pack, limits=limits, name=str(path))
-            write_object(path, data)
-            return len(data)
-        with naming(path), replacing(path) as temporary, temporary.open("xb") as file:
+        with naming(path), storage.new_file(path) as file:
             return _write(file, pack, limits)
     except OSError as error:
-        check = "the rights to it" if is_remote(path) else "the folder and the space on its disk"
         raise RinrError(
             f"{path}: cannot be written: {error.strerror or error}; "
-            f"nothing was left behind, check {check}"
+            f"nothing was left behind, check {storage.write_advice}"
         ) from error
 
 

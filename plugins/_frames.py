@@ -24,9 +24,9 @@ from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame
 from rinrcodec.sources.source import IMAGE_SUFFIXES
 
-__all__ = ["FrameRef", "Place", "decode_rgb", "find_packs", "is_pack", "scan"]
+__all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
 
-Place = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 # Readers kept open; a folder of single files may hold more than a process may open.
 _OPEN_PACKS = 64
 
@@ -40,22 +40,22 @@ class FrameRef:
     path: str
 
 
-def is_pack(place: object) -> bool:
+def is_pack(path: object) -> bool:
     """Whether this is a path with the suffix of a pack."""
-    return isinstance(place, (str, os.PathLike)) and str(place).lower().endswith(".rinr")
+    return isinstance(path, (str, os.PathLike)) and str(path).lower().endswith(".rinr")
 
 
-def find_packs(places: Place | Iterable[Place]) -> Iterator[Path]:
-    """The packs that places stand for, sorted within each; nothing for a place that holds none.
+def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
+    """Yield the packs of each path, sorted; nothing for a path without any.
 
-    A place is a pack, a folder with packs in it or below it, a glob pattern, or a text file that
+    A path is a pack, a folder with packs in it or below it, a glob pattern, or a text file that
     lists packs, one a line (`./` means beside the list). Hidden folders are passed over.
     """
-    if not isinstance(places, (str, os.PathLike)):
-        for place in places:
-            yield from find_packs(place)
+    if not isinstance(paths, (str, os.PathLike)):
+        for one in paths:
+            yield from find_packs(one)
         return
-    path = Path(places)
+    path = Path(paths)
     if path.is_dir():
         yield from packs_below(path)
     elif is_pack(path) and path.is_file():

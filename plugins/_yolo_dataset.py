@@ -20,7 +20,7 @@ from ultralytics.utils import LOCAL_RANK, LOGGER
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.pack import Frame
-from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, scan
+from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan
 from rinrcodec.sources.labels import format_labels, read_labels
 from rinrcodec.sources.source import frame_stem
 
@@ -61,22 +61,22 @@ class RinrYoloDataset(YOLODataset):
         self._failures: list[str] = []
         super().__init__(*args, data=data, task=task, **options)
 
-    def get_img_files(self, img_path: Place | list[Place]) -> list[str]:
+    def get_img_files(self, img_path: StrPath | list[StrPath]) -> list[str]:
         """List the frames of all packs, by their paths."""
-        places = img_path if isinstance(img_path, list) else [img_path]
+        paths = img_path if isinstance(img_path, list) else [img_path]
         by_base: dict[Path, list[Scanned]] = defaultdict(list)
-        for place in places:
-            packs = list(find_packs(place))
+        for path in paths:
+            packs = list(find_packs(path))
             if not packs:
                 raise RinrInputError(
-                    f"{place}: no .rinr file here; the places of one split must be "
+                    f"{path}: no .rinr file here; the paths of one split must be "
                     "either all packs or all pictures"
                 )
             for pack in packs:
                 found = self._scan(pack)
                 self._scanned += found
                 # Of a list or a pattern, it is the packs that labels belong to.
-                by_base[Path(place) if Path(place).is_dir() else pack.parent] += found
+                by_base[Path(path) if Path(path).is_dir() else pack.parent] += found
         for base, found in by_base.items():
             self._find_labels(base, found)
         if not self._scanned:
@@ -241,14 +241,14 @@ def _first(failures: Sequence[str]) -> str:
 def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
     """The folder of label files that belongs to a folder of packs, if it labels any frame."""
     parts = base.absolute().parts
-    places = [base.parent / "labels" / base.name, base.parent / "labels", base / "labels"]
+    folders = [base.parent / "labels" / base.name, base.parent / "labels", base / "labels"]
     if "images" in parts:
         last = len(parts) - 1 - parts[::-1].index("images")
-        places.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
+        folders.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
     names = [frame_stem(found.name) for _, found in scanned if isinstance(found, Frame)]
-    for place in places:
-        if place.is_dir() and any((place / f"{name}.txt").is_file() for name in names):
-            return place
+    for folder in folders:
+        if folder.is_dir() and any((folder / f"{name}.txt").is_file() for name in names):
+            return folder
     return None
 
 

@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER
 
 from rinrcodec.errors import RinrError
 from rinrcodec.pack import Frame
-from rinrcodec.plugins._frames import FrameRef, Place, decode_rgb, find_packs, is_pack, scan
+from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, is_pack, scan
 
 __all__ = ["PackLoader", "open_listed"]
 
@@ -27,7 +27,7 @@ class PackLoader(LoadImagesAndVideos):
     """
 
     def __init__(
-        self, path: Place | list[Place], batch: int = 1, vid_stride: int = 1, channels: int = 3
+        self, path: StrPath | list[StrPath], batch: int = 1, vid_stride: int = 1, channels: int = 3
     ) -> None:
         self._refs: list[FrameRef] = []
         failures: list[RinrError | OSError] = []

@@ -21,7 +21,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.pack import Frame
-from rinrcodec.storage.atomic import replacing
+from rinrcodec.storage.local import replacing
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -227,11 +227,11 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def _leads_to(place: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
+def _leads_to(target: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
     """Whether this is a path of the file of that name, by whatever name."""
     try:
         # Not Path.samefile, which takes no bytes.
-        return isinstance(place, (str, bytes, os.PathLike)) and os.path.samefile(place, name)  # noqa: PTH121
+        return isinstance(target, (str, bytes, os.PathLike)) and os.path.samefile(target, name)  # noqa: PTH121
     except OSError:  # one of them is not there
         return False
 

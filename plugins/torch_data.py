@@ -27,7 +27,7 @@ from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
-from rinrcodec.storage import as_place, file_or_folder, is_remote, place
+from rinrcodec.storage import file_or_folder, to_path, to_path_or_none
 
 __all__ = ["Item", "RinrDataset", "Target", "collate", "find_files", "target_of"]
 
@@ -49,12 +49,12 @@ def find_files(paths: Paths) -> list[Path]:
 
 def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
     """As `find_files`, with what manifests say of the files."""
-    one = as_place(paths)
-    given = map(place, cast("Iterable[str]", paths)) if one is None else [one]
+    one = to_path_or_none(paths)
+    given = map(to_path, cast("Iterable[str]", paths)) if one is None else [one]
     found: list[CountedPack] = []
     for path in given:
         # Workers may be in another folder.
-        whole = path if is_remote(path) else path.absolute()
+        whole = path.absolute()
         kind = file_or_folder(path)
         if kind == "folder":
             inside = counted_packs(whole, limits=limits)

@@ -29,7 +29,7 @@ except ModuleNotFoundError as error:
 from ultralytics.data import build
 from ultralytics.models.yolo import detect
 
-from rinrcodec.plugins._frames import Place, find_packs
+from rinrcodec.plugins._frames import StrPath, find_packs
 from rinrcodec.plugins._yolo_dataset import RinrYoloDataset
 from rinrcodec.plugins._yolo_source import PackLoader, open_listed
 
@@ -110,16 +110,16 @@ def _enabled() -> Iterator[None]:
 
 
 def _make_dataset(*args: Any, **options: Any) -> Any:
-    place = options["img_path"] if "img_path" in options else args[0]
-    return (RinrYoloDataset if _holds_packs(place) else _Dataset)(*args, **options)
+    path = options["img_path"] if "img_path" in options else args[0]
+    return (RinrYoloDataset if _holds_packs(path) else _Dataset)(*args, **options)
 
 
 def _make_loader(path: Any, *args: Any, **options: Any) -> Any:
     return (PackLoader if _holds_packs(path) else _Loader)(path, *args, **options)
 
 
-def _holds_packs(place: Place | list[Place]) -> bool:
-    return next(find_packs(place), None) is not None
+def _holds_packs(path: StrPath | list[StrPath]) -> bool:
+    return next(find_packs(path), None) is not None
 
 
 class _BuildsFromPacks:

@@ -15,7 +15,7 @@ from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, GroupInfo, Pack, Rows
-from rinrcodec.storage import as_place, files_below, is_remote
+from rinrcodec.storage import files_below
 
 if TYPE_CHECKING:
     import torch
@@ -63,10 +63,13 @@ class RinrFile:
     def __init__(
         self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        path = as_place(source)
-        if path is not None and not is_remote(path) and path.is_dir():
-            raise RinrInputError(f"{path} is a folder: open one of the .rinr files in it")
-        self.reader = PackReader(source, limits=limits)
+        try:
+            self.reader = PackReader(source, limits=limits)
+        except IsADirectoryError as error:
+            folder = error.filename
+            raise RinrInputError(
+                f"{folder} is a folder: open one of the .rinr files in it"
+            ) from error
 
     def __repr__(self) -> str:
         return f"<RinrFile of {len(self)} frames: {self.reader.name}>"

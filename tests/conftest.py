@@ -58,10 +58,10 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_server: str) -> str:  # noqa: ARG001
     """The URL of a new bucket."""
-    from rinrcodec.storage import place
+    import fsspec
 
     url = f"s3://bucket-{uuid.uuid4().hex}"
-    place(url).fs.mkdir(url)  # type: ignore[attr-defined]
+    fsspec.filesystem("s3").mkdir(url)
     return url
 
 
@@ -87,13 +87,14 @@ def remote(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def upload() -> Callable[[Path, str], str]:
     """Copy a folder of this machine below a URL, which is returned."""
-    from rinrcodec.storage import place, write_object
+    from rinrcodec.storage import to_path
+    from rinrcodec.storage.atomic import write_whole
 
     def copy(folder: Path, url: str) -> str:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 name = file.relative_to(folder).as_posix()
-                write_object(place(url) / name, file.read_bytes())
+                write_whole(to_path(url) / name, file.read_bytes())
         return url
 
     return copy

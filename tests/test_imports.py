@@ -60,6 +60,7 @@ OWNERS = {
     "ultralytics": ("rinrcodec.plugins",),
     "fsspec": ("rinrcodec.storage",),
     "upath": ("rinrcodec.storage",),
+    "filelock": ("rinrcodec.storage",),
     "PIL": (
         "rinrcodec.cli",
         "rinrcodec.datasets",
@@ -177,6 +178,41 @@ def test_packages_are_imported_by_their_owners_only(module):
     assert owner_faults(module, imports_of(module)) == []
 
 
+def mentions(source: str, name: str) -> bool:
+    """Whether the source defines, imports or uses a name, also as an attribute."""
+    return any(
+        name in (getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "name", ""))
+        or (isinstance(node, ast.Constant) and node.value == name)
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(path):\n    return is_remote(path)",
+        "import rinrcodec.storage as s\ns.locations.is_remote(1)",
+        "from rinrcodec.storage.locations import is_remote as far",
+        "def is_remote(path): ...",
+        "getattr(storage, 'is_remote')",
+    ],
+)
+def test_a_mention_is_seen(source: str) -> None:
+    assert mentions(source, "is_remote")
+    assert not mentions(source.replace("is_remote", "storage_of"), "is_remote")
+
+
+def test_only_the_storage_knows_what_is_remote() -> None:
+    """Everything else asks a `Storage` what it can do."""
+    asking = {
+        module
+        for module, path in MODULES.items()
+        if mentions(path.read_text(encoding="utf-8"), "is_remote")
+    }
+    assert "rinrcodec.storage.files" in asking
+    assert [module for module in asking if not is_in(module, "rinrcodec.storage")] == []
+
+
 def test_no_import_cycles():
     graph = {
         module: {target_module(name) for name in imports_of(module)} - {None, module, "rinrcodec"}
@@ -211,6 +247,7 @@ HEAVY = [
     "PIL",
     "click",
     "constriction",
+    "filelock",
     "fsspec",
     "h5py",
     "jinja2",

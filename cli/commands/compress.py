@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import click
 
 from rinrcodec.cli.options import (
-    PlaceType,
+    PathOrUrl,
     background_option,
     device_option,
     json_option,
@@ -44,9 +44,9 @@ class _Interrupted(click.ClickException):
 
 
 @click.command("compress")
-@click.argument("source", metavar="SRC", type=PlaceType(exists=True))
+@click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", type=PlaceType(exists=False),
+    "-o", "--out", required=True, metavar="OUT", type=PathOrUrl(exists=False),
     help="Output folder; for an image, folder or video also one file ending in .rinr.",
 )  # fmt: skip
 @labels_option
@@ -186,7 +186,11 @@ def command(
     if plan.shard_size and many > len(shards) and not quiet:
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
         click.echo(f"{few} for {many} processes: a smaller --shard-size makes more", err=True)
-    with writing(out), locked(plan.work, out) as check_lock:
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    with writing(out), locked(plan.work, out, on_message=say) as check_lock:
         manifest = Manifest(plan.manifest) if plan.manifest else None
         if not check_output(plan, entry, manifest, resume=resume, overwrite=overwrite):
             click.echo(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.cli.options import PlaceType, device_option, json_option, quiet_option
+from rinrcodec.cli.options import PathOrUrl, device_option, json_option, quiet_option
 from rinrcodec.errors import RinrError, RinrInputError
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class _Job:
 
 
 @click.command("decompress")
-@click.argument("source", metavar="SRC", type=PlaceType(exists=True))
+@click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
 @click.option(
-    "-o", "--out", required=True, metavar="DIR", type=PlaceType(exists=False, file_okay=False),
+    "-o", "--out", required=True, metavar="DIR", type=PathOrUrl(exists=False, file_okay=False),
     help="Output folder, or its URL.",
 )  # fmt: skip
 @click.option(
@@ -148,13 +148,14 @@ def _make_jobs(
 def _refuse_existing(jobs: list[_Job], packs: PackFiles, out: Path, overwrite: bool) -> None:
     if overwrite:
         return
-    from rinrcodec.storage import files_below, is_remote
+    from rinrcodec.storage import files_below, storage_of
 
     files = [file for job in jobs for file in (*job.pictures, *job.labels)]
     if packs.data is not None:
         files.append(out / "data.yaml")
     # One listing rather than a request for every frame.
-    there = {str(file) for file, _ in files_below(out)} if is_remote(out) else None
+    at_once = storage_of(out).lists_at_once
+    there = {str(file) for file, _ in files_below(out)} if at_once else None
     existing = [f for f in files if (f.exists() if there is None else str(f) in there)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""

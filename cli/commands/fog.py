@@ -110,7 +110,8 @@ def command(
     from rinrcodec.evaluation.fog import Codec, equal_devices
     from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
     from rinrcodec.evaluation.sizes import Sizes, jpeg_sizes, pack_sizes
-    from rinrcodec.storage.atomic import replacing, writing
+    from rinrcodec.storage.atomic import writing
+    from rinrcodec.storage.local import replacing
 
     if (jpeg is None) != (rinr is None):
         raise click.UsageError("--jpeg and --rinr go together: the same frames in both")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rinrcodec.cli.options import PlaceType
+from rinrcodec.cli.options import PathOrUrl
 from rinrcodec.errors import RinrError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("info")
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PathOrUrl(exists=True))
 @click.option(
     "--files", "each", is_flag=True, help="Open every file, also of a folder with a manifest."
 )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from rinrcodec.cli.options import PlaceType, json_option, quiet_option
+from rinrcodec.cli.options import PathOrUrl, json_option, quiet_option
 
 __all__ = ["command"]
 
 
 @click.command("verify")
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(exists=True))
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PathOrUrl(exists=True))
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
     help="Files that are read at a time. [default: one for each core]",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -17,12 +16,9 @@ from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
-from rinrcodec.storage import is_remote, read_range, size_in, stamp_of
+from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
-
-# A pack is fetched in requests of this size; one that takes several goes to the disk.
-_REQUEST = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +102,15 @@ def _difference(file: ListedFile, found: FileRecord | None) -> str | None:
 
 @contextmanager
 def _opened(file: ListedFile, stop: threading.Event) -> Iterator[_Stoppable]:
-    """A file of this machine, or a copy of an object, at its start."""
+    """Open a file, or a copy of an object, at its start."""
+
+    def check_stop() -> None:
+        if stop.is_set():
+            raise _StoppedError
+
     path = file.path
-    if not is_remote(path):
-        with path.open("rb") as local:
-            yield _Stoppable(local, path, stop)
-        return
-    size = size_in(stamp_of(path)) if file.size is None else file.size
-    with tempfile.SpooledTemporaryFile(_REQUEST) as copy:
-        for start in range(0, size, _REQUEST):
-            if stop.is_set():
-                raise _StoppedError
-            copy.write(read_range(path, start, min(start + _REQUEST, size)))
-        copy.seek(0)
-        yield _Stoppable(cast(IO[bytes], copy), path, stop)
+    with storage_of(path).open_file(path, size=file.size, on_block=check_stop) as opened:
+        yield _Stoppable(opened, path, stop)
 
 
 class _Stoppable:

@@ -134,8 +134,8 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
         return
     # Also of pictures that were read ahead, while the source was still there.
     refs = shard.series.refs[position : position + len(batch)]
-    places = [ref.path for ref in refs] + ([refs[0].path.parent] if len(refs) < 2 else [])
-    if any(file_or_folder(path) for path in places):
+    paths = [ref.path for ref in refs] + ([refs[0].path.parent] if len(refs) < 2 else [])
+    if any(file_or_folder(path) for path in paths):
         return
     raise RinrInputError(
         f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "

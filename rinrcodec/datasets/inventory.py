@@ -10,7 +10,7 @@ from rinrcodec.datasets.manifest import FileRecord, Manifest
 from rinrcodec.datasets.packs import find_packs
 from rinrcodec.datasets.runs import read_manifests, unfinished
 from rinrcodec.errors import RinrError, RinrInputError, reason
-from rinrcodec.storage import files_below, is_remote, size_in
+from rinrcodec.storage import files_below, size_in, storage_of
 
 __all__ = ["Inventory", "ListedFile", "take_inventory"]
 
@@ -77,7 +77,7 @@ def take_inventory(sources: Sequence[Path]) -> Inventory:
 def _listed(manifest: Manifest) -> dict[str, ListedFile]:
     """The files of all runs, by their whole names."""
     sizes = {}
-    if is_remote(manifest.folder):
+    if storage_of(manifest.folder).lists_at_once:
         sizes = {str(path): size_in(stamp) for path, stamp in files_below(manifest.folder)}
     found = {}
     for run in manifest.runs.values():

@@ -18,13 +18,12 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.storage import files_below, is_remote, read_file, size_in
+from rinrcodec.storage import files_below, read_file, size_in, text_of
 
 __all__ = [
     "MANIFEST",
@@ -35,7 +34,6 @@ __all__ = [
     "ShardEntry",
     "counted_packs",
     "read_record",
-    "record_of",
 ]
 
 MANIFEST = "manifest.json"
@@ -54,14 +52,6 @@ class FileRecord:
 
     bytes: int
     sha256: str
-
-
-def record_of(path: Path) -> FileRecord:
-    """Read a file for its record."""
-    if is_remote(path):
-        return read_record(BytesIO(read_file(path)))
-    with path.open("rb") as file:
-        return read_record(file)
 
 
 def read_record(file: IO[bytes]) -> FileRecord:
@@ -197,7 +187,7 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     for path in sorted(manifests, key=lambda path: len(path.parts)):
         counts.update(_counts(path, limits))
     start = _start_of(folder)
-    there = {_text(path) for path, _ in files}
+    there = {text_of(path) for path, _ in files}
     # A listing has no hidden files.
     gone = sorted(
         text
@@ -217,7 +207,7 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     for path, stamp in files:
         if path.suffix.lower() != ".rinr":
             continue
-        count = counts.get(_text(path))
+        count = counts.get(text_of(path))
         if count is not None and stamp and size_in(stamp) == count.bytes:
             packs.append(CountedPack(path, count.n_frames, count.manifest))
         else:
@@ -250,12 +240,8 @@ def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
 
 def _start_of(folder: Path) -> str:
     """What the names of all files in a folder and below it begin with."""
-    text = _text(folder).rstrip("/")
+    text = text_of(folder).rstrip("/")
     return "" if text == "." else f"{text}/"
-
-
-def _text(path: Path) -> str:
-    return str(path) if is_remote(path) else path.as_posix()
 
 
 def _parse(data: Any) -> dict[str, RunEntry]:

@@ -72,16 +72,16 @@ def _from_yaml(path: Path) -> PackFiles:
     for split in SPLITS:
         if not data.get(split):
             continue
-        places = data[split] if isinstance(data[split], list) else [data[split]]
-        found = [file for place in places for file in _below(join(root, str(place)))]
+        entries = data[split] if isinstance(data[split], list) else [data[split]]
+        found = [file for entry in entries for file in _below(join(root, str(entry)))]
         if found:
             splits[split] = found
         else:
-            failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, places))}")
+            failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, entries))}")
     if not splits:
         raise RinrInputError("; ".join(failures) or f"{path}: no split names .rinr files")
     return PackFiles(splits, data, failures)
 
 
-def _below(place: Path) -> list[Path]:
-    return [place] if file_or_folder(place) == "file" else packs_below(place)
+def _below(path: Path) -> list[Path]:
+    return [path] if file_or_folder(path) == "file" else packs_below(path)

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.pack import Metadata
-from rinrcodec.storage import is_remote
+from rinrcodec.storage import make_folder
 from rinrcodec.storage.atomic import write_whole
 
 __all__ = ["MOST_PIXELS_A_SIDE", "write_picture"]
@@ -44,8 +44,7 @@ def write_picture(
         options, lost = _options(metadata, kind)
         names = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
         Image.fromarray(pixels).save(file, names[kind], **options)
-    if not is_remote(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Thousands of small files: they can be decoded again, so the disk need not be waited for.
     write_whole(path, file.getvalue(), durable=False)
     return [f"{path}: {item}" for item in lost]

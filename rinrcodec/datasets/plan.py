@@ -17,11 +17,11 @@ from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import (
     file_or_folder,
     files_below,
-    is_remote,
     names_in,
     remove_tree,
     size_in,
     size_of,
+    storage_of,
 )
 
 __all__ = ["Plan", "check_output", "lost_files", "make_plan"]
@@ -113,7 +113,7 @@ def make_plan(
         return Plan(source, "pack", out.parent, out, work, 0)
     if stands == "file":
         raise click.UsageError(f"{out}: a file stands where the output folder should be")
-    if source.kind == "yaml" and _is_same(out, source.path.parent):
+    if source.kind == "yaml" and storage_of(out).is_same(out, source.path.parent):
         # The output's data.yaml and split folders would mix with the source's own.
         raise click.UsageError(f"{out}: the source itself lies there; give another folder")
     if source.kind == "image":
@@ -123,7 +123,8 @@ def make_plan(
 
 def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
     """The files of a run that are not there, and packs of another size than was written."""
-    listed = files_below(plan.folder) if is_remote(plan.folder) and plan.single is None else []
+    at_once = storage_of(plan.folder).lists_at_once and plan.single is None
+    listed = files_below(plan.folder) if at_once else []
     sizes = {path.as_posix(): size_in(stamp) for path, stamp in listed}
     lost = []
     for name, record in run.all_files().items():
@@ -135,12 +136,6 @@ def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
         if size is None or (is_pack and size != record.bytes):
             lost.append(path)
     return lost
-
-
-def _is_same(out: Path, folder: Path) -> bool:
-    if is_remote(out) or is_remote(folder):
-        return str(out).rstrip("/") == str(folder).rstrip("/")
-    return out.exists() and out.samefile(folder)
 
 
 def check_output(

@@ -21,12 +21,12 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import pack_bytes
 from rinrcodec.storage import (
     file_or_folder,
-    is_remote,
     make_folder,
     names_in,
     read_file,
     remove_file,
     remove_tree,
+    storage_of,
 )
 from rinrcodec.storage.atomic import move, write_whole
 from rinrcodec.storage.lock import LOCK
@@ -95,16 +95,17 @@ class Work:
         make_folder(self._folder)
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the folder is behind a URL."""
-        return is_remote(self._folder)
+    def poll_seconds(self) -> float:
+        """How long to wait between two looks at what is done."""
+        return storage_of(self._folder).poll_seconds
 
     def is_there(self) -> bool:
         """Whether the folder still is where it was made; a disk may have been unmounted.
 
         A store has no folders that could be gone.
         """
-        return self.is_remote or file_or_folder(self._folder) is not None
+        exists = file_or_folder(self._folder) is not None
+        return exists or not storage_of(self._folder).has_folders
 
     @property
     def started(self) -> bool:
@@ -198,7 +199,7 @@ class Work:
 
         A run that is killed leaves its unfinished file here, where the next run removes it.
         """
-        if is_remote(path):
+        if storage_of(path).writes_whole:
             write_whole(path, data)
         else:
             ready = self._folder / "ready"

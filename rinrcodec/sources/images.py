@@ -24,7 +24,7 @@ from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Metadata
 from rinrcodec.picture import Picture
-from rinrcodec.storage import may_pass, place, read_file
+from rinrcodec.storage import may_pass, read_file, to_path
 
 __all__ = [
     "decode_picture",
@@ -68,7 +68,7 @@ def load_picture(
     `RinrSourceError` where its disk or store fails, and `RinrLimitError` for one of more pixels
     than `limits.max_pixels`, before they are decoded.
     """
-    file = place(path)
+    file = to_path(path)
     data = read_picture_file(file, limits=limits)
     return decode_picture(data, file, name=name, boxes=boxes, limits=limits)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from pathlib import Path
 
-from rinrcodec.storage import Listing, at, is_remote, text_of
+from rinrcodec.storage import Listing, at, storage_of, text_of
 
-__all__ = ["LabelFinder", "absolute"]
+__all__ = ["LabelFinder"]
 
 
 class LabelFinder:
@@ -32,7 +31,7 @@ class LabelFinder:
         elif around is None:
             roots = ()
         else:
-            inside = absolute(around)
+            inside = storage_of(around).absolute(around)
             roots = (inside.parent / "labels", inside / "labels")
         self._roots = [text_of(root) for root in roots]
         for root in roots:
@@ -44,11 +43,11 @@ class LabelFinder:
         names: the picture's relative names, by which it is looked up in a folder of labels. The
         stamp of a file that is missing is "".
         """
-        # As text, since making places takes longer than all the rest of listing a million objects.
+        # As text: making paths takes longer than all the rest of listing a million objects.
         texts = [f"{root}/{_with_txt(name)}" for root in self._roots for name in names]
         like = self.folder or picture
         if self.folder is None:
-            texts = [*self._yolo_place(picture), *texts]
+            texts = [*self._yolo_texts(picture), *texts]
         for text in texts:
             if stamp := self._listing.stamp(text, like):
                 folder, _, name = text.rpartition("/")
@@ -75,11 +74,11 @@ class LabelFinder:
                     warnings.append(f"{file}: labels without a picture; they are left out")
         return tuple(warnings)
 
-    def _yolo_place(self, picture: Path) -> list[str]:
+    def _yolo_texts(self, picture: Path) -> list[str]:
         """`a/images/b/c.jpg` -> `a/labels/b/c.txt`; nothing where no folder is called `images`."""
-        parts = text_of(absolute(picture)).split("/")
-        # Of a URL, the first three are the protocol, nothing, and the bucket.
-        for i in range(len(parts) - 2, 2 if is_remote(picture) else -1, -1):
+        storage = storage_of(picture)
+        parts = text_of(storage.absolute(picture)).split("/")
+        for i in range(len(parts) - 2, storage.root_steps - 1, -1):
             if parts[i] == "images":
                 labels = "/".join([*parts[:i], "labels"])
                 if labels not in self._yolo_folders:
@@ -91,12 +90,6 @@ class LabelFinder:
     def _know(self, folder: Path) -> None:
         if not self._one:
             self._listing.know(folder, deep=True)
-
-
-def absolute(path: Path) -> Path:
-    """The path from the root, with links as they are."""
-    # Unlike Path.resolve, links stay: labels lie beside the link, not beside what it points to.
-    return path if is_remote(path) else Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _with_txt(name: str) -> str:

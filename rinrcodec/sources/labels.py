@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.storage import place, read_file
+from rinrcodec.storage import read_file, to_path
 
 __all__ = ["format_labels", "parse_label_bytes", "parse_labels", "read_labels", "unreadable"]
 
@@ -31,7 +31,7 @@ def read_labels(
 
     A missing or unreadable file gives no boxes and one warning.
     """
-    file = place(path)
+    file = to_path(path)
     try:
         data = read_file(file)
     except (RinrError, OSError) as error:

@@ -7,8 +7,6 @@ source of any size needs the memory of a few pictures. Everything but a video ma
 from __future__ import annotations
 
 import hashlib
-import os
-import posixpath
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +24,18 @@ from rinrcodec.formats.checks import check_name
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import decode_picture, read_picture_file
-from rinrcodec.sources.label_finder import LabelFinder, absolute
+from rinrcodec.sources.label_finder import LabelFinder
 from rinrcodec.sources.labels import parse_label_bytes, unreadable
 from rinrcodec.storage import (
     Listing,
     file_or_folder,
-    is_remote,
     join,
     may_pass,
-    place,
     read_file,
     stamp_of,
+    storage_of,
     text_of,
+    to_path,
 )
 
 __all__ = [
@@ -189,9 +187,9 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a video
     without PyAV or a URL without the extra `remote`, `OSError` where a store cannot be read.
     """
-    source = place(path)
+    source = to_path(path)
     suffix = source.suffix.lower()
-    folder = None if str(labels) in {"auto", "none"} else place(labels)
+    folder = None if str(labels) in {"auto", "none"} else to_path(labels)
     if folder is not None and file_or_folder(folder) != "folder":
         raise RinrInputError(f"{folder}: no such folder of labels; want auto, none or a folder")
     kind = file_or_folder(source)
@@ -206,7 +204,7 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         if not refs:
             raise RinrInputError(f"{source}: no picture in this folder or below it")
         warnings = find.orphans() if find else ()
-        series = (Series(absolute(source).name or "frames", refs),)
+        series = (Series(storage_of(source).absolute(source).name or "frames", refs),)
         return _without_absent_labels(Source("folder", source, series, warnings=warnings), find)
     if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
@@ -227,7 +225,7 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
     from rinrcodec.sources.video import count_frames
 
     for path in (source, folder):
-        if path is not None and is_remote(path):
+        if path is not None and not storage_of(path).has_native_paths:
             raise RinrInputError(
                 f"{path}: of a video, both it and its labels must be local files; "
                 "download them first"
@@ -283,8 +281,6 @@ def _labelled(
         except (RinrError, OSError) as problem:
             if isinstance(problem, OSError) and label_stamp and may_pass(label, problem):
                 raise RinrSourceError(f"{label}: cannot be read: {_reason(problem)}") from problem
-            if is_remote(label) and label_stamp:
-                return Reading(name, error=f"{label}: cannot be read: {_reason(problem)}")
             warnings = (unreadable(label, problem),)
         else:
             boxes, warnings = parse_label_bytes(
@@ -340,8 +336,9 @@ def _list_folder(
     folder: Path, files: Sequence[tuple[Path, str]], find: LabelFinder | None
 ) -> tuple[ImageRef, ...]:
     refs = []
+    relative_name, base = storage_of(folder).relative_name, text_of(folder)
     for file, stamp in _pictures(files, folder):
-        name = _relative(file, folder)
+        name = relative_name(file, base)
         label, label_stamp = find(file, name) if find else (None, "")
         refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(refs)
@@ -350,13 +347,8 @@ def _list_folder(
 def _pictures(files: Sequence[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
     """The picture files among those below a folder, in the order of their names."""
     pictures = [item for item in files if item[0].suffix.lower() in IMAGE_SUFFIXES]
-    return sorted(pictures, key=lambda item: _order(_relative(item[0], folder)))
-
-
-def _relative(file: Path, folder: Path) -> str:
-    if is_remote(file):
-        return str(file)[len(str(folder).rstrip("/")) + 1 :]
-    return file.relative_to(folder).as_posix()
+    relative_name, base = storage_of(folder).relative_name, text_of(folder)
+    return sorted(pictures, key=lambda item: _order(relative_name(item[0], base)))
 
 
 def _order(name: str) -> list[tuple[list[str | int], str]]:
@@ -416,7 +408,7 @@ def load_data_yaml(path: Path) -> dict[str, Any]:
 def _resolve_entry(
     listing: Listing, root: Path, entry: str
 ) -> tuple[list[tuple[Path, str]], Path, list[str]]:
-    """The pictures and stamps that an entry of a split stands for, its place, what is missing."""
+    """Return the pictures and stamps of an entry of a split, its path, and what is missing."""
     found = join(root, entry)
     kind = _kind(listing, found)
     if kind is None and entry.startswith("../"):
@@ -434,8 +426,7 @@ def _resolve_entry(
             for option in (join(found.parent, text), join(root, text)):
                 listing.know(option.parent, deep=False)
                 if stamp := listing.stamp(text_of(option), option):
-                    normal = option if is_remote(option) else Path(os.path.normpath(option))
-                    files.append((normal, stamp))
+                    files.append((storage_of(option).normal(option), stamp))
                     break
             else:
                 missing.append(f"{text}: no such picture (in {found})")
@@ -451,12 +442,12 @@ def _kind(listing: Listing, path: Path) -> Literal["file", "folder"] | None:
 
 def _common(where: str, files: Sequence[Path]) -> str:
     """The folder that all files are below."""
-    folders = [text_of(absolute(file.parent)) for file in files]
-    if any(map(is_remote, files)):
-        if len({folder.split("://")[0] for folder in folders}) > 1:
-            raise RinrInputError(f"{where}: pictures of several stores; give each a data yaml")
-        return posixpath.commonpath(folders)
-    return os.path.commonpath(folders)
+    storage = storage_of(files[0])
+    try:
+        return storage.common_folder([storage.absolute(file.parent) for file in files])
+    except ValueError:
+        message = f"{where}: pictures of several stores; give each a data yaml"
+        raise RinrInputError(message) from None
 
 
 def _name_refs(
@@ -464,10 +455,7 @@ def _name_refs(
 ) -> tuple[ImageRef, ...]:
     refs = []
     for file, stamp in files.items():
-        if is_remote(file):
-            name = posixpath.relpath(text_of(file), base)
-        else:
-            name = Path(os.path.relpath(file, base)).as_posix()
+        name = storage_of(file).relative_name(file, base)
         label, label_stamp = find(file, f"{split}/{name}", name) if find else (None, "")
         refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(sorted(refs, key=lambda ref: _order(ref.name)))

@@ -1,52 +1,57 @@
-"""Files of this machine and objects of remote stores behind one interface; whole writes; locks."""
+"""Local files and objects of remote stores behind one interface; whole writes; locks.
+
+Only this folder knows which paths are remote. Others call the functions below or ask a `Storage`.
+"""
 
 from __future__ import annotations
 
-from rinrcodec.storage.places import as_place, at, is_remote, join, place, text_of
-from rinrcodec.storage.stores import (
-    Listing,
-    create_object,
+from rinrcodec.storage.byte_source import ByteSource, MemorySource, StreamSource
+from rinrcodec.storage.files import (
+    at,
     file_or_folder,
     files_below,
+    join,
     make_folder,
     map_stored,
     may_pass,
-    move_object,
     names_in,
     read_file,
     read_range,
-    remote_errors,
     remove_file,
     remove_tree,
-    size_in,
     size_of,
     stamp_of,
-    write_object,
+    storage_of,
+    text_of,
 )
+from rinrcodec.storage.interface import Storage
+from rinrcodec.storage.listing import Listing
+from rinrcodec.storage.locations import to_path, to_path_or_none
+from rinrcodec.storage.stamps import size_in
 
 __all__ = [
+    "ByteSource",
     "Listing",
-    "as_place",
+    "MemorySource",
+    "Storage",
+    "StreamSource",
     "at",
-    "create_object",
     "file_or_folder",
     "files_below",
-    "is_remote",
     "join",
     "make_folder",
     "map_stored",
     "may_pass",
-    "move_object",
     "names_in",
-    "place",
     "read_file",
     "read_range",
-    "remote_errors",
     "remove_file",
     "remove_tree",
     "size_in",
     "size_of",
     "stamp_of",
+    "storage_of",
     "text_of",
-    "write_object",
+    "to_path",
+    "to_path_or_none",
 ]

@@ -1,76 +1,39 @@
-"""Files that are either complete or not there."""
+"""Writing files that are either complete or not there, at any path."""
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rinrcodec.errors import RinrError
-from rinrcodec.storage.places import is_remote
-from rinrcodec.storage.stores import move_object, write_object
+from rinrcodec.storage.files import make_folder, storage_of
+from rinrcodec.storage.locations import is_remote
 
-__all__ = ["move", "replacing", "write_text", "write_whole", "writing"]
+__all__ = ["create_file", "move", "write_text", "write_whole", "writing"]
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file or an object of a remote store, all or nothing; its folder must be there.
-
-    durable: as in `replacing`.
-    """
-    if is_remote(path):
-        write_object(path, data)
-        return
-    with replacing(path, durable=durable) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block ends without an error.
-
-    durable: the bytes are on the disk before the name changes (slow for thousands of files).
-    """
-    temporary = path.with_name(f".rinr-{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-        if durable:
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def move(path: Path, target: Path) -> None:
-    """Give a file another name, in place of what has it.
-
-    One whose new place is on another disk, behind a link, is copied; an object of a remote
-    store is copied by the store.
-    """
-    if is_remote(path):
-        move_object(path, target)
-        return
-    try:
-        path.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with replacing(target) as temporary:
-            shutil.copyfile(path, temporary)
-        path.unlink()
+    """Write a file, all or nothing; its folder must exist. As `Storage.write_whole`."""
+    storage_of(path).write_whole(path, data, durable=durable)
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file or object as UTF-8, all or nothing."""
-    if not is_remote(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a text file as UTF-8, all or nothing; makes its folder."""
+    make_folder(path.parent)
     write_whole(path, text.encode(), durable=durable)
+
+
+def create_file(path: Path, data: bytes) -> bool:
+    """Write a file unless that name is taken; return whether it was written."""
+    return storage_of(path).create_file(path, data)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file and replace `target`, in the same storage; copies where it cannot rename."""
+    storage_of(path).move(path, target)
 
 
 @contextmanager
@@ -83,15 +46,15 @@ def writing(path: Path) -> Iterator[None]:
         cause = error.__cause__ if type(error) is RinrError else error
         if not isinstance(cause, OSError) or cause.errno is None:
             raise
-        if cause.filename is not None and not _is_of(os.fsdecode(cause.filename), path):
+        if cause.filename is not None and not _belongs_to(os.fsdecode(cause.filename), path):
             raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error
 
 
-def _is_of(name: str, path: Path) -> bool:
-    """Whether a file belongs to what is written at `path`: it, below it, above it, or temporary."""
-    parts = re.split(r"[/\\]", name)
-    if any(part.startswith(".") and ".rinr-" in f"{part}-" for part in parts):
+def _belongs_to(name: str, path: Path) -> bool:
+    """Whether a file is part of the output at `path`: it, below it, above it, or temporary."""
+    steps = re.split(r"[/\\]", name)
+    if any(step.startswith(".") and ".rinr-" in f"{step}-" for step in steps):
         return True
     if is_remote(path):
         return name.startswith(str(path))

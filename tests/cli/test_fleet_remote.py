@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from rinrcodec.datasets import run as run_module
 from rinrcodec.errors import RinrInputError
 from rinrcodec.storage import lock as lock_module
-from rinrcodec.storage import names_in, place, read_file, read_range, write_object
+from rinrcodec.storage import names_in, read_file, read_range, to_path
+from rinrcodec.storage.atomic import write_whole
 
 from .conftest import QUICK, Run, contents, write
 
@@ -22,10 +24,9 @@ Upload = Callable[[Path, str], str]
 
 def stored(url: str) -> dict[str, bytes]:
     """All objects below a URL, hidden ones too."""
-    folder = place(url)
-    start = folder.path.rstrip("/") + "/"  # type: ignore[attr-defined]
-    found = folder.fs.find(folder.path)  # type: ignore[attr-defined]
-    return {name[len(start) :]: read_file(folder / name[len(start) :]) for name in found}
+    filesystem, folder = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    names = filesystem.find(folder)
+    return {name[len(folder) + 1 :]: filesystem.cat_file(name) for name in names}
 
 
 @pytest.mark.slow
@@ -128,26 +129,26 @@ def test_two_runs_into_one_bucket_exclude_each_other(
     run("compress", folder, "-o", f"{remote}/out", *QUICK)
     assert len(refused) == 1
     assert f"another compress is writing to {remote}/out: process" in refused[0]
-    assert names_in(place(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
+    assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
 def test_the_lock_of_a_run_that_is_dead_is_taken(
     run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "LEASE_S", 0.4)
-    lock = place(f"{remote}/out/.rinr-work/lock")
+    lock = to_path(f"{remote}/out/.rinr-work/lock")
     for text in (json.dumps({"host": "gone", "pid": 7, "token": "x"}), "{", "[]"):
-        write_object(lock, text.encode())
+        write_whole(lock, text.encode())
         result = run("compress", folder, "-o", f"{remote}/out", "--overwrite", *QUICK)
         assert "seeing for 0 s whether it still is" in result.stderr
-    assert names_in(place(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
+    assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
 def test_a_lock_is_renewed_and_never_taken_from_another(
     remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
-    root = place(f"{remote}/out/.rinr-work")
+    root = to_path(f"{remote}/out/.rinr-work")
     lock = root / "lock"
     with lock_module.locked(root, root.parent) as check:
         first = read_range(lock, 0, 4096)
@@ -159,7 +160,7 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
         monkeypatch.setattr(lock_module, "LEASE_S", 600.0)  # as if it were held up
         time.sleep(0.5)
         theirs = json.dumps({"token": "another"}).encode()
-        write_object(lock, theirs)
+        write_whole(lock, theirs)
         with pytest.raises(RinrInputError, match=r"another compress took .* over"):
             check()
     assert read_file(lock) == theirs
@@ -168,8 +169,6 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
 def test_a_store_that_fails_in_the_middle(
     run: Run, folder: Path, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import fsspec
-
     args = ("compress", folder, "--shard-size", 2, *QUICK)
     run(*args, "-o", tmp_path / "one")
     kind = fsspec.get_filesystem_class("memory")
@@ -197,7 +196,7 @@ def test_a_local_bad_picture_does_not_stop_a_bucket(run: Run, folder: Path, remo
     write(folder / "1.png", "text")
     result = run("compress", folder, "-o", f"{remote}/out", *QUICK, code=1)
     assert "1.png: not a picture" in result.stderr
-    assert names_in(place(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
+    assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
 def test_names_in_buckets_are_no_patterns(run: Run, folder: Path, remote: str) -> None:
@@ -211,11 +210,11 @@ def test_a_run_that_lost_its_lock_touches_nothing(
 ) -> None:
     from rinrcodec import encoder
 
-    lock = place(f"{memory}/out/.rinr-work/lock")
+    lock = to_path(f"{memory}/out/.rinr-work/lock")
     monkeypatch.setattr(lock_module, "LEASE_S", 600.0)
 
     def encode(*_: object, **__: object) -> None:
-        write_object(lock, json.dumps({"token": "another"}).encode())
+        write_whole(lock, json.dumps({"token": "another"}).encode())
         raise OSError(5, "failed")
 
     monkeypatch.setattr(encoder, "encode", encode)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rinrcodec.storage import files_below, names_in, place, read_file, write_object
+from rinrcodec.storage import files_below, names_in, read_file, to_path
+from rinrcodec.storage.atomic import write_whole
 
 from .conftest import LABELS, QUICK, Run, picture, put, write
 
@@ -55,7 +56,7 @@ def test_info_verify_and_decompress(
     run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back")
     near, far, back = (
         {str(path).removeprefix(f"{root}/"): read_file(path) for path, _ in files_below(root)}
-        for root in (tmp_path / "near", tmp_path / "far", place(f"{remote}/back"))
+        for root in (tmp_path / "near", tmp_path / "far", to_path(f"{remote}/back"))
     )
     assert len(near) == 7
     assert near == far
@@ -69,7 +70,7 @@ def test_info_verify_and_decompress(
 def test_every_format_goes_to_a_url(packs: Path, memory: str, run: Run, kind: str) -> None:
     pack = packs / "val/val-00000.rinr"
     run("decompress", pack, "-o", f"{memory}/out", "--format", kind)
-    ((path, _),) = files_below(place(f"{memory}/out"))
+    ((path, _),) = files_below(to_path(f"{memory}/out"))
     assert path.suffix == f".{kind}"
 
 
@@ -78,7 +79,7 @@ def test_a_damaged_pack_is_named_by_its_url(
 ) -> None:
     upload(packs, remote)
     whole = read_file(packs / "val/val-00000.rinr")
-    write_object(place(f"{remote}/val/val-00000.rinr"), whole[:-100])
+    write_whole(to_path(f"{remote}/val/val-00000.rinr"), whole[:-100])
     for command in ("verify", "info"):
         result = run(command, f"{remote}/train", f"{remote}/val", code=1)
         assert f"error: {remote}/val/val-00000.rinr: it is truncated" in result.output
@@ -89,7 +90,7 @@ def test_what_is_not_there(remote: str, run: Run) -> None:
     assert f"{remote}/a.rinr: there is no such file or folder." in result.output
     result = run("info", "foo://a", code=2)
     assert "foo:// is no protocol that fsspec knows" in result.output
-    write_object(place(f"{remote}/folder/a.txt"), b"x")
+    write_whole(to_path(f"{remote}/folder/a.txt"), b"x")
     result = run("verify", f"{remote}/folder", code=1)
     assert f"error: {remote}/folder: no .rinr file in this folder or below it" in result.output
 
@@ -176,12 +177,12 @@ def test_the_commands_of_the_page_run(
     for line in commands.replace("s3://bucket", s3).splitlines():
         run(*shlex.split(line)[1:])
     near = files_below(tmp_path / "frames")
-    assert [len(near), len(files_below(place(f"{s3}/frames")))] == [7, 7]
-    assert names_in(place(f"{s3}/smaller")) == [
+    assert [len(near), len(files_below(to_path(f"{s3}/frames")))] == [7, 7]
+    assert names_in(to_path(f"{s3}/smaller")) == [
         "frames-00000.rinr",
         "frames-00001.rinr",
         "manifest.json",
     ]
     (code,) = blocks("python")
     exec(compile(code.replace("s3://bucket", s3), "docs/remote.md", "exec"), {})
-    assert read_file(place(f"{s3}/copy.rinr")) == read_file(packs / "train/train-00000.rinr")
+    assert read_file(to_path(f"{s3}/copy.rinr")) == read_file(packs / "train/train-00000.rinr")

@@ -18,7 +18,9 @@ from rinrcodec.datasets.inventory import ListedFile
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.formats import PackReader, pack_bytes, read_pack
 from rinrcodec.pack import select_frames
-from rinrcodec.storage import place, write_object
+from rinrcodec.storage import remote as remote_module
+from rinrcodec.storage import to_path
+from rinrcodec.storage.atomic import write_whole
 
 from .conftest import QUICK, Run, write
 
@@ -372,9 +374,9 @@ def test_a_data_set_behind_a_url(run: Run, out: Path, remote: str, upload: Any) 
     url = f"{remote}/a b#1"
     upload(out, url)
     assert "2 runs, all 8 files as written" in run("verify", url).stdout
-    write_object(place(url) / "train-00001.rinr", (out / "train-00002.rinr").read_bytes())
-    write_object(place(url) / "train-00002.rinr", (out / "train-00002.rinr").read_bytes()[:-1])
-    (place(url) / "val/val-00000.rinr").unlink()
+    write_whole(to_path(url) / "train-00001.rinr", (out / "train-00002.rinr").read_bytes())
+    write_whole(to_path(url) / "train-00002.rinr", (out / "train-00002.rinr").read_bytes()[:-1])
+    (to_path(url) / "val/val-00000.rinr").unlink()
     first, second, third = errors(run, url)
     assert first.startswith(f"{url}/train-00001.rinr: it has the ")
     assert second.startswith(f"{url}/train-00002.rinr: it is truncated")
@@ -394,7 +396,7 @@ def test_a_store_is_asked_for_each_pack_once(
     assert len(s3_requests) == 8 + 12
     assert s3_requests.count("get_object") == 8 + 1
     # Large ones come in parts, and lie on the disk meanwhile.
-    monkeypatch.setattr(check_module, "_REQUEST", 1000)
+    monkeypatch.setattr(remote_module, "_REQUEST", 1000)
     s3_requests.clear()
     run("verify", s3)
     sizes = [file.stat().st_size for file in out.rglob("*.rinr")]
@@ -408,8 +410,8 @@ def test_packs_of_a_store_without_a_manifest(
     upload(out, remote)
     assert run("verify", remote).stdout == "8 files are sound\n"
     assert run("verify", f"{remote}/val/val-00000.rinr").stdout == "1 file is sound\n"
-    write_object(place(remote) / "a.rinr", b"")
-    write_object(place(remote) / "b.rinr", packs[0][:400])
+    write_whole(to_path(remote) / "a.rinr", b"")
+    write_whole(to_path(remote) / "b.rinr", packs[0][:400])
     first, second = errors(run, remote)
     assert first.startswith(f"{remote}/a.rinr: it ")
     assert second.startswith(f"{remote}/b.rinr: it ")

@@ -16,7 +16,8 @@ from sample_packs import many_frames, one_frame, realistic, same_content
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader, pack_bytes, read_header, write_pack
-from rinrcodec.storage import files_below, place, read_file, write_object
+from rinrcodec.storage import files_below, read_file, remove_file, to_path
+from rinrcodec.storage.atomic import write_whole
 
 ODD_NAMES = ["a b.rinr", "ü/日本.rinr", "a#1.rinr", "100%41.rinr", "is it?.rinr", "[x]*.rinr"]
 
@@ -41,21 +42,21 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def test_there_and_back(remote: str) -> None:
     url = f"{remote}/deep/er/a.rinr"
     size = write_pack(url, many_frames())
-    assert read_file(place(url)) == pack_bytes(many_frames())
+    assert read_file(to_path(url)) == pack_bytes(many_frames())
     assert size == len(pack_bytes(many_frames()))
     with PackReader(url) as reader:
         assert same_content(reader, many_frames())
         reader.verify()
         assert reader.name == url
         assert read_header(url) == reader.header
-    assert same_content(PackReader(place(url)), many_frames())
+    assert same_content(PackReader(to_path(url)), many_frames())
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_names_are_taken_as_they_are(remote: str, name: str) -> None:
     write_pack(f"{remote}/{name}", one_frame())
     assert same_content(PackReader(f"{remote}/{name}"), one_frame())
-    ((path, _),) = files_below(place(remote))
+    ((path, _),) = files_below(to_path(remote))
     assert str(path) == f"{remote}/{name}"
 
 
@@ -118,7 +119,7 @@ def test_one_object_is_put_whole(s3: str, requests: list[tuple[str, int]]) -> No
     assert [method for method, _ in requests] == ["put_object"]
     with pytest.raises(RinrFormatError, match=rf"^{s3}/b\.rinr: two frames have the name"):
         write_pack(f"{s3}/b.rinr", _twice())
-    assert [path.name for path, _ in files_below(place(s3))] == ["a.rinr"]
+    assert [path.name for path, _ in files_below(to_path(s3))] == ["a.rinr"]
 
 
 def _twice() -> Any:
@@ -149,7 +150,7 @@ def test_what_is_not_there(remote: str) -> None:
 def test_a_truncated_pack(remote: str, length: int) -> None:
     whole = pack_bytes(one_frame())
     assert len(whole) > 1900
-    write_object(place(f"{remote}/a.rinr"), whole[:length])
+    write_whole(to_path(f"{remote}/a.rinr"), whole[:length])
     reason = {0: "is empty", 3: "truncated after 3 bytes", 500: "user block alone"}
     with pytest.raises(RinrFormatError, match=reason.get(length, f"truncated: {length:,} of")):
         PackReader(f"{remote}/a.rinr")
@@ -162,11 +163,11 @@ def test_a_pack_that_is_replaced_while_it_is_open(remote: str, new: str) -> None
     reader = PackReader(url)
     assert reader.frame(0).name
     if new == "gone":
-        place(url).fs.rm(place(url).path)  # type: ignore[attr-defined]
+        remove_file(to_path(url))
     else:
         other = {"longer": many_frames(900), "shorter": one_frame(), "same size": one_frame()}[new]
         data = pack_bytes(other)
-        write_object(place(url), data.ljust(size, b"\0") if new == "same size" else data)
+        write_whole(to_path(url), data.ljust(size, b"\0") if new == "same size" else data)
     with pytest.raises(RinrFormatError, match=r"a\.rinr: .*changed while it was open"):
         reader.read_rows(0, [0])
 
@@ -175,7 +176,7 @@ def test_a_damaged_pack_has_not_changed(remote: str) -> None:
     data = bytearray(pack_bytes(many_frames(400)))
     reader = PackReader(bytes(data))
     data[reader.header.data_start + 50] ^= 1
-    write_object(place(f"{remote}/a.rinr"), bytes(data))
+    write_whole(to_path(f"{remote}/a.rinr"), bytes(data))
     with pytest.raises(RinrFormatError, match=r"damaged \(wrong CRC-32\); fetch the file again"):
         PackReader(f"{remote}/a.rinr").frame(0)
 
@@ -206,7 +207,7 @@ def test_a_reader_pickles_as_its_url(remote: str) -> None:
     assert f"{remote}/a.rinr".encode() in sent
     assert len(sent) < 1000
     assert same_content(pickle.loads(sent), many_frames())
-    again = pickle.dumps(PackReader(place(f"{remote}/a.rinr")))
+    again = pickle.dumps(PackReader(to_path(f"{remote}/a.rinr")))
     assert same_content(pickle.loads(again), many_frames())
 
 

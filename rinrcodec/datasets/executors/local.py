@@ -26,9 +26,6 @@ from rinrcodec.datasets.shards import Shard
 __all__ = ["TRIES", "Watch", "Worker", "fit_here", "fit_in_processes"]
 
 TRIES = 2
-# How often the driver looks how far its workers are; a store is paid for every look.
-_LOOK_S = 0.5
-_LOOK_FAR_S = 5.0
 
 
 @dataclass(slots=True)
@@ -96,7 +93,7 @@ def fit_in_processes(
     with ThreadPoolExecutor(len(workers)) as pool:
         futures = {pool.submit(fit, shard): shard for shard in shards}
         left = set(futures)
-        look = _LOOK_FAR_S if fitter.work.is_remote else _LOOK_S
+        look = fitter.work.poll_seconds
         try:
             while left:
                 finished, left = wait(left, timeout=look, return_when=FIRST_COMPLETED)

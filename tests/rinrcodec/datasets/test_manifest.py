@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.datasets.manifest import FileRecord, Manifest, RunEntry, ShardEntry, record_of
+from rinrcodec.datasets.manifest import FileRecord, Manifest, RunEntry, ShardEntry, read_record
 from rinrcodec.errors import RinrFormatError, RinrLimitError
 
 PutRun = Callable[..., Path]
@@ -67,7 +67,8 @@ def test_a_run_that_replaces_files_takes_the_place_of_others(path: Path) -> None
 def test_a_record_is_that_of_all_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     sha256 = "e55b8bdf621ddaa8f462c74745db9680d3bb7536a9cf854f8d6668b34a287890"
-    assert record_of(tmp_path / "a") == FileRecord(3_000_000, sha256)
+    with (tmp_path / "a").open("rb") as file:
+        assert read_record(file) == FileRecord(3_000_000, sha256)
 
 
 TEXTS = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +16,8 @@ from rinrcodec.errors import RinrInputError, RinrSourceError
 from rinrcodec.sources.images import load_picture
 from rinrcodec.sources.labels import read_labels
 from rinrcodec.sources.source import Reading, Source, open_source, read_image
-from rinrcodec.storage import place, write_object
+from rinrcodec.storage import to_path
+from rinrcodec.storage.atomic import write_whole
 
 Upload = Callable[[Path, str], str]
 LABEL = "2 0.5 0.5 0.5 0.5\n"
@@ -119,7 +121,7 @@ def test_a_whole_bucket(tmp_path: Path, s3: str, upload: Upload) -> None:
 def test_objects_that_stand_for_folders(tmp_path: Path, s3: str, upload: Upload) -> None:
     put(tmp_path / "frames/a.png")
     upload(tmp_path, s3)
-    filesystem = place(s3).fs  # type: ignore[attr-defined]
+    filesystem = fsspec.filesystem("s3")
     for marker in ("frames/", "frames/b.png/"):
         filesystem.call_s3("put_object", Bucket=s3.removeprefix("s3://"), Key=marker, Body=b"")
     for url in (f"{s3}/frames", f"{s3}/frames/"):
@@ -140,7 +142,7 @@ def test_one_image(tmp_path: Path, remote: str, upload: Upload, labels: str) -> 
     assert found["readings"][0][1][1] == (() if labels == "none" else found["readings"][0][1][1])
     assert found["warnings"] == []
     url = f"{remote}/images/é#1.png"
-    assert np.array_equal(load_picture(url).pixels, load_picture(place(url)).pixels)
+    assert np.array_equal(load_picture(url).pixels, load_picture(to_path(url)).pixels)
 
 
 def test_one_image_in_a_large_folder_is_not_listed(
@@ -251,9 +253,9 @@ def test_a_picture_that_changed_since(tmp_path: Path, remote: str, upload: Uploa
         write(tmp_path / f"labels/{name}.txt", LABEL)
     upload(tmp_path, remote)
     series = open_source(f"{remote}/images").series[0]
-    write_object(place(f"{remote}/images/a.png"), put(tmp_path / "x.png", 9).read_bytes())
-    write_object(place(f"{remote}/labels/b.txt"), b"")
-    place(f"{remote}/images/c.png").unlink()
+    write_whole(to_path(f"{remote}/images/a.png"), put(tmp_path / "x.png", 9).read_bytes())
+    write_whole(to_path(f"{remote}/labels/b.txt"), b"")
+    to_path(f"{remote}/images/c.png").unlink()
     errors = [str(reading.error) for reading in series.read()]
     assert errors[0].startswith(f"{remote}/images/a.png: changed after this run began; wait")
     assert errors[1].startswith(f"{remote}/labels/b.txt: changed after this run began; wait")
@@ -298,13 +300,13 @@ def test_what_is_not_there(remote: str) -> None:
     boxes, (warning,) = read_labels(f"{remote}/a.txt", width=1, height=1)
     assert boxes == ()
     assert warning == f"{remote}/a.txt: there is no such label file; the picture has no boxes"
-    write_object(place(f"{remote}/a.png"), b"x")
+    write_whole(to_path(f"{remote}/a.png"), b"x")
     with pytest.raises(RinrInputError, match=f"{remote}/no: no such folder of labels"):
         open_source(f"{remote}/a.png", labels=f"{remote}/no")
 
 
 def test_a_video_is_to_be_downloaded(tmp_path: Path, remote: str) -> None:
-    write_object(place(f"{remote}/a.mp4"), b"x")
+    write_whole(to_path(f"{remote}/a.mp4"), b"x")
     with pytest.raises(RinrInputError, match=r"a\.mp4: .*download"):
         open_source(f"{remote}/a.mp4")
     write(tmp_path / "a.mp4", "x")

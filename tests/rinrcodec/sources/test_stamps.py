@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rinrcodec import storage
 from rinrcodec.errors import RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
 from rinrcodec.sources.source import ImageRef, Reading, open_source, read_image
-from rinrcodec.storage import stores as storage
+from rinrcodec.storage import local
 
 LABEL = "2 0.5 0.5 0.5 0.5\n"
 
@@ -79,7 +80,7 @@ def test_a_file_that_changes_while_it_is_read(
     ref: ImageRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamps = iter(["4-1", "4-2"])
-    monkeypatch.setattr(storage, "_local_stamp", lambda stat: next(stamps))  # noqa: ARG005
+    monkeypatch.setattr(local, "local_stamp", lambda stat: next(stamps))  # noqa: ARG005
     with pytest.raises(RinrInputError, match=r"a\.png: changed while it was read; wait"):
         storage.read_file(ref.path)
 

@@ -1,13 +1,36 @@
+"""The functions for any path: several requests at a time to a store, one to a disk."""
+
 from __future__ import annotations
 
+import doctest
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from rinrcodec.storage import map_stored, place
+from rinrcodec.storage import files, locations, map_stored, size_of, stamps, to_path
+from rinrcodec.storage.atomic import write_whole
+from rinrcodec.storage.interface import Storage
 
-STORE = place("memory://bucket/out")
+STORE = to_path("memory://bucket/out")
+
+
+def test_functions_have_the_names_of_methods() -> None:
+    assert set(files.__all__) - {"size_of", "storage_of"} <= set(dir(Storage))
+
+
+@pytest.mark.parametrize("module", [files, locations, stamps])
+def test_the_examples_of_docstrings_run(module: ModuleType) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_sizes(remote: str, tmp_path: Path) -> None:
+    for folder in (tmp_path, to_path(remote)):
+        write_whole(folder / "a", b"123")
+        assert (size_of(folder / "a"), size_of(folder / "b"), size_of(folder)) == (3, None, None)
 
 
 def test_a_store_gets_several_requests_at_a_time_and_answers_in_order() -> None:

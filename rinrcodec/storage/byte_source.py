@@ -1,4 +1,7 @@
-"""Where a reader's bytes come from: a path, a URL, bytes in memory, or an open binary file."""
+"""Random access to bytes: of a local file, an object of a store, an open file, or memory.
+
+A pack reader (`formats`) reads through one of these. `Storage.open_ranges` picks one for a path.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,17 @@ import io
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from rinrcodec.formats.header import HEADER_SIZE, MOST_STRUCTURE, BytesLike
-from rinrcodec.storage import as_place, is_remote, read_range, size_in, stamp_of
+from rinrcodec.storage.stamps import size_in
 
-__all__ = ["ByteSource", "open_bytes"]
+__all__ = ["ByteSource", "FileSource", "MemorySource", "ObjectSource", "StreamSource"]
 
 
 class ByteSource(Protocol):
-    """Random access to bytes; `read` may return fewer than asked for only at the end."""
+    """Random access to bytes; `read` may return fewer than requested only at the end."""
 
     name: str
     size: int
@@ -24,63 +27,60 @@ class ByteSource(Protocol):
     def read(self, offset: int, length: int) -> bytes: ...
 
     def changed(self) -> bool:
-        """Whether this is not the file any more that was opened."""
+        """Whether the file was replaced, modified or removed since it was opened."""
         ...
 
     def close(self) -> None: ...
 
 
-def open_bytes(source: BytesLike) -> ByteSource:
-    """Open a path or URL (which may be closed again) or wrap bytes or a seekable binary file."""
-    if isinstance(source, bytes):
-        return _Bytes(source)
-    if (path := as_place(source)) is None:
-        return _Stream(source, owned=False)  # type: ignore[arg-type]
-    if is_remote(path):
-        return _Object(path)
-    return _File(path) if hasattr(os, "pread") else _Stream(path.open("rb"))
-
-
-class _File:
+class FileSource:
     """Reads at an offset, so threads and forked processes share the descriptor without a lock."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        stat = os.fstat(fd)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        stat = os.fstat(descriptor)
         self.size = stat.st_size
         self._modified = stat.st_mtime_ns
-        self._fd = fd
-        self.close = weakref.finalize(self, os.close, fd)
+        self._descriptor = descriptor
+        self.close = weakref.finalize(self, os.close, descriptor)
 
     def read(self, offset: int, length: int) -> bytes:
         if not self.close.alive:
             raise ValueError(f"{self.name}: the reader is closed")
-        data = os.pread(self._fd, length, offset)
+        data = os.pread(self._descriptor, length, offset)
         while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
-            more = os.pread(self._fd, length - len(data), offset + len(data))
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
             if not more:
                 break
             data += more
         return data
 
     def changed(self) -> bool:
-        stat = os.fstat(self._fd)
+        stat = os.fstat(self._descriptor)
         return (stat.st_size, stat.st_mtime_ns) != (self.size, self._modified)
 
 
-class _Object:
-    """Reads ranges of an object behind a URL, each in a request of its own; keeps none of them.
+class ObjectSource:
+    """Reads ranges of an object, each in a request of its own, and keeps none of them.
 
-    But for what every opening begins with: the user block and the HDF5 structure, in one range.
+    The exception is the head, with which every reader begins: it is fetched once.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        head: int,
+        stamp_of: Callable[[Path], str],
+        read_range: Callable[[Path, int, int], bytes],
+    ) -> None:
         self.name = str(path)
         self._path = path
+        self._stamp_of, self._read_range = stamp_of, read_range
         self._stamp = stamp_of(path)
         self.size = size_in(self._stamp)
-        self._head = read_range(path, 0, HEADER_SIZE + MOST_STRUCTURE) if self.size else b""
+        self._head = read_range(path, 0, head) if self.size and head else b""
         self._open = True
 
     def read(self, offset: int, length: int) -> bytes:
@@ -92,15 +92,15 @@ class _Object:
         if stop <= offset:
             return b""
         try:
-            return read_range(self._path, offset, stop)
+            return self._read_range(self._path, offset, stop)
         except OSError:
             if not self.changed():
                 raise
-            return b""  # the caller says that it has changed
+            return b""  # the caller reports the change
 
     def changed(self) -> bool:
         try:
-            return stamp_of(self._path) != self._stamp
+            return self._stamp_of(self._path) != self._stamp
         except (FileNotFoundError, IsADirectoryError):
             return True
 
@@ -108,26 +108,10 @@ class _Object:
         self._open = False
 
 
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self.name = "<bytes>"
-        self.size = len(data)
-        self._data = data
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
-
-    def changed(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-class _Stream:
+class StreamSource:
     """A file object has one position, so threads take turns; it must not cross a fork."""
 
-    def __init__(self, file: BinaryIO, *, owned: bool = True) -> None:
+    def __init__(self, file: BinaryIO, *, owned: bool) -> None:
         self.name = str(getattr(file, "name", "<file>"))
         self._file = file
         self._owned = owned
@@ -149,5 +133,24 @@ class _Stream:
         return False
 
     def close(self) -> None:
+        """Close the file if it is `owned`."""
         if self._owned:
             self._file.close()
+
+
+class MemorySource:
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.name = "<bytes>"
+        self.size = len(data)
+        self._data = data
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    def changed(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Release nothing."""

@@ -1,0 +1,194 @@
+"""Files on the disks of this machine. Reached through `files.storage_of`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
+from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.locations import is_remote
+from rinrcodec.storage.stamps import check_size, check_stamp, local_stamp
+
+__all__ = ["LocalStorage", "replacing"]
+
+# What is wrong with a file rather than with its disk.
+_LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
+_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary local path; it replaces `path` when the block ends without an error.
+
+    Args:
+        durable: flush to the disk before the name changes (slow for thousands of files).
+    """
+    temporary = path.with_name(f".rinr-{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class LocalStorage(Storage):
+    """The disks of this machine."""
+
+    has_native_paths = True
+    has_folders = True
+    has_locks = True
+    lists_at_once = False
+    writes_whole = False
+    poll_seconds = 0.5
+    write_advice = "the folder and the space on its disk"
+    root_steps = 0
+
+    def file_or_folder(self, path: Path) -> Kind:
+        return "folder" if path.is_dir() else "file" if path.exists() else None
+
+    def stamp_of(self, path: Path) -> str:
+        return local_stamp(path.stat())
+
+    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+        # A `Path` would sort "a/b" before "a-b".
+        return sorted(_walk(folder), key=lambda item: item[0].as_posix())
+
+    def names_in(self, folder: Path) -> list[str]:
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def may_pass(self, path: Path, error: OSError) -> bool:  # noqa: ARG002
+        return error.errno not in _LASTING
+
+    def is_same(self, path: Path, other: Path) -> bool:
+        return not is_remote(other) and path.exists() and path.samefile(other)
+
+    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+        if stamp and not path.exists():
+            check_stamp(path, stamp, "", "after this run began")
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            before = local_stamp(stat)
+            check_stamp(path, stamp, before, "after this run began")
+            check_size(path, stat.st_size, most)
+            data = file.read()
+            after = local_stamp(os.fstat(file.fileno()))
+            check_stamp(path, before, after, "while it was read")
+        return data
+
+    def read_range(self, path: Path, start: int, stop: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def open_ranges(self, path: Path, *, head: int = 0) -> ByteSource:  # noqa: ARG002
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+        if hasattr(os, "pread"):
+            return FileSource(path)
+        return StreamSource(path.open("rb"), owned=True)
+
+    def open_file(
+        self,
+        path: Path,
+        *,
+        size: int | None = None,  # noqa: ARG002
+        on_block: Callable[[], None] = lambda: None,  # noqa: ARG002
+    ) -> AbstractContextManager[IO[bytes]]:
+        return path.open("rb")
+
+    @contextmanager
+    def new_file(self, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+        with replacing(path, durable=durable) as temporary, temporary.open("xb") as file:
+            yield file
+
+    def create_file(self, path: Path, data: bytes) -> bool:
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+        except FileExistsError:
+            return False
+        return True
+
+    def move(self, path: Path, target: Path) -> None:
+        try:
+            path.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # on another disk, behind a link
+                raise
+            with replacing(target) as temporary:
+                shutil.copyfile(path, temporary)
+            path.unlink()
+
+    def make_folder(self, folder: Path, *, parents: bool = True) -> None:
+        folder.mkdir(parents=parents, exist_ok=True)
+
+    def remove_file(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def remove_tree(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def map_stored(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        return list(map(function, items))
+
+    def text_of(self, path: Path) -> str:
+        return path.as_posix()
+
+    def at(self, text: str, like: Path) -> Path:  # noqa: ARG002
+        return Path(text)
+
+    def _below(self, folder: Path, entry: str) -> Path:
+        return folder / entry
+
+    def absolute(self, path: Path) -> Path:
+        # Not Path.resolve, which follows links: labels are next to the link.
+        return Path(os.path.abspath(path))  # noqa: PTH100
+
+    def normal(self, path: Path) -> Path:
+        return Path(os.path.normpath(path))
+
+    def relative_name(self, path: Path, folder: str) -> str:
+        return Path(os.path.relpath(path, folder)).as_posix()
+
+    def common_folder(self, folders: Sequence[Path]) -> str:
+        if any(map(is_remote, folders)):
+            raise ValueError("paths of several stores")
+        return os.path.commonpath([folder.as_posix() for folder in folders])
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
+    visited = set()
+    for root, folders, names in os.walk(folder, onerror=_unlisted, followlinks=True):
+        here = Path(root).stat()
+        if (here.st_dev, here.st_ino) in visited:
+            folders.clear()  # a link that leads back up
+            continue
+        visited.add((here.st_dev, here.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                file = Path(root) / name
+                try:
+                    yield file, local_stamp(file.stat())
+                except OSError:  # reading it says why
+                    yield file, ""
+
+
+def _unlisted(error: OSError) -> None:
+    """Raise for a folder whose files would be missed; only root can list `lost+found`."""
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    if not gone and Path(error.filename).name != "lost+found":
+        raise error

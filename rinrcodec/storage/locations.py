@@ -1,0 +1,98 @@
+"""Where files are: local paths, and URLs that fsspec knows, such as `s3://bucket/folder`.
+
+A URL becomes a `UPath` of universal-pathlib. It has the methods of `pathlib.Path` and is typed as
+one here, so code that reads and writes files is the same for both. Only this folder asks
+`is_remote`; everything else asks a `Storage` what it can do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, TypeGuard, cast
+from urllib.parse import unquote
+
+from rinrcodec.errors import MissingExtraError, RinrInputError
+
+__all__ = ["S3", "is_absolute", "is_remote", "to_path", "to_path_or_none"]
+
+S3 = {"s3", "s3a"}
+# Protocol -> its package, where the extra brings it.
+_EXTRA = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+# One letter is a drive of Windows.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def to_path(source: str | os.PathLike[str]) -> Path:
+    """Return a path or URL as a path; a `file://` URL is a local path.
+
+    Raises:
+        RinrInputError: fsspec does not know the protocol, or the bucket is missing.
+        MissingExtraError: the extra `remote` or the package of the protocol is not installed.
+
+    >>> to_path("images/a.png").name
+    'a.png'
+    """
+    if is_remote(source):
+        return source
+    if not isinstance(source, str) or not _URL.match(source):
+        return Path(source)
+    protocol, rest = source.split("://", 1)
+    protocol = protocol.lower()
+    if protocol == "file":
+        # "?" and "#" are part of a name here.
+        return Path(unquote("/" + rest.partition("/")[2]))
+    try:
+        import fsspec
+        from upath import UPath
+    except ImportError as error:
+        raise MissingExtraError("universal-pathlib", "remote") from error
+    source = f"{protocol}://{rest}"
+    try:
+        # The class alone: an instance may look for credentials first, which takes time.
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        if protocol in _EXTRA:
+            raise MissingExtraError(_EXTRA[protocol], "remote") from error
+        raise RinrInputError(f"{source}: {error}") from error
+    except ValueError as error:
+        raise RinrInputError(f"{source}: {protocol}:// is no protocol that fsspec knows") from error
+    path = UPath(source, **_options(protocol))
+    if not rest.strip("/"):
+        raise RinrInputError(f"{source}: the name of a bucket or server is missing")
+    return cast(Path, path)
+
+
+def to_path_or_none(source: object) -> Path | None:
+    """Return a path or URL as `to_path` does, and None for anything else: bytes, an open file."""
+    if is_remote(source):
+        return source
+    return to_path(source) if isinstance(source, (str, os.PathLike)) else None
+
+
+def is_remote(path: object) -> TypeGuard[Path]:
+    """Return whether this is a path behind a URL; False for text and open files."""
+    return not isinstance(path, (str, Path)) and hasattr(path, "storage_options")
+
+
+def is_absolute(entry: str) -> bool:
+    """Return whether a text is a URL or a path from the root, so that no folder precedes it."""
+    return bool(_URL.match(entry)) or Path(entry).is_absolute()
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    if protocol not in _EXTRA:
+        return {}
+    # A cache of listings would keep a million objects as long as the process lives.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if protocol in S3:
+        import fsspec
+
+        # With the attempts of botocore, a silent server would take minutes.
+        quick: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10}
+        if "AWS_MAX_ATTEMPTS" not in os.environ:
+            quick["retries"] = {"total_max_attempts": 2, "mode": "standard"}
+        chosen = fsspec.config.conf.get(protocol, {}).get("config_kwargs")
+        options["config_kwargs"] = {**quick, **chosen} if isinstance(chosen, dict) else quick
+    return options

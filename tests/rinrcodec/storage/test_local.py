@@ -1,0 +1,85 @@
+"""Local files: what the contract does not say."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rinrcodec.storage import files_below, storage_of
+from rinrcodec.storage.atomic import move
+from rinrcodec.storage.byte_source import StreamSource
+from rinrcodec.storage.local import replacing
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a/file").write_bytes(b"x")
+    (tmp_path / "nowhere").symlink_to("gone")
+    listed = {path.relative_to(tmp_path).as_posix(): stamp for path, stamp in files_below(tmp_path)}
+    assert listed.keys() == {"a/file", "nowhere"}
+    assert (listed["nowhere"], bool(listed["a/file"])) == ("", True)
+
+
+def test_replacing_leaves_no_temporary_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"x")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"x")
+        assert not path.exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_writes_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    storage_of(tmp_path).write_whole(tmp_path / "a", b"x", durable=durable)
+    assert len(synced) == durable
+
+
+def test_a_move_to_another_disk_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Any:
+        if path.name == "a":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return replace(path, target)
+
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    monkeypatch.setattr(Path, "replace", refuse)
+    move(tmp_path / "a", tmp_path / "b")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"b": b"new"}
+
+
+def test_a_system_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"0123")
+    monkeypatch.delattr(os, "pread", raising=False)
+    source = storage_of(tmp_path).open_ranges(tmp_path / "a")
+    assert isinstance(source, StreamSource)
+    assert source.read(1, 2) == b"12"
+    source.close()
+    with pytest.raises(ValueError, match="closed"):
+        source.read(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "passes"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)]
+)
+def test_which_errors_may_pass(tmp_path: Path, number: int, passes: bool) -> None:
+    assert storage_of(tmp_path).may_pass(tmp_path, OSError(number, "x")) is passes

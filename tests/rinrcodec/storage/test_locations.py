@@ -1,0 +1,100 @@
+"""Paths and URLs: which text is which, and the errors for URLs that cannot be used."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.storage import join, to_path, to_path_or_none
+from rinrcodec.storage.locations import is_remote
+
+
+@pytest.mark.parametrize("name", ["a", "/a/b", "a b/ü#%?.png", "c:/x", "s3:/a", "./s3://a"])
+def test_paths(name: str) -> None:
+    assert to_path(name) == Path(name)
+    assert not is_remote(to_path(name))
+    assert to_path(Path(name)) == Path(name)
+
+
+def test_a_file_url_is_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a b ü#%41?.png"
+    assert to_path(path.as_uri()) == path
+    assert to_path("FILE:///a/b") == Path("/a/b")
+    assert to_path("file://localhost/a/b") == Path("/a/b")
+    assert to_path("file:///a#1?.png") == Path("/a#1?.png")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("memory://x/a b/ü#%?.png", "ü#%?.png"),
+        ("s3://bucket/a%20b.png", "a%20b.png"),
+        ("S3://bucket/A.png", "A.png"),
+        ("gs://bucket/a?b", "a?b"),
+        ("s3://bucket/a/", "a"),
+    ],
+)
+def test_urls(url: str, name: str) -> None:
+    found = to_path(url)
+    assert is_remote(found)
+    assert found.name == name
+    assert to_path(found) is found
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert str(found) == url.replace("S3", "s3").rstrip("/")
+
+
+def test_what_is_no_path(tmp_path: Path) -> None:
+    assert to_path_or_none(b"") is None
+    with (tmp_path / "a").open("wb") as file:
+        assert to_path_or_none(file) is None
+    filesystem = fsspec.filesystem("memory")
+    with filesystem.open("/x/a", "wb") as file:
+        assert to_path_or_none(file) is None
+    filesystem.rm("/x/a")
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///", "memory://"])
+def test_a_url_without_a_name(url: str) -> None:
+    with pytest.raises(RinrInputError, match="the name of a bucket or server is missing"):
+        to_path(url)
+
+
+def test_an_unknown_protocol() -> None:
+    with pytest.raises(RinrInputError, match=r"^foo://a: foo:// is no protocol that fsspec knows$"):
+        to_path("foo://a")
+
+
+@pytest.mark.parametrize(
+    ("gone", "url", "package"),
+    [
+        ("upath", "memory://a", "universal-pathlib"),
+        ("s3fs", "s3://a", "s3fs"),
+        ("gcsfs", "gs://a", "gcsfs"),
+    ],
+)
+def test_the_extra_is_missing(gone: str, url: str, package: str) -> None:
+    script = (
+        f"import sys; sys.modules[{gone!r}] = None\n"
+        "from rinrcodec.storage import to_path\n"
+        "to_path('a/b')\n"
+        f"to_path({url!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert f"{package} is not installed; run: pip install 'rinrcodec[remote]'" in done.stderr
+
+
+def test_join() -> None:
+    far = to_path("s3://bucket/set")
+    assert join(Path("set"), "../images/a.png") == Path("set/../images/a.png")
+    assert join(Path("set"), "s3://bucket/set") == far
+    assert join(far, "./images//a") == to_path("s3://bucket/set/images/a")
+    assert join(far, "../images/a") == to_path("s3://bucket/images/a")
+    assert join(far, "") == far
+    assert join(far, "memory://a") == to_path("memory://a")
+    assert join(far, "/data") == Path("/data")
