@@ -23,12 +23,12 @@ from PIL import Image, ImageOps
 from PIL.Image import Transpose
 
 from rinrcodec.boxes import Box
-from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrDeviceError, RinrInputError
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Part, Preset, get_preset
 from rinrcodec.sources.images import load_picture, picture_from_array
+from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import open_source
 
 ROOT = Path(__file__).resolve().parents[1]

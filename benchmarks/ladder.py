@@ -14,12 +14,12 @@ from pathlib import Path
 
 import _common as common
 
-from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.cli.views.ladder_page import NOTES, line, page, row_as_json
 from rinrcodec.cli.views.ladder_plots import draw_ladder
 from rinrcodec.evaluation.ladder import Row, family_rows, low_quality_jpeg
 from rinrcodec.picture import Picture
 from rinrcodec.presets import BACKGROUNDS, Preset, get_preset
+from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 

@@ -25,7 +25,6 @@ import yaml
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import Ladder, available_codecs
@@ -34,6 +33,7 @@ from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.labels import format_labels
+from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.sources.source import open_source
 
 
