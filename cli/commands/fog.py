@@ -100,9 +100,10 @@ def command(
     that sends packs on, or train at the fog. Sizes are numbers, or those of files in folders:
     --jpeg and --rinr together. MB are 10^6 bytes.
     """
-    from rinrcodec.cli.fog_sizes import Sizes, jpeg_sizes, other_codec, pack_sizes
+    from rinrcodec.cli.fog_codecs import other_codec
     from rinrcodec.cli.output import json_text, write_report
     from rinrcodec.cli.views.fog_table import fog_as_json, print_fog
+    from rinrcodec.datasets.inspection.sizes import Sizes, jpeg_sizes, pack_sizes
     from rinrcodec.evaluation.fog import Codec, Scenario, equal_devices
     from rinrcodec.storage.atomic import replacing, writing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rinrcodec.cli.fog_sizes import Sizes
+from rinrcodec.datasets.inspection.sizes import Sizes
 from rinrcodec.datasets.names import shown_name
 from rinrcodec.evaluation.fog import Scenario, break_even_alpha, break_even_rounds, pays_below
 
