@@ -15,7 +15,8 @@ import click
 import pytest
 from PIL import Image
 
-from rinrcodec.cli.fog_sizes import Sizes, other_codec
+from rinrcodec.cli.fog_codecs import other_codec
+from rinrcodec.datasets.inspection.sizes import Sizes
 from rinrcodec.errors import MissingExtraError
 
 from .conftest import QUICK, Run, picture, put

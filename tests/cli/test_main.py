@@ -51,7 +51,7 @@ def test_it_runs_as_a_module() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_line_is_the_first_of_the_command(name: str) -> None:
-    command = importlib.import_module(f"rinrcodec.cli.{name}").command
+    command = importlib.import_module(f"rinrcodec.cli.commands.{name}").command
     assert command.help.splitlines()[0] == COMMANDS[name]
     assert command.name == name
 
