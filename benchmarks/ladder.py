@@ -15,7 +15,6 @@ from pathlib import Path
 from harness.arguments import common_parser, setup
 from harness.frames import DATA, load_sequence
 from harness.reports import write_report
-from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.cli.views.ladder_page import NOTES, line, page
 from rinrcodec.cli.views.ladder_plots import draw_ladder
 from rinrcodec.evaluation.ladder import family_rungs
@@ -24,6 +23,7 @@ from rinrcodec.families import background_families
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
+from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 

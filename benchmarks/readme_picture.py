@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
 from rinrcodec.compute.compose import to_array
+from rinrcodec.sources.samples import sample_pictures
 
 COLUMNS = (
     "source",

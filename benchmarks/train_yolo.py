@@ -27,7 +27,6 @@ import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import DATA
 from harness.reports import markdown_table, write_report
-from rinrcodec.cli.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
@@ -36,6 +35,7 @@ from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.labels import format_labels
+from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.sources.source import open_source
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "PathOrUrl",
     "background_option",
     "device_option",
+    "family_help",
     "json_option",
     "labels_option",
     "objects_option",
@@ -143,6 +144,11 @@ def _summaries() -> str:
     """What every family of backgrounds is: "siren: a network for every frame; ..."."""
     families = background_families().items()
     return "; ".join(f"{name}: {family.summary}" for name, family in families)
+
+
+def family_help() -> str:
+    """Return the paragraphs that families have for the help of `compress`."""
+    return "\n\n".join(one.help for one in background_families().values() if one.help)
 
 
 def _step_units() -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Progress", "progress"]
+if TYPE_CHECKING:
+    from rinrcodec.datasets.progress import Progress
+
+__all__ = ["Bar", "drawing", "progress"]
 
 
-class Progress(Protocol):
+class Bar(Protocol):
     """What long work reports to: how much is done (fractions count), and where it is."""
 
     def update(self, done: float, *, label: str | None = None) -> None: ...
@@ -24,7 +27,7 @@ class _Silent:
 @contextmanager
 def progress(
     label: str, total: float, *, unit: str = "frames", quiet: bool = False
-) -> Iterator[Progress]:
+) -> Iterator[Bar]:
     """Show a bar of `total` units on the standard error, if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield _Silent()
@@ -50,3 +53,22 @@ def progress(
     with bar:
         task = bar.add_task(label, total=total)
         yield _Bar()
+
+
+@contextmanager
+def drawing(*, unit: str = "frames", quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """Draw what a call of the library reports, as a bar from its first report to its last."""
+    with ExitStack() as stack:
+        bar: Bar | None = None
+
+        def draw(report: Progress) -> None:
+            nonlocal bar
+            label = report.label or report.stage
+            if bar is None:
+                shown = progress(label, report.total, unit=unit, quiet=quiet)
+                bar = stack.enter_context(shown)
+            bar.update(report.done, label=label)
+            if report.done >= report.total:
+                stack.close()
+
+        yield draw

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rinrcodec.boxes import Box, Region
+    from rinrcodec.datasets.compress import compress
+    from rinrcodec.datasets.decompress import DecompressResult, decompress
+    from rinrcodec.datasets.interruption import CompressInterrupted
+    from rinrcodec.datasets.progress import Progress
+    from rinrcodec.datasets.summary import CompressResult, SeriesSummary
+    from rinrcodec.datasets.verify import VerifyResult, verify
     from rinrcodec.decoder import Decoder, decode
     from rinrcodec.encoder import encode
     from rinrcodec.errors import (
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
         RinrFormatError,
         RinrInputError,
         RinrLimitError,
+        RinrUsageError,
     )
     from rinrcodec.files import RinrFile, open, save  # noqa: A004
     from rinrcodec.limits import Limits
@@ -34,7 +41,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Box": "boxes",
+    "CompressInterrupted": "datasets.interruption",
+    "CompressResult": "datasets.summary",
     "Decoder": "decoder",
+    "DecompressResult": "datasets.decompress",
     "Frame": "pack",
     "Limits": "limits",
     "MissingExtraError": "errors",
@@ -42,6 +52,7 @@ _HOMES = {
     "Pack": "pack",
     "Picture": "picture",
     "Preset": "presets",
+    "Progress": "datasets.progress",
     "Region": "boxes",
     "RinrDataset": "plugins.torch_data",
     "RinrDeviceError": "errors",
@@ -51,8 +62,13 @@ _HOMES = {
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
     "RinrLoader": "plugins.torch_loader",
+    "RinrUsageError": "errors",
+    "SeriesSummary": "datasets.summary",
     "Target": "targets",
+    "VerifyResult": "datasets.verify",
+    "compress": "datasets.compress",
     "decode": "decoder",
+    "decompress": "datasets.decompress",
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",
     "encode": "encoder",
@@ -60,18 +76,23 @@ _HOMES = {
     "open": "files",
     "register_pillow": "plugins.pillow_plugin",
     "save": "files",
+    "verify": "datasets.verify",
 }
 
 __all__ = [
     "PRESETS",
     "Box",
+    "CompressInterrupted",
+    "CompressResult",
     "Decoder",
+    "DecompressResult",
     "Frame",
     "Limits",
     "MissingExtraError",
     "Pack",
     "Picture",
     "Preset",
+    "Progress",
     "Region",
     "RinrDataset",
     "RinrDeviceError",
@@ -81,8 +102,13 @@ __all__ = [
     "RinrInputError",
     "RinrLimitError",
     "RinrLoader",
+    "RinrUsageError",
+    "SeriesSummary",
     "Target",
+    "VerifyResult",
+    "compress",
     "decode",
+    "decompress",
     "disable_ultralytics",
     "enable_ultralytics",
     "encode",
@@ -90,6 +116,7 @@ __all__ = [
     "open",
     "register_pillow",
     "save",
+    "verify",
 ]
 
 __version__ = "0.1.0"

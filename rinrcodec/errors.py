@@ -2,7 +2,8 @@
 
     RinrError
     ├── RinrInputError(ValueError)      pictures, labels or options that cannot be used
-    │   └── RinrSourceError             pictures or labels whose disk or store fails
+    │   ├── RinrSourceError             pictures or labels whose disk or store fails
+    │   └── RinrUsageError              options that contradict each other, output in the way
     ├── RinrFormatError(ValueError)     a .rinr file that is damaged, hostile or not one
     ├── RinrLimitError(ValueError)      more frames, pixels or bytes than `Limits` allow
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
@@ -24,6 +25,7 @@ __all__ = [
     "RinrInputError",
     "RinrLimitError",
     "RinrSourceError",
+    "RinrUsageError",
     "plain",
     "reason",
 ]
@@ -44,6 +46,12 @@ class RinrInputError(RinrError, ValueError):
 
 class RinrSourceError(RinrInputError):
     """A picture or label that cannot be read at the moment, as its disk or store fails."""
+
+
+class RinrUsageError(RinrInputError):
+    """Options that contradict each other or do not exist, or output that is in the way."""
+
+    exit_code = 2
 
 
 class RinrFormatError(RinrError, ValueError):

@@ -51,7 +51,7 @@ OWNERS = {
     "markupsafe": ("rinrcodec.cli",),
     "matplotlib": ("rinrcodec.cli",),
     "scipy": ("rinrcodec.evaluation",),
-    "skimage": ("rinrcodec.cli", "rinrcodec.metrics"),
+    "skimage": ("rinrcodec.metrics", "rinrcodec.sources"),
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
     "constriction": ("rinrcodec.families.pyramid",),
@@ -211,6 +211,35 @@ def test_only_the_storage_knows_what_is_remote() -> None:
     }
     assert "rinrcodec.storage.files" in asking
     assert [module for module in asking if not is_in(module, "rinrcodec.storage")] == []
+
+
+def test_the_command_line_is_imported_by_nobody():
+    for module in RULED:
+        if not is_in(module, "rinrcodec.cli") and module != "rinrcodec.__main__":
+            assert [name for name in imports_of(module) if is_in(name, "rinrcodec.cli")] == []
+
+
+def outside_imports(folder: str) -> Iterator[tuple[str, str]]:
+    """What the Python files of a folder beside the package import, with the names of the files."""
+    for path in (ROOT / folder).rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name in imports(path.read_text(encoding="utf-8"), module, is_package=False):
+            yield path.relative_to(ROOT).as_posix(), name
+
+
+def test_benchmarks_and_tests_import_nothing_private_of_the_command_line():
+    seen = list(outside_imports("benchmarks")) + list(outside_imports("tests"))
+    faults = []
+    for file, name in seen:
+        if not is_in(name, "rinrcodec.cli"):
+            continue
+        private = any(part.startswith("_") for part in name.split("."))
+        # A benchmark draws with the views; the command line itself is of its own tests.
+        views = file.startswith("benchmarks/") and is_in(name, "rinrcodec.cli.views")
+        if private or not (views or file.startswith("tests/cli/")):
+            faults.append(f"{file}: {name}")
+    assert faults == []
+    assert any(is_in(name, "rinrcodec.cli.main") for _, name in seen)
 
 
 def test_no_import_cycles():

@@ -20,8 +20,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from rinrcodec.cli.samples import sample_pictures
 from rinrcodec.errors import RinrError
+from rinrcodec.sources.samples import sample_pictures
 
 __all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tiles", "write_tiles"]
 

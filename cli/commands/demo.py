@@ -56,10 +56,10 @@ def command(out: Path, preset: str, steps: int | None, device: str, seed: int) -
     background INR alone, the result with object INRs, and the errors of both.
     """
     import rinrcodec
-    from rinrcodec.cli import samples
     from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
     from rinrcodec.compute.compose import to_array
     from rinrcodec.presets import get_preset
+    from rinrcodec.sources import samples
     from rinrcodec.storage.atomic import writing
 
     pictures = samples.sample_pictures()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from rinrcodec.cli.command import Command
 from rinrcodec.cli.options import PathOrUrl, json_option, quiet_option
+
+if TYPE_CHECKING:
+    from rinrcodec.datasets.verify import VerifyResult
 
 __all__ = ["command"]
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PathOrUrl(exists=True))
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
@@ -29,43 +32,28 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
     it was written, and every run complete. Prints one line for every bad file, and ends with exit
     code 1 if there is one.
     """
-    from rinrcodec.cli.output import json_text, write_report
-    from rinrcodec.cli.progress import progress
-    from rinrcodec.datasets.check import check_files
-    from rinrcodec.datasets.inventory import take_inventory
-    from rinrcodec.datasets.runs import count, run_as_json
+    from rinrcodec.cli.output import json_text, print_errors, write_report
+    from rinrcodec.cli.progress import drawing
+    from rinrcodec.datasets.verify import verify
 
-    found = take_inventory(sources)
-    files, bad = list(found.files.values()), found.bad
-    frames = 0
-    with (
-        progress("verifying", len(files), unit="files", quiet=quiet) as bar,
-        closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked,
-    ):
-        for number, one in enumerate(checked, start=1):
-            if one.error is None:
-                frames += one.n_frames
-            else:
-                bad[str(one.path)] = one.error
-            bar.update(number)
-    for message in bad.values():
-        click.echo(f"error: {message}", err=True)
-    packs = sum(file.is_pack for file in files)
-    manifests = found.manifests.values()
+    with drawing(unit="files", quiet=quiet) as draw:
+        result = verify(*sources, jobs=jobs, on_progress=draw)
+    print_errors(result.bad.values())
     if json_path is not None:
-        runs = [
-            run_as_json(manifest, run) for manifest in manifests for run in manifest.runs.values()
-        ]
-        text = json_text({"files": packs, "frames": frames, "bad": bad, "runs": runs})
-        write_report(json_path, text)
-    if not quiet and not bad and json_path != "-":
-        click.echo(f"{packs} file{'s are' if packs != 1 else ' is'} sound")
-        for manifest in manifests:
-            made = manifest.runs.values()
-            lists = count(sum(len(run.all_files()) for run in made), "file")
-            unreadable = sum(shard.unreadable for run in made for shard in run.shards)
-            without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
-            click.echo(
-                f"{manifest.path}: {count(len(made), 'run')}, all {lists} as written{without}"
-            )
-    return 1 if bad else 0
+        write_report(json_path, json_text(result.as_json()))
+    if not quiet and not result.bad and json_path != "-":
+        _print_sound(result)
+    return 1 if result.bad else 0
+
+
+def _print_sound(result: VerifyResult) -> None:
+    from rinrcodec.datasets.names import count
+
+    click.echo(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound")
+    for manifest in result.manifests:
+        unreadable = manifest.unreadable
+        without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
+        click.echo(
+            f"{manifest.path}: {count(len(manifest.runs), 'run')}, all "
+            f"{count(manifest.files, 'file')} as written{without}"
+        )

@@ -1,4 +1,4 @@
-"""Names of output files: those of the frames with another suffix, never two alike."""
+"""Names of output files, never two alike, and how messages show names and numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from rinrcodec.sources.source import frame_stem
 
-__all__ = ["fit_name", "output_names", "shown_name"]
+__all__ = ["count", "fit_name", "output_names", "shown_name"]
 
 _MAX_NAME_BYTES = 255
 
@@ -40,6 +40,12 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
 def shown_name(name: str) -> str:
     """A name as a terminal can show it: on one line, with escapes for what cannot be printed."""
     return name if name.isprintable() else repr(name)[1:-1]
+
+
+def count(number: int, word: str) -> str:
+    """A number and what it counts: `2 boxes`."""
+    plural = "es" if word.endswith("x") else "s"
+    return f"{number:,} {word}{plural if number != 1 else ''}"
 
 
 def fit_name(name: str) -> str:

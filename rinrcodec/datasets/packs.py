@@ -1,18 +1,20 @@
-"""The `.rinr` files that a command is given: one, a folder of them, or a data yaml of packs."""
+"""The `.rinr` files that a source names: one, a folder of them, or a data yaml of packs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.files import packs_below
 from rinrcodec.sources.source import SPLITS, load_data_yaml
 from rinrcodec.storage import file_or_folder, join
 
-__all__ = ["PackFiles", "find_packs", "list_packs"]
+__all__ = ["PackFiles", "find_packs", "list_packs", "yaml_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
         files += packs.all()
         bad.update({failure: failure for failure in packs.failures})
     return files, bad
+
+
+def yaml_text(data: Mapping[str, Any]) -> str:
+    """A data yaml as text, with its keys in the given order."""
+    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
 
 
 def _from_yaml(path: Path) -> PackFiles:

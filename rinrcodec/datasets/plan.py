@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import click
-
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
 from rinrcodec.datasets.names import fit_name, output_names
 from rinrcodec.datasets.work import unfinished_runs
+from rinrcodec.errors import RinrUsageError
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import (
     file_or_folder,
@@ -104,18 +103,18 @@ class Plan:
 def make_plan(
     source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
 ) -> Plan:
-    """Decide where the output of `source` goes; raises `click.UsageError` where it cannot go."""
+    """Decide where the output of `source` goes; raises `RinrUsageError` where it cannot go."""
     stands = file_or_folder(out)
     if out.suffix.lower() == ".rinr" and stands != "folder":
         if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
-            raise click.UsageError(f"{out}: a single file cannot hold this; give a folder with -o")
+            raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with -o")
         work = out.parent / fit_name(f".{out.name}.rinr-work")
         return Plan(source, "pack", out.parent, out, work, 0)
     if stands == "file":
-        raise click.UsageError(f"{out}: a file stands where the output folder should be")
+        raise RinrUsageError(f"{out}: a file stands where the output folder should be")
     if source.kind == "yaml" and storage_of(out).is_same(out, source.path.parent):
         # The output's data.yaml and split folders would mix with the source's own.
-        raise click.UsageError(f"{out}: the source itself lies there; give another folder")
+        raise RinrUsageError(f"{out}: the source itself lies there; give another folder")
     if source.kind == "image":
         layout = "pack"
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
@@ -141,7 +140,7 @@ def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
 def check_output(
     plan: Plan, run: RunEntry, manifest: Manifest | None, *, resume: bool, overwrite: bool
 ) -> bool:
-    """Whether there is work to do; raises `click.UsageError` where output is in the way.
+    """Whether there is work to do; raises `RinrUsageError` where output is in the way.
 
     run: what is to be done; its key names its folder below `plan.work`. manifest: None for one
     image.
@@ -160,7 +159,7 @@ def check_output(
     if runs:
         before = known.get(runs[0])
         why = f" ({_differences(before, run)})" if before else ""
-        raise click.UsageError(
+        raise RinrUsageError(
             f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
             "give the same ones, or start again with --overwrite"
             if resume
@@ -176,12 +175,12 @@ def check_output(
         others = (old for old in known.values() if mine & _pictures(old.shards).keys())
         other = next(others, None)
         why = f" ({_differences(other, run)})" if other else ""
-        raise click.UsageError(
+        raise RinrUsageError(
             f"{plan.single or plan.folder} holds the output of another run{why}; "
             "--overwrite replaces it"
         )
     if existing:
-        raise click.UsageError(
+        raise RinrUsageError(
             f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
         )
     return True

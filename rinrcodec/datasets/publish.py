@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rinrcodec.datasets.manifest import FileRecord
+from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.texts import yaml_text
 from rinrcodec.datasets.work import FittedShard, Work
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, select_frames

@@ -1,51 +1,28 @@
-"""One run of `compress`: its shards are fitted by somebody, then published together."""
+"""One run of `compress`: its shards are fitted by an executor, then published together."""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-from rinrcodec import __version__
-from rinrcodec.cli.progress import progress
 from rinrcodec.datasets.executors.local import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.datasets.fitter import Fitter
-from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
+from rinrcodec.datasets.manifest import Manifest, RunEntry
+from rinrcodec.datasets.options import Executor
 from rinrcodec.datasets.plan import Plan, lost_files
+from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.datasets.publish import publish_series, publish_yaml
-from rinrcodec.datasets.shards import Shard, run_key
-from rinrcodec.datasets.summary import Row, summarise
+from rinrcodec.datasets.shards import Shard
+from rinrcodec.datasets.summary import SeriesSummary, summarise
 from rinrcodec.datasets.work import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
-from rinrcodec.presets import Preset
 from rinrcodec.storage import remove_file, size_of
 
-__all__ = ["Run", "make_entry"]
+__all__ = ["Run"]
 
 # How often the manifest says how far a run is; to write it after every shard would take long.
 SAVE_S = 5.0
-
-
-def make_entry(settings: Mapping[str, Any], preset: Preset, shards: Sequence[Shard]) -> RunEntry:
-    """A run as the manifest has it, before anything is fitted."""
-    recipe = hashlib.sha256(repr(preset).encode()).hexdigest()[:16]
-    known = {"version": __version__, "recipe": recipe, **settings}
-    return RunEntry(run_key(known, shards), known, [_entry(shard) for shard in shards])
-
-
-def _entry(shard: Shard) -> ShardEntry:
-    refs = shard.series.refs
-    return ShardEntry(
-        series=shard.series.name,
-        number=shard.number,
-        start=shard.start,
-        count=shard.count,
-        first=refs[0].name if refs else f"frame {shard.start + 1}",
-        last=refs[-1].name if refs else f"frame {shard.start + shard.count}",
-        stamps=shard.stamps,
-    )
 
 
 class Run:
@@ -82,12 +59,12 @@ class Run:
 
     def fit(
         self,
-        executor: Literal["local", "ray"],
+        executor: Executor,
         *,
         jobs: int | None,
         devices: Sequence[str],
         address: str | None,
-        quiet: bool,
+        on_progress: OnProgress,
     ) -> None:
         """Fit what is not fitted yet; a shard that kills its workers is a failure."""
         if self._manifest:
@@ -101,15 +78,20 @@ class Run:
         there = self._fitted.keys() | self._kept
         todo = [shard for shard in self._entries if shard not in there]
         total = sum(shard.count for shard in self._entries)
-        with progress("", total, quiet=quiet) as bar:
-            watch = Watch(lambda done, label: bar.update(done, label=label), self._done)
-            watch.n_done = total - sum(shard.count for shard in todo)
-            if executor == "ray" and todo:
-                from rinrcodec.datasets.executors.ray import fit_on_ray
 
-                fit_on_ray(self._fitter, todo, watch, address=address, jobs=jobs)
-            else:
-                self._fit_locally(todo, watch, jobs or len(devices), devices)
+        def report(done: float, label: str) -> None:
+            # A video may hold more frames than it declares.
+            on_progress(Progress("fitting", min(done, total), total, label))
+
+        watch = Watch(report, self._done)
+        watch.n_done = total - sum(shard.count for shard in todo)
+        report(watch.n_done, "")
+        if executor == "ray" and todo:
+            from rinrcodec.datasets.executors.ray import fit_on_ray
+
+            fit_on_ray(self._fitter, todo, watch, address=address, jobs=jobs)
+        else:
+            self._fit_locally(todo, watch, jobs or len(devices), devices)
         for shard in watch.died:
             self._entries[shard].state = "failed"
             self.failures.append(
@@ -127,8 +109,8 @@ class Run:
             import torch
 
             threads = max(1, torch.get_num_threads() // jobs)
-            own = [devices[i % len(devices)] for i in range(jobs)]
-            fit_in_processes(self._fitter, todo, watch, devices=own, threads=threads)
+            each = [devices[i % len(devices)] for i in range(jobs)]
+            fit_in_processes(self._fitter, todo, watch, devices=each, threads=threads)
 
     def _done(self, shard: Shard) -> None:
         self._take(shard)
@@ -183,10 +165,10 @@ class Run:
             entry.inputs, entry.files = old.inputs, old.files
             self._kept.add(shard)
 
-    def publish(self) -> list[tuple[Row, list[FittedPart]]]:
-        """Put the output in its place; return a row of figures for every series."""
+    def publish(self) -> list[tuple[SeriesSummary, list[FittedPart]]]:
+        """Put the output in its place; return the figures of every series."""
         self._check_lock()
-        rows = []
+        summaries = []
         splits = []
         for series in self._plan.source.series:
             mine = {
@@ -202,7 +184,7 @@ class Run:
             if records or any(shard.series.name == series.name for shard in self._kept):
                 splits.append(series.name)
             parts = [part for known in mine.values() for part in known.parts]
-            rows.append((summarise(series.name, parts, records), parts))
+            summaries.append((summarise(series.name, parts, records), parts))
         before = self._before.shards if self._before else ()
         if not self._entry.files or {old.series for old in before if old.files} != set(splits):
             for path, record in publish_yaml(self._plan, self._work, splits).items():
@@ -218,7 +200,7 @@ class Run:
         self.is_complete = self._entry.complete
         if self.is_complete:
             self._work.drop()
-        return rows
+        return summaries
 
     def _remove_replaced(self) -> None:
         """Remove the packs of earlier runs over the same series that this one did not write.

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rinrcodec import __version__
+from rinrcodec.datasets.manifest import RunEntry, ShardEntry
+from rinrcodec.presets import Preset
 from rinrcodec.sources.source import Reading, Series, Source
 
-__all__ = ["Shard", "run_key", "shards_of"]
+__all__ = ["Shard", "make_entry", "run_key", "shards_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,3 +92,23 @@ def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
     for shard in shards:
         digest.update(shard.stamps.encode())
     return digest.hexdigest()[:24]
+
+
+def make_entry(settings: Mapping[str, Any], preset: Preset, shards: Sequence[Shard]) -> RunEntry:
+    """A run as the manifest has it, before anything is fitted."""
+    recipe = hashlib.sha256(repr(preset).encode()).hexdigest()[:16]
+    known = {"version": __version__, "recipe": recipe, **settings}
+    return RunEntry(run_key(known, shards), known, [_entry(shard) for shard in shards])
+
+
+def _entry(shard: Shard) -> ShardEntry:
+    refs = shard.series.refs
+    return ShardEntry(
+        series=shard.series.name,
+        number=shard.number,
+        start=shard.start,
+        count=shard.count,
+        first=refs[0].name if refs else f"frame {shard.start + 1}",
+        last=refs[-1].name if refs else f"frame {shard.start + shard.count}",
+        stamps=shard.stamps,
+    )

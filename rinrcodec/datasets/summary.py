@@ -1,4 +1,4 @@
-"""What a run of `compress` comes to: figures for people and for programs."""
+"""The result of `compress`: its figures, series by series, and what failed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rinrcodec.datasets.manifest import FileRecord
-from rinrcodec.datasets.names import shown_name
+from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.work import FittedPart
 from rinrcodec.metrics import mean_db
 
-__all__ = ["Row", "print_table", "row_as_json", "summarise", "total"]
+__all__ = ["CompressResult", "SeriesSummary", "summarise", "total"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the summary. PSNR values are means over frames, in dB; None where none is."""
+class SeriesSummary:
+    """The figures of one series, such as a split, or of all series together.
+
+    Attributes:
+        name: of the series; "total" for several together.
+        frames, boxes, object_inrs: how many there are.
+        source_bytes, bytes: of the pictures' files, and of the files that were written.
+        pixels: of all frames.
+        psnr_frame, psnr_background, psnr_objects: means over frames in dB; None where no frame
+            has any.
+        seconds: reading, fitting and measuring, of all processes together.
+
+    Example:
+        >>> from rinrcodec import SeriesSummary
+        >>> SeriesSummary("val", 1, 0, 0, 5000, 1000, 8000, 30.0, 30.0, None, 2.0).ratio
+        5.0
+    """
 
     name: str
     frames: int
@@ -32,18 +47,78 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Source bytes per byte of output."""
+        """Source bytes per byte of output; None where either is 0."""
         return self.source_bytes / self.bytes if self.source_bytes and self.bytes else None
 
     @property
     def bits_per_pixel(self) -> float | None:
+        """Bits of output per pixel; None where there is no pixel."""
         return 8 * self.bytes / self.pixels if self.pixels else None
 
+    def as_json(self) -> dict[str, Any]:
+        """Give all figures by their names."""
+        return {**asdict(self), "ratio": self.ratio, "bits_per_pixel": self.bits_per_pixel}
 
-def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[FileRecord]) -> Row:
-    """The figures of one series, from its parts and the files written."""
+
+@dataclass(frozen=True, slots=True)
+class CompressResult:
+    """The result of `compress`.
+
+    Attributes:
+        source, out: the paths or URLs, as text.
+        options: the options of the call.
+        devices: those that were fitted on.
+        series: the figures of each series, a split or the whole folder.
+        total: the figures of all of them.
+        shards: how many packs the source is cut into.
+        kept_shards: how many of them `resume` left as they are; no figure counts them.
+        failed_shards: how many killed the process that fitted them; `resume` tries them again.
+        warnings, failures: one message each; the failed pictures and shards are missing in `out`.
+        nothing_to_do: `resume` found a complete output and changed nothing.
+    """
+
+    source: str
+    out: str
+    options: CompressOptions
+    devices: tuple[str, ...]
+    series: tuple[SeriesSummary, ...]
+    total: SeriesSummary
+    shards: int
+    kept_shards: int = 0
+    failed_shards: int = 0
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    nothing_to_do: bool = False
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` tries all failures again; else only `overwrite` does."""
+        return bool(self.failures) and self.failed_shards == len(self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the figures as `--json` writes them."""
+        return {
+            "source": self.source,
+            "out": self.out,
+            "preset": self.options.preset,
+            "background": self.options.background,
+            "objects": self.options.objects,
+            "steps": self.options.steps,
+            "target": self.options.target_as_json(),
+            "seed": self.options.seed,
+            "device": self.devices[0] if len(self.devices) == 1 else list(self.devices),
+            "series": [one.as_json() for one in self.series],
+            "total": self.total.as_json(),
+            "kept_shards": self.kept_shards,
+            "warnings": list(self.warnings),
+            "failures": list(self.failures),
+        }
+
+
+def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[FileRecord]) -> SeriesSummary:
+    """Sum up one series, from its parts and the files written."""
     quality = [item for part in parts for item in part.quality]
-    return Row(
+    return SeriesSummary(
         name=name,
         frames=sum(len(part.names) for part in parts),
         boxes=sum(part.boxes for part in parts),
@@ -58,52 +133,9 @@ def summarise(name: str, parts: Sequence[FittedPart], files: Iterable[FileRecord
     )
 
 
-def total(rows: Sequence[tuple[Row, Sequence[FittedPart]]]) -> Row:
-    """All series as one."""
-    whole = summarise("total", [part for _, parts in rows for part in parts], ())
-    return replace(whole, bytes=sum(row.bytes for row, _ in rows))
-
-
-def row_as_json(row: Row) -> dict[str, Any]:
-    """A row as JSON."""
-    return {**asdict(row), "ratio": row.ratio, "bits_per_pixel": row.bits_per_pixel}
-
-
-def print_table(rows: Sequence[Row]) -> None:
-    """Print the summary to the standard output."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # Narrow enough for 80 columns, also with a long name of a series.
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", overflow="ellipsis", no_wrap=True)
-    for heading in ("frames", "source", ".rinr", "ratio", "bpp"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("background\nPSNR dB", justify="right", no_wrap=True)
-    table.add_column("objects\nPSNR dB", justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            Text(shown_name(row.name)),  # not markup, whatever brackets it has
-            f"{row.frames:,}",
-            _size(row.source_bytes),
-            _size(row.bytes),
-            _number(row.ratio, 1, "x"),
-            _number(row.bits_per_pixel, 3),
-            _number(row.psnr_background, 2),
-            _number(row.psnr_objects, 2),
-            f"{row.seconds:,.1f}",
-        )
-    Console().print(table)
-
-
-def _number(value: float | None, digits: int, unit: str = "") -> str:
-    return "-" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def _size(value: int) -> str:
-    if value < 10_000:
-        return f"{value:,} B"
-    return f"{value / 1e3:,.0f} kB" if value < 10_000_000 else f"{value / 1e6:,.0f} MB"
+def total(series: Sequence[tuple[SeriesSummary, Sequence[FittedPart]]]) -> SeriesSummary:
+    """Sum up all series; a single one keeps its name."""
+    if len(series) == 1:
+        return series[0][0]
+    whole = summarise("total", [part for _, parts in series for part in parts], ())
+    return replace(whole, bytes=sum(one.bytes for one, _ in series))

@@ -14,7 +14,7 @@ import rinrcodec
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.metrics import frame_quality
 
-from .conftest import LABELS, QUICK, Run, picture, put, write
+from .conftest import LABELS, QUICK, Run, picture, put, video, write
 
 
 def files(folder: Path) -> list[str]:
@@ -289,18 +289,6 @@ def test_a_cut_video_is_exit_code_one(run: Run, tmp_path: Path) -> None:
     result = run("compress", path, "-o", tmp_path / "out", *QUICK, code=1)
     found = names(tmp_path / "out/clip-00000.rinr")
     assert f"the file ends after {len(found)} of 5 frames" in result.stderr
-
-
-def video(path: Path, n: int) -> Path:
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
-        for i in range(n):
-            frame = av.VideoFrame.from_image(picture(i, 32, 16))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def test_a_video(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from rinrcodec.cli.progress import progress
+from rinrcodec import Progress
+from rinrcodec.cli.progress import drawing, progress
 
 
 class Terminal(io.StringIO):
@@ -46,3 +47,32 @@ def test_the_bar_takes_labels_as_they_are_and_says_what_it_counts(
         bar.update(3)
     assert "3/3 files" in terminal.getvalue()
     assert "[red]mark" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_reports_of_the_library_are_drawn(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with drawing(unit="files", quiet=quiet) as draw:
+        assert terminal.getvalue() == ""  # until there is something to show
+        draw(Progress("verifying", 0, 3))
+        draw(Progress("verifying", 3, 3, "train"))
+        drawn = terminal.getvalue()
+        draw(Progress("verifying", 3, 3, "again"))
+        assert terminal.getvalue() == drawn  # the last report has ended it
+    if quiet:
+        assert drawn == ""
+    else:
+        assert "verifying" in drawn
+        assert "train" in drawn
+        assert "3/3 files" in drawn
+
+
+def test_a_call_without_reports_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with drawing():
+        pass
+    assert terminal.getvalue() == ""

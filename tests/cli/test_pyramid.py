@@ -17,8 +17,8 @@ from rinrcodec.errors import RinrError
 from rinrcodec.families.pyramid import rows as encode_pyramid
 from rinrcodec.targets import Target
 
-from .conftest import LABELS, QUICK, Run, picture, put
-from .test_compress import files, names, video
+from .conftest import LABELS, QUICK, Run, picture, put, video
+from .test_compress import files, names
 
 PYRAMID = ("--background", "pyramid", *QUICK)
 

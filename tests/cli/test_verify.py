@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.datasets import check as check_module
-from rinrcodec.datasets.inventory import ListedFile
+from rinrcodec.datasets.inspection import check as check_module
+from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.formats import PackReader, pack_bytes, read_pack
 from rinrcodec.pack import select_frames

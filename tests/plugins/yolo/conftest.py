@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 import rinrcodec
-from rinrcodec.cli.main import cli
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.schema import Kind
 
@@ -92,9 +90,10 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put_picture(root / "source", "val/small", "0 0.5 0.5 0.2 0.2\n", 0, size=(8, 30))
     data = "train: images/train\nval: images/val\nnames: {0: person, 1: car}\n"
     (root / "source" / "data.yaml").write_text(data)
-    quick = ("--steps", "8", "--device", "cpu", "--shard-size", "7", "--quiet")
-    run_cli("compress", root / "source" / "data.yaml", "-o", root / "packs", *quick)
-    run_cli("decompress", root / "packs", "-o", root / "png", "--labels", "--quiet")
+    yaml = root / "source" / "data.yaml"
+    made = rinrcodec.compress(yaml, root / "packs", steps=8, device="cpu", shard_size=7)
+    assert made.failures == ()
+    assert rinrcodec.decompress(root / "packs", root / "png", labels=True).failures == ()
     assert len(list((root / "packs").rglob("*.rinr"))) == 4
     return root
 
@@ -110,11 +109,6 @@ def put_picture(
         path.parent.mkdir(parents=True, exist_ok=True)
     (image.convert("L") if seed % 4 == 3 else image).save(picture)
     text.write_text(labels)
-
-
-def run_cli(*arguments: object) -> None:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture

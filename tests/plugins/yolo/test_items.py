@@ -27,7 +27,6 @@ from .conftest import (
     damage,
     no_installs,
     put_picture,
-    run_cli,
     same_items,
     seeded,
     weight_offset,
@@ -47,16 +46,15 @@ def test_items_are_those_of_the_decompressed_pictures(sets: Path, split: str, re
 
 @pytest.mark.parametrize(("layout", "n_files"), [("files", 6), ("pack", 1)])
 def test_items_come_in_the_order_of_their_pictures(
-    tmp_path: Path, layout: str, n_files: int
+    tmp_path: Path, layout: Any, n_files: int
 ) -> None:
     folder = tmp_path / "images"
     # An order of their own as paths, and as numbers.
     for i, name in enumerate(["s/b", "s-1", "s", "t", "f2", "f10"]):
         put_picture(tmp_path, name, f"{i % 2} 0.5 0.5 0.2 0.2\n", i)
-    quick = ("--steps", "4", "--device", "cpu", "--layout", layout, "--quiet")
-    run_cli("compress", folder, "-o", tmp_path / "packs", *quick)
+    rinrcodec.compress(folder, tmp_path / "packs", layout=layout, steps=4, device="cpu")
     assert len(list((tmp_path / "packs").rglob("*.rinr"))) == n_files
-    run_cli("decompress", tmp_path / "packs", "-o", tmp_path / "png/images", "--quiet")
+    rinrcodec.decompress(tmp_path / "packs", tmp_path / "png/images")
     shutil.copytree(tmp_path / "labels", tmp_path / "png/labels")
     (tmp_path / "labels").rename(tmp_path / "unused")
     ours, theirs = build(tmp_path / "packs"), build(tmp_path / "png/images")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.datasets import fitter, work
+import rinrcodec
+from rinrcodec import RinrUsageError
+from rinrcodec.datasets import compress as engine
 from rinrcodec.datasets.executors.local import Watch
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.shards import shards_of
+from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.source import open_source
 
-from .conftest import QUICK, Run, contents, write
-from .test_compress import video
+from .conftest import QUICK, contents, video, write
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
@@ -38,7 +39,7 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         deaths = tmp_path / "deaths"
         deaths.mkdir(exist_ok=True)
         monkeypatch.setenv("DEADLY", f"{deaths}:{number}:{times}")
-        monkeypatch.setattr(work, "Work", module.DeadlyWork)
+        monkeypatch.setattr(engine, "Work", module.DeadlyWork)
         return deaths
 
     return kill
@@ -60,12 +61,12 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.slow
 def test_processes_give_the_bytes_of_one(
-    run: Run, dataset: Path, tmp_path: Path, progress: list[float]
+    dataset: Path, tmp_path: Path, progress: list[float]
 ) -> None:
-    args = ("compress", dataset, "--shard-size", 1, "--layout", "files", *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    options = {"shard_size": 1, "layout": "files", **QUICK}
+    rinrcodec.compress(dataset, tmp_path / "one", **options)
     progress.clear()
-    run(*args, "-o", tmp_path / "two", "--jobs", 2)
+    rinrcodec.compress(dataset, tmp_path / "two", jobs=2, **options)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     assert progress[-1] == max(progress) == 3
 
@@ -84,26 +85,26 @@ def test_progress_never_goes_back(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_gives_the_bytes_of_one(run: Run, folder: Path, tmp_path: Path, ray: Any) -> None:
+def test_ray_gives_the_bytes_of_one(folder: Path, tmp_path: Path, ray: Any) -> None:
     write(folder / "9.png", "no picture")
-    args = ("compress", folder, "--shard-size", 2, "--json", "-", *QUICK)
-    alone = run(*args, "-o", tmp_path / "one", code=1)
-    result = run(*args, "-o", tmp_path / "ray", "--executor", "ray", "--jobs", 2, code=1)
+    options = {"shard_size": 2, **QUICK}
+    alone = rinrcodec.compress(folder, tmp_path / "one", **options)
+    result = rinrcodec.compress(folder, tmp_path / "ray", executor="ray", jobs=2, **options)
     assert contents(tmp_path / "ray") == contents(tmp_path / "one")
-    assert json.loads(result.stdout)["failures"] == json.loads(alone.stdout)["failures"]
+    assert result.failures == alone.failures
+    assert len(alone.failures) == 1
     # One that runs already is used, and left running.
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-    run(*args, "-o", tmp_path / "again", "--executor", "ray", code=1)
+    rinrcodec.compress(folder, tmp_path / "again", executor="ray", **options)
     assert contents(tmp_path / "again") == contents(tmp_path / "one")
     assert ray.is_initialized()
 
 
 @pytest.mark.slow
-def test_a_video_in_shards_is_the_same_from_any_process(run: Run, tmp_path: Path) -> None:
-    video(tmp_path / "clip.avi", 7)
-    args = ("compress", tmp_path / "clip.avi", "--shard-size", 3, *QUICK)
-    run(*args, "-o", tmp_path / "one")
-    run(*args, "-o", tmp_path / "two", "--jobs", 2)
+def test_a_video_in_shards_is_the_same_from_any_process(tmp_path: Path) -> None:
+    clip = video(tmp_path / "clip.avi", 7)
+    rinrcodec.compress(clip, tmp_path / "one", shard_size=3, **QUICK)
+    rinrcodec.compress(clip, tmp_path / "two", shard_size=3, jobs=2, **QUICK)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     manifest = Manifest(tmp_path / "one/manifest.json")
     (entry,) = manifest.runs.values()
@@ -111,70 +112,67 @@ def test_a_video_in_shards_is_the_same_from_any_process(run: Run, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_once_is_replaced(
-    run: Run, folder: Path, tmp_path: Path, deadly: Any
-) -> None:
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+def test_a_worker_that_dies_once_is_replaced(folder: Path, tmp_path: Path, deadly: Any) -> None:
+    rinrcodec.compress(folder, tmp_path / "one", shard_size=2, **QUICK)
     deaths = deadly(1, 1)
-    run(*args, "-o", tmp_path / "two", "--jobs", 2)
+    rinrcodec.compress(folder, tmp_path / "two", shard_size=2, jobs=2, **QUICK)
     assert len(list(deaths.iterdir())) == 1
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
 @pytest.mark.slow
 def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
-    run: Run, folder: Path, tmp_path: Path, deadly: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, deadly: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    options = {"shard_size": 2, **QUICK}
+    rinrcodec.compress(folder, tmp_path / "one", **options)
     whole = contents(tmp_path / "one")
     deaths = deadly(1, 2)
     out = tmp_path / "out"
-    result = run(*args, "-o", out, "--jobs", 2, code=1)
+    result = rinrcodec.compress(folder, out, jobs=2, **options)
     assert len(list(deaths.iterdir())) == 2
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert errors == [
-        "error: shard 1 of frames (2.png to 3.png): the process that fitted it died 2 times, "
-        "of too little memory perhaps; --resume tries it again"
-    ]
+    assert result.failures == (
+        "shard 1 of frames (2.png to 3.png): the process that fitted it died 2 times, "
+        "of too little memory perhaps; --resume tries it again",
+    )
+    assert (result.failed_shards, result.can_resume, result.total.frames) == (1, True, 3)
     assert {name for name in whole if name not in contents(out)} == {"frames-00001.rinr"}
     (entry,) = Manifest(out / "manifest.json").runs.values()
     assert [shard.state for shard in entry.shards] == ["done", "failed", "done"]
     assert not entry.complete
-    assert "--resume goes on" in run(*args, "-o", out, code=2).stderr
+    with pytest.raises(RinrUsageError, match="--resume goes on with it"):
+        rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
-    run(*args, "-o", out, "--resume")
+    assert rinrcodec.compress(folder, out, resume=True, **options).failures == ()
     assert contents(out) == whole
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_shard_that_kills_twice_on_ray(
-    run: Run, folder: Path, tmp_path: Path, deadly: Any, ray: Any
+    folder: Path, tmp_path: Path, deadly: Any, ray: Any
 ) -> None:
     del ray
     deaths = deadly(0, 9)
-    args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 4, *QUICK)
-    result = run(*args, "--executor", "ray", "--jobs", 2, code=1)
+    options = {"shard_size": 4, "executor": "ray", "jobs": 2, **QUICK}
+    (failure,) = rinrcodec.compress(folder, tmp_path / "out", **options).failures
     assert len(list(deaths.iterdir())) == 2
-    assert "error: shard 0 of frames (0.png to 3.png): the process that fitted" in result.stderr
+    assert failure.startswith("shard 0 of frames (0.png to 3.png): the process that fitted")
     assert (tmp_path / "out/frames-00001.rinr").exists()
 
 
 def test_an_error_of_a_worker_ends_the_run_and_is_told(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
     import deadly as module
 
-    monkeypatch.setattr(fitter, "Fitter", module.FailingFitter)
-    args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 1, *QUICK)
-    result = run(*args, "--jobs", 2, code=1)
-    assert result.stderr.splitlines()[-1] == (
-        f"error: {tmp_path / 'out'} cannot be written: No space left on device"
-    )
-    assert contents(tmp_path / "out") == {}
+    monkeypatch.setattr(engine, "Fitter", module.FailingFitter)
+    out = tmp_path / "out"
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        rinrcodec.compress(folder, out, shard_size=1, jobs=2, **QUICK)
+    assert caught.value.filename == str(out)
+    assert contents(out) == {}
 
 
 DRIVER = """
@@ -182,10 +180,13 @@ import sys
 sys.path.insert(0, {here!r})
 if __name__ == "__main__":
     import deadly
-    from rinrcodec.datasets import work
-    from rinrcodec.cli.main import cli
-    work.Work = deadly.StuckWork
-    cli(sys.argv[1:])
+    import rinrcodec
+    from rinrcodec.datasets import compress
+    compress.Work = deadly.StuckWork
+    try:
+        rinrcodec.compress(*sys.argv[1:], shard_size=2, jobs=2, steps=8, device="cpu")
+    except rinrcodec.CompressInterrupted as error:
+        sys.exit(str(error))
 """
 
 
@@ -194,14 +195,13 @@ if __name__ == "__main__":
 @pytest.mark.interrupts
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(
-    run: Run, folder: Path, tmp_path: Path, number: signal.Signals
+    folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    args = [str(a) for a in ("compress", folder, "--shard-size", 2, *QUICK)]
     script = write(tmp_path / "driver.py", DRIVER.format(here=str(HERE)))
     stuck = tmp_path / "stuck"
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, str(script), *args, "-o", str(out), "--jobs", "2"],
+        [sys.executable, str(script), str(folder), str(out)],
         env={**os.environ, "STUCK": str(stuck)},
         stderr=subprocess.PIPE,
         text=True,
@@ -220,12 +220,11 @@ def test_workers_end_with_their_driver(
         _, said = process.communicate(timeout=240)
         wait_for(lambda: not is_running(worker))
         if number == signal.SIGINT:
-            assert process.returncode == 130
             assert said.splitlines()[-1].startswith("interrupted; what is fitted is kept")
     finally:
         process.kill()
-    run(*args, "-o", out, "--resume", "--jobs", 2)
-    run(*args, "-o", tmp_path / "one")
+    rinrcodec.compress(folder, out, shard_size=2, jobs=2, resume=True, **QUICK)
+    rinrcodec.compress(folder, tmp_path / "one", shard_size=2, **QUICK)
     assert contents(out) == contents(tmp_path / "one")
 
 
@@ -252,10 +251,9 @@ def is_running(pid: int) -> bool:
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
     """They load for seconds before they can say that Ctrl-C is not for them."""
-    args = [str(a) for a in ("compress", folder, "--shard-size", 2, *QUICK)]
     script = write(tmp_path / "driver.py", DRIVER.format(here=str(HERE)))
     process = subprocess.Popen(
-        [sys.executable, str(script), *args, "-o", str(tmp_path / "out"), "--jobs", "2"],
+        [sys.executable, str(script), str(folder), str(tmp_path / "out")],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -278,33 +276,22 @@ def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) ->
     nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames"
     assert said.splitlines()[-1] == nothing
     assert "Traceback" not in said
-    assert process.returncode == 130
+    assert process.returncode == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:
-    args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 8, *QUICK)
-    hint = "one pack for 8 processes: a smaller --shard-size makes more"
-    assert hint in run(*args).stderr
-    assert run(*args, "--overwrite", "--quiet").stderr == ""
-
-
-def test_options_that_do_not_go_together(run: Run, folder: Path, tmp_path: Path) -> None:
-    args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
-    result = run(*args, "--ray-address", "auto", code=2)
-    assert "--ray-address is of --executor ray" in result.stderr
-    result = run(*args, "--device", "cpu,cpu", code=2)
-    assert "several devices are several of cuda" in result.stderr
-    run(*args, "--jobs", 0, code=2)
-    assert not (tmp_path / "out").exists()
+def test_more_processes_than_packs(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    rinrcodec.compress(folder, tmp_path / "out", jobs=8, on_message=said.append, **QUICK)
+    assert said == ["one pack for 8 processes: a smaller --shard-size makes more"]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_ray_that_is_not_there(run: Run, folder: Path, tmp_path: Path, ray: Any) -> None:
+def test_a_ray_that_is_not_there(folder: Path, tmp_path: Path, ray: Any) -> None:
     del ray
-    args = ("compress", folder, "-o", tmp_path / "out", "--executor", "ray", *QUICK)
-    result = run(*args, "--ray-address", "127.0.0.1:1", code=1)
-    assert result.stderr.splitlines()[-1].startswith("error: 127.0.0.1:1: cannot be reached (")
+    options = {"executor": "ray", "ray_address": "127.0.0.1:1", **QUICK}
+    with pytest.raises(RinrInputError, match=r"127\.0\.0\.1:1: cannot be reached \("):
+        rinrcodec.compress(folder, tmp_path / "out", **options)
     assert contents(tmp_path / "out") == {}
 
 

@@ -1,24 +1,24 @@
-"""`compress --background nerv`: one network for every sequence, wherever the frames come from."""
+"""Data sets with background "nerv": one network for every sequence, from any source."""
 
 from __future__ import annotations
 
-import json
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import rinrcodec
+from rinrcodec import CompressInterrupted, RinrUsageError
 from rinrcodec.datasets import fitter
 from rinrcodec.datasets.batches import sequence_batches
 from rinrcodec.errors import RinrError
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.presets import get_preset
 
-from .conftest import QUICK, Run, picture, put, write
-from .test_compress import video
+from .conftest import QUICK, picture, put, video, write
 
-NERV = ("--background", "nerv", *QUICK)
+NERV = {"background": "nerv", **QUICK}
 
 
 def networks(path: Path) -> list[tuple[str, tuple[int, int], float]]:
@@ -38,8 +38,8 @@ def sequences(tmp_path: Path) -> Path:
     return source
 
 
-def test_a_folder_of_sequences(run: Run, sequences: Path, tmp_path: Path) -> None:
-    run("compress", sequences, "-o", tmp_path / "out", *NERV)
+def test_a_folder_of_sequences(sequences: Path, tmp_path: Path) -> None:
+    rinrcodec.compress(sequences, tmp_path / "out", **NERV)
     found = networks(tmp_path / "out/clips-00000.rinr")
     assert [name for name, _, _ in found] == [
         *(f"a/{i}.png" for i in range(4)),
@@ -48,15 +48,13 @@ def test_a_folder_of_sequences(run: Run, sequences: Path, tmp_path: Path) -> Non
     assert len({network for _, network, _ in found[:4]}) == 1
     assert len({network for _, network, _ in found}) == 2
     assert [time for _, _, time in found] == [0, 0.25, 0.5, 0.75, 0, 1 / 3, 2 / 3]
-    result = run("info", tmp_path / "out", "--files")
-    assert '"family":"nerv"' in result.stdout
-    run("verify", tmp_path / "out")
-    run("decompress", tmp_path / "out", "-o", tmp_path / "back")
+    assert rinrcodec.verify(tmp_path / "out").frames == 7
+    rinrcodec.decompress(tmp_path / "out", tmp_path / "back")
     assert len(list((tmp_path / "back").rglob("*.png"))) == 7
 
 
-def test_a_network_is_of_one_pack(run: Run, sequences: Path, tmp_path: Path) -> None:
-    run("compress", sequences, "-o", tmp_path / "out", "--shard-size", 3, *NERV)
+def test_a_network_is_of_one_pack(sequences: Path, tmp_path: Path) -> None:
+    rinrcodec.compress(sequences, tmp_path / "out", shard_size=3, **NERV)
     packs = sorted((tmp_path / "out").glob("*.rinr"))
     assert [[name for name, _, _ in networks(pack)] for pack in packs] == [
         ["a/0.png", "a/1.png", "a/2.png"],
@@ -66,13 +64,13 @@ def test_a_network_is_of_one_pack(run: Run, sequences: Path, tmp_path: Path) -> 
     assert [time for _, _, time in networks(packs[1])] == [0, 0, 0.5]
 
 
-def test_splits_of_a_yaml_hold_sequences(run: Run, sequences: Path, tmp_path: Path) -> None:
+def test_splits_of_a_yaml_hold_sequences(sequences: Path, tmp_path: Path) -> None:
     splits = f"train: {sequences.name}\nval: {sequences.name}/b\nnames: [thing]\n"
     yaml = write(tmp_path / "clips.yaml", splits)
     for name, n in (("a", 4), ("b", 3)):
         for i in range(n):
             write(tmp_path / f"labels/{name}/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
-    run("compress", yaml, "-o", tmp_path / "out", "--labels", tmp_path / "labels", *NERV)
+    rinrcodec.compress(yaml, tmp_path / "out", labels=tmp_path / "labels", **NERV)
     found = networks(tmp_path / "out/train/train-00000.rinr")
     assert len({network for _, network, _ in found}) == 2
     assert len({network for _, network, _ in networks(tmp_path / "out/val/val-00000.rinr")}) == 1
@@ -80,31 +78,31 @@ def test_splits_of_a_yaml_hold_sequences(run: Run, sequences: Path, tmp_path: Pa
         assert [len(file.boxes(i)) for i in range(7)] == [1] * 7
 
 
-def test_a_video_is_a_sequence(run: Run, tmp_path: Path) -> None:
-    video(tmp_path / "clip.avi", 5)
-    result = run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--json", "-", *NERV)
-    assert json.loads(result.stdout)["background"] == "nerv"
+def test_a_video_is_a_sequence(tmp_path: Path) -> None:
+    clip = video(tmp_path / "clip.avi", 5)
+    result = rinrcodec.compress(clip, tmp_path / "out", **NERV)
+    assert result.as_json()["background"] == "nerv"
     found = networks(tmp_path / "out/clip-00000.rinr")
     assert [time for _, _, time in found] == [i / 5 for i in range(5)]
     assert {network for _, network, _ in found} == {(0, 0)}
 
 
-def test_one_image_is_a_sequence_of_one(run: Run, tmp_path: Path) -> None:
-    put(tmp_path / "one.png", picture(0))
-    run("compress", tmp_path / "one.png", "-o", tmp_path / "out", *NERV)
+def test_one_image_is_a_sequence_of_one(tmp_path: Path) -> None:
+    image = put(tmp_path / "one.png", picture(0))
+    rinrcodec.compress(image, tmp_path / "out", **NERV)
     assert networks(tmp_path / "out/one.rinr") == [("one.png", (0, 0), 0.0)]
 
 
-def test_files_of_one_frame_are_refused(run: Run, sequences: Path, tmp_path: Path) -> None:
-    result = run("compress", sequences, "-o", tmp_path / "out", "--layout", "files", *NERV, code=2)
-    assert "needs packs" in result.stderr
+def test_files_of_one_frame_are_refused(sequences: Path, tmp_path: Path) -> None:
+    with pytest.raises(RinrUsageError, match="needs packs"):
+        rinrcodec.compress(sequences, tmp_path / "out", layout="files", **NERV)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupted_run_goes_on_with_the_next_sequence(
-    run: Run, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_is_resumed_with_the_next_sequence(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("compress", sequences, "-o", tmp_path / "whole", *NERV)
+    rinrcodec.compress(sequences, tmp_path / "whole", **NERV)
     fit, calls = fitter.Fitter._fit, count()
 
     def once(*args: object, **options: object) -> object:
@@ -114,10 +112,11 @@ def test_an_interrupted_run_goes_on_with_the_next_sequence(
 
     with monkeypatch.context() as patch:
         patch.setattr(fitter.Fitter, "_fit", once)
-        run("compress", sequences, "-o", tmp_path / "out", *NERV, code=1)
-    other = run("compress", sequences, "-o", tmp_path / "out", "--resume", *QUICK, code=2)
-    assert "other options" in other.stderr
-    run("compress", sequences, "-o", tmp_path / "out", "--resume", *NERV)
+        with pytest.raises(RinrError, match="the power went off"):
+            rinrcodec.compress(sequences, tmp_path / "out", **NERV)
+    with pytest.raises(RinrUsageError, match="other options"):
+        rinrcodec.compress(sequences, tmp_path / "out", resume=True, **QUICK)
+    rinrcodec.compress(sequences, tmp_path / "out", resume=True, **NERV)
     packs = [tmp_path / folder / "clips-00000.rinr" for folder in ("whole", "out")]
     assert packs[0].read_bytes() == packs[1].read_bytes()
 
@@ -126,23 +125,24 @@ def test_an_interrupted_run_goes_on_with_the_next_sequence(
     ("options", "kept"), [(NERV, "after every sequence"), (QUICK, "every 16 frames")]
 )
 def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
-    run: Run, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, kept
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, kept: str
 ) -> None:
     def stop(*_: object) -> object:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fitter.Fitter, "_fit", stop)
-    stopped = run("compress", sequences, "-o", tmp_path / "out", *options, code=130)
-    assert stopped.stderr == f"interrupted; nothing is fitted yet: work is kept {kept}\n"
+    with pytest.raises(CompressInterrupted) as caught:
+        rinrcodec.compress(sequences, tmp_path / "out", **options)
+    assert str(caught.value) == f"interrupted; nothing is fitted yet: work is kept {kept}"
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unreadable_frame_is_listed_and_the_others_are_done(
-    run: Run, sequences: Path, tmp_path: Path
+    sequences: Path, tmp_path: Path
 ) -> None:
     write(sequences / "a/0.png", "no picture")
-    result = run("compress", sequences, "-o", tmp_path / "out", *NERV, code=1)
-    assert "0.png" in result.stderr
+    (failure,) = rinrcodec.compress(sequences, tmp_path / "out", **NERV).failures
+    assert "0.png" in failure
     found = networks(tmp_path / "out/clips-00000.rinr")
     assert [name for name, _, _ in found][:3] == ["a/1.png", "a/2.png", "a/3.png"]
     assert [time for _, _, time in found][:3] == [0, 1 / 3, 2 / 3]

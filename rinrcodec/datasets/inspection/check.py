@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from rinrcodec.datasets.inventory import ListedFile
+from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import RinrError, reason

@@ -9,18 +9,22 @@ from typing import Any
 
 import pytest
 
-from rinrcodec import encoder
+import rinrcodec
+from rinrcodec import RinrInputError, RinrUsageError, encoder
 from rinrcodec.datasets import run as run_module
 from rinrcodec.datasets import work
 from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.errors import RinrFormatError
 from rinrcodec.sources import images
 
-from .conftest import QUICK, Run, contents, picture, put, write
+from .conftest import QUICK, contents, picture, put, write
+
+TWO = {"shard_size": 2, **QUICK}
 
 
-def test_the_manifest_says_what_was_made_of_what(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_the_manifest_says_what_was_made_of_what(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run("compress", dataset, "-o", out, "--shard-size", 1, "--seed", 3, *QUICK)
+    rinrcodec.compress(dataset, out, shard_size=1, seed=3, **QUICK)
     (entry,) = Manifest(out / "manifest.json").runs.values()
     assert entry.complete
     assert entry.settings["seed"] == 3
@@ -43,58 +47,55 @@ def test_the_manifest_says_what_was_made_of_what(run: Run, dataset: Path, tmp_pa
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_bytes(data)
         os.utime(copy / name, (1, 1))
-    run("compress", copy / "data.yaml", "-o", tmp_path / "b", "--shard-size", 1, *QUICK)
+    rinrcodec.compress(copy / "data.yaml", tmp_path / "b", shard_size=1, **QUICK)
     (other,) = Manifest(tmp_path / "b/manifest.json").runs.values()
     assert {shard.inputs for shard in other.shards} == inputs
     assert other.key != entry.key
 
 
 def test_resume_says_what_changed(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    args = ("compress", folder, "-o", out, *QUICK)
 
     def stop(*_: object) -> None:
         raise OSError(5, os.strerror(5), "disk")
 
     monkeypatch.setattr(run_module.Run, "_done", stop)
-    run(*args, "--shard-size", 2, code=1)
+    with pytest.raises(OSError, match="Input/output error"):
+        rinrcodec.compress(folder, out, **TWO)
     monkeypatch.undo()
-    run(*args, "--shard-size", 2, code=2)
+    with pytest.raises(RinrUsageError, match="holds an unfinished run"):
+        rinrcodec.compress(folder, out, **TWO)
 
-    def why(*options: object) -> str:
-        text = run(*args, *options, "--resume", code=2).stderr
-        return text.partition("pictures (")[2].partition(")")[0]
+    def why(**options: Any) -> str:
+        with pytest.raises(RinrUsageError, match="unfinished run was made with other") as caught:
+            rinrcodec.compress(folder, out, resume=True, **{**TWO, **options})
+        return str(caught.value).partition("pictures (")[2].partition(")")[0]
 
-    assert why("--shard-size", 3) == "shard_size was 2 and is 3"
-    assert why("--shard-size", 2, "--seed", 1) == "seed was 0 and is 1"
+    assert why(shard_size=3) == "shard_size was 2 and is 3"
+    assert why(seed=1) == "seed was 0 and is 1"
     put(folder / "5.png", picture(5))
-    assert why("--shard-size", 2) == "frames had 5 pictures and has 6"
+    assert why() == "frames had 5 pictures and has 6"
     (folder / "5.png").unlink()
     put(folder / "3.png", picture(7))
-    assert why("--shard-size", 2) == (
-        "pictures or labels changed between 2.png and 3.png of frames"
-    )
+    assert why() == "pictures or labels changed between 2.png and 3.png of frames"
 
 
-def test_a_manifest_of_another_program_is_left_alone(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
+def test_a_manifest_of_another_program_is_left_alone(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     theirs = write(out / "manifest.json", '{"name": "web app"}')
-    for option in ((), ("--overwrite",), ("--resume",)):
-        result = run("compress", folder, "-o", out, *QUICK, *option, code=1)
-        assert "manifest.json: not a manifest of this rinrcodec" in result.stderr
+    for option in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(RinrFormatError, match=r"json: not a manifest of this rinrcodec"):
+            rinrcodec.compress(folder, out, **QUICK, **option)
     assert contents(out) == {"manifest.json": theirs.read_bytes()}
 
 
 def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    args = ("compress", folder, "-o", out, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    rinrcodec.compress(folder, tmp_path / "one", **TWO)
     original = work.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
@@ -103,22 +104,23 @@ def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
             folder.rename(tmp_path / "elsewhere")
 
     monkeypatch.setattr(work.Work, "complete", complete)
-    result = run(*args, code=1)
-    assert "2.png: not there any more, nor are the 1 pictures after it" in result.stderr
-    assert "--resume goes on" in result.stderr
+    said: list[str] = []
+    gone = r"2\.png: not there any more, nor are the 1 pictures after it"
+    with pytest.raises(RinrInputError, match=gone):
+        rinrcodec.compress(folder, out, on_message=said.append, **TWO)
+    assert "--resume goes on" in "".join(said)
     assert list(out.glob("*.rinr")) == []
     monkeypatch.undo()
     (tmp_path / "elsewhere").rename(folder)
-    run(*args, "--resume")
+    rinrcodec.compress(folder, out, resume=True, **TWO)
     assert contents(out) == contents(tmp_path / "one")
 
 
 def test_an_output_that_vanishes_is_not_made_anew(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "disk/out"
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    rinrcodec.compress(folder, tmp_path / "one", **TWO)
     original = work.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
@@ -127,17 +129,17 @@ def test_an_output_that_vanishes_is_not_made_anew(
             (tmp_path / "disk").rename(tmp_path / "unmounted")
 
     monkeypatch.setattr(work.Work, "complete", complete)
-    result = run(*args, "-o", out, code=1)
-    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
+    with pytest.raises(RinrInputError, match="out: not there any more; was it moved, removed or"):
+        rinrcodec.compress(folder, out, **TWO)
     assert not (tmp_path / "disk").exists()
     monkeypatch.undo()
     (tmp_path / "unmounted").rename(tmp_path / "disk")
-    run(*args, "-o", out, "--resume")
+    rinrcodec.compress(folder, out, resume=True, **TWO)
     assert contents(out) == contents(tmp_path / "one")
 
 
 def test_a_picture_that_changes_meanwhile_is_listed(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = work.Work.complete
 
@@ -146,28 +148,27 @@ def test_a_picture_that_changes_meanwhile_is_listed(
         put(folder / "3.png", picture(9))
 
     monkeypatch.setattr(work.Work, "complete", complete)
-    args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 2, *QUICK)
-    result = run(*args, code=1)
-    assert "3.png: changed" in result.stderr
+    (failure,) = rinrcodec.compress(folder, tmp_path / "out", **TWO).failures
+    assert "3.png: changed" in failure
     assert len(list((tmp_path / "out").glob("*.rinr"))) == 3
 
 
-def test_no_permission(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_no_permission(folder: Path, tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
     (tmp_path / "locked").mkdir(mode=0o500)
-    result = run("compress", folder, "-o", tmp_path / "locked/out", *QUICK, code=1)
-    assert f"{tmp_path / 'locked/out'}: Permission denied" in result.stderr
+    with pytest.raises(PermissionError) as caught:
+        rinrcodec.compress(folder, tmp_path / "locked/out", **QUICK)
+    assert caught.value.filename == str(tmp_path / "locked/out")
 
 
 def test_a_source_that_vanishes_while_a_batch_is_fitted(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "mount/frames"
     for i in range(20):
         put(source / f"{i:02d}.png", picture(i, 4, 4))
-    args = ("compress", source, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    rinrcodec.compress(source, tmp_path / "one", **QUICK)
     original = encoder.encode
 
     def encode(*arguments: Any, **options: Any) -> Any:
@@ -177,20 +178,20 @@ def test_a_source_that_vanishes_while_a_batch_is_fitted(
         return pack
 
     monkeypatch.setattr(encoder, "encode", encode)
-    result = run(*args, "-o", tmp_path / "out", code=1)
     # Two of the second batch were read ahead, while the source was there.
-    assert "16.png: not there any more, nor are the 3 pictures after it" in result.stderr
+    gone = r"16\.png: not there any more, nor are the 3 pictures after it"
+    with pytest.raises(RinrInputError, match=gone):
+        rinrcodec.compress(source, tmp_path / "out", **QUICK)
     monkeypatch.undo()
     (tmp_path / "elsewhere").rename(tmp_path / "mount")
-    run(*args, "-o", tmp_path / "out", "--resume")
+    rinrcodec.compress(source, tmp_path / "out", resume=True, **QUICK)
     assert contents(tmp_path / "out") == contents(tmp_path / "one")
 
 
 def test_a_disk_that_fails_says_nothing_of_its_pictures(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    rinrcodec.compress(folder, tmp_path / "one", **TWO)
     original = images.read_file
 
     def read_file(path: Path, **options: Any) -> bytes:
@@ -199,30 +200,29 @@ def test_a_disk_that_fails_says_nothing_of_its_pictures(
         return original(path, **options)
 
     monkeypatch.setattr(images, "read_file", read_file)
-    result = run(*args, "-o", tmp_path / "out", code=1)
-    assert f"error: {folder / '2.png'}: cannot be read: Input/output error" in result.stderr
-    assert "--resume goes on" in result.stderr
+    said: list[str] = []
+    with pytest.raises(RinrInputError, match=r"2\.png: cannot be read: Input/output error"):
+        rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **TWO)
+    assert "--resume goes on" in "".join(said)
     monkeypatch.undo()
-    run(*args, "-o", tmp_path / "out", "--resume")
+    rinrcodec.compress(folder, tmp_path / "out", resume=True, **TWO)
     assert contents(tmp_path / "out") == contents(tmp_path / "one")
 
 
-def test_overwriting_leaves_no_file_of_the_run_before(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
+def test_overwriting_leaves_no_file_of_the_run_before(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out / "notes.txt", "mine")
-    run("compress", folder, "-o", out, "--layout", "files", *QUICK)
+    rinrcodec.compress(folder, out, layout="files", **QUICK)
     (folder / "2.png").unlink()
-    run("compress", folder, "-o", out, "--layout", "files", "--overwrite", *QUICK)
+    rinrcodec.compress(folder, out, layout="files", overwrite=True, **QUICK)
     rest = {"0.rinr", "1.rinr", "3.rinr", "more/4.rinr", "manifest.json", "notes.txt"}
     assert contents(out).keys() == rest
-    run("compress", folder, "-o", out, "--overwrite", *QUICK)
+    rinrcodec.compress(folder, out, overwrite=True, **QUICK)
     assert contents(out).keys() == {"frames-00000.rinr", "manifest.json", "notes.txt"}
 
 
 def test_an_output_that_vanishes_in_a_fit(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = encoder.encode
     out = tmp_path / "disk/out"
@@ -233,6 +233,6 @@ def test_an_output_that_vanishes_in_a_fit(
         return pack
 
     monkeypatch.setattr(encoder, "encode", encode)
-    result = run("compress", folder, "-o", out, *QUICK, code=1)
-    assert f"{out}: not there any more; was it moved, removed or unmounted?" in result.stderr
+    with pytest.raises(RinrInputError, match="out: not there any more; was it moved, removed or"):
+        rinrcodec.compress(folder, out, **QUICK)
     assert not (tmp_path / "disk").exists()

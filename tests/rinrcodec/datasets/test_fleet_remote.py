@@ -11,13 +11,15 @@ from typing import Any
 import fsspec
 import pytest
 
+import rinrcodec
+from rinrcodec import CompressInterrupted, RinrUsageError
 from rinrcodec.datasets import run as run_module
 from rinrcodec.errors import RinrInputError
 from rinrcodec.storage import lock as lock_module
 from rinrcodec.storage import names_in, read_file, read_range, to_path
 from rinrcodec.storage.atomic import write_whole
 
-from .conftest import QUICK, Run, contents, write
+from .conftest import QUICK, contents, write
 
 Upload = Callable[[Path, str], str]
 
@@ -30,36 +32,34 @@ def stored(url: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_bucket_to_a_bucket(
-    run: Run, dataset: Path, tmp_path: Path, remote: str, upload: Upload
-) -> None:
-    source = upload(dataset.parent, f"{remote}/set")
+def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload: Upload) -> None:
+    source = upload(dataset.parent, f"{remote}/set") + "/data.yaml"
     for layout in ("pack", "files"):
-        args = ("--shard-size", 1, "--layout", layout, *QUICK)
-        run("compress", dataset, "-o", tmp_path / layout, *args)
-        run("compress", f"{source}/data.yaml", "-o", f"{remote}/{layout}", *args)
+        options = {"shard_size": 1, "layout": layout, **QUICK}
+        rinrcodec.compress(dataset, tmp_path / layout, **options)
+        result = rinrcodec.compress(source, f"{remote}/{layout}", **options)
+        assert (result.source, result.out) == (source, f"{remote}/{layout}")
         expected = contents(tmp_path / layout)
         found = stored(f"{remote}/{layout}")
         assert found.keys() == expected.keys()
         # The manifests differ, as the stamps of objects are not those of files.
         assert all(found[name] == expected[name] for name in found if name != "manifest.json")
-        result = run("compress", f"{source}/data.yaml", "-o", f"{remote}/{layout}", *args, code=2)
-        assert "already there; --overwrite replaces it" in result.stderr
-        again = (*args, "--resume")
-        result = run("compress", f"{source}/data.yaml", "-o", f"{remote}/{layout}", *again)
-        assert "is complete: nothing to resume" in result.stderr
-    run("compress", dataset, "-o", f"{remote}/pack", "--seed", 1, "--overwrite", *QUICK)
+        with pytest.raises(RinrUsageError, match="already there; --overwrite replaces it"):
+            rinrcodec.compress(source, f"{remote}/{layout}", **options)
+        result = rinrcodec.compress(source, f"{remote}/{layout}", resume=True, **options)
+        assert result.nothing_to_do
+    rinrcodec.compress(dataset, f"{remote}/pack", seed=1, overwrite=True, **QUICK)
     names = stored(f"{remote}/pack").keys()
     assert {name for name in names if name.endswith("-00001.rinr")} == set()
 
 
-def test_one_file_in_a_bucket(run: Run, folder: Path, tmp_path: Path, remote: str) -> None:
-    run("compress", folder, "-o", tmp_path / "a.rinr", *QUICK)
-    run("compress", folder, "-o", f"{remote}/a.rinr", *QUICK)
+def test_one_file_in_a_bucket(folder: Path, tmp_path: Path, remote: str) -> None:
+    rinrcodec.compress(folder, tmp_path / "a.rinr", **QUICK)
+    rinrcodec.compress(folder, f"{remote}/a.rinr", **QUICK)
     found = stored(remote)
     assert found["a.rinr"] == (tmp_path / "a.rinr").read_bytes()
     assert found.keys() == {"a.rinr", ".a.rinr.rinr-manifest.json"}
-    run("compress", folder / "0.png", "-o", f"{remote}/one.rinr", *QUICK)
+    rinrcodec.compress(folder / "0.png", f"{remote}/one.rinr", **QUICK)
     assert stored(remote).keys() - found.keys() == {"one.rinr"}
 
 
@@ -67,20 +67,18 @@ def test_one_file_in_a_bucket(run: Run, folder: Path, tmp_path: Path, remote: st
 @pytest.mark.parametrize("executor", ["local", "ray"])
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_workers_write_to_the_bucket(
-    run: Run,
     folder: Path,
     tmp_path: Path,
     s3: str,
     upload: Upload,
     request: pytest.FixtureRequest,
-    executor: str,
+    executor: Any,
 ) -> None:
     if executor == "ray":
         request.getfixturevalue("ray")
     source = upload(folder, f"{s3}/frames")
-    args = ("--shard-size", 3, "--executor", executor, "--jobs", 2, *QUICK)
-    run("compress", source, "-o", f"{s3}/out", *args)
-    run("compress", folder, "-o", tmp_path / "one", "--shard-size", 3, *QUICK)
+    rinrcodec.compress(source, f"{s3}/out", shard_size=3, executor=executor, jobs=2, **QUICK)
+    rinrcodec.compress(folder, tmp_path / "one", shard_size=3, **QUICK)
     found = stored(f"{s3}/out")
     for name, data in contents(tmp_path / "one").items():
         assert name == "manifest.json" or found[name] == data
@@ -88,33 +86,33 @@ def test_workers_write_to_the_bucket(
 
 
 @pytest.mark.slow
-def test_memory_is_not_shared_with_workers(run: Run, folder: Path, memory: str) -> None:
-    args = ("compress", folder, "-o", f"{memory}/out", "--shard-size", 3, "--jobs", 2, *QUICK)
-    result = run(*args, code=1)
-    assert "what came of it is not to be seen here" in result.stderr
+def test_memory_is_not_shared_with_workers(folder: Path, memory: str) -> None:
+    with pytest.raises(RinrInputError, match="what came of it is not to be seen here"):
+        rinrcodec.compress(folder, f"{memory}/out", shard_size=3, jobs=2, **QUICK)
 
 
 def test_an_interrupted_run_in_a_bucket(
-    run: Run, folder: Path, tmp_path: Path, remote: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    options = {"shard_size": 2, **QUICK}
+    rinrcodec.compress(folder, tmp_path / "one", **options)
     out = f"{remote}/out"
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module.Run, "_done", stop)
-    result = run(*args, "-o", out, code=130)
-    assert "what is fitted is kept" in result.stderr
+    with pytest.raises(CompressInterrupted, match="what is fitted is kept"):
+        rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
-    assert "--resume goes on with it" in run(*args, "-o", out, code=2).stderr
-    run(*args, "-o", out, "--resume")
+    with pytest.raises(RinrUsageError, match="--resume goes on with it"):
+        rinrcodec.compress(folder, out, **options)
+    rinrcodec.compress(folder, out, resume=True, **options)
     assert stored(out) == contents(tmp_path / "one")
 
 
 def test_two_runs_into_one_bucket_exclude_each_other(
-    run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "LEASE_S", 20.0)
     monkeypatch.setattr(lock_module, "RENEWALS", 100)
@@ -122,25 +120,30 @@ def test_two_runs_into_one_bucket_exclude_each_other(
     original = run_module.Run.publish
 
     def publish(self: Any) -> Any:
-        refused.append(run("compress", folder, "-o", f"{remote}/out", *QUICK, code=1).stderr)
+        with pytest.raises(RinrInputError) as caught:
+            rinrcodec.compress(folder, f"{remote}/out", **QUICK)
+        refused.append(str(caught.value))
         return original(self)
 
     monkeypatch.setattr(run_module.Run, "publish", publish)
-    run("compress", folder, "-o", f"{remote}/out", *QUICK)
+    rinrcodec.compress(folder, f"{remote}/out", **QUICK)
     assert len(refused) == 1
     assert f"another compress is writing to {remote}/out: process" in refused[0]
     assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
 def test_the_lock_of_a_run_that_is_dead_is_taken(
-    run: Run, folder: Path, remote: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    remote: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(lock_module, "LEASE_S", 0.4)
     lock = to_path(f"{remote}/out/.rinr-work/lock")
     for text in (json.dumps({"host": "gone", "pid": 7, "token": "x"}), "{", "[]"):
         write_whole(lock, text.encode())
-        result = run("compress", folder, "-o", f"{remote}/out", "--overwrite", *QUICK)
-        assert "seeing for 0 s whether it still is" in result.stderr
+        rinrcodec.compress(folder, f"{remote}/out", overwrite=True, **QUICK)
+        assert "seeing for 0 s whether it still is" in capsys.readouterr().err
     assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
@@ -167,10 +170,12 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
 
 
 def test_a_store_that_fails_in_the_middle(
-    run: Run, folder: Path, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ("compress", folder, "--shard-size", 2, *QUICK)
-    run(*args, "-o", tmp_path / "one")
+    import fsspec
+
+    options = {"shard_size": 2, **QUICK}
+    rinrcodec.compress(folder, tmp_path / "one", **options)
     kind = fsspec.get_filesystem_class("memory")
     original = kind.pipe_file
     n = 0
@@ -183,30 +188,31 @@ def test_a_store_that_fails_in_the_middle(
         return original(self, path, *arguments, **options)
 
     monkeypatch.setattr(kind, "pipe_file", pipe_file)
-    result = run(*args, "-o", f"{memory}/out", code=1)
-    assert "permission denied (denied); check the credentials" in result.stderr
-    assert "--resume goes on" in result.stderr
+    said: list[str] = []
+    with pytest.raises(OSError, match=r"permission denied \(denied\); check the credentials"):
+        rinrcodec.compress(folder, f"{memory}/out", on_message=said.append, **options)
+    assert said == ["what is fitted is kept; the same command with --resume goes on"]
     monkeypatch.undo()
     monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
-    run(*args, "-o", f"{memory}/out", "--resume")
+    rinrcodec.compress(folder, f"{memory}/out", resume=True, **options)
     assert stored(f"{memory}/out") == contents(tmp_path / "one")
 
 
-def test_a_local_bad_picture_does_not_stop_a_bucket(run: Run, folder: Path, remote: str) -> None:
+def test_a_local_bad_picture_does_not_stop_a_bucket(folder: Path, remote: str) -> None:
     write(folder / "1.png", "text")
-    result = run("compress", folder, "-o", f"{remote}/out", *QUICK, code=1)
-    assert "1.png: not a picture" in result.stderr
+    (failure,) = rinrcodec.compress(folder, f"{remote}/out", **QUICK).failures
+    assert "1.png: not a picture" in failure
     assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
-def test_names_in_buckets_are_no_patterns(run: Run, folder: Path, remote: str) -> None:
+def test_names_in_buckets_are_no_patterns(folder: Path, remote: str) -> None:
     for name in ("run[1]", "run*"):
-        run("compress", folder, "-o", f"{remote}/{name}", *QUICK)
+        rinrcodec.compress(folder, f"{remote}/{name}", **QUICK)
         assert stored(f"{remote}/{name}").keys() == {"frames-00000.rinr", "manifest.json"}
 
 
 def test_a_run_that_lost_its_lock_touches_nothing(
-    run: Run, folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rinrcodec import encoder
 
@@ -218,6 +224,6 @@ def test_a_run_that_lost_its_lock_touches_nothing(
         raise OSError(5, "failed")
 
     monkeypatch.setattr(encoder, "encode", encode)
-    result = run("compress", folder, "-o", f"{memory}/out", *QUICK, code=1)
-    assert "another compress took" in result.stderr
+    with pytest.raises(RinrInputError, match="another compress took"):
+        rinrcodec.compress(folder, f"{memory}/out", **QUICK)
     assert stored(f"{memory}/out").keys() == {".rinr-work/lock", "manifest.json"}

@@ -1,4 +1,4 @@
-"""What the manifest of an output folder says of its runs, for people and for programs."""
+"""What manifests say about runs: as JSON, and as messages about those that are not complete."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
-from rinrcodec.datasets.names import shown_name
+from rinrcodec.datasets.names import count, shown_name
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.storage import file_or_folder, files_below, size_in, text_of
 
 __all__ = [
     "by_manifest",
-    "count",
     "folder_as_json",
-    "folder_as_text",
     "read_manifests",
     "run_as_json",
     "unfinished",
 ]
 
-_SHOWN = ("preset", "background", "steps", "seed", "layout")
 _SUMMED = ("shards", "done", "failed", "frames", "unreadable", "files", "bytes")
 
 
@@ -111,35 +108,6 @@ def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
     }
 
 
-def folder_as_text(item: dict[str, Any]) -> str:
-    """Some lines about a folder, from its JSON."""
-    state = "complete" if item["complete"] else "not complete"
-    lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
-    for run in item["runs"]:
-        settings = run["settings"]
-        shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
-        version = settings.get("version", "?")
-        line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
-        lines.append(f"  {shown_name(line[:200])}")
-        lines += [f"    {shown_name(one['name'])}: {_amount(one)}" for one in run["series"]]
-    if not item["complete"]:
-        lines.append("  the same compress command with --resume goes on")
-    if item["absent"]:
-        lines.append(
-            f"  {count(item['absent'], 'file')} of these not there or of another size; "
-            "rinrcodec verify says which"
-        )
-    if item["unlisted"]:
-        lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
-    return "\n".join(lines)
-
-
-def count(number: int, word: str) -> str:
-    """A number and what it counts: `2 boxes`."""
-    plural = "es" if word.endswith("x") else "s"
-    return f"{number:,} {word}{plural if number != 1 else ''}"
-
-
 def _state(run: RunEntry) -> str:
     failed = [shard for shard in run.shards if shard.state == "failed"]
     left = [shard for shard in run.shards if shard.state == "waiting"]
@@ -159,10 +127,10 @@ def _state(run: RunEntry) -> str:
 
 
 def _by_series(run: RunEntry) -> list[list[ShardEntry]]:
-    found: dict[str, list[ShardEntry]] = {}
+    series: dict[str, list[ShardEntry]] = {}
     for shard in run.shards:
-        found.setdefault(shard.series, []).append(shard)
-    return list(found.values())
+        series.setdefault(shard.series, []).append(shard)
+    return list(series.values())
 
 
 def _series_as_json(shards: Sequence[ShardEntry]) -> dict[str, Any]:
@@ -180,17 +148,3 @@ def _series_as_json(shards: Sequence[ShardEntry]) -> dict[str, Any]:
 
 def _sums(items: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {key: sum(item[key] for item in items) for key in _SUMMED}
-
-
-def _amount(item: dict[str, Any]) -> str:
-    """The figures of a folder or series in words."""
-    waiting = item["shards"] - item["done"] - item["failed"]
-    parts = [
-        count(item["shards"], "shard"),
-        count(item["frames"], "frame"),
-        f"{item['bytes']:,} bytes in {count(item['files'], 'file')}",
-    ]
-    parts += [f"{waiting:,} not done"] if waiting else []
-    parts += [f"{item['failed']:,} failed"] if item["failed"] else []
-    parts += [f"{count(item['unreadable'], 'picture')} unreadable"] if item["unreadable"] else []
-    return ", ".join(parts)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rinrcodec.datasets.inspection.runs import read_manifests, unfinished
 from rinrcodec.datasets.manifest import FileRecord, Manifest
 from rinrcodec.datasets.packs import find_packs
-from rinrcodec.datasets.runs import read_manifests, unfinished
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.storage import files_below, size_in, storage_of
 

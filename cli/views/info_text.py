@@ -1,0 +1,80 @@
+"""What `rinrcodec info` prints: text about folders and packs, from their JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rinrcodec.datasets.names import count, shown_name
+
+__all__ = ["folder_as_text", "pack_as_text"]
+
+_SHOWN = ("preset", "background", "steps", "seed", "layout")
+
+
+def folder_as_text(item: dict[str, Any]) -> str:
+    """Some lines about a folder, from its JSON."""
+    state = "complete" if item["complete"] else "not complete"
+    lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
+    for run in item["runs"]:
+        settings = run["settings"]
+        shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
+        version = settings.get("version", "?")
+        line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
+        lines.append(f"  {shown_name(line[:200])}")
+        lines += [f"    {shown_name(one['name'])}: {_amount(one)}" for one in run["series"]]
+    if not item["complete"]:
+        lines.append("  the same compress command with --resume goes on")
+    if item["absent"]:
+        lines.append(
+            f"  {count(item['absent'], 'file')} of these not there or of another size; "
+            "rinrcodec verify says which"
+        )
+    if item["unlisted"]:
+        lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
+    return "\n".join(lines)
+
+
+def pack_as_text(item: dict[str, Any]) -> str:
+    """Some lines about a pack, from its JSON."""
+    first = item["first_frame"]
+    per_frame = item["bytes"] / item["frames"]
+    size = f"{first['width']}x{first['height']} {first['mode']}"
+    lines = [
+        item["file"],
+        f"  {count(item['frames'], 'frame')}, the first {size}",
+        f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): weights {item['payload']:,}, "
+        f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
+    ]
+    lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
+    lines += [
+        f"  group {number}: {_group_text(group)}, {group['spec']}"
+        for number, group in enumerate(item["groups"])
+    ]
+    for frame in item.get("frame_list", ()):
+        size = f"{frame['width']}x{frame['height']} {frame['mode']}"
+        boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object INR')}"
+        lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
+    return "\n".join(lines)
+
+
+def _group_text(group: dict[str, Any]) -> str:
+    if group["coded"]:
+        rows = count(group["inrs"], "row")
+        each = group["raw_bytes"] / max(1, group["inrs"])
+        return f"{rows} of entropy-coded latents, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
+    inrs = f"{count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
+    return f"{inrs}, {group['raw_bytes']:,} bytes before compression"
+
+
+def _amount(item: dict[str, Any]) -> str:
+    """The figures of a folder or series in words."""
+    waiting = item["shards"] - item["done"] - item["failed"]
+    parts = [
+        count(item["shards"], "shard"),
+        count(item["frames"], "frame"),
+        f"{item['bytes']:,} bytes in {count(item['files'], 'file')}",
+    ]
+    parts += [f"{waiting:,} not done"] if waiting else []
+    parts += [f"{item['failed']:,} failed"] if item["failed"] else []
+    parts += [f"{count(item['unreadable'], 'picture')} unreadable"] if item["unreadable"] else []
+    return ", ".join(parts)

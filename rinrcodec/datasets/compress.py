@@ -1,0 +1,230 @@
+"""`rinrcodec.compress`: a whole data set to `.rinr` files, as `rinrcodec compress` does it."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.batches import BATCH_FRAMES
+from rinrcodec.datasets.fitter import Fitter
+from rinrcodec.datasets.interruption import resumable
+from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.options import CompressOptions, Executor, Layout, choose_devices, kind_of
+from rinrcodec.datasets.plan import Plan, check_output, make_plan
+from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
+from rinrcodec.datasets.run import Run
+from rinrcodec.datasets.shards import make_entry, shards_of
+from rinrcodec.datasets.summary import CompressResult, SeriesSummary, total
+from rinrcodec.datasets.work import FittedPart, Work
+from rinrcodec.errors import RinrUsageError
+from rinrcodec.families import DEFAULT_BACKGROUND, background_family
+from rinrcodec.sources.source import Source, open_source
+from rinrcodec.storage import file_or_folder, to_path
+from rinrcodec.storage.atomic import writing
+from rinrcodec.storage.lock import locked
+from rinrcodec.targets import Target
+
+__all__ = ["compress"]
+
+
+def compress(
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    labels: str | PathLike[str] = "auto",
+    preset: str = "balanced",
+    background: str = DEFAULT_BACKGROUND,
+    objects: str | None = None,
+    steps: int | None = None,
+    target: Target | None = None,
+    layout: Layout = "pack",
+    shard_size: int = 1000,
+    device: str = "auto",
+    seed: int = 0,
+    jobs: int | None = None,
+    executor: Executor = "local",
+    ray_address: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+    on_message: OnMessage | None = None,
+) -> CompressResult:
+    """Turn an image, a folder of images, a YOLO data yaml or a video into `.rinr` files.
+
+    Writes the same bytes as `rinrcodec compress` with the same options, on any number of processes
+    and after `resume`. Code that calls this with `jobs` above 1 must be importable:
+    guard it with `if __name__ == "__main__":`.
+
+    Args:
+        source: a path or URL; a video must be a local file.
+        out: the output folder or its URL; for an image, folder or video also one `.rinr` file.
+        labels: YOLO labels: "auto" looks where YOLO does, "none", or a folder that mirrors the
+            pictures.
+        preset: a name of `rinrcodec.PRESETS`.
+        background: the family of the backgrounds (`rinrcodec.families`).
+        objects: the family of the objects on top; None takes the default.
+        steps: fitting steps in place of the preset's.
+        target: the quality or size to fit backgrounds for, where their family can.
+        layout: "pack" for packs of many frames, "files" for one file per frame.
+        shard_size: most frames in one pack.
+        device: "auto", "cpu", "cuda", or several such as "cuda:0,cuda:1".
+        seed: of the fit, 0 to 2**31 - 1.
+        jobs: packs that are fitted at a time; by default one per device, with Ray all it has room
+            for.
+        executor: "local", or "ray" (the extra `cluster`).
+        ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
+        resume: continue an interrupted run, or rebuild missing packs of a finished one.
+        overwrite: replace the output of earlier runs.
+        on_progress: called with a `Progress`, in the calling thread.
+        on_message: called with notes for people as text; None drops them.
+
+    Returns:
+        The figures, warnings and failures. Pictures that cannot be read are failures of the
+        result; the others are compressed.
+
+    Raises:
+        RinrUsageError: options that contradict each other, or output that is in the way.
+        RinrInputError: a source that cannot be read, or an output that another run writes to.
+        RinrDeviceError: a device that is absent or out of memory.
+        CompressInterrupted: Ctrl-C; the message says how to resume.
+        OSError: a disk or store that fails; `on_message` gets a hint how to resume.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> from rinrcodec import compress
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (32, 24)).save(Path(folder, "frame.png"))
+        ...     result = compress(folder, f"{folder}/packs", steps=2, device="cpu")
+        >>> result.total.frames, result.failures
+        (1, ())
+    """
+    options = CompressOptions(
+        preset=preset,
+        background=background,
+        objects=objects,
+        steps=steps,
+        target=target,
+        layout=layout,
+        shard_size=shard_size,
+        device=device,
+        seed=seed,
+        jobs=jobs,
+        executor=executor,
+        ray_address=ray_address,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    path, folder = to_path(source), to_path(out)
+    if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
+        raise RinrUsageError(
+            f"{path} is compressed already; rinrcodec decompress makes pictures of it"
+        )
+    opened = open_source(path, labels=labels)
+    plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
+    devices = choose_devices(device, executor)  # before anything is written
+    return _compress(plan, folder, options, devices, on_progress or ignore, on_message or ignore)
+
+
+def _compress(
+    plan: Plan,
+    out: Path,
+    options: CompressOptions,
+    devices: list[str],
+    on_progress: OnProgress,
+    on_message: OnMessage,
+) -> CompressResult:
+    source = plan.source
+    recipe = options.recipe()
+    shards = shards_of(source, plan.shard_size)
+    entry = make_entry(_settings(plan, options, devices), recipe, shards)
+    many = max(options.jobs or 1, len(devices))
+    if plan.shard_size and many > len(shards):
+        few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
+        on_message(f"{few} for {many} processes: a smaller --shard-size makes more")
+
+    def say_anyway(text: str) -> None:
+        on_message(Hint(text))
+
+    with writing(out), locked(plan.work, out, on_message=say_anyway) as check_lock:
+        manifest = Manifest(plan.manifest) if plan.manifest else None
+        if not check_output(
+            plan, entry, manifest, resume=options.resume, overwrite=options.overwrite
+        ):
+            return _result(source, out, options, devices, [], len(shards), nothing_to_do=True)
+        work = Work(plan.work, entry.key)
+        work.begin(fresh=options.overwrite)
+        fitter = Fitter(work, recipe, options.target, options.seed, devices[0], source.names)
+        run = Run(
+            plan,
+            shards,
+            entry,
+            manifest,
+            fitter,
+            check_lock,
+            resume=options.resume,
+            overwrite=options.overwrite,
+        )
+        joins = background_family(options.background).joins_frames
+        kept = "after every sequence" if joins else f"every {BATCH_FRAMES} frames"
+        with resumable(work, run, out, kept=kept, keep=options.overwrite, on_message=on_message):
+            run.fit(
+                options.executor,
+                jobs=options.jobs,
+                devices=devices,
+                address=options.ray_address,
+                on_progress=on_progress,
+            )
+            series = run.publish()
+    return _result(
+        source, out, options, devices, series, len(shards), run.kept, tuple(run.failures)
+    )
+
+
+def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:
+    """What decides the bytes of a run, beside its pictures, as its manifest has it."""
+    return {
+        "preset": options.preset,
+        "background": options.background,
+        "objects": options.objects,
+        "steps": options.steps,
+        "target": options.target_as_json(),
+        "seed": options.seed,
+        "device": kind_of(devices[0]),
+        "layout": plan.layout,
+        "shard_size": plan.shard_size,
+        "names": {str(key): name for key, name in plan.source.names.items()},
+    }
+
+
+def _result(
+    source: Source,
+    out: Path,
+    options: CompressOptions,
+    devices: list[str],
+    series: list[tuple[SeriesSummary, list[FittedPart]]],
+    shards: int,
+    kept: int = 0,
+    failed: tuple[str, ...] = (),
+    *,
+    nothing_to_do: bool = False,
+) -> CompressResult:
+    parts = [part for _, its_parts in series for part in its_parts]
+    warnings = [*source.warnings, *(text for part in parts for text in part.warnings)]
+    failures = [*source.failures, *(text for part in parts for text in part.failures), *failed]
+    return CompressResult(
+        source=str(source.path),
+        out=str(out),
+        options=options,
+        devices=tuple(devices),
+        series=tuple(one for one, _ in series),
+        total=total(series),
+        shards=shards,
+        kept_shards=kept,
+        failed_shards=len(failed),
+        warnings=() if nothing_to_do else tuple(warnings),
+        failures=() if nothing_to_do else tuple(failures),
+        nothing_to_do=nothing_to_do,
+    )

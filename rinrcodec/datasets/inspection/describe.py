@@ -1,0 +1,107 @@
+"""What `.rinr` files hold and where their bytes go, and what runs made: the data of `info`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.inspection.runs import by_manifest, folder_as_json, read_manifests
+from rinrcodec.datasets.packs import list_packs
+from rinrcodec.errors import RinrError, reason
+from rinrcodec.formats import PackReader
+
+__all__ = ["Description", "describe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What sources hold, as JSON.
+
+    folders: one item for every manifest. packs: one for every file that was opened. bad: what is
+    wrong, by the file or source it is about.
+    """
+
+    folders: list[dict[str, Any]] = field(default_factory=list)
+    packs: list[dict[str, Any]] = field(default_factory=list)
+    bad: dict[str, str] = field(default_factory=dict)
+
+
+def describe(sources: Sequence[Path], *, files: bool = False, frames: bool = False) -> Description:
+    """Describe packs, folders of them, and data yamls that `compress` wrote.
+
+    files: open every pack, also of folders whose manifest describes them. frames: list the frames
+    of every pack too, which are opened then.
+    """
+    opened: dict[str, Path] = {}
+    folders: dict[str, dict[str, Any]] = {}
+    bad: dict[str, str] = {}
+    for source in sources:
+        packs, problems = list_packs([source])
+        try:
+            manifests, unusable = read_manifests(source)
+            bad.update(unusable)
+            inside, outside = by_manifest(manifests, packs)
+            for manifest in manifests:
+                name = str(manifest.path)
+                folders[name] = folder_as_json(manifest, inside[name])
+        except OSError as error:
+            manifests, outside = [], packs
+            problems[str(source)] = reason(source, error)
+        if manifests:
+            problems.pop(str(source), None)  # that there is no pack says less
+        opened.update({str(file): file for file in (packs if files or frames else outside)})
+        bad.update(problems)
+    items = []
+    for name, file in opened.items():
+        try:
+            with PackReader(file) as reader:
+                items.append(_pack_as_json(reader, file, frames=frames))
+        except (RinrError, OSError) as error:
+            bad[name] = reason(file, error)
+    return Description(list(folders.values()), items, bad)
+
+
+def _pack_as_json(reader: PackReader, file: Path, *, frames: bool) -> dict[str, Any]:
+    header, sizes = reader.header, reader.sizes()
+    description: dict[str, Any] = {
+        "file": str(file),
+        "bytes": sizes.file,
+        "payload": sizes.payload,
+        "boxes": sizes.boxes,
+        "metadata": sizes.metadata,
+        "overhead": sizes.overhead,
+        "frames": reader.n_frames,
+        "first_frame": {"width": header.width, "height": header.height, "mode": header.mode},
+        "info": dict(reader.info),
+        "groups": [
+            {
+                "spec": group.spec.to_json(),
+                "family": group.spec.family,
+                "bits": group.bits,
+                "inrs": group.n_rows,
+                "weights": group.n_params,
+                "coded": group.coded,
+                "raw_bytes": reader.row_bytes(number) + len(group.shared),
+            }
+            for number, group in enumerate(reader.groups)
+        ],
+    }
+    if frames:
+        description["frame_list"] = [
+            _frame_as_json(reader, index) for index in range(reader.n_frames)
+        ]
+    return description
+
+
+def _frame_as_json(reader: PackReader, index: int) -> dict[str, Any]:
+    frame = reader.frame(index)
+    return {
+        "name": frame.name,
+        "width": frame.width,
+        "height": frame.height,
+        "mode": frame.mode,
+        "boxes": len(frame.boxes),
+        "object_inrs": sum(inr is not None for inr in frame.objects),
+    }

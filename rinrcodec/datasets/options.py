@@ -1,0 +1,134 @@
+"""The options of `compress`, checked before anything is read or written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from rinrcodec.compute.devices import resolve_device
+from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.families import background_families
+from rinrcodec.presets import Preset, get_preset
+from rinrcodec.targets import Target
+
+__all__ = [
+    "CompressOptions",
+    "Executor",
+    "Layout",
+    "check_choice",
+    "check_whole",
+    "choose_devices",
+    "kind_of",
+]
+
+Layout = Literal["pack", "files"]
+Executor = Literal["local", "ray"]
+
+_MOST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressOptions:
+    """The options of one `compress`; the attributes are documented there.
+
+    Raises `RinrUsageError` for options that contradict each other or do not exist.
+    """
+
+    preset: str
+    background: str
+    objects: str | None
+    steps: int | None
+    target: Target | None
+    layout: Layout
+    shard_size: int
+    device: str
+    seed: int
+    jobs: int | None
+    executor: Executor
+    ray_address: str | None
+    resume: bool
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise RinrUsageError("--resume goes on, --overwrite starts again: give one of them")
+        check_choice("layout", self.layout, get_args(Layout))
+        check_choice("executor", self.executor, get_args(Executor))
+        check_whole("shard_size", self.shard_size, least=1)
+        check_whole("seed", self.seed, least=0, most=_MOST_SEED)
+        if self.jobs is not None:
+            check_whole("jobs", self.jobs, least=1)
+        if self.ray_address and self.executor != "ray":
+            raise RinrUsageError("--ray-address is of --executor ray")
+        self.recipe()
+        self._check_target()
+
+    def recipe(self) -> Preset:
+        """Look up the preset, with the steps, the families and the layout that were asked for."""
+        try:
+            preset = get_preset(
+                self.preset, steps=self.steps, background=self.background, objects=self.objects
+            )
+            if self.layout == "files":
+                # A row of several frames would go whole into the file of each.
+                preset = replace(preset, background=preset.background.alone())
+        except RinrInputError as error:
+            raise RinrUsageError(str(error)) from error
+        return preset
+
+    def _check_target(self) -> None:
+        asked = set() if self.target is None else set(self.target.given)
+        families = background_families()
+        if asked <= families[self.background].targets:
+            return
+        able = [name for name, family in families.items() if asked <= family.targets]
+        raise RinrUsageError(
+            f"a target with --background {self.background}: it is not fitted for one; "
+            f"add --background {' or '.join(able)}"
+        )
+
+    def target_as_json(self) -> dict[str, Any] | None:
+        """Give the target as a manifest and `--json` have it."""
+        if self.target is None:
+            return None
+        # 30 and 30.0 are the same target, so they are to give the same manifest.
+        return {
+            name: float(value) if name in ("lmbda", "psnr", "objects_psnr") and value else value
+            for name, value in asdict(self.target).items()
+        }
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise `RinrUsageError` for a value that is none of `choices`."""
+    if value not in choices:
+        raise RinrUsageError(f"{name} {value!r}: want one of {', '.join(choices)}")
+
+
+def check_whole(name: str, value: int, *, least: int, most: int | None = None) -> None:
+    """Raise `RinrUsageError` for what is no whole number from `least` to `most`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        to = "or more" if most is None else f"to {most}"
+        raise RinrUsageError(f"{name}={value!r}: want a whole number, {least} {to}")
+
+
+def choose_devices(device: str, executor: Executor) -> list[str]:
+    """Give the device of each process: `auto`, `cpu`, `cuda:1`, or several as `cuda:0,cuda:1`.
+
+    Raises `RinrUsageError` for devices that do not go together, `RinrDeviceError` for one that is
+    absent here. Ray chooses devices on its own, and `cuda` need not be on this machine then.
+    """
+    if executor == "ray" and device == "cuda":
+        return [device]
+    devices = [str(resolve_device(name.strip())) for name in device.split(",")]
+    kinds = {kind_of(name) for name in devices}
+    if len(kinds) > 1 or (len(devices) > 1 and kinds == {"cpu"}):
+        raise RinrUsageError(f"--device {device}: several devices are several of cuda")
+    if executor == "ray" and ("," in device or ":" in device):
+        raise RinrUsageError(f"--device {device}: Ray chooses them itself, so give cpu or cuda")
+    return devices
+
+
+def kind_of(device: str) -> str:
+    """Give the kind of a device: `cuda` of `cuda:1`."""
+    return device.split(":")[0]

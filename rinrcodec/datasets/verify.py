@@ -1,0 +1,136 @@
+"""`rinrcodec.verify`: read every byte of `.rinr` files and of whole data sets, and check it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.inspection.check import check_files
+from rinrcodec.datasets.inspection.inventory import take_inventory
+from rinrcodec.datasets.inspection.runs import run_as_json
+from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.progress import OnProgress, Progress, ignore
+from rinrcodec.errors import RinrUsageError
+from rinrcodec.storage import to_path
+
+__all__ = ["VerifiedManifest", "VerifyResult", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedManifest:
+    """A manifest that was checked.
+
+    Attributes:
+        path: of the manifest.
+        runs: its runs, as JSON: settings, series, counts of shards, frames, files and bytes.
+        files: how many files it lists.
+        unreadable: how many pictures its runs could not read.
+    """
+
+    path: Path
+    runs: tuple[dict[str, Any], ...]
+    files: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """The result of `verify`.
+
+    Attributes:
+        packs: how many `.rinr` files were checked, damaged ones included.
+        frames: how many frames the undamaged ones hold.
+        bad: a message for everything that is wrong, by the file or source it is about.
+        manifests: the manifests among the sources.
+    """
+
+    packs: int
+    frames: int
+    bad: Mapping[str, str] = field(default_factory=dict)
+    manifests: tuple[VerifiedManifest, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.bad
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the figures as `--json` writes them."""
+        return {
+            "files": self.packs,
+            "frames": self.frames,
+            "bad": dict(self.bad),
+            "runs": [run for manifest in self.manifests for run in manifest.runs],
+        }
+
+
+def verify(
+    *sources: str | PathLike[str], jobs: int | None = None, on_progress: OnProgress | None = None
+) -> VerifyResult:
+    """Check `.rinr` files and whole data sets for damage.
+
+    Reads every byte. Where `compress` left a manifest.json, in a folder or below it, all files that
+    it lists must be present and unmodified, and all its runs complete.
+
+    Args:
+        *sources: `.rinr` files, folders of them, or data yamls that `compress` wrote; paths or
+            URLs.
+        jobs: files that are read at a time, by default one for each core.
+        on_progress: called with a `Progress` that counts files, in the calling thread.
+
+    Returns:
+        The counts, and a message for everything that is wrong; a bad file is no exception.
+
+    Raises:
+        RinrUsageError: no source, or `jobs` below 1.
+        MissingExtraError: a URL without the extra `remote`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> from rinrcodec import compress, verify
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (32, 24)).save(Path(folder, "frame.png"))
+        ...     _ = compress(folder, f"{folder}/packs", steps=2, device="cpu")
+        ...     result = verify(f"{folder}/packs")
+        >>> result.ok, result.packs, result.frames
+        (True, 1, 1)
+    """
+    if not sources:
+        raise RinrUsageError("nothing to verify: give a .rinr file, a folder or a data.yaml")
+    if jobs is not None and jobs < 1:
+        raise RinrUsageError(f"jobs={jobs!r}: want a whole number, 1 or more")
+    report = on_progress or ignore
+    inventory = take_inventory([to_path(source) for source in sources])
+    files, bad = list(inventory.files.values()), inventory.bad
+    frames = 0
+    report(Progress("verifying", 0, len(files)))
+    with closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked:
+        for number, one in enumerate(checked, start=1):
+            if one.error is None:
+                frames += one.n_frames
+            else:
+                bad[str(one.path)] = one.error
+            report(Progress("verifying", number, len(files)))
+    return VerifyResult(
+        packs=sum(file.is_pack for file in files),
+        frames=frames,
+        bad=bad,
+        manifests=tuple(map(_verified, inventory.manifests.values())),
+    )
+
+
+def _verified(manifest: Manifest) -> VerifiedManifest:
+    runs = manifest.runs.values()
+    return VerifiedManifest(
+        path=manifest.path,
+        runs=tuple(run_as_json(manifest, run) for run in runs),
+        files=sum(len(run.all_files()) for run in runs),
+        unreadable=sum(shard.unreadable for run in runs for shard in run.shards),
+    )

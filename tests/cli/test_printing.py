@@ -1,0 +1,201 @@
+"""What the commands say about the results, the errors and the interruptions of the library."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rinrcodec
+from rinrcodec import CompressResult, Progress
+from rinrcodec.datasets import compress as compress_module
+from rinrcodec.datasets import decompress as decompress_module
+from rinrcodec.datasets import fitter
+from rinrcodec.datasets import verify as verify_module
+from rinrcodec.datasets.executors.local import Watch
+from rinrcodec.errors import RinrInputError, RinrUsageError
+
+from .conftest import QUICK, Run, contents, write
+
+
+def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_path: Path) -> None:
+    for options in (
+        {},
+        {"layout": "files", "shard_size": 1, "seed": 3},
+        {"background": "nerv", "labels": "none", "preset": "fast"},
+        {"background": "pyramid", "target": rinrcodec.Target(psnr=30)},
+    ):
+        words: list[object] = []
+        for name, value in options.items():
+            option = "target-psnr" if name == "target" else name.replace("_", "-")
+            words += [f"--{option}", value.psnr if name == "target" else value]
+        figures = run("compress", dataset, "-o", tmp_path / "out", "--json", "-", *words, *QUICK)
+        printed = json.loads(figures.stdout)
+        by_command = contents(tmp_path / "out")
+        rinrcodec.compress(dataset, tmp_path / "out", resume=True, steps=8, device="cpu", **options)
+        assert contents(tmp_path / "out") == by_command  # it is the same run
+        result = rinrcodec.compress(
+            dataset, tmp_path / "out", overwrite=True, steps=8, device="cpu", **options
+        )
+        assert contents(tmp_path / "out") == by_command
+        for row in (*printed["series"], printed["total"]):
+            row.pop("seconds")
+        ours = json.loads(json.dumps(result.as_json()))
+        for row in (*ours["series"], ours["total"]):
+            row.pop("seconds")
+        assert ours == printed
+        run("decompress", tmp_path / "out", "-o", tmp_path / "back")
+        by_command = contents(tmp_path / "back")
+        rinrcodec.decompress(tmp_path / "out", tmp_path / "back", overwrite=True)
+        assert contents(tmp_path / "back") == by_command
+        verified = run("verify", tmp_path / "out", "--json", "-").stdout
+        assert json.loads(verified) == rinrcodec.verify(tmp_path / "out").as_json()
+        for place in ("out", "back"):
+            for path in sorted((tmp_path / place).rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_path: Path) -> None:
+    args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
+    for words, message in (
+        (("--ray-address", "auto"), "--ray-address is of --executor ray"),
+        (("--device", "cpu,cpu"), "--device cpu,cpu: several devices are several of cuda"),
+        (("--resume", "--overwrite"), "--resume goes on, --overwrite starts again: give one of"),
+        (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
+        (("--background", "nerv", "--layout", "files"), "--background nerv needs packs"),
+    ):
+        lines = run(*args, *words, code=2).stderr.splitlines()
+        assert lines[0] == "Usage: rinrcodec compress [OPTIONS] SRC"
+        assert lines[1] == "Try 'rinrcodec compress --help' for help."
+        assert lines[-1].startswith("Error: ")
+        assert message in lines[-1]
+    run(*args, "--jobs", 0, code=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [(compress_module, "compress"), (decompress_module, "decompress"), (verify_module, "verify")],
+)
+def test_usage_errors_of_the_library_are_those_of_click(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    command: str,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RinrUsageError("one of two")
+
+    monkeypatch.setattr(module, command, refuse)
+    out = () if command == "verify" else ("-o", tmp_path / "out")
+    result = run(command, folder, *out, code=2)
+    assert result.stderr.startswith(f"Usage: rinrcodec {command} ")
+    assert result.stderr.endswith("\nError: one of two\n")
+
+
+def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:
+    args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 8, *QUICK)
+    hint = "one pack for 8 processes: a smaller --shard-size makes more"
+    assert hint in run(*args).stderr
+    assert run(*args, "--overwrite", "--quiet").stderr == ""
+
+
+def test_what_was_kept_and_what_is_complete(run: Run, folder: Path, tmp_path: Path) -> None:
+    quick = ("--shard-size", 2, "--labels", "none", *QUICK)
+    args = ("compress", folder, "-o", tmp_path / "out", *quick)
+    run(*args)
+    lost = tmp_path / "out/frames-00001.rinr"
+    lost.unlink()
+    kept = "2 of 3 shards are there and left alone; the figures are of the others\n"
+    assert run(*args, "--resume").stderr == kept
+    lost.unlink()
+    assert run(*args, "--resume", "--quiet").stderr == ""
+    result = run(*args, "--resume", "--quiet")
+    assert result.stderr == (
+        f"{tmp_path / 'out'} is complete: nothing to resume; rinrcodec verify checks it, "
+        "--overwrite starts again\n"
+    )
+    assert result.stdout == ""
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitter.Fitter, "_fit", stop)
+    stopped = run("compress", folder, "-o", tmp_path / "out", "--quiet", *QUICK, code=130)
+    assert stopped.stderr == ("interrupted; nothing is fitted yet: work is kept every 16 frames\n")
+    assert stopped.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_an_error_comes_after_how_to_resume(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: tuple[str, ...]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, os.strerror(5), "disk")
+
+    monkeypatch.setattr("rinrcodec.datasets.run.Run._done", fail)
+    args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 1, *quiet, *QUICK)
+    assert run(*args, code=1).stderr.splitlines() == [
+        "what is fitted is kept; the same command with --resume goes on",
+        "error: disk: Input/output error",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "died", "ending"),
+    [(1, 0, "--overwrite starts again"), (0, 1, "--resume goes on"), (1, 1, "--overwrite starts")],
+)
+def test_what_to_do_about_failures(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unreadable: int,
+    died: int,
+    ending: str,
+) -> None:
+    if unreadable:
+        write(folder / "0.png", "text")
+    if died:
+        original = Watch.done
+
+        def done(self: Watch, shard: Any, *, died: bool = False) -> None:
+            original(self, shard, died=died or shard.number == 2)
+
+        monkeypatch.setattr(Watch, "done", done)
+    args = ("compress", folder, "-o", tmp_path / "out", "--shard-size", 2, *QUICK)
+    lines = run(*args, code=1).stderr.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == unreadable + died
+    assert lines[-1].startswith(f"{unreadable + died} could not be done, see above; the others are")
+    assert ending in lines[-1]
+
+
+def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("compress", folder, "-o", tmp_path / "out", "--background", "nerv", *QUICK)
+    assert '"family":"nerv"' in run("info", tmp_path / "out", "--files").stdout
+
+
+def test_the_bar_follows_the_library(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Progress] = []
+
+    def compress(*_: object, on_progress: Any, **__: object) -> CompressResult:
+        drawn.append(on_progress(Progress("fitting", 1, 2)))
+        raise RinrInputError("enough")
+
+    monkeypatch.setattr(compress_module, "compress", compress)
+    result = run("compress", folder, "-o", tmp_path / "out", *QUICK, code=1)
+    assert result.stderr == "error: enough\n"  # which is no terminal, so there is no bar
+    assert drawn == [None]
