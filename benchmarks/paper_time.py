@@ -12,14 +12,17 @@ from dataclasses import replace
 
 import rinrcodec
 from harness.arguments import common_parser, setup
-from harness.frames import DATA, frame_part, load_frames, load_sequence
+from harness.frames import DATA, load_frames, load_sequence
 from harness.reports import markdown_table, write_report
 from harness.timing import synchronize
 from rinrcodec.datasets.batches import BATCH_FRAMES
+from rinrcodec.families.nerv.encode import BACKGROUNDS as NERV
+from rinrcodec.families.siren.encode import BACKGROUNDS as SIREN
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.source import open_source
 
+RECIPES = {"siren": SIREN["paper"].recipe, "nerv": NERV["paper"].recipe}
 PROBE_STEPS = (1, 3)
 # The ladder fits BE, QRE and BS, whose network has some 1.6 times the weights.
 LADDER_FITS = 3.6
@@ -39,7 +42,7 @@ def seconds(pictures: list[Picture], background: str, options: argparse.Namespac
         synchronize(options.device)
         took.append(time.perf_counter() - start)
     a_step = max(0.0, took[2] - took[1]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
-    return took[1] + a_step * frame_part(paper).recipe.steps
+    return took[1] + a_step * RECIPES[background].steps
 
 
 def hours(value: float) -> str:

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,15 @@ def opens(_hook: None) -> Callable[[Path], Any]:
             _opened = None
 
     return noting
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the families of `toy_families`, of another package so to speak, for one test."""
+    from rinrcodec import families
+
+    monkeypatch.setattr(families, "_loaded", dict(families._loaded))
+    monkeypatch.delitem(sys.modules, "toy_families", raising=False)
+    import_module("toy_families")  # which registers them
+    yield
+    monkeypatch.delitem(sys.modules, "toy_families", raising=False)

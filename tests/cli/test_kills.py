@@ -39,6 +39,7 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
         assert moment["same"]
 
 
+@pytest.mark.interrupts
 def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
     assert len(moments) == 9

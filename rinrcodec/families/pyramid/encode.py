@@ -1,64 +1,29 @@
-"""Settings of pyramid backgrounds. Plain data, no torch."""
+"""How pyramid backgrounds are encoded. Plain data, no torch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from rinrcodec.errors import RinrInputError
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import BackgroundEncoder, FitContext, FittedRows
-from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
+from rinrcodec.families.pyramid.settings import STEP_WORK, PyramidSettings
 from rinrcodec.pack import Spec
 from rinrcodec.picture import Picture
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BACKGROUNDS", "STEP_WORK", "PyramidBackgrounds"]
-
-STEP_WORK = 1_000  # about how many multiplications a pixel takes in a step
+__all__ = ["BACKGROUNDS", "PyramidBackgrounds"]
 
 
 @dataclass(frozen=True, slots=True)
-class PyramidBackgrounds(BackgroundEncoder):
-    """A pyramid of latents for every frame.
-
-    lmbda: of a target that names nothing else.
-    object_weight: how much more an error counts inside a box.
-    together: frames of a row at most, which share networks; fewer where they have over
-        `most_pixels` pixels. As many as the command line encodes at once.
-    shared_below: bytes of a frame's latents, in a trial: where they are more, every frame has a
-        row, and so networks, of its own, unless it is predicted.
-    most_predicted: frames of a row at most where each is predicted from the one before: to see one
-        of them, those before it are decoded.
-    at_once: pixels whose gradients are in memory at once, of predicted frames and on a GPU: they
-        take about a kilobyte each.
-    The recipe's learning rate is that of networks, and of latents in sixteenths of a step.
-    """
-
-    recipe: Recipe
-    lmbda: float = 1e-3
-    object_weight: float = 4.0
-    together: int = 16
-    shared_below: int = 8_000
-    most_predicted: int = MOST_PREDICTED
-    most_pixels: int = 2**23
-    at_once: int = 2**21
-    start: str = "a"
+class PyramidBackgrounds(PyramidSettings, BackgroundEncoder):
+    """A pyramid of latents for every frame."""
 
     family: ClassVar[str] = "pyramid"
-
-    def __post_init__(self) -> None:
-        # Found out after a long fit otherwise, by a decoder.
-        for name, most in (("together", MOST_FRAMES), ("most_predicted", MOST_PREDICTED)):
-            if not 1 <= getattr(self, name) <= most:
-                raise RinrInputError(
-                    f"{name}={getattr(self, name)}: want 1 to {most} frames of a row"
-                )
 
     def with_steps(self, steps: int) -> Self:
         return replace(self, recipe=self.recipe.with_steps(steps))
@@ -79,18 +44,6 @@ class PyramidBackgrounds(BackgroundEncoder):
 
     def work(self, pictures: Sequence[Picture]) -> float:
         return self.recipe.steps * sum(p.width * p.height * STEP_WORK for p in pictures)
-
-    def predicted(self, area: int) -> int:
-        """How many frames of `area` pixels a row has at most where they are predicted."""
-        return max(1, min(self.most_predicted, self.at_once // area))
-
-    def rows(self, n_frames: int, area: int) -> int:
-        """How many rows, of about as many frames each, take frames of `area` pixels."""
-        return math.ceil(n_frames / max(1, min(self.together, self.most_pixels // area)))
-
-    def spec(self, channels: int) -> Spec:
-        """The networks; `channels` is 3 for RGB, 1 for grey."""
-        return Spec.of("pyramid", out=channels, start=self.start)
 
 
 BACKGROUNDS: Mapping[str, PyramidBackgrounds] = MappingProxyType(

@@ -21,10 +21,10 @@ from rinrcodec.boxes import Region
 from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.families.pyramid import network as pyramid
-from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.entropy import LARGEST
 from rinrcodec.families.pyramid.latents import Change, PyramidRow, encode_row, step_codes, steps_of
 from rinrcodec.families.pyramid.rounding import change_bits, choose_changes
+from rinrcodec.families.pyramid.settings import PyramidSettings
 from rinrcodec.families.pyramid.soap import Soap
 from rinrcodec.families.pyramid.soft_round import noisy, soft_schedule
 from rinrcodec.pack import Spec
@@ -63,7 +63,7 @@ def fit_pyramid(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidBackgrounds,
+    part: PyramidSettings,
     *,
     target: Target,
     predicted: bool = False,
@@ -106,7 +106,7 @@ def trial(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidBackgrounds,
+    part: PyramidSettings,
     *,
     target: Target,
     seed: int,
@@ -170,7 +170,7 @@ class _Fit:
         spec: Spec,
         frames: Sequence[Tensor],
         regions: Sequence[Sequence[Region]],
-        part: PyramidBackgrounds,
+        part: PyramidSettings,
         target: Target,
         predicted: bool,
         seed: int,
@@ -446,7 +446,7 @@ class _Fit:
         return PyramidRow(self.changes(), self.step_codes, frames, self.predicted)
 
 
-def _first_guess(target: Target, part: PyramidBackgrounds) -> tuple[float, float]:
+def _first_guess(target: Target, part: PyramidSettings) -> tuple[float, float]:
     """Lambda, and the weight of objects, that a fit begins with; `control` corrects them."""
     if target.psnr is None:
         return target.lmbda or part.lmbda, part.object_weight

@@ -15,8 +15,8 @@ from rinrcodec.boxes import Region
 from rinrcodec.compute.compose import pixel_tensor
 from rinrcodec.compute.parallel import cores, parallel_map
 from rinrcodec.families.interface import FitContext
-from rinrcodec.families.pyramid.encode import STEP_WORK, PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial, fit_pyramid, trial
+from rinrcodec.families.pyramid.settings import STEP_WORK, PyramidSettings
 from rinrcodec.pack import Group, Rows, Spec
 from rinrcodec.picture import Picture, alike
 from rinrcodec.targets import Target
@@ -47,7 +47,7 @@ class _StoppedError(Exception):
 
 
 def fit_rows(
-    pictures: Sequence[Picture], part: PyramidBackgrounds, context: FitContext
+    pictures: Sequence[Picture], part: PyramidSettings, context: FitContext
 ) -> list[FittedRow]:
     """Fit the rows of all pictures, on all cores of a CPU.
 
@@ -112,7 +112,7 @@ def fit_rows(
 
 
 def _members(
-    pictures: Sequence[Picture], members: Sequence[int], part: PyramidBackgrounds
+    pictures: Sequence[Picture], members: Sequence[int], part: PyramidSettings
 ) -> list[Sequence[int]]:
     """The numbers of pictures that might share a row, of those that are alike."""
     first = pictures[members[0]]
@@ -120,7 +120,7 @@ def _members(
 
 
 def _rows(
-    members: Sequence[int], found: Trial, target: Target, part: PyramidBackgrounds, area: int
+    members: Sequence[int], found: Trial, target: Target, part: PyramidSettings, area: int
 ) -> list[_Row]:
     """How pictures that are alike are best stored, by what a trial has found."""
     n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 import rinrcodec
 from rinrcodec import Box, RinrFormatError, RinrInputError, families
-from rinrcodec.cli.main import cli
 from rinrcodec.families.interface import BackgroundFamily
 from rinrcodec.pack import GroupInfo, Spec
 from rinrcodec.presets import get_preset
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
-
-
-def run(*args: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="rinrcodec")
-    assert result.exit_code == code, result.output
-    return result
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -46,35 +35,6 @@ def frames(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_family_of_another_package_works_everywhere(frames: Path, tmp_path: Path) -> None:
-    out, back = tmp_path / "packs", tmp_path / "back"
-    run("compress", frames, "-o", out, "--background", "flat", "--objects", "flatter")
-    (pack,) = out.glob("*.rinr")
-
-    described = run("info", out, "--files").output
-    assert '"family":"flat"' in described
-    assert '"family":"flatter"' in described
-    run("verify", out)
-    run("decompress", out, "-o", back)
-    with Image.open(back / "a.png") as image:
-        pixels = np.asarray(image).astype(int)
-    source = np.asarray(Image.open(frames / "a.png")).astype(int)
-    assert np.abs(pixels[0, 0] - source.mean((0, 1))).max() < 3  # the mean colour of the frame
-    assert np.abs(pixels[10, 10] - source[10, 10]).max() < 3  # the object has its own
-
-    rinrcodec.register_pillow()
-    with Image.open(pack) as image:
-        assert np.array_equal(np.asarray(image), pixels)
-        image.seek(1)
-        assert image.mode == "L"
-    dataset = rinrcodec.RinrDataset(out)
-    assert np.array_equal(dataset[0][0].permute(1, 2, 0).numpy(), pixels)
-    assert dataset[0][1]["labels"].tolist() == [0]
-    (batch,) = rinrcodec.RinrLoader(dataset, batch_size=2, device="cpu", resident=True)
-    assert np.array_equal(batch[0][0].permute(1, 2, 0).numpy(), pixels)
-
-
-@pytest.mark.usefixtures("toy")
 def test_families_go_together(frames: Path) -> None:
     paths = sorted(frames.glob("*.png"))
     boxes = [[Box(0, 8, 8, 12, 8)]] * 2
@@ -88,24 +48,6 @@ def test_families_go_together(frames: Path) -> None:
         get_preset("fast", background="pyramid", objects="flatter")
     with pytest.raises(RinrInputError, match="has no flat background: want one of fast, balanced"):
         get_preset("best", background="flat")
-
-
-def test_workers_know_a_family_that_its_module_registers(frames: Path, tmp_path: Path) -> None:
-    """They are spawned, and unpickle its settings."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
-        "import toy_families\n"
-        "from rinrcodec.cli.main import main\n"
-        "if __name__ == '__main__':\n"
-        "    main()\n"
-    )
-    script = tmp_path / "run.py"
-    script.write_text(code, encoding="utf-8")
-    command = [sys.executable, str(script), "compress", str(frames), "-o", str(tmp_path / "packs")]
-    command += ["--background", "flat", "--objects", "flatter", "--shard-size", "1", "--jobs", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "packs").glob("*.rinr"))) == 2
 
 
 @pytest.mark.usefixtures("toy")
@@ -220,7 +162,7 @@ def test_nobody_outside_asks_which_family_it_is() -> None:
         'x = "nerv"',
         "from rinrcodec.families.siren.encode import SirenObjects",
         "if isinstance(preset.background, X): pass",
-        "assert spec.family == name",
+        "if issubclass(kind, ObjectFamily): pass",
     ],
 )
 def test_the_walk_finds_such_code(code: str) -> None:

@@ -19,10 +19,11 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import FitContext
 from rinrcodec.families.pyramid import rows as encode_pyramid
-from rinrcodec.families.pyramid.encode import STEP_WORK, PyramidBackgrounds
+from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial
 from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid.rows import FittedRow, fit_rows
+from rinrcodec.families.pyramid.settings import STEP_WORK
 from rinrcodec.picture import Picture
 from rinrcodec.targets import Target
 
