@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -62,6 +63,12 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
             picture.name for picture in small_pictures
         ]
         assert file.boxes(0) == small_pictures[0].boxes
+        for i, pixels in enumerate(file):
+            frame = file.frame(i)
+            for box in frame.boxes:
+                region = box.region(frame.width, frame.height)
+                crop = file.decode(i, region=region)
+                assert torch.equal(crop, pixels[(slice(None), *region.slices)])
 
 
 @pytest.mark.parametrize("package", ["skimage", "matplotlib"])
