@@ -9,6 +9,7 @@ import hashlib
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,15 +26,15 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _interruptible() -> Iterator[None]:
-    """Give tests, and the processes that they start, the usual handler of SIGINT.
+@pytest.fixture(autouse=True)
+def _interruptible() -> None:
+    """Give every test, and the processes that it starts, the usual handler of SIGINT.
 
-    A shell script starts a job in the background (`make test &`) with SIGINT ignored.
+    A shell script starts a job in the background (`make test &`) with SIGINT ignored, and a library
+    below Ultralytics replaces the handler without Python's knowledge.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
