@@ -35,7 +35,7 @@ class Region(NamedTuple):
 
     @property
     def bottom(self) -> int:
-        """The first row below it."""
+        """The first line below it."""
         return self.y + self.height
 
     @property
