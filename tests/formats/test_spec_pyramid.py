@@ -147,19 +147,21 @@ def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -
             if level < first:
                 continue
             component, number = frame[c], level - first
-            for p, (modulus, row, column, near) in enumerate(PASSES[c]):
+            for p, (modulus, line, column, near) in enumerate(PASSES[c]):
                 hidden, out, skip, bias = (
                     weights[f"context.{c}{p}.{part}"] for part in ("hidden", "out", "skip", "bias")
                 )
                 sites = [
                     (y, x)
-                    for y in range(row, len(component[number]), modulus)
+                    for y in range(line, len(component[number]), modulus)
                     for x in range(column, len(component[number][0]), modulus)
                 ]
                 tables = []
                 for y, x in sites:
                     by = range(-1, 2)
-                    k = [site(component, number + 1, y // 2 + i, x // 2 + j) for i in by for j in by]
+                    k = [
+                        site(component, number + 1, y // 2 + i, x // 2 + j) for i in by for j in by
+                    ]
                     k.append(site(component, number + 2, y // 4, x // 4))
                     k += [site(component, number, y + i, x + j) for i, j in near]
                     k += [site(frame[e], level - FIRST[e], y, x) for e in range(c)]
@@ -234,9 +236,9 @@ def read_row(
     frames, steps = [], []
     for stream in streams[1:]:
         coder = Coder(stream)
-        codes_of_frame = [code + d for code, d in zip(codes, coder.call([(0, 24)] * 14), strict=True)]
-        assert all(-128 <= code <= 128 for code in codes_of_frame)
-        steps.append([2 ** (code / 8) for code in codes_of_frame])
+        sums = [code + d for code, d in zip(codes, coder.call([(0, 24)] * 14), strict=True)]
+        assert all(-128 <= code <= 128 for code in sums)
+        steps.append([2 ** (code / 8) for code in sums])
         frames.append(read_frame(integers, coder, width, height))
     for k in range(1, count if predicted else 0):
         for component, before in zip(frames[k], frames[k - 1], strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from siren_specs import siren_spec
 
 import rinrcodec
 from rinrcodec import Box, Decoder, RinrLimitError
@@ -16,7 +17,6 @@ from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.nerv import network as nerv
 from rinrcodec.families.siren import network as siren
 from rinrcodec.families.siren.encode import SirenBackgrounds
-from rinrcodec.families.siren.network import siren_spec
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec

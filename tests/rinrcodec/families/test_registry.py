@@ -149,9 +149,9 @@ def family_faults(source: str) -> list[str]:
 
 def test_nobody_outside_asks_which_family_it_is() -> None:
     faults = {
-        str(path.relative_to(ROOT)): files
+        str(path.relative_to(ROOT)): lines
         for path in sources()
-        if (files := family_faults(path.read_text(encoding="utf-8")))
+        if (lines := family_faults(path.read_text(encoding="utf-8")))
     }
     assert faults == {}
 

@@ -30,10 +30,10 @@ Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 
 
-def part(**changes: object) -> NervBackgrounds:
-    settings = get_preset("fast", background="nerv").background
-    assert isinstance(settings, NervBackgrounds)
-    return replace(settings, **changes)  # type: ignore[arg-type]
+def settings(**changes: object) -> NervBackgrounds:
+    background = get_preset("fast", background="nerv").background
+    assert isinstance(background, NervBackgrounds)
+    return replace(background, **changes)  # type: ignore[arg-type]
 
 
 def quick(epochs: int = 40, **changes: object) -> Preset:
@@ -138,8 +138,8 @@ def test_the_seed_matters(sequence: list[Pixels]) -> None:
     "recipe", [{"ssim": 0.3}, {"ssim": 0.3, "quantized": 0.0}, {"samples": None}]
 )
 def test_every_recipe_learns(sequence: list[Pixels], recipe: dict[str, float]) -> None:
-    changed = replace(part().recipe, steps=60, warmup=6, **recipe)  # type: ignore[arg-type]
-    spec = part().spec(40, 30, 6, 3)
+    changed = replace(settings().recipe, steps=60, warmup=6, **recipe)  # type: ignore[arg-type]
+    spec = settings().spec(40, 30, 6, 3)
     frames = [torch.tensor(frame) for frame in sequence]
     times = [i / 6 for i in range(6)]
     seen: list[tuple[int, int]] = []

@@ -37,9 +37,9 @@ TINY = Spec.of(
 
 
 def settings(**changes: object) -> NervBackgrounds:
-    settings = get_preset("fast", background="nerv").background
-    assert isinstance(settings, NervBackgrounds)
-    return replace(settings, **changes)  # type: ignore[arg-type]
+    background = get_preset("fast", background="nerv").background
+    assert isinstance(background, NervBackgrounds)
+    return replace(background, **changes)  # type: ignore[arg-type]
 
 
 def test_the_paper_s_network_has_its_number_of_parameters() -> None:
@@ -138,7 +138,8 @@ def test_grid_and_strides_adapt_to_the_frame(
 
 def test_a_larger_sequence_gets_a_larger_network() -> None:
     counts = [
-        sum(nerv.tensor_sizes(settings().spec(640, 360, n, 3))) for n in (1, 8, 20, 60, 100, 200, 450)
+        sum(nerv.tensor_sizes(settings().spec(640, 360, n, 3)))
+        for n in (1, 8, 20, 60, 100, 200, 450)
     ]
     assert counts == sorted(set(counts))
 

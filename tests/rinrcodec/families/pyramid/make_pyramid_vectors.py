@@ -73,7 +73,7 @@ def make(name: str) -> None:
     Image.fromarray(np.concatenate(list(images))).save(VECTORS / f"pyramid_{name}.png")
     decoded = decode_row(spec, row, (WIDTH, HEIGHT), range(3), torch.device("cpu"))
     sums = {
-        "latents_crc": f"{checksum_of_latents(found):08x}",
+        "latents_crc": f"{checksum_of_latents(decoded):08x}",
         "start_crc": f"{checksum_of_start(name):08x}",
     }
     (VECTORS / f"pyramid_{name}.json").write_text(json.dumps(sums) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
+from rinrcodec.boxes import Region
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.encode import PyramidBackgrounds
@@ -35,7 +36,7 @@ def fit(
     *,
     target: Target | None = None,
     settings: PyramidBackgrounds = SETTINGS,
-    boxes: tuple[tuple[int, int, int, int], ...] = (),
+    regions: tuple[Region, ...] = (),
     predicted: bool = False,
     seed: int = 0,
     threads: int = 1,
@@ -43,7 +44,7 @@ def fit(
     return fit_pyramid(
         settings.spec(3),
         [torch.tensor(frame) for frame in frames],
-        [boxes] * len(frames),
+        [regions] * len(frames),
         settings,
         target=target or Target(),
         predicted=predicted,
@@ -58,7 +59,7 @@ def a_fit(
 ) -> _Fit:
     """A fit after some of its soft steps."""
     tensors = [torch.tensor(frame) for frame in frames]
-    none: list[list[tuple[int, int, int, int]]] = [[]] * len(frames)
+    none: list[list[Region]] = [[]] * len(frames)
     fitted = _Fit(SETTINGS.spec(3), tensors, none, SETTINGS, target or Target(), predicted, 0, CPU)
     for _ in range(steps):
         fitted.soft_step(0.3)

@@ -128,7 +128,7 @@ def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixe
                 frames,
                 settings=shortened(12),
                 target=target,
-                boxes=(Region(3, 3, 6, 6),),
+                regions=(Region(3, 3, 6, 6),),
                 threads=threads,
             )
             for threads in (1, 2)
@@ -269,10 +269,14 @@ def test_the_paper_has_no_pyramid() -> None:
 def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     box = Box(0, 20, 10, 16, 16)
     background = rinrcodec.encode([crop], preset="fast", background="pyramid", steps=10)
-    with_objects = rinrcodec.encode([crop], boxes=[[box]], preset="fast", steps=100, reuse=background)
+    with_objects = rinrcodec.encode(
+        [crop], boxes=[[box]], preset="fast", steps=100, reuse=background
+    )
     assert with_objects.frames[0].objects[0] is not None
     inside = (slice(10, 26), slice(20, 36))
-    images = [rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy() for pack in (background, with_objects)]
+    images = [
+        rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy() for pack in (background, with_objects)
+    ]
     assert psnr(crop[inside], images[1][inside]) > psnr(crop[inside], images[0][inside])
 
 

@@ -51,7 +51,7 @@ def coded(
 ) -> bytes:
     width, height = size or (WIDTH, HEIGHT)
     latents = random_latents(width, height, n, 4, seed)
-    frames = [[[grid[k].int().numpy() for grid in component] for component in latents] for k in range(n)]
+    frames = [[[grid[k].int().numpy() for grid in grids] for grids in latents] for k in range(n)]
     steps = np.full((n, 2, pyramid.LEVELS), -12 - seed, np.int32)
     if not predicted:
         steps -= np.arange(n, dtype=np.int32)[:, None, None]
@@ -189,7 +189,10 @@ def test_objects_come_on_top(pack: Pack) -> None:
     box, inr = Box(0, 3, 4, 9, 6), ObjectInr(InrRef(2, 0), "direct")
     changed = replace(pack.frames[1], boxes=(box,), objects=(inr,))
     with_object = replace(pack, frames=(changed,), stacks=(*pack.stacks, siren))
-    image, background = rinrcodec.decode(with_object, 0), rinrcodec.decode(with_object, 0, objects=False)
+    image, background = (
+        rinrcodec.decode(with_object, 0),
+        rinrcodec.decode(with_object, 0, objects=False),
+    )
     assert torch.equal(background, rinrcodec.decode(pack, 1))
     different = (image != background).any(0)
     assert different[4:10, 3:12].float().mean() > 0.9

@@ -279,7 +279,9 @@ def test_changes_add_to_the_start_exactly() -> None:
         assert torch.equal(moved * 2**FINEST_CHANGE, torch.from_numpy(changes[name].codes).float())
         assert torch.equal(changed(before[name], changes[name]), weights[name])
         assert changed(before[name], None) is before[name]
-    context = [weights[name] / pyramid.CONTEXT_UNIT for name in weights if name.startswith("context")]
+    context = [
+        weights[name] / pyramid.CONTEXT_UNIT for name in weights if name.startswith("context")
+    ]
     assert all(torch.equal(units, units.round()) for units in context)
 
 

@@ -233,7 +233,7 @@ def test_no_pass_knows_what_is_not_decoded_yet(size: tuple[int, int]) -> None:
 
 
 def known_to(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, int]]:
-    """The steps some of whose latents a step is told, by the specification."""
+    """The steps of whose latents a step knows some, by the specification."""
     level, component, number = step
     stride, row, column, neighbours = PASSES[component][number]
     steps = set()
@@ -246,7 +246,7 @@ def known_to(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, 
             (which,) = (
                 k
                 for k, one in enumerate(PASSES[component])
-                if (y % one.stride, x % one.stride) == (one.row, one.column)
+                if (y % one.stride, x % one.stride) == (one.line, one.column)
             )
             steps.add((level, component, which))
 
@@ -264,7 +264,7 @@ def known_to(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, 
 
 @pytest.mark.slow
 def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
-    """What the test above relies on: steps depend on all that they are told, on nothing else."""
+    """What the test above relies on: steps depend on all that they know, on nothing else."""
     weights, latents = exact(arithmetic_weights(60)), random_latents(13, 22, largest=3)
     for step in STEPS:
         expected = tables(weights, latents, step)
@@ -288,7 +288,9 @@ def test_fit_and_coder_charge_about_the_same() -> None:
     """One network, asked by the fit for all sites and by the coder pass by pass."""
     weights = arithmetic_weights(60)
     latents = random_latents(37, 26, largest=3)
-    estimated = float(pyramid.latent_bits(weights, [[g.float() for g in component] for component in latents]))
+    estimated = float(
+        pyramid.latent_bits(weights, [[g.float() for g in grids] for grids in latents])
+    )
     charged = 0.0
     for step in STEPS:
         values = sites_of(latents, step).flatten().to(torch.int32).numpy()
@@ -299,17 +301,17 @@ def test_fit_and_coder_charge_about_the_same() -> None:
 
 def test_bits_of_frames_are_their_own() -> None:
     weights = arithmetic_weights(60)
-    latents = [[g.float() for g in component] for component in random_latents(15, 9, n=3, largest=3)]
+    latents = [[g.float() for g in grids] for grids in random_latents(15, 9, n=3, largest=3)]
     together = pyramid.latent_bits(weights, latents)
     for k in range(3):
-        alone = pyramid.latent_bits(weights, [[g[k : k + 1] for g in component] for component in latents])
+        alone = pyramid.latent_bits(weights, [[g[k : k + 1] for g in grids] for grids in latents])
         torch.testing.assert_close(alone[0], together[k])
 
 
 def test_bits_of_a_pass_are_those_of_its_sites() -> None:
     """Of all levels and of each frame; the coder rounds means and scales."""
     weights = arithmetic_weights(60)
-    latents = [[g.float() for g in component] for component in random_latents(21, 14, n=2, largest=3)]
+    latents = [[g.float() for g in grids] for grids in random_latents(21, 14, n=2, largest=3)]
     estimated = {}
     for name, inputs, values in pyramid.context_inputs(latents):
         assert inputs.shape[1:] == values.shape
@@ -319,12 +321,12 @@ def test_bits_of_a_pass_are_those_of_its_sites() -> None:
         torch.stack(list(estimated.values())).sum(0), pyramid.latent_bits(weights, latents)
     )
     for k in range(2):
-        component = [[g[k : k + 1].double() for g in grids] for grids in latents]
+        grids = [[g[k : k + 1].double() for g in grids] for grids in latents]
         charged = dict.fromkeys(estimated, 0.0)
         for step in STEPS:
-            values = sites_of(component, step).flatten().to(torch.int32).numpy()
+            values = sites_of(grids, step).flatten().to(torch.int32).numpy()
             name = f"context.{step[1]}{step[2]}"
-            charged[name] += float(bits(values, *tables(exact(weights), component, step)).sum())
+            charged[name] += float(bits(values, *tables(exact(weights), grids, step)).sum())
         for name, n_bits in charged.items():
             assert float(estimated[name][k]) == pytest.approx(n_bits, rel=0.03, abs=0.5), name
 
@@ -332,7 +334,7 @@ def test_bits_of_a_pass_are_those_of_its_sites() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (5, 2), (9, 6)])
 def test_bits_have_gradients(size: tuple[int, int]) -> None:
-    """For the latents, too, in all that they are told of and all that they are coded with."""
+    """For the latents, too: those that are coded and those that predict them."""
     weights = {
         name: weight.double().requires_grad_()
         for name, weight in arithmetic_weights(100).items()
@@ -394,7 +396,7 @@ def book_synthesis(weights: dict[str, Tensor], latents: Grids, steps: Tensor) ->
 @pytest.mark.parametrize("size", [(1, 1), (7, 2), (31, 18), (64, 48)])
 def test_synthesis_by_the_book(size: tuple[int, int]) -> None:
     weights = arithmetic_weights(1000)
-    latents = [[g.float() for g in component] for component in random_latents(*size, n=2, largest=5)]
+    latents = [[g.float() for g in grids] for grids in random_latents(*size, n=2, largest=5)]
     steps = torch.rand(2, 2, pyramid.LEVELS, generator=torch.Generator().manual_seed(1))
     signal = pyramid.synthesize(weights, latents, steps, 3)
     grey = pyramid.synthesize(weights, latents, steps, 1)
@@ -402,7 +404,7 @@ def test_synthesis_by_the_book(size: tuple[int, int]) -> None:
     torch.testing.assert_close(grey, signal.mean(1, keepdim=True))
     for k in range(2):
         expected = book_synthesis(
-            weights, [[g[k : k + 1] for g in component] for component in latents], steps[k]
+            weights, [[g[k : k + 1] for g in grids] for grids in latents], steps[k]
         )
         torch.testing.assert_close(signal[k], expected, rtol=1e-4, atol=1e-4)
 

@@ -237,7 +237,7 @@ def test_sites_of_a_pass_by_plain_indexing(
         padded = functional.pad(grid, (margin,) * 4)
         moved = one.moved(padded, margin, down, right)
         assert moved.shape == one.of(grid).shape
-        expected = [[site(one, y + down, x + right) for one in grid] for y, x in sites]
+        expected = [[site(values, y + down, x + right) for values in grid] for y, x in sites]
         assert moved.flatten(1).T.tolist() == expected
 
 
@@ -246,7 +246,7 @@ def test_sites_of_a_pass_by_plain_indexing(
 def test_what_lies_below_a_pass_by_plain_indexing(
     size: tuple[int, int], component: int, number: int
 ) -> None:
-    """In a grid that is half as fine, which may have a row or column more than the pass."""
+    """In a grid that is half as fine, which may have a line or column more than the pass."""
     one = PASSES[component][number]
     lines, columns = one.of(torch.zeros(size)).shape
     half = numbers(2, -(-size[0] // 2), -(-size[1] // 2), gradient=False)
@@ -255,7 +255,7 @@ def test_what_lies_below_a_pass_by_plain_indexing(
         moved = one.moved(padded, 1, down, right, 1)[:, :lines, :columns]
         assert moved.shape == (2, lines, columns)
         sites = [(y // 2 + down, x // 2 + right) for y, x in sites_of(one, *size)]
-        expected = [[site(one, y, x) for one in half] for y, x in sites]
+        expected = [[site(values, y, x) for values in half] for y, x in sites]
         assert moved.flatten(1).T.tolist() == expected
 
 

@@ -76,14 +76,14 @@ def test_only_tensors_that_are_named_are_changed() -> None:
 def test_a_cheaper_bit_gives_finer_changes() -> None:
     start, fitted = networks()
     prices = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-    exponents = [choose_changes(start, fitted, start, squares(fitted), price) for price in prices]
+    by_price = [choose_changes(start, fitted, start, squares(fitted), price) for price in prices]
     for name in start:
-        exponents = [changes[name].exponent for changes in exponents if name in changes]
+        exponents = [changes[name].exponent for changes in by_price if name in changes]
         assert exponents == sorted(exponents)
         assert len(set(exponents)) > 2
         errors = [
             float((changed(start[name], changes.get(name)) - fitted[name]).abs().max())
-            for changes in exponents
+            for changes in by_price
         ]
         assert errors == sorted(errors, reverse=True)
 
@@ -91,15 +91,15 @@ def test_a_cheaper_bit_gives_finer_changes() -> None:
 def test_more_frames_give_finer_changes() -> None:
     """All of which gain by the same change, whose bits are counted once."""
     start, fitted = networks()
-    exponents = []
+    by_count = []
     for frames in (1, 8, 512):
 
         def loss(name: str, weights: Weights, frames: int = frames) -> float:
             return frames * squares(fitted)(name, weights)
 
-        exponents.append(choose_changes(start, fitted, start, loss, 1e-3))
+        by_count.append(choose_changes(start, fitted, start, loss, 1e-3))
     for name in start:
-        exponents = [changes[name].exponent for changes in exponents if name in changes]
+        exponents = [changes[name].exponent for changes in by_count if name in changes]
         assert exponents == sorted(exponents)
         assert exponents[0] < exponents[-1]
 
@@ -133,8 +133,8 @@ def test_a_loss_sees_what_will_be_decoded() -> None:
         seen.append((name, dict(weights), value))
         return value
 
-    seen = choose_changes(start, fitted, ["vector", "matrix"], loss, 1e-5)
-    decoded = {name: changed(start[name], seen[name]) for name in start}
+    chosen = choose_changes(start, fitted, ["vector", "matrix"], loss, 1e-5)
+    decoded = {name: changed(start[name], chosen[name]) for name in start}
     for name, weights, _ in seen:
         other = "matrix" if name == "vector" else "vector"
         expected = decoded[other] if name == "matrix" else fitted[other]
@@ -143,15 +143,17 @@ def test_a_loss_sees_what_will_be_decoded() -> None:
     for name in start:
         scored = [
             value
-            for change, weights, value in seen
-            if torch.equal(weights[name], decoded[name]) and change == name
+            for scored_name, weights, value in seen
+            if torch.equal(weights[name], decoded[name]) and scored_name == name
         ]
         assert scored == [squares(fitted)(name, decoded)]
 
 
 def test_start_and_fit_are_left_as_they_are() -> None:
     start, fitted = networks()
-    before = [{name: weight.clone() for name, weight in tensors.items()} for tensors in (start, fitted)]
+    before = [
+        {name: weight.clone() for name, weight in tensors.items()} for tensors in (start, fitted)
+    ]
     choose_changes(start, fitted, start, squares(fitted), 1e-5)
     for tensors, others in zip((start, fitted), before, strict=True):
         assert all(torch.equal(tensors[name], others[name]) for name in tensors)

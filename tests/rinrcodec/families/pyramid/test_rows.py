@@ -123,14 +123,14 @@ def test_rows_are_of_about_as_many_frames_each(
     assert sorted(fits.trials) == [min(3, n) for n in lengths if n > 1]
 
 
-@pytest.mark.parametrize(("width", "most", "rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
+@pytest.mark.parametrize(("width", "most", "n_rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
 def test_rows_have_no_more_pixels_than_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, width: int, most: int, rows: int
+    monkeypatch: pytest.MonkeyPatch, width: int, most: int, n_rows: int
 ) -> None:
     """But at least a frame."""
     Fits(monkeypatch)
     rows = fitted(pictures(5, width), replace(SETTINGS, most_pixels=most))
-    assert len(rows) == rows
+    assert len(rows) == n_rows
 
 
 @pytest.mark.parametrize("count", [2, 3, 32, 33, 70, 129, 200])

@@ -90,7 +90,9 @@ def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
     inside = box.slices
     gains = []
     for weight in (1.0, 30.0):
-        image = decoded(fit([crop], settings=replace(SETTINGS, object_weight=weight), boxes=(box,)))
+        image = decoded(
+            fit([crop], settings=replace(SETTINGS, object_weight=weight), regions=(box,))
+        )
         outside = np.ones(crop.shape[:2], bool)
         outside[inside] = False
         gains.append(
@@ -104,7 +106,7 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
     box = Region(20, 10, 24, 24)
     inside = box.slices
     target = Target(psnr=26, objects_psnr=31)
-    image = decoded(fit([crop], target=target, boxes=(box,), settings=STEERED))
+    image = decoded(fit([crop], target=target, regions=(box,), settings=STEERED))
     assert psnr(crop[inside], image[inside]) == pytest.approx(31, abs=2)
 
 
@@ -133,7 +135,9 @@ def test_a_target_needs_the_family(crop: Pixels) -> None:
 def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
     target = Target(psnr=20, objects_psnr=30)
     regions = [[Region(0, 0, WIDTH, HEIGHT)], [Region(0, 0, WIDTH // 2, HEIGHT)]]
-    fitted = _Fit(SETTINGS.spec(3), [torch.tensor(crop)] * 2, regions, SETTINGS, target, False, 0, CPU)
+    fitted = _Fit(
+        SETTINGS.spec(3), [torch.tensor(crop)] * 2, regions, SETTINGS, target, False, 0, CPU
+    )
     before = fitted.log_lambda.clone()
     for _ in range(3):
         fitted.soft_step(0.0)

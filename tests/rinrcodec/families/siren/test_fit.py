@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from siren_specs import siren_spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,7 +22,7 @@ from rinrcodec.families.siren.fit import _Samples, fit_group
 from rinrcodec.presets import get_preset
 
 CPU = torch.device("cpu")
-SPEC = siren.siren_spec(3, 16)
+SPEC = siren_spec(3, 16)
 FULL = Recipe(150, 3e-3, None, warmup=10)
 DRAWN = Recipe(200, 3e-3, 256, warmup=10)
 
@@ -66,7 +67,7 @@ def test_targets_of_any_size_are_fitted_together_and_keep_their_order() -> None:
         assert error_db(row, reference) > 35
 
 
-def test_uint8_and_the_same_floats_are_the_same_target(picture: NDArray[np.uint8]) -> None:
+def test_uint8_and_the_same_floats_are_the_same_reference(picture: NDArray[np.uint8]) -> None:
     pixels = pixels_of(picture)
     rows = [
         fit_group(SPEC, [t], Recipe(5, 1e-3, 64), bits=8, seed=0, device=CPU).rows.codes
