@@ -123,7 +123,7 @@ def encode(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """An object to be fitted: whose it is, what it has to give, and what it goes on."""
+    """An object to fit: its picture and box, the reference, and the background below it."""
 
     picture: int
     box: int
@@ -190,7 +190,7 @@ class _Encoding:
         return objects
 
     def _object_tasks(self, decoder: Decoder) -> list[_Task]:
-        """What every object has to give inside its box."""
+        """What every object has to reproduce inside its box."""
         tasks = []
         for i, picture in enumerate(self.pictures):
             frame = decoder.source.frame(i)

@@ -40,7 +40,7 @@ SSIM_WINDOW = 11
 class Quality:
     """PSNR in dB of a frame, of its pixels outside all boxes, and of those inside any box.
 
-    None stands for a part without pixels; infinity for one that is reproduced exactly.
+    None is for a part without pixels, infinity for one that is reproduced exactly.
     """
 
     frame: float

@@ -96,7 +96,7 @@ def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
 class GroupInfo:
     """What is known of a group without reading its weights.
 
-    `n_params` integers and `n_scales` scales stand for one INR; `shared` are bytes that serve all
+    One INR has `n_params` integers and `n_scales` scales; `shared` are bytes that serve all
     rows (weights of a shared network, in the family's own layout); `coded` says that every row
     also has entropy-coded bytes.
     """

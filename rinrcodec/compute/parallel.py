@@ -2,7 +2,7 @@
 
 Chunks are small on purpose (see `devices.chunks_by_cost`), too small for torch to share one among
 cores: its threads would wait for each other at every operation, for ages on a busy machine. Each
-chunk on its own core has no such waits, and gives the same bits whatever the number of cores.
+chunk on its own core has no such waits, and gives the same bits on any number of cores.
 
 Torch's threads are also lost in a fork, and a forked process that waits for them waits forever.
 Inside `without_torch_threads` none are used, so that forked workers can decode. Our own threads

@@ -42,7 +42,7 @@ def fit_sequence(
 ) -> Fitted:
     """Fit one INR of `spec` to all frames of a sequence.
 
-    frames: uint8 pictures [h, w, channels] of one size; times: the input that stands for each.
+    frames: uint8 pictures [h, w, channels] of one size; times: the network's input for each.
     on_step: called as on_step(frames, epochs done since the last call).
 
     Bit for bit reproducible on one CPU for the same frames and seed, on any number of cores.
@@ -140,7 +140,7 @@ class _Frames:
         return torch.split(members, 1 if self._device.type == "cpu" else len(members))
 
     def _pair(self, weights: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network gives for some frames, and what is wanted."""
+        """What the network gives for some frames, and the reference."""
         height, width = self._frames.shape[2:]
         output = network.forward(self._spec, weights, self._times[members])
         return output[..., :height, :width], to_signal(self._frames[members])

@@ -194,7 +194,7 @@ class LatentEncoder:
     def put(self, values: _Integers, means: _Integers, scales: _Integers) -> None:
         """Code integer arrays [n]; n may be 0.
 
-        values: -127 to 127; means: eighths, -1016 to 1016; scales: 0 to 60, index i stands for a
+        values: -127 to 127; means: eighths, -1016 to 1016; scales: 0 to 60, index i means a
         Laplace scale of exp(-3 + i / 8). Raises RinrInputError, with nothing coded, for anything
         else.
         """

@@ -1,6 +1,6 @@
 """Fitting a `pyramid` row: latents by Adam, its networks by SOAP, from the start of the package.
 
-A step sees latents that are soft-rounded and noisy, less of both as it goes on, so that rounding
+A step sees latents that are soft-rounded and noisy, less of both towards the end, so that rounding
 has a gradient at first and nothing left to do at the end (C3, section 3; COOL-CHIC 5 has the
 schedule of noise, temperature and SOAP). Then latents are rounded for good, the networks adapt to
 them, and what they differ by from the start is rounded as coarsely as pays.

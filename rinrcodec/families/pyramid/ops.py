@@ -49,7 +49,7 @@ class Pass(NamedTuple):
         return grid[..., self.line :: self.stride, self.column :: self.stride]
 
     def moved(self, padded: Tensor, margin: int, down: int, right: int, halved: int = 0) -> Tensor:
-        """What lies next to its sites in a grid with a margin, or in one that is half as fine."""
+        """Its sites' neighbours in a grid with a margin, or in one that is half as fine."""
         height, width = (side - 2 * margin for side in padded.shape[-2:])
         stride, line, column = self.stride >> halved, self.line >> halved, self.column >> halved
         top, left = margin + line + down, margin + column + right
@@ -361,8 +361,8 @@ def contexts(
 
     grids: [n, h, w] each, the finest first, the last of `levels` levels at the end; others: the
     grids of the components before, of the same sizes. The inputs of a pass are [inputs, n, sites]:
-    `pass_inputs`, their magnitudes, and which level it is; the values [n, sites]. Sites lie level
-    by level.
+    `pass_inputs`, their magnitudes, and which level it is; the values [n, sites]. Sites are in
+    order of levels.
     """
     flat = [grid for other in others for grid in other]
     outputs = _Contexts.apply(levels, len(others), *grids, *flat)
@@ -377,7 +377,7 @@ class _LaplaceBits(torch.autograd.Function):
         offset = values - means
         away = offset.abs()
         ratio = torch.exp(-rate)
-        near = away < 0.5  # the mean lies in the value's own unit interval
+        near = away < 0.5  # the mean is in the value's own unit interval
         above = 0.5 * torch.exp(-rate * (away + 0.5))
         below = 0.5 * torch.exp(-rate * (0.5 - away).clamp_min(0))
         inside = (1 - above - below).clamp_min(1e-6)

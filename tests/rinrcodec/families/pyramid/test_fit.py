@@ -188,7 +188,7 @@ def test_frames_are_measured_inside_and_outside_of_their_own_boxes(crop: Pixels)
         signal = fitted._signal(fitted.weights, fitted.rounded, fitted.steps)
         rate = pyramid.latent_bits(fitted.weights, fitted.rounded)
     torch.testing.assert_close(measured.bits, rate)
-    squares = ((signal - fitted.wanted) / 2).square().mean(1)
+    squares = ((signal - fitted.reference) / 2).square().mean(1)
     boxes = torch.zeros(3, 16, 20, dtype=torch.bool)
     boxes[0, 3:8, 2:9] = boxes[0, 7:16, 8:12] = boxes[2, :5] = True
     for k in range(3):

@@ -15,7 +15,7 @@ from pyramid_weights import SPEC, arithmetic_weights, exact
 from torch import Tensor
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families.pyramid import latents as rows
+from rinrcodec.families.pyramid import latents as latents_module
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, bits
 from rinrcodec.families.pyramid.latents import (
@@ -140,7 +140,7 @@ def test_frames_that_predict_none_are_not_needed() -> None:
     data = encode_row(SPEC, row)
     mean = row.step_codes.mean(0).round().astype(np.int32)
     weights = exact(arithmetic_weights())
-    middle = rows._encode_frame(weights, row.latents[1], row.step_codes[1] - mean)
+    middle = latents_module._encode_frame(weights, row.latents[1], row.step_codes[1] - mean)
     at = data.index(middle)
     damaged = data[:at] + bytes(255 - byte for byte in middle) + data[at + len(middle) :]
     check(row, decoded(damaged, frames=(0, 2)), (0, 2))

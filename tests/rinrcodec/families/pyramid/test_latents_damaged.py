@@ -14,7 +14,7 @@ from pyramid_rows import NAMES, a_row, change, check, decoded
 from pyramid_weights import SPEC, arithmetic_weights, exact, random_latents
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families.pyramid import latents as rows
+from rinrcodec.families.pyramid import latents as latents_module
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, LatentEncoder
 from rinrcodec.families.pyramid.latents import (
@@ -76,9 +76,9 @@ def built(
         return values
 
     nothing = random_latents(1, 1, largest=0)
-    rows.code_latents(exact(arithmetic_weights()), nothing, put_latents)
+    latents_module.code_latents(exact(arithmetic_weights()), nothing, put_latents)
     streams = [weights.bytes(), frame.bytes()]
-    return bytes([1, first + 64]) + rows._variable(len(streams[0])) + b"".join(streams)
+    return bytes([1, first + 64]) + latents_module._variable(len(streams[0])) + b"".join(streams)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_every_gradient_of_contexts() -> None:
 
 
 def sites_of(one: Pass, height: int, width: int) -> list[tuple[int, int]]:
-    """The (row, column) of the sites of a pass, in the order of coding."""
+    """The (line, column) of the sites of a pass, in the order of coding."""
     return [
         (y, x)
         for y in range(height)
@@ -132,9 +132,9 @@ def sites_of(one: Pass, height: int, width: int) -> list[tuple[int, int]]:
     ]
 
 
-def site(grid: Tensor, row: int, column: int) -> float:
-    inside = 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]
-    return float(grid[row, column]) if inside else 0.0
+def site(grid: Tensor, line: int, column: int) -> float:
+    inside = 0 <= line < grid.shape[0] and 0 <= column < grid.shape[1]
+    return float(grid[line, column]) if inside else 0.0
 
 
 def known_values(grids: list[Tensor], level: int, one: Pass, y: int, x: int) -> list[float]:
@@ -177,7 +177,7 @@ def test_contexts_by_the_book(size: tuple[int, int], n_others: int) -> None:
 
 @pytest.mark.parametrize("size", [*ODD_SIZES, (1, 4), (5, 7), (8, 8)])
 @pytest.mark.parametrize("n_others", range(len(PASSES)))
-def test_fit_and_coding_are_told_the_same(size: tuple[int, int], n_others: int) -> None:
+def test_fit_and_coding_have_the_same_inputs(size: tuple[int, int], n_others: int) -> None:
     grids, others = grids_of(size, n=1), others_of(size, n_others, n=1)
     inputs, values = contexts(grids, others, 4)
     starts = [0] * len(inputs)

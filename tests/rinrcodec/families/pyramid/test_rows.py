@@ -18,7 +18,7 @@ from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import FitContext
-from rinrcodec.families.pyramid import rows as encode_pyramid
+from rinrcodec.families.pyramid import rows as rows_module
 from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial
 from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
@@ -51,8 +51,8 @@ class Fits:
         self.trials: list[int] = []
         self.result = Trial(pays, n_bytes)
         self.lock = threading.Lock()
-        monkeypatch.setattr(encode_pyramid, "fit_pyramid", self.fit)
-        monkeypatch.setattr(encode_pyramid, "trial", self.trial)
+        monkeypatch.setattr(rows_module, "fit_pyramid", self.fit)
+        monkeypatch.setattr(rows_module, "trial", self.trial)
 
     def fit(
         self,
@@ -139,7 +139,7 @@ def test_no_row_is_longer_than_it_may_be_nor_much_shorter_than_others(
     count: int, together: int
 ) -> None:
     settings = replace(SETTINGS, together=together)
-    lengths = [len(run) for run in encode_pyramid._members(pictures(count), range(count), settings)]
+    lengths = [len(run) for run in rows_module._members(pictures(count), range(count), settings)]
     assert max(lengths) <= together
     assert max(lengths) - min(lengths) <= 1
     assert len(lengths) == -(-count // together)
