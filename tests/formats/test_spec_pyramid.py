@@ -168,7 +168,7 @@ def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -
                     k += [abs(v) for v in k]
                     k += [int(i == level) for i in range(7)]
                     h = [
-                        max(0, sum(w * v for w, v in zip(line, k, strict=True))) for line in hidden
+                        max(0, sum(w * v for w, v in zip(unit, k, strict=True))) for unit in hidden
                     ]
                     a, b = (
                         sum(w * v for w, v in zip(out[o], h, strict=True))

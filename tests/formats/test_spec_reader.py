@@ -104,9 +104,9 @@ def read(data: bytes) -> dict[str, Any]:
         else:
             part, end = table(columns[kind], raw, 0, rows)
         assert end == len(raw)
-        columns = weights[group] if kind == 5 else tables[kind]
+        collected = weights[group] if kind == 5 else tables[kind]
         for name, values in part.items():
-            columns.setdefault(name, []).extend(values)
+            collected.setdefault(name, []).extend(values)
     assert len(tables[0]["name"]) == n_frames
     return {"groups": groups, "info": info, "tables": tables, "weights": weights, "shared": shared}
 
