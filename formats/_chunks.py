@@ -105,13 +105,13 @@ class ChunkStore:
         chunk_of = np.searchsorted(run.starts, wanted, "right") - 1
         for chunk in sorted(set(chunk_of.tolist())):  # np.unique would import numpy.ma, 10 ms
             columns = self.chunk(run.first + chunk)
-            places = np.flatnonzero(chunk_of == chunk)
-            inside = wanted[places] - run.starts[chunk]
-            codes[places] = columns["codes"][inside]
-            scales[places] = schema.to_float32(columns["scales"][inside])
+            positions = np.flatnonzero(chunk_of == chunk)
+            inside = wanted[positions] - run.starts[chunk]
+            codes[positions] = columns["codes"][inside]
+            scales[positions] = schema.to_float32(columns["scales"][inside])
             if info.coded:
-                for place, row in zip(places.tolist(), inside.tolist(), strict=True):
-                    coded[place] = columns["coded"][row]
+                for position, row in zip(positions.tolist(), inside.tolist(), strict=True):
+                    coded[position] = columns["coded"][row]
         rows = Rows(codes, scales, tuple(coded))
         check_rows(rows, info)
         return rows

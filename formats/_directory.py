@@ -1,4 +1,4 @@
-"""The directory: groups, info and the place of every chunk. All a reader needs to find a row."""
+"""The directory: groups, info and the offset of every chunk. All a reader needs to find a row."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Run(NamedTuple):
 class Directory:
     """A parsed and checked directory; `groups` lack their shared bytes.
 
-    `chunks` are the columns of the chunk table, `offsets` the place of every chunk in the file.
+    `chunks` are the columns of the chunk table, `offsets` where every chunk begins in the file.
     """
 
     groups: tuple[GroupInfo, ...]

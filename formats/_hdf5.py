@@ -50,7 +50,7 @@ def structure(sections: Mapping[str, int]) -> bytes:
 
 @cache
 def structure_size(names: tuple[str, ...]) -> int:
-    """Length of the structure for sections of these names, whatever their lengths."""
+    """Length of the structure for sections of these names and any lengths."""
     return _ROOT + len(_root(dict.fromkeys(names, 0))) + _DATASET_SIZE * len(names)
 
 

@@ -44,7 +44,7 @@ HEADER_SIZE = BASE
 # Required feature bits: a reader that does not know one must refuse the file.
 SHARED_WEIGHTS = 1 << 0  # a group has bytes that serve all its rows
 CODED_ROWS = 1 << 1  # a group has entropy-coded bytes per row
-SHARED_ROWS = 1 << 2  # a background row serves several frames, told apart by their time
+SHARED_ROWS = 1 << 2  # a background row serves several frames, at different times
 KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS
 
 SECTIONS = ("frames", "boxes", "metadata", "weights", "directory")
@@ -99,7 +99,7 @@ class Header:
     version: int = VERSION
 
     def structure(self) -> bytes:
-        """The HDF5 structure that lies between the user block and the first section."""
+        """The HDF5 structure between the user block and the first section."""
         return structure(dict(zip(SECTIONS, self.sections, strict=True)))
 
     @property

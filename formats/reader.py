@@ -1,4 +1,4 @@
-"""Read packs: open cheaply, then any frame and any weight row by its place in the file."""
+"""Read packs: open cheaply, then any frame and any weight row by its number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["PackReader", "Sizes", "read_pack"]
 class Sizes:
     """Where the bytes of a file go.
 
-    `payload`: compressed weights and scales. `boxes`: classes, places and gains. `metadata`:
+    `payload`: compressed weights and scales. `boxes`: classes, positions and gains. `metadata`:
     EXIF, ICC and XMP. `overhead`: all else, names and references included.
     """
 
@@ -127,7 +127,7 @@ class PackReader:
             )
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
-        """The weights of some INRs of a group, in the order of `rows`; see `model.Rows`.
+        """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.
 
         Reads only the chunks they lie in. Raises `IndexError` for a group or row that is not
         there.
@@ -144,7 +144,7 @@ class PackReader:
     def row_bytes(self, group: int) -> int:
         """Bytes of all rows of a group before compression, from the directory alone.
 
-        Entropy-coded bytes count as they are: there is nothing larger that they stand for.
+        Entropy-coded bytes count as they are: they have no larger uncompressed form.
         """
         info = self._directory.groups[group]
         run = self._directory.run(Kind.ROWS, group)

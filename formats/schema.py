@@ -44,7 +44,7 @@ __all__ = [
     "to_float32",
 ]
 
-CHUNK_BYTES = 65_536  # the writer's target for the uncompressed size of a chunk
+CHUNK_BYTES = 65_536  # the uncompressed size of a chunk that the writer aims at
 TABLE_ROWS = 256  # the writer's most rows of a chunk of the frame, box and object tables
 LENGTH_BYTES = 4  # of an item of any length, in front of all items of its column
 CODED_FLAG = 1  # in `flags` of a group: its rows have entropy-coded bytes

@@ -105,7 +105,7 @@ def _write(out: BinaryIO, pack: _Packable, limits: Limits) -> int:
             1,
         ),
     )
-    # Only which sections there are decides the length of the structure, so its place can be kept.
+    # Only which sections there are decides the length of the structure, so room for it can be left.
     out.write(bytes(draft.data_start))
     chunks = _ChunkWriter(out, limits)
     _write_tables(chunks, frames, blocks)

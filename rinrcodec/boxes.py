@@ -35,7 +35,7 @@ class Region(NamedTuple):
 
     @property
     def bottom(self) -> int:
-        """The first row below it."""
+        """The first line below it."""
         return self.y + self.height
 
     @property
@@ -65,7 +65,7 @@ class Region(NamedTuple):
 class Box:
     """A labelled object: `x, y` is the top-left corner; all in float pixels of the stored frame.
 
-    Kept exactly as given (float64), also when it lies partly outside the frame.
+    Kept exactly as given (float64), also when it is partly outside the frame.
     """
 
     class_id: int

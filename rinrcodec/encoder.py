@@ -93,10 +93,14 @@ def encode(
             )
         if len(boxes) != len(pictures):
             raise RinrInputError(f"{len(boxes)} lists of boxes for {len(pictures)} pictures")
-        if not all(isinstance(own, Sequence) and _are_boxes(own) for own in boxes):
+        if not all(
+            isinstance(boxes_of_picture, Sequence) and _are_boxes(boxes_of_picture)
+            for boxes_of_picture in boxes
+        ):
             raise RinrInputError("boxes: want one list of rinrcodec.Box for every picture")
         pictures = [
-            replace(picture, boxes=tuple(own)) for picture, own in zip(pictures, boxes, strict=True)
+            replace(picture, boxes=tuple(boxes_of_picture))
+            for picture, boxes_of_picture in zip(pictures, boxes, strict=True)
         ]
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
@@ -119,7 +123,7 @@ def encode(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """An object to be fitted: whose it is, what it has to give, and what it goes on."""
+    """An object to fit: its picture and box, the reference, and the background below it."""
 
     picture: int
     box: int
@@ -186,7 +190,7 @@ class _Encoding:
         return objects
 
     def _object_tasks(self, decoder: Decoder) -> list[_Task]:
-        """What every object has to give inside its box."""
+        """What every object has to reproduce inside its box."""
         tasks = []
         for i, picture in enumerate(self.pictures):
             frame = decoder.source.frame(i)
@@ -222,10 +226,10 @@ class _Encoding:
             outputs = self._outputs(tasks, fitted.group)
             for k, (task, output) in enumerate(zip(tasks, outputs, strict=True)):
                 inr = ObjectInr(InrRef(0, k), self.preset.object_mode, task.gain)
-                wanted = apply_object(task.background, task.reference, inr)
+                reference = apply_object(task.background, task.reference, inr)
                 with_object = apply_object(task.background, output, inr)
-                before = _error(task.background, wanted)
-                after = _error(with_object, wanted)
+                before = _error(task.background, reference)
+                after = _error(with_object, reference)
                 if after < before * 10 ** (-self.preset.min_gain / 10):
                     kept.append(k)
         return kept
@@ -363,5 +367,5 @@ def _frame(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
     )
 
 
-def _error(signal: Tensor, wanted: Tensor) -> float:
-    return float((to_pixels(signal).float() - (wanted + 1) * 127.5).square().mean())
+def _error(signal: Tensor, reference: Tensor) -> float:
+    return float((to_pixels(signal).float() - (reference + 1) * 127.5).square().mean())

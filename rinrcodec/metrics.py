@@ -40,7 +40,7 @@ SSIM_WINDOW = 11
 class Quality:
     """PSNR in dB of a frame, of its pixels outside all boxes, and of those inside any box.
 
-    None stands for a part without pixels; infinity for one that is reproduced exactly.
+    None is for a part without pixels, infinity for one that is reproduced exactly.
     """
 
     frame: float
@@ -156,14 +156,14 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
         for frame in pack.frames
     ]
     users: dict[InrRef, int] = {}
-    for ref in (ref for row in refs for ref in row):
+    for ref in (ref for refs_of_frame in refs for ref in refs_of_frame):
         users[ref] = users.get(ref, 0) + 1
 
     def whole(ref: InrRef) -> float:
         coded = pack.stacks[ref.group].rows.coded
         return row_bytes(groups[ref.group]) + (len(coded[ref.row]) if coded else 0)
 
-    weights = [sum(whole(ref) / users[ref] for ref in row) for row in refs]
+    weights = [sum(whole(ref) / users[ref] for ref in refs_of_frame) for refs_of_frame in refs]
     total = sum(weights)
     if total > file_bytes:
         return [value * file_bytes / total for value in weights]

@@ -96,7 +96,7 @@ def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
 class GroupInfo:
     """What is known of a group without reading its weights.
 
-    `n_params` integers and `n_scales` scales stand for one INR; `shared` are bytes that serve all
+    One INR has `n_params` integers and `n_scales` scales; `shared` are bytes that serve all
     rows (weights of a shared network, in the family's own layout); `coded` says that every row
     also has entropy-coded bytes.
     """
@@ -284,18 +284,18 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
     n_rows: list[int] = []
     frames: list[Frame] = []
     for pack in packs:
-        targets: list[tuple[int, int]] = []
+        starts: list[tuple[int, int]] = []
         for group in pack.stacks:
             key = (group.spec, group.bits, group.shared, bool(group.rows.coded))
             members.setdefault(key, []).append(group.rows)
             number = numbers.setdefault(key, len(numbers))
             if number == len(n_rows):
                 n_rows.append(0)
-            targets.append((number, n_rows[number]))
+            starts.append((number, n_rows[number]))
             n_rows[number] += len(group.rows.codes)
 
-        def move(ref: InrRef, targets: list[tuple[int, int]] = targets) -> InrRef:
-            group, first_row = targets[ref.group]
+        def move(ref: InrRef, starts: list[tuple[int, int]] = starts) -> InrRef:
+            group, first_row = starts[ref.group]
             return InrRef(group, first_row + ref.row)
 
         frames.extend(_moved(frame, move) for frame in pack.frames)
@@ -334,7 +334,7 @@ def select_frames(
 
     stacks = tuple(
         Group(infos[group].spec, infos[group].bits, rows, infos[group].shared)
-        for group, rows in ((g, source.read_rows(g, list(found))) for g, found in used.items())
+        for group, rows in ((g, source.read_rows(g, list(kept))) for g, kept in used.items())
     )
     if info is None:
         info = source.info if isinstance(source, Pack) else {}

@@ -56,8 +56,8 @@ class Picture:
 
 def alike(pictures: Sequence[Picture]) -> list[list[int]]:
     """The numbers of the pictures of one folder (of their names), size and mode, in order."""
-    found: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    members: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for i, picture in enumerate(pictures):
         key = picture.name.rpartition("/")[0], picture.pixels.shape
-        found.setdefault(key, []).append(i)
-    return list(found.values())
+        members.setdefault(key, []).append(i)
+    return list(members.values())

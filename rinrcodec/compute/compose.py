@@ -32,19 +32,18 @@ __all__ = [
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
     """The regions and object INRs of a frame in the order of pasting."""
-    placed = [
-        (box.region(frame.width, frame.height), found)
-        for box, found in zip(frame.boxes, frame.objects, strict=True)
-        if found is not None
+    pastes = [
+        (box.region(frame.width, frame.height), inr)
+        for box, inr in zip(frame.boxes, frame.objects, strict=True)
+        if inr is not None
     ]
+    return sorted(pastes, key=lambda item: item[0].area, reverse=True)
 
-    return sorted(placed, key=lambda item: item[0].area, reverse=True)
 
-
-def apply_object(background: Tensor, outputs: Tensor, found: ObjectInr) -> Tensor:
+def apply_object(background: Tensor, outputs: Tensor, inr: ObjectInr) -> Tensor:
     """Signal inside a region: background and outputs [h, w, channels], float32 in [-1, 1] scale."""
-    scaled = outputs * found.gain
-    return background + scaled if found.mode == "residual" else scaled
+    scaled = outputs * inr.gain
+    return background + scaled if inr.mode == "residual" else scaled
 
 
 def pixel_tensor(picture: Picture) -> Tensor:

@@ -20,18 +20,18 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except RuntimeError as error:
         raise RinrDeviceError(f"device {device!r}: want auto, cpu, cuda or cuda:N") from error
-    if found.type not in ("cpu", "cuda"):
+    if resolved.type not in ("cpu", "cuda"):
         raise RinrDeviceError(f"device {device!r} is not supported: use cpu or cuda")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise RinrDeviceError(
             f"device {device!r} is not there: torch {torch.__version__} sees {count} CUDA devices; "
             "use device='auto' or 'cpu'"
         )
-    return found
+    return resolved
 
 
 @contextmanager

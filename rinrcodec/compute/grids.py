@@ -1,4 +1,4 @@
-"""Where pixels are: the one place that owns the pixel-centre convention.
+"""Where pixels are: the one module that knows the pixel-centre convention.
 
 Pixel `i` of an axis of `n` pixels covers [i, i + 1) and is sampled at its centre i + 0.5. An INR
 sees its own rectangle (the frame for a background INR, the box's region for an object INR) as

@@ -2,7 +2,7 @@
 
 Chunks are small on purpose (see `devices.chunks_by_cost`), too small for torch to share one among
 cores: its threads would wait for each other at every operation, for ages on a busy machine. Each
-chunk on its own core has no such waits, and gives the same bits whatever the number of cores.
+chunk on its own core has no such waits, and gives the same bits on any number of cores.
 
 Torch's threads are also lost in a fork, and a forked process that waits for them waits forever.
 Inside `without_torch_threads` none are used, so that forked workers can decode. Our own threads
@@ -103,7 +103,7 @@ def _spread(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, stop: threading.Event
 ) -> list[Result]:
     results: dict[int, Result] = {}
-    places = itertools.count()
+    numbers = itertools.count()
     failures: list[BaseException] = []  # of which the first is the cause of the others
     ended = threading.Event()
 
@@ -115,8 +115,8 @@ def _spread(
     def work() -> None:
         torch.set_num_threads(1)
         try:
-            while not ended.is_set() and (place := next(places)) < len(items):
-                results[place] = function(items[place])
+            while not ended.is_set() and (number := next(numbers)) < len(items):
+                results[number] = function(items[number])
         except BaseException as error:
             fail(error)
 
@@ -133,4 +133,4 @@ def _spread(
     finally:
         ended.set()  # also for threads that come late, after a second interruption
         failures.clear()  # the traceback of an error leads to it
-    return [results[place] for place in range(len(items))]
+    return [results[number] for number in range(len(items))]

@@ -82,7 +82,14 @@ def register(family: Family) -> None:
 
 
 def find_family(name: str) -> Family | None:
-    """Return the family of that name, None where there is none."""
+    """Return the family of that name, or None.
+
+    Args:
+        name: A family of this package, a registered one, or the name of an entry point.
+
+    Raises:
+        RinrInputError: The entry point of that name cannot be loaded, or gives no such family.
+    """
     if name not in _loaded:
         if name in _BUILT_IN:
             module, _, attribute = _BUILT_IN[name].partition(":")
@@ -99,7 +106,8 @@ def family_of(name: str) -> Family:
     """Return the family of that name.
 
     Raises:
-        RinrFormatError: This installation has none; a file may name one that it lacks.
+        RinrFormatError: This installation has no such family. A file may name one that it lacks.
+        RinrInputError: As `find_family`.
     """
     family = find_family(name)
     if family is None:
@@ -111,7 +119,12 @@ def family_of(name: str) -> Family:
 
 
 def background_family(name: str) -> BackgroundFamily:
-    """Return the family of that name; `RinrFormatError` where it does not code backgrounds."""
+    """Return the family of that name, which codes backgrounds.
+
+    Raises:
+        RinrFormatError: There is no such family, or it codes objects only.
+        RinrInputError: As `find_family`.
+    """
     family = family_of(name)
     if not isinstance(family, BackgroundFamily):
         raise RinrFormatError(f"the family {name!r} codes objects only, not backgrounds")
@@ -119,7 +132,12 @@ def background_family(name: str) -> BackgroundFamily:
 
 
 def object_family(name: str) -> ObjectFamily:
-    """Return the family of that name; `RinrFormatError` where it does not code objects."""
+    """Return the family of that name, which codes objects.
+
+    Raises:
+        RinrFormatError: There is no such family, or it codes backgrounds only.
+        RinrInputError: As `find_family`.
+    """
     family = family_of(name)
     if not isinstance(family, ObjectFamily):
         raise RinrFormatError(f"an INR of the family {name!r} stands for whole frames only")
@@ -127,19 +145,22 @@ def object_family(name: str) -> ObjectFamily:
 
 
 def background_families() -> dict[str, BackgroundFamily]:
-    """Return all families that code backgrounds, by name: those of this package first."""
+    """Return all families that code backgrounds, by name; those of this package come first."""
     known = ((name, family_of(name)) for name in _names())
     return {name: family for name, family in known if isinstance(family, BackgroundFamily)}
 
 
 def object_families() -> dict[str, ObjectFamily]:
-    """Return all families that code objects, by name: those of this package first."""
+    """Return all families that code objects, by name; those of this package come first."""
     known = ((name, family_of(name)) for name in _names())
     return {name: family for name, family in known if isinstance(family, ObjectFamily)}
 
 
 def check_group(info: GroupInfo) -> Family:
-    """Return the family of a group, after it has checked that it can decode the rows.
+    """Let the family of a group check it, and return the family.
+
+    Args:
+        info: A group, whose spec names the family.
 
     Raises:
         RinrFormatError: The family is unknown, or the rows do not fit their spec.

@@ -1,4 +1,4 @@
-"""How networks are fitted, and what comes out: shared by the families whose rows are weights."""
+"""How networks are fitted, and the result: shared by the families that fit networks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Fitted", "Recipe", "check_sizes", "schedule"]
 class Recipe:
     """How one kind of INR is fitted.
 
-    steps: Adam steps; the learning rate rises over `warmup` steps and falls as a cosine that
+    steps: Adam steps. The learning rate rises over `warmup` steps and falls as a cosine that
         reaches zero after `schedule` steps (None: after `steps`). For the network of a sequence
         all three count epochs, which see every frame once.
     samples: pixels drawn per step without replacement; None takes every pixel in every step. For
         the network of a sequence: frames per step; None takes one.
     quantized: share of the steps, the last ones, that see the quantised weights.
-    ssim: for the network of a sequence, the share of 1 - SSIM in the loss, the rest of which is
-        the absolute error; with 0 the loss is the squared error, as it is for all other networks.
+    ssim: for the network of a sequence, the share of 1 - SSIM in the loss; the absolute error is
+        the rest. With 0 the loss is the squared error, as for all other networks.
     """
 
     steps: int
@@ -46,20 +46,37 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """n fitted INRs: their quantised `rows`, and the float `weights` [n, params] behind them."""
+    """The result of a fit of n INRs.
+
+    rows: their quantised weights.
+    weights: float32 [n, params], from which the rows were quantised.
+    """
 
     rows: Rows
     weights: Tensor
 
 
 def schedule(step: int, recipe: Recipe) -> float:
-    """Return the share of the learning rate at a step: a linear warm-up, then a cosine to zero."""
+    """Return the share of the learning rate at a step: a linear warm-up, then a cosine to zero.
+
+    Args:
+        step: Counts from 0.
+        recipe: Its `warmup`, `schedule` and `steps` count.
+    """
     rise = min(1.0, (step + 1) / (recipe.warmup + 1))
     return rise * (0.5 + 0.5 * math.cos(math.pi * step / (recipe.schedule or recipe.steps)))
 
 
 def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
-    """Raise `RinrFormatError` unless the rows of a group have tensors of these sizes."""
+    """Check that the rows of a group have tensors of these sizes.
+
+    Args:
+        info: The group.
+        sizes: How many parameters each tensor of the spec has, each of which has one scale.
+
+    Raises:
+        RinrFormatError: The group has other counts of parameters or scales.
+    """
     if (info.n_params, info.n_scales) != (sum(sizes), len(sizes)):
         raise RinrFormatError(
             f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "

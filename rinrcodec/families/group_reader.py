@@ -14,10 +14,16 @@ __all__ = ["GroupReader"]
 
 
 class GroupReader:
-    """Reads rows of group number `number` of a source.
+    """The rows of one group, read when a family asks for them.
 
-    resident: weights of the whole group are read once and stay on the device; coded bytes that were
-    read once are kept, too.
+    info: the group without its weights. device: where weights go, and where to decode.
+
+    Args:
+        source: A pack in memory or an open file.
+        number: The number of the group in the source.
+        device: Where weights go.
+        resident: Read the weights of the whole group once and keep them on the device; keep coded
+            bytes, too.
     """
 
     def __init__(
@@ -34,7 +40,9 @@ class GroupReader:
     def weights(self, rows: Sequence[int], sizes: Sequence[int]) -> Tensor:
         """Return the weights of some rows: float32 [rows, params] on the device.
 
-        sizes: how many parameters each tensor has, each of which has one scale.
+        Args:
+            rows: Numbers of rows, in the order wanted; a number may come twice.
+            sizes: How many parameters each tensor has, each of which has one scale.
         """
         if not self._resident:
             return self._read(rows, sizes)
@@ -43,7 +51,11 @@ class GroupReader:
         return self._weights.index_select(0, torch.tensor(list(rows), device=self.device))
 
     def coded(self, rows: Sequence[int]) -> dict[int, bytes]:
-        """Return the coded bytes of some rows, by their numbers."""
+        """Return the coded bytes of some rows, by the number of the row.
+
+        Args:
+            rows: Numbers of rows of a group that has coded bytes (`info.coded`).
+        """
         missing = [row for row in dict.fromkeys(rows) if row not in self._coded]
         read = self._source.read_rows(self._number, missing).coded if missing else ()
         fresh = dict(zip(missing, read, strict=True))

@@ -50,20 +50,24 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A frame and the grid on which its background is wanted."""
+    """A frame, and the grid on which to decode its background."""
 
     frame: Frame
     grid: Grid
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the grid."""
+        """Return the height and width of the grid."""
         return len(self.grid.y), len(self.grid.x)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectView:
-    """An object INR of a frame, and the part of a grid that lies in the region of its box."""
+    """An object INR of a frame, and the part of a grid on which to decode it.
+
+    region: the whole pixels that its box touches; the INR covers all of them.
+    part: (slice of y, slice of x), the positions of `grid` that are inside the region.
+    """
 
     frame: Frame
     inr: ObjectInr
@@ -73,29 +77,40 @@ class ObjectView:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the part."""
+        """Return the height and width of the part."""
         y, x = self.part
         return y.stop - y.start, x.stop - x.start
 
     @property
     def n_pixels(self) -> int:
+        """Return the number of pixels of the part."""
         height, width = self.shape
         return height * width
 
 
 class Family(ABC):
-    """A way of coding signals as rows of groups; `name` is what specs in files call it."""
+    """A way of coding signals as rows of groups. Derive from the two classes below.
+
+    name: what specs in files and options call the family.
+    coded_rows: what the coded bytes of a row are, in a few words for people.
+    """
 
     name: ClassVar[str]
-    coded_rows: ClassVar[str] = "coded bytes"  # what the coded bytes of a row are, for people
+    coded_rows: ClassVar[str] = "coded bytes"
 
     @abstractmethod
     def check(self, info: GroupInfo) -> None:
-        """Raise `RinrFormatError` unless the family can decode rows of this group."""
+        """Check that the family can decode rows of this group.
+
+        The decoder and `verify` call this before any other method; files may be hostile.
+
+        Raises:
+            RinrFormatError: The spec is not valid, or the group's counts do not fit it.
+        """
 
     @abstractmethod
     def channels(self, spec: Spec) -> int:
-        """Return the channels of the signal: 3 for RGB, 1 for grey. The spec has been checked."""
+        """Return the channels of the signal by a spec that was checked: 3 for RGB, 1 for grey."""
 
 
 class BackgroundFamily(Family):
@@ -105,9 +120,9 @@ class BackgroundFamily(Family):
     help: a paragraph for the help of `compress`, "" for none.
     steps: what `--steps` counts.
     targets: the fields of `rinrcodec.Target` that its backgrounds can be fitted for.
-    joins_frames: a row stands for the frames of a sequence (one folder and size, in order), which
-        have to be encoded together.
-    takes_objects: objects are fitted on top; else the family keeps them sharp itself.
+    joins_frames: a row holds the frames of a sequence (one folder and size, in order), which have
+        to be encoded together.
+    takes_objects: objects are fitted on top. If False, the family keeps them sharp itself.
     resizable: `BackgroundEncoder.with_bits` and `widened` work.
     """
 
@@ -127,15 +142,29 @@ class BackgroundFamily(Family):
     def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
         """Return about how many multiplications decoding one frame on a grid takes.
 
-        The decoder holds the sum against `Limits.max_work` before it decodes anything.
+        The decoder compares the sum over a frame with `Limits.max_work` before it decodes anything.
+
+        Args:
+            info: A group that was checked.
+            shape: Height and width of the grid.
         """
 
     @abstractmethod
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
-        """Decode frames of one group: float32 [h, w, channels] each, about [-1, 1].
+        """Decode the backgrounds of some frames of one group.
 
-        A frame gives the same values in any batch. Tensors are on `group.device` and may be
-        written to.
+        A frame has to give the same values in any batch.
+
+        Args:
+            group: The rows of the group. A frame's row is `view.frame.background.row`.
+            views: The frames, each with its grid.
+
+        Returns:
+            For each view a float32 tensor [h, w, channels] on `group.device`, of about -1 to 1,
+            that the caller may write to.
+
+        Raises:
+            RinrFormatError: The coded bytes of a row are damaged, or do not fit a frame.
         """
 
 
@@ -148,19 +177,39 @@ class ObjectFamily(Family):
 
     @abstractmethod
     def object_work(self, info: GroupInfo, n_pixels: int) -> int:
-        """Return about how many multiplications decoding one object on `n_pixels` takes."""
+        """Return about how many multiplications decoding one object on `n_pixels` takes.
+
+        The decoder uses it as it uses `BackgroundFamily.background_work`.
+        """
 
     @abstractmethod
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
-        """Decode objects of one group: float32 [h, w, channels] each, before gain and mode."""
+        """Decode some objects of one group.
+
+        An object has to give the same values in any batch.
+
+        Args:
+            group: The rows of the group. An object's row is `view.inr.inr.row`.
+            views: The objects, each with its part of a grid.
+
+        Returns:
+            For each view a float32 tensor [h, w, channels] of the part on `group.device`. The
+            decoder applies gain and mode to it.
+
+        Raises:
+            RinrFormatError: The coded bytes of a row are damaged.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class FitContext:
-    """What every fit of one `encode` call shares.
+    """What all fits of one `encode` call share.
 
-    counted: for the multiplications of one step of one row, a function to call as
-        (rows, steps done since the last call), also from several threads.
+    seed: for every random number; the same seed gives the same rows on one CPU machine.
+    device: where to fit.
+    target: the quality or size that is asked for, in fields that the family understands.
+    counted: reports progress. Call it with the multiplications of one step of one row. It returns
+        a function to call as (rows, steps done since the last call), also from several threads.
     """
 
     seed: int
@@ -171,7 +220,11 @@ class FitContext:
 
 @dataclass(frozen=True, slots=True)
 class FittedRows:
-    """A group of backgrounds. members: for each row, (number of the picture, its time in it)."""
+    """A group of backgrounds.
+
+    members: for each row its pictures, as (number of the picture, its time in the row). The time
+        is stored as `Frame.time`; it is 0 where a row holds one frame.
+    """
 
     group: Group
     members: Sequence[Sequence[tuple[int, float]]]
@@ -179,14 +232,20 @@ class FittedRows:
 
 @dataclass(frozen=True, slots=True)
 class FittedObjects:
-    """A group of objects. members: for each row, the number of its reference."""
+    """A group of objects.
+
+    members: for each row, the number of its reference.
+    """
 
     group: Group
     members: Sequence[int]
 
 
 class BackgroundEncoder(ABC):
-    """The settings of backgrounds of one family; derive a frozen dataclass that can be pickled."""
+    """The settings of backgrounds of one family; derive a frozen dataclass that can be pickled.
+
+    family: the name of the family, under which it is registered.
+    """
 
     family: ClassVar[str]
 
@@ -196,37 +255,63 @@ class BackgroundEncoder(ABC):
 
     @abstractmethod
     def fit(self, pictures: Sequence[Picture], context: FitContext) -> Sequence[FittedRows]:
-        """Fit all pictures, each of which becomes a member of exactly one row."""
+        """Fit all pictures.
+
+        Args:
+            pictures: At least one, of any sizes and modes.
+            context: Seed, device, target and progress.
+
+        Returns:
+            Groups in which every picture is a member of exactly one row.
+
+        Raises:
+            RinrInputError: A picture does not suit the family, such as one that is too large.
+        """
 
     @abstractmethod
     def work(self, pictures: Sequence[Picture]) -> float:
-        """Return about how many multiplications `fit` takes, counted as in `FitContext`."""
+        """Return about how many multiplications `fit` reports to `FitContext.counted`."""
 
     def alone(self) -> Self:
         """Return settings that give every frame a row of its own, for files of one frame.
 
-        Raises `RinrInputError` where the family cannot do that.
+        Raises:
+            RinrInputError: The family cannot do that.
         """
         return self
 
     def chunk(self, n_frames: int, area: int) -> int:
-        """Return how many of `n_frames` frames of a sequence the next row takes.
+        """Return how many frames of a sequence the next row takes; asked where `joins_frames`.
 
-        area: pixels of a frame. Only families that join frames are asked.
+        Args:
+            n_frames: Frames of the sequence that are in no row yet.
+            area: Pixels of a frame.
         """
         del area
         return n_frames
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
-        """Return the settings with weights of `bits` bits, for the ladder of the paper."""
+        """Return the settings with weights of `bits` bits, for the ladder of the paper.
+
+        Raises:
+            RinrInputError: The family is not `resizable`.
+        """
         raise self._not_resizable()
 
     def widened(self, share: float) -> Self:  # noqa: ARG002
-        """Return the settings with networks that are wider by a factor, for the ladder."""
+        """Return the settings with networks of `share` times the width, for the ladder.
+
+        Raises:
+            RinrInputError: The family is not `resizable`.
+        """
         raise self._not_resizable()
 
     def n_weights(self, pictures: Sequence[Picture]) -> int:  # noqa: ARG002
-        """Return the weights of the row that begins with the first picture, for the ladder."""
+        """Return how many weights the row of the first picture has, for the ladder.
+
+        Raises:
+            RinrInputError: The family is not `resizable`.
+        """
         raise self._not_resizable()
 
     def _not_resizable(self) -> RinrInputError:
@@ -234,7 +319,10 @@ class BackgroundEncoder(ABC):
 
 
 class ObjectEncoder(ABC):
-    """The settings of objects of one family; derive a frozen dataclass, which can be pickled."""
+    """The settings of objects of one family; derive a frozen dataclass that can be pickled.
+
+    family: the name of the family, under which it is registered.
+    """
 
     family: ClassVar[str]
 
@@ -246,14 +334,23 @@ class ObjectEncoder(ABC):
     def fit(self, references: Sequence[Tensor], context: FitContext) -> Iterator[FittedObjects]:
         """Fit objects, group by group.
 
-        references: what each object has to give inside its box, float32 [h, w, channels] on the
-            device; of residuals the largest magnitude is 1.
+        Args:
+            references: What each object has to reproduce inside its box: float32 [h, w, channels]
+                on the device. The largest magnitude of a residual is 1.
+            context: Seed, device, target and progress.
+
+        Yields:
+            Groups in which every reference has exactly one row.
         """
 
     @abstractmethod
     def work(self, area: int, channels: int) -> float:
-        """Return about how many multiplications fitting an object of `area` pixels takes."""
+        """Return about how many multiplications `fit` reports for an object of `area` pixels."""
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
-        """Return the settings with weights of `bits` bits, for the ladder of the paper."""
+        """Return the settings with weights of `bits` bits, for the ladder of the paper.
+
+        Raises:
+            RinrInputError: The family has no bits to choose.
+        """
         raise RinrInputError(f"objects of the family {self.family!r} have no bits to choose")

@@ -91,13 +91,13 @@ def pictures(data: bytes) -> list[torch.Tensor | None]:
         file = PackReader(data, limits=SMALL)
     except RinrError:
         return []
-    found: list[torch.Tensor | None] = []
+    decoded: list[torch.Tensor | None] = []
     for index in range(file.n_frames):
         try:
-            found.append(decode(file, index))
+            decoded.append(decode(file, index))
         except RinrError:
-            found.append(None)
-    return found
+            decoded.append(None)
+    return decoded
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -212,9 +212,9 @@ def test_pixels_of_damaged_files(part: int) -> None:
         for _ in range(rng.choice([1, 1, 2, 8])):
             at = rng.randrange(header.data_start, len(data) - header.sections[-1])
             damaged[at] ^= rng.randrange(1, 256)
-        found = pictures(bytes(damaged))
-        assert len(found) == len(whole)
-        for picture, original in zip(found, whole, strict=True):
+        decoded = pictures(bytes(damaged))
+        assert len(decoded) == len(whole)
+        for picture, original in zip(decoded, whole, strict=True):
             counts[picture is None] += 1
             assert picture is None or torch.equal(picture, original), f"seed {seed}"
     assert min(counts[False], counts[True]) > 0.1 * counts.total()
@@ -259,10 +259,10 @@ def test_pixels_of_forged_files(part: int) -> None:
             old, new = rng.choice(numbers), rng.choice([b"0", b"1", b"2", b"3", b"4", b"1e3"])
             parts.groups["spec"][group] = parts.groups["spec"][group].replace(old, new, 1)
         try:
-            found = pictures(assemble(parts))
+            decoded = pictures(assemble(parts))
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
-        for picture in found:
+        for picture in decoded:
             counts[picture is None] += 1
             assert picture is None or (picture.dtype == torch.uint8 and picture.shape[0] == 3)
     assert min(counts[False], counts[True]) > 0.1 * counts.total()

@@ -27,16 +27,16 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The requests of the test to S3 from now on: what is asked, and the bytes of the range."""
     from s3fs import S3FileSystem
 
-    found: list[tuple[str, int]] = []
+    ranges: list[tuple[str, int]] = []
     ask = S3FileSystem._call_s3
 
     async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         start, _, stop = kwargs.get("Range", "bytes=0--1").removeprefix("bytes=").partition("-")
-        found.append((method, int(stop) + 1 - int(start)))
+        ranges.append((method, int(stop) + 1 - int(start)))
         return await ask(self, method, *args, **kwargs)
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", counted)
-    return found
+    return ranges
 
 
 def test_there_and_back(remote: str) -> None:

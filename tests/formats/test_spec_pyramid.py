@@ -146,27 +146,29 @@ def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -
         for c, first in enumerate(FIRST):
             if level < first:
                 continue
-            own, number = frame[c], level - first
-            for p, (modulus, row, column, near) in enumerate(PASSES[c]):
+            component, number = frame[c], level - first
+            for p, (modulus, line, column, near) in enumerate(PASSES[c]):
                 hidden, out, skip, bias = (
                     weights[f"context.{c}{p}.{part}"] for part in ("hidden", "out", "skip", "bias")
                 )
                 sites = [
                     (y, x)
-                    for y in range(row, len(own[number]), modulus)
-                    for x in range(column, len(own[number][0]), modulus)
+                    for y in range(line, len(component[number]), modulus)
+                    for x in range(column, len(component[number][0]), modulus)
                 ]
                 tables = []
                 for y, x in sites:
                     by = range(-1, 2)
-                    k = [site(own, number + 1, y // 2 + i, x // 2 + j) for i in by for j in by]
-                    k.append(site(own, number + 2, y // 4, x // 4))
-                    k += [site(own, number, y + i, x + j) for i, j in near]
+                    k = [
+                        site(component, number + 1, y // 2 + i, x // 2 + j) for i in by for j in by
+                    ]
+                    k.append(site(component, number + 2, y // 4, x // 4))
+                    k += [site(component, number, y + i, x + j) for i, j in near]
                     k += [site(frame[e], level - FIRST[e], y, x) for e in range(c)]
                     k += [abs(v) for v in k]
                     k += [int(i == level) for i in range(7)]
                     h = [
-                        max(0, sum(w * v for w, v in zip(line, k, strict=True))) for line in hidden
+                        max(0, sum(w * v for w, v in zip(unit, k, strict=True))) for unit in hidden
                     ]
                     a, b = (
                         sum(w * v for w, v in zip(out[o], h, strict=True))
@@ -177,7 +179,7 @@ def read_frame(weights: dict[str, Any], coder: Coder, width: int, height: int) -
                     s = (8 * b + 24 * 2**20 + 2**19) // 2**20
                     tables.append((min(max(m, -1016), 1016), min(max(s, 0), 60)))
                 for (y, x), value in zip(sites, coder.call(tables), strict=True):
-                    own[number][y][x] = value
+                    component[number][y][x] = value
     return frame
 
 
@@ -234,9 +236,9 @@ def read_row(
     frames, steps = [], []
     for stream in streams[1:]:
         coder = Coder(stream)
-        own = [code + d for code, d in zip(codes, coder.call([(0, 24)] * 14), strict=True)]
-        assert all(-128 <= code <= 128 for code in own)
-        steps.append([2 ** (code / 8) for code in own])
+        sums = [code + d for code, d in zip(codes, coder.call([(0, 24)] * 14), strict=True)]
+        assert all(-128 <= code <= 128 for code in sums)
+        steps.append([2 ** (code / 8) for code in sums])
         frames.append(read_frame(integers, coder, width, height))
     for k in range(1, count if predicted else 0):
         for component, before in zip(frames[k], frames[k - 1], strict=True):
@@ -254,10 +256,10 @@ def finer(z: np.ndarray[Any, Any], k: np.ndarray[Any, Any], axis: int) -> np.nda
     def near(offset: int) -> np.ndarray[Any, Any]:
         return z[np.clip(at + offset, 0, n - 1)]
 
-    found = np.empty((2 * n, *z.shape[1:]), "f4")
-    found[::2] = k[0] * near(-2) + k[2] * near(-1) + k[3] * near(0) + k[1] * near(1)
-    found[1::2] = k[1] * near(-1) + k[3] * near(0) + k[2] * near(1) + k[0] * near(2)
-    return np.moveaxis(found, 0, axis)
+    result = np.empty((2 * n, *z.shape[1:]), "f4")
+    result[::2] = k[0] * near(-2) + k[2] * near(-1) + k[3] * near(0) + k[1] * near(1)
+    result[1::2] = k[1] * near(-1) + k[3] * near(0) + k[2] * near(1) + k[0] * near(2)
+    return np.moveaxis(result, 0, axis)
 
 
 def around(
@@ -266,10 +268,10 @@ def around(
     """Cross-correlation of one grid with one kernel."""
     size = len(kernel)
     padded = np.pad(z, size // 2, **pad)
-    found = np.zeros(z.shape, "f4")
+    result = np.zeros(z.shape, "f4")
     for i, j in np.ndindex(size, size):
-        found += kernel[i, j] * padded[i : i + z.shape[0], j : j + z.shape[1]]
-    return found
+        result += kernel[i, j] * padded[i : i + z.shape[0], j : j + z.shape[1]]
+    return result
 
 
 def pixels(
@@ -299,13 +301,13 @@ def pixels(
     v = v.reshape(3, height, width)
     for layer in range(2):
         kernel, bias = weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"]
-        found = np.stack(
+        filtered = np.stack(
             [
                 sum(around(v[i], kernel[o, i], mode="edge") for i in range(3)) + bias[o]
                 for o in range(3)
             ]
         )
-        v = v + (found if layer else np.maximum(0, found))
+        v = v + (filtered if layer else np.maximum(0, filtered))
     if out == 1:
         v = v.mean(0, keepdims=True)
     return np.clip(np.rint((v + 1) * 127.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
@@ -323,8 +325,8 @@ def test_the_tables_have_their_checksum() -> None:
 
 def test_a_start_has_its_arrays_in_order() -> None:
     assert len(arrays()) == 71
-    found = {key: array.shape for key, array in start("a").items() if key != "steps"}
-    assert list(found.items()) == list(arrays().items())
+    shapes = {key: array.shape for key, array in start("a").items() if key != "steps"}
+    assert list(shapes.items()) == list(arrays().items())
     assert all(start("a")[key].dtype == np.int16 for key in arrays())
 
 
@@ -347,9 +349,9 @@ def test_decoder_written_from_the_spec(
         [
             [
                 generator.laplace(0, 1.5, np.shape(grid)).round().clip(-127, 127).astype(np.int32)
-                for grid in own
+                for grid in component
             ]
-            for own in blank(width, height)
+            for component in blank(width, height)
         ]
         for _ in range(n_frames)
     ]
@@ -376,8 +378,8 @@ def test_decoder_written_from_the_spec(
     frames, weights, steps = read_row("a", data, width, height)
     expected = decode_row(spec, data, size, range(n_frames), torch.device("cpu"))
     for k, frame in enumerate(frames):
-        for own, others in zip(frame, expected.latents, strict=True):
-            assert own == [grid[k].int().tolist() for grid in others]
+        for component, others in zip(frame, expected.latents, strict=True):
+            assert component == [grid[k].int().tolist() for grid in others]
     group = Group(spec, 8, Rows(np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32), (data,)))
     pack = Pack(
         tuple(
@@ -398,6 +400,6 @@ def test_decoder_written_from_the_spec(
     images = rinrcodec.decode(pack, range(n_frames))
     for k, frame in enumerate(frames):
         image = images[k].permute(1, 2, 0)[:, :, :out].numpy()
-        found = pixels(frame, weights, steps[k], out)
-        assert abs(image.astype(int) - found).max() <= 1
-        assert size == (1, 1) or found.std() > 1
+        expected_pixels = pixels(frame, weights, steps[k], out)
+        assert abs(image.astype(int) - expected_pixels).max() <= 1
+        assert size == (1, 1) or expected_pixels.std() > 1

@@ -104,9 +104,9 @@ def read(data: bytes) -> dict[str, Any]:
         else:
             part, end = table(columns[kind], raw, 0, rows)
         assert end == len(raw)
-        target = weights[group] if kind == 5 else tables[kind]
+        collected = weights[group] if kind == 5 else tables[kind]
         for name, values in part.items():
-            target.setdefault(name, []).extend(values)
+            collected.setdefault(name, []).extend(values)
     assert len(tables[0]["name"]) == n_frames
     return {"groups": groups, "info": info, "tables": tables, "weights": weights, "shared": shared}
 
@@ -114,8 +114,8 @@ def read(data: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PACKS)
 def test_reader_written_from_the_spec(name: str) -> None:
     pack = PACKS[name]()
-    found = read((Path(__file__).parent / "vectors" / "v1" / f"{name}.rinr").read_bytes())
-    frames, boxes, objects, metadata = (found["tables"][kind] for kind in range(4))
+    file = read((Path(__file__).parent / "vectors" / "v1" / f"{name}.rinr").read_bytes())
+    frames, boxes, objects, metadata = (file["tables"][kind] for kind in range(4))
     for i, frame in enumerate(pack.frames):
         assert frames["name"][i].decode() == frame.name
         assert (frames["width"][i], frames["height"][i]) == (frame.width, frame.height)
@@ -142,10 +142,10 @@ def test_reader_written_from_the_spec(name: str) -> None:
                 assert ("residual", "direct")[objects["mode"][at]] == inr.mode
                 assert boxes["gain"][at] == inr.gain
     for number, group in enumerate(pack.stacks):
-        assert found["groups"]["spec"][number].decode() == group.spec.to_json()
-        assert found["weights"][number]["codes"] == group.rows.codes.reshape(-1).tolist()
-        assert found["weights"][number]["scales"] == group.rows.scales.reshape(-1).tolist()
-        assert tuple(found["weights"][number].get("coded", ())) == group.rows.coded
-        assert found["shared"].get(number, b"") == group.shared
-    pairs = zip(found["info"]["key"], found["info"]["value"], strict=True)
+        assert file["groups"]["spec"][number].decode() == group.spec.to_json()
+        assert file["weights"][number]["codes"] == group.rows.codes.reshape(-1).tolist()
+        assert file["weights"][number]["scales"] == group.rows.scales.reshape(-1).tolist()
+        assert tuple(file["weights"][number].get("coded", ())) == group.rows.coded
+        assert file["shared"].get(number, b"") == group.shared
+    pairs = zip(file["info"]["key"], file["info"]["value"], strict=True)
     assert {key.decode(): value.decode() for key, value in pairs} == dict(pack.info)

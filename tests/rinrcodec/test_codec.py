@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from siren_specs import siren_spec
 
 import rinrcodec
 from rinrcodec.boxes import Box
@@ -90,11 +91,11 @@ def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], P
     pictures, pack = mixed
     kept = 0
     for index, (picture, frame) in enumerate(zip(pictures, pack.frames, strict=True)):
-        for box, found in zip(frame.boxes, frame.objects, strict=True):
-            if found is None:
+        for box, inr in zip(frame.boxes, frame.objects, strict=True):
+            if inr is None:
                 continue
             kept += 1
-            alone = replace(frame, boxes=(box,), objects=(found,))
+            alone = replace(frame, boxes=(box,), objects=(inr,))
             lone_pack = replace(pack, frames=(alone,))
             inside = box.region(frame.width, frame.height).slices
             pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[:, :, None]
@@ -275,9 +276,9 @@ def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) 
 def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:
     preset = replace(QUICK, object_mode="direct", min_gain=-100.0)
     pack = encode([Picture("p", make_picture(40, 30), BOXES[:1])], preset=preset, device="cpu")
-    (found,) = pack.frames[0].objects
-    assert found is not None
-    assert (found.mode, found.gain) == ("direct", 1.0)
+    (inr,) = pack.frames[0].objects
+    assert inr is not None
+    assert (inr.mode, inr.gain) == ("direct", 1.0)
     silent = replace(
         pack.stacks[0], rows=replace(pack.stacks[0].rows, codes=pack.stacks[0].rows.codes * 0)
     )
@@ -333,7 +334,7 @@ def test_many_objects_are_pasted_in_runs_of_bounded_size(
 def test_the_same_floats_alone_and_in_a_batch(
     out: int, width: int, counts: tuple[int, ...]
 ) -> None:
-    spec = siren.siren_spec(2, width, out=out)
+    spec = siren_spec(2, width, out=out)
     weights = siren.init(spec, len(counts), torch.Generator().manual_seed(0))
     coords = [torch.rand(n, 2) for n in counts]
     together = evaluate(spec, weights, coords)
@@ -346,7 +347,7 @@ def test_the_same_floats_alone_and_in_a_batch(
 def test_a_smaller_inr_is_not_computed_to_the_end_of_a_larger_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spec = siren.siren_spec(2, 24)
+    spec = siren_spec(2, 24)
     weights = siren.init(spec, 2, torch.Generator().manual_seed(0))
     forward, computed = siren.forward, []
 

@@ -147,9 +147,9 @@ def test_a_frame_costs_its_own_rows_its_share_of_others_and_of_the_rest():
         return Group(Spec.of("siren", depth=params), bits, codes)
 
     box = Box(0, 1, 1, 2, 2)
-    found = ObjectInr(InrRef(1, 0))
+    inr = ObjectInr(InrRef(1, 0))
     frames = (
-        Frame("a", 8, 8, InrRef(0, 0), boxes=(box, box), objects=(found, None)),
+        Frame("a", 8, 8, InrRef(0, 0), boxes=(box, box), objects=(inr, None)),
         Frame("b", 8, 8, InrRef(0, 0)),
         Frame("c", 8, 8, InrRef(0, 1)),
     )
@@ -175,5 +175,5 @@ def test_coded_bytes_are_those_of_the_rows_that_a_frame_uses():
     )
     pack = Pack(frames, (pyramid, Group(Spec.of("siren", depth=10), 16, inr)))
     weights = [50, 50 + 24, 30, 0]
-    assert frame_bytes(pack, sum(weights) + 400) == [own + 100 for own in weights]
-    assert frame_bytes(pack, 77) == pytest.approx([own / 2 for own in weights])
+    assert frame_bytes(pack, sum(weights) + 400) == [n_bytes + 100 for n_bytes in weights]
+    assert frame_bytes(pack, 77) == pytest.approx([n_bytes / 2 for n_bytes in weights])

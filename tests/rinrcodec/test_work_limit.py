@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from siren_specs import siren_spec
 
 import rinrcodec
 from rinrcodec import Box, Decoder, RinrLimitError
@@ -16,7 +17,6 @@ from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.nerv import network as nerv
 from rinrcodec.families.siren import network as siren
 from rinrcodec.families.siren.encode import SirenBackgrounds
-from rinrcodec.families.siren.network import siren_spec
 from rinrcodec.formats import pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, PackSource, Rows, Spec
@@ -106,11 +106,11 @@ def takes(source: PackSource, work: int, **options: Any) -> bool:
 
 
 def test_work_is_that_of_what_is_decoded() -> None:
-    pack, background, found = pixels()
-    assert takes(pack, background + found)
+    pack, background, objects = pixels()
+    assert takes(pack, background + objects)
     assert takes(pack, background, objects=False)
-    assert takes(pack, (background + found) // 4, scale=0.5)
-    assert takes(pack, (background + found) * 4, scale=2.0)
+    assert takes(pack, (background + objects) // 4, scale=0.5)
+    assert takes(pack, (background + objects) * 4, scale=2.0)
     # 20x20 pixels, of which 10x10 are in the box: fewer than are computed together.
     work = siren.work(SMALL)
     assert takes(pack, (400 + 128) * work, region=(21, 11, 20, 20))
@@ -125,8 +125,8 @@ def test_of_a_sequence_it_is_that_of_whole_frames() -> None:
 
 
 def test_limits_of_a_file_or_data_set_are_those_of_its_decoder(tmp_path: Path) -> None:
-    pack, background, found = pixels()
-    work = background + found
+    pack, background, objects = pixels()
+    work = background + objects
     path = tmp_path / "x.rinr"
     rinrcodec.save(pack, path)
     for limits, fits in ((Limits(max_work=work), True), (Limits(max_work=work - 1), False)):

@@ -42,7 +42,7 @@ def fit_sequence(
 ) -> Fitted:
     """Fit one INR of `spec` to all frames of a sequence.
 
-    frames: uint8 pictures [h, w, channels] of one size; times: the input that stands for each.
+    frames: uint8 pictures [h, w, channels] of one size; times: the network's input for each.
     on_step: called as on_step(frames, epochs done since the last call).
 
     Bit for bit reproducible on one CPU for the same frames and seed, on any number of cores.
@@ -109,10 +109,10 @@ class _Frames:
     def gradient(self, weights: Tensor, members: Tensor) -> Tensor:
         """The gradient [params] of the mean loss of some frames."""
 
-        def of(part: Tensor) -> Tensor:
+        def of(batch: Tensor) -> Tensor:
             leaf = weights.detach().requires_grad_()
-            (found,) = torch.autograd.grad(self._loss(*self._pair(leaf, part)), leaf)
-            return found * len(part)
+            (gradient,) = torch.autograd.grad(self._loss(*self._pair(leaf, batch)), leaf)
+            return gradient * len(batch)
 
         total, *others = parallel_map(of, self._parts(members), self._device)
         for gradient in others:
@@ -122,25 +122,25 @@ class _Frames:
     def error(self, weights: Tensor) -> Tensor:
         """The squared error over all frames, on the device."""
 
-        def of(part: Tensor) -> Tensor:
-            return functional.mse_loss(*self._pair(weights, part), reduction="sum")
+        def of(batch: Tensor) -> Tensor:
+            return functional.mse_loss(*self._pair(weights, batch), reduction="sum")
 
         everything = torch.arange(len(self._frames), device=self._device)
         parts = [part for step in everything.split(self.per_step) for part in self._parts(step)]
         return torch.stack(parallel_map(of, parts, self._device)).sum()
 
-    def _loss(self, output: Tensor, wanted: Tensor) -> Tensor:
+    def _loss(self, output: Tensor, reference: Tensor) -> Tensor:
         if not self._ssim:
-            return functional.mse_loss(output, wanted)
-        absolute = functional.l1_loss(output, wanted) / 2  # of values from 0 to 1
-        return (1 - self._ssim) * absolute + self._ssim * (1 - ssim(output, wanted))
+            return functional.mse_loss(output, reference)
+        absolute = functional.l1_loss(output, reference) / 2  # of values from 0 to 1
+        return (1 - self._ssim) * absolute + self._ssim * (1 - ssim(output, reference))
 
     def _parts(self, members: Tensor) -> tuple[Tensor, ...]:
         """The frames of a step as they are computed together."""
         return torch.split(members, 1 if self._device.type == "cpu" else len(members))
 
     def _pair(self, weights: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network gives for some frames, and what is wanted."""
+        """What the network gives for some frames, and the reference."""
         height, width = self._frames.shape[2:]
         output = network.forward(self._spec, weights, self._times[members])
         return output[..., :height, :width], to_signal(self._frames[members])

@@ -26,7 +26,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
     spec = group.info.spec
     members = defaultdict(list)
     for i, view in enumerate(views):
-        # By size, too: in a file that lies, frames of one row may have several.
+        # By size, too: in a hostile file, frames of one row may have several.
         members[view.frame.background.row, view.frame.width, view.frame.height].append(i)
     coded = group.coded([row for row, _, _ in members])
     signals: list[Tensor] = [torch.empty(0)] * len(views)

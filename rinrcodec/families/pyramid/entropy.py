@@ -111,7 +111,7 @@ class _Plan(NamedTuple):
 
     centers: NDArray[np.int32]
     order: NDArray[np.intp]
-    runs: list[tuple[_Table, slice]]  # places in `order` that share a table
+    runs: list[tuple[_Table, slice]]  # runs of `order` that share a table
 
 
 def _checked(name: str, array: _Integers, lowest: int, highest: int) -> NDArray[np.int32]:
@@ -147,7 +147,7 @@ def _plan(means: _Integers, scales: _Integers) -> _Plan:
 
 
 def _symbols(values: _Integers, plan: _Plan) -> NDArray[np.int32]:
-    """The place in its table of every latent, in the order of coding."""
+    """The index in its table of every latent, in the order of coding."""
     values = _checked("values", values, -LARGEST, LARGEST)
     if len(values) != len(plan.order):
         raise RinrInputError(
@@ -194,7 +194,7 @@ class LatentEncoder:
     def put(self, values: _Integers, means: _Integers, scales: _Integers) -> None:
         """Code integer arrays [n]; n may be 0.
 
-        values: -127 to 127; means: eighths, -1016 to 1016; scales: 0 to 60, index i stands for a
+        values: -127 to 127; means: eighths, -1016 to 1016; scales: 0 to 60, index i means a
         Laplace scale of exp(-3 + i / 8). Raises RinrInputError, with nothing coded, for anything
         else.
         """
@@ -223,10 +223,10 @@ class _PlainDecoder:
         symbols = np.empty(count, np.int32)
         for k in range(count):
             part = self._width >> 24
-            place = self._offset // part
-            if place >= _TOTAL:
+            position = self._offset // part
+            if position >= _TOTAL:
                 raise AssertionError("a place beyond the end of its table")
-            symbol = bisect_right(edges, place) - 1
+            symbol = bisect_right(edges, position) - 1
             self._offset -= part * edges[symbol]
             self._width = part * (edges[symbol + 1] - edges[symbol])
             if self._width < 2**32:

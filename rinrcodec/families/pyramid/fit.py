@@ -1,6 +1,6 @@
 """Fitting a `pyramid` row: latents by Adam, its networks by SOAP, from the start of the package.
 
-A step sees latents that are soft-rounded and noisy, less of both as it goes on, so that rounding
+A step sees latents that are soft-rounded and noisy, less of both towards the end, so that rounding
 has a gradient at first and nothing left to do at the end (C3, section 3; COOL-CHIC 5 has the
 schedule of noise, temperature and SOAP). Then latents are rounded for good, the networks adapt to
 them, and what they differ by from the start is rounded as coarsely as pays.
@@ -42,8 +42,8 @@ LATENT_GAIN = 16.0  # latents are 16 times their parameters: Adam moves them by 
 LATENT_BETAS = (0.6, 0.95)
 _HARD = 0.1  # share of the steps that see rounded latents
 _HARD_RATE = 0.05  # the learning rate there, as a share of the first one
-_CONTROLS = 40  # how often a fit looks where it stands, from _CONTROL_FROM of its soft steps on:
-_CONTROL_FROM = 0.15  # before, quality says little about what it will be
+_CONTROLS = 40  # how often a fit is compared with its target, from _CONTROL_FROM of its soft steps
+_CONTROL_FROM = 0.15  # on: before, its quality says little about the final one
 _WEIGHED_AT = 0.6  # of the soft steps: what the networks will take is judged for a target of bytes
 _SMALLEST_LAMBDA, _LARGEST_LAMBDA = 1e-6, 0.1  # that a target moves it to
 _FAR = math.log(30)  # and how far a target of PSNR moves its logarithm
@@ -63,7 +63,7 @@ def fit_pyramid(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidSettings,
+    settings: PyramidSettings,
     *,
     target: Target,
     predicted: bool = False,
@@ -72,21 +72,21 @@ def fit_pyramid(
     threads: int = 1,
     on_step: Callable[[int, int], None] | None = None,
 ) -> bytes:
-    """The coded bytes of one row for 1 to `MOST_FRAMES` frames of one size.
+    """Fit one row to 1 to `MOST_FRAMES` frames of one size; return its coded bytes.
 
-    frames: uint8 [h, w, 1 or 3]; regions: for every frame those of its objects, where
-    errors count more. threads: frames that a CPU works on at once, unless they are
-    predicted. on_step: called as on_step(frames, steps done since the last call), and may raise to
-    end the fit. Bit for bit reproducible on one CPU for the same frames and seed, whatever the
-    threads, where torch itself is kept to one.
+    frames: uint8 [h, w, 1 or 3]; regions: for every frame those of its objects, where errors count
+    more. threads: frames that a CPU works on at once, unless they are predicted. on_step: called as
+    on_step(frames, steps done since the last call), and may raise to end the fit. Bit for bit
+    reproducible on one CPU for the same frames and seed, with any number of threads, where torch
+    itself is kept to one.
     """
     mapped: _Map = map
     if threads > 1:
         mapped = partial(parallel_map, device=device, threads=threads)
-    fit = _Fit(spec, frames, regions, part, target, predicted, seed, device, mapped)
+    fit = _Fit(spec, frames, regions, settings, target, predicted, seed, device, mapped)
     if on_step is not None:
         fit.check = partial(on_step, 0, 0)
-    _run(fit, part.recipe.steps, on_step)
+    _run(fit, settings.recipe.steps, on_step)
     return encode_row(spec, fit.row())
 
 
@@ -106,7 +106,7 @@ def trial(
     spec: Spec,
     frames: Sequence[Tensor],
     regions: Sequence[Sequence[Region]],
-    part: PyramidSettings,
+    settings: PyramidSettings,
     *,
     target: Target,
     seed: int,
@@ -115,23 +115,23 @@ def trial(
 ) -> Trial:
     """Fit a few frames both ways. Arguments as of `fit_pyramid`."""
     # At one lambda: a target that moves it would compare losses of two kinds.
-    fixed = Target(lmbda=_first_guess(target, part)[0])
+    fixed = Target(lmbda=_first_guess(target, settings)[0])
     losses, n_bytes = [], 0.0
     for predicted in (False, True):
-        fit = _Fit(spec, frames, regions, part, fixed, predicted, seed, device)
-        _run(fit, max(1, part.recipe.steps // _TRIAL_SHARE), on_step)
+        fit = _Fit(spec, frames, regions, settings, fixed, predicted, seed, device)
+        _run(fit, max(1, settings.recipe.steps // _TRIAL_SHARE), on_step)
         with torch.no_grad():
-            found = fit._measure_all(fit.rounded, fit.steps)
-            losses.append(float(fit._loss(found)))
+            measured = fit._measure_all(fit.rounded, fit.steps)
+            losses.append(float(fit._loss(measured)))
         if not predicted:
-            n_bytes = float(found.bits.mean()) / 8
+            n_bytes = float(measured.bits.mean()) / 8
     # Where frames would not share networks, those that do have to make up for it.
-    rival = losses[0] * (1 - _SHARING_COSTS if n_bytes >= part.shared_below else 1)
+    rival = losses[0] * (1 - _SHARING_COSTS if n_bytes >= settings.shared_below else 1)
     return Trial(losses[1] < rival, n_bytes)
 
 
 def _run(fit: _Fit, steps: int, on_step: Callable[[int, int], None] | None) -> None:
-    frames = len(fit.wanted)
+    frames = len(fit.reference)
     soft = steps - int(steps * _HARD)
     for step in range(soft):
         fit.soft_step(step / soft)
@@ -170,7 +170,7 @@ class _Fit:
         spec: Spec,
         frames: Sequence[Tensor],
         regions: Sequence[Sequence[Region]],
-        part: PyramidSettings,
+        settings: PyramidSettings,
         target: Target,
         predicted: bool,
         seed: int,
@@ -179,20 +179,22 @@ class _Fit:
     ) -> None:
         self.map = mapped
         self.check: Callable[[], None] = lambda: None  # raises to end the fit
-        self.spec, self.part, self.target, self.predicted = spec, part, target, predicted
-        self.wanted = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
-        n, self.out, self.height, self.width = self.wanted.shape
+        self.spec, self.settings, self.target, self.predicted = spec, settings, target, predicted
+        self.reference = to_signal(torch.stack(list(frames)).permute(0, 3, 1, 2).to(device))
+        n, self.out, self.height, self.width = self.reference.shape
         self.objects = torch.zeros(n, 1, self.height, self.width, device=device)
-        for frame, own in enumerate(regions):
-            for region in own:
+        for frame, of_frame in enumerate(regions):
+            for region in of_frame:
                 self.objects[frame, 0][region.slices] = 1
         self.shares = self.objects.mean((1, 2, 3))
-        # What is worked on at once: on a CPU one frame, which its caches hold better than many; of
-        # frames that are predicted, all.
-        at_once = 1 if device.type == "cpu" else max(1, part.at_once // (self.height * self.width))
+        # Frames in one batch: one on a CPU, whose caches hold it better than many; where frames are
+        # predicted, all.
+        at_once = (
+            1 if device.type == "cpu" else max(1, settings.at_once // (self.height * self.width))
+        )
         at_once = n if predicted else at_once
         self.batches = [slice(k, min(k + at_once, n)) for k in range(0, n, at_once)]
-        lmbda, weight = _first_guess(target, part)
+        lmbda, weight = _first_guess(target, settings)
         self.log_lambda = torch.full((n,), math.log(lmbda), device=device)
         self.log_weight = torch.full((n,), math.log(weight), device=device)
         # A short fit is not to leave what is likely: steps that have become tiny do not come back.
@@ -208,7 +210,8 @@ class _Fit:
         ]
         sizes = pyramid.grid_sizes(self.width, self.height)
         self.latents = [
-            [torch.zeros(n, *size, device=device).requires_grad_() for size in own] for own in sizes
+            [torch.zeros(n, *size, device=device).requires_grad_() for size in shapes]
+            for shapes in sizes
         ]
         self.start = pyramid.start_weights(spec, device)
         self.weights = {name: weight.clone() for name, weight in self.start.items()}
@@ -217,8 +220,8 @@ class _Fit:
         usual = pyramid.usual_steps(spec, lmbda).to(device)
         # Frames that are predicted are all in units of the same steps.
         self.log_steps = usual.repeat(1 if predicted else n, 1, 1).requires_grad_()
-        flat = [grid for own in self.latents for grid in own]
-        rate = part.recipe.learning_rate
+        flat = [grid for grids in self.latents for grid in grids]
+        rate = settings.recipe.learning_rate
         self.adam = torch.optim.Adam(
             [
                 {"params": flat, "lr": rate, "betas": LATENT_BETAS},
@@ -231,45 +234,49 @@ class _Fit:
 
     def soft_step(self, progress: float) -> None:
         factor, temperature, noise = soft_schedule(progress)
-        rate = self.part.recipe.learning_rate * factor
+        rate = self.settings.recipe.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = rate
 
         def gradients(frames: slice) -> list[Tensor]:
-            own = [[grid[frames].detach().requires_grad_() for grid in c] for c in self.latents]
+            parameters = [
+                [grid[frames].detach().requires_grad_() for grid in c] for c in self.latents
+            ]
             generator = self.generators[self.batches.index(frames)]
             latents = [
                 [noisy(grid * LATENT_GAIN, temperature, noise, generator) for grid in c]
-                for c in own
+                for c in parameters
             ]
             log_steps = self.log_steps[frames].detach().requires_grad_()
-            found = self._measure(self.weights, latents, log_steps.exp(), frames)
-            return self._gradients(found, frames, [*(grid for c in own for grid in c), log_steps])
+            measured = self._measure(self.weights, latents, log_steps.exp(), frames)
+            return self._gradients(
+                measured, frames, [*(grid for c in parameters for grid in c), log_steps]
+            )
 
         leaves = [*(grid for c in self.latents for grid in c), self.log_steps]
-        found = list(self.map(gradients, self.batches))
+        gradients_of_batches = list(self.map(gradients, self.batches))
         for k, leaf in enumerate(leaves):
-            leaf.grad = torch.cat([of_part[k] for of_part in found])
-        self._share([of_part[len(leaves) :] for of_part in found])
+            leaf.grad = torch.cat([of_batch[k] for of_batch in gradients_of_batches])
+        self._share([of_batch[len(leaves) :] for of_batch in gradients_of_batches])
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         for soap in self.soaps:
             soap.step(rate)
 
     def _gradients(
-        self, found: _Measured, frames: slice, others: Sequence[Tensor] = ()
+        self, measured: _Measured, frames: slice, others: Sequence[Tensor] = ()
     ) -> list[Tensor]:
         """Of the loss of some frames, for other leaves and the networks."""
         leaves = [*others, *(self.weights[name] for name in self.fitted)]
-        grads = torch.autograd.grad(self._loss(found, frames), leaves, allow_unused=True)
+        grads = torch.autograd.grad(self._loss(measured, frames), leaves, allow_unused=True)
         return [
             torch.zeros_like(leaf) if grad is None else grad
             for leaf, grad in zip(leaves, grads, strict=True)
         ]
 
-    def _share(self, found: Sequence[Sequence[Tensor]]) -> None:
+    def _share(self, gradients: Sequence[Sequence[Tensor]]) -> None:
         """Add the gradients of the networks, which all frames share, in the order of frames."""
-        for name, *grads in zip(self.fitted, *found, strict=True):
+        for name, *grads in zip(self.fitted, *gradients, strict=True):
             self.weights[name].grad = torch.stack(grads).sum(0)
 
     @torch.no_grad()
@@ -278,16 +285,21 @@ class _Fit:
         taken = dict.fromkeys(range(len(pyramid.COMPONENTS)), 0.0)
         rounded = self._rounded()
         for frames in self.batches:
-            latents = [[grid[frames] for grid in own] for own in rounded]
+            latents = [[grid[frames] for grid in grids] for grids in rounded]
             for name, inputs, values in pyramid.context_inputs(latents):
                 taken[_component(name)] += float(
                     pyramid.pass_bits(self.weights, name, inputs, values).sum()
                 )
         more = []
         for component, n_bits in taken.items():
-            own = [k for k in self.weights if _is_hidden_context(k) and _component(k) == component]
-            if _SAVED * n_bits > _BITS_OF_WEIGHT * sum(self.weights[k].numel() for k in own):
-                more += own
+            hidden = [
+                name
+                for name in self.weights
+                if _is_hidden_context(name) and _component(name) == component
+            ]
+            n_weights = sum(self.weights[name].numel() for name in hidden)
+            if _SAVED * n_bits > _BITS_OF_WEIGHT * n_weights:
+                more += hidden
         if more:
             self.soaps.append(Soap([self.weights[name].requires_grad_() for name in more]))
             self.fitted += more
@@ -307,24 +319,24 @@ class _Fit:
     def _measure_all(self, latents: Sequence[Sequence[Tensor]], steps: Tensor) -> _Measured:
         """Of all frames, with the networks as they are."""
 
-        def measured(frames: slice) -> list[Tensor]:
+        def measure(frames: slice) -> list[Tensor]:
             with torch.no_grad():
-                own = [[grid[frames] for grid in c] for c in latents]
-                found = self._measure(self.weights, own, steps[frames], frames)
-            return [found.weighted, found.outside, found.inside, found.bits]
+                batch = [[grid[frames] for grid in c] for c in latents]
+                measured = self._measure(self.weights, batch, steps[frames], frames)
+            return [measured.weighted, measured.outside, measured.inside, measured.bits]
 
-        found = list(self.map(measured, self.batches))
-        return _Measured(*(torch.cat(values) for values in zip(*found, strict=True)))
+        batches = list(self.map(measure, self.batches))
+        return _Measured(*(torch.cat(values) for values in zip(*batches, strict=True)))
 
     def _signal(
         self, weights: Mapping[str, Tensor], latents: Sequence[Sequence[Tensor]], steps: Tensor
     ) -> Tensor:
         if self.predicted:
-            latents = [[grid.cumsum(0) for grid in own] for own in latents]
+            latents = [[grid.cumsum(0) for grid in grids] for grids in latents]
         return pyramid.synthesize(weights, latents, steps, self.out)
 
     def _quality(self, signal: Tensor, rate: Tensor, frames: slice | list[int] = _ALL) -> _Measured:
-        error = (signal - self.wanted[frames]).square().mean(1, keepdim=True) / 4
+        error = (signal - self.reference[frames]).square().mean(1, keepdim=True) / 4
         mean = error.mean((1, 2, 3))
         part = (error * self.objects[frames]).mean((1, 2, 3))
         shares, weight = self.shares[frames], self.log_weight[frames].exp()
@@ -332,9 +344,9 @@ class _Fit:
         inside = part / shares.clamp_min(1e-9)
         return _Measured(mean + (weight - 1) * part, outside, inside, rate)
 
-    def _loss(self, found: _Measured, frames: slice = _ALL) -> Tensor:
-        rate = self.log_lambda[frames].exp() * found.bits / (self.height * self.width)
-        return (self._fair()[frames] * (found.weighted + rate)).sum()
+    def _loss(self, measured: _Measured, frames: slice = _ALL) -> Tensor:
+        rate = self.log_lambda[frames].exp() * measured.bits / (self.height * self.width)
+        return (self._fair()[frames] * (measured.weighted + rate)).sum()
 
     def _fair(self) -> Tensor:
         """Factors of mean 1 by which no frame of a high lambda decides alone what all share."""
@@ -346,7 +358,7 @@ class _Fit:
         if self.target.n_bytes is not None:
             self.round_latents()
             changes = self.changes().values()
-            self.network_bytes = sum(map(change_bits, changes)) / 8 / len(self.wanted)
+            self.network_bytes = sum(map(change_bits, changes)) / 8 / len(self.reference)
 
     @torch.no_grad()
     def control(self) -> None:
@@ -355,11 +367,11 @@ class _Fit:
         if target.psnr is None and target.n_bytes is None and target.objects_psnr is None:
             return
         before = self.log_lambda.clone()
-        found = self._measure_all(self._rounded(), self.log_steps.exp())
+        measured = self._measure_all(self._rounded(), self.log_steps.exp())
         if target.psnr is not None:
-            error = found.outside
+            error = measured.outside
             if target.objects_psnr is None:
-                error = error * (1 - self.shares) + found.inside * self.shares
+                error = error * (1 - self.shares) + measured.inside * self.shares
             missed = (_psnr(error) - target.psnr) / _DECIBELS
             # A frame that is all objects has no background to be measured.
             there = 1.0 if target.objects_psnr is None else self.shares < 1
@@ -367,17 +379,17 @@ class _Fit:
             self.log_lambda.clamp_(*self.lambda_range)
         elif target.n_bytes is not None:
             # What the networks take is a guess, and coarser ones take less: latents keep a half.
-            wanted = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
-            self.log_lambda += 0.7 * (found.bits / 8 / wanted).clamp_min(1e-3).log()
+            n_bytes = max(target.n_bytes / 2, target.n_bytes - self.network_bytes)
+            self.log_lambda += 0.7 * (measured.bits / 8 / n_bytes).clamp_min(1e-3).log()
             self.log_lambda.clamp_(*self.lambda_range)
         self._follow(self.log_lambda - before)
         if target.objects_psnr is not None:
-            missing = (target.objects_psnr - _psnr(found.inside)) * (self.shares > 0)
+            missing = (target.objects_psnr - _psnr(measured.inside)) * (self.shares > 0)
             self.log_weight += 0.5 * missing / _DECIBELS
             self.log_weight.clamp_(0.0, math.log(1e4))
 
     def _follow(self, moved: Tensor) -> None:
-        """Give frames the steps that go with their lambda: latents keep what they stand for."""
+        """Give frames the steps that go with their lambda, and scale their latents to match."""
         slopes = pyramid.usual_steps(self.spec, math.e) - pyramid.usual_steps(self.spec, 1.0)
         if self.predicted:
             moved = moved.mean(0, keepdim=True)
@@ -389,38 +401,38 @@ class _Fit:
 
     def _rounded(self) -> list[list[Tensor]]:
         return [
-            [(grid.detach() * LATENT_GAIN).round().clamp(-LARGEST, LARGEST) for grid in own]
-            for own in self.latents
+            [(grid.detach() * LATENT_GAIN).round().clamp(-LARGEST, LARGEST) for grid in grids]
+            for grids in self.latents
         ]
 
     def round_latents(self) -> None:
         """From here on only the networks change."""
         self.rounded = self._rounded()
-        self.step_codes = step_codes(self.log_steps.expand(len(self.wanted), -1, -1))
-        self.steps = steps_of(self.step_codes).to(self.wanted.device)
+        self.step_codes = step_codes(self.log_steps.expand(len(self.reference), -1, -1))
+        self.steps = steps_of(self.step_codes).to(self.reference.device)
 
     def hard_step(self, left: float) -> None:
 
         def gradients(frames: slice) -> list[Tensor]:
-            latents = [[grid[frames] for grid in own] for own in self.rounded]
-            found = self._measure(self.weights, latents, self.steps[frames], frames)
-            return self._gradients(found, frames)
+            latents = [[grid[frames] for grid in grids] for grids in self.rounded]
+            measured = self._measure(self.weights, latents, self.steps[frames], frames)
+            return self._gradients(measured, frames)
 
         self._share(list(self.map(gradients, self.batches)))
         for soap in self.soaps:
-            soap.step(self.part.recipe.learning_rate * _HARD_RATE * left)
+            soap.step(self.settings.recipe.learning_rate * _HARD_RATE * left)
 
     @torch.no_grad()
     def changes(self) -> dict[str, Change]:
         """The networks, rounded as coarsely as lambda says."""
-        # Some frames stand for all: of those that are predicted, a signal needs the first.
-        n = len(self.wanted)
+        # Some frames represent all. Where frames are predicted, a signal needs the first ones.
+        n = len(self.reference)
         count = max(1, min(n, _ROUNDED_PIXELS // (self.height * self.width)))
         spread = [k * n // count for k in range(count)]
         seen = list(range(count)) if self.predicted else spread
-        latents = [[grid[spread] for grid in own] for own in self.rounded]
-        told = {name: (x, values) for name, x, values in pyramid.context_inputs(latents)}
-        latents = [[grid[seen] for grid in own] for own in self.rounded]
+        latents = [[grid[spread] for grid in grids] for grids in self.rounded]
+        inputs = {name: (x, values) for name, x, values in pyramid.context_inputs(latents)}
+        latents = [[grid[seen] for grid in grids] for grids in self.rounded]
         fair = self._fair()
         of_rate = fair[spread] * self.log_lambda[spread].exp() / (self.height * self.width)
         nothing = torch.zeros_like(fair[seen])
@@ -428,8 +440,10 @@ class _Fit:
         def loss(name: str, weights: Mapping[str, Tensor]) -> float:
             self.check()
             network = name.rpartition(".")[0]
-            if network in told:
-                return float((of_rate * pyramid.pass_bits(weights, network, *told[network])).sum())
+            if network in inputs:
+                return float(
+                    (of_rate * pyramid.pass_bits(weights, network, *inputs[network])).sum()
+                )
             signal = self._signal(weights, latents, self.steps[seen])
             return float((fair[seen] * self._quality(signal, nothing, seen).weighted).sum())
 
@@ -440,18 +454,18 @@ class _Fit:
     def row(self) -> PyramidRow:
         """The row, as it is stored."""
         frames = [
-            [[grid[k].to(torch.int32).cpu().numpy() for grid in own] for own in self.rounded]
-            for k in range(len(self.wanted))
+            [[grid[k].to(torch.int32).cpu().numpy() for grid in grids] for grids in self.rounded]
+            for k in range(len(self.reference))
         ]
         return PyramidRow(self.changes(), self.step_codes, frames, self.predicted)
 
 
-def _first_guess(target: Target, part: PyramidSettings) -> tuple[float, float]:
+def _first_guess(target: Target, settings: PyramidSettings) -> tuple[float, float]:
     """Lambda, and the weight of objects, that a fit begins with; `control` corrects them."""
     if target.psnr is None:
-        return target.lmbda or part.lmbda, part.object_weight
+        return target.lmbda or settings.lmbda, settings.object_weight
     # The mean squared error comes to about half of lambda, or to that over the weight.
-    weight = part.object_weight
+    weight = settings.object_weight
     if target.objects_psnr is not None:
         weight = max(1.0, 10 ** ((target.objects_psnr - target.psnr) / 10))
     return min(2 * 10 ** (-target.psnr / 10), _LARGEST_LAMBDA), weight

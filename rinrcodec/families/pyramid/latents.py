@@ -114,8 +114,8 @@ def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) ->
                     continue
                 means, scales = pyramid.pass_tables(weights, component, level, number, latents)
                 values = sites.flatten().to(torch.int32).cpu().numpy()
-                found = torch.from_numpy(coder(values, means, scales)).to(grid)
-                sites.copy_(found.view(sites.shape))
+                decoded = torch.from_numpy(coder(values, means, scales)).to(grid)
+                sites.copy_(decoded.view(sites.shape))
 
 
 def encode_row(spec: Spec, row: PyramidRow) -> bytes:
@@ -126,11 +126,11 @@ def encode_row(spec: Spec, row: PyramidRow) -> bytes:
     weights = changed_weights(spec, row.changes)
     head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
     coder = LatentEncoder()
-    own = [row.changes.get(name) for name in weights]
-    coder.put(*_tabled([0 if one is None else one.exponent + 1 for one in own], *_EXPONENTS))
-    there = [one for one in own if one is not None]
-    coder.put(*_tabled([one.scale for one in there], *_SCALES))
-    for one in there:
+    changes = [row.changes.get(name) for name in weights]
+    coder.put(*_tabled([0 if one is None else one.exponent + 1 for one in changes], *_EXPONENTS))
+    present = [one for one in changes if one is not None]
+    coder.put(*_tabled([one.scale for one in present], *_SCALES))
+    for one in present:
         coder.put(*_tabled(one.codes, 0, one.scale))
     middle = row.step_codes.mean(0).round().astype(np.int32)
     head.append(int(middle[0, 0]) + _HIDDEN_CENTER)
@@ -249,9 +249,9 @@ def _decode_row(
         step_codes[frame] = codes.reshape(2, -1)
         grids = _decode_grids(exact, coder, size, device)
         if predicted and before is not None:
-            for own, others in zip(grids, before, strict=True):
-                for grid, other in zip(own, others, strict=True):
-                    grid += other
+            for component, component_before in zip(grids, before, strict=True):
+                for grid, grid_before in zip(component, component_before, strict=True):
+                    grid += grid_before
         before = grids
         if frame in frames:
             decoded[frame] = grids

@@ -1,8 +1,8 @@
 """The `pyramid` family: quantised latent grids, a small synthesis network, and a context network.
 
 A frame is a pyramid of integer grids, from its own size down to 1/64 of it, for a luma-like and two
-chroma-like components. Synthesis upsamples and mixes them to colours. The context network tells of
-every latent, from those that were decoded before it, which distribution it was coded with. The
+chroma-like components. Synthesis upsamples and mixes them to colours. The context network predicts
+the distribution of every latent from those that were decoded before it. The
 class of codec is that of COOL-CHIC (Ladune et al., ICCV 2023) and C3 (Kim et al., CVPR 2024); in
 place of their raster order, each grid is decoded in seven passes (luma) or four, so that the number
 of steps does not depend on the size of the frame.
@@ -205,9 +205,9 @@ def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tenso
     """Means and logarithms of scales [...] for inputs [inputs, ...]; exact in float64."""
     flat = inputs.reshape(len(inputs), -1)
     hidden = (weights[f"{name}.hidden"] @ flat).relu_()
-    found = torch.addmm(weights[f"{name}.bias"][:, None], weights[f"{name}.out"], hidden)
-    found = (found + weights[f"{name}.skip"] @ flat).view(2, *inputs.shape[1:])
-    return found[0], found[1].clamp(*_LOG_SCALES)
+    outputs = torch.addmm(weights[f"{name}.bias"][:, None], weights[f"{name}.out"], hidden)
+    outputs = (outputs + weights[f"{name}.skip"] @ flat).view(2, *inputs.shape[1:])
+    return outputs[0], outputs[1].clamp(*_LOG_SCALES)
 
 
 def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -221,7 +221,7 @@ def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor
 def context_inputs(
     latents: Sequence[Sequence[Tensor]],
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Of every pass, all levels together: its network's name, what that is told and the values."""
+    """Yield (network name, inputs, values) for each pass, with all levels concatenated."""
     for component, first in enumerate(COMPONENTS):
         others = [latents[c][first - COMPONENTS[c] :] for c in range(component)]
         inputs, values = contexts(latents[component], others, LEVELS)
@@ -249,26 +249,26 @@ def pass_tables(
     power of two and below 2 ** 53 of them, so every device gives the same numbers.
     """
     first = COMPONENTS[component]
-    own = latents[component]
+    component_grids = latents[component]
     k = level - first
-    coarser = own[k + 1] if k + 1 < len(own) else None
-    coarsest = own[k + 2] if k + 2 < len(own) else None
+    coarser = component_grids[k + 1] if k + 1 < len(component_grids) else None
+    coarsest = component_grids[k + 2] if k + 2 < len(component_grids) else None
     others = [latents[c][level - COMPONENTS[c]] for c in range(component)]
     one = PASSES[component][number]
-    parts = pass_inputs(one, surrounded(own[k]), coarser, coarsest, others)
-    rows, columns = parts[0].shape[1:]
-    found = []
-    # Some rows at a time, which changes nothing but the memory that it takes.
+    parts = pass_inputs(one, surrounded(component_grids[k]), coarser, coarsest, others)
+    lines, columns = parts[0].shape[1:]
+    tables = []
+    # Some lines at a time, which changes nothing but the memory that it takes.
     step = max(1, _SITES_AT_ONCE[parts[0].device.type] // max(1, columns))
-    for top in range(0, max(1, rows), step):
-        told = torch.stack([part[0, top : top + step] for part in parts])
-        which = told.new_zeros(LEVELS, *told.shape[1:])
+    for top in range(0, max(1, lines), step):
+        known = torch.stack([part[0, top : top + step] for part in parts])
+        which = known.new_zeros(LEVELS, *known.shape[1:])
         which[level] = 1
-        inputs = torch.cat([told, told.abs(), which])
+        inputs = torch.cat([known, known.abs(), which])
         means, log_scales = _context_network(weights, f"context.{component}{number}", inputs)
         largest = LARGEST * MEAN_STEPS
         eighths = (means * MEAN_STEPS + 0.5).floor_().clamp_(-largest, largest)
         index = ((log_scales - _LOG_SCALES[0]) * 8 + 0.5).floor_().clamp_(0, N_SCALES - 1)
-        found.append(torch.stack([eighths.flatten(), index.flatten()]).to(torch.int32))
-    both = torch.cat(found, 1).cpu().numpy()
+        tables.append(torch.stack([eighths.flatten(), index.flatten()]).to(torch.int32))
+    both = torch.cat(tables, 1).cpu().numpy()
     return both[0], both[1]

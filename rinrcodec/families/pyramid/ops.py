@@ -33,28 +33,29 @@ _MARGIN = 3  # how far away the farthest neighbour is
 
 
 class Pass(NamedTuple):
-    """The sites of a grid that are coded at once: every `stride`-th row and column from the first.
+    """The sites of a grid that are coded at once: every `stride`-th line and column.
 
-    neighbours: the (rows, columns) to sites of passes before it which tell of a site.
+    line, column: the first of them. neighbours: (lines, columns) from a site to sites of earlier
+    passes, from which its value is predicted.
     """
 
     stride: int
-    row: int
+    line: int
     column: int
     neighbours: tuple[tuple[int, int], ...]
 
     def of(self, grid: Tensor) -> Tensor:
         """Its sites: a view of a grid [..., h, w]."""
-        return grid[..., self.row :: self.stride, self.column :: self.stride]
+        return grid[..., self.line :: self.stride, self.column :: self.stride]
 
     def moved(self, padded: Tensor, margin: int, down: int, right: int, halved: int = 0) -> Tensor:
-        """What lies next to its sites in a grid with a margin, or in one that is half as fine."""
+        """Its sites' neighbours in a grid with a margin, or in one that is half as fine."""
         height, width = (side - 2 * margin for side in padded.shape[-2:])
-        stride, row, column = self.stride >> halved, self.row >> halved, self.column >> halved
-        top, left = margin + row + down, margin + column + right
+        stride, line, column = self.stride >> halved, self.line >> halved, self.column >> halved
+        top, left = margin + line + down, margin + column + right
         return padded[
             ...,
-            top : top + max(0, height - row) : stride,
+            top : top + max(0, height - line) : stride,
             left : left + max(0, width - column) : stride,
         ]
 
@@ -95,17 +96,17 @@ class _Upsample(torch.autograd.Function):
         # phase the others, which are the same in reverse order.
         a, b, c, d = kernel.tolist()
         taps = (a, c, d, b)
-        rows = _double(x, taps, -2)
-        ctx.save_for_backward(x, rows)
+        lines = _double(x, taps, -2)
+        ctx.save_for_backward(x, lines)
         ctx.taps = taps
-        return _double(rows, taps, -1)
+        return _double(lines, taps, -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
-        x, rows = ctx.saved_tensors
+        x, lines = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1]
-        grad_rows, one = _double_gradient(grads[0], rows, ctx.taps, -1, wanted)
-        grad, other = _double_gradient(grad_rows, x, ctx.taps, -2, wanted)
+        grad_lines, one = _double_gradient(grads[0], lines, ctx.taps, -1, wanted)
+        grad, other = _double_gradient(grad_lines, x, ctx.taps, -2, wanted)
         if not wanted:
             return grad, None
         a, c, d, b = (s + t for s, t in zip(one, other, strict=True))
@@ -161,20 +162,20 @@ class _Sharpen(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
         taps = kernel.tolist()
-        rows = _filtered(x, taps, -2)
-        ctx.save_for_backward(x, rows)
+        lines = _filtered(x, taps, -2)
+        ctx.save_for_backward(x, lines)
         ctx.taps = taps
-        return _filtered(rows, taps, -1).add_(x)
+        return _filtered(lines, taps, -1).add_(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
-        x, rows = ctx.saved_tensors
+        x, lines = ctx.saved_tensors
         (grad,) = grads
-        grad_rows = _filtered(grad, ctx.taps, -1)
-        result = _filtered(grad_rows, ctx.taps, -2).add_(grad)
+        grad_lines = _filtered(grad, ctx.taps, -1)
+        result = _filtered(grad_lines, ctx.taps, -2).add_(grad)
         if not ctx.needs_input_grad[1]:
             return result, None
-        return result, _tap_gradients(grad, rows, -1) + _tap_gradients(grad_rows, x, -2)
+        return result, _tap_gradients(grad, lines, -1) + _tap_gradients(grad_lines, x, -2)
 
 
 def sharpen(x: Tensor, kernel: Tensor) -> Tensor:
@@ -195,13 +196,13 @@ def _filtered(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:
 
 def _tap_gradients(grad: Tensor, x: Tensor, axis: int) -> Tensor:
     n = x.shape[axis]
-    found = [x.new_zeros(()) for _ in range(3)] + [(grad * x).sum()]
+    gradients = [x.new_zeros(()) for _ in range(3)] + [(grad * x).sum()]
     for away in range(1, min(4, n)):
         kept = n - away
         before = (grad.narrow(axis, 0, kept) * x.narrow(axis, away, kept)).sum()
         behind = (grad.narrow(axis, away, kept) * x.narrow(axis, 0, kept)).sum()
-        found[3 - away] = before + behind
-    return torch.stack(found)
+        gradients[3 - away] = before + behind
+    return torch.stack(gradients)
 
 
 class _Convolve(torch.autograd.Function):
@@ -243,52 +244,53 @@ def surrounded(grid: Tensor) -> Tensor:
 
 
 def pass_inputs(
-    own: Pass,
+    one: Pass,
     padded: Tensor,
     coarser: Tensor | None,
     coarsest: Tensor | None,
     others: Sequence[Tensor],
 ) -> list[Tensor]:
-    """What the context network is told about the sites of a pass: tensors [n, rows, columns].
+    """Return the context network's inputs for the sites of a pass: tensors [n, lines, columns].
 
     padded: the grid, `surrounded`; coarser, coarsest: the next two coarser grids [n, h, w], None
     where there is none; others: the same grid of the components before this one.
     """
-    inputs = [own.moved(padded, _MARGIN, down, right) for down, right in own.neighbours]
-    inputs += [own.of(other) for other in others]
-    sites = own.moved(padded, _MARGIN, 0, 0)
-    told = [torch.zeros_like(sites)] * _COARSER
-    rows, columns = sites.shape[1:]
+    inputs = [one.moved(padded, _MARGIN, down, right) for down, right in one.neighbours]
+    inputs += [one.of(other) for other in others]
+    sites = one.moved(padded, _MARGIN, 0, 0)
+    coarse = [torch.zeros_like(sites)] * _COARSER
+    lines, columns = sites.shape[1:]
     if coarser is not None:
         around = functional.pad(coarser, (1, 1, 1, 1))
         for i in range(9):
             down, right = divmod(i, 3)
-            told[i] = own.moved(around, 1, down - 1, right - 1, 1)[:, :rows, :columns]
+            coarse[i] = one.moved(around, 1, down - 1, right - 1, 1)[:, :lines, :columns]
     if coarsest is not None:
         twice = coarsest.repeat_interleave(2, 1).repeat_interleave(2, 2)
-        told[9] = own.moved(twice, 0, 0, 0, 1)[:, :rows, :columns]
-    return told + inputs
+        coarse[9] = one.moved(twice, 0, 0, 0, 1)[:, :lines, :columns]
+    return coarse + inputs
 
 
 class _Contexts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, levels: int, n_others: int, *grids: Tensor) -> tuple[Tensor, ...]:
         count = len(grids) // (1 + n_others)
-        own, others = grids[:count], [grids[count * (1 + i) :][:count] for i in range(n_others)]
-        n = len(own[0])
+        component = grids[:count]
+        others = [grids[count * (1 + i) :][:count] for i in range(n_others)]
+        n = len(component[0])
         passes = PASSES[n_others]
-        shapes = [[one.of(grid).shape[1:] for grid in own] for one in passes]
+        shapes = [[one.of(grid).shape[1:] for grid in component] for one in passes]
         widths = [_COARSER + len(one.neighbours) + n_others for one in passes]
         inputs, values = [], []
         for sizes, width in zip(shapes, widths, strict=True):
             sites = sum(map(math.prod, sizes))
-            inputs.append(own[0].new_zeros(2 * width + levels, n, sites))
-            values.append(own[0].new_empty(n, sites))
+            inputs.append(component[0].new_zeros(2 * width + levels, n, sites))
+            values.append(component[0].new_empty(n, sites))
         starts = [0] * len(passes)
-        for level, grid in enumerate(own):
+        for level, grid in enumerate(component):
             padded = surrounded(grid)
-            coarser = own[level + 1] if level + 1 < count else None
-            coarsest = own[level + 2] if level + 2 < count else None
+            coarser = component[level + 1] if level + 1 < count else None
+            coarsest = component[level + 2] if level + 2 < count else None
             same = [other[level] for other in others]
             for number, one in enumerate(passes):
                 shape = shapes[number][level]
@@ -296,15 +298,15 @@ class _Contexts(torch.autograd.Function):
                 starts[number] = inside.stop
                 if inside.start == inside.stop:
                     continue
-                target = inputs[number][:, :, inside].unflatten(2, shape)
-                for row, part in enumerate(pass_inputs(one, padded, coarser, coarsest, same)):
-                    target[row] = part
-                target[2 * widths[number] + levels - count + level] = 1
+                slots = inputs[number][:, :, inside].unflatten(2, shape)
+                for k, part in enumerate(pass_inputs(one, padded, coarser, coarsest, same)):
+                    slots[k] = part
+                slots[2 * widths[number] + levels - count + level] = 1
                 values[number][:, inside].unflatten(1, shape)[:] = one.of(grid)
         for width, part in zip(widths, inputs, strict=True):
             torch.abs(part[:width], out=part[width : 2 * width])
         ctx.save_for_backward(*inputs)
-        ctx.layout = (shapes, [grid.shape for grid in own], widths, n_others)
+        ctx.layout = (shapes, [grid.shape for grid in component], widths, n_others)
         return (*inputs, *values)
 
     @staticmethod
@@ -316,38 +318,40 @@ class _Contexts(torch.autograd.Function):
             for width, grad, part in zip(widths, grads, ctx.saved_tensors, strict=False)
         ]
         blank = of_inputs[0].new_zeros
-        own = [blank(size) for size in sizes]
+        of_component = [blank(size) for size in sizes]
         others = [[blank(size) for size in sizes] for _ in range(n_others)]
         starts = [0] * len(passes)
         for level, (n, height, width) in enumerate(sizes):
             padded = blank(n, height + 2 * _MARGIN, width + 2 * _MARGIN)
             half = (-(-height // 2), -(-width // 2))
-            told = blank(_COARSER, n, *half)
+            of_coarse = blank(_COARSER, n, *half)
             for number, one in enumerate(passes):
-                shape = rows, columns = shapes[number][level]
-                inside = slice(starts[number], starts[number] + rows * columns)
+                shape = lines, columns = shapes[number][level]
+                inside = slice(starts[number], starts[number] + lines * columns)
                 starts[number] = inside.stop
                 if inside.start == inside.stop:
                     continue
                 part = of_inputs[number][:, :, inside].unflatten(2, shape)
-                one.moved(told, 0, 0, 0, 1)[..., :rows, :columns] += part[:_COARSER]
+                one.moved(of_coarse, 0, 0, 0, 1)[..., :lines, :columns] += part[:_COARSER]
                 for k, (down, right) in enumerate(one.neighbours):
                     one.moved(padded, _MARGIN, down, right).add_(part[_COARSER + k])
                 for k, other in enumerate(others):
                     one.of(other[level]).add_(part[widths[number] - n_others + k])
                 values = grads[len(passes) + number][:, inside].unflatten(1, shape)
-                one.of(own[level]).add_(values)
-            own[level] += padded[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+                one.of(of_component[level]).add_(values)
+            of_component[level] += padded[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
             if level + 1 < count:
                 spread = blank(n, half[0] + 2, half[1] + 2)
                 for i in range(9):
                     top, left = divmod(i, 3)
-                    spread[:, top : top + half[0], left : left + half[1]] += told[i]
-                own[level + 1] += spread[:, 1:-1, 1:-1]
+                    spread[:, top : top + half[0], left : left + half[1]] += of_coarse[i]
+                of_component[level + 1] += spread[:, 1:-1, 1:-1]
             if level + 2 < count:
-                even = functional.pad(told[9], (0, half[1] % 2, 0, half[0] % 2))
-                own[level + 2] += even.unflatten(2, (-1, 2)).sum(3).unflatten(1, (-1, 2)).sum(2)
-        return (None, None, *own, *(grid for other in others for grid in other))
+                even = functional.pad(of_coarse[9], (0, half[1] % 2, 0, half[0] % 2))
+                of_component[level + 2] += (
+                    even.unflatten(2, (-1, 2)).sum(3).unflatten(1, (-1, 2)).sum(2)
+                )
+        return (None, None, *of_component, *(grid for other in others for grid in other))
 
 
 def contexts(
@@ -357,13 +361,13 @@ def contexts(
 
     grids: [n, h, w] each, the finest first, the last of `levels` levels at the end; others: the
     grids of the components before, of the same sizes. The inputs of a pass are [inputs, n, sites]:
-    `pass_inputs`, their magnitudes, and which level it is; the values [n, sites]. Sites lie level
-    by level.
+    `pass_inputs`, their magnitudes, and which level it is; the values [n, sites]. Sites are in
+    order of levels.
     """
     flat = [grid for other in others for grid in other]
-    found = _Contexts.apply(levels, len(others), *grids, *flat)
+    outputs = _Contexts.apply(levels, len(others), *grids, *flat)
     count = len(PASSES[len(others)])
-    return list(found[:count]), list(found[count:])
+    return list(outputs[:count]), list(outputs[count:])
 
 
 class _LaplaceBits(torch.autograd.Function):
@@ -373,7 +377,7 @@ class _LaplaceBits(torch.autograd.Function):
         offset = values - means
         away = offset.abs()
         ratio = torch.exp(-rate)
-        near = away < 0.5  # the mean lies in the value's own unit interval
+        near = away < 0.5  # the mean is in the value's own unit interval
         above = 0.5 * torch.exp(-rate * (away + 0.5))
         below = 0.5 * torch.exp(-rate * (0.5 - away).clamp_min(0))
         inside = (1 - above - below).clamp_min(1e-6)
@@ -391,9 +395,9 @@ class _LaplaceBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        of_values, of_scales = ctx.saved_tensors
-        found = of_values * grads[0]
-        return found, -found, of_scales * grads[0]
+        of_offsets, of_scales = ctx.saved_tensors
+        gradient = of_offsets * grads[0]
+        return gradient, -gradient, of_scales * grads[0]
 
 
 def laplace_bits(values: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:

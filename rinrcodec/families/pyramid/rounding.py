@@ -48,10 +48,10 @@ def choose_changes(
         for exponent in range(_COARSEST_CHANGE, FINEST_CHANGE + 1):
             codes = clip_codes(difference * 2.0**exponent)
             change = Change(exponent, best_scale(codes), codes)
-            found = loss(name, now | {name: changed(start[name], change)})
-            found += per_bit * change_bits(change)
-            if found < least:
-                best, least, worse = change, found, 0
+            cost = loss(name, now | {name: changed(start[name], change)})
+            cost += per_bit * change_bits(change)
+            if cost < least:
+                best, least, worse = change, cost, 0
             else:
                 worse += best is not None
             if worse == _PATIENCE or np.abs(codes).max() == LARGEST:

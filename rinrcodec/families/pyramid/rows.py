@@ -47,7 +47,7 @@ class _StoppedError(Exception):
 
 
 def fit_rows(
-    pictures: Sequence[Picture], part: PyramidSettings, context: FitContext
+    pictures: Sequence[Picture], settings: PyramidSettings, context: FitContext
 ) -> list[FittedRow]:
     """Fit the rows of all pictures, on all cores of a CPU.
 
@@ -63,7 +63,7 @@ def fit_rows(
             count(n_frames, steps)
 
     def spec(members: Sequence[int]) -> Spec:
-        return part.spec(pictures[members[0]].channels)
+        return settings.spec(pictures[members[0]].channels)
 
     def regions(picture: Picture) -> Sequence[Region]:
         return [box.region(picture.width, picture.height) for box in picture.boxes]
@@ -71,40 +71,43 @@ def fit_rows(
     def plan(members: Sequence[int]) -> list[_Row]:
         few = [pictures[i] for i in members[:_TRIAL_FRAMES]]
         area = few[0].width * few[0].height
-        if len(few) == 1 or part.predicted(area) == 1:
+        if len(few) == 1 or settings.predicted(area) == 1:
             # Alone, or too large to be tried, and so to share networks.
-            return _rows(members, Trial(False, math.inf), context.target, part, area)
-        few = few[: part.predicted(area)]
-        found = trial(
+            return _rows(members, Trial(False, math.inf), context.target, settings, area)
+        few = few[: settings.predicted(area)]
+        tried = trial(
             spec(members),
             [pixel_tensor(picture) for picture in few],
             [regions(picture) for picture in few],
-            part,
+            settings,
             target=context.target,
             seed=context.seed,
             device=context.device,
             # Its steps are not counted as progress, but end with an interruption.
             on_step=partial(on_step, lambda *_: None),
         )
-        return _rows(members, found, context.target, part, area)
+        return _rows(members, tried, context.target, settings, area)
 
     def fit(row: _Row, threads: int) -> FittedRow:
-        own = [pictures[i] for i in row.members]
+        row_pictures = [pictures[i] for i in row.members]
+        area = row_pictures[0].width * row_pictures[0].height
         coded = fit_pyramid(
             spec(row.members),
-            [pixel_tensor(picture) for picture in own],
-            [regions(picture) for picture in own],
-            part,
+            [pixel_tensor(picture) for picture in row_pictures],
+            [regions(picture) for picture in row_pictures],
+            settings,
             target=context.target,
             predicted=row.predicted,
             seed=context.seed,
             device=context.device,
             threads=threads,
-            on_step=partial(on_step, context.counted(own[0].width * own[0].height * STEP_WORK)),
+            on_step=partial(on_step, context.counted(area * STEP_WORK)),
         )
         return FittedRow(spec(row.members), row.members, coded)
 
-    candidates = [own for members in alike(pictures) for own in _members(pictures, members, part)]
+    candidates = [
+        run for members in alike(pictures) for run in _members(pictures, members, settings)
+    ]
     rows = list(chain(*parallel_map(plan, candidates, context.device, stop=stop)))
     # Rows have a core each; where there are fewer rows than cores, the frames of a row.
     threads = max(1, cores() // len(rows)) if context.device.type == "cpu" else 1
@@ -112,22 +115,22 @@ def fit_rows(
 
 
 def _members(
-    pictures: Sequence[Picture], members: Sequence[int], part: PyramidSettings
+    pictures: Sequence[Picture], members: Sequence[int], settings: PyramidSettings
 ) -> list[Sequence[int]]:
     """The numbers of pictures that might share a row, of those that are alike."""
     first = pictures[members[0]]
-    return _cut(members, part.rows(len(members), first.width * first.height))
+    return _cut(members, settings.rows(len(members), first.width * first.height))
 
 
 def _rows(
-    members: Sequence[int], found: Trial, target: Target, part: PyramidSettings, area: int
+    members: Sequence[int], tried: Trial, target: Target, settings: PyramidSettings, area: int
 ) -> list[_Row]:
-    """How pictures that are alike are best stored, by what a trial has found."""
-    n_bytes = found.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
-    count = 1 if n_bytes < part.shared_below else len(members)
-    if found.predicted:
-        count = -(-len(members) // part.predicted(area))
-    return [_Row(own, found.predicted and len(own) > 1) for own in _cut(members, count)]
+    """How pictures that are alike are best stored, by the result of a trial."""
+    n_bytes = tried.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
+    count = 1 if n_bytes < settings.shared_below else len(members)
+    if tried.predicted:
+        count = -(-len(members) // settings.predicted(area))
+    return [_Row(run, tried.predicted and len(run) > 1) for run in _cut(members, count)]
 
 
 def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:

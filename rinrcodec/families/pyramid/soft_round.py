@@ -1,6 +1,6 @@
 """Soft rounding: how latents come to be integers while they are fitted, and still have gradients.
 
-Noise stands for what rounding will do to them; both fade from the first to the last soft step (C3,
+Noise takes the part of rounding errors; both fade from the first to the last soft step (C3,
 section 3; the schedule is that of COOL-CHIC 5).
 """
 

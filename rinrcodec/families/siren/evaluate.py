@@ -65,27 +65,27 @@ def evaluate(
     if shared:
         coords = [coords[0].to(device)] * len(coords)
     # Channel by channel in memory, as families give them and images want them.
-    outputs = [weights.new_empty(network.channels(spec), len(own)).T for own in coords]
+    outputs = [weights.new_empty(network.channels(spec), len(pixels)).T for pixels in coords]
     tiles = sorted(
-        _Tile(min(most, len(own) - start), start, inr)
-        for inr, own in enumerate(coords)
-        for start in range(0, len(own), most)
+        _Tile(min(most, len(pixels) - start), start, inr)
+        for inr, pixels in enumerate(coords)
+        for start in range(0, len(pixels), most)
     )
     widest = network.widest(spec)
-    rows = [-(-tile.pixels // _MULTIPLE) * _MULTIPLE for tile in tiles]
-    chunks = list(chunks_by_cost(rows, widest, 4 * widest, device))
+    sizes = [-(-tile.pixels // _MULTIPLE) * _MULTIPLE for tile in tiles]
+    chunks = list(chunks_by_cost(sizes, widest, 4 * widest, device))
 
     @torch.no_grad()
     def forward(chunk: tuple[int, int]) -> None:
         members = tiles[slice(*chunk)]
-        one_place = shared and members[0].start == members[-1].start
-        read = members[:1] if one_place else members
+        same_pixels = shared and members[0].start == members[-1].start
+        read = members[:1] if same_pixels else members
         inputs = [coords[tile.inr][tile.inside] for tile in read]
         padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True)
         # Products of few rows take another path in torch, which rounds another way.
         padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _MULTIPLE)).to(device)
-        found = network.forward(spec, weights[[tile.inr for tile in members]], padded)
-        for tile, values in zip(members, found, strict=True):
+        outputs_of_tiles = network.forward(spec, weights[[tile.inr for tile in members]], padded)
+        for tile, values in zip(members, outputs_of_tiles, strict=True):
             outputs[tile.inr][tile.inside] = values[: tile.pixels]
 
     work = sum(map(len, coords)) * weights.shape[1]

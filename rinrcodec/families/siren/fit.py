@@ -65,8 +65,8 @@ def fit_group(
     costs = (pixels_per_step, network.widest(spec), network.kept(spec))
     chunks = list(chunks_by_cost(*costs, device, grouped=grouped))
     fitted = parallel_map(fit_range, chunks, device, stop=stop)
-    place = torch.tensor(order, device=device).argsort()
-    weights, scales = (torch.cat(parts)[place] for parts in zip(*fitted, strict=True))
+    positions = torch.tensor(order, device=device).argsort()
+    weights, scales = (torch.cat(parts)[positions] for parts in zip(*fitted, strict=True))
     return Fitted(quantize(weights, scales, network.tensor_sizes(spec), bits), weights)
 
 
@@ -96,8 +96,8 @@ def _fit_chunk(
     reported = 0
 
     def loss_of(values: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        coords, wanted, share = batch
-        return ((network.forward(spec, values, coords) - wanted).square() * share).sum((1, 2))
+        coords, reference, share = batch
+        return ((network.forward(spec, values, coords) - reference).square() * share).sum((1, 2))
 
     for step in range(recipe.steps):
         if stop.is_set():
@@ -196,9 +196,9 @@ class _Samples:
         return self._gather(index.clamp(max=self._count - 1), share[:, :, None].float())
 
     def _gather(self, index: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        row = index // self._width
-        x = normalize(index - row * self._width + 0.5, 0, self._width)
-        y = normalize(row + 0.5, 0, self._height)
+        line = index // self._width
+        x = normalize(index - line * self._width + 0.5, 0, self._width)
+        y = normalize(line + 0.5, 0, self._height)
         values = self._values[index + self._offset]
         if values.dtype == torch.uint8:
             values = to_signal(values)

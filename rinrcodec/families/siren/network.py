@@ -25,7 +25,6 @@ __all__ = [
     "init",
     "kept",
     "sensitive",
-    "siren_spec",
     "tensor_sizes",
     "widest",
     "work",
@@ -34,17 +33,6 @@ __all__ = [
 _LARGEST = {"depth": 64, "width": 4096}
 # In multiplications, roughly: a sine, and what a pixel takes however small its network is.
 _SINE, _PIXEL = 16, 512
-
-
-def siren_spec(
-    depth: int, width: int, *, out: int = 3, w0: float = 30, w0_first: float = 30
-) -> Spec:
-    """A SIREN of `depth` hidden layers of `width`; `out` is 3 for RGB, 1 for grey."""
-    spec = Spec.of(
-        "siren", depth=depth, width=width, out=out, w0=float(w0), w0_first=float(w0_first)
-    )
-    check(spec)
-    return spec
 
 
 def check(spec: Spec) -> None:

@@ -31,9 +31,9 @@ def test_inside_takes_the_positions_in_a_half_open_region() -> None:
     grid = Grid.of_frame(10, 8)
     assert grid.inside(Region(2, 1, 3, 7)) == (slice(1, 8), slice(2, 5))
     part = Grid.of_frame(10, 8, region=(4, 0, 3, 8))
-    rows, columns = part.inside(Region(0, 0, 2, 2))
+    lines, columns = part.inside(Region(0, 0, 2, 2))
     assert columns.start == columns.stop
-    assert rows == slice(0, 2)
+    assert lines == slice(0, 2)
 
 
 @pytest.mark.parametrize("region", [(0, 0, 0, 1), (-1, 0, 2, 2), (8, 0, 3, 1), (0, 8, 1, 1)])

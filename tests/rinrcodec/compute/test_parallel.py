@@ -111,7 +111,7 @@ torch.set_num_threads(2)
 def squared(k):
     return torch.full((1, 300, 30), float(k)).matmul(torch.eye(30)[None])[0, 0, 0] ** 2
 def squares():
-    return [int(found) for found in parallel_map(squared, range(8), torch.device("cpu"))]
+    return [int(square) for square in parallel_map(squared, range(8), torch.device("cpu"))]
 for _ in range(20):
     before = squares()
     child = os.fork()

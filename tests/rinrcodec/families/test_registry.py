@@ -121,10 +121,10 @@ NAMES = tuple(families._BUILT_IN)
 
 
 def sources() -> list[Path]:
-    found = []
+    files = []
     for folder in ("rinrcodec", "formats", "plugins", "cli"):
-        found += [p for p in (ROOT / folder).rglob("*.py") if not p.is_symlink()]
-    return [path for path in found if ROOT / "rinrcodec/families" not in path.parents]
+        files += [p for p in (ROOT / folder).rglob("*.py") if not p.is_symlink()]
+    return [path for path in files if ROOT / "rinrcodec/families" not in path.parents]
 
 
 def family_faults(source: str) -> list[str]:
@@ -149,9 +149,9 @@ def family_faults(source: str) -> list[str]:
 
 def test_nobody_outside_asks_which_family_it_is() -> None:
     faults = {
-        str(path.relative_to(ROOT)): found
+        str(path.relative_to(ROOT)): lines
         for path in sources()
-        if (found := family_faults(path.read_text(encoding="utf-8")))
+        if (lines := family_faults(path.read_text(encoding="utf-8")))
     }
     assert faults == {}
 

@@ -30,10 +30,10 @@ Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 
 
-def part(**changes: object) -> NervBackgrounds:
-    found = get_preset("fast", background="nerv").background
-    assert isinstance(found, NervBackgrounds)
-    return replace(found, **changes)  # type: ignore[arg-type]
+def settings(**changes: object) -> NervBackgrounds:
+    background = get_preset("fast", background="nerv").background
+    assert isinstance(background, NervBackgrounds)
+    return replace(background, **changes)  # type: ignore[arg-type]
 
 
 def quick(epochs: int = 40, **changes: object) -> Preset:
@@ -64,9 +64,9 @@ def test_ssim_is_that_of_the_library(size: tuple[int, int]) -> None:
     one = rng.uniform(0, 1, (*size, 3))
     other = (one + rng.normal(0, 0.2, one.shape)).clip(0, 1)
     tensors = [torch.tensor(x * 2 - 1).permute(2, 0, 1)[None].float() for x in (one, other)]
-    found = float(ssim(tensors[0], tensors[1]))
+    similarity = float(ssim(tensors[0], tensors[1]))
     if min(size) < 11:  # the library refuses these
-        assert 0 < found < 1
+        assert 0 < similarity < 1
         return
     expected = structural_similarity(
         one,
@@ -77,7 +77,7 @@ def test_ssim_is_that_of_the_library(size: tuple[int, int]) -> None:
         sigma=1.5,
         use_sample_covariance=False,
     )
-    assert found == pytest.approx(expected, abs=2e-4)
+    assert similarity == pytest.approx(expected, abs=2e-4)
     assert float(ssim(tensors[0], tensors[0])) == pytest.approx(1, abs=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_the_same_bits_on_any_number_of_cores(sequence: list[Pixels]) -> None:
             packs.append(rinrcodec.encode(sequence, preset=quick(6)))
     finally:
         torch.set_num_threads(before)
-    one, two = (found.stacks[0].rows for found in packs)
+    one, two = (pack.stacks[0].rows for pack in packs)
     assert (one.codes == two.codes).all()
     assert (one.scales == two.scales).all()
 
@@ -138,8 +138,8 @@ def test_the_seed_matters(sequence: list[Pixels]) -> None:
     "recipe", [{"ssim": 0.3}, {"ssim": 0.3, "quantized": 0.0}, {"samples": None}]
 )
 def test_every_recipe_learns(sequence: list[Pixels], recipe: dict[str, float]) -> None:
-    changed = replace(part().recipe, steps=60, warmup=6, **recipe)  # type: ignore[arg-type]
-    spec = part().spec(40, 30, 6, 3)
+    changed = replace(settings().recipe, steps=60, warmup=6, **recipe)  # type: ignore[arg-type]
+    spec = settings().spec(40, 30, 6, 3)
     frames = [torch.tensor(frame) for frame in sequence]
     times = [i / 6 for i in range(6)]
     seen: list[tuple[int, int]] = []
@@ -166,8 +166,8 @@ def test_eight_bits_cost_little(sequence: list[Pixels]) -> None:
     pictures = [picture_from_array(frame, name=str(i)) for i, frame in enumerate(sequence)]
     errors = []
     for bits in (8, 16):
-        found = rinrcodec.encode(pictures, preset=quick(100, bits=bits))
-        decoded = torch.as_tensor(rinrcodec.decode(found, range(6))).permute(0, 2, 3, 1).numpy()
+        pack = rinrcodec.encode(pictures, preset=quick(100, bits=bits))
+        decoded = torch.as_tensor(rinrcodec.decode(pack, range(6))).permute(0, 2, 3, 1).numpy()
         errors.append(psnr(np.concatenate(sequence), np.concatenate(list(decoded))))
     assert errors[0] > errors[1] - 0.7
 
@@ -186,14 +186,14 @@ def test_pictures_of_other_folders_sizes_and_modes_are_other_sequences(
         named("a/4", grey=True),
         named("b/2"),
     ]
-    found = rinrcodec.encode(pictures, preset=quick(1))
-    assert [frame.name for frame in found.frames] == ["a/1", "b/1", "a/2", "a/3", "a/4", "b/2"]
-    backgrounds = [frame.background for frame in found.frames]
+    pack = rinrcodec.encode(pictures, preset=quick(1))
+    assert [frame.name for frame in pack.frames] == ["a/1", "b/1", "a/2", "a/3", "a/4", "b/2"]
+    backgrounds = [frame.background for frame in pack.frames]
     assert backgrounds[0] == backgrounds[2]
     assert backgrounds[1] == backgrounds[5]
     assert len(set(backgrounds)) == 4
-    assert [frame.time for frame in found.frames] == [0, 0, 0.5, 0, 0, 0.5]
-    decoded = rinrcodec.decode(found, range(6))
+    assert [frame.time for frame in pack.frames] == [0, 0, 0.5, 0, 0, 0.5]
+    decoded = rinrcodec.decode(pack, range(6))
     assert [tuple(image.shape) for image in decoded] == [
         (3, 20, 30 if i == 3 else 20) for i in range(6)
     ]
@@ -202,8 +202,8 @@ def test_pictures_of_other_folders_sizes_and_modes_are_other_sequences(
 
 
 def test_chunks_have_networks_of_their_own(sequence: list[Pixels]) -> None:
-    found = rinrcodec.encode(sequence, preset=quick(1, longest=4))
-    assert [(f.background.row, f.time) for f in found.frames] == [
+    pack = rinrcodec.encode(sequence, preset=quick(1, longest=4))
+    assert [(f.background.row, f.time) for f in pack.frames] == [
         (0, 0.0),
         (0, 1 / 3),
         (0, 2 / 3),
@@ -211,8 +211,8 @@ def test_chunks_have_networks_of_their_own(sequence: list[Pixels]) -> None:
         (1, 1 / 3),
         (1, 2 / 3),
     ]
-    whole = torch.as_tensor(rinrcodec.decode(found, range(6)))
-    mixed = rinrcodec.decode(found, [4, 1])
+    whole = torch.as_tensor(rinrcodec.decode(pack, range(6)))
+    mixed = rinrcodec.decode(pack, [4, 1])
     assert torch.equal(mixed[0], whole[4])
     assert torch.equal(mixed[1], whole[1])
 
@@ -233,11 +233,11 @@ def test_objects_come_on_top(sequence: list[Pixels]) -> None:
     preset = replace(
         preset, objects=replace(preset.objects, recipe=replace(preset.objects.recipe, steps=300))
     )
-    found = rinrcodec.encode(sequence, boxes=boxes, preset=preset)
-    assert all(frame.objects[0] is not None for frame in found.frames)
+    pack = rinrcodec.encode(sequence, boxes=boxes, preset=preset)
+    assert all(frame.objects[0] is not None for frame in pack.frames)
 
     def inside(objects: bool) -> float:
-        decoded = rinrcodec.decode(found, range(6), objects=objects)
+        decoded = rinrcodec.decode(pack, range(6), objects=objects)
         crops = [
             (frame[18:26, 2 + 5 * i : 10 + 5 * i], image[:, 18:26, 2 + 5 * i : 10 + 5 * i])
             for i, (frame, image) in enumerate(zip(sequence, decoded, strict=True))
@@ -267,10 +267,10 @@ def test_an_object_of_a_sequence_family_is_refused(pack: Pack) -> None:
 
 
 def test_a_grey_network_for_a_colour_frame_is_refused(make_picture: Callable[..., Pixels]) -> None:
-    found = rinrcodec.encode([make_picture(20, 20, grey=True)], preset=quick(1))
-    frame = replace(found.frames[0], mode="RGB")
+    pack = rinrcodec.encode([make_picture(20, 20, grey=True)], preset=quick(1))
+    frame = replace(pack.frames[0], mode="RGB")
     with pytest.raises(RinrFormatError, match="1 channels for a picture of mode RGB"):
-        rinrcodec.decode(replace(found, frames=(frame,)), 0)
+        rinrcodec.decode(replace(pack, frames=(frame,)), 0)
 
 
 def test_rows_must_fit_the_spec(pack: Pack) -> None:
@@ -296,9 +296,9 @@ def test_backgrounds_have_names() -> None:
 
 
 def test_background_by_name(sequence: list[Pixels]) -> None:
-    found = rinrcodec.encode(sequence[:2], preset="fast", background="nerv", steps=1)
-    assert found.groups[0].spec.family == "nerv"
-    assert found.info["preset"] == "fast, nerv, 1 steps"
+    pack = rinrcodec.encode(sequence[:2], preset="fast", background="nerv", steps=1)
+    assert pack.groups[0].spec.family == "nerv"
+    assert pack.info["preset"] == "fast, nerv, 1 steps"
 
 
 def test_progress_rises_to_one(sequence: list[Pixels]) -> None:

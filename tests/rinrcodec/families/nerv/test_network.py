@@ -36,10 +36,10 @@ TINY = Spec.of(
 )
 
 
-def part(**changes: object) -> NervBackgrounds:
-    found = get_preset("fast", background="nerv").background
-    assert isinstance(found, NervBackgrounds)
-    return replace(found, **changes)  # type: ignore[arg-type]
+def settings(**changes: object) -> NervBackgrounds:
+    background = get_preset("fast", background="nerv").background
+    assert isinstance(background, NervBackgrounds)
+    return replace(background, **changes)  # type: ignore[arg-type]
 
 
 def test_the_paper_s_network_has_its_number_of_parameters() -> None:
@@ -60,11 +60,11 @@ def plain_network(spec: Spec, weights: torch.Tensor) -> Callable[[float], torch.
     layers: list[nn.Module] = []
 
     def take(layer: nn.Module, transposed: bool = False) -> nn.Module:
-        for name, own in (("weight", layer.weight), ("bias", layer.bias)):
+        for name, parameter in (("weight", layer.weight), ("bias", layer.bias)):
             values = parts.pop(0)
             if name == "weight" and transposed:
-                values = values.view(own.shape[::-1]).T
-            own.data = values.reshape(own.shape).clone()
+                values = values.view(parameter.shape[::-1]).T
+            parameter.data = values.reshape(parameter.shape).clone()
         return layer
 
     layers += [take(nn.Linear(2 * int(spec["levels"]), stem), True), nn.SiLU()]
@@ -128,7 +128,7 @@ def test_fresh_weights_keep_the_variance_of_what_they_get() -> None:
 def test_grid_and_strides_adapt_to_the_frame(
     size: tuple[int, int], strides: str, grid: tuple[int, int]
 ) -> None:
-    spec = part().spec(*size, 10, 3)
+    spec = settings().spec(*size, 10, 3)
     assert spec["strides"] == strides
     assert (spec["grid_width"], spec["grid_height"]) == grid
     width, height = nerv.size(spec)
@@ -138,7 +138,8 @@ def test_grid_and_strides_adapt_to_the_frame(
 
 def test_a_larger_sequence_gets_a_larger_network() -> None:
     counts = [
-        sum(nerv.tensor_sizes(part().spec(640, 360, n, 3))) for n in (1, 8, 20, 60, 100, 200, 450)
+        sum(nerv.tensor_sizes(settings().spec(640, 360, n, 3)))
+        for n in (1, 8, 20, 60, 100, 200, 450)
     ]
     assert counts == sorted(set(counts))
 
@@ -156,11 +157,11 @@ def test_a_larger_sequence_gets_a_larger_network() -> None:
     ],
 )
 def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[int]) -> None:
-    found = []
+    lengths = []
     while n_frames:
-        found.append(part().chunk(n_frames, area))
-        n_frames -= found[-1]
-    assert found == chunks
+        lengths.append(settings().chunk(n_frames, area))
+        n_frames -= lengths[-1]
+    assert lengths == chunks
 
 
 @pytest.mark.parametrize(

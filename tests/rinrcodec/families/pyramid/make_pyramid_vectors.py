@@ -28,9 +28,9 @@ VECTORS = Path(__file__).parent / "vectors"
 WIDTH, HEIGHT = 53, 38
 
 
-def checksum_of_latents(found: DecodedFrames) -> int:
+def checksum_of_latents(decoded: DecodedFrames) -> int:
     """CRC-32 of all latents as int16, little-endian: by component, the finest grid first."""
-    grids = [grid for own in found.latents for grid in own]
+    grids = [grid for component in decoded.latents for grid in component]
     return zlib.crc32(b"".join(grid.cpu().numpy().astype("<i2").tobytes() for grid in grids))
 
 
@@ -46,17 +46,17 @@ def checksum_of_start(name: str) -> int:
 
 def make(name: str) -> None:
     """A row of three frames, each predicted from the one before, of a window that moves."""
-    part = get_preset("fast", steps=40, background="pyramid").background
-    assert isinstance(part, PyramidBackgrounds)
-    part = replace(part, start=name)
+    settings = get_preset("fast", steps=40, background="pyramid").background
+    assert isinstance(settings, PyramidBackgrounds)
+    settings = replace(settings, start=name)
     picture = data.astronaut()[30:250:2, 150:330:2]
     frames = [picture[2 * k :, 3 * k :][:HEIGHT, :WIDTH].copy() for k in range(3)]
-    spec = part.spec(3)
+    spec = settings.spec(3)
     row = fit_pyramid(
         spec,
         [torch.tensor(frame) for frame in frames],
         [()] * 3,
-        part,
+        settings,
         target=Target(lmbda=1e-4),
         predicted=True,
         seed=0,
@@ -71,9 +71,9 @@ def make(name: str) -> None:
     rinrcodec.save(pack, VECTORS / f"pyramid_{name}.rinr", overwrite=True)
     images = torch.as_tensor(rinrcodec.decode(pack, range(3))).permute(0, 2, 3, 1).numpy()
     Image.fromarray(np.concatenate(list(images))).save(VECTORS / f"pyramid_{name}.png")
-    found = decode_row(spec, row, (WIDTH, HEIGHT), range(3), torch.device("cpu"))
+    decoded = decode_row(spec, row, (WIDTH, HEIGHT), range(3), torch.device("cpu"))
     sums = {
-        "latents_crc": f"{checksum_of_latents(found):08x}",
+        "latents_crc": f"{checksum_of_latents(decoded):08x}",
         "start_crc": f"{checksum_of_start(name):08x}",
     }
     (VECTORS / f"pyramid_{name}.json").write_text(json.dumps(sums) + "\n", encoding="utf-8")

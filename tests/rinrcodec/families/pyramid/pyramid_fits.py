@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
+from rinrcodec.boxes import Region
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.encode import PyramidBackgrounds
@@ -19,32 +20,32 @@ from rinrcodec.targets import Target
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 STEPS = 40
-PART = PyramidBackgrounds(Recipe(STEPS, 1e-2, None, warmup=0))
-STEERED = replace(PART, recipe=replace(PART.recipe, steps=100))  # fewer miss a target
+SETTINGS = PyramidBackgrounds(Recipe(STEPS, 1e-2, None, warmup=0))
+STEERED = replace(SETTINGS, recipe=replace(SETTINGS.recipe, steps=100))  # fewer miss a target
 WIDTH, HEIGHT = 64, 48
 
 
 def face() -> Pixels:
     """The face of skimage's astronaut, 64x48."""
-    found: Pixels = data.astronaut()[40 : 40 + 2 * HEIGHT : 2, 160 : 160 + 2 * WIDTH : 2]
-    return np.ascontiguousarray(found)
+    pixels: Pixels = data.astronaut()[40 : 40 + 2 * HEIGHT : 2, 160 : 160 + 2 * WIDTH : 2]
+    return np.ascontiguousarray(pixels)
 
 
 def fit(
     frames: list[Pixels],
     *,
     target: Target | None = None,
-    part: PyramidBackgrounds = PART,
-    boxes: tuple[tuple[int, int, int, int], ...] = (),
+    settings: PyramidBackgrounds = SETTINGS,
+    regions: tuple[Region, ...] = (),
     predicted: bool = False,
     seed: int = 0,
     threads: int = 1,
 ) -> bytes:
     return fit_pyramid(
-        part.spec(3),
+        settings.spec(3),
         [torch.tensor(frame) for frame in frames],
-        [boxes] * len(frames),
-        part,
+        [regions] * len(frames),
+        settings,
         target=target or Target(),
         predicted=predicted,
         seed=seed,
@@ -58,20 +59,20 @@ def a_fit(
 ) -> _Fit:
     """A fit after some of its soft steps."""
     tensors = [torch.tensor(frame) for frame in frames]
-    none: list[list[tuple[int, int, int, int]]] = [[]] * len(frames)
-    found = _Fit(PART.spec(3), tensors, none, PART, target or Target(), predicted, 0, CPU)
+    none: list[list[Region]] = [[]] * len(frames)
+    fitted = _Fit(SETTINGS.spec(3), tensors, none, SETTINGS, target or Target(), predicted, 0, CPU)
     for _ in range(steps):
-        found.soft_step(0.3)
-    return found
+        fitted.soft_step(0.3)
+    return fitted
 
 
 def shortened(steps: int) -> PyramidBackgrounds:
-    return replace(PART, recipe=replace(PART.recipe, steps=steps))
+    return replace(SETTINGS, recipe=replace(SETTINGS.recipe, steps=steps))
 
 
 def decoded(row: bytes, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Pixels:
-    found = decode_row(PART.spec(3), row, size, [frame], CPU)
+    frames = decode_row(SETTINGS.spec(3), row, size, [frame], CPU)
     with torch.no_grad():
-        signal = pyramid.synthesize(found.weights, found.latents, found.steps, 3)[0]
+        signal = pyramid.synthesize(frames.weights, frames.latents, frames.steps, 3)[0]
     pixels: Pixels = ((signal + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     return pixels

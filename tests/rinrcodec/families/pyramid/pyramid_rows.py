@@ -26,8 +26,8 @@ Frame = list[list[NDArray[np.int32]]]
 
 
 def frames_of(width: int, height: int, n: int, largest: int, seed: int) -> list[Frame]:
-    found = random_latents(width, height, n, largest, seed)
-    return [[[g[k].int().numpy() for g in own] for own in found] for k in range(n)]
+    latents = random_latents(width, height, n, largest, seed)
+    return [[[g[k].int().numpy() for g in component] for component in latents] for k in range(n)]
 
 
 def change(name: str, exponent: int, seed: int = 0) -> Change:
@@ -63,17 +63,17 @@ def wanted(row: PyramidRow, frame: int) -> list[list[NDArray[np.int32]]]:
     return [
         [
             np.sum([row.latents[k][c][level] for k in range(first, frame + 1)], 0)
-            for level in range(len(own))
+            for level in range(len(component))
         ]
-        for c, own in enumerate(row.latents[frame])
+        for c, component in enumerate(row.latents[frame])
     ]
 
 
-def check(row: PyramidRow, found: DecodedFrames, frames: tuple[int, ...]) -> None:
+def check(row: PyramidRow, decoded: DecodedFrames, frames: tuple[int, ...]) -> None:
     for k, frame in enumerate(frames):
-        for own, others in zip(found.latents, wanted(row, frame), strict=True):
-            for grid, expected in zip(own, others, strict=True):
+        for component, others in zip(decoded.latents, wanted(row, frame), strict=True):
+            for grid, expected in zip(component, others, strict=True):
                 assert np.array_equal(grid[k].numpy(), expected)
-    assert torch.equal(found.steps, steps_of(row.step_codes[list(frames)]))
+    assert torch.equal(decoded.steps, steps_of(row.step_codes[list(frames)]))
     for name, weight in changed_weights(SPEC, row.changes).items():
-        assert torch.equal(found.weights[name], weight), name
+        assert torch.equal(decoded.weights[name], weight), name

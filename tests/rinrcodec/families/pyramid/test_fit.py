@@ -11,7 +11,7 @@ import torch
 from pyramid_fits import (
     CPU,
     HEIGHT,
-    PART,
+    SETTINGS,
     WIDTH,
     Pixels,
     a_fit,
@@ -58,22 +58,22 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
 
     def remember(self: _Fit) -> object:
         fitted.append(self)
-        found = row(self)
-        fitted_rows.append(found)
-        return found
+        result = row(self)
+        fitted_rows.append(result)
+        return result
 
     row, fitted_rows = _Fit.row, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Fit, "row", remember)
         coded = fit([crop])
-    own, found = fitted[0], decode_row(PART.spec(3), coded, (WIDTH, HEIGHT), [0], CPU)
-    for grids, others in zip(own.rounded, found.latents, strict=True):
+    one, frames = fitted[0], decode_row(SETTINGS.spec(3), coded, (WIDTH, HEIGHT), [0], CPU)
+    for grids, others in zip(one.rounded, frames.latents, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(grids, others, strict=True))
-    assert torch.equal(own.steps, found.steps)
+    assert torch.equal(one.steps, frames.steps)
     with torch.no_grad():
-        measured = own._measure(found.weights, own.rounded, own.steps)
-        signal = pyramid.synthesize(found.weights, found.latents, found.steps, 3)
-    error = float((signal - own.wanted).square().mean()) / 4
+        measured = one._measure(frames.weights, one.rounded, one.steps)
+        signal = pyramid.synthesize(frames.weights, frames.latents, frames.steps, 3)
+    error = float((signal - one.reference).square().mean()) / 4
     in_fit, decibels = (-10 * math.log10(value) for value in (float(measured.weighted), error))
     assert decibels == pytest.approx(in_fit, abs=0.01)
     # Pixels are rounded and clipped, which the fit does not see.
@@ -85,7 +85,7 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
 @pytest.mark.parametrize("predicted", [False, True])
 def test_several_frames_in_a_row(crop: Pixels, predicted: bool) -> None:
     frames = [crop, np.roll(crop, 1, 1), crop[:, ::-1].copy()]
-    row = fit(frames, part=shortened(25), predicted=predicted)
+    row = fit(frames, settings=shortened(25), predicted=predicted)
     for k, frame in enumerate(frames):
         image = decoded(row, k)
         assert psnr(frame, image) > 22
@@ -102,18 +102,18 @@ def test_frames_that_stay_cost_little_where_they_are_predicted(crop: Pixels, pla
 def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> None:
     pictures = [crop[:20, :30], crop[20:40, :30], crop[:33, 40:57]]
     before = torch.get_num_threads()
-    found = {}
+    rows = {}
     try:
         for threads, seed in ((1, 0), (2, 0), (2, 1)):
             torch.set_num_threads(threads)
             pack = rinrcodec.encode(
                 pictures, preset="fast", background="pyramid", steps=4, seed=seed
             )
-            found[threads, seed] = coded(pack)
+            rows[threads, seed] = coded(pack)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert found[1, 0] == found[2, 0] != found[2, 1]
+    assert rows[1, 0] == rows[2, 0] != rows[2, 1]
 
 
 def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixels) -> None:
@@ -126,9 +126,9 @@ def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixe
         rows = [
             fit(
                 frames,
-                part=shortened(12),
+                settings=shortened(12),
                 target=target,
-                boxes=(Region(3, 3, 6, 6),),
+                regions=(Region(3, 3, 6, 6),),
                 threads=threads,
             )
             for threads in (1, 2)
@@ -140,8 +140,8 @@ def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixe
 def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
     """It does not depend on how many frames come after it."""
     few, many = (a_fit([crop[:9, :12]] * n, steps=1) for n in (1, 3))
-    for own, others in zip(few.latents, many.latents, strict=True):
-        assert all(torch.equal(a[0], b[0]) for a, b in zip(own, others, strict=True))
+    for component, others in zip(few.latents, many.latents, strict=True):
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(component, others, strict=True))
     first, second = (many.latents[0][0][k] for k in range(2))
     assert not torch.equal(first, second)
 
@@ -150,18 +150,18 @@ def three_frames(crop: Pixels) -> _Fit:
     """Of lambdas and boxes of their own, with latents that are rounded."""
     frames = [torch.tensor(crop[8 * k :][:16, :20].copy()) for k in range(3)]
     regions = [[Region(2, 3, 7, 5), Region(8, 7, 4, 9)], [], [Region(0, 0, 20, 5)]]
-    fitted = _Fit(PART.spec(3), frames, regions, PART, Target(), False, 0, CPU)
+    fitted = _Fit(SETTINGS.spec(3), frames, regions, SETTINGS, Target(), False, 0, CPU)
     fitted.log_lambda -= torch.tensor([0.0, 2.0, 4.0])
     fitted.log_weight += torch.tensor([0.0, 1.0, 2.0])
     generator = torch.Generator().manual_seed(1)
-    for grid in (grid for own in fitted.latents for grid in own):
+    for grid in (grid for component in fitted.latents for grid in component):
         grid.data.normal_(0, 0.2, generator=generator)
     fitted.round_latents()
     return fitted
 
 
 def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
-    found = []
+    gradients = []
     for together in (False, True):
         fitted = three_frames(crop)
         assert fitted.batches == [slice(k, k + 1) for k in range(3)]
@@ -169,10 +169,10 @@ def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
             fitted.batches = [slice(None)]
         fitted.soaps.clear()  # which would take the gradients away
         fitted.hard_step(1.0)
-        found.append([fitted.weights[name].grad for name in fitted.fitted])
-    for one, other in zip(*found, strict=True):
+        gradients.append([fitted.weights[name].grad for name in fitted.fitted])
+    for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
-    assert sum(float(grad.abs().max()) > 0 for grad in found[0] if grad is not None) > 50
+    assert sum(float(grad.abs().max()) > 0 for grad in gradients[0] if grad is not None) > 50
 
 
 def test_frames_of_high_lambda_weigh_less_in_what_all_share(crop: Pixels) -> None:
@@ -188,16 +188,16 @@ def test_frames_are_measured_inside_and_outside_of_their_own_boxes(crop: Pixels)
         signal = fitted._signal(fitted.weights, fitted.rounded, fitted.steps)
         rate = pyramid.latent_bits(fitted.weights, fitted.rounded)
     torch.testing.assert_close(measured.bits, rate)
-    squares = ((signal - fitted.wanted) / 2).square().mean(1)
+    squares = ((signal - fitted.reference) / 2).square().mean(1)
     boxes = torch.zeros(3, 16, 20, dtype=torch.bool)
     boxes[0, 3:8, 2:9] = boxes[0, 7:16, 8:12] = boxes[2, :5] = True
     for k in range(3):
-        own, weight = squares[k], PART.object_weight * math.exp(k)
-        outside, inside = own[~boxes[k]], own[boxes[k]]
+        errors, weight = squares[k], SETTINGS.object_weight * math.exp(k)
+        outside, inside = errors[~boxes[k]], errors[boxes[k]]
         torch.testing.assert_close(measured.outside[k], outside.mean())
         if k != 1:
             torch.testing.assert_close(measured.inside[k], inside.mean())
-        expected = (outside.sum() + weight * inside.sum()) / own.numel()
+        expected = (outside.sum() + weight * inside.sum()) / errors.numel()
         torch.testing.assert_close(measured.weighted[k], expected)
 
 
@@ -207,12 +207,12 @@ def coded(pack: Pack) -> list[bytes]:
 
 def test_steps_are_reported(crop: Pixels) -> None:
     seen: list[tuple[int, int]] = []
-    part = shortened(7)
+    settings = shortened(7)
     fit_pyramid(
-        part.spec(3),
+        settings.spec(3),
         [torch.tensor(crop[:16, :16])] * 2,
         [(), ()],
-        part,
+        settings,
         target=Target(),
         seed=0,
         device=CPU,
@@ -224,8 +224,8 @@ def test_steps_are_reported(crop: Pixels) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 11])
 def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
-    part = shortened(steps)
-    assert decoded(fit([crop], part=part)).shape == crop.shape
+    settings = shortened(steps)
+    assert decoded(fit([crop], settings=settings)).shape == crop.shape
 
 
 def test_progress_rises_to_one(crop: Pixels) -> None:
@@ -249,14 +249,14 @@ def test_pictures_of_all_kinds(crop: Pixels) -> None:
     grey = crop[:, :, 0].copy()
     boxes = [[Box(0, 5, 5, 10, 10), Box(1, -9, -9, 3, 3)], [], []]
     pictures = [crop, grey, crop[:5, :3].copy()]
-    found = rinrcodec.encode(
+    pack = rinrcodec.encode(
         pictures, boxes=boxes, preset="fast", background="pyramid", steps=20, target=Target(psnr=25)
     )
-    assert [frame.mode for frame in found.frames] == ["RGB", "L", "RGB"]
-    assert [len(frame.boxes) for frame in found.frames] == [2, 0, 0]
-    assert {frame.objects for frame in found.frames} == {(None, None), ()}
-    assert {frame.time for frame in found.frames} == {0}
-    for picture, image in zip(pictures, rinrcodec.decode(found, range(3)), strict=True):
+    assert [frame.mode for frame in pack.frames] == ["RGB", "L", "RGB"]
+    assert [len(frame.boxes) for frame in pack.frames] == [2, 0, 0]
+    assert {frame.objects for frame in pack.frames} == {(None, None), ()}
+    assert {frame.time for frame in pack.frames} == {0}
+    for picture, image in zip(pictures, rinrcodec.decode(pack, range(3)), strict=True):
         array = image.permute(1, 2, 0).numpy()
         assert psnr(picture, array[:, :, 0] if picture.ndim == 2 else array) > 11
 
@@ -269,10 +269,14 @@ def test_the_paper_has_no_pyramid() -> None:
 def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     box = Box(0, 20, 10, 16, 16)
     background = rinrcodec.encode([crop], preset="fast", background="pyramid", steps=10)
-    found = rinrcodec.encode([crop], boxes=[[box]], preset="fast", steps=100, reuse=background)
-    assert found.frames[0].objects[0] is not None
+    with_objects = rinrcodec.encode(
+        [crop], boxes=[[box]], preset="fast", steps=100, reuse=background
+    )
+    assert with_objects.frames[0].objects[0] is not None
     inside = (slice(10, 26), slice(20, 36))
-    images = [rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy() for pack in (background, found)]
+    images = [
+        rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy() for pack in (background, with_objects)
+    ]
     assert psnr(crop[inside], images[1][inside]) > psnr(crop[inside], images[0][inside])
 
 
@@ -283,24 +287,24 @@ def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
 
     def tried(frames: list[Pixels]) -> Trial:
         tensors = [torch.tensor(frame) for frame in frames]
-        part = shortened(60)
+        settings = shortened(60)
         target = Target(lmbda=1e-2)
         boxes = [()] * len(frames)
-        return trial(part.spec(3), tensors, boxes, part, target=target, seed=0, device=CPU)
+        return trial(settings.spec(3), tensors, boxes, settings, target=target, seed=0, device=CPU)
 
     assert tried([still] * 3).predicted
-    found = tried([still, *others])
-    assert not found.predicted
-    assert 0 < found.n_bytes < 24 * 32 * 3
+    result = tried([still, *others])
+    assert not result.predicted
+    assert 0 < result.n_bytes < 24 * 32 * 3
 
 
 def hidden_of(fitted: _Fit) -> set[int]:
     """The components whose context networks' hidden layers are fitted."""
-    found = {name for name in fitted.fitted if name.endswith(".hidden") and name[0] == "c"}
+    hidden = {name for name in fitted.fitted if name.endswith(".hidden") and name[0] == "c"}
     every = {name for name in fitted.weights if name.startswith("context.")}
     every = {name for name in every if name.endswith(".hidden")}
-    components = {int(name[8]) for name in found}
-    assert found == {name for name in every if int(name[8]) in components}  # all of one or none
+    components = {int(name[8]) for name in hidden}
+    assert hidden == {name for name in every if int(name[8]) in components}  # all of one or none
     return components
 
 
@@ -351,15 +355,15 @@ def test_hidden_layers_of_a_small_frame_stay_and_those_of_a_large_one_do_not(
 
     monkeypatch.setattr(_Fit, "widen", remember)
     few = shortened(8)
-    row = fit([crop[:16, :16]], part=few)
+    row = fit([crop[:16, :16]], settings=few)
     monkeypatch.setattr(fit_module, "_BITS_OF_WEIGHT", 0.0)  # as if the frame were large
-    other = fit([crop[:16, :16]], part=few)
+    other = fit([crop[:16, :16]], settings=few)
     assert seen == [set(), {0, 1, 2}]
     assert row != other
-    found = decode_row(PART.spec(3), row, (16, 16), [0], CPU)
-    for name, weight in pyramid.start_weights(PART.spec(3)).items():
+    frames = decode_row(SETTINGS.spec(3), row, (16, 16), [0], CPU)
+    for name, weight in pyramid.start_weights(SETTINGS.spec(3)).items():
         if name.endswith(".hidden") and name.startswith("context"):
-            assert torch.equal(found.weights[name], weight)
+            assert torch.equal(frames.weights[name], weight)
 
 
 def test_tensors_are_rounded_for_the_frames_that_all_stand_for(

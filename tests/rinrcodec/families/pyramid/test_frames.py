@@ -50,8 +50,8 @@ def coded(
     n: int, seed: int, *, predicted: bool = False, size: tuple[int, int] | None = None
 ) -> bytes:
     width, height = size or (WIDTH, HEIGHT)
-    found = random_latents(width, height, n, 4, seed)
-    frames = [[[grid[k].int().numpy() for grid in own] for own in found] for k in range(n)]
+    latents = random_latents(width, height, n, 4, seed)
+    frames = [[[grid[k].int().numpy() for grid in grids] for grids in latents] for k in range(n)]
     steps = np.full((n, 2, pyramid.LEVELS), -12 - seed, np.int32)
     if not predicted:
         steps -= np.arange(n, dtype=np.int32)[:, None, None]
@@ -96,14 +96,14 @@ def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_pat
                 torch.set_num_threads(threads)
                 for source in (pack, file):
                     resident = rinrcodec.Decoder(source, resident=True)
-                    for found in (
+                    for images in (
                         rinrcodec.decode(source, order),
                         resident.decode(order),
                         resident.decode(order),
                         [resident.decode(i) for i in order],
                         [rinrcodec.decode(select_frames(source, [i]), 0) for i in order],
                     ):
-                        for i, image in zip(order, found, strict=True):
+                        for i, image in zip(order, images, strict=True):
                             assert torch.equal(torch.as_tensor(image), alone[i])
     finally:
         torch.set_num_threads(before)
@@ -112,15 +112,15 @@ def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_pat
 def test_frames_of_a_batch_have_steps_of_their_own() -> None:
     """Rows of frames whose latents are the same, and whose steps are not."""
     first = random_latents(WIDTH, HEIGHT, 1, 4)
-    frames = [[[grid[0].int().numpy() for grid in own] for own in first]] * 3
+    frames = [[[grid[0].int().numpy() for grid in component] for component in first]] * 3
     steps = np.full((3, 2, pyramid.LEVELS), -12, np.int32)
     steps[1:] -= np.array([[8], [16]], np.int32)[..., None]
     alone = [
         Pack(
             (frame("x", 0),),
-            (group(SPEC, encode_row(SPEC, PyramidRow({}, own[None], frames[:1]))),),
+            (group(SPEC, encode_row(SPEC, PyramidRow({}, component[None], frames[:1]))),),
         )
-        for own in steps
+        for component in steps
     ]
     expected = [rinrcodec.decode(pack, 0) for pack in alone]
     assert not torch.equal(expected[0], expected[1])
@@ -134,13 +134,13 @@ def test_frames_of_a_batch_have_steps_of_their_own() -> None:
 def test_packs_of_rows_can_be_merged_and_cut(pack: Pack) -> None:
     other = Pack((frame("x", 0, 1.0),), (group(SPEC, coded(2, 7)),))
     merged = merge_packs([select_frames(pack, [4, 2, 7]), other])
-    for found, expected in (
+    for numbers, expected in (
         (0, rinrcodec.decode(pack, 4)),
         (1, rinrcodec.decode(pack, 2)),
         (2, rinrcodec.decode(pack, 7)),
         (3, rinrcodec.decode(other, 0)),
     ):
-        assert torch.equal(rinrcodec.decode(merged, found), expected)
+        assert torch.equal(rinrcodec.decode(merged, numbers), expected)
 
 
 def test_regions_and_coarser_grids(pack: Pack) -> None:
@@ -155,16 +155,16 @@ def test_regions_and_coarser_grids(pack: Pack) -> None:
 
 
 def test_grey_frames_have_three_equal_channels(pack: Pack) -> None:
-    found = rinrcodec.decode(pack, 7)
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
-    assert found.float().std() > 1
+    image = rinrcodec.decode(pack, 7)
+    assert torch.equal(image[0], image[1])
+    assert torch.equal(image[0], image[2])
+    assert image.float().std() > 1
 
 
 @pytest.mark.parametrize("index", [0, 7])
 def test_channels_must_be_those_of_the_frame(pack: Pack, index: int) -> None:
-    found = pack.frames[index]
-    wrong = replace(found, mode="RGB" if found.mode == "L" else "L")
+    frame = pack.frames[index]
+    wrong = replace(frame, mode="RGB" if frame.mode == "L" else "L")
     with pytest.raises(RinrFormatError, match=r"an INR of \d channels for a picture of mode"):
         rinrcodec.decode(replace(pack, frames=(wrong,)), 0)
 
@@ -188,8 +188,11 @@ def test_objects_come_on_top(pack: Pack) -> None:
     siren = Group(SIREN, 16, Rows(codes, np.full((1, 4), 2.0**-12, np.float32)))
     box, inr = Box(0, 3, 4, 9, 6), ObjectInr(InrRef(2, 0), "direct")
     changed = replace(pack.frames[1], boxes=(box,), objects=(inr,))
-    found = replace(pack, frames=(changed,), stacks=(*pack.stacks, siren))
-    image, background = rinrcodec.decode(found, 0), rinrcodec.decode(found, 0, objects=False)
+    with_object = replace(pack, frames=(changed,), stacks=(*pack.stacks, siren))
+    image, background = (
+        rinrcodec.decode(with_object, 0),
+        rinrcodec.decode(with_object, 0, objects=False),
+    )
     assert torch.equal(background, rinrcodec.decode(pack, 1))
     different = (image != background).any(0)
     assert different[4:10, 3:12].float().mean() > 0.9
@@ -217,7 +220,7 @@ def test_the_largest_values_of_a_row_give_pixels() -> None:
     mixed = {name: codes.copy() for name, codes in every.items()}
     for codes in mixed.values():
         codes[::2] = -127
-    grids = [[np.full(size, 127, np.int32) for size in own] for own in pyramid.grid_sizes(9, 7)]
+    grids = [[np.full(size, 127, np.int32) for size in sizes] for sizes in pyramid.grid_sizes(9, 7)]
     steps = np.full((1, 2, pyramid.LEVELS), 63, np.int32)
     for networks in (every, mixed):
         changes = {name: Change(0, 60, codes) for name, codes in networks.items()}
@@ -238,12 +241,12 @@ def test_what_is_no_number_is_black(pack: Pack, monkeypatch: pytest.MonkeyPatch)
         return signal
 
     monkeypatch.setattr(pyramid, "synthesize", broken)
-    found = rinrcodec.decode(pack, 1)
-    assert not found[:, 3:5, 7:9].any()
-    assert found[:, 6, :2].tolist() == [[255, 0]] * 3
+    image = rinrcodec.decode(pack, 1)
+    assert not image[:, 3:5, 7:9].any()
+    assert image[:, 6, :2].tolist() == [[255, 0]] * 3
     kept = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     kept[3:5, 7:9] = kept[6, :2] = False
-    assert torch.equal(found[:, kept], whole[:, kept])
+    assert torch.equal(image[:, kept], whole[:, kept])
 
 
 @pytest.mark.slow
@@ -252,5 +255,5 @@ def test_frames_of_any_size_can_be_encoded(
 ) -> None:
     for size in ((1, 1), (1, 40), (64, 1), (65, 3)):
         picture = make_picture(*size)
-        found = rinrcodec.encode([picture], preset="fast", background="pyramid", steps=3)
-        assert rinrcodec.decode(found, 0).shape == (3, size[1], size[0])
+        pack = rinrcodec.encode([picture], preset="fast", background="pyramid", steps=3)
+        assert rinrcodec.decode(pack, 0).shape == (3, size[1], size[0])

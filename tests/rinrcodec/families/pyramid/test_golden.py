@@ -25,9 +25,9 @@ def test_rows_of_every_start_stay_readable(name: str) -> None:
         first = file.frame(0)
         row = file.read_rows(0, [0]).coded[0]
         size, n = (first.width, first.height), file.n_frames
-        found = decode_row(file.groups[0].spec, row, size, range(n), torch.device("cpu"))
-        assert f"{checksum_of_latents(found):08x}" == sums["latents_crc"]
-        assert any(grid.abs().max() > 2 for own in found.latents for grid in own)
+        decoded = decode_row(file.groups[0].spec, row, size, range(n), torch.device("cpu"))
+        assert f"{checksum_of_latents(decoded):08x}" == sums["latents_crc"]
+        assert any(grid.abs().max() > 2 for component in decoded.latents for grid in component)
         images = torch.as_tensor(file.decode(range(n))).permute(0, 2, 3, 1).numpy()
     with Image.open(VECTORS / f"pyramid_{name}.png") as picture:
         expected = np.asarray(picture)

@@ -15,7 +15,7 @@ from pyramid_weights import SPEC, arithmetic_weights, exact
 from torch import Tensor
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families.pyramid import latents as rows
+from rinrcodec.families.pyramid import latents as latents_module
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, bits
 from rinrcodec.families.pyramid.latents import (
@@ -87,14 +87,14 @@ def test_the_largest_latents_and_changes_come_back() -> None:
     for sign in (-127, 127):
         changes = {g: Change(0, 60, np.full_like(c.codes, sign)) for g, c in full.items()}
         frames = frames_of(7, 5, 8, 0, 0)
-        for grid in (grid for frame in frames for own in frame for grid in own):
+        for grid in (grid for frame in frames for component in frame for grid in component):
             grid[:] = sign
         steps = np.full((8, 2, pyramid.LEVELS), -64, np.int32)
         steps[:, :, ::2] = 63
         row = PyramidRow(changes, steps, frames, predicted=True)
-        found = decoded(encode_row(SPEC, row), (7, 5), (7,))
-        check(row, found, (7,))
-        assert float(found.latents[0][0].abs().max()) == 8 * 127
+        frames_decoded = decoded(encode_row(SPEC, row), (7, 5), (7,))
+        check(row, frames_decoded, (7,))
+        assert float(frames_decoded.latents[0][0].abs().max()) == 8 * 127
 
 
 @pytest.mark.parametrize("codes", [(-64, 63), (63, -64), (-64, -63), (63, 63, 62)])
@@ -106,9 +106,9 @@ def test_frames_have_steps_of_their_own(codes: tuple[int, ...]) -> None:
     row.step_codes[:, 1] = row.step_codes[::-1, 1]
     data = encode_row(SPEC, row)
     for frames in (tuple(range(n)), (n - 1, 0, n - 1), (1,)):
-        found = decoded(data, frames=frames)
-        check(row, found, frames)
-        assert found.steps.shape == (len(frames), 2, pyramid.LEVELS)
+        decoded_frames = decoded(data, frames=frames)
+        check(row, decoded_frames, frames)
+        assert decoded_frames.steps.shape == (len(frames), 2, pyramid.LEVELS)
 
 
 def test_steps_that_frames_share_cost_nearly_nothing() -> None:
@@ -130,8 +130,8 @@ def test_a_frame_is_the_same_whatever_is_decoded_with_it() -> None:
         together = decoded(data, frames=(3, 0, 2, 2, 1))
         for k, frame in enumerate((3, 0, 2, 2, 1)):
             alone = decoded(data, frames=(frame,))
-            for own, others in zip(together.latents, alone.latents, strict=True):
-                assert all(torch.equal(a[k], b[0]) for a, b in zip(own, others, strict=True))
+            for component, others in zip(together.latents, alone.latents, strict=True):
+                assert all(torch.equal(a[k], b[0]) for a, b in zip(component, others, strict=True))
 
 
 def test_frames_that_predict_none_are_not_needed() -> None:
@@ -140,7 +140,7 @@ def test_frames_that_predict_none_are_not_needed() -> None:
     data = encode_row(SPEC, row)
     mean = row.step_codes.mean(0).round().astype(np.int32)
     weights = exact(arithmetic_weights())
-    middle = rows._encode_frame(weights, row.latents[1], row.step_codes[1] - mean)
+    middle = latents_module._encode_frame(weights, row.latents[1], row.step_codes[1] - mean)
     at = data.index(middle)
     damaged = data[:at] + bytes(255 - byte for byte in middle) + data[at + len(middle) :]
     check(row, decoded(damaged, frames=(0, 2)), (0, 2))
@@ -247,9 +247,9 @@ def golden_row(name: str) -> tuple[PyramidRow, tuple[int, int]]:
     return PyramidRow(changes, steps, frames, name == "predicted"), size
 
 
-def checksum(found: DecodedFrames) -> int:
+def checksum(frames: DecodedFrames) -> int:
     crc = 0
-    for grid in (grid for own in found.latents for grid in own):
+    for grid in (grid for component in frames.latents for grid in component):
         crc = zlib.crc32(grid.numpy().astype("<i2").tobytes(), crc)
     return crc
 
@@ -259,9 +259,9 @@ def test_the_bits_of_rows_do_not_drift(name: str, data: str, crc: int) -> None:
     row, size = golden_row(name)
     assert encode_row(SPEC, row).hex() == data
     frames = tuple(range(len(row.latents)))
-    found = decoded(bytes.fromhex(data), size, frames)
-    check(row, found, frames)
-    assert checksum(found) == crc
+    decoded_frames = decoded(bytes.fromhex(data), size, frames)
+    check(row, decoded_frames, frames)
+    assert checksum(decoded_frames) == crc
 
 
 def test_codes_of_steps_are_the_nearest() -> None:
@@ -272,28 +272,30 @@ def test_codes_of_steps_are_the_nearest() -> None:
 
 
 def test_changes_add_to_the_start_exactly() -> None:
-    own = {name: change(name, FINEST_CHANGE, seed) for seed, name in enumerate(NAMES)}
-    found, before = changed_weights(SPEC, own), arithmetic_weights()
+    changes = {name: change(name, FINEST_CHANGE, seed) for seed, name in enumerate(NAMES)}
+    weights, before = changed_weights(SPEC, changes), arithmetic_weights()
     for name in NAMES:
-        moved = (found[name] - before[name]).flatten()
-        assert torch.equal(moved * 2**FINEST_CHANGE, torch.from_numpy(own[name].codes).float())
-        assert torch.equal(changed(before[name], own[name]), found[name])
+        moved = (weights[name] - before[name]).flatten()
+        assert torch.equal(moved * 2**FINEST_CHANGE, torch.from_numpy(changes[name].codes).float())
+        assert torch.equal(changed(before[name], changes[name]), weights[name])
         assert changed(before[name], None) is before[name]
-    context = [found[name] / pyramid.CONTEXT_UNIT for name in found if name.startswith("context")]
+    context = [
+        weights[name] / pyramid.CONTEXT_UNIT for name in weights if name.startswith("context")
+    ]
     assert all(torch.equal(units, units.round()) for units in context)
 
 
 def test_a_change_of_one_tensor_leaves_all_others() -> None:
     before = arithmetic_weights()
     for name in NAMES:
-        found = changed_weights(SPEC, {name: change(name, 2)})
-        assert [k for k in NAMES if not torch.equal(found[k], before[k])] == [name]
+        weights = changed_weights(SPEC, {name: change(name, 2)})
+        assert [k for k in NAMES if not torch.equal(weights[k], before[k])] == [name]
 
 
 def test_codes_are_clipped_to_what_can_be_coded() -> None:
-    found = clip_codes(torch.tensor([-500.0, -0.5, 0.6, 1.5, 127.4, 900.0]))
-    assert found.tolist() == [-127, 0, 1, 2, 127, 127]
-    assert found.dtype == np.int32
+    codes = clip_codes(torch.tensor([-500.0, -0.5, 0.6, 1.5, 127.4, 900.0]))
+    assert codes.tolist() == [-127, 0, 1, 2, 127, 127]
+    assert codes.dtype == np.int32
 
 
 def test_the_best_scale_costs_little_more_than_the_cheapest() -> None:

@@ -14,7 +14,7 @@ from pyramid_rows import NAMES, a_row, change, check, decoded
 from pyramid_weights import SPEC, arithmetic_weights, exact, random_latents
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families.pyramid import latents as rows
+from rinrcodec.families.pyramid import latents as latents_module
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.entropy import N_SCALES, LatentEncoder
 from rinrcodec.families.pyramid.latents import (
@@ -66,8 +66,8 @@ def built(
     n_steps = 2 * pyramid.LEVELS
     put(np.zeros(n_steps - 1, np.int32) if differences is None else differences, 0, 30)
     frame = LatentEncoder()
-    own = np.zeros(n_steps, np.int32) if of_frame is None else of_frame
-    frame.put(own, np.zeros_like(own), np.full_like(own, 24))
+    steps = np.zeros(n_steps, np.int32) if of_frame is None else of_frame
+    frame.put(steps, np.zeros_like(steps), np.full_like(steps, 24))
 
     def put_latents(
         values: NDArray[np.int32], means: NDArray[np.int32], tables: NDArray[np.int32]
@@ -76,9 +76,9 @@ def built(
         return values
 
     nothing = random_latents(1, 1, largest=0)
-    rows.code_latents(exact(arithmetic_weights()), nothing, put_latents)
+    latents_module.code_latents(exact(arithmetic_weights()), nothing, put_latents)
     streams = [weights.bytes(), frame.bytes()]
-    return bytes([1, first + 64]) + rows._variable(len(streams[0])) + b"".join(streams)
+    return bytes([1, first + 64]) + latents_module._variable(len(streams[0])) + b"".join(streams)
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_rows_that_are_built_field_by_field_are_those_of_the_encoder() -> None:
     exponents = {"kernel.up": 10, "context.00.bias": 0, "filter.1_bias": 5}
     scales = {"kernel.up": 60, "context.00.bias": 0}
     data = built(exponents, scales, 7, np.arange(-6, 7, dtype=np.int32))
-    found = decoded(data, (1, 1))
+    frames = decoded(data, (1, 1))
     row = PyramidRow(
         {
             name: Change(k, scales.get(name, 20), np.zeros_like(change(name, 0).codes))
             for name, k in exponents.items()
         },
-        step_codes(found.steps.log()),
-        [[[grid[0].int().numpy() for grid in own] for own in found.latents]],
+        step_codes(frames.steps.log()),
+        [[[grid[0].int().numpy() for grid in component] for component in frames.latents]],
     )
     assert row.step_codes.flatten().tolist() == [7, *(7 + np.arange(-6, 7).cumsum())]
-    check(row, found, (0,))
+    check(row, frames, (0,))
     assert encode_row(SPEC, row) == data
 
 
@@ -167,8 +167,8 @@ def test_steps_that_are_none(first: int, difference: int, of_frame: int, message
 def test_the_farthest_steps_decode() -> None:
     n = 2 * pyramid.LEVELS
     for first, of_frame in ((128, 0), (63, 65), (-64, -64), (191, -63)):
-        found = decoded(built(first=first, of_frame=np.full(n, of_frame, np.int32)), (1, 1))
-        assert found.steps.unique().tolist() == [2.0 ** ((first + of_frame) / 8)]
+        frames = decoded(built(first=first, of_frame=np.full(n, of_frame, np.int32)), (1, 1))
+        assert frames.steps.unique().tolist() == [2.0 ** ((first + of_frame) / 8)]
 
 
 @pytest.mark.parametrize("frames", [(1,), (-1,), (0, 5)])
@@ -181,23 +181,23 @@ def test_frames_that_a_row_lacks(frames: tuple[int, ...]) -> None:
 def survives(data: bytes, size: tuple[int, int] = (9, 6), frames: tuple[int, ...] = (0,)) -> bool:
     """Whether damaged bytes decode; they must then give what synthesis takes, else one error."""
     try:
-        found = decoded(data, size, frames)
+        decoded_frames = decoded(data, size, frames)
     except RinrFormatError:
         return False
-    for own, sizes in zip(found.latents, pyramid.grid_sizes(*size), strict=True):
-        for grid, shape in zip(own, sizes, strict=True):
+    for component, sizes in zip(decoded_frames.latents, pyramid.grid_sizes(*size), strict=True):
+        for grid, shape in zip(component, sizes, strict=True):
             assert grid.shape == (len(frames), *shape)
             assert float(grid.abs().max()) <= 127 * MOST_PREDICTED
-    assert torch.isfinite(found.steps).all()
+    assert torch.isfinite(decoded_frames.steps).all()
     return True
 
 
 def test_a_row_cut_anywhere_is_refused_or_decodes() -> None:
     changes = {name: change(name, 6) for name in ("filter.0", "context.06.out", "kernel.up")}
     data = encode_row(SPEC, a_row(n=3, predicted=True, changes=changes))
-    found = [survives(data[:end], frames=(2, 0)) for end in range(0, len(data), 11)]
-    assert not found[0]
-    assert not all(found)
+    survivals = [survives(data[:end], frames=(2, 0)) for end in range(0, len(data), 11)]
+    assert not survivals[0]
+    assert not all(survivals)
 
 
 @pytest.mark.slow

@@ -56,9 +56,9 @@ def integer_tables(
     """`pass_tables` with Python's integers, and the largest sum of magnitudes on the way."""
     level, component, number = step
     name = f"context.{component}{number}"
-    own = [grid[0].long().tolist() for grid in latents[component]]
+    component_grids = [grid[0].long().tolist() for grid in latents[component]]
     k = level - pyramid.COMPONENTS[component]
-    grids = [*own[k : k + 3], None, None]
+    grids = [*component_grids[k : k + 3], None, None]
     height, width = latents[component][k].shape[1:]
     others = [
         latents[c][level - pyramid.COMPONENTS[c]][0].long().tolist() for c in range(component)
@@ -77,21 +77,21 @@ def integer_tables(
     rows, columns = (range(first, side, stride) for first, side in ((row, height), (column, width)))
     for y, x in product(rows, columns):
         near = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-        told = [site(grids[1], y // 2 + dy, x // 2 + dx) for dy, dx in near]
-        told.append(site(grids[2], y // 4, x // 4))
-        told += [site(grids[0], y + dy, x + dx) for dy, dx in neighbours]
-        told += [site(other, y, x) for other in others]
-        inputs = told + [abs(v) for v in told] + [int(i == level) for i in range(pyramid.LEVELS)]
+        known = [site(grids[1], y // 2 + dy, x // 2 + dx) for dy, dx in near]
+        known.append(site(grids[2], y // 4, x // 4))
+        known += [site(grids[0], y + dy, x + dx) for dy, dx in neighbours]
+        known += [site(other, y, x) for other in others]
+        inputs = known + [abs(v) for v in known] + [int(i == level) for i in range(pyramid.LEVELS)]
         units = [sum(w * v for w, v in zip(line, inputs, strict=True)) for line in hidden]
-        found = []
+        sums = []
         for o in range(2):
             terms = [w * max(u, 0) for w, u in zip(out[o], units, strict=True)]
             terms += [1024 * w * v for w, v in zip(skip[o], inputs, strict=True)]
             terms.append(bias[o] << 10)
             most = max(most, sum(map(abs, terms)))
-            found.append(sum(terms))
-        means.append(max(-1016, min(1016, (8 * found[0] + 2**19) >> 20)))
-        scales.append(max(0, min(60, (8 * found[1] + 24 * 2**20 + 2**19) >> 20)))
+            sums.append(sum(terms))
+        means.append(max(-1016, min(1016, (8 * sums[0] + 2**19) >> 20)))
+        scales.append(max(0, min(60, (8 * sums[1] + 24 * 2**20 + 2**19) >> 20)))
     return means, scales, most
 
 
@@ -117,7 +117,7 @@ def worst(number: int, component: int, signs: str = "same") -> tuple[dict[str, T
         name: torch.full(shape, units, dtype=torch.float64) for name, shape in shapes().items()
     }
     latents = random_latents(40, 40)  # sites of level 2 have all their neighbours
-    for grid in (grid for own in latents for grid in own):
+    for grid in (grid for component in latents for grid in component):
         grid.fill_(127)
     if signs == "mixed":
         name = f"context.{component}{number}"
@@ -135,9 +135,9 @@ def test_the_largest_numbers_of_a_file_are_below_2_to_the_53(component: int, sig
         step = (2, component, number)
         means, scales, most = integer_tables(weights, latents, step)
         assert most < 2**52  # units of 2 ** -20; times 8 is exact in a float
-        found = tables(weights, latents, step)
-        assert found[0].tolist() == means
-        assert found[1].tolist() == scales
+        coding = tables(weights, latents, step)
+        assert coding[0].tolist() == means
+        assert coding[1].tolist() == scales
 
 
 def test_the_most_that_a_weight_can_be_is_what_this_file_takes() -> None:
@@ -166,9 +166,9 @@ def test_the_order_of_summation_does_not_matter(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pyramid, "_context_network", permuted)
     for step, (means, scales) in zip(STEPS, expected, strict=True):
-        found = tables(weights, latents, step)
-        assert np.array_equal(found[0], means)
-        assert np.array_equal(found[1], scales)
+        coding = tables(weights, latents, step)
+        assert np.array_equal(coding[0], means)
+        assert np.array_equal(coding[1], scales)
 
 
 def test_how_many_sites_are_computed_at_once_does_not_matter(
@@ -179,9 +179,9 @@ def test_how_many_sites_are_computed_at_once_does_not_matter(
     for sites in (1, 13, 30):
         monkeypatch.setattr(pyramid, "_SITES_AT_ONCE", {"cpu": sites})
         for step, (means, scales) in zip(STEPS, expected, strict=True):
-            found = tables(weights, latents, step)
-            assert np.array_equal(found[0], means)
-            assert np.array_equal(found[1], scales)
+            coding = tables(weights, latents, step)
+            assert np.array_equal(coding[0], means)
+            assert np.array_equal(coding[1], scales)
 
 
 def test_a_large_pass_is_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,16 +200,16 @@ def test_a_large_pass_is_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
 def test_threads_do_not_matter() -> None:
     weights, latents = exact(arithmetic_weights()), random_latents(300, 200)
     before = torch.get_num_threads()
-    found = []
+    codings = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append([tables(weights, latents, step) for step in STEPS[-7:]])
+            codings.append([tables(weights, latents, step) for step in STEPS[-7:]])
     finally:
         torch.set_num_threads(before)
     assert all(
         np.array_equal(a, b)
-        for one, two in zip(*found, strict=True)
+        for one, two in zip(*codings, strict=True)
         for a, b in zip(one, two, strict=True)
     )
 
@@ -218,12 +218,12 @@ def test_threads_do_not_matter() -> None:
 def test_no_pass_knows_what_is_not_decoded_yet(size: tuple[int, int]) -> None:
     """Sites of later steps are huge, and change nothing."""
     weights, latents = exact(arithmetic_weights()), random_latents(*size)
-    known = [[torch.full_like(grid, 1e9) for grid in own] for own in latents]
+    known = [[torch.full_like(grid, 1e9) for grid in component] for component in latents]
     for step in STEPS:
-        found = tables(weights, known, step)
+        coding = tables(weights, known, step)
         expected = tables(weights, latents, step)
-        assert np.array_equal(found[0], expected[0])
-        assert np.array_equal(found[1], expected[1])
+        assert np.array_equal(coding[0], expected[0])
+        assert np.array_equal(coding[1], expected[1])
         sites_of(known, step).copy_(sites_of(latents, step))
     assert all(
         torch.equal(a, b)
@@ -232,11 +232,11 @@ def test_no_pass_knows_what_is_not_decoded_yet(size: tuple[int, int]) -> None:
     )
 
 
-def told_of(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, int]]:
-    """The steps some of whose latents a step is told, by the specification."""
+def known_to(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, int]]:
+    """The steps of whose latents a step knows some, by the specification."""
     level, component, number = step
     stride, row, column, neighbours = PASSES[component][number]
-    found = set()
+    steps = set()
 
     def add(level: int, component: int, y: int, x: int) -> None:
         if level == pyramid.LEVELS:
@@ -246,9 +246,9 @@ def told_of(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, i
             (which,) = (
                 k
                 for k, one in enumerate(PASSES[component])
-                if (y % one.stride, x % one.stride) == (one.row, one.column)
+                if (y % one.stride, x % one.stride) == (one.line, one.column)
             )
-            found.add((level, component, which))
+            steps.add((level, component, which))
 
     height, width = latents[component][level - pyramid.COMPONENTS[component]].shape[1:]
     for y, x in product(range(row, height, stride), range(column, width, stride)):
@@ -259,12 +259,12 @@ def told_of(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, i
         for i, j in product((-1, 0, 1), (-1, 0, 1)):
             add(level + 1, component, y // 2 + i, x // 2 + j)
         add(min(level + 2, pyramid.LEVELS), component, y // 4, x // 4)
-    return found
+    return steps
 
 
 @pytest.mark.slow
 def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
-    """What the test above relies on: steps depend on all that they are told, on nothing else."""
+    """What the test above relies on: steps depend on all that they know, on nothing else."""
     weights, latents = exact(arithmetic_weights(60)), random_latents(13, 22, largest=3)
     for step in STEPS:
         expected = tables(weights, latents, step)
@@ -281,58 +281,60 @@ def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
                     noticed.add(other)
                     break
             sites.copy_(kept)
-        assert noticed == told_of(latents, step), step
+        assert noticed == known_to(latents, step), step
 
 
 def test_fit_and_coder_charge_about_the_same() -> None:
     """One network, asked by the fit for all sites and by the coder pass by pass."""
     weights = arithmetic_weights(60)
     latents = random_latents(37, 26, largest=3)
-    found = float(pyramid.latent_bits(weights, [[g.float() for g in own] for own in latents]))
+    estimated = float(
+        pyramid.latent_bits(weights, [[g.float() for g in grids] for grids in latents])
+    )
     charged = 0.0
     for step in STEPS:
         values = sites_of(latents, step).flatten().to(torch.int32).numpy()
         means, scales = tables(exact(weights), latents, step)
         charged += float(bits(values, means, scales).sum())
-    assert found == pytest.approx(charged, rel=0.02)
+    assert estimated == pytest.approx(charged, rel=0.02)
 
 
 def test_bits_of_frames_are_their_own() -> None:
     weights = arithmetic_weights(60)
-    latents = [[g.float() for g in own] for own in random_latents(15, 9, n=3, largest=3)]
+    latents = [[g.float() for g in grids] for grids in random_latents(15, 9, n=3, largest=3)]
     together = pyramid.latent_bits(weights, latents)
     for k in range(3):
-        alone = pyramid.latent_bits(weights, [[g[k : k + 1] for g in own] for own in latents])
+        alone = pyramid.latent_bits(weights, [[g[k : k + 1] for g in grids] for grids in latents])
         torch.testing.assert_close(alone[0], together[k])
 
 
 def test_bits_of_a_pass_are_those_of_its_sites() -> None:
     """Of all levels and of each frame; the coder rounds means and scales."""
     weights = arithmetic_weights(60)
-    latents = [[g.float() for g in own] for own in random_latents(21, 14, n=2, largest=3)]
-    found = {}
+    latents = [[g.float() for g in grids] for grids in random_latents(21, 14, n=2, largest=3)]
+    estimated = {}
     for name, inputs, values in pyramid.context_inputs(latents):
         assert inputs.shape[1:] == values.shape
-        found[name] = pyramid.pass_bits(weights, name, inputs, values)
-    assert list(found) == list(NETWORKS)
+        estimated[name] = pyramid.pass_bits(weights, name, inputs, values)
+    assert list(estimated) == list(NETWORKS)
     torch.testing.assert_close(
-        torch.stack(list(found.values())).sum(0), pyramid.latent_bits(weights, latents)
+        torch.stack(list(estimated.values())).sum(0), pyramid.latent_bits(weights, latents)
     )
     for k in range(2):
-        own = [[g[k : k + 1].double() for g in grids] for grids in latents]
-        charged = dict.fromkeys(found, 0.0)
+        grids = [[g[k : k + 1].double() for g in grids] for grids in latents]
+        charged = dict.fromkeys(estimated, 0.0)
         for step in STEPS:
-            values = sites_of(own, step).flatten().to(torch.int32).numpy()
+            values = sites_of(grids, step).flatten().to(torch.int32).numpy()
             name = f"context.{step[1]}{step[2]}"
-            charged[name] += float(bits(values, *tables(exact(weights), own, step)).sum())
+            charged[name] += float(bits(values, *tables(exact(weights), grids, step)).sum())
         for name, n_bits in charged.items():
-            assert float(found[name][k]) == pytest.approx(n_bits, rel=0.03, abs=0.5), name
+            assert float(estimated[name][k]) == pytest.approx(n_bits, rel=0.03, abs=0.5), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (5, 2), (9, 6)])
 def test_bits_have_gradients(size: tuple[int, int]) -> None:
-    """For the latents, too, in all that they are told of and all that they are coded with."""
+    """For the latents, too: those that are coded and those that predict them."""
     weights = {
         name: weight.double().requires_grad_()
         for name, weight in arithmetic_weights(100).items()
@@ -343,12 +345,12 @@ def test_bits_have_gradients(size: tuple[int, int]) -> None:
         [torch.randn(2, *shape, generator=generator).double().requires_grad_() for shape in sizes]
         for sizes in pyramid.grid_sizes(*size)
     ]
-    flat = [grid for own in latents for grid in own]
+    flat = [grid for component in latents for grid in component]
 
     def function(*given: Tensor) -> Tensor:
-        own = iter(given)
-        grids = [[next(own) for _ in component] for component in latents]
-        return pyramid.latent_bits({name: next(own) for name in weights}, grids)
+        leaves = iter(given)
+        grids = [[next(leaves) for _ in component] for component in latents]
+        return pyramid.latent_bits({name: next(leaves) for name in weights}, grids)
 
     inputs = (*flat, *weights.values())
     assert torch.autograd.gradcheck(function, inputs, fast_mode=True, eps=1e-7)
@@ -360,8 +362,8 @@ def book_synthesis(weights: dict[str, Tensor], latents: Grids, steps: Tensor) ->
     def upsampled(grid: Tensor, kernel: Tensor, size: torch.Size) -> Tensor:
         taps = torch.cat([kernel, kernel.flip(0)])
         padded = functional.pad(grid, (2, 2, 2, 2), mode="replicate")
-        found = functional.conv_transpose2d(padded, taps.outer(taps)[None, None], stride=2)
-        return found[:, :, 7 : 7 + size[0], 7 : 7 + size[1]]
+        enlarged = functional.conv_transpose2d(padded, taps.outer(taps)[None, None], stride=2)
+        return enlarged[:, :, 7 : 7 + size[0], 7 : 7 + size[1]]
 
     features = []
     for component, first in enumerate(pyramid.COMPONENTS):
@@ -385,39 +387,39 @@ def book_synthesis(weights: dict[str, Tensor], latents: Grids, steps: Tensor) ->
     signal = signal + torch.einsum("oi,ihw->ohw", weights["synthesis.skip"], x)
     for layer in range(2):
         padded = functional.pad(signal[None], (1, 1, 1, 1), mode="replicate")
-        own, bias = weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"]
-        found = functional.conv2d(padded, own, bias)[0]
-        signal = signal + (found if layer else found.relu())
+        kernel, bias = weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"]
+        filtered = functional.conv2d(padded, kernel, bias)[0]
+        signal = signal + (filtered if layer else filtered.relu())
     return signal
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 2), (31, 18), (64, 48)])
 def test_synthesis_by_the_book(size: tuple[int, int]) -> None:
     weights = arithmetic_weights(1000)
-    latents = [[g.float() for g in own] for own in random_latents(*size, n=2, largest=5)]
+    latents = [[g.float() for g in grids] for grids in random_latents(*size, n=2, largest=5)]
     steps = torch.rand(2, 2, pyramid.LEVELS, generator=torch.Generator().manual_seed(1))
-    found = pyramid.synthesize(weights, latents, steps, 3)
+    signal = pyramid.synthesize(weights, latents, steps, 3)
     grey = pyramid.synthesize(weights, latents, steps, 1)
-    assert found.shape == (2, 3, size[1], size[0])
-    torch.testing.assert_close(grey, found.mean(1, keepdim=True))
+    assert signal.shape == (2, 3, size[1], size[0])
+    torch.testing.assert_close(grey, signal.mean(1, keepdim=True))
     for k in range(2):
         expected = book_synthesis(
-            weights, [[g[k : k + 1] for g in own] for own in latents], steps[k]
+            weights, [[g[k : k + 1] for g in grids] for grids in latents], steps[k]
         )
-        torch.testing.assert_close(found[k], expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(signal[k], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_synthesis_has_gradients() -> None:
     weights = {k: w.double().requires_grad_() for k, w in arithmetic_weights(1000).items()}
     latents = random_latents(6, 5, largest=3)
-    flat = [grid.requires_grad_() for own in latents for grid in own]
+    flat = [grid.requires_grad_() for component in latents for grid in component]
     steps = torch.rand(1, 2, pyramid.LEVELS, dtype=torch.float64).requires_grad_()
     names = [name for name in weights if not name.startswith("context")]
 
     def function(steps: Tensor, *given: Tensor) -> Tensor:
-        own = iter(given)
-        now = {name: next(own) for name in names}
-        grids = [[next(own) for _ in component] for component in latents]
+        leaves = iter(given)
+        now = {name: next(leaves) for name in names}
+        grids = [[next(leaves) for _ in component] for component in latents]
         return pyramid.synthesize(now, grids, steps, 3)
 
     inputs = (steps, *(weights[name] for name in names), *flat)
@@ -488,11 +490,11 @@ def test_inputs_are_as_many_as_the_networks_take() -> None:
     latents = random_latents(9, 9)
     for level, component, number in STEPS:
         k = level - pyramid.COMPONENTS[component]
-        own = [*latents[component], None, None]
+        grids = [*latents[component], None, None]
         others = [latents[c][level - pyramid.COMPONENTS[c]] for c in range(component)]
         grid = latents[component][k]
         one = PASSES[component][number]
-        found = pass_inputs(one, surrounded(grid), own[k + 1], own[k + 2], others)
+        inputs = pass_inputs(one, surrounded(grid), grids[k + 1], grids[k + 2], others)
         width = shapes()[f"context.{component}{number}.hidden"][1]
-        assert 2 * len(found) + pyramid.LEVELS == width
+        assert 2 * len(inputs) + pyramid.LEVELS == width
         assert width < 64  # what the bound of exact sums counts on

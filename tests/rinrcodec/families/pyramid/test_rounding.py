@@ -43,11 +43,11 @@ def squares(wanted: Weights) -> Callable[[str, Weights], float]:
 
 def every_change(start: Weights, fitted: Weights, name: str) -> list[Change]:
     """Of all exponents, whether or not they are tried."""
-    found = []
+    costs = []
     for exponent in range(2, FINEST_CHANGE + 1):
         codes = clip_codes((fitted[name] - start[name]).flatten() * 2.0**exponent)
-        found.append(Change(exponent, best_scale(codes), codes))
-    return found
+        costs.append(Change(exponent, best_scale(codes), codes))
+    return costs
 
 
 @pytest.mark.parametrize("per_bit", [0.0, 1e-9, 1e-3])
@@ -76,14 +76,14 @@ def test_only_tensors_that_are_named_are_changed() -> None:
 def test_a_cheaper_bit_gives_finer_changes() -> None:
     start, fitted = networks()
     prices = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-    found = [choose_changes(start, fitted, start, squares(fitted), price) for price in prices]
+    by_price = [choose_changes(start, fitted, start, squares(fitted), price) for price in prices]
     for name in start:
-        exponents = [changes[name].exponent for changes in found if name in changes]
+        exponents = [changes[name].exponent for changes in by_price if name in changes]
         assert exponents == sorted(exponents)
         assert len(set(exponents)) > 2
         errors = [
             float((changed(start[name], changes.get(name)) - fitted[name]).abs().max())
-            for changes in found
+            for changes in by_price
         ]
         assert errors == sorted(errors, reverse=True)
 
@@ -91,15 +91,15 @@ def test_a_cheaper_bit_gives_finer_changes() -> None:
 def test_more_frames_give_finer_changes() -> None:
     """All of which gain by the same change, whose bits are counted once."""
     start, fitted = networks()
-    found = []
+    by_count = []
     for frames in (1, 8, 512):
 
         def loss(name: str, weights: Weights, frames: int = frames) -> float:
             return frames * squares(fitted)(name, weights)
 
-        found.append(choose_changes(start, fitted, start, loss, 1e-3))
+        by_count.append(choose_changes(start, fitted, start, loss, 1e-3))
     for name in start:
-        exponents = [changes[name].exponent for changes in found if name in changes]
+        exponents = [changes[name].exponent for changes in by_count if name in changes]
         assert exponents == sorted(exponents)
         assert exponents[0] < exponents[-1]
 
@@ -109,7 +109,7 @@ def test_more_frames_give_finer_changes() -> None:
 def test_the_cheapest_change_of_all_is_chosen(per_bit: float, spread: float) -> None:
     start, fitted = networks(spread=spread)
     loss = squares(fitted)
-    found = choose_changes(start, fitted, start, loss, per_bit)
+    chosen = choose_changes(start, fitted, start, loss, per_bit)
 
     def cost(name: str, change: Change | None) -> float:
         cost_of_bits = 0.0 if change is None else per_bit * change_bits(change)
@@ -117,8 +117,8 @@ def test_the_cheapest_change_of_all_is_chosen(per_bit: float, spread: float) -> 
 
     for name in start:
         least = min(cost(name, change) for change in [None, *every_change(start, fitted, name)])
-        assert cost(name, found.get(name)) == pytest.approx(least)
-        if name not in found:
+        assert cost(name, chosen.get(name)) == pytest.approx(least)
+        if name not in chosen:
             assert cost(name, None) == pytest.approx(least)
 
 
@@ -133,8 +133,8 @@ def test_a_loss_sees_what_will_be_decoded() -> None:
         seen.append((name, dict(weights), value))
         return value
 
-    found = choose_changes(start, fitted, ["vector", "matrix"], loss, 1e-5)
-    decoded = {name: changed(start[name], found[name]) for name in start}
+    chosen = choose_changes(start, fitted, ["vector", "matrix"], loss, 1e-5)
+    decoded = {name: changed(start[name], chosen[name]) for name in start}
     for name, weights, _ in seen:
         other = "matrix" if name == "vector" else "vector"
         expected = decoded[other] if name == "matrix" else fitted[other]
@@ -143,27 +143,29 @@ def test_a_loss_sees_what_will_be_decoded() -> None:
     for name in start:
         scored = [
             value
-            for own, weights, value in seen
-            if torch.equal(weights[name], decoded[name]) and own == name
+            for scored_name, weights, value in seen
+            if torch.equal(weights[name], decoded[name]) and scored_name == name
         ]
         assert scored == [squares(fitted)(name, decoded)]
 
 
 def test_start_and_fit_are_left_as_they_are() -> None:
     start, fitted = networks()
-    before = [{name: weight.clone() for name, weight in own.items()} for own in (start, fitted)]
+    before = [
+        {name: weight.clone() for name, weight in tensors.items()} for tensors in (start, fitted)
+    ]
     choose_changes(start, fitted, start, squares(fitted), 1e-5)
-    for own, others in zip((start, fitted), before, strict=True):
-        assert all(torch.equal(own[name], others[name]) for name in own)
+    for tensors, others in zip((start, fitted), before, strict=True):
+        assert all(torch.equal(tensors[name], others[name]) for name in tensors)
 
 
 def test_changes_are_no_finer_than_their_codes_reach() -> None:
     """Where some codes are at their end, finer ones would only lose more."""
     start, fitted = networks(spread=0.0)
     fitted["vector"] = start["vector"] + torch.tensor([20.0, 0.3, 0.0, 0.0, 0.0])
-    found = choose_changes(start, fitted, ["vector"], squares(fitted), 1e-9)["vector"]
-    assert found.exponent == 2
-    assert found.codes.tolist() == [80, 1, 0, 0, 0]
+    change = choose_changes(start, fitted, ["vector"], squares(fitted), 1e-9)["vector"]
+    assert change.exponent == 2
+    assert change.codes.tolist() == [80, 1, 0, 0, 0]
     fitted["vector"] = start["vector"] + torch.tensor([500.0, 0.0, 0.0, 0.0, 0.0])
     asked: list[str] = []
 
@@ -171,8 +173,8 @@ def test_changes_are_no_finer_than_their_codes_reach() -> None:
         asked.append(name)
         return squares(fitted)(name, weights)
 
-    found = choose_changes(start, fitted, ["vector"], loss, 1e-9)["vector"]
-    assert (found.exponent, found.codes.tolist()) == (2, [LARGEST, 0, 0, 0, 0])
+    change = choose_changes(start, fitted, ["vector"], loss, 1e-9)["vector"]
+    assert (change.exponent, change.codes.tolist()) == (2, [LARGEST, 0, 0, 0, 0])
     assert len(asked) == 2
 
 
@@ -184,9 +186,9 @@ def test_few_changes_are_tried_beyond_the_best() -> None:
         asked.append(name)
         return squares(fitted)(name, weights)
 
-    found = choose_changes(start, fitted, ["matrix"], loss, 1e-3)
+    tried = choose_changes(start, fitted, ["matrix"], loss, 1e-3)
     # The start, those from the coarsest to the best, and two that were worse.
-    assert len(asked) == 1 + (found["matrix"].exponent - 2 + 1) + 2
+    assert len(asked) == 1 + (tried["matrix"].exponent - 2 + 1) + 2
 
 
 def test_bits_of_a_change_are_those_of_its_codes_and_a_byte() -> None:

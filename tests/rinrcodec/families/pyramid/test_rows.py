@@ -18,7 +18,7 @@ from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import FitContext
-from rinrcodec.families.pyramid import rows as encode_pyramid
+from rinrcodec.families.pyramid import rows as rows_module
 from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 from rinrcodec.families.pyramid.fit import Trial
 from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
@@ -28,7 +28,7 @@ from rinrcodec.picture import Picture
 from rinrcodec.targets import Target
 
 CPU = torch.device("cpu")
-PART = PyramidBackgrounds(Recipe(9, 1e-2, None, warmup=0), together=32)
+SETTINGS = PyramidBackgrounds(Recipe(9, 1e-2, None, warmup=0), together=32)
 
 
 def pictures(
@@ -49,22 +49,22 @@ class Fits:
     ) -> None:
         self.calls: list[dict[str, Any]] = []
         self.trials: list[int] = []
-        self.found = Trial(pays, n_bytes)
+        self.result = Trial(pays, n_bytes)
         self.lock = threading.Lock()
-        monkeypatch.setattr(encode_pyramid, "fit_pyramid", self.fit)
-        monkeypatch.setattr(encode_pyramid, "trial", self.trial)
+        monkeypatch.setattr(rows_module, "fit_pyramid", self.fit)
+        monkeypatch.setattr(rows_module, "trial", self.trial)
 
     def fit(
         self,
         spec: object,  # noqa: ARG002
         frames: Sequence[Tensor],
         regions: Sequence[object],
-        part: PyramidBackgrounds,
+        settings: PyramidBackgrounds,
         **options: Any,
     ) -> bytes:
         numbers = [int(frame.flatten()[0]) for frame in frames]
-        assert [bool(own) for own in regions] == [k % 2 == 1 for k in numbers]
-        for _ in range(part.recipe.steps):
+        assert [bool(grids) for grids in regions] == [k % 2 == 1 for k in numbers]
+        for _ in range(settings.recipe.steps):
             options["on_step"](len(frames), 1)
         options["on_step"](0, 0)
         with self.lock:
@@ -76,19 +76,19 @@ class Fits:
         spec: object,  # noqa: ARG002
         frames: Sequence[Tensor],
         regions: Sequence[object],
-        part: object,  # noqa: ARG002
+        settings: object,  # noqa: ARG002
         **options: Any,
     ) -> Trial:
         assert len(regions) == len(frames)
         with self.lock:
             self.trials.append(len(frames))
         options["on_step"](len(frames), 1)
-        return self.found
+        return self.result
 
 
 def fitted(
     given: Sequence[Picture],
-    part: PyramidBackgrounds = PART,
+    settings: PyramidBackgrounds = SETTINGS,
     steps: list[tuple[int, int]] | None = None,
     target: Target = Target(psnr=30),  # noqa: B008
 ) -> list[FittedRow]:
@@ -96,7 +96,7 @@ def fitted(
         assert work == given[0].width * given[0].height * STEP_WORK
         return lambda *args: steps.append(args) if steps is not None else None
 
-    return fit_rows(given, part, FitContext(5, CPU, target, counted))
+    return fit_rows(given, settings, FitContext(5, CPU, target, counted))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_rows_are_of_about_as_many_frames_each(
     monkeypatch: pytest.MonkeyPatch, count: int, together: int, lengths: list[int]
 ) -> None:
     fits = Fits(monkeypatch)
-    rows = fitted(pictures(count), replace(PART, together=together))
+    rows = fitted(pictures(count), replace(SETTINGS, together=together))
     assert [len(row.members) for row in rows] == lengths
     assert list(chain(*(row.members for row in rows))) == list(range(count))
     assert [list(row.coded) for row in rows] == [list(row.members) for row in rows]
@@ -123,14 +123,14 @@ def test_rows_are_of_about_as_many_frames_each(
     assert sorted(fits.trials) == [min(3, n) for n in lengths if n > 1]
 
 
-@pytest.mark.parametrize(("width", "most", "rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
+@pytest.mark.parametrize(("width", "most", "n_rows"), [(4, 2 * 12, 3), (4, 12, 5), (5, 12, 5)])
 def test_rows_have_no_more_pixels_than_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, width: int, most: int, rows: int
+    monkeypatch: pytest.MonkeyPatch, width: int, most: int, n_rows: int
 ) -> None:
     """But at least a frame."""
     Fits(monkeypatch)
-    found = fitted(pictures(5, width), replace(PART, most_pixels=most))
-    assert len(found) == rows
+    rows = fitted(pictures(5, width), replace(SETTINGS, most_pixels=most))
+    assert len(rows) == n_rows
 
 
 @pytest.mark.parametrize("count", [2, 3, 32, 33, 70, 129, 200])
@@ -138,8 +138,8 @@ def test_rows_have_no_more_pixels_than_is_allowed(
 def test_no_row_is_longer_than_it_may_be_nor_much_shorter_than_others(
     count: int, together: int
 ) -> None:
-    part = replace(PART, together=together)
-    lengths = [len(own) for own in encode_pyramid._members(pictures(count), range(count), part)]
+    settings = replace(SETTINGS, together=together)
+    lengths = [len(run) for run in rows_module._members(pictures(count), range(count), settings)]
     assert max(lengths) <= together
     assert max(lengths) - min(lengths) <= 1
     assert len(lengths) == -(-count // together)
@@ -168,7 +168,7 @@ def test_predicted_frames_are_cut_into_chunks(
     """Of at most as many, and about as many each; a frame that is alone has none before it."""
     fits = Fits(monkeypatch, pays=True)
     steps: list[tuple[int, int]] = []
-    rows = fitted(pictures(count), replace(PART, most_predicted=chunk), steps)
+    rows = fitted(pictures(count), replace(SETTINGS, most_predicted=chunk), steps)
     assert fits.trials == [min(count, chunk, 3)]
     assert [len(row.members) for row in rows] == lengths
     assert list(chain(*(row.members for row in rows))) == list(range(count))
@@ -176,13 +176,13 @@ def test_predicted_frames_are_cut_into_chunks(
     assert [call["predicted"] for call in fits.calls] == [n > 1 for n in lengths]
     assert {(call["seed"], call["target"]) for call in fits.calls} == {(5, Target(psnr=30))}
     # Every frame is counted as often as it is fitted, and the trial is not.
-    assert sum(n * done for n, done in steps) == count * PART.recipe.steps
+    assert sum(n * done for n, done in steps) == count * SETTINGS.recipe.steps
     assert all(done == 1 for _, done in steps)
 
 
 def test_chunks_are_of_the_frames_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     Fits(monkeypatch, pays=True)
-    rows = fitted(pictures(10), replace(PART, together=5, most_predicted=4))
+    rows = fitted(pictures(10), replace(SETTINGS, together=5, most_predicted=4))
     assert [list(row.members) for row in rows] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
 
 
@@ -190,11 +190,11 @@ def test_predicted_rows_have_no_more_pixels_than_is_allowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fits = Fits(monkeypatch, pays=True)
-    rows = fitted(pictures(6), replace(PART, at_once=2 * 12))
+    rows = fitted(pictures(6), replace(SETTINGS, at_once=2 * 12))
     assert [len(row.members) for row in rows] == [2, 2, 2]
     assert fits.trials == [2]
     # Too large for a trial.
-    rows = fitted(pictures(3), replace(PART, at_once=12))
+    rows = fitted(pictures(3), replace(SETTINGS, at_once=12))
     assert [len(row.members) for row in rows] == [1, 1, 1]
     assert fits.trials == [2]
 
@@ -211,7 +211,7 @@ def test_frames_of_many_bytes_have_networks_of_their_own(
     monkeypatch: pytest.MonkeyPatch, target: Target, lengths: list[int]
 ) -> None:
     """By what the trial has found, or what is asked for."""
-    Fits(monkeypatch, n_bytes=PART.shared_below)
+    Fits(monkeypatch, n_bytes=SETTINGS.shared_below)
     rows = fitted(pictures(3), target=target)
     assert [len(row.members) for row in rows] == lengths
 
@@ -227,7 +227,7 @@ def test_frames_of_a_row_share_the_cores_that_rows_leave(
     torch.set_num_threads(cores)
     try:
         with without_torch_threads(CPU):
-            fitted(pictures(9), replace(PART, together=together))
+            fitted(pictures(9), replace(SETTINGS, together=together))
     finally:
         torch.set_num_threads(before)
     assert {call["threads"] for call in fits.calls} == {threads}
@@ -240,6 +240,6 @@ def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, most: int) -
     for value in (0, -1, most + 1):
         message = f"{name}={value}: want 1 to {most} frames of a row"
         with pytest.raises(RinrInputError, match=message):
-            replace(PART, **{name: value})  # type: ignore[arg-type]
+            replace(SETTINGS, **{name: value})  # type: ignore[arg-type]
     for value in (1, most):
-        assert getattr(replace(PART, **{name: value}), name) == value  # type: ignore[arg-type]
+        assert getattr(replace(SETTINGS, **{name: value}), name) == value  # type: ignore[arg-type]

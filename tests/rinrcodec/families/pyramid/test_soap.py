@@ -14,7 +14,7 @@ from rinrcodec.families.pyramid.soap import Soap
 def skewed(rows: int, columns: int, seed: int = 0) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """A quadratic of a matrix whose axes are turned and of very different curvature."""
     generator = torch.Generator().manual_seed(seed)
-    left, right, target = (
+    left, right, optimum = (
         torch.randn(*shape, generator=generator)
         for shape in ((rows, rows), (columns, columns), (rows, columns))
     )
@@ -22,9 +22,9 @@ def skewed(rows: int, columns: int, seed: int = 0) -> tuple[Callable[[Tensor], T
     right = torch.linalg.qr(right)[0] * torch.logspace(0, -1.5, columns)
 
     def loss(x: Tensor) -> Tensor:
-        return (left.T @ (x - target) @ right).square().sum()
+        return (left.T @ (x - optimum) @ right).square().sum()
 
-    return loss, target
+    return loss, optimum
 
 
 def descend(
@@ -64,20 +64,20 @@ def test_a_skewed_quadratic_is_minimised_faster_than_by_others() -> None:
     "shape", [(5,), (1,), (4, 3), (1, 7), (7, 1), (3, 2, 3, 3), (2, 6, 4), (16, 40)]
 )
 def test_tensors_of_every_shape(shape: tuple[int, ...]) -> None:
-    target = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    optimum = torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
     def loss(x: Tensor) -> Tensor:
-        return (x - target).square().sum()
+        return (x - optimum).square().sum()
 
     start = loss(torch.zeros(shape)).item()
     assert descend(loss, shape, 300, 0.1, "soap") < 1e-3 * start
 
 
 def test_vectors_are_stepped_as_adam_does() -> None:
-    target = torch.tensor([3.0, -2.0, 0.5])
+    optimum = torch.tensor([3.0, -2.0, 0.5])
 
     def loss(x: Tensor) -> Tensor:
-        return ((x - target) * torch.tensor([1.0, 0.1, 5.0])).square().sum()
+        return ((x - optimum) * torch.tensor([1.0, 0.1, 5.0])).square().sum()
 
     soap = descend(loss, (3,), 50, 0.05, "soap")
     assert soap == pytest.approx(descend(loss, (3,), 50, 0.05, "adam"), rel=1e-4)

@@ -12,7 +12,7 @@ import torch
 from pyramid_fits import (
     CPU,
     HEIGHT,
-    PART,
+    SETTINGS,
     STEERED,
     WIDTH,
     Pixels,
@@ -74,14 +74,14 @@ def free_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("free_networks")
 @pytest.mark.parametrize("wanted", [27.0, 29.0])
 def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
-    row = fit([crop], target=Target(psnr=wanted), part=STEERED)
+    row = fit([crop], target=Target(psnr=wanted), settings=STEERED)
     assert psnr(crop, decoded(row)) == pytest.approx(wanted, abs=0.7)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", [500, 800])
 def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
-    row = fit([crop], target=Target(n_bytes=wanted), part=STEERED)
+    row = fit([crop], target=Target(n_bytes=wanted), settings=STEERED)
     assert len(row) == pytest.approx(wanted, rel=0.25)
 
 
@@ -90,7 +90,9 @@ def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
     inside = box.slices
     gains = []
     for weight in (1.0, 30.0):
-        image = decoded(fit([crop], part=replace(PART, object_weight=weight), boxes=(box,)))
+        image = decoded(
+            fit([crop], settings=replace(SETTINGS, object_weight=weight), regions=(box,))
+        )
         outside = np.ones(crop.shape[:2], bool)
         outside[inside] = False
         gains.append(
@@ -104,7 +106,7 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
     box = Region(20, 10, 24, 24)
     inside = box.slices
     target = Target(psnr=26, objects_psnr=31)
-    image = decoded(fit([crop], target=target, boxes=(box,), part=STEERED))
+    image = decoded(fit([crop], target=target, regions=(box,), settings=STEERED))
     assert psnr(crop[inside], image[inside]) == pytest.approx(31, abs=2)
 
 
@@ -133,14 +135,16 @@ def test_a_target_needs_the_family(crop: Pixels) -> None:
 def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
     target = Target(psnr=20, objects_psnr=30)
     regions = [[Region(0, 0, WIDTH, HEIGHT)], [Region(0, 0, WIDTH // 2, HEIGHT)]]
-    fitted = _Fit(PART.spec(3), [torch.tensor(crop)] * 2, regions, PART, target, False, 0, CPU)
+    fitted = _Fit(
+        SETTINGS.spec(3), [torch.tensor(crop)] * 2, regions, SETTINGS, target, False, 0, CPU
+    )
     before = fitted.log_lambda.clone()
     for _ in range(3):
         fitted.soft_step(0.0)
         fitted.control()
     assert fitted.log_lambda[0] == before[0]
     assert fitted.log_lambda[1] != before[1]
-    assert (fitted.log_weight > math.log(PART.object_weight)).all()
+    assert (fitted.log_weight > math.log(SETTINGS.object_weight)).all()
 
 
 @pytest.mark.parametrize("predicted", [False, True])
@@ -149,15 +153,15 @@ def test_steps_follow_lambda_and_the_signal_stays(crop: Pixels, predicted: bool)
     moved = torch.tensor([-1.0, 0.0, 2.5])
 
     def seen() -> Tensor:
-        latents = [[grid * LATENT_GAIN for grid in own] for own in fitted.latents]
+        latents = [[grid * LATENT_GAIN for grid in component] for component in fitted.latents]
         return fitted._signal(fitted.weights, latents, fitted.log_steps.exp())
 
     with torch.no_grad():
         signal, steps = seen(), fitted.log_steps.clone()
-        grids = [[grid.clone() for grid in own] for own in fitted.latents]
+        grids = [[grid.clone() for grid in component] for component in fitted.latents]
         fitted._follow(moved)
         torch.testing.assert_close(seen(), signal, rtol=1e-4, atol=1e-4)
-    usual = [pyramid.usual_steps(PART.spec(3), math.exp(x)) for x in (0.0, *moved.tolist())]
+    usual = [pyramid.usual_steps(SETTINGS.spec(3), math.exp(x)) for x in (0.0, *moved.tolist())]
     shift = torch.stack([steps - usual[0] for steps in usual[1:]])
     if predicted:
         shift = shift.mean(0, keepdim=True)
@@ -178,8 +182,8 @@ def test_frames_have_steps_of_their_own_unless_they_are_predicted(
     simple = np.full((24, 32, 3), 99, np.uint8)
     simple[6:12, 8:20] = 140
     frames = [crop[:24, :32].copy(), simple]
-    row = fit(frames, target=Target(psnr=33), part=shortened(20), predicted=predicted)
-    steps = decode_row(PART.spec(3), row, (32, 24), [0, 1], CPU).steps
+    row = fit(frames, target=Target(psnr=33), settings=shortened(20), predicted=predicted)
+    steps = decode_row(SETTINGS.spec(3), row, (32, 24), [0, 1], CPU).steps
     assert steps.shape == (2, 2, pyramid.LEVELS)
     assert torch.equal(steps[0], steps[1]) == predicted
     codes = steps.log2() * 8
@@ -189,13 +193,13 @@ def test_frames_have_steps_of_their_own_unless_they_are_predicted(
 @pytest.mark.parametrize(
     ("target", "lmbda", "weight"),
     [
-        (Target(), PART.lmbda, PART.object_weight),
-        (Target(lmbda=3e-5), 3e-5, PART.object_weight),
-        (Target(n_bytes=500), PART.lmbda, PART.object_weight),
-        (Target(psnr=30), 2e-3, PART.object_weight),
+        (Target(), SETTINGS.lmbda, SETTINGS.object_weight),
+        (Target(lmbda=3e-5), 3e-5, SETTINGS.object_weight),
+        (Target(n_bytes=500), SETTINGS.lmbda, SETTINGS.object_weight),
+        (Target(psnr=30), 2e-3, SETTINGS.object_weight),
         (Target(psnr=40, objects_psnr=50), 2e-4, 10.0),
         (Target(psnr=40, objects_psnr=30), 2e-4, 1.0),
-        (Target(psnr=10), 0.1, PART.object_weight),
+        (Target(psnr=10), 0.1, SETTINGS.object_weight),
     ],
 )
 def test_a_fit_begins_near_its_target(
@@ -205,7 +209,7 @@ def test_a_fit_begins_near_its_target(
     fitted = a_fit([crop[:9, :9]] * 2, target=target)
     assert fitted.log_lambda.exp().tolist() == pytest.approx([lmbda] * 2)
     assert fitted.log_weight.exp().tolist() == pytest.approx([weight] * 2)
-    usual = pyramid.usual_steps(PART.spec(3), lmbda)
+    usual = pyramid.usual_steps(SETTINGS.spec(3), lmbda)
     torch.testing.assert_close(fitted.log_steps.detach(), usual.expand(2, -1, -1))
 
 

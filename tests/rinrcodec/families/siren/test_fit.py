@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from siren_specs import siren_spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,35 +22,35 @@ from rinrcodec.families.siren.fit import _Samples, fit_group
 from rinrcodec.presets import get_preset
 
 CPU = torch.device("cpu")
-SPEC = siren.siren_spec(3, 16)
+SPEC = siren_spec(3, 16)
 FULL = Recipe(150, 3e-3, None, warmup=10)
 DRAWN = Recipe(200, 3e-3, 256, warmup=10)
 
 
-def target(picture: NDArray[np.uint8]) -> Tensor:
+def pixels_of(picture: NDArray[np.uint8]) -> Tensor:
     return torch.tensor(picture)
 
 
-def error_db(weights: Tensor, wanted: Tensor) -> float:
-    h, w = wanted.shape[:2]
+def error_db(weights: Tensor, reference: Tensor) -> float:
+    h, w = reference.shape[:2]
     rows, columns = ((torch.arange(n) + 0.5) * 2 / n - 1 for n in (h, w))
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     outputs = siren.forward(SPEC, weights[None], torch.stack([x, y], -1).reshape(1, -1, 2))
-    mse = (outputs[0].view(h, w, -1) - wanted).square().mean() / 4
+    mse = (outputs[0].view(h, w, -1) - reference).square().mean() / 4
     return float(-10 * torch.log10(mse))
 
 
 @pytest.mark.parametrize("recipe", [FULL, DRAWN])
 def test_a_fit_learns_the_picture(picture: NDArray[np.uint8], recipe: Recipe) -> None:
-    flat = float(-10 * torch.log10((to_signal(target(picture)) + 0.0).var() / 4))
-    fitted = fit_group(SPEC, [target(picture)], recipe, bits=8, seed=0, device=CPU)
-    quality = error_db(fitted.weights[0], to_signal(target(picture)))
+    flat = float(-10 * torch.log10((to_signal(pixels_of(picture)) + 0.0).var() / 4))
+    fitted = fit_group(SPEC, [pixels_of(picture)], recipe, bits=8, seed=0, device=CPU)
+    quality = error_db(fitted.weights[0], to_signal(pixels_of(picture)))
     assert quality > flat + 8
 
 
 def test_same_seed_same_weights_other_seed_others(picture: NDArray[np.uint8]) -> None:
     first, again, other = (
-        fit_group(SPEC, [target(picture)], DRAWN, bits=8, seed=seed, device=CPU).rows.codes
+        fit_group(SPEC, [pixels_of(picture)], DRAWN, bits=8, seed=seed, device=CPU).rows.codes
         for seed in (3, 3, 4)
     )
     assert np.array_equal(first, again)
@@ -60,14 +61,14 @@ def test_targets_of_any_size_are_fitted_together_and_keep_their_order() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(1, 1), (40, 3), (1, 60), (7, 5), (30, 30)]
     colours = torch.rand(len(shapes), 3, generator=generator) * 1.6 - 0.8
-    targets = [c.expand(*shape, 3).clone() for c, shape in zip(colours, shapes, strict=True)]
-    fitted = fit_group(SPEC, targets, FULL, bits=16, seed=0, device=CPU)
-    for row, wanted in zip(fitted.weights, targets, strict=True):
-        assert error_db(row, wanted) > 35
+    references = [c.expand(*shape, 3).clone() for c, shape in zip(colours, shapes, strict=True)]
+    fitted = fit_group(SPEC, references, FULL, bits=16, seed=0, device=CPU)
+    for row, reference in zip(fitted.weights, references, strict=True):
+        assert error_db(row, reference) > 35
 
 
-def test_uint8_and_the_same_floats_are_the_same_target(picture: NDArray[np.uint8]) -> None:
-    pixels = target(picture)
+def test_uint8_and_the_same_floats_are_the_same_reference(picture: NDArray[np.uint8]) -> None:
+    pixels = pixels_of(picture)
     rows = [
         fit_group(SPEC, [t], Recipe(5, 1e-3, 64), bits=8, seed=0, device=CPU).rows.codes
         for t in (pixels, to_signal(pixels))
@@ -78,7 +79,7 @@ def test_uint8_and_the_same_floats_are_the_same_target(picture: NDArray[np.uint8
 @pytest.mark.parametrize("bits", [6, 8, 16])
 def test_what_is_stored_is_as_good_as_the_float_fit(picture: NDArray[np.uint8], bits: int) -> None:
     """A smooth picture is the hardest case: its PSNR is far above a photograph's."""
-    pixels = target(picture)
+    pixels = pixels_of(picture)
     recipe = Recipe(400, 3e-3, None, warmup=10)
     quantised, plain = (
         fit_group(SPEC, [pixels], replace(recipe, quantized=q), bits=b, seed=0, device=CPU)
@@ -118,7 +119,7 @@ def test_no_step_waits_for_the_device(picture: NDArray[np.uint8], samples: int |
     for steps in (8, 40):
         with HostReads() as reads:
             recipe = Recipe(steps, 1e-3, samples, quantized=0.5)
-            fit_group(SPEC, [target(picture)] * 2, recipe, bits=8, seed=0, device=CPU)
+            fit_group(SPEC, [pixels_of(picture)] * 2, recipe, bits=8, seed=0, device=CPU)
         assert reads.seen > 10 * steps
         counts.append(reads.count)
     assert counts[0] == counts[1]
@@ -128,7 +129,7 @@ def test_no_step_waits_for_the_device(picture: NDArray[np.uint8], samples: int |
 def test_no_step_of_a_sequence_waits_for_the_device(
     picture: NDArray[np.uint8], ssim: float
 ) -> None:
-    frames = [target(picture)] * 3
+    frames = [pixels_of(picture)] * 3
     part = get_preset("fast", background="nerv").background
     assert isinstance(part, NervBackgrounds)
     spec = part.spec(picture.shape[1], picture.shape[0], len(frames), 3)
@@ -197,7 +198,7 @@ def test_cuda_steps_never_synchronise(picture: NDArray[np.uint8]) -> None:
 
     try:
         fit_group(
-            SPEC, [target(picture)] * 3, recipe, bits=8, seed=0, device=device, on_step=forbid
+            SPEC, [pixels_of(picture)] * 3, recipe, bits=8, seed=0, device=device, on_step=forbid
         )
     finally:
         torch.cuda.set_sync_debug_mode("default")

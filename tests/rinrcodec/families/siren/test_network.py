@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from siren_specs import siren_spec
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families import check_group, family_of
@@ -18,7 +19,7 @@ from rinrcodec.pack import GroupInfo, Spec
 def test_the_papers_networks_have_the_papers_parameter_counts(
     depth: int, width: int, parameters: int
 ) -> None:
-    assert sum(siren.tensor_sizes(siren.siren_spec(depth, width))) == parameters
+    assert sum(siren.tensor_sizes(siren_spec(depth, width))) == parameters
 
 
 def plain_forward(spec: Spec, row: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
@@ -40,7 +41,7 @@ def plain_forward(spec: Spec, row: torch.Tensor, coords: torch.Tensor) -> torch.
 
 @pytest.mark.parametrize("out", [1, 3])
 def test_values_and_gradients_equal_the_plain_network(out: int) -> None:
-    spec = siren.siren_spec(3, 7, out=out, w0=20, w0_first=35)
+    spec = siren_spec(3, 7, out=out, w0=20, w0_first=35)
     weights = siren.init(spec, 4, torch.Generator().manual_seed(1)).double().requires_grad_()
     coords = torch.rand(4, 11, 2, dtype=torch.float64) * 2 - 1
     outputs = siren.forward(spec, weights, coords)
@@ -57,7 +58,7 @@ def test_values_and_gradients_equal_the_plain_network(out: int) -> None:
 
 
 def test_one_set_of_coords_serves_all_inrs() -> None:
-    spec = siren.siren_spec(2, 5)
+    spec = siren_spec(2, 5)
     weights = siren.init(spec, 3, torch.Generator().manual_seed(0))
     coords = torch.rand(1, 9, 2)
     torch.testing.assert_close(
@@ -66,7 +67,7 @@ def test_one_set_of_coords_serves_all_inrs() -> None:
 
 
 def test_init_keeps_the_bounds_of_the_siren_paper() -> None:
-    spec = siren.siren_spec(2, 64, w0=30)
+    spec = siren_spec(2, 64, w0=30)
     first, _, hidden, _, last, _ = siren.init(spec, 2, torch.Generator().manual_seed(0)).split(
         siren.tensor_sizes(spec), 1
     )
@@ -102,14 +103,14 @@ def test_an_incomplete_spec_and_an_unknown_family_are_refused() -> None:
 
 
 def test_a_group_whose_rows_do_not_fit_its_spec_is_refused() -> None:
-    spec = siren.siren_spec(3, 10)
+    spec = siren_spec(3, 10)
     check_group(GroupInfo(spec, 8, 1, 283, 8))
     with pytest.raises(RinrFormatError, match="283 parameters in 8 tensors"):
         check_group(GroupInfo(spec, 8, 1, 282, 8))
 
 
 def test_canonical_weights_have_the_same_outputs_and_small_biases() -> None:
-    spec = siren.siren_spec(3, 6, w0=20, w0_first=35)
+    spec = siren_spec(3, 6, w0=20, w0_first=35)
     weights = siren.init(spec, 3, torch.Generator().manual_seed(0)).double() * 3
     moved = siren.canonical(spec, weights)
     coords = torch.rand(3, 40, 2, dtype=torch.float64) * 2 - 1
