@@ -187,8 +187,8 @@ def main() -> None:
             speeds.setdefault(name, {})[workers] = speed
             print(f"{name}, {workers} workers: {speed:.0f} frames/s")
     rows = [
-        (name, *(f"{found[w]:.0f}" if w in found else "" for w in options.workers))
-        for name, found in speeds.items()
+        (name, *(f"{rates[w]:.0f}" if w in rates else "" for w in options.workers))
+        for name, rates in speeds.items()
     ]
     table = markdown_table(
         ["frames/s", *(f"{workers} workers" for workers in options.workers)], rows

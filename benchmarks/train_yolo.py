@@ -87,15 +87,15 @@ def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
     if options.packs is None:
         preset = get_preset(options.preset, steps=options.steps)
         return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
-    found = find_packs(options.packs).splits
-    pack = merge_packs([read_pack(path) for path in found.get("train", found.get("", []))])
-    places = {frame.name: index for index, frame in enumerate(pack.frames)}
-    missing = [picture.name for picture in pictures if picture.name not in places]
+    splits = find_packs(options.packs).splits
+    pack = merge_packs([read_pack(path) for path in splits.get("train", splits.get("", []))])
+    numbers = {frame.name: index for index, frame in enumerate(pack.frames)}
+    missing = [picture.name for picture in pictures if picture.name not in numbers]
     if missing:
         raise RinrInputError(
             f"{options.packs}: has no frame {missing[0]}, of {len(missing)} wanted"
         )
-    return select_frames(pack, [places[picture.name] for picture in pictures])
+    return select_frames(pack, [numbers[picture.name] for picture in pictures])
 
 
 def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> float:
@@ -135,13 +135,13 @@ def starting_from(weights: Path) -> Callable[[Any], None]:
     """What loads all tensors of a state dict that fit the model by name and shape."""
 
     def load(trainer: Any) -> None:
-        own = trainer.model.state_dict()
-        found = torch.load(weights, map_location="cpu", weights_only=True)
-        found = found.get("state_dict", found)
-        fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+        current = trainer.model.state_dict()
+        saved = torch.load(weights, map_location="cpu", weights_only=True)
+        saved = saved.get("state_dict", saved)
+        fitting = {k: v for k, v in saved.items() if k in current and current[k].shape == v.shape}
         if not fitting:
             raise RinrInputError(f"{weights}: no tensor of it fits the model")
-        print(f"{len(fitting)} of {len(own)} tensors start from {weights.name}")
+        print(f"{len(fitting)} of {len(current)} tensors start from {weights.name}")
         trainer.model.load_state_dict(fitting, strict=False)
         trainer.ema.ema.load_state_dict(trainer.model.state_dict())
 

@@ -73,12 +73,12 @@ class RinrYoloDataset(YOLODataset):
                     "either all packs or all pictures"
                 )
             for pack in packs:
-                found = self._scan(pack)
-                self._scanned += found
+                scanned = self._scan(pack)
+                self._scanned += scanned
                 # Of a list or a pattern, it is the packs that labels belong to.
-                by_base[Path(path) if Path(path).is_dir() else pack.parent] += found
-        for base, found in by_base.items():
-            self._find_labels(base, found)
+                by_base[Path(path) if Path(path).is_dir() else pack.parent] += scanned
+        for base, scanned in by_base.items():
+            self._find_labels(base, scanned)
         if not self._scanned:
             raise RinrInputError(_first(self._failures))
         share = self.fraction
@@ -96,11 +96,11 @@ class RinrYoloDataset(YOLODataset):
         scanned, self._scanned = self._scanned, []
         failures, self._failures = self._failures, []
         labels = []
-        for ref, found in scanned:
+        for ref, outcome in scanned:
             try:
-                if isinstance(found, RinrError):
-                    raise found
-                label = self._label(ref, found)
+                if isinstance(outcome, RinrError):
+                    raise outcome
+                label = self._label(ref, outcome)
             except RinrError as error:
                 failures.append(f"{ref.path}: {error}")
             else:
@@ -164,11 +164,11 @@ class RinrYoloDataset(YOLODataset):
             self._failures.append(text if str(pack) in text else f"{pack}: {text}")
             return []
 
-    def _find_labels(self, base: Path, found: Sequence[Scanned]) -> None:
-        folder = _label_folder(base, found)
+    def _find_labels(self, base: Path, scanned: Sequence[Scanned]) -> None:
+        folder = _label_folder(base, scanned)
         if folder is not None:
             LOGGER.info(f"{self.prefix}labels from {folder} in place of the boxes in the packs")
-            self._label_folders |= dict.fromkeys((ref.pack for ref, _ in found), folder)
+            self._label_folders |= dict.fromkeys((ref.pack for ref, _ in scanned), folder)
 
     def _label(self, ref: FrameRef, frame: Frame) -> dict[str, Any]:
         boxes: Sequence[Box] = frame.boxes
@@ -245,7 +245,7 @@ def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
     if "images" in parts:
         last = len(parts) - 1 - parts[::-1].index("images")
         folders.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
-    names = [frame_stem(found.name) for _, found in scanned if isinstance(found, Frame)]
+    names = [frame_stem(outcome.name) for _, outcome in scanned if isinstance(outcome, Frame)]
     for folder in folders:
         if folder.is_dir() and any((folder / f"{name}.txt").is_file() for name in names):
             return folder
@@ -256,10 +256,10 @@ def _load_size(
     stored: tuple[int, int], imgsz: int | Sequence[int], keep_ratio: bool, short: bool
 ) -> tuple[int, int]:
     """The (height, width) to which a stored frame is resized for an image size."""
-    target = (imgsz, imgsz) if isinstance(imgsz, int) else (imgsz[0], imgsz[1])
+    size = (imgsz, imgsz) if isinstance(imgsz, int) else (imgsz[0], imgsz[1])
     if not keep_ratio:
-        return target
-    side = max(target)
+        return size
+    side = max(size)
     ratio = side / (min(stored) if short else max(stored))
     height, width = (math.ceil(value * ratio) for value in stored)
     if short:

@@ -107,8 +107,10 @@ class RunEntry:
 
     def all_files(self) -> dict[str, FileRecord]:
         """All files of the run, by their names within the folder."""
-        found = {name: record for shard in self.shards for name, record in shard.files.items()}
-        return {**found, **self.files}
+        shard_files = {
+            name: record for shard in self.shards for name, record in shard.files.items()
+        }
+        return {**shard_files, **self.files}
 
 
 class Manifest:

@@ -77,8 +77,8 @@ def shards_of(source: Source, shard_size: int) -> list[Shard]:
         size = shard_size or max(1, len(series))
         for number, start in enumerate(range(0, max(1, len(series)), size)):
             stop = min(start + size, len(series))
-            own = series if series.video else replace(series, refs=series.refs[start:stop])
-            shards.append(Shard(own, number, start, stop - start, stop == len(series)))
+            part = series if series.video else replace(series, refs=series.refs[start:stop])
+            shards.append(Shard(part, number, start, stop - start, stop == len(series)))
     return shards
 
 

@@ -374,8 +374,8 @@ def _open_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source
         files: list[tuple[Path, str]] = []
         folders: list[Path] = []
         for entry in entries:
-            found, folder, missing = _resolve_entry(listing, root, str(entry))
-            files += found
+            pictures, folder, missing = _resolve_entry(listing, root, str(entry))
+            files += pictures
             folders.append(folder)
             failures += [f"{path}: {split}: {item}" for item in missing]
         unique = dict(files)
@@ -409,31 +409,31 @@ def _resolve_entry(
     listing: Listing, root: Path, entry: str
 ) -> tuple[list[tuple[Path, str]], Path, list[str]]:
     """Return the pictures and stamps of an entry of a split, its path, and what is missing."""
-    found = join(root, entry)
-    kind = _kind(listing, found)
+    path = join(root, entry)
+    kind = _kind(listing, path)
     if kind is None and entry.startswith("../"):
         # Exports of some labelling tools are off by one folder; YOLO mends it, and so do we.
-        found = join(root, entry[3:])
-        kind = _kind(listing, found)
+        path = join(root, entry[3:])
+        kind = _kind(listing, path)
     if kind == "folder":
-        files = _pictures(listing.add(found), found)
-        return files, found, [] if files else [f"no picture in the folder {found}"]
-    if kind == "file" and found.suffix.lower() == ".txt":
+        files = _pictures(listing.add(path), path)
+        return files, path, [] if files else [f"no picture in the folder {path}"]
+    if kind == "file" and path.suffix.lower() == ".txt":
         files, missing = [], []
-        for line in read_file(found).decode("utf-8-sig").split("\n"):
+        for line in read_file(path).decode("utf-8-sig").split("\n"):
             if not (text := line.strip()):
                 continue
-            for option in (join(found.parent, text), join(root, text)):
+            for option in (join(path.parent, text), join(root, text)):
                 listing.know(option.parent, deep=False)
                 if stamp := listing.stamp(text_of(option), option):
                     files.append((storage_of(option).normal(option), stamp))
                     break
             else:
-                missing.append(f"{text}: no such picture (in {found})")
-        return files, found, missing
-    if kind == "file" and found.suffix.lower() in IMAGE_SUFFIXES:
-        return [(found, stamp_of(found))], found, []
-    return [], found, [f"no such folder or list: {found}"]
+                missing.append(f"{text}: no such picture (in {path})")
+        return files, path, missing
+    if kind == "file" and path.suffix.lower() in IMAGE_SUFFIXES:
+        return [(path, stamp_of(path))], path, []
+    return [], path, [f"no such folder or list: {path}"]
 
 
 def _kind(listing: Listing, path: Path) -> Literal["file", "folder"] | None:

@@ -66,8 +66,8 @@ def test_every_frame_is_what_the_decoder_gives(pack, pack_file, way):
     }[way]()
     with Image.open(source, formats=["RINR"]) as image:
         for index, frame in enumerate(ImageSequence.Iterator(image)):
-            found = pack.frames[index]
-            assert (frame.mode, frame.size) == (found.mode, (found.width, found.height))
+            stored = pack.frames[index]
+            assert (frame.mode, frame.size) == (stored.mode, (stored.width, stored.height))
             assert np.array_equal(np.asarray(frame), pixels_of(pack, index))
         assert index == 4
     if way == "file":
@@ -147,8 +147,8 @@ def test_a_draft_has_the_size_that_the_decoder_gives(pack_file, size):
             whole = image.size
             image.draft(None, size)
             assert all(
-                min(asked, full) <= found <= full
-                for asked, full, found in zip(size, whole, image.size, strict=True)
+                min(asked, full) <= drawn <= full
+                for asked, full, drawn in zip(size, whole, image.size, strict=True)
             )
             image.load()  # raises where the decoder gives another number of pixels
 
@@ -258,10 +258,10 @@ def many(tmp_path: Path, pack: Pack) -> Path:
 def test_a_pack_may_be_saved_over_itself(many, tmp_path, pack, way):
     link = tmp_path / "link.rinr"
     link.symlink_to(many)
-    target = {"path": many, "link": link, "bytes": os.fsencode(many), "file": str(many)}[way]
+    destination = {"path": many, "link": link, "bytes": os.fsencode(many), "file": str(many)}[way]
     with many.open("rb") as file, Image.open(file if way == "file" else many) as image:
         image.seek(1)
-        image.save(target, save_all=True, preset="fast", steps=1)
+        image.save(destination, save_all=True, preset="fast", steps=1)
         assert image.tell() == 1
         # The image is still that which was opened.
         assert np.array_equal(np.asarray(image), pixels_of(pack, 1))

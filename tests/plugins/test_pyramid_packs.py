@@ -67,9 +67,9 @@ def test_batches_in_any_order_and_more_than_one_epoch(file: Path, *, resident: b
 
 
 def test_frames_for_yolo(file: Path, pyramid_pack: Pack) -> None:
-    found = list(scan(file))
-    assert [ref.path for ref, _ in found] == [str(file / f.name) for f in pyramid_pack.frames]
-    for ref, frame in found:
+    scanned = list(scan(file))
+    assert [ref.path for ref, _ in scanned] == [str(file / f.name) for f in pyramid_pack.frames]
+    for ref, frame in scanned:
         assert isinstance(frame, Frame)
         wanted = torch.as_tensor(rinrcodec.decode(pyramid_pack, ref.index)).permute(1, 2, 0).numpy()
         assert np.array_equal(decode_rgb(ref), wanted)

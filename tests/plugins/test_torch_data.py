@@ -48,9 +48,9 @@ def flat(loader: RinrLoader) -> list[tuple[int, torch.Tensor, torch.Tensor, torc
     ]
 
 
-def assert_equal(found, wanted):
-    assert [item[0] for item in found] == [item[0] for item in wanted]
-    for one, other in zip(found, wanted, strict=True):
+def assert_equal(items, wanted):
+    assert [item[0] for item in items] == [item[0] for item in wanted]
+    for one, other in zip(items, wanted, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
 
 
@@ -141,13 +141,13 @@ def test_a_plain_data_loader_takes_it(folder, method):
     loader = DataLoader(
         dataset, batch_size=4, num_workers=2, collate_fn=collate, multiprocessing_context=method
     )
-    found = [image for images, _ in loader for image in images]
-    assert len(found) == 11
-    for index, image in enumerate(found):
+    images = [image for images, _ in loader for image in images]
+    assert len(images) == 11
+    for index, image in enumerate(images):
         assert torch.equal(image, dataset[index][0])
 
 
-def test_places_without_packs_are_reported(tmp_path, folder):
+def test_paths_without_packs_are_reported(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RinrInputError, match=r"empty: no \.rinr file .* rinrcodec compress"):
         RinrDataset(tmp_path / "empty")
@@ -260,8 +260,8 @@ def test_the_same_seed_gives_the_same_for_any_number_of_workers(folder, device):
         {"resident": True},
     ]
     for options in others:
-        for found, epoch in zip(epochs(5, **options), wanted, strict=True):
-            assert_equal(found, epoch)
+        for items, epoch in zip(epochs(5, **options), wanted, strict=True):
+            assert_equal(items, epoch)
     assert [item[0] for item in epochs(6)[0]] != orders[0]
 
 

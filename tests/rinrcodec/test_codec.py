@@ -90,11 +90,11 @@ def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], P
     pictures, pack = mixed
     kept = 0
     for index, (picture, frame) in enumerate(zip(pictures, pack.frames, strict=True)):
-        for box, found in zip(frame.boxes, frame.objects, strict=True):
-            if found is None:
+        for box, residual in zip(frame.boxes, frame.objects, strict=True):
+            if residual is None:
                 continue
             kept += 1
-            alone = replace(frame, boxes=(box,), objects=(found,))
+            alone = replace(frame, boxes=(box,), objects=(residual,))
             lone_pack = replace(pack, frames=(alone,))
             inside = box.region(frame.width, frame.height).slices
             pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[:, :, None]
@@ -275,9 +275,9 @@ def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) 
 def test_direct_objects_replace_the_background(make_picture: MakePicture) -> None:
     preset = replace(QUICK, object_mode="direct", min_gain=-100.0)
     pack = encode([Picture("p", make_picture(40, 30), BOXES[:1])], preset=preset, device="cpu")
-    (found,) = pack.frames[0].objects
-    assert found is not None
-    assert (found.mode, found.gain) == ("direct", 1.0)
+    (residual,) = pack.frames[0].objects
+    assert residual is not None
+    assert (residual.mode, residual.gain) == ("direct", 1.0)
     silent = replace(
         pack.stacks[0], rows=replace(pack.stacks[0].rows, codes=pack.stacks[0].rows.codes * 0)
     )

@@ -78,9 +78,9 @@ def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
         put(tmp_path / "images" / name)
     data = write(tmp_path / "data.yaml", "train: images\n")
     for source in (open_source(tmp_path / "images"), open_source(data)):
-        found = names(source.series[0])
+        order = names(source.series[0])
         # Numbers that are equal are told apart by how they are written, folder by folder.
-        assert found == [wanted[3], *wanted[:3], wanted[4]]
+        assert order == [wanted[3], *wanted[:3], wanted[4]]
 
 
 def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +88,8 @@ def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         put(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     for source in (".", tmp_path):
-        found = names(open_source(source).series[0])
-        assert found == ["a2.png", "b1.png", "c/a9.png", "c/a10.png"]
+        order = names(open_source(source).series[0])
+        assert order == ["a2.png", "b1.png", "c/a9.png", "c/a10.png"]
 
 
 def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
     assert names(open_source(tmp_path / "frames").series[0]) == ["a.png"]
 
 
-@pytest.mark.parametrize("place", ["labels/s/a.txt", "frames/labels/s/a.txt", "frames/s/a.txt"])
-def test_labels_beside_or_inside_a_folder(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("label", ["labels/s/a.txt", "frames/labels/s/a.txt", "frames/s/a.txt"])
+def test_labels_beside_or_inside_a_folder(tmp_path: Path, label: str) -> None:
     put(tmp_path / "frames/s/a.png")
-    write(tmp_path / place, LABEL)
+    write(tmp_path / label, LABEL)
     assert boxes(open_source(tmp_path / "frames").series[0]) == [(BOX,)]
 
 
@@ -302,8 +302,8 @@ def packets(path: Path) -> list[tuple[int, int]]:
     """Where the packets of a video begin and end in its file."""
     av = pytest.importorskip("av")
     with av.open(str(path)) as container:
-        found = container.demux(container.streams.video[0])
-        return [(packet.pos, packet.pos + packet.size) for packet in found if packet.size]
+        demuxed = container.demux(container.streams.video[0])
+        return [(packet.pos, packet.pos + packet.size) for packet in demuxed if packet.size]
 
 
 def damage_packet(path: Path, number: int) -> None:
@@ -343,14 +343,14 @@ def test_frames_that_an_edit_list_leaves_out_are_not_missed(tmp_path: Path) -> N
     av = pytest.importorskip("av")
     path, trimmed = make_video(tmp_path / "clip.mp4", n=6), tmp_path / "trimmed.mp4"
     options = {"avoid_negative_ts": "disabled"}
-    with av.open(str(path)) as source, av.open(str(trimmed), "w", options=options) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
+    with av.open(str(path)) as source, av.open(str(trimmed), "w", options=options) as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
             if packet.dts is not None:
                 shift = round(0.3 / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                 packet.stream = stream
-                target.mux(packet)
+                output.mux(packet)
     readings = list(open_source(trimmed).series[0].read())
     assert len(open_source(trimmed).series[0]) == 6
     assert len(readings) == 3
