@@ -23,8 +23,8 @@ from rinrcodec.families import background_families
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
-from rinrcodec.sources.source import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 
 

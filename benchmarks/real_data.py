@@ -21,7 +21,7 @@ from harness.arguments import common_parser, setup
 from harness.frames import DATA
 from harness.reports import markdown_table, write_report
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 SETS = {
     "DAC-SDC, train and val": "dacsdc/dacsdc.yaml",

@@ -34,9 +34,9 @@ from rinrcodec.formats import read_pack
 from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.labels import format_labels
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
-from rinrcodec.sources.source import open_source
 
 
 @dataclass(frozen=True)

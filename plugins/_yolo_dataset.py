@@ -22,7 +22,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan
 from rinrcodec.sources.labels import format_labels, read_labels
-from rinrcodec.sources.source import frame_stem
+from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["RinrYoloDataset"]
 

@@ -19,7 +19,7 @@ from fleet_parts.runs import Compress
 from harness.frames import DATA, load_frames
 from harness.ledger import Ledger
 from harness.reports import markdown_table
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 
 def write_data(folder: Path, count: int) -> tuple[str, Path]:

@@ -46,7 +46,7 @@ def alone(work: Callable[..., T], *words: Any) -> T:
 
 def source_cost(folder: Path) -> dict[str, float]:
     """Seconds to find the frames of a folder, and bytes of memory that what is found takes."""
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
 
     began = time.perf_counter()
     open_source(folder)

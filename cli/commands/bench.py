@@ -92,7 +92,7 @@ def ladder(
     from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
     from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
 

@@ -85,7 +85,7 @@ def command(
     from rinrcodec.compute.devices import resolve_device
     from rinrcodec.evaluation.measure import measure
     from rinrcodec.evaluation.report import make_report, report_as_json
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
 

@@ -18,7 +18,7 @@ from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.presets import Preset
-from rinrcodec.sources.source import Reading
+from rinrcodec.sources.readings import Reading
 from rinrcodec.storage import file_or_folder
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target

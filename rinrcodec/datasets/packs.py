@@ -11,7 +11,7 @@ import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.files import packs_below
-from rinrcodec.sources.source import SPLITS, load_data_yaml
+from rinrcodec.sources.data_yaml import SPLITS, load_data_yaml
 from rinrcodec.storage import file_or_folder, join
 
 __all__ = ["PackFiles", "find_packs", "list_packs", "yaml_text"]

@@ -12,7 +12,8 @@ from typing import Any
 from rinrcodec import __version__
 from rinrcodec.datasets.manifest import RunEntry, ShardEntry
 from rinrcodec.presets import Preset
-from rinrcodec.sources.source import Reading, Series, Source
+from rinrcodec.sources.readings import Reading
+from rinrcodec.sources.source import Series, Source
 
 __all__ = ["Shard", "make_entry", "run_key", "shards_of"]
 

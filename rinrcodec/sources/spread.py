@@ -8,7 +8,8 @@ from itertools import islice
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.picture import Picture
-from rinrcodec.sources.source import Reading, Series, Source, read_image
+from rinrcodec.sources.readings import Reading, read_image
+from rinrcodec.sources.source import Series, Source
 
 __all__ = ["evenly_spread", "read_pictures"]
 

@@ -32,7 +32,7 @@ def create_file(path: Path, data: bytes) -> bool:
 
 
 def move(path: Path, destination: Path) -> None:
-    """Rename a file and replace `destination`, in the same storage; copies where it cannot rename."""
+    """Rename a file, over `destination`, in the same storage; copies where it cannot rename."""
     storage_of(path).move(path, destination)
 
 

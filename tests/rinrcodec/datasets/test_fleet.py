@@ -19,7 +19,7 @@ from rinrcodec.datasets.executors.local import Watch
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.shards import shards_of
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 from .conftest import QUICK, contents, video, write
 

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError, RinrSourceError
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.images import load_picture
 from rinrcodec.sources.labels import read_labels
-from rinrcodec.sources.source import Reading, Source, open_source, read_image
+from rinrcodec.sources.readings import Reading, read_image
+from rinrcodec.sources.source import Source
 from rinrcodec.storage import to_path
 from rinrcodec.storage.atomic import write_whole
 

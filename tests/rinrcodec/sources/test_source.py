@@ -16,7 +16,8 @@ from rinrcodec.boxes import Box
 from rinrcodec.datasets.shards import shards_of
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.limits import Limits
-from rinrcodec.sources.source import Series, open_source
+from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.source import Series
 
 LABEL = "2 0.5 0.5 0.5 0.5\n"
 BOX = Box(2, 1.0, 1.0, 2.0, 2.0)

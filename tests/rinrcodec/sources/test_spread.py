@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from rinrcodec import storage
 from rinrcodec.errors import RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
-from rinrcodec.sources.source import ImageRef, Reading, open_source, read_image
+from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.readings import ImageRef, Reading, read_image
 from rinrcodec.storage import local
 
 LABEL = "2 0.5 0.5 0.5 0.5\n"
