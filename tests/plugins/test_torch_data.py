@@ -21,6 +21,8 @@ from rinrcodec.plugins import torch_data, torch_loader
 from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
 from rinrcodec.plugins.torch_loader import RinrLoader
 
+from .conftest import BOXES
+
 # Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
@@ -363,3 +365,26 @@ def test_no_extra_is_needed(pack_file):
     command = [sys.executable, "-I", "-c", code, str(pack_file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def pyramid_file(pyramid_pack: Pack, tmp_path: Path) -> Path:
+    path = tmp_path / "latents.rinr"
+    rinrcodec.save(pyramid_pack, path)
+    return path
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_batches_of_coded_latents_in_any_order_and_more_than_one_epoch(
+    pyramid_file: Path, *, resident: bool
+) -> None:
+    dataset = RinrDataset(pyramid_file)
+    loader = RinrLoader(dataset, batch_size=2, device="cpu", shuffle=True, resident=resident)
+    for _ in range(2):
+        seen = set()
+        for images, targets in loader:
+            for image, target in zip(images, targets, strict=True):
+                seen.add(target["image_id"])
+                assert torch.equal(image, dataset[target["image_id"]][0])
+                assert len(target["boxes"]) == len(BOXES[target["image_id"]])
+        assert seen == set(range(5))
