@@ -77,7 +77,7 @@ def _resolve_entry(
     path = join(root, entry)
     kind = _kind(listing, path)
     if kind is None and entry.startswith("../"):
-        # Exports of some labelling tools are off by one folder; YOLO mends it, and so do we.
+        # Exports of some labelling tools are off by one folder; YOLO accepts that, and so do we.
         path = join(root, entry[3:])
         kind = _kind(listing, path)
     if kind == "folder":

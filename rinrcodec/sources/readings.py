@@ -41,7 +41,7 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of reading one picture: the picture, or the error that prevented it.
+    """The result of reading one picture: the picture, or the error that prevented it.
 
     digest: SHA-256 in hexadecimal of what was read: the bytes of the picture file (of a frame of a
     video, its pixels) and those of the label file; "" where there is no picture.

@@ -81,7 +81,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that one SRC argument stands for.
+    """All that one SRC argument names.
 
     names: class names by class id, from a data yaml. warnings: oddities that concern no single
     picture. failures: parts of the source that are not there.

@@ -24,7 +24,7 @@ from rinrcodec.formats.schema import Kind
 # Not imported here: Ultralytics replaces functions of other packages, for all tests that follow.
 HOST = [
     pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is not installed"),
-    # What Ultralytics and its own dependencies warn about is not ours to mend.
+    # What Ultralytics and its own dependencies warn about is not ours to fix.
     pytest.mark.filterwarnings("default"),
 ]
 
