@@ -16,7 +16,7 @@ from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, total
-from rinrcodec.datasets.work import FittedPart, Work
+from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.families import DEFAULT_BACKGROUND, background_family
 from rinrcodec.sources.discover import open_source

@@ -9,7 +9,7 @@ from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.work import FittedShard, Work
+from rinrcodec.datasets.work_folder import FittedShard, Work
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.sources.source import Series

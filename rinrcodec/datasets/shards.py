@@ -59,7 +59,7 @@ class Shard:
         return digest.hexdigest()[:32]
 
     def folders(self) -> Sequence[str]:
-        """The folder of each picture, by which sequences are told apart."""
+        """The folder of each picture, which separates sequences."""
         return [ref.name.rpartition("/")[0] for ref in self.series.refs] or [""] * self.count
 
     def read(self, position: int, *, jobs: int) -> Iterator[Reading]:
