@@ -251,7 +251,7 @@ def main() -> None:
                 runs.append(train(arm, data, seed, size, options))
     if options.packs is not None:
         options.preset = options.steps = None  # what the packs were made with is not known here
-    for name in ("packs", "weights"):  # on the page by name: the place is this machine's affair
+    for name in ("packs", "weights"):  # on the page by name, without the folders of this machine
         path = getattr(options, name)
         setattr(options, name, path and Path(path.name))
     body = page(runs, options, words, val_words)

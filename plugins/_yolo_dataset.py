@@ -182,39 +182,39 @@ class RinrYoloDataset(YOLODataset):
                 boxes, warnings = read_labels(path, width=width, height=height)
                 for warning in warnings:
                     LOGGER.warning(f"{self.prefix}{warning}")
-        rows = self._rows(ref, format_labels(boxes, width=width, height=height))
+        values = self._values(ref, format_labels(boxes, width=width, height=height))
         return {
             "im_file": ref.path,
             "shape": (height, width),
-            "cls": rows[:, :1],
-            "bboxes": rows[:, 1:],
+            "cls": values[:, :1],
+            "bboxes": values[:, 1:],
             "segments": [],
             "keypoints": None,
             "normalized": True,
             "bbox_format": "xywh",
         }
 
-    def _rows(self, ref: FrameRef, text: str) -> NDArray[np.float32]:
+    def _values(self, ref: FrameRef, text: str) -> NDArray[np.float32]:
         """Label text as float32 [n, 5], judged by the rules for label files."""
-        rows = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
-        if not len(rows):
-            return rows
-        low, high = rows[:, 1:].min(), rows[:, 1:].max()
+        values = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
+        if not len(values):
+            return values
+        low, high = values[:, 1:].min(), values[:, 1:].max()
         if low < -_TOLERANCE or high > 1 + _TOLERANCE:
             worst = low if low < -_TOLERANCE else high
             raise RinrInputError(f"a box with {worst:.3f}, want values between 0 and 1")
         n_classes = len(self.data["names"])
-        if not self.single_cls and rows[:, 0].max() >= n_classes:
-            highest = int(rows[:, 0].max())
+        if not self.single_cls and values[:, 0].max() >= n_classes:
+            highest = int(values[:, 0].max())
             raise RinrInputError(
                 f"a box of class {highest}, the data yaml names 0 to {n_classes - 1}"
             )
-        distinct = np.unique(rows, axis=0)
-        if len(distinct) < len(rows):
-            n = len(rows) - len(distinct)
+        distinct = np.unique(values, axis=0)
+        if len(distinct) < len(values):
+            n = len(values) - len(distinct)
             LOGGER.info(f"{self.prefix}{ref.path}: {n} boxes given twice are left out")
             return distinct
-        return rows
+        return values
 
     def _pixels(self, ref: FrameRef) -> NDArray[np.uint8]:
         rgb = decode_rgb(ref)

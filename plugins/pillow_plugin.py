@@ -228,7 +228,7 @@ class _NamedBuffer(io.BytesIO):
 
 
 def _leads_to(file: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
-    """Whether this is a path of the file of that name, by whatever name."""
+    """Whether this is a path of the file of that name, perhaps by another name."""
     try:
         # Not Path.samefile, which takes no bytes.
         return isinstance(file, (str, bytes, os.PathLike)) and os.path.samefile(file, name)  # noqa: PTH121

@@ -1,6 +1,6 @@
 """`.rinr` files as a torch dataset, for any `DataLoader`; see `torch_loader` for our own.
 
-Every item is decoded on the CPU by whoever asks for it.
+Every item is decoded on the CPU by the process that asks for it.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ __all__ = [
 # Bound once: the names in their modules are the ones that get replaced.
 _Dataset = build.YOLODataset
 _Loader = build.LoadImagesAndVideos
-# What stood in a place before, while the adapter is on: (module, name) -> value.
+# What the adapter has replaced while it is on: (module, name) -> value.
 _replaced: dict[tuple[Any, str], Any] = {}
 
 

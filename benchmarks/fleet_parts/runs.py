@@ -177,7 +177,7 @@ class Compress:
         if self._look is None:
             return
         for process in self.driver.children(recursive=True):
-            # A process of Ray takes the name of what it does when it is told.
+            # A process of Ray takes the name of its task when it starts one.
             if process not in self.workers:
                 self.processes.add(process)
                 if _fits(process):
