@@ -304,18 +304,18 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
 def test_large_pictures_come_in_smaller_batches(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.datasets import batches, work
+    from rinrcodec.datasets import batches, work_folder
     from rinrcodec.datasets.shards import Shard
 
     monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 24 * 16)
     starts = []
-    original = work.Work.add
+    original = work_folder.Work.add
 
-    def add(self: work.Work, shard: Shard, part: work.FittedPart) -> None:
+    def add(self: work_folder.Work, shard: Shard, part: work_folder.FittedPart) -> None:
         starts.append((part.start, part.count))
         original(self, shard, part)
 
-    monkeypatch.setattr(work.Work, "add", add)
+    monkeypatch.setattr(work_folder.Work, "add", add)
     run("compress", folder, "-o", tmp_path / "out", *QUICK)
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]
