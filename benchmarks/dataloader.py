@@ -158,7 +158,7 @@ def write_files(folder: Path, pictures: Sequence[Picture], options: Any) -> tupl
         Image.fromarray(picture.pixels).save(path, quality=90)
         jpegs.append(str(path))
     path = folder / "frames.rinr"
-    # Every object INR is kept, whatever it is good for.
+    # Every object INR is kept, however little it gains.
     preset = replace(get_preset(options.preset, steps=1), min_gain=-math.inf)
     pack = rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     rinrcodec.save(pack, path)
@@ -187,8 +187,8 @@ def main() -> None:
             speeds.setdefault(name, {})[workers] = speed
             print(f"{name}, {workers} workers: {speed:.0f} frames/s")
     rows = [
-        (name, *(f"{found[w]:.0f}" if w in found else "" for w in options.workers))
-        for name, found in speeds.items()
+        (name, *(f"{rates[w]:.0f}" if w in rates else "" for w in options.workers))
+        for name, rates in speeds.items()
     ]
     table = markdown_table(
         ["frames/s", *(f"{workers} workers" for workers in options.workers)], rows

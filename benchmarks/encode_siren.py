@@ -55,13 +55,13 @@ def fit_frames(
     device: str,
 ) -> Fit:
     """Fit the backgrounds of some frames of one size and decode them again."""
-    targets = [torch.tensor(picture.pixels) for picture in pictures]
-    height, width, channels = targets[0].shape
+    originals = [torch.tensor(picture.pixels) for picture in pictures]
+    height, width, channels = originals[0].shape
     spec = part.spec(height * width, channels)
     synchronize(device)
     start = time.perf_counter()
     fitted = fit_group(
-        spec, targets, part.recipe, bits=bits, seed=seed, device=resolve_device(device)
+        spec, originals, part.recipe, bits=bits, seed=seed, device=resolve_device(device)
     )
     synchronize(device)
     seconds = time.perf_counter() - start
@@ -87,8 +87,8 @@ def time_to_reference(
     return fits
 
 
-def object_targets(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
-    """Crops of 64 to 961 pixels from random places of the frames, uint8 [h, w, 3]."""
+def object_crops(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
+    """Crops of 64 to 961 pixels from random parts of the frames, uint8 [h, w, 3]."""
     rng = np.random.default_rng(seed)
     crops = []
     for number in range(OBJECTS):
@@ -100,15 +100,15 @@ def object_targets(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
 
 
 def grouped_times(
-    part: SirenBackgrounds | SirenObjects, targets: Sequence[Tensor], *, seed: int, device: str
+    part: SirenBackgrounds | SirenObjects, originals: Sequence[Tensor], *, seed: int, device: str
 ) -> tuple[float, float]:
-    """Seconds to fit the targets together and one by one, both with one spec."""
-    spec = part.spec(max(t.shape[0] * t.shape[1] for t in targets), targets[0].shape[2])
+    """Seconds to fit the crops together and one by one, both with one spec."""
+    spec = part.spec(max(t.shape[0] * t.shape[1] for t in originals), originals[0].shape[2])
 
     def fit(grouped: bool) -> None:
         fit_group(
             spec,
-            targets,
+            originals,
             part.recipe,
             bits=part.bits,
             seed=seed,
@@ -159,7 +159,7 @@ def main() -> None:
     cases: dict[str, tuple[SirenBackgrounds | SirenObjects, list[Tensor]]] = {
         f"{OBJECTS} objects of at most 961 pixels": (
             object_part(preset),
-            object_targets(pictures, seed=options.seed),
+            object_crops(pictures, seed=options.seed),
         ),
         f"{len(pictures)} backgrounds": (
             frame_part(preset),
@@ -168,8 +168,8 @@ def main() -> None:
     }
     rows = []
     grouped = []
-    for case, (part, targets) in cases.items():
-        together, alone = grouped_times(part, targets, **settings)
+    for case, (part, originals) in cases.items():
+        together, alone = grouped_times(part, originals, **settings)
         grouped.append({"case": case, "grouped_s": together, "one_by_one_s": alone})
         rows.append((case, f"{together:.2f}", f"{alone:.2f}", f"{alone / together:.2f}x"))
     data["grouped"] = grouped

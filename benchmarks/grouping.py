@@ -51,13 +51,13 @@ def decode_frames(source: PackSource, frames: Sequence[int], device: str) -> Cal
 
 def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Callable[[], Any]:
     """The objects of frames, onto blank backgrounds: what `decode` does after the backgrounds."""
-    place = resolve_device(device)
+    device = resolve_device(device)
     pastes: dict[int, list[tuple[ObjectView, Tensor]]] = {}
     signals = []
     for index in frames:
         frame = source.frame(index)
         grid = Grid.of_frame(frame.width, frame.height)
-        blank = torch.zeros(len(frame.mode), frame.height, frame.width, device=place)
+        blank = torch.zeros(len(frame.mode), frame.height, frame.width, device=device)
         signals.append(blank.permute(1, 2, 0))
         for region, inr in paste_order(frame):
             view = ObjectView(frame, inr, region, grid, grid.inside(region))
@@ -65,10 +65,10 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
 
     @torch.no_grad()
     def work() -> list[Tensor]:
-        with without_torch_threads(place):
+        with without_torch_threads(device):
             for group, members in pastes.items():
                 family = object_family(source.groups[group].spec.family)
-                reader = GroupReader(source, group, place)
+                reader = GroupReader(source, group, device)
                 outputs = family.decode_objects(reader, [view for view, _ in members])
                 for (view, signal), output in zip(members, outputs, strict=True):
                     signal[view.part] = apply_object(signal[view.part], output, view.inr)
@@ -85,12 +85,12 @@ def batch_times(
     The best of `repeats` rounds in which the ways take turns. A file is opened before the clock
     starts, anew for every round, since readers keep what they have decompressed.
     """
-    found = {way: {"total": math.inf} for way in paths}
+    best = {way: {"total": math.inf} for way in paths}
     for _ in range(repeats):
         for way, path in paths.items():
             times = _one_round(path, decode, n, batch, clock)
-            found[way] = min(found[way], times, key=lambda seconds: seconds["total"])
-    return found
+            best[way] = min(best[way], times, key=lambda seconds: seconds["total"])
+    return best
 
 
 def _one_round(path: Path, decode: Decode, n: int, batch: int, clock: Clock) -> dict[str, float]:
@@ -129,14 +129,14 @@ def by_class(
     pictures: Sequence[Picture], part: SirenObjects, *, most: int | None = None
 ) -> dict[SizeClass, list[Picture]]:
     """Boxes by size class, at most `most` of each, every one in a picture of its own."""
-    found: dict[SizeClass, list[Picture]] = {size: [] for size in part.sizes}
+    by_size: dict[SizeClass, list[Picture]] = {size: [] for size in part.sizes}
     for picture in pictures:
         for box in picture.boxes:
             area = box_area(box, picture)
             if area:
                 fits = (s for s in part.sizes if s.max_area is None or area <= s.max_area)
-                found[next(fits)].append(replace(picture, boxes=(box,)))
-    return {size: members[:most] for size, members in found.items() if members}
+                by_size[next(fits)].append(replace(picture, boxes=(box,)))
+    return {size: members[:most] for size, members in by_size.items() if members}
 
 
 def batch_table(times: Mapping[int, Times], n: int) -> str:
@@ -154,7 +154,7 @@ def class_times(
     folder: Path, pictures: Sequence[Picture], preset: Preset, clock: Clock, options: Any
 ) -> list[dict[str, Any]]:
     """The objects of every size class, each class decoded as one batch."""
-    found = []
+    measured = []
     classes = by_class(pictures, object_part(preset), most=options.class_objects)
     for size, members in classes.items():
         paths = save_both(folder, fresh_pack(members, preset, seed=options.seed))
@@ -162,8 +162,8 @@ def class_times(
         settings = {"batch": n, "clock": clock, "repeats": options.repeats}
         times = batch_times(paths, decode_objects, n, **settings)
         network = f"{size.depth} x {size.width}"
-        found.append({"class": _name(size), "network": network, "objects": n, "seconds": times})
-    return found
+        measured.append({"class": _name(size), "network": network, "objects": n, "seconds": times})
+    return measured
 
 
 def class_table(classes: Sequence[dict[str, Any]]) -> str:
@@ -205,12 +205,12 @@ def main() -> None:
         paths = save_both(folder, fresh_pack(pictures, preset, seed=options.seed))
         sizes = {way: path.stat().st_size for way, path in paths.items()}
         check_equal(paths, n, device=options.device)
-        for found, decode, batches, repeats in (
+        for times, decode, batches, repeats in (
             (objects, decode_objects, BATCHES, options.repeats),
             (frames, decode_frames, options.frame_batches, options.frame_repeats),
         ):
             for batch in (b for b in batches if b <= n):
-                found[batch] = batch_times(
+                times[batch] = batch_times(
                     paths, decode, n, batch=batch, clock=clock, repeats=repeats
                 )
         classes = class_times(folder, all_pictures, preset, clock, options)

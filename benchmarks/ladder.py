@@ -23,8 +23,8 @@ from rinrcodec.families import background_families
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
-from rinrcodec.sources.source import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 
 
@@ -48,10 +48,10 @@ def dacsdc_frames(count: int) -> Frames:
         pictures = sample_pictures()[:count]
         what = f"{len(pictures)} pictures of scikit-image"
     else:
-        found = open_source(yaml)
-        found = replace(found, series=tuple(one for one in found.series if one.name == "val"))
-        total = len(found.series[0])
-        pictures = read_pictures(found, evenly_spread(count, total))
+        source = open_source(yaml)
+        source = replace(source, series=tuple(one for one in source.series if one.name == "val"))
+        total = len(source.series[0])
+        pictures = read_pictures(source, evenly_spread(count, total))
         what = f"{len(pictures)} of the {total} val frames of DAC-SDC"
     return Frames(what, pictures, list(range(len(pictures))))
 

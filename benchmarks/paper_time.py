@@ -20,7 +20,7 @@ from rinrcodec.families.nerv.encode import BACKGROUNDS as NERV
 from rinrcodec.families.siren.encode import BACKGROUNDS as SIREN
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 RECIPES = {"siren": SIREN["paper"].recipe, "nerv": NERV["paper"].recipe}
 PROBE_STEPS = (1, 3)

@@ -36,27 +36,27 @@ from rinrcodec.presets import get_preset
 
 
 def outputs_of(
-    part: SirenBackgrounds | SirenObjects, targets: Sequence[Tensor], *, seed: int, device: str
+    part: SirenBackgrounds | SirenObjects, originals: Sequence[Tensor], *, seed: int, device: str
 ) -> list[Tensor]:
-    """Outputs of INRs fitted to targets of one spec: quantised, and fitted and evaluated in float.
+    """Outputs of INRs fitted to pictures of one spec: quantised, and fitted and evaluated in float.
 
-    Two items per target, each [h, w, channels]: first all quantised ones, then all float ones.
+    Two items per picture, each [h, w, channels]: first all quantised ones, then all float ones.
     """
-    height, width, channels = targets[0].shape
+    height, width, channels = originals[0].shape
     spec = part.spec(height * width, channels)
-    place = resolve_device(device)
-    fitted = fit_group(spec, targets, part.recipe, bits=part.bits, seed=seed, device=place)
+    resolved = resolve_device(device)
+    fitted = fit_group(spec, originals, part.recipe, bits=part.bits, seed=seed, device=resolved)
     never = replace(part.recipe, quantized=0.0)
-    in_float = fit_group(spec, targets, never, bits=16, seed=seed, device=place)
+    in_float = fit_group(spec, originals, never, bits=16, seed=seed, device=resolved)
     coords = []
-    for target in targets:
-        h, w = target.shape[:2]
+    for original in originals:
+        h, w = original.shape[:2]
         coords.append(Grid.of_frame(w, h).coords(Region(0, 0, w, h)))
-    rounded = dequantize(fitted.rows, network.tensor_sizes(spec), place)
+    rounded = dequantize(fitted.rows, network.tensor_sizes(spec), resolved)
     results = []
     for weights in (rounded, in_float.weights):
-        found = evaluate(spec, weights, coords)
-        results += [o.view(t.shape) for o, t in zip(found, targets, strict=True)]
+        outputs = evaluate(spec, weights, coords)
+        results += [o.view(t.shape) for o, t in zip(outputs, originals, strict=True)]
     return results
 
 
@@ -64,8 +64,8 @@ def background_loss(
     part: SirenBackgrounds, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> tuple[float, float]:
     """Mean PSNR of the frames, quantised and in float."""
-    targets = [torch.tensor(p.pixels) for p in pictures]
-    outputs = outputs_of(part, targets, seed=seed, device=device)
+    originals = [torch.tensor(p.pixels) for p in pictures]
+    outputs = outputs_of(part, originals, seed=seed, device=device)
     values = [
         psnr(p.pixels, to_pixels(o).cpu().numpy())
         for p, o in zip([*pictures, *pictures], outputs, strict=True)

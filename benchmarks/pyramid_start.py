@@ -44,7 +44,7 @@ TOGETHER = 4  # crops whose graph is in memory at once: caches are small
 def crops(size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Square crops [n, size, size, 3], most of them of pictures made smaller."""
     folder = Path(data.__file__).parent
-    found = []
+    pieces = []
     for name in (*PHOTOGRAPHS, *TEXTURES):
         with Image.open(folder / name) as opened:
             image = opened.convert("RGB")
@@ -55,8 +55,8 @@ def crops(size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
         pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float64)
         if name in TEXTURES:
             pixels = pixels * generator.uniform(0.8, 1.1, 3)
-        found.append(pixels.clip(0, 255).astype(np.uint8))
-    return np.stack(found)
+        pieces.append(pixels.clip(0, 255).astype(np.uint8))
+    return np.stack(pieces)
 
 
 def stage(
@@ -76,15 +76,15 @@ def stage(
     lambdas = torch.from_numpy(logs).float().exp()
     noise = torch.Generator().manual_seed(int(generator.integers(2**31)))
     latents = [
-        [torch.zeros(n, *size, requires_grad=True) for size in own]
-        for own in pyramid.grid_sizes(width, height)
+        [torch.zeros(n, *size, requires_grad=True) for size in sizes]
+        for sizes in pyramid.grid_sizes(width, height)
     ]
     log_steps = torch.full((n, 2, pyramid.LEVELS), math.log(0.2))
     log_steps += 0.5 * (lambdas / 1e-3).log()[:, None, None]
     if usual is not None:
         log_steps = usual[0] + usual[1] * lambdas.log()[:, None, None]
     log_steps.requires_grad_()
-    flat = [grid for own in latents for grid in own]
+    flat = [grid for grids in latents for grid in grids]
     adam = torch.optim.Adam(
         [{"params": flat, "betas": LATENT_BETAS}, {"params": [log_steps], "betas": (0.9, 0.99)}],
         lr=RATE,
@@ -100,8 +100,8 @@ def stage(
         for first in range(0, n, TOGETHER):
             some = slice(first, first + TOGETHER)
             seen = [
-                [noisy(grid[some] * LATENT_GAIN, temperature, spread, noise) for grid in own]
-                for own in latents
+                [noisy(grid[some] * LATENT_GAIN, temperature, spread, noise) for grid in grids]
+                for grids in latents
             ]
             signal = pyramid.synthesize(weights, seen, log_steps[some].exp(), 3)
             error = (signal - wanted[some]).square().mean((1, 2, 3)) / 4
@@ -118,8 +118,8 @@ def stage(
             seconds = time.perf_counter() - begin
             print(f"step {step + 1:5}  {seconds:6.0f} s  loss {total * 1e3:.4f}", flush=True)
     inputs = torch.stack([torch.ones(n), lambdas.log()], 1)
-    found: Tensor = torch.linalg.lstsq(inputs, log_steps.detach().flatten(1)).solution
-    return found.view(2, 2, pyramid.LEVELS)
+    solution: Tensor = torch.linalg.lstsq(inputs, log_steps.detach().flatten(1)).solution
+    return solution.view(2, 2, pyramid.LEVELS)
 
 
 def to_arrays(weights: dict[str, Tensor], usual: Tensor) -> dict[str, NDArray[np.generic]]:

@@ -80,9 +80,9 @@ def frame_table(comparisons: Sequence[Comparison], methods: Sequence[str]) -> st
     cells = {(one.frame, one.method): one for one in comparisons}
     table = []
     for name in names:
-        found = [cells[name, method] for method in methods]
-        pairs = [f"{db(one.background_psnr)} / {db(one.object_psnr)}" for one in found]
-        table.append((name, f"{found[0].n_bytes:,.0f}", *pairs))
+        measured = [cells[name, method] for method in methods]
+        pairs = [f"{db(one.background_psnr)} / {db(one.object_psnr)}" for one in measured]
+        table.append((name, f"{measured[0].n_bytes:,.0f}", *pairs))
     return markdown_table(["frame", "bytes", *methods], table)
 
 

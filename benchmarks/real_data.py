@@ -21,7 +21,7 @@ from harness.arguments import common_parser, setup
 from harness.frames import DATA
 from harness.reports import markdown_table, write_report
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 SETS = {
     "DAC-SDC, train and val": "dacsdc/dacsdc.yaml",
@@ -43,7 +43,7 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
     """Count frames and boxes of a source, and those that did not come back as they were."""
     frames = boxes = missing = changed = 0
     sides: list[float] = []
-    found = {path.stem: path for path in back.rglob("*.png")}
+    decoded = {path.stem: path for path in back.rglob("*.png")}
     labels = {path.stem: path for path in back.rglob("*.txt")}
     for series in open_source(source).series:
         for reading in series.read():
@@ -54,10 +54,10 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
             boxes += len(picture.boxes)
             sides += [side for box in picture.boxes for side in (box.w, box.h)]
             stem = Path(picture.name).stem
-            if stem not in found:
+            if stem not in decoded:
                 missing += 1
                 continue
-            with Image.open(found[stem]) as image:
+            with Image.open(decoded[stem]) as image:
                 missing += image.size != (picture.width, picture.height)
             wanted = sorted(
                 (

@@ -128,8 +128,8 @@ def bytes_read(open_one: Callable[[int], object], index: int) -> int:
     """What opening a frame reads from its pack, index and all."""
     sizes: list[int] = []
 
-    def counted(*place: int) -> bytes:
-        data = pread(*place)
+    def counted(*arguments: int) -> bytes:
+        data = pread(*arguments)
         sizes.append(len(data))
         return data
 

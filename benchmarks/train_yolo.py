@@ -34,9 +34,9 @@ from rinrcodec.formats import read_pack
 from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.labels import format_labels
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
-from rinrcodec.sources.source import open_source
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,15 @@ def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
     if options.packs is None:
         preset = get_preset(options.preset, steps=options.steps)
         return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
-    found = find_packs(options.packs).splits
-    pack = merge_packs([read_pack(path) for path in found.get("train", found.get("", []))])
-    places = {frame.name: index for index, frame in enumerate(pack.frames)}
-    missing = [picture.name for picture in pictures if picture.name not in places]
+    splits = find_packs(options.packs).splits
+    pack = merge_packs([read_pack(path) for path in splits.get("train", splits.get("", []))])
+    numbers = {frame.name: index for index, frame in enumerate(pack.frames)}
+    missing = [picture.name for picture in pictures if picture.name not in numbers]
     if missing:
         raise RinrInputError(
             f"{options.packs}: has no frame {missing[0]}, of {len(missing)} wanted"
         )
-    return select_frames(pack, [places[picture.name] for picture in pictures])
+    return select_frames(pack, [numbers[picture.name] for picture in pictures])
 
 
 def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> float:
@@ -135,13 +135,13 @@ def starting_from(weights: Path) -> Callable[[Any], None]:
     """What loads all tensors of a state dict that fit the model by name and shape."""
 
     def load(trainer: Any) -> None:
-        own = trainer.model.state_dict()
-        found = torch.load(weights, map_location="cpu", weights_only=True)
-        found = found.get("state_dict", found)
-        fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+        current = trainer.model.state_dict()
+        saved = torch.load(weights, map_location="cpu", weights_only=True)
+        saved = saved.get("state_dict", saved)
+        fitting = {k: v for k, v in saved.items() if k in current and current[k].shape == v.shape}
         if not fitting:
             raise RinrInputError(f"{weights}: no tensor of it fits the model")
-        print(f"{len(fitting)} of {len(own)} tensors start from {weights.name}")
+        print(f"{len(fitting)} of {len(current)} tensors start from {weights.name}")
         trainer.model.load_state_dict(fitting, strict=False)
         trainer.ema.ema.load_state_dict(trainer.model.state_dict())
 
@@ -251,7 +251,7 @@ def main() -> None:
                 runs.append(train(arm, data, seed, size, options))
     if options.packs is not None:
         options.preset = options.steps = None  # what the packs were made with is not known here
-    for name in ("packs", "weights"):  # on the page by name: the place is this machine's affair
+    for name in ("packs", "weights"):  # on the page by name, without the folders of this machine
         path = getattr(options, name)
         setattr(options, name, path and Path(path.name))
     body = page(runs, options, words, val_words)

@@ -95,7 +95,7 @@ def _forget_output() -> None:
 
 def _os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        # Whatever writes a file gives its name.
+        # All code that writes a file gives its name.
         path = error.filename or "the standard output"
         return f"{path} cannot be written: {error.strerror}"
     if error.filename is not None and error.strerror:

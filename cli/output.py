@@ -16,15 +16,15 @@ __all__ = ["json_text", "print_errors", "print_warnings", "write_report"]
 _SHOWN_WARNINGS = 20
 
 
-def write_report(target: str, text: str) -> None:
+def write_report(destination: str, text: str) -> None:
     """Write figures where `--json` wants them: `-` is the standard output.
 
     A file is replaced, also the one that a link leads to; a device or FIFO is written into.
     """
-    if target == "-":
+    if destination == "-":
         click.echo(text, nl=False)
         return
-    path = Path(target)
+    path = Path(destination)
     with writing(path):
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import check_group
 from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame
-from rinrcodec.sources.source import IMAGE_SUFFIXES
+from rinrcodec.sources.picture_names import IMAGE_SUFFIXES
 
 __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
 

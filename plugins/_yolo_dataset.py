@@ -22,7 +22,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan
 from rinrcodec.sources.labels import format_labels, read_labels
-from rinrcodec.sources.source import frame_stem
+from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["RinrYoloDataset"]
 
@@ -73,12 +73,12 @@ class RinrYoloDataset(YOLODataset):
                     "either all packs or all pictures"
                 )
             for pack in packs:
-                found = self._scan(pack)
-                self._scanned += found
+                scanned = self._scan(pack)
+                self._scanned += scanned
                 # Of a list or a pattern, it is the packs that labels belong to.
-                by_base[Path(path) if Path(path).is_dir() else pack.parent] += found
-        for base, found in by_base.items():
-            self._find_labels(base, found)
+                by_base[Path(path) if Path(path).is_dir() else pack.parent] += scanned
+        for base, scanned in by_base.items():
+            self._find_labels(base, scanned)
         if not self._scanned:
             raise RinrInputError(_first(self._failures))
         share = self.fraction
@@ -96,11 +96,11 @@ class RinrYoloDataset(YOLODataset):
         scanned, self._scanned = self._scanned, []
         failures, self._failures = self._failures, []
         labels = []
-        for ref, found in scanned:
+        for ref, outcome in scanned:
             try:
-                if isinstance(found, RinrError):
-                    raise found
-                label = self._label(ref, found)
+                if isinstance(outcome, RinrError):
+                    raise outcome
+                label = self._label(ref, outcome)
             except RinrError as error:
                 failures.append(f"{ref.path}: {error}")
             else:
@@ -164,11 +164,11 @@ class RinrYoloDataset(YOLODataset):
             self._failures.append(text if str(pack) in text else f"{pack}: {text}")
             return []
 
-    def _find_labels(self, base: Path, found: Sequence[Scanned]) -> None:
-        folder = _label_folder(base, found)
+    def _find_labels(self, base: Path, scanned: Sequence[Scanned]) -> None:
+        folder = _label_folder(base, scanned)
         if folder is not None:
             LOGGER.info(f"{self.prefix}labels from {folder} in place of the boxes in the packs")
-            self._label_folders |= dict.fromkeys((ref.pack for ref, _ in found), folder)
+            self._label_folders |= dict.fromkeys((ref.pack for ref, _ in scanned), folder)
 
     def _label(self, ref: FrameRef, frame: Frame) -> dict[str, Any]:
         boxes: Sequence[Box] = frame.boxes
@@ -182,39 +182,39 @@ class RinrYoloDataset(YOLODataset):
                 boxes, warnings = read_labels(path, width=width, height=height)
                 for warning in warnings:
                     LOGGER.warning(f"{self.prefix}{warning}")
-        rows = self._rows(ref, format_labels(boxes, width=width, height=height))
+        values = self._values(ref, format_labels(boxes, width=width, height=height))
         return {
             "im_file": ref.path,
             "shape": (height, width),
-            "cls": rows[:, :1],
-            "bboxes": rows[:, 1:],
+            "cls": values[:, :1],
+            "bboxes": values[:, 1:],
             "segments": [],
             "keypoints": None,
             "normalized": True,
             "bbox_format": "xywh",
         }
 
-    def _rows(self, ref: FrameRef, text: str) -> NDArray[np.float32]:
+    def _values(self, ref: FrameRef, text: str) -> NDArray[np.float32]:
         """Label text as float32 [n, 5], judged by the rules for label files."""
-        rows = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
-        if not len(rows):
-            return rows
-        low, high = rows[:, 1:].min(), rows[:, 1:].max()
+        values = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
+        if not len(values):
+            return values
+        low, high = values[:, 1:].min(), values[:, 1:].max()
         if low < -_TOLERANCE or high > 1 + _TOLERANCE:
             worst = low if low < -_TOLERANCE else high
             raise RinrInputError(f"a box with {worst:.3f}, want values between 0 and 1")
         n_classes = len(self.data["names"])
-        if not self.single_cls and rows[:, 0].max() >= n_classes:
-            highest = int(rows[:, 0].max())
+        if not self.single_cls and values[:, 0].max() >= n_classes:
+            highest = int(values[:, 0].max())
             raise RinrInputError(
                 f"a box of class {highest}, the data yaml names 0 to {n_classes - 1}"
             )
-        distinct = np.unique(rows, axis=0)
-        if len(distinct) < len(rows):
-            n = len(rows) - len(distinct)
+        distinct = np.unique(values, axis=0)
+        if len(distinct) < len(values):
+            n = len(values) - len(distinct)
             LOGGER.info(f"{self.prefix}{ref.path}: {n} boxes given twice are left out")
             return distinct
-        return rows
+        return values
 
     def _pixels(self, ref: FrameRef) -> NDArray[np.uint8]:
         rgb = decode_rgb(ref)
@@ -245,7 +245,7 @@ def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
     if "images" in parts:
         last = len(parts) - 1 - parts[::-1].index("images")
         folders.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
-    names = [frame_stem(found.name) for _, found in scanned if isinstance(found, Frame)]
+    names = [frame_stem(outcome.name) for _, outcome in scanned if isinstance(outcome, Frame)]
     for folder in folders:
         if folder.is_dir() and any((folder / f"{name}.txt").is_file() for name in names):
             return folder
@@ -256,10 +256,10 @@ def _load_size(
     stored: tuple[int, int], imgsz: int | Sequence[int], keep_ratio: bool, short: bool
 ) -> tuple[int, int]:
     """The (height, width) to which a stored frame is resized for an image size."""
-    target = (imgsz, imgsz) if isinstance(imgsz, int) else (imgsz[0], imgsz[1])
+    size = (imgsz, imgsz) if isinstance(imgsz, int) else (imgsz[0], imgsz[1])
     if not keep_ratio:
-        return target
-    side = max(target)
+        return size
+    side = max(size)
     ratio = side / (min(stored) if short else max(stored))
     height, width = (math.ceil(value * ratio) for value in stored)
     if short:

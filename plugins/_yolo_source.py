@@ -92,12 +92,12 @@ def _add_sound(refs: list[FrameRef], pack: Path) -> list[RinrError | OSError]:
     failures: list[RinrError | OSError] = []
     lines: list[str] = []
     try:
-        for ref, found in scan(pack):
-            if isinstance(found, Frame):
+        for ref, outcome in scan(pack):
+            if isinstance(outcome, Frame):
                 refs.append(ref)
             else:
-                failures.append(found)
-                lines.append(f"{ref.path}: {found}")
+                failures.append(outcome)
+                lines.append(f"{ref.path}: {outcome}")
     except (RinrError, OSError) as error:
         failures.append(error)
         lines.append(str(error))

@@ -104,9 +104,9 @@ class RinrImageFile(ImageFile.ImageFile):
             return
         reader = self._source()
         with _as_os_error():
-            found = reader.frame(frame)
-        self._show(frame, found.width, found.height, found.mode)
-        self._keep_info(reader, found)
+            stored = reader.frame(frame)
+        self._show(frame, stored.width, stored.height, stored.mode)
+        self._keep_info(reader, stored)
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
@@ -227,11 +227,11 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def _leads_to(target: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
-    """Whether this is a path of the file of that name, by whatever name."""
+def _leads_to(file: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
+    """Whether this is a path of the file of that name, perhaps by another name."""
     try:
         # Not Path.samefile, which takes no bytes.
-        return isinstance(target, (str, bytes, os.PathLike)) and os.path.samefile(target, name)  # noqa: PTH121
+        return isinstance(file, (str, bytes, os.PathLike)) and os.path.samefile(file, name)  # noqa: PTH121
     except OSError:  # one of them is not there
         return False
 
@@ -317,12 +317,12 @@ def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
 
 def _checked(boxes: Sequence[Sequence[Box]]) -> Sequence[Sequence[Box]]:
     """The boxes of every frame, if that is what they are."""
-    for own in boxes if isinstance(boxes, Sequence) else [boxes]:
-        inside = own if isinstance(own, Sequence) else []
+    for given in boxes if isinstance(boxes, Sequence) else [boxes]:
+        inside = given if isinstance(given, Sequence) else []
         wrong = [box for box in inside if not isinstance(box, Box)]
-        if wrong or inside is not own:
+        if wrong or inside is not given:
             raise RinrInputError(
-                f"boxes: got {wrong[0] if wrong else own!r}; want a list of "
+                f"boxes: got {wrong[0] if wrong else given!r}; want a list of "
                 "rinrcodec.Box(class_id, x, y, w, h), in pixels; with save_all one for every frame"
             )
     return boxes

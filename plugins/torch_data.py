@@ -1,6 +1,6 @@
 """`.rinr` files as a torch dataset, for any `DataLoader`; see `torch_loader` for our own.
 
-Every item is decoded on the CPU by whoever asks for it.
+Every item is decoded on the CPU by the process that asks for it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
 from rinrcodec.storage import file_or_folder, to_path, to_path_or_none
 
-__all__ = ["Item", "RinrDataset", "Target", "collate", "find_files", "target_of"]
+__all__ = ["Annotations", "Item", "RinrDataset", "collate", "find_files", "target_of"]
 
-Target: TypeAlias = "dict[str, Any]"
-Item: TypeAlias = "tuple[Tensor, Target]"
+Annotations: TypeAlias = "dict[str, Any]"
+Item: TypeAlias = "tuple[Tensor, Annotations]"
 Paths: TypeAlias = "str | PathLike[str] | Iterable[str | PathLike[str]]"
 
 _OPEN_FILES = 64  # a process may have 1,024 open by default, and workers inherit
@@ -51,7 +51,7 @@ def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
     """As `find_files`, with what manifests say of the files."""
     one = to_path_or_none(paths)
     given = map(to_path, cast("Iterable[str]", paths)) if one is None else [one]
-    found: list[CountedPack] = []
+    packs: list[CountedPack] = []
     for path in given:
         # Workers may be in another folder.
         whole = path.absolute()
@@ -63,17 +63,17 @@ def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
                     f"{path}: no .rinr file in this folder or below it; "
                     f"rinrcodec compress makes them from pictures"
                 )
-            found += inside
+            packs += inside
         elif kind == "file":
-            found.append(CountedPack(whole))
+            packs.append(CountedPack(whole))
         else:
             raise RinrInputError(f"{path}: there is no such file or folder")
-    if not found:
+    if not packs:
         raise RinrInputError("no paths given: want .rinr files or folders of them")
-    return found
+    return packs
 
 
-def collate(items: Sequence[Item]) -> tuple[list[Tensor], list[Target]]:
+def collate(items: Sequence[Item]) -> tuple[list[Tensor], list[Annotations]]:
     """A batch as torchvision's detectors take it; `collate_fn` for a `DataLoader`."""
     return [image for image, _ in items], [target for _, target in items]
 
@@ -102,7 +102,7 @@ class RinrDataset(Dataset[Item]):
         self,
         paths: Paths,
         *,
-        transforms: Callable[[Tensor, Target], Item] | None = None,
+        transforms: Callable[[Tensor, Annotations], Item] | None = None,
         skip_damaged: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -124,7 +124,7 @@ class RinrDataset(Dataset[Item]):
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> Item:
-        file, frame = self._place(index)
+        file, frame = self._locate(index)
         source = self._source(file)
         image = source.decode(frame)
         target = target_of(source.frame(frame), operator.index(index) % len(self))
@@ -134,18 +134,18 @@ class RinrDataset(Dataset[Item]):
         """Some frames undecoded, as one pack in that order, without EXIF, ICC and XMP."""
         by_file: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for position, index in enumerate(indices):
-            file, number = self._place(index)
+            file, number = self._locate(index)
             by_file[file].append((position, number))
         packs = []
-        for file, places in by_file.items():
-            packs.append(select_frames(self._source(file), [n for _, n in places], info={}))
+        for file, items in by_file.items():
+            packs.append(select_frames(self._source(file), [n for _, n in items], info={}))
         merged = merge_packs(packs)
-        positions = [position for places in by_file.values() for position, _ in places]
+        positions = [position for items in by_file.values() for position, _ in items]
         ordered = sorted(zip(positions, merged.frames, strict=True), key=lambda item: item[0])
         frames = tuple(replace(frame, metadata=Metadata()) for _, frame in ordered)
         return replace(merged, frames=frames)
 
-    def _place(self, index: int) -> tuple[int, int]:
+    def _locate(self, index: int) -> tuple[int, int]:
         """The number of the file of an item, and which of its frames it is."""
         index = operator.index(index)
         if not -len(self) <= index < len(self):
@@ -220,7 +220,7 @@ def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
     return sound
 
 
-def target_of(frame: Frame, index: int) -> Target:
+def target_of(frame: Frame, index: int) -> Annotations:
     """The target of a frame that is item `index`, on the CPU."""
     corners = [(b.x, b.y, b.x + b.w, b.y + b.h) for b in frame.boxes]
     return {

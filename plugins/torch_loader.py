@@ -21,11 +21,11 @@ from rinrcodec.compute.devices import resolve_device
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrInputError
 from rinrcodec.pack import PackSource
-from rinrcodec.plugins.torch_data import RinrDataset, Target, target_of
+from rinrcodec.plugins.torch_data import Annotations, RinrDataset, target_of
 
 __all__ = ["RinrLoader"]
 
-Decoded: TypeAlias = "tuple[Tensor | list[Tensor], list[Target]]"
+Decoded: TypeAlias = "tuple[Tensor | list[Tensor], list[Annotations]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _move(targets: Sequence[Target], device: torch.device) -> None:
+def _move(targets: Sequence[Annotations], device: torch.device) -> None:
     """Boxes and labels of a batch to the device, in one copy each."""
     counts = [len(target["labels"]) for target in targets]
     for key in ("boxes", "labels"):

@@ -46,7 +46,7 @@ __all__ = [
 # Bound once: the names in their modules are the ones that get replaced.
 _Dataset = build.YOLODataset
 _Loader = build.LoadImagesAndVideos
-# What stood in a place before, while the adapter is on: (module, name) -> value.
+# What the adapter has replaced while it is on: (module, name) -> value.
 _replaced: dict[tuple[Any, str], Any] = {}
 
 
@@ -60,19 +60,19 @@ def enable_ultralytics() -> None:
     """
     if _replaced:
         return
-    places: dict[tuple[Any, str], Any] = {
+    replacements: dict[tuple[Any, str], Any] = {
         (build, "YOLODataset"): _make_dataset,
         (build, "LoadImagesAndVideos"): _make_loader,
         (build, "autocast_list"): open_listed,
         (detect, "DetectionTrainer"): RinrDetectionTrainer,
     }
-    for module, name in places:
+    for module, name in replacements:
         if not hasattr(module, name):
             raise RinrError(
                 f"ultralytics {ultralytics.__version__} has no {module.__name__}.{name}; "
                 "this rinrcodec is tested with 8.3.0 to 8.4.190: pip install 'ultralytics<8.5'"
             )
-    for (module, name), value in places.items():
+    for (module, name), value in replacements.items():
         _replaced[module, name] = getattr(module, name)
         setattr(module, name, value)
 

@@ -107,15 +107,15 @@ def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests to S3 from now on, by their names."""
     from s3fs import S3FileSystem
 
-    found: list[str] = []
+    methods: list[str] = []
     ask = S3FileSystem._call_s3
 
     async def noted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        found.append(method)
+        methods.append(method)
         return await ask(self, method, *args, **kwargs)
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
-    return found
+    return methods
 
 
 @pytest.fixture

@@ -130,12 +130,12 @@ def layer(module: str) -> int:
     for number, packages in enumerate(LAYERS):
         if any(is_in(module, package) for package in packages):
             return number
-    raise AssertionError(f"{module} has no place in LAYERS of {__file__}: give it one")
+    raise AssertionError(f"{module} is not in LAYERS of {__file__}: add it")
 
 
 def layer_faults(module: str, names: list[str]) -> list[str]:
-    targets = {target_module(name) for name in names} - {None, "rinrcodec"}
-    return sorted(target for target in targets if layer(target) > layer(module))
+    imported = {target_module(name) for name in names} - {None, "rinrcodec"}
+    return sorted(name for name in imported if layer(name) > layer(module))
 
 
 def owner_faults(module: str, names: list[str]) -> list[str]:

@@ -137,11 +137,11 @@ def pack_rows(
     """By frames and frames in a pack: what the packs of one run come to."""
     (row,) = (row for row in costs if row["preset"] == preset)
     a_frame = row["bytes"] / row["frames"]
-    found = []
+    rows = []
     for frames in (MILLION, BILLION):
         for in_a_pack in SHARD_SIZES:
             packs = -(-frames // in_a_pack)
-            found.append(
+            rows.append(
                 {
                     "frames": frames,
                     "in_a_pack": in_a_pack,
@@ -153,7 +153,7 @@ def pack_rows(
                     "dataset_bytes": packs * driver["dataset_bytes_a_pack"],
                 }
             )
-    return found
+    return rows
 
 
 def pack_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -201,7 +201,7 @@ def _three(value: float) -> str:
 def _report(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise SystemExit(f"error: {path.name} is not there: --part {path.stem[6:]} writes it")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if "unfinished" in found:
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "unfinished" in report:
         raise SystemExit(f"error: {path.name} is not finished: run --part {path.stem[6:]} again")
-    return found
+    return report

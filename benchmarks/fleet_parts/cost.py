@@ -19,7 +19,7 @@ from fleet_parts.runs import Compress
 from harness.frames import DATA, load_frames
 from harness.ledger import Ledger
 from harness.reports import markdown_table
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 
 def write_data(folder: Path, count: int) -> tuple[str, Path]:
@@ -124,7 +124,7 @@ def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> d
             for index in range(len(file)):
                 file.decode(index)
             decode += time.process_time() - began
-    found = {
+    row = {
         "preset": preset,
         "frames": total["frames"],
         "pixels": total["pixels"],
@@ -135,5 +135,5 @@ def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> d
         "psnr_frame": total["psnr_frame"],
         "decode_s": decode,
     }
-    print(found, flush=True)
-    return found
+    print(row, flush=True)
+    return row

@@ -19,15 +19,15 @@ STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
 
 def ways(options: argparse.Namespace) -> dict[str, list[str]]:
     """Who fits, and the options for that, of what is installed here."""
-    found = {}
+    arguments = {}
     for executor in options.executors:
         if executor == "ray" and not find_spec("ray"):
             print("left out, it is not installed: ray")
             continue
         for jobs in options.jobs:
             name = "Ray" if executor == "ray" else "processes of this machine"
-            found[f"{name}, {jobs}"] = ["--executor", executor, "--jobs", str(jobs)]
-    return found
+            arguments[f"{name}, {jobs}"] = ["--executor", executor, "--jobs", str(jobs)]
+    return arguments
 
 
 def equal(options: argparse.Namespace, ledger: Ledger) -> None:

@@ -184,17 +184,17 @@ def _killed_run(
         else:
             kills[-1]["then"] = "a shard failed; --resume"
     for kill, orphans in deaths:
-        kill |= orphans.found()
-    found = contents(output.out)
+        kill |= orphans.figures()
+    files = contents(output.out)
     expected = contents(output.out.parent / "whole")
     for kill in kills:
-        kill["equal"] = run.code == 0 and found == expected
+        kill["equal"] = run.code == 0 and files == expected
     return {
         "kills": kills,
         "code": run.code,
         "looks": output.looks,
         "not_whole": sorted(output.not_whole),
-        "strays": sorted(found.keys() - expected.keys()),
+        "strays": sorted(files.keys() - expected.keys()),
     }
 
 
@@ -214,16 +214,16 @@ def _kill(
     while run.running and (not output.is_begun or output.n_done < wanted):
         time.sleep(0.01)
     time.sleep(part * shard_s)
-    found = [run.driver] if victim == "driver" else run.fitting()
-    while run.running and not found:
+    processes = [run.driver] if victim == "driver" else run.fitting()
+    while run.running and not processes:
         time.sleep(0.01)
-        found = run.fitting()
+        processes = run.fitting()
     stage = output.stage
     seconds = run.so_far
     if not run.running:
         return None
     try:
-        rng.choice(sorted(found, key=lambda process: process.pid)).kill()
+        rng.choice(sorted(processes, key=lambda process: process.pid)).kill()
     except psutil.NoSuchProcess:
         return None
     then = "" if victim == "driver" else "the driver went on"
@@ -235,14 +235,14 @@ class _Orphans:
 
     def __init__(self, run: Compress) -> None:
         self._run = run
-        self._found: dict[str, Any] = {}
+        self._figures: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 
-    def found(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Workers that were still there after some seconds, and when the last process had gone."""
         self._thread.join()
-        return self._found
+        return self._figures
 
     def _look(self) -> None:
         began = time.monotonic()
@@ -251,12 +251,12 @@ class _Orphans:
         while alive and time.monotonic() - began < _GIVE_UP_S:
             time.sleep(0.05)
             alive = {process for process in alive if is_alive(process)}
-            if time.monotonic() - began > _ORPHAN_S and "orphans" not in self._found:
-                self._found["orphans"] = len(alive & self._run.workers)
+            if time.monotonic() - began > _ORPHAN_S and "orphans" not in self._figures:
+                self._figures["orphans"] = len(alive & self._run.workers)
                 last = sorted(map(_name, alive))
-        self._found.setdefault("orphans", 0)
+        self._figures.setdefault("orphans", 0)
         gone = None if alive else time.monotonic() - began
-        self._found |= {"all_gone_s": gone, "others": last}
+        self._figures |= {"all_gone_s": gone, "others": last}
 
 
 def _name(process: psutil.Process) -> str:

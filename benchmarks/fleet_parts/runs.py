@@ -169,15 +169,15 @@ class Compress:
             self._error = error
 
     def _see(self) -> None:
-        peak, own = _memory(self.driver)
+        peak, anonymous = _memory(self.driver)
         self.peak_bytes = max(self.peak_bytes, peak)
-        self.own_bytes = max(self.own_bytes, own)
+        self.own_bytes = max(self.own_bytes, anonymous)
         times = self.driver.cpu_times()
         self.cpu_s = times.user + times.system
         if self._look is None:
             return
         for process in self.driver.children(recursive=True):
-            # A process of Ray takes the name of what it does when it is told.
+            # A process of Ray takes the name of its task when it starts one.
             if process not in self.workers:
                 self.processes.add(process)
                 if _fits(process):
@@ -212,8 +212,8 @@ def _memory(process: psutil.Process) -> tuple[int, int]:
         now = process.memory_info().rss
         return now, now
     lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
-    found = {words[0]: int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
-    return found.get("VmHWM:", 0), found.get("RssAnon:", 0)
+    sizes = {words[0]: int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
+    return sizes.get("VmHWM:", 0), sizes.get("RssAnon:", 0)
 
 
 def manifest_bytes(folder: Path) -> tuple[int, int, int]:

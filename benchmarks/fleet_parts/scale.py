@@ -46,7 +46,7 @@ def alone(work: Callable[..., T], *words: Any) -> T:
 
 def source_cost(folder: Path) -> dict[str, float]:
     """Seconds to find the frames of a folder, and bytes of memory that what is found takes."""
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
 
     began = time.perf_counter()
     open_source(folder)
@@ -208,7 +208,7 @@ def _row(
         run.wait()
     manifest, packs, packed = manifest_bytes(out)
     total = json.loads(report.read_text(encoding="utf-8"))["total"]
-    found = {
+    row = {
         "frames": total["frames"],
         "shards": shards,
         "seconds": run.seconds,
@@ -223,8 +223,8 @@ def _row(
         "source": alone(source_cost, source),
         "opening": alone(opening_cost, out, options.samples, options.seed),
     }
-    print(found, flush=True)
-    return found
+    print(row, flush=True)
+    return row
 
 
 def _slope(rows: list[dict[str, Any]], per_shard: int) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families.siren.encode import SirenBackgrounds, SirenObjects
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.images import load_picture, picture_from_array
 from rinrcodec.sources.samples import sample_pictures
-from rinrcodec.sources.source import open_source
 
 __all__ = ["DATA", "frame_part", "load_frames", "load_kodak", "load_sequence", "object_part"]
 

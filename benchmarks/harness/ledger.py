@@ -49,8 +49,8 @@ class Ledger:
     def _unfinished(self) -> dict[str, Any] | None:
         if not self._path.is_file():
             return None
-        found: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        return found.get("unfinished")
+        report: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        return report.get("unfinished")
 
     def _save(self) -> None:
         if self._made not in self._runs:

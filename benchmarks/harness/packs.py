@@ -73,7 +73,8 @@ def ungrouped(pack: Pack) -> Pack:
             frame,
             background=moved[frame.background],
             objects=tuple(
-                found and replace(found, inr=moved[found.inr]) for found in frame.objects
+                residual and replace(residual, inr=moved[residual.inr])
+                for residual in frame.objects
             ),
         )
         for frame in pack.frames

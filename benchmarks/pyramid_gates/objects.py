@@ -82,8 +82,8 @@ def equal_composite(
     wanted.sort(key=lambda item: item[0].area, reverse=True)
 
     def background_of(coded: Coded) -> float:
-        found = mean_db([frame_quality(frame.pixels, coded.pixels, boxes).background])
-        return math.inf if found is None else found
+        background_psnr = mean_db([frame_quality(frame.pixels, coded.pixels, boxes).background])
+        return math.inf if background_psnr is None else background_psnr
 
     def reaches(coded: Coded) -> bool:
         return background is None or background_of(coded) >= background
@@ -121,8 +121,8 @@ def _smallest_crop(frame: QualityScan, region: Region, least: float) -> Coded:
         return finite_psnr(reference, coded.pixels) >= least
 
     codecs = [codec for codec in available_codecs() if codec != "jpeg"]
-    found = [frame.part(codec, region).smallest(reaches) for codec in codecs]
-    return min(found, key=lambda coded: (not reaches(coded), coded.n_bytes))
+    candidates = [frame.part(codec, region).smallest(reaches) for codec in codecs]
+    return min(candidates, key=lambda coded: (not reaches(coded), coded.n_bytes))
 
 
 def _psnr(reference: NDArray[np.uint8], pixels: NDArray[np.uint8], region: Region) -> float:
@@ -156,18 +156,18 @@ def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow
 
 def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
     """The composite of a frame that is as good as ours."""
-    found = equal_composite(
+    composite = equal_composite(
         QualityScan(ANCHOR, picture.pixels),
         picture.boxes,
         background=ours["background_psnr"],
         objects=[0.0 if value is None else value for value in ours["boxes_psnr"]],
     )
-    quality = frame_quality(picture.pixels, found.pixels, picture.boxes)
+    quality = frame_quality(picture.pixels, composite.pixels, picture.boxes)
     return {
-        "bytes": found.n_bytes,
-        "exact_bytes": found.exact_bytes,
-        "frame_bytes": found.base_bytes,
-        "crops": found.crops,
+        "bytes": composite.n_bytes,
+        "exact_bytes": composite.exact_bytes,
+        "frame_bytes": composite.base_bytes,
+        "crops": composite.crops,
         "background_psnr": mean_db([quality.background]),
         "object_psnr": mean_db([quality.objects]),
     }
@@ -179,13 +179,13 @@ def objects(options: argparse.Namespace, ledger: Ledger) -> None:
     ours = ledger.row("ours", lambda: our_row(pictures, options))
     print(f"ours: {ours['bytes'] / len(pictures):,.0f} bytes a frame", flush=True)
     theirs = [
-        ledger.row(f"composite {own['frame']}", partial(their_row, picture, own))
-        for picture, own in zip(pictures, ours["frames"], strict=True)
+        ledger.row(f"composite {our['frame']}", partial(their_row, picture, our))
+        for picture, our in zip(pictures, ours["frames"], strict=True)
     ]
     total = sum(row["bytes"] for row in theirs)
     rate = change(ours["bytes"], total)
     exact_rate = change(ours["bytes"], sum(row["exact_bytes"] for row in theirs))
-    lines = [_line(own, other) for own, other in zip(ours["frames"], theirs, strict=True)]
+    lines = [_line(our, other) for our, other in zip(ours["frames"], theirs, strict=True)]
     means = [
         {"frame": "mean", "bytes": statistics.mean(row["bytes"] for row in rows)}
         | {key: mean_db(row[key] for row in rows) for key in ("background_psnr", "object_psnr")}
@@ -230,18 +230,18 @@ def objects(options: argparse.Namespace, ledger: Ledger) -> None:
     ledger.finish(title="`pyramid` with sharp objects", body=body, data=data)
 
 
-def _line(own: Mapping[str, Any], other: Mapping[str, Any], *, crops: str = "") -> tuple[str, ...]:
+def _line(our: Mapping[str, Any], their: Mapping[str, Any], *, crops: str = "") -> tuple[str, ...]:
     def pair(row: Mapping[str, Any]) -> str:
         values = (row["background_psnr"], row["object_psnr"])
         return " / ".join("-" if value is None else f"{value:.2f}" for value in values)
 
     return (
-        own["frame"],
-        f"{own['bytes']:,.0f}",
-        pair(own),
-        f"{other['bytes']:,.0f}",
-        percent(change(own["bytes"], other["bytes"])),
-        pair(other),
-        f"{other['frame_bytes']:,}" if "frame_bytes" in other else "",
-        crops or ", ".join(f"{codec} {size:,}" for codec, size in other["crops"]) or "none",
+        our["frame"],
+        f"{our['bytes']:,.0f}",
+        pair(our),
+        f"{their['bytes']:,.0f}",
+        percent(change(our["bytes"], their["bytes"])),
+        pair(their),
+        f"{their['frame_bytes']:,}" if "frame_bytes" in their else "",
+        crops or ", ".join(f"{codec} {size:,}" for codec, size in their["crops"]) or "none",
     )

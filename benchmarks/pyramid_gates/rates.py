@@ -108,43 +108,47 @@ def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]
 def alone(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 1: every frame in a file of its own."""
     what, pictures = load_kodak(options.frames, *options.size)
-    found = codec_curves(pictures, ledger)
+    points_of_codecs = codec_curves(pictures, ledger)
     rows: list[JsonRow] = []
     rates: dict[str, dict[str, float | str]] = {}
     curves: dict[str, Mapping[str, Points]] = {}
     for index, picture in enumerate(pictures):
-        own = [
+        frame_rows = [
             ledger.row(
                 f"{picture.name} {lmbda:g}",
                 partial(our_point, picture.name, [picture], lmbda, options),
             )
             for lmbda in options.lambdas
         ]
-        rows += own
-        curves[picture.name] = {codec: rate_curve(points[index]) for codec, points in found.items()}
-        rates[picture.name] = against(points_of(own), curves[picture.name])
+        rows += frame_rows
+        curves[picture.name] = {
+            codec: rate_curve(points[index]) for codec, points in points_of_codecs.items()
+        }
+        rates[picture.name] = against(points_of(frame_rows), curves[picture.name])
         print(picture.name, {k: percent(v) for k, v in rates[picture.name].items()}, flush=True)
     codecs = list(next(iter(rates.values())))
     known = {
-        codec: [rate for own in rates.values() if isinstance(rate := own[codec], float)]
+        codec: [rate for by_codec in rates.values() if isinstance(rate := by_codec[codec], float)]
         for codec in codecs
     }
     means = {codec: statistics.mean(values) for codec, values in known.items() if values}
     table = markdown_table(
         ["frame", *(f"against {codec}" for codec in codecs)],
         [
-            *((name, *map(percent, own.values())) for name, own in rates.items()),
+            *((name, *map(percent, by_codec.values())) for name, by_codec in rates.items()),
             ("mean", *(percent(means.get(codec)) for codec in codecs)),
         ],
     )
-    missing = {f"{n} and {c}": value for n, own in rates.items() for c, value in own.items()}
+    missing = {
+        f"{n} and {c}": value for n, by_codec in rates.items() for c, value in by_codec.items()
+    }
     body = paragraphs(
         f"On {what}. Every frame is a file of its own, with networks of its own. {HOW}",
         "## BD-rate",
         table,
         reasons(missing),
         "## Every point of ours",
-        points_table(rows, {name: own[ANCHOR] for name, own in curves.items()}),
+        points_table(rows, {name: by_codec[ANCHOR] for name, by_codec in curves.items()}),
     )
     data = {"frames": what, "rows": rows, "bd_rate": rates, "mean_bd_rate": means}
     ledger.finish(title="`pyramid`, frames alone", body=body, data={**data, "curves": curves})
@@ -154,8 +158,8 @@ def pack(options: argparse.Namespace, ledger: Ledger) -> None:
     """Gate 2: all frames in one file."""
     what, pictures = load_frames(options.frames, evenly=True)
     pictures = without_boxes(pictures)
-    found = codec_curves(pictures, ledger)
-    curves = {codec: rate_curve(mean_points(points)) for codec, points in found.items()}
+    points_of_codecs = codec_curves(pictures, ledger)
+    curves = {codec: rate_curve(mean_points(points)) for codec, points in points_of_codecs.items()}
     rows = []
     for lmbda in options.lambdas:
         row = ledger.row(f"{lmbda:g}", partial(our_point, "all", pictures, lmbda, options))

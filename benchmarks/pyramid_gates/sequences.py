@@ -93,9 +93,9 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
     for name in options.sequences:
         words, pictures = load_sequence(name, options.frames)
         what.append(words)
-        found = sequence_rows(name, without_boxes(pictures), options, ledger)
-        rows += [row for group in found.values() for row in group]
-        chunks, alone, video = (points_of(found[method]) for method in (*WAYS, "x265"))
+        by_method = sequence_rows(name, without_boxes(pictures), options, ledger)
+        rows += [row for group in by_method.values() for row in group]
+        chunks, alone, video = (points_of(by_method[method]) for method in (*WAYS, "x265"))
         rates[name] = {
             "chunks against frames alone": compared(chunks, alone),
             "chunks against x265": compared(chunks, video),
@@ -112,10 +112,10 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
                 f"{row['seconds']:,.1f}",
             )
             for way in WAYS
-            for row in found[way]
+            for row in by_method[way]
         ]
     header = ["sequence", *next(iter(rates.values()))]
-    missing = {f"{n}, {key}": v for n, own in rates.items() for key, v in own.items()}
+    missing = {f"{n}, {key}": v for n, by_pair in rates.items() for key, v in by_pair.items()}
     body = paragraphs(
         f"On {'; '.join(what)}. Boxes are left out. *Chunks* are pictures of one folder, *frames "
         "alone* the same pictures with a folder each, so that none is predicted from another or "
@@ -125,7 +125,7 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
         "range that both have.",
         "## BD-rate",
         markdown_table(
-            header, [(name, *map(percent, own.values())) for name, own in rates.items()]
+            header, [(name, *map(percent, by_pair.values())) for name, by_pair in rates.items()]
         ),
         reasons(missing),
         "## Every point of ours",

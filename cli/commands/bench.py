@@ -92,15 +92,15 @@ def ladder(
     from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
     from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
 
-    found = open_source(source, labels=labels)
-    for warning in found.warnings:
+    opened = open_source(source, labels=labels)
+    for warning in opened.warnings:
         click.echo(f"warning: {warning}", err=True)
-    chosen_frames = evenly_spread(frames, sum(map(len, found.series)))
-    pictures = read_pictures(found, chosen_frames)
+    chosen_frames = evenly_spread(frames, sum(map(len, opened.series)))
+    pictures = read_pictures(opened, chosen_frames)
     if not any(box.region(p.width, p.height).area for p in pictures for box in p.boxes):
         raise RinrInputError(
             f"{source}: no object on any frame that was taken ({len(pictures)} in all); the ladder "
@@ -119,7 +119,7 @@ def ladder(
     for background in dict.fromkeys(backgrounds):
         whole = background_family(background).joins_frames
         for rung in _fit(
-            read_pictures(found) if whole else pictures,
+            read_pictures(opened) if whole else pictures,
             preset_of(preset, steps=steps, background=background),
             label=background,
             quiet=quiet,

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.cli.command import Command
+from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import (
     PathOrUrl,
     background_option,
@@ -38,7 +38,7 @@ class _Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-@click.command("compress", cls=Command)
+@click.command("compress", cls=LibraryCommand)
 @click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
 @click.option(
     "-o", "--out", required=True, metavar="OUT", type=PathOrUrl(exists=False),

@@ -7,13 +7,13 @@ from typing import Literal
 
 import click
 
-from rinrcodec.cli.command import Command
+from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import PathOrUrl, device_option, json_option, quiet_option
 
 __all__ = ["command"]
 
 
-@click.command("decompress", cls=Command)
+@click.command("decompress", cls=LibraryCommand)
 @click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
 @click.option(
     "-o", "--out", required=True, metavar="DIR", type=PathOrUrl(exists=False, file_okay=False),

@@ -85,19 +85,19 @@ def command(
     from rinrcodec.compute.devices import resolve_device
     from rinrcodec.evaluation.measure import measure
     from rinrcodec.evaluation.report import make_report, report_as_json
-    from rinrcodec.sources.source import open_source
+    from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
     from rinrcodec.storage.atomic import write_text, writing
 
     chosen = preset_of(preset, steps=steps, background=background)
     used_device = resolve_device(device)
-    found = open_source(source, labels=labels)
-    for warning in found.warnings if not quiet else ():
+    opened = open_source(source, labels=labels)
+    for warning in opened.warnings if not quiet else ():
         click.echo(f"warning: {warning}", err=True)
-    total = sum(map(len, found.series))
+    total = sum(map(len, opened.series))
     compared = evenly_spread(frames, total)
     whole = background_family(background).joins_frames
-    pictures = read_pictures(found, None if whole else compared)
+    pictures = read_pictures(opened, None if whole else compared)
     with progress("fitting", len(pictures) + len(compared), quiet=quiet) as bar:
         figures = measure(
             pictures,
@@ -109,7 +109,7 @@ def command(
             on_compared=lambda done: bar.update(len(pictures) + done, label="comparing"),
         )
     remarks = []
-    if found.kind == "video":
+    if opened.kind == "video":
         share = source.stat().st_size / total
         remarks = _of_video(share, figures.source_bytes / len(figures.frames), whole=whole)
     made = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rinrcodec.cli.command import Command
+from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import PathOrUrl, json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("verify", cls=Command)
+@click.command("verify", cls=LibraryCommand)
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PathOrUrl(exists=True))
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",

@@ -36,7 +36,7 @@ PANEL_INCHES = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """One row of the picture; all pixels are uint8 [H, W, 3] of one shape."""
+    """A picture to show; all pixels are uint8 [H, W, 3] of one shape."""
 
     name: str
     source: NDArray[np.uint8]
@@ -47,43 +47,44 @@ class Shown:
 
 def draw_comparison(
     path: Path | BinaryIO,
-    rows: Sequence[Shown],
+    pictures: Sequence[Shown],
     *,
     columns: Sequence[str] | None = None,
     dpi: int = 100,
 ) -> None:
     """Draw one row of panels per picture and save it as PNG.
 
-    `columns` are keys of `COLUMNS` (all by default). Error maps of all rows share one scale.
+    `columns` are keys of `COLUMNS` (all by default). All error maps share one scale.
     """
     names = list(COLUMNS if columns is None else columns)
     brightest = max(
-        float(np.percentile(_error(row.source, row.background), ERROR_PERCENTILE)) for row in rows
+        float(np.percentile(_error(picture.source, picture.background), ERROR_PERCENTILE))
+        for picture in pictures
     )
     # Every panel keeps its picture's shape, so a column is as wide as the widest of them.
-    widths = [1.0 if name.startswith("object") else _widest(rows) for name in names]
-    height = PANEL_INCHES * len(rows) + 0.6
+    widths = [1.0 if name.startswith("object") else _widest(pictures) for name in names]
+    height = PANEL_INCHES * len(pictures) + 0.6
     figure = Figure((PANEL_INCHES * sum(widths), height), layout="constrained")
     FigureCanvasAgg(figure)
     grid: Any = figure.subplots(
-        len(rows), len(names), squeeze=False, gridspec_kw={"width_ratios": widths}
+        len(pictures), len(names), squeeze=False, gridspec_kw={"width_ratios": widths}
     )
     errors = None
-    for number, row in enumerate(rows):
+    for number, picture in enumerate(pictures):
         for axis, name in zip(grid[number], names, strict=True):
-            pixels, label = COLUMNS[name](row)
+            pixels, label = COLUMNS[name](picture)
             if pixels.ndim == 2:
                 errors = axis.imshow(pixels, cmap="magma", vmin=0, vmax=brightest)
             else:
                 axis.imshow(pixels, interpolation="nearest")
             if not name.startswith("object"):
-                _outline(axis, row.boxes)
+                _outline(axis, picture.boxes)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_xlabel(label, fontsize=13)
             if number == 0:
                 axis.set_title(name, fontsize=15, fontweight="bold")
-        grid[number, 0].set_ylabel(row.name, fontsize=13)
+        grid[number, 0].set_ylabel(picture.name, fontsize=13)
     if errors is not None:
         last = max(index for index, name in enumerate(names) if name.startswith("error"))
         bar = figure.colorbar(errors, ax=grid[:, last], shrink=0.6)
@@ -91,8 +92,8 @@ def draw_comparison(
     figure.savefig(path, dpi=dpi, format="png")
 
 
-def _widest(rows: Sequence[Shown]) -> float:
-    return max(float(row.source.shape[1] / row.source.shape[0]) for row in rows)
+def _widest(pictures: Sequence[Shown]) -> float:
+    return max(float(picture.source.shape[1] / picture.source.shape[0]) for picture in pictures)
 
 
 def _outline(axis: Any, boxes: Sequence[Box]) -> None:
@@ -109,25 +110,25 @@ def _error(source: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.
     return np.asarray(difference.mean(axis=2))
 
 
-def _crop(pixels: NDArray[np.uint8], row: Shown) -> NDArray[np.uint8]:
-    """A square around the row's first box, as far as the frame reaches."""
+def _crop(pixels: NDArray[np.uint8], picture: Shown) -> NDArray[np.uint8]:
+    """A square around the first box, as far as the frame reaches."""
     height, width = pixels.shape[:2]
-    box = row.boxes[0].region(width, height)
+    box = picture.boxes[0].region(width, height)
     side = round(max(box.width, box.height) * (1 + 2 * CROP_MARGIN))
     x0 = min(max(0, (box.x + box.right - side) // 2), max(0, width - side))
     y0 = min(max(0, (box.y + box.bottom - side) // 2), max(0, height - side))
     return pixels[y0 : y0 + side, x0 : x0 + side]
 
 
-def _parts(row: Shown, decoded: NDArray[np.uint8]) -> str:
-    quality = frame_quality(row.source, decoded, row.boxes)
+def _parts(picture: Shown, decoded: NDArray[np.uint8]) -> str:
+    quality = frame_quality(picture.source, decoded, picture.boxes)
     return f"background {_db(quality.background)}, objects {_db(quality.objects)}"
 
 
-def _inside(row: Shown, decoded: NDArray[np.uint8]) -> str:
-    height, width = row.source.shape[:2]
-    area = row.boxes[0].region(width, height).slices
-    return f"{_db(psnr(row.source[area], decoded[area]))} in the box"
+def _inside(picture: Shown, decoded: NDArray[np.uint8]) -> str:
+    height, width = picture.source.shape[:2]
+    area = picture.boxes[0].region(width, height).slices
+    return f"{_db(psnr(picture.source[area], decoded[area]))} in the box"
 
 
 def _db(value: float | None) -> str:
@@ -139,12 +140,18 @@ def _db(value: float | None) -> str:
 Panel = tuple[NDArray[Any], str]
 # Title of a column -> its pixels (two dimensions for an error map) and the words below it.
 COLUMNS: Mapping[str, Callable[[Shown], Panel]] = {
-    "source": lambda row: (row.source, "boxes in red"),
-    "background INR": lambda row: (row.background, _parts(row, row.background)),
-    "with object INRs": lambda row: (row.decoded, _parts(row, row.decoded)),
-    "error, background": lambda row: (_error(row.source, row.background), ""),
-    "error with objects": lambda row: (_error(row.source, row.decoded), ""),
-    "object: source": lambda row: (_crop(row.source, row), "enlarged"),
-    "object: background": lambda row: (_crop(row.background, row), _inside(row, row.background)),
-    "object: with INR": lambda row: (_crop(row.decoded, row), _inside(row, row.decoded)),
+    "source": lambda picture: (picture.source, "boxes in red"),
+    "background INR": lambda picture: (picture.background, _parts(picture, picture.background)),
+    "with object INRs": lambda picture: (picture.decoded, _parts(picture, picture.decoded)),
+    "error, background": lambda picture: (_error(picture.source, picture.background), ""),
+    "error with objects": lambda picture: (_error(picture.source, picture.decoded), ""),
+    "object: source": lambda picture: (_crop(picture.source, picture), "enlarged"),
+    "object: background": lambda picture: (
+        _crop(picture.background, picture),
+        _inside(picture, picture.background),
+    ),
+    "object: with INR": lambda picture: (
+        _crop(picture.decoded, picture),
+        _inside(picture, picture.decoded),
+    ),
 }

@@ -27,7 +27,7 @@ def print_summary(result: CompressResult) -> None:
     table.add_column("seconds", justify="right", no_wrap=True)
     for line in lines:
         table.add_row(
-            Text(shown_name(line.name)),  # not markup, whatever brackets it has
+            Text(shown_name(line.name)),  # not markup, also with brackets
             f"{line.frames:,}",
             _size(line.source_bytes),
             _size(line.bytes),

@@ -16,10 +16,11 @@ from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, total
-from rinrcodec.datasets.work import FittedPart, Work
+from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.families import DEFAULT_BACKGROUND, background_family
-from rinrcodec.sources.source import Source, open_source
+from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.source import Source
 from rinrcodec.storage import file_or_folder, to_path
 from rinrcodec.storage.atomic import writing
 from rinrcodec.storage.lock import locked

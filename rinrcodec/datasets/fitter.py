@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from rinrcodec.datasets.batches import batches, sequence_batches
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.work import FittedPart, Work
+from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrInputError, plain
 from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.presets import Preset
-from rinrcodec.sources.source import Reading
+from rinrcodec.sources.readings import Reading
 from rinrcodec.storage import file_or_folder
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target
@@ -48,7 +48,7 @@ class Fitter:
     names: Mapping[int, str]
 
     def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
-        """Fit what is left of a shard; `on_progress` is told the pictures done."""
+        """Fit what is left of a shard; `on_progress` gets the number of pictures done."""
         if self.work.fitted(shard) is not None:
             return
         self.work.begin_shard(shard)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rinrcodec.datasets.progress import Hint, OnMessage
 from rinrcodec.datasets.run import Run
-from rinrcodec.datasets.work import Work
+from rinrcodec.datasets.work_folder import Work
 from rinrcodec.errors import RinrError, RinrInputError
 
 __all__ = ["CompressInterrupted", "resumable"]

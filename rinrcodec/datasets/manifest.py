@@ -65,7 +65,7 @@ def read_record(file: IO[bytes]) -> FileRecord:
 
 @dataclass(slots=True)
 class ShardEntry:
-    """One shard: its place in its series, its pictures, and what came of it.
+    """One shard: its number in its series, its pictures, and its state.
 
     stamps: a hash of names, sizes and times of its pictures and labels when the run began. inputs:
     a SHA-256 over those of their contents. files: by their names within the folder, one of all
@@ -107,8 +107,10 @@ class RunEntry:
 
     def all_files(self) -> dict[str, FileRecord]:
         """All files of the run, by their names within the folder."""
-        found = {name: record for shard in self.shards for name, record in shard.files.items()}
-        return {**found, **self.files}
+        shard_files = {
+            name: record for shard in self.shards for name, record in shard.files.items()
+        }
+        return {**shard_files, **self.files}
 
 
 class Manifest:
@@ -201,7 +203,7 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
         warnings.warn(
             f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
             "verify says what is missing",
-            stacklevel=4,  # whoever makes a data set
+            stacklevel=4,  # the caller that makes a data set
         )
     packs = []
     for path, stamp in files:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from rinrcodec.sources.source import frame_stem
+from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["count", "fit_name", "output_names", "shown_name"]
 

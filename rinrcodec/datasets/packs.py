@@ -11,7 +11,7 @@ import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.files import packs_below
-from rinrcodec.sources.source import SPLITS, load_data_yaml
+from rinrcodec.sources.data_yaml import SPLITS, load_data_yaml
 from rinrcodec.storage import file_or_folder, join
 
 __all__ = ["PackFiles", "find_packs", "list_packs", "yaml_text"]
@@ -80,9 +80,9 @@ def _from_yaml(path: Path) -> PackFiles:
         if not data.get(split):
             continue
         entries = data[split] if isinstance(data[split], list) else [data[split]]
-        found = [file for entry in entries for file in _below(join(root, str(entry)))]
-        if found:
-            splits[split] = found
+        files = [file for entry in entries for file in _below(join(root, str(entry)))]
+        if files:
+            splits[split] = files
         else:
             failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, entries))}")
     if not splits:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
 from rinrcodec.datasets.names import fit_name, output_names
-from rinrcodec.datasets.work import unfinished_runs
+from rinrcodec.datasets.work_folder import unfinished_runs
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import (

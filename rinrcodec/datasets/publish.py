@@ -9,7 +9,7 @@ from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.work import FittedShard, Work
+from rinrcodec.datasets.work_folder import FittedShard, Work
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.sources.source import Series
@@ -70,7 +70,7 @@ def _publish_files(
         names = [name for part in parts for name in part.names]
     else:
         names = [ref.name for ref in series.refs]
-    targets = dict(zip(names, plan.file_paths(series, names), strict=True))
+    paths = dict(zip(names, plan.file_paths(series, names), strict=True))
     written: dict[Shard, dict[Path, FileRecord]] = {}
     for shard, known in fitted.items():
         written[shard] = {}
@@ -79,7 +79,7 @@ def _publish_files(
         pack = read_pack(work.pack_path(shard))
 
         def publish(index: int, pack: Pack = pack) -> tuple[Path, FileRecord]:
-            path = targets[pack.frames[index].name]
+            path = paths[pack.frames[index].name]
             return path, work.publish_bytes(path, pack_bytes(select_frames(pack, [index])))
 
         written[shard] = dict(map_stored(publish, range(len(pack.frames)), plan.folder))

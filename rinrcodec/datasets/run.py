@@ -15,7 +15,7 @@ from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.datasets.publish import publish_series, publish_yaml
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.summary import SeriesSummary, summarise
-from rinrcodec.datasets.work import FittedPart, FittedShard
+from rinrcodec.datasets.work_folder import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
 from rinrcodec.storage import remove_file, size_of
 
@@ -166,7 +166,7 @@ class Run:
             self._kept.add(shard)
 
     def publish(self) -> list[tuple[SeriesSummary, list[FittedPart]]]:
-        """Put the output in its place; return the figures of every series."""
+        """Publish the output; return the figures of every series."""
         self._check_lock()
         summaries = []
         splits = []

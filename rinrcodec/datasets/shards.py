@@ -12,7 +12,8 @@ from typing import Any
 from rinrcodec import __version__
 from rinrcodec.datasets.manifest import RunEntry, ShardEntry
 from rinrcodec.presets import Preset
-from rinrcodec.sources.source import Reading, Series, Source
+from rinrcodec.sources.readings import Reading
+from rinrcodec.sources.source import Series, Source
 
 __all__ = ["Shard", "make_entry", "run_key", "shards_of"]
 
@@ -58,7 +59,7 @@ class Shard:
         return digest.hexdigest()[:32]
 
     def folders(self) -> Sequence[str]:
-        """The folder of each picture, by which sequences are told apart."""
+        """The folder of each picture, which separates sequences."""
         return [ref.name.rpartition("/")[0] for ref in self.series.refs] or [""] * self.count
 
     def read(self, position: int, *, jobs: int) -> Iterator[Reading]:
@@ -77,8 +78,8 @@ def shards_of(source: Source, shard_size: int) -> list[Shard]:
         size = shard_size or max(1, len(series))
         for number, start in enumerate(range(0, max(1, len(series)), size)):
             stop = min(start + size, len(series))
-            own = series if series.video else replace(series, refs=series.refs[start:stop])
-            shards.append(Shard(own, number, start, stop - start, stop == len(series)))
+            part = series if series.video else replace(series, refs=series.refs[start:stop])
+            shards.append(Shard(part, number, start, stop - start, stop == len(series)))
     return shards
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.options import CompressOptions
-from rinrcodec.datasets.work import FittedPart
+from rinrcodec.datasets.work_folder import FittedPart
 from rinrcodec.metrics import mean_db
 
 __all__ = ["CompressResult", "SeriesSummary", "summarise", "total"]

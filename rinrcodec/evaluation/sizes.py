@@ -9,7 +9,7 @@ from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.formats import PackReader
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 __all__ = ["Sizes", "jpeg_sizes", "pack_sizes", "picture_sizes"]
 

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _EXIF_PREFIX = b"Exif\x00\x00"
-# What a file may take: four channels of 32 bits without compression, and whatever it says beside.
+# What a file may take: four channels of 32 bits without compression, and its metadata.
 _BYTES_A_PIXEL = 16
 _MOST_EXTRA = 2**26
 _ORIENTATION_TAG = 0x0112

@@ -1,4 +1,4 @@
-"""Where the label file of a picture lies: where YOLO looks, or in a folder of labels."""
+"""Find the label file of a picture: where YOLO looks, or in a folder of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LabelFinder"]
 class LabelFinder:
     """Finds the label file of a picture, and remembers which files of a label folder are used.
 
-    around: the folder whose neighbours may hold labels; None for a data yaml, whose labels lie
+    around: the folder whose neighbours may hold labels; None for a data yaml, whose labels are
     where YOLO looks. folder: one that the user gave instead. one: a single picture is asked for, so
     that listing remote folders would not pay.
     """

@@ -8,7 +8,8 @@ from itertools import islice
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.picture import Picture
-from rinrcodec.sources.source import Reading, Series, Source, read_image
+from rinrcodec.sources.readings import Reading, read_image
+from rinrcodec.sources.source import Series, Source
 
 __all__ = ["evenly_spread", "read_pictures"]
 
@@ -31,14 +32,14 @@ def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[
     pictures = []
     start = 0
     for series in source.series:
-        place = range(start, start + len(series))
-        start = place.stop
-        own = place if indices is None else [i for i in indices if i in place]
-        for reading in _read(series, [i - place.start for i in own]):
+        numbers = range(start, start + len(series))
+        wanted = numbers if indices is None else [i for i in indices if i in numbers]
+        for reading in _read(series, [i - start for i in wanted]):
             if reading.picture is None:
                 raise RinrInputError(reading.error)
             name = f"{series.name}/{reading.name}" if several else reading.name
             pictures.append(replace(reading.picture, name=name))
+        start = numbers.stop
     return pictures
 
 

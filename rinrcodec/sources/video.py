@@ -44,8 +44,8 @@ def read_video(
 
     Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
     shared out evenly over `n_frames`. Damage ends the video with an item that has an error, as
-    does a file that ends before the frames it declares; damage before `start` is not told. Raises
-    `OSError` where the file cannot be read.
+    does a file that ends before the frames it declares; damage before `start` is not reported.
+    Raises `OSError` where the file cannot be read.
     """
     av = _import_av()
     number = 0  # of the frame to come
@@ -71,7 +71,7 @@ def read_video(
                 problem = f"the file ends after {number} of {stream.frames} frames"
     except (av.FFmpegError, RinrError) as error:
         problem = f"frame {number + 1}: {error}"
-    # Whoever read that frame, or the first that is not there, has reported it.
+    # The call that read that frame, or the first that is missing, has reported it.
     if problem is not None and number >= start:
         yield frame_name(path, number), None, f"{path}: {problem}"
 

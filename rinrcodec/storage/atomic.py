@@ -31,9 +31,9 @@ def create_file(path: Path, data: bytes) -> bool:
     return storage_of(path).create_file(path, data)
 
 
-def move(path: Path, target: Path) -> None:
-    """Rename a file and replace `target`, in the same storage; copies where it cannot rename."""
-    storage_of(path).move(path, target)
+def move(path: Path, destination: Path) -> None:
+    """Rename a file, over `destination`, in the same storage; copies where it cannot rename."""
+    storage_of(path).move(path, destination)
 
 
 @contextmanager
@@ -58,5 +58,5 @@ def _belongs_to(name: str, path: Path) -> bool:
         return True
     if is_remote(path):
         return name.startswith(str(path))
-    file, target = Path(name).absolute(), path.absolute()
-    return file.is_relative_to(target) or target.is_relative_to(file)
+    file, folder = Path(name).absolute(), path.absolute()
+    return file.is_relative_to(folder) or folder.is_relative_to(file)

@@ -148,8 +148,8 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def move(self, path: Path, target: Path) -> None:
-        """Rename a file and replace `target`; copies where the storage cannot rename."""
+    def move(self, path: Path, destination: Path) -> None:
+        """Rename a file and replace `destination`; copies where the storage cannot rename."""
 
     @abstractmethod
     def make_folder(self, folder: Path, *, parents: bool = True) -> None:

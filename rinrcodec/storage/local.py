@@ -122,13 +122,13 @@ class LocalStorage(Storage):
             return False
         return True
 
-    def move(self, path: Path, target: Path) -> None:
+    def move(self, path: Path, destination: Path) -> None:
         try:
-            path.replace(target)
+            path.replace(destination)
         except OSError as error:
             if error.errno != errno.EXDEV:  # on another disk, behind a link
                 raise
-            with replacing(target) as temporary:
+            with replacing(destination) as temporary:
                 shutil.copyfile(path, temporary)
             path.unlink()
 

@@ -164,9 +164,9 @@ class RemoteStorage(Storage):
             return False
         return True
 
-    def move(self, path: Path, target: Path) -> None:
+    def move(self, path: Path, destination: Path) -> None:
         # Not `mv`, which takes names with brackets for patterns; nor `rm` below.
-        ask(path, "cp_file", key_of(target))
+        ask(path, "cp_file", key_of(destination))
         ask(path, "rm_file")
 
     def make_folder(self, folder: Path, *, parents: bool = True) -> None:

@@ -94,8 +94,8 @@ def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
     ladder = importlib.import_module("ladder")
     options = argparse.Namespace(preset="paper", steps=None, epochs=0)
     for background in ("siren", "nerv"):  # the families of the paper
-        found = ladder.chosen_preset(options, background)
-        assert found == get_preset("paper", background=background)
+        chosen = ladder.chosen_preset(options, background)
+        assert chosen == get_preset("paper", background=background)
     shorter = ladder.chosen_preset(argparse.Namespace(**{**vars(options), "epochs": 60}), "nerv")
     assert shorter.background.recipe.steps == 60
     assert "--preset paper --epochs 0" in (BENCHMARKS / "paper_full.sh").read_text("utf-8")
@@ -124,18 +124,18 @@ def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
     out = tmp_path / "out"
     (tmp_path / "dacsdc").mkdir()
     (tmp_path / "dacsdc/dacsdc.yaml").touch()
-    found = paper_full("cpu", str(out), str(tmp_path))
-    assert found.returncode == 1
-    assert "sequences/otb_crossing is not there" in found.stderr
+    done = paper_full("cpu", str(out), str(tmp_path))
+    assert done.returncode == 1
+    assert "sequences/otb_crossing is not there" in done.stderr
     (tmp_path / "sequences/otb_crossing").mkdir(parents=True)
-    found = paper_full("cpu", str(out), str(tmp_path), PATH="/usr/bin:/bin")
-    assert found.returncode == 1
-    assert "activate the environment" in found.stderr
+    done = paper_full("cpu", str(out), str(tmp_path), PATH="/usr/bin:/bin")
+    assert done.returncode == 1
+    assert "activate the environment" in done.stderr
     assert not out.exists()
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    found = paper_full("cpu0", str(out), str(tmp_path), PATH=beside)
-    assert found.returncode == 1
-    assert found.stderr == "error: device 'cpu0': want auto, cpu, cuda or cuda:N\n"
+    done = paper_full("cpu0", str(out), str(tmp_path), PATH=beside)
+    assert done.returncode == 1
+    assert done.stderr == "error: device 'cpu0': want auto, cpu, cuda or cuda:N\n"
 
 
 def test_no_folder_is_crowded_and_none_reaches_into_private_modules():

@@ -82,14 +82,14 @@ def test_kills(tmp_path):
 @pytest.mark.timeout(1200)
 def test_scale_cost_and_what_follows(tmp_path):
     """The capacity page is made of the reports of the other two."""
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, BENCHMARKS / "fleet.py", "--part", "capacity", "--out", tmp_path],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 1
-    assert found.stderr == "error: fleet_cost.json is not there: --part cost writes it\n"
+    assert done.returncode == 1
+    assert done.stderr == "error: fleet_cost.json is not there: --part cost writes it\n"
 
     scale, _ = part("scale", tmp_path, *TINY["scale"])
     assert [(row["frames"], row["packs"]) for row in scale["rows"]] == [(16, 1), (64, 1), (64, 4)]
@@ -132,8 +132,8 @@ def test_left_over_files_are_seen(module, tmp_path):
     before = contents(tmp_path)
     (tmp_path / ".rinr-work/done").mkdir(parents=True)
     (tmp_path / ".rinr-work/a.tmp").touch()
-    found = contents(tmp_path)
-    assert found.keys() - before.keys() == {".rinr-work/", ".rinr-work/a.tmp", ".rinr-work/done/"}
+    after = contents(tmp_path)
+    assert after.keys() - before.keys() == {".rinr-work/", ".rinr-work/a.tmp", ".rinr-work/done/"}
 
 
 def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
@@ -144,13 +144,13 @@ def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
     mine = {kills.psutil.Process(sleeper.pid)}
     run = SimpleNamespace(processes=mine, workers=mine)
     try:
-        found = kills._Orphans(run).found()
+        figures = kills._Orphans(run).figures()
     finally:
         sleeper.kill()
         sleeper.communicate()
-    assert found["orphans"] == 1
-    assert found["all_gone_s"] is None
-    assert kills._Orphans(run).found()["orphans"] == 0
+    assert figures["orphans"] == 1
+    assert figures["all_gone_s"] is None
+    assert kills._Orphans(run).figures()["orphans"] == 0
 
 
 def test_the_driver_is_measured_without_its_workers(module):

@@ -98,9 +98,9 @@ def test_a_gate_writes_its_report(gate, data, tmp_path):
         assert report["ours"]["bytes"] == pytest.approx(
             sum(frame["bytes"] for frame in report["ours"]["frames"])
         )
-        for own, other in zip(report["ours"]["frames"], report["composites"], strict=True):
-            assert other["background_psnr"] >= own["background_psnr"]
-            assert other["object_psnr"] >= own["object_psnr"] - 1e-9
+        for our, their in zip(report["ours"]["frames"], report["composites"], strict=True):
+            assert their["background_psnr"] >= our["background_psnr"]
+            assert their["object_psnr"] >= our["object_psnr"] - 1e-9
 
 
 @pytest.fixture
@@ -213,11 +213,11 @@ def test_a_better_frame_is_taken_where_it_is_smaller_than_a_crop(load):
     reference = pixels(0, width=320, height=240)
     box = Box(0, 0, 0, 320, 232)
     scan = QualityScan("avif", reference)
-    found = objects.equal_composite(scan, [box], background=20.0, objects=[34.0])
-    assert found.crops == ()
-    assert psnr(reference[:232], found.pixels[:232]) >= 34
+    composite = objects.equal_composite(scan, [box], background=20.0, objects=[34.0])
+    assert composite.crops == ()
+    assert psnr(reference[:232], composite.pixels[:232]) >= 34
     best = scan.smallest(lambda c: psnr(reference[:232], c.pixels[:232]) >= 34)
-    assert found.n_bytes == best.n_bytes
+    assert composite.n_bytes == best.n_bytes
 
 
 def test_the_pictures_of_kodak_are_centred_and_turned(load, monkeypatch, tmp_path):

@@ -51,12 +51,12 @@ def dying(args: list[str], number: int, moment: int) -> Callable[[], None]:
     original = Path.replace
     renames = 0
 
-    def replace(self: Path, target: Path) -> Path:
+    def replace(self: Path, destination: Path) -> Path:
         nonlocal renames
         renames += 1
         if renames == moment:
             os.kill(os.getpid(), number)
-        return original(self, target)
+        return original(self, destination)
 
     def work() -> None:
         Path.replace = replace  # type: ignore[method-assign,assignment]

@@ -19,8 +19,8 @@ from .conftest import LABELS, QUICK, Run, picture, put, video, write
 
 def files(folder: Path) -> list[str]:
     """The visible files below a folder, but for the manifest."""
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in found if not name.startswith(".") and name != "manifest.json")
+    paths = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in paths if not name.startswith(".") and name != "manifest.json")
 
 
 def names(path: Path) -> list[str]:
@@ -246,9 +246,9 @@ def test_figures_that_cannot_be_written_are_refused_before_the_fit(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "file", "")
-    for place in (tmp_path / "file/figures.json", folder):
-        result = run("compress", folder, "-o", tmp_path / "x", "--json", place, *QUICK, code=2)
-        assert str(place) in result.stderr
+    for figures in (tmp_path / "file/figures.json", folder):
+        result = run("compress", folder, "-o", tmp_path / "x", "--json", figures, *QUICK, code=2)
+        assert str(figures) in result.stderr
         assert not (tmp_path / "x").exists()
     run("compress", folder, "-o", tmp_path / "x", "--json", tmp_path / "new/f.json", *QUICK)
     assert (tmp_path / "new/f.json").exists()
@@ -287,8 +287,8 @@ def test_a_cut_video_is_exit_code_one(run: Run, tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"00dc", data.index(b"movi") + 200)])
     result = run("compress", path, "-o", tmp_path / "out", *QUICK, code=1)
-    found = names(tmp_path / "out/clip-00000.rinr")
-    assert f"the file ends after {len(found)} of 5 frames" in result.stderr
+    frames = names(tmp_path / "out/clip-00000.rinr")
+    assert f"the file ends after {len(frames)} of 5 frames" in result.stderr
 
 
 def test_a_video(run: Run, tmp_path: Path) -> None:
@@ -304,18 +304,18 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
 def test_large_pictures_come_in_smaller_batches(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.datasets import batches, work
+    from rinrcodec.datasets import batches, work_folder
     from rinrcodec.datasets.shards import Shard
 
     monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 24 * 16)
     starts = []
-    original = work.Work.add
+    original = work_folder.Work.add
 
-    def add(self: work.Work, shard: Shard, part: work.FittedPart) -> None:
+    def add(self: work_folder.Work, shard: Shard, part: work_folder.FittedPart) -> None:
         starts.append((part.start, part.count))
         original(self, shard, part)
 
-    monkeypatch.setattr(work.Work, "add", add)
+    monkeypatch.setattr(work_folder.Work, "add", add)
     run("compress", folder, "-o", tmp_path / "out", *QUICK)
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]
@@ -389,15 +389,15 @@ def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_packs_larger_than_their_source_are_said(run: Run, tmp_path: Path) -> None:
-    told = "larger than its source: small pictures gain nothing from INRs"
+    advice = "larger than its source: small pictures gain nothing from INRs"
     put(tmp_path / "flat.png", Image.new("RGB", (2, 2)))
     args = ("compress", tmp_path / "flat.png", "-o", tmp_path / "flat.rinr", *QUICK)
-    assert run(*args).stdout.splitlines()[-1] == told
+    assert run(*args).stdout.splitlines()[-1] == advice
     assert run(*args, "--overwrite", "--quiet").stdout == ""
     noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
     put(tmp_path / "large.png", Image.fromarray(noise))
     result = run("compress", tmp_path / "large.png", "-o", tmp_path / "large.rinr", *QUICK)
-    assert told not in result.stdout
+    assert advice not in result.stdout
 
 
 def test_the_figures_name_the_device_that_was_used(run: Run, tmp_path: Path) -> None:

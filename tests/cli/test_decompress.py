@@ -71,8 +71,8 @@ def test_pixels_are_those_of_the_decoder(run: Run, packs: Path, tmp_path: Path) 
         assert files(out) == [f"a.{kind}", f"b.{kind}"]
         for name, pixels in zip("ab", expected, strict=True):
             path = out / f"{name}.{kind}"
-            found = np.load(path) if kind == "npy" else np.asarray(opened(path))
-            np.testing.assert_array_equal(found, pixels)
+            written = np.load(path) if kind == "npy" else np.asarray(opened(path))
+            np.testing.assert_array_equal(written, pixels)
 
 
 def test_grey_comes_back_grey(run: Run, tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_folders_without_packs_are_an_error(run: Run, tmp_path: Path) -> None:
 
 
 def test_two_packs_with_the_same_names(run: Run, folder: Path, tmp_path: Path) -> None:
-    for place in ("x", "y"):
-        run("compress", folder / "0.png", "-o", tmp_path / "in" / place, *QUICK)
+    for subfolder in ("x", "y"):
+        run("compress", folder / "0.png", "-o", tmp_path / "in" / subfolder, *QUICK)
     run("decompress", tmp_path / "in", "-o", tmp_path / "out")
     assert files(tmp_path / "out") == ["0.png", "0~2.png"]
 
@@ -269,9 +269,9 @@ def test_info_and_verify(run: Run, packs: Path, tmp_path: Path) -> None:
     bad = result.stderr.splitlines()
     assert len(bad) == 3
     assert any(line.startswith(f"error: {pack}") for line in bad)
-    found = json.loads(run("verify", packs, "--json", "-", code=1).stdout)
-    assert found["files"] == 2
-    assert list(found["bad"]) == [str(pack)]
+    report = json.loads(run("verify", packs, "--json", "-", code=1).stdout)
+    assert report["files"] == 2
+    assert list(report["bad"]) == [str(pack)]
     run("info", tmp_path / "text.rinr", code=1)
 
 

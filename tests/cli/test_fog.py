@@ -144,16 +144,16 @@ def test_a_folder_of_another_codec(run, real, tmp_path):
 def test_folders_that_do_not_compare_are_errors(run, real, tmp_path):
     frames, packs = real
     (tmp_path / "empty").mkdir()
-    found = run("fog", "--jpeg", tmp_path / "empty", "--rinr", packs, code=1).stderr
-    assert "no picture in this folder" in found
-    found = run("fog", "--jpeg", frames, "--rinr", tmp_path / "empty", code=1).stderr
-    assert "no .rinr file" in found
+    message = run("fog", "--jpeg", tmp_path / "empty", "--rinr", packs, code=1).stderr
+    assert "no picture in this folder" in message
+    message = run("fog", "--jpeg", frames, "--rinr", tmp_path / "empty", code=1).stderr
+    assert "no .rinr file" in message
     put(frames / "3.jpg", picture(3))
-    found = run("fog", "--jpeg", frames, "--rinr", packs, code=1).stderr
-    assert f"{packs} holds 3 frames and the JPEG folder 4" in found
+    message = run("fog", "--jpeg", frames, "--rinr", packs, code=1).stderr
+    assert f"{packs} holds 3 frames and the JPEG folder 4" in message
     put(frames / "4.png", picture(4))
-    found = run("fog", "--jpeg", frames, "--rinr", packs, code=1).stderr
-    assert "1 of 5 pictures are no JPEG files, such as 4.png" in found
+    message = run("fog", "--jpeg", frames, "--rinr", packs, code=1).stderr
+    assert "1 of 5 pictures are no JPEG files, such as 4.png" in message
 
 
 @pytest.mark.parametrize(

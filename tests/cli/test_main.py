@@ -200,7 +200,7 @@ def test_errors_of_writing_name_what_was_typed(
     run("compress", folder / "0.png", "-o", pack, *QUICK)
     out = tmp_path / "out"
 
-    def refuse(self: Path, target: Path) -> None:  # noqa: ARG001
+    def refuse(self: Path, destination: Path) -> None:  # noqa: ARG001
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "replace", refuse)

@@ -53,8 +53,8 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
         assert contents(tmp_path / "back") == by_command
         verified = run("verify", tmp_path / "out", "--json", "-").stdout
         assert json.loads(verified) == rinrcodec.verify(tmp_path / "out").as_json()
-        for place in ("out", "back"):
-            for path in sorted((tmp_path / place).rglob("*"), reverse=True):
+        for subfolder in ("out", "back"):
+            for path in sorted((tmp_path / subfolder).rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
 
 

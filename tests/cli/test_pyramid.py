@@ -26,15 +26,15 @@ PYRAMID = ("--background", "pyramid", *QUICK)
 @pytest.fixture
 def targets(monkeypatch: pytest.MonkeyPatch) -> list[Target | None]:
     """The target of every call of `encode`."""
-    found: list[Target | None] = []
+    asked: list[Target | None] = []
     original = encoder.encode
 
     def encode(*args: object, target: Target | None = None, **options: object) -> object:
-        found.append(target)
+        asked.append(target)
         return original(*args, target=target, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(encoder, "encode", encode)
-    return found
+    return asked
 
 
 @pytest.mark.slow
@@ -66,9 +66,9 @@ def test_parts_of_16_frames_end_in_one_group(run: Run, tmp_path: Path) -> None:
     run("compress", tmp_path / "frames", "-o", out, *PYRAMID)
     with rinrcodec.open(out / "frames-00000.rinr") as file:
         (group,) = file.groups
-        places = [file.frame(i).background for i in range(18)]
-        rows = [place.row for place in places]
-        assert {place.group for place in places} == {0}
+        backgrounds = [file.frame(i).background for i in range(18)]
+        rows = [background.row for background in backgrounds]
+        assert {background.group for background in backgrounds} == {0}
         assert (sorted(set(rows)), group.coded) == ([*range(group.n_rows)], True)
         assert rows == sorted(rows)
         assert rows[15] != rows[16]  # a part ends there, and so does a row of several frames

@@ -66,7 +66,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def values(self, name: str) -> list[str]:
-        return [value for _, own, value in self.attributes if own == name]
+        return [value for _, attribute, value in self.attributes if attribute == name]
 
 
 def report(*args: object, code: int = 0) -> str:
@@ -171,12 +171,12 @@ def test_the_advice_follows_from_the_figures(made):
     ]
     devices = equal_devices(10, n_bytes=figures["source_bytes"] / 2 * 1000, n_frames=1000)
     decode = figures["source_seconds"]["decode"]
-    found = advise(
+    advice = advise(
         options, devices, bandwidth=2e6, source=Codec("JPEG files", 1.0, decode_seconds=decode)
     )
-    assert found.headline == figures["advice"]["headline"]
-    assert list(found.reasons) == figures["advice"]["reasons"]
-    assert [band.name for band in found.bands] == [
+    assert advice.headline == figures["advice"]["headline"]
+    assert list(advice.reasons) == figures["advice"]["reasons"]
+    assert [band.name for band in advice.bands] == [
         band["use"] for band in figures["advice"]["bands"]
     ]
 

@@ -81,9 +81,9 @@ def test_a_data_set_is_sound(run: Run, out: Path, opens: Any) -> None:
 
 
 def test_the_figures(run: Run, out: Path) -> None:
-    found = json.loads(run("verify", out, "--json", "-").stdout)
-    assert (found["files"], found["frames"], found["bad"]) == (8, 8, {})
-    one, two = found["runs"]
+    report = json.loads(run("verify", out, "--json", "-").stdout)
+    assert (report["files"], report["frames"], report["bad"]) == (8, 8, {})
+    one, two = report["runs"]
     assert one["manifest"] == two["manifest"] == str(out / "manifest.json")
     assert (one["complete"], one["shards"], one["done"], one["frames"]) == (True, 6, 6, 6)
     assert [series["name"] for series in two["series"]] == ["val"]
@@ -208,9 +208,9 @@ def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
         f"{out}: a run is not finished, 2 of 6 shards are done; "
         "the same compress command with --resume goes on"
     )
-    found = json.loads(run("verify", out, "--json", "-", code=1).stdout)
-    assert [one["complete"] for one in found["runs"]] == [False, True]
-    assert list(found["bad"].values()) == [line]
+    report = json.loads(run("verify", out, "--json", "-", code=1).stdout)
+    assert [one["complete"] for one in report["runs"]] == [False, True]
+    assert list(report["bad"].values()) == [line]
     text = run("info", out).stdout
     assert f"{out}: 2 runs, not complete\n  8 shards, 4 frames, " in text
     assert ", 4 not done\n" in text
@@ -320,21 +320,21 @@ def test_ctrl_c_ends_it_soon(
     put_run(tmp_path, packs * 50, n_frames=1)
     main = threading.main_thread().ident or 0
     lock, count = threading.Lock(), iter(range(10_000))
-    told = threading.Event()
+    interrupted = threading.Event()
 
     def interrupt(_: PackReader) -> None:
         with lock:
             number = next(count)
         # Until the main thread has heard of it, which it has not just before it begins to wait.
-        while number == 10 and not told.wait(0.5):
+        while number == 10 and not interrupted.wait(0.5):
             signal.pthread_kill(main, signal.SIGINT)
         if number >= 10:
-            assert told.wait(60)
+            assert interrupted.wait(60)
 
     class Event(threading.Event):
         def set(self) -> None:
             super().set()
-            told.set()
+            interrupted.set()
 
     # Not in the module of that name: threads have events, too.
     monkeypatch.setattr(check_module, "threading", SimpleNamespace(Event=Event))
@@ -357,10 +357,10 @@ def test_few_files_are_open_at_a_time(
         with lock:
             now += 1
             most = max(most, now)
-        found = check(file, stop)
+        checked = check(file, stop)
         with lock:
             now -= 1
-        return found
+        return checked
 
     monkeypatch.setattr(check_module, "_check", count)
     run("verify", tmp_path, "--jobs", 3)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import rinrcodec
@@ -35,6 +36,13 @@ def coarse_picture(width: int, height: int, seed: int, *, grey: bool = False) ->
     shape = (height // 8 + 2, width // 8 + 2, *([] if grey else [3]))
     coarse = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
     return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def pixels_of(pack: Pack, index: int) -> NDArray[np.uint8]:
+    """What the decoder gives, in the layout of Pillow."""
+    decoded = rinrcodec.decode(pack, index).numpy()
+    grey = pack.frames[index].mode == "L"
+    return decoded[0] if grey else decoded.transpose(1, 2, 0)
 
 
 @pytest.fixture(scope="session")

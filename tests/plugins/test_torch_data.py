@@ -21,6 +21,8 @@ from rinrcodec.plugins import torch_data, torch_loader
 from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
 from rinrcodec.plugins.torch_loader import RinrLoader
 
+from .conftest import BOXES
+
 # Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
@@ -48,9 +50,9 @@ def flat(loader: RinrLoader) -> list[tuple[int, torch.Tensor, torch.Tensor, torc
     ]
 
 
-def assert_equal(found, wanted):
-    assert [item[0] for item in found] == [item[0] for item in wanted]
-    for one, other in zip(found, wanted, strict=True):
+def assert_equal(items, wanted):
+    assert [item[0] for item in items] == [item[0] for item in wanted]
+    for one, other in zip(items, wanted, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
 
 
@@ -141,13 +143,13 @@ def test_a_plain_data_loader_takes_it(folder, method):
     loader = DataLoader(
         dataset, batch_size=4, num_workers=2, collate_fn=collate, multiprocessing_context=method
     )
-    found = [image for images, _ in loader for image in images]
-    assert len(found) == 11
-    for index, image in enumerate(found):
+    images = [image for images, _ in loader for image in images]
+    assert len(images) == 11
+    for index, image in enumerate(images):
         assert torch.equal(image, dataset[index][0])
 
 
-def test_places_without_packs_are_reported(tmp_path, folder):
+def test_paths_without_packs_are_reported(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RinrInputError, match=r"empty: no \.rinr file .* rinrcodec compress"):
         RinrDataset(tmp_path / "empty")
@@ -260,8 +262,8 @@ def test_the_same_seed_gives_the_same_for_any_number_of_workers(folder, device):
         {"resident": True},
     ]
     for options in others:
-        for found, epoch in zip(epochs(5, **options), wanted, strict=True):
-            assert_equal(found, epoch)
+        for items, epoch in zip(epochs(5, **options), wanted, strict=True):
+            assert_equal(items, epoch)
     assert [item[0] for item in epochs(6)[0]] != orders[0]
 
 
@@ -363,3 +365,26 @@ def test_no_extra_is_needed(pack_file):
     command = [sys.executable, "-I", "-c", code, str(pack_file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def pyramid_file(pyramid_pack: Pack, tmp_path: Path) -> Path:
+    path = tmp_path / "latents.rinr"
+    rinrcodec.save(pyramid_pack, path)
+    return path
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_batches_of_coded_latents_in_any_order_and_more_than_one_epoch(
+    pyramid_file: Path, *, resident: bool
+) -> None:
+    dataset = RinrDataset(pyramid_file)
+    loader = RinrLoader(dataset, batch_size=2, device="cpu", shuffle=True, resident=resident)
+    for _ in range(2):
+        seen = set()
+        for images, targets in loader:
+            for image, target in zip(images, targets, strict=True):
+                seen.add(target["image_id"])
+                assert torch.equal(image, dataset[target["image_id"]][0])
+                assert len(target["boxes"]) == len(BOXES[target["image_id"]])
+        assert seen == set(range(5))

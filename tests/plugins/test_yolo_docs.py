@@ -33,8 +33,8 @@ def test_the_script_trains_validates_and_predicts(tmp_path: Path) -> None:
     assert "packs/train: 4 frames, 0 without boxes, 0 corrupt" in done
     assert "mAP50 on the frames of val: " in done
     assert "packs/val/val-00000.rinr/000001.png [" in done
-    (place,) = set(re.findall(r" drawn in (.+)", done))
-    drawn = Path(place)  # what it is called below `runs` depends on the release
+    (name,) = set(re.findall(r" drawn in (.+)", done))
+    drawn = Path(name)  # what it is called below `runs` depends on the release
     assert drawn.is_relative_to(tmp_path / "runs")
     assert sorted(path.stem for path in drawn.iterdir()) == ["000000", "000001"]
     with rinrcodec.open(tmp_path / "packs/train/train-00000.rinr") as file:
@@ -48,8 +48,8 @@ def run(code: str, folder: Path) -> str:
     font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
     settings = folder / "settings" / "Ultralytics"
     settings.mkdir(parents=True)
-    for place in (settings, settings.parent):  # one of them, by release
-        shutil.copy(font, place / "Arial.ttf")
+    for item in (settings, settings.parent):  # one of them, by release
+        shutil.copy(font, item / "Arial.ttf")
     script = folder / "script.py"
     script.write_text(code, encoding="utf-8")
     environment = {

@@ -30,7 +30,7 @@ TRIES = 2
 
 @dataclass(slots=True)
 class Watch:
-    """What the driver is told while shards are fitted, in its own thread.
+    """What the driver hears while shards are fitted, in its own thread.
 
     on_progress: pictures fitted, never fewer than before, and the series of the last. on_done: a
     shard that is done. died: the shards whose workers died, in the end. n_done: pictures of shards

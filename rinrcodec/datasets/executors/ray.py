@@ -19,7 +19,7 @@ __all__ = ["fit_on_ray"]
 
 _LOOK_S = 1.0
 _CONNECT_S = 10.0
-# Shards that Ray is told of at a time, where it takes as many as it has room for: so many that it
+# Shards that Ray gets at a time, where it takes as many as it has room for: so many that it
 # knows what a cluster could use, and not so many that their pictures fill its memory.
 _AHEAD = 1000
 
@@ -102,7 +102,7 @@ def _task(task: bytes, version: str) -> None:
 
 
 def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
-    # Ray tries a task that ran out of memory for ever unless it is told.
+    # Ray tries a task that ran out of memory for ever unless this limits it.
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")

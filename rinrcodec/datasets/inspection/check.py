@@ -81,15 +81,15 @@ def _missing(file: ListedFile) -> str:
     )
 
 
-def _difference(file: ListedFile, found: FileRecord | None) -> str | None:
+def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
     """What sets a file apart from what was written, where it is as such in order."""
     wanted = file.record
-    if wanted is None or found is None or found == wanted:
+    if wanted is None or actual is None or actual == wanted:
         return None
-    if found.bytes != wanted.bytes:
-        what = f"has {found.bytes:,} bytes, and {wanted.bytes:,} when compress wrote it"
+    if actual.bytes != wanted.bytes:
+        what = f"has {actual.bytes:,} bytes, and {wanted.bytes:,} when compress wrote it"
     else:
-        what = f"has the SHA-256 {found.sha256}, and {wanted.sha256} when compress wrote it"
+        what = f"has the SHA-256 {actual.sha256}, and {wanted.sha256} when compress wrote it"
     if not file.is_pack:
         todo = "it was changed, so fetch it again, or remove it and compress with --resume"
     else:

@@ -46,32 +46,32 @@ class Inventory:
 
 def take_inventory(sources: Sequence[Path]) -> Inventory:
     """List the files of sources and of all manifests in them, each file once; opens no pack."""
-    found = Inventory()
+    inventory = Inventory()
     for source in sources:
         listed: dict[str, ListedFile] = {}
         manifests: list[Manifest] = []
         try:
             manifests, bad = read_manifests(source)
-            found.bad.update(bad)
+            inventory.bad.update(bad)
             for manifest in manifests:  # that which is nearest to a file comes last
                 listed.update(_listed(manifest))
             packs = find_packs(source)
-            found.bad.update({failure: failure for failure in packs.failures})
+            inventory.bad.update({failure: failure for failure in packs.failures})
             for pack in packs.all():
                 listed.setdefault(str(pack), ListedFile(pack))
         except (RinrError, OSError) as error:
             # That there is no pack at all says less than which are missing.
             if not (manifests and isinstance(error, RinrInputError)):
-                found.bad[str(source)] = reason(source, error)
+                inventory.bad[str(source)] = reason(source, error)
         for name in sorted(listed):
             # A source may be given twice, or lie in another one.
-            if name not in found.files or listed[name].record is not None:
-                found.files[name] = listed[name]
+            if name not in inventory.files or listed[name].record is not None:
+                inventory.files[name] = listed[name]
         for manifest in manifests:
-            if str(manifest.path) not in found.manifests:
-                found.manifests[str(manifest.path)] = manifest
-                found.bad.update({message: message for message in unfinished(manifest)})
-    return found
+            if str(manifest.path) not in inventory.manifests:
+                inventory.manifests[str(manifest.path)] = manifest
+                inventory.bad.update({message: message for message in unfinished(manifest)})
+    return inventory
 
 
 def _listed(manifest: Manifest) -> dict[str, ListedFile]:
@@ -79,12 +79,12 @@ def _listed(manifest: Manifest) -> dict[str, ListedFile]:
     sizes = {}
     if storage_of(manifest.folder).lists_at_once:
         sizes = {str(path): size_in(stamp) for path, stamp in files_below(manifest.folder)}
-    found = {}
+    files = {}
     for run in manifest.runs.values():
         frames = {name: shard.frames_of_a_file for shard in run.shards for name in shard.files}
         for name, record in run.all_files().items():
             path = manifest.folder / name
-            found[str(path)] = ListedFile(
+            files[str(path)] = ListedFile(
                 path, record, frames.get(name), manifest.path, sizes.get(str(path))
             )
-    return found
+    return files

@@ -24,7 +24,7 @@ from rinrcodec.formats.schema import Kind
 # Not imported here: Ultralytics replaces functions of other packages, for all tests that follow.
 HOST = [
     pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is not installed"),
-    # What Ultralytics and its own dependencies warn about is not ours to mend.
+    # What Ultralytics and its own dependencies warn about is not ours to fix.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -128,7 +128,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     logger.removeHandler(caplog.handler)
 
 
-def build(place: Path | list[Path], mode: str = "val", **options: Any) -> Any:
+def build(path: Path | list[Path], mode: str = "val", **options: Any) -> Any:
     """A dataset as Ultralytics builds it, over pictures or packs, with the adapter on."""
     from ultralytics.cfg import get_cfg
     from ultralytics.data import build as host
@@ -136,7 +136,7 @@ def build(place: Path | list[Path], mode: str = "val", **options: Any) -> Any:
 
     data = {"names": {0: "person", 1: "car"}, "nc": 2, "channels": 3}
     cfg = get_cfg(DEFAULT_CFG, {"imgsz": 64, "task": "detect", **options})
-    img_path = [str(item) for item in place] if isinstance(place, list) else str(place)
+    img_path = [str(item) for item in path] if isinstance(path, list) else str(path)
     rinrcodec.enable_ultralytics()
     try:
         return host.build_yolo_dataset(cfg, img_path, 4, data, mode=mode, stride=32)
@@ -159,15 +159,15 @@ def same_items(ours: Any, theirs: Any) -> None:
             random.seed(index)
             np.random.seed(index)
             items.append(dataset[index])
-        found, wanted = items
-        assert found.keys() == wanted.keys()
-        assert Path(found.pop("im_file")).stem == Path(wanted.pop("im_file")).stem
+        given, wanted = items
+        assert given.keys() == wanted.keys()
+        assert Path(given.pop("im_file")).stem == Path(wanted.pop("im_file")).stem
         for key, value in wanted.items():
             if isinstance(value, torch.Tensor):
-                assert found[key].dtype == value.dtype
-                torch.testing.assert_close(found[key], value, rtol=0, atol=0, msg=key)
+                assert given[key].dtype == value.dtype
+                torch.testing.assert_close(given[key], value, rtol=0, atol=0, msg=key)
             else:
-                np.testing.assert_array_equal(found[key], value, err_msg=key)
+                np.testing.assert_array_equal(given[key], value, err_msg=key)
 
 
 def damage(path: Path, offset: int) -> None:

@@ -96,9 +96,9 @@ def test_augmented_items_are_the_same_under_one_seed(
     options = {"mosaic": 1.0, "mixup": 0.5, "degrees": 10.0, "deterministic": False}
     options |= {"cache": cache, "rect": rect}
     made, states = [], []
-    for place in ("packs/train", "png/images/train"):
+    for split in ("packs/train", "png/images/train"):
         seeded()
-        made.append(build(sets / place, "train", **options))
+        made.append(build(sets / split, "train", **options))
         states.append(random.getstate())
     assert states[0] == states[1]
     same_items(*made)
@@ -111,8 +111,8 @@ def test_a_split_may_be_a_list_of_packs_and_a_share_of_them(sets: Path, tmp_path
     listed.write_text(f"{packs[0]}\n./own.rinr\n")
     shutil.copy(packs[2], tmp_path / "own.rinr")
     assert len(build(listed)) == 13
-    for place in ("packs/train", "png/images/train"):
-        assert len(build(sets / place, "train", fraction=0.4)) == 8
+    for split in ("packs/train", "png/images/train"):
+        assert len(build(sets / split, "train", fraction=0.4)) == 8
     with pytest.raises(RinrInputError, match=r"images.*no \.rinr file here.*all packs or all"):
         build([packs[0], sets / "png/images/val"])
 
@@ -131,8 +131,8 @@ def test_a_folder_of_labels_wins_and_says_so(sets: Path, tmp_path: Path, log: An
     listed.parent.mkdir()
     packs = sorted((tmp_path / "train").glob("*.rinr"))
     listed.write_text("".join(f"{pack}\n" for pack in packs))
-    for place in (listed, f"{tmp_path}/train/*.rinr", packs):
-        assert sum(len(item["cls"]) for item in build(place).labels) == 1
+    for source in (listed, f"{tmp_path}/train/*.rinr", packs):
+        assert sum(len(item["cls"]) for item in build(source).labels) == 1
     # A folder of labels for other pictures is not this one's.
     label.rename(label.with_name("other.txt"))
     assert sum(len(item["cls"]) for item in build(tmp_path / "train").labels) == 30
@@ -159,8 +159,8 @@ def test_damaged_files_and_frames_are_reported_and_left_out(
     (tmp_path / "zero.rinr").touch()
     (tmp_path / "picture.rinr").write_bytes(b"\xff\xd8\xff\xe0 a picture under a wrong name")
     sound = {item["im_file"] for item in build(sets / "packs/train").labels}
-    found = {item["im_file"] for item in build(tmp_path).labels}
-    kept = {str(Path(*Path(path).parts[-3:])) for path in found}
+    listed = {item["im_file"] for item in build(tmp_path).labels}
+    kept = {str(Path(*Path(path).parts[-3:])) for path in listed}
     wanted = {str(Path(*Path(path).parts[-3:])) for path in sound}
     assert kept < wanted
     assert not any(first.name in path for path in kept)
@@ -190,10 +190,10 @@ def test_an_error_is_no_list_of_every_frame(sets: Path, tmp_path: Path) -> None:
     with PackReader(empty) as reader:
         refs = {reader.frame(index).background.group for index in range(reader.n_frames)}
         directory = reader._directory
-        places = [directory.offsets[directory.run(Kind.ROWS, group).first] for group in refs]
+        offsets = [directory.offsets[directory.run(Kind.ROWS, group).first] for group in refs]
         n_frames = reader.n_frames
-    for place in places:
-        damage(empty, int(place))
+    for offset in offsets:
+        damage(empty, int(offset))
     message = rf"no frame can be used: .*1\.rinr: [^;]* \(and {n_frames + 1} more\)$"
     with pytest.raises(RinrInputError, match=message):
         build(tmp_path)
@@ -219,9 +219,9 @@ def test_worker_processes_augment_alike(sets: Path) -> None:
     from ultralytics.data.build import build_dataloader
 
     epochs = []
-    for place in ("packs/train", "png/images/train"):
+    for split in ("packs/train", "png/images/train"):
         seeded()
-        loader = build_dataloader(build(sets / place, "train", mosaic=1.0), 5, 2, shuffle=True)
+        loader = build_dataloader(build(sets / split, "train", mosaic=1.0), 5, 2, shuffle=True)
         assert loader.num_workers == min(2, os.cpu_count() or 1)
         epochs.append(torch.stack([batch["img"] for _ in range(2) for batch in loader]))
     assert len(epochs[0]) == 8

@@ -48,8 +48,8 @@ class OnCpu(RinrDetectionTrainer):
 
 def train(data: Path, out: Path) -> tuple[list[int], list[float]]:
     """Train an epoch: the frames that were this process's, and the loss of every step."""
-    place = {"project": str(out), "name": data.parent.name}
-    options = {"model": "yolov8n.yaml", "data": str(data), **place}
+    output = {"project": str(out), "name": data.parent.name}
+    options = {"model": "yolov8n.yaml", "data": str(data), **output}
     options |= {"epochs": 1, "batch": 8, "imgsz": 64, "workers": 0, "seed": 3, "device": "cpu"}
     quiet = {"amp": False, "plots": False, "verbose": False, "exist_ok": True}
     trainer = OnCpu(overrides={**options, **quiet})

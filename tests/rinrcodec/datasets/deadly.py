@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.work import Work
+from rinrcodec.datasets.work_folder import Work
 
 
 class DeadlyWork(Work):

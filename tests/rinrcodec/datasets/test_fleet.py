@@ -19,7 +19,7 @@ from rinrcodec.datasets.executors.local import Watch
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.shards import shards_of
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 
 from .conftest import QUICK, contents, video, write
 
@@ -48,15 +48,15 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pictures done, whenever the driver is told."""
-    told: list[float] = []
+    shown: list[float] = []
     original = Watch.progress
 
     def note(self: Watch, shard: Any, within: float) -> None:
         original(self, shard, within)
-        told.append(self._told)
+        shown.append(self._told)
 
     monkeypatch.setattr(Watch, "progress", note)
-    return told
+    return shown
 
 
 @pytest.mark.slow
@@ -72,14 +72,14 @@ def test_processes_give_the_bytes_of_one(
 
 
 def test_progress_never_goes_back(folder: Path) -> None:
-    told: list[float] = []
+    shown: list[float] = []
     shards = shards_of(open_source(folder), 2)
-    watch = Watch(lambda done, _: told.append(done), lambda _: None)
+    watch = Watch(lambda done, _: shown.append(done), lambda _: None)
     watch.progress(shards[0], 2)
     watch.progress(shards[1], 1)  # the first is left, and not counted yet
     watch.done(shards[0])
     watch.done(shards[1], died=True)
-    assert told == [2, 2, 2, 4]
+    assert shown == [2, 2, 2, 4]
     assert watch.died == [shards[1]]
 
 

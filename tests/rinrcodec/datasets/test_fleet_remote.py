@@ -40,10 +40,10 @@ def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload
         result = rinrcodec.compress(source, f"{remote}/{layout}", **options)
         assert (result.source, result.out) == (source, f"{remote}/{layout}")
         expected = contents(tmp_path / layout)
-        found = stored(f"{remote}/{layout}")
-        assert found.keys() == expected.keys()
+        uploaded = stored(f"{remote}/{layout}")
+        assert uploaded.keys() == expected.keys()
         # The manifests differ, as the stamps of objects are not those of files.
-        assert all(found[name] == expected[name] for name in found if name != "manifest.json")
+        assert all(uploaded[name] == expected[name] for name in uploaded if name != "manifest.json")
         with pytest.raises(RinrUsageError, match="already there; --overwrite replaces it"):
             rinrcodec.compress(source, f"{remote}/{layout}", **options)
         result = rinrcodec.compress(source, f"{remote}/{layout}", resume=True, **options)
@@ -56,11 +56,11 @@ def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload
 def test_one_file_in_a_bucket(folder: Path, tmp_path: Path, remote: str) -> None:
     rinrcodec.compress(folder, tmp_path / "a.rinr", **QUICK)
     rinrcodec.compress(folder, f"{remote}/a.rinr", **QUICK)
-    found = stored(remote)
-    assert found["a.rinr"] == (tmp_path / "a.rinr").read_bytes()
-    assert found.keys() == {"a.rinr", ".a.rinr.rinr-manifest.json"}
+    uploaded = stored(remote)
+    assert uploaded["a.rinr"] == (tmp_path / "a.rinr").read_bytes()
+    assert uploaded.keys() == {"a.rinr", ".a.rinr.rinr-manifest.json"}
     rinrcodec.compress(folder / "0.png", f"{remote}/one.rinr", **QUICK)
-    assert stored(remote).keys() - found.keys() == {"one.rinr"}
+    assert stored(remote).keys() - uploaded.keys() == {"one.rinr"}
 
 
 @pytest.mark.slow
@@ -79,10 +79,10 @@ def test_workers_write_to_the_bucket(
     source = upload(folder, f"{s3}/frames")
     rinrcodec.compress(source, f"{s3}/out", shard_size=3, executor=executor, jobs=2, **QUICK)
     rinrcodec.compress(folder, tmp_path / "one", shard_size=3, **QUICK)
-    found = stored(f"{s3}/out")
+    uploaded = stored(f"{s3}/out")
     for name, data in contents(tmp_path / "one").items():
-        assert name == "manifest.json" or found[name] == data
-    assert len(found) == 3
+        assert name == "manifest.json" or uploaded[name] == data
+    assert len(uploaded) == 3
 
 
 @pytest.mark.slow

@@ -107,12 +107,12 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("place", ["shard", "run"])
+@pytest.mark.parametrize("owner", ["shard", "run"])
 @pytest.mark.parametrize("name", NAMES)
-def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, place: str) -> None:
+def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, owner: str) -> None:
     data = json.loads(path.read_text())
     run = data["runs"][0]
-    files = run["files"] if place == "run" else run["shards"][0]["files"]
+    files = run["files"] if owner == "run" else run["shards"][0]["files"]
     files[name] = files.pop(next(iter(files)))
     path.write_text(json.dumps(data))
     with pytest.raises(RinrFormatError, match="is no name of a file in its folder"):
@@ -143,19 +143,17 @@ WRONG: list[tuple[tuple[Any, ...], list[Any]]] = [
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
-    [(place, value) for place, values in WRONG for value in values],
+    ("keys", "value"),
+    [(keys, value) for keys, values in WRONG for value in values],
     ids=lambda x: ".".join(map(str, x)) if isinstance(x, tuple) else repr(x)[:20],
 )
-def test_wrong_types_and_numbers_are_refused(
-    path: Path, place: tuple[Any, ...], value: Any
-) -> None:
+def test_wrong_types_and_numbers_are_refused(path: Path, keys: tuple[Any, ...], value: Any) -> None:
     data = json.loads(path.read_text())
     broken = copy.deepcopy(data)
     item = broken
-    for step in place[:-1]:
+    for step in keys[:-1]:
         item = item[step]
-    item[place[-1]] = value
+    item[keys[-1]] = value
     path.write_text(json.dumps(broken))
     with pytest.raises(RinrFormatError, match="not a manifest of this rinrcodec"):
         Manifest(path)

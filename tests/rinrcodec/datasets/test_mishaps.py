@@ -12,7 +12,7 @@ import pytest
 import rinrcodec
 from rinrcodec import RinrInputError, RinrUsageError, encoder
 from rinrcodec.datasets import run as run_module
-from rinrcodec.datasets import work
+from rinrcodec.datasets import work_folder
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.sources import images
@@ -96,14 +96,14 @@ def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
 ) -> None:
     out = tmp_path / "out"
     rinrcodec.compress(folder, tmp_path / "one", **TWO)
-    original = work.Work.complete
+    original = work_folder.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         if folder.exists():
             folder.rename(tmp_path / "elsewhere")
 
-    monkeypatch.setattr(work.Work, "complete", complete)
+    monkeypatch.setattr(work_folder.Work, "complete", complete)
     said: list[str] = []
     gone = r"2\.png: not there any more, nor are the 1 pictures after it"
     with pytest.raises(RinrInputError, match=gone):
@@ -121,14 +121,14 @@ def test_an_output_that_vanishes_is_not_made_anew(
 ) -> None:
     out = tmp_path / "disk/out"
     rinrcodec.compress(folder, tmp_path / "one", **TWO)
-    original = work.Work.complete
+    original = work_folder.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         if (tmp_path / "disk").exists():
             (tmp_path / "disk").rename(tmp_path / "unmounted")
 
-    monkeypatch.setattr(work.Work, "complete", complete)
+    monkeypatch.setattr(work_folder.Work, "complete", complete)
     with pytest.raises(RinrInputError, match="out: not there any more; was it moved, removed or"):
         rinrcodec.compress(folder, out, **TWO)
     assert not (tmp_path / "disk").exists()
@@ -141,13 +141,13 @@ def test_an_output_that_vanishes_is_not_made_anew(
 def test_a_picture_that_changes_meanwhile_is_listed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = work.Work.complete
+    original = work_folder.Work.complete
 
     def complete(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         put(folder / "3.png", picture(9))
 
-    monkeypatch.setattr(work.Work, "complete", complete)
+    monkeypatch.setattr(work_folder.Work, "complete", complete)
     (failure,) = rinrcodec.compress(folder, tmp_path / "out", **TWO).failures
     assert "3.png: changed" in failure
     assert len(list((tmp_path / "out").glob("*.rinr"))) == 3

@@ -222,7 +222,7 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
 def test_ctrl_c_while_cleaning_up_is_after_the_end(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rinrcodec.datasets.work import Work
+    from rinrcodec.datasets.work_folder import Work
 
     original = Work.drop
 
@@ -305,7 +305,7 @@ def test_a_run_holds_its_folder_from_the_first_moment_to_the_last(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("fcntl")
-    from rinrcodec.datasets.work import Work
+    from rinrcodec.datasets.work_folder import Work
 
     originals = Work.add, Work.drop
     refused = []

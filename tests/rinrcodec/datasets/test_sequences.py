@@ -40,14 +40,14 @@ def sequences(tmp_path: Path) -> Path:
 
 def test_a_folder_of_sequences(sequences: Path, tmp_path: Path) -> None:
     rinrcodec.compress(sequences, tmp_path / "out", **NERV)
-    found = networks(tmp_path / "out/clips-00000.rinr")
-    assert [name for name, _, _ in found] == [
+    frames = networks(tmp_path / "out/clips-00000.rinr")
+    assert [name for name, _, _ in frames] == [
         *(f"a/{i}.png" for i in range(4)),
         *(f"b/{i}.png" for i in range(3)),
     ]
-    assert len({network for _, network, _ in found[:4]}) == 1
-    assert len({network for _, network, _ in found}) == 2
-    assert [time for _, _, time in found] == [0, 0.25, 0.5, 0.75, 0, 1 / 3, 2 / 3]
+    assert len({network for _, network, _ in frames[:4]}) == 1
+    assert len({network for _, network, _ in frames}) == 2
+    assert [time for _, _, time in frames] == [0, 0.25, 0.5, 0.75, 0, 1 / 3, 2 / 3]
     assert rinrcodec.verify(tmp_path / "out").frames == 7
     rinrcodec.decompress(tmp_path / "out", tmp_path / "back")
     assert len(list((tmp_path / "back").rglob("*.png"))) == 7
@@ -71,8 +71,8 @@ def test_splits_of_a_yaml_hold_sequences(sequences: Path, tmp_path: Path) -> Non
         for i in range(n):
             write(tmp_path / f"labels/{name}/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
     rinrcodec.compress(yaml, tmp_path / "out", labels=tmp_path / "labels", **NERV)
-    found = networks(tmp_path / "out/train/train-00000.rinr")
-    assert len({network for _, network, _ in found}) == 2
+    frames = networks(tmp_path / "out/train/train-00000.rinr")
+    assert len({network for _, network, _ in frames}) == 2
     assert len({network for _, network, _ in networks(tmp_path / "out/val/val-00000.rinr")}) == 1
     with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
         assert [len(file.boxes(i)) for i in range(7)] == [1] * 7
@@ -82,9 +82,9 @@ def test_a_video_is_a_sequence(tmp_path: Path) -> None:
     clip = video(tmp_path / "clip.avi", 5)
     result = rinrcodec.compress(clip, tmp_path / "out", **NERV)
     assert result.as_json()["background"] == "nerv"
-    found = networks(tmp_path / "out/clip-00000.rinr")
-    assert [time for _, _, time in found] == [i / 5 for i in range(5)]
-    assert {network for _, network, _ in found} == {(0, 0)}
+    frames = networks(tmp_path / "out/clip-00000.rinr")
+    assert [time for _, _, time in frames] == [i / 5 for i in range(5)]
+    assert {network for _, network, _ in frames} == {(0, 0)}
 
 
 def test_one_image_is_a_sequence_of_one(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_an_unreadable_frame_is_listed_and_the_others_are_done(
     write(sequences / "a/0.png", "no picture")
     (failure,) = rinrcodec.compress(sequences, tmp_path / "out", **NERV).failures
     assert "0.png" in failure
-    found = networks(tmp_path / "out/clips-00000.rinr")
-    assert [name for name, _, _ in found][:3] == ["a/1.png", "a/2.png", "a/3.png"]
-    assert [time for _, _, time in found][:3] == [0, 1 / 3, 2 / 3]
+    frames = networks(tmp_path / "out/clips-00000.rinr")
+    assert [name for name, _, _ in frames][:3] == ["a/1.png", "a/2.png", "a/3.png"]
+    assert [time for _, _, time in frames][:3] == [0, 1 / 3, 2 / 3]
 
 
 def cut(sizes: list[int], folders: str, *, start: int = 0) -> list[list[int]]:
@@ -176,6 +176,6 @@ def test_a_small_picture_in_front_does_not_let_in_many_large_ones() -> None:
     part = get_preset("fast", background="nerv").background
     assert isinstance(part, NervBackgrounds)
     sizes = [10] + [part.most_pixels // 2] * 5
-    found = list(sequence_batches(sizes, int, part.chunk, folders=["a"] * 6))
-    assert [item for batch in found for item in batch] == sizes
-    assert max(map(sum, found)) <= part.most_pixels
+    batches = list(sequence_batches(sizes, int, part.chunk, folders=["a"] * 6))
+    assert [item for batch in batches for item in batch] == sizes
+    assert max(map(sum, batches)) <= part.most_pixels

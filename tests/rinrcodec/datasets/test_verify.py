@@ -107,13 +107,22 @@ def test_behind_a_url(packs: Path, remote: str, upload: Any) -> None:
 
 def test_a_description_opens_packs_only_where_it_must(packs: Path, opens: Any) -> None:
     with opens(packs) as opened:
-        found = describe([packs])
+        description = describe([packs])
     assert {name for name in opened if name.endswith(".rinr")} == set()
-    (folder,) = found.folders
-    assert (folder["complete"], folder["frames"], found.packs, found.bad) == (True, 3, [], {})
-    found = describe([packs], frames=True)
-    assert [pack["frame_list"][0]["name"] for pack in found.packs] == ["a.png", "b.png", "s/c.png"]
+    (folder,) = description.folders
+    assert (folder["complete"], folder["frames"], description.packs, description.bad) == (
+        True,
+        3,
+        [],
+        {},
+    )
+    description = describe([packs], frames=True)
+    assert [pack["frame_list"][0]["name"] for pack in description.packs] == [
+        "a.png",
+        "b.png",
+        "s/c.png",
+    ]
     write(packs / "train/train-00000.rinr", "text")
-    found = describe([packs], files=True)
-    assert list(found.bad) == [str(packs / "train/train-00000.rinr")]
-    assert len(found.packs) == 2
+    description = describe([packs], files=True)
+    assert list(description.bad) == [str(packs / "train/train-00000.rinr")]
+    assert len(description.packs) == 2

@@ -33,60 +33,60 @@ def advice(*options, bandwidth=2e6, **more):
 
 
 def test_the_composite_wins_where_its_objects_are_the_sharpest():
-    found = advice(ours(26.2, 31.0), JPEG, AVIF, COMPOSITE)
-    assert found.use == "AVIF with crops"
-    assert found.headline == "At 2 MB/s, use AVIF with crops."
-    text = " ".join(found.reasons)
+    advised = advice(ours(26.2, 31.0), JPEG, AVIF, COMPOSITE)
+    assert advised.use == "AVIF with crops"
+    assert advised.headline == "At 2 MB/s, use AVIF with crops."
+    text = " ".join(advised.reasons)
     assert "AVIF with crops has 48.7 dB inside the boxes; rinrcodec 31.0 dB" in text
     assert "Where the background counts as much, AVIF is better: 29.6 dB" in text
     assert "rinrcodec is beaten inside and outside the boxes by AVIF with crops." in text
 
 
 def test_avif_wins_over_all():
-    found = advice(ours(26.2, 27.0), JPEG, AVIF)
-    assert found.use == "AVIF"
-    text = " ".join(found.reasons)
+    advised = advice(ours(26.2, 27.0), JPEG, AVIF)
+    assert advised.use == "AVIF"
+    text = " ".join(advised.reasons)
     assert "counts as much" not in text
     assert "rinrcodec is beaten inside and outside the boxes by AVIF." in text
 
 
 def test_ours_wins_where_it_is_best_and_fitted_soon_enough():
-    found = advice(ours(30.0, 33.0), JPEG, AVIF)
-    assert found.use == "rinrcodec"
-    text = " ".join(found.reasons)
+    advised = advice(ours(30.0, 33.0), JPEG, AVIF)
+    assert advised.use == "rinrcodec"
+    text = " ".join(advised.reasons)
     assert "rinrcodec has 33.0 dB inside the boxes; AVIF 27.5 dB, JPEG 22.9 dB." in text
     assert "beaten" not in text
 
 
 def test_sharper_objects_on_a_worse_background_are_said_to_be_that():
-    found = advice(ours(26.2, 31.0), JPEG, AVIF)
-    assert found.use == "rinrcodec"
-    text = " ".join(found.reasons)
+    advised = advice(ours(26.2, 31.0), JPEG, AVIF)
+    assert advised.use == "rinrcodec"
+    text = " ".join(advised.reasons)
     assert "AVIF is better: 29.6 dB outside the boxes, rinrcodec 26.2 dB." in text
 
 
 def test_ours_gives_way_where_fitting_takes_longer_than_it_saves():
-    found = advice(ours(30.0, 33.0, encode=12.0), JPEG, AVIF)
-    assert found.use == "AVIF"
-    assert [band.name for band in found.bands] == ["rinrcodec", "AVIF", None]
-    below = found.bands[0].below
+    advised = advice(ours(30.0, 33.0, encode=12.0), JPEG, AVIF)
+    assert advised.use == "AVIF"
+    assert [band.name for band in advised.bands] == ["rinrcodec", "AVIF", None]
+    below = advised.bands[0].below
     assert f"rinrcodec takes longer than it saves: it pays below {below / 1e6:.3g} MB/s" in (
-        " ".join(found.reasons)
+        " ".join(advised.reasons)
     )
     assert advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 0.99).use == "rinrcodec"
     assert advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 1.01).use == "AVIF"
 
 
 def test_a_poorer_codec_is_no_advice_because_it_encodes_faster():
-    found = advice(JPEG, AVIF)
-    assert [band.name for band in found.bands] == ["AVIF", None]
+    advised = advice(JPEG, AVIF)
+    assert [band.name for band in advised.bands] == ["AVIF", None]
 
 
 def test_the_bands_end_where_sending_the_source_is_as_soon():
-    found = advice(ours(26.2, 27.0), AVIF)
+    advised = advice(ours(26.2, 27.0), AVIF)
     direct = serverless(DEVICES, SOURCE)
     way = serverless(DEVICES, AVIF.codec)
-    (band, rest) = found.bands
+    (band, rest) = advised.bands
     assert (band.name, rest) == ("AVIF", Band(None, math.inf))
     assert way.seconds(band.below) == pytest.approx(direct.seconds(band.below))
     fast = advice(ours(26.2, 27.0), AVIF, bandwidth=band.below * 1.01)
@@ -96,26 +96,26 @@ def test_the_bands_end_where_sending_the_source_is_as_soon():
 
 
 def test_files_no_smaller_than_the_source_are_never_the_advice():
-    found = advice(option("AVIF", 50, 50, 50, alpha=1.2))
-    assert found.use is None
-    assert found.bands == (Band(None, math.inf),)
-    assert "AVIF at these bytes moves no less than the source files do." in found.reasons
+    advised = advice(option("AVIF", 50, 50, 50, alpha=1.2))
+    assert advised.use is None
+    assert advised.bands == (Band(None, math.inf),)
+    assert "AVIF at these bytes moves no less than the source files do." in advised.reasons
 
 
 def test_a_codec_that_costs_no_time_pays_at_any_bandwidth():
     free = Option(Codec("free", 0.5), 30.0)
-    found = advise([free], DEVICES, bandwidth=1e12, source=SOURCE)
-    assert found.use == "free"
-    assert found.bands == (Band("free", math.inf),)
-    assert "That holds at any bandwidth: free." in found.reasons
+    advised = advise([free], DEVICES, bandwidth=1e12, source=SOURCE)
+    assert advised.use == "free"
+    assert advised.bands == (Band("free", math.inf),)
+    assert "That holds at any bandwidth: free." in advised.reasons
 
 
 def test_without_boxes_the_frame_counts():
     plain = [option("AVIF", 29.6, 29.6, None), option("rinrcodec", 26.2, 26.2, None, at_fog=True)]
-    found = advice(*plain)
-    assert found.use == "AVIF"
-    assert "AVIF has 29.6 dB over the frame" in found.reasons[0]
-    assert "boxes" not in " ".join(found.reasons)
+    advised = advice(*plain)
+    assert advised.use == "AVIF"
+    assert "AVIF has 29.6 dB over the frame" in advised.reasons[0]
+    assert "boxes" not in " ".join(advised.reasons)
 
 
 def test_equal_codecs_do_not_beat_each_other():
@@ -126,9 +126,9 @@ def test_equal_codecs_do_not_beat_each_other():
 
 
 def test_on_a_broadcast_medium_what_needs_a_fog_is_never_sooner():
-    found = advice(ours(40.0, 40.0), AVIF, broadcast=True)
-    assert found.use == "AVIF"
-    assert "rinrcodec at these bytes moves no less than the source files do." in found.reasons
+    advised = advice(ours(40.0, 40.0), AVIF, broadcast=True)
+    assert advised.use == "AVIF"
+    assert "rinrcodec at these bytes moves no less than the source files do." in advised.reasons
 
 
 def test_only_ours_goes_through_the_fog():

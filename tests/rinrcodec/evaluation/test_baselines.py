@@ -65,17 +65,17 @@ def test_every_setting_has_its_qualities(picture):
 def test_the_smallest_that_is_good_enough(picture):
     """No quality of either setting that reaches 30 dB is smaller."""
     scan = QualityScan("jpeg", picture)
-    found = scan.smallest(lambda coded: psnr(picture, coded.pixels) >= 30)
+    coding = scan.smallest(lambda coded: psnr(picture, coded.pixels) >= 30)
     every = [scan.at_quality(q, setting=setting) for q in range(1, 101) for setting in (0, 1)]
     good = [coded.n_bytes for coded in every if psnr(picture, coded.pixels) >= 30]
     assert 0 < len(good) < len(every)
-    assert found.n_bytes == min(good)
-    assert psnr(picture, found.pixels) >= 30
+    assert coding.n_bytes == min(good)
+    assert psnr(picture, coding.pixels) >= 30
 
 
 def test_where_nothing_is_good_enough_the_highest_quality_is_taken(picture):
-    found = QualityScan("jpeg", picture).smallest(lambda _: False)
-    assert (found.quality, found.n_bytes) == (
+    coding = QualityScan("jpeg", picture).smallest(lambda _: False)
+    assert (coding.quality, coding.n_bytes) == (
         100,
         QualityScan("jpeg", picture).at_quality(100).n_bytes,
     )

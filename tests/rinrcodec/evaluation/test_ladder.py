@@ -79,9 +79,9 @@ def test_bytes_are_those_of_the_saved_files(rungs, pictures):
 def test_quality_is_that_of_the_decoded_file(rungs, pictures):
     with rinrcodec.open(rungs["DE"].file) as file:
         decoded = np.moveaxis(file.decode(0).numpy(), 0, 2)
-    found = rungs["DE"].frames[0]
-    assert found.quality == frame_quality(pictures[0].pixels, decoded, pictures[0].boxes)
-    assert -1 <= found.ssim <= 1
+    frame = rungs["DE"].frames[0]
+    assert frame.quality == frame_quality(pictures[0].pixels, decoded, pictures[0].boxes)
+    assert -1 <= frame.ssim <= 1
     assert rungs["DE"].frames[2].quality.objects is None
 
 
@@ -181,8 +181,8 @@ def test_a_sequence_has_the_same_rungs(make_picture, tmp_path):
     boxes = (Box(0, 10, 7, 20, 18),)
     pictures = [Picture(f"{i}.png", make_picture(80, 56, i), boxes) for i in range(4)]
     preset = get_preset("fast", steps=2, background="nerv")
-    found = family_rungs(pictures, preset, folder=tmp_path, measured=[1, 3], device="cpu")
-    rungs = {rung.name: rung for rung in found}
+    both = family_rungs(pictures, preset, folder=tmp_path, measured=[1, 3], device="cpu")
+    rungs = {rung.name: rung for rung in both}
     assert list(rungs) == ["BE", "DE", "RE", "QRE", "BS", *CODECS]
     assert {rung.family for rung in rungs.values()} == {"nerv"}
     for rung in rungs.values():

@@ -27,9 +27,9 @@ def figures(make_picture):
     ]
     done = []
     preset = get_preset("fast", steps=2)
-    found = measure(pictures, preset, compared=[0, 2], device="cpu", on_compared=done.append)
+    measured = measure(pictures, preset, compared=[0, 2], device="cpu", on_compared=done.append)
     assert done == [1, 2]
-    return found
+    return measured
 
 
 @pytest.fixture

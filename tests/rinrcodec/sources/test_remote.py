@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError, RinrSourceError
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.images import load_picture
 from rinrcodec.sources.labels import read_labels
-from rinrcodec.sources.source import Reading, Source, open_source, read_image
+from rinrcodec.sources.readings import Reading, read_image
+from rinrcodec.sources.source import Source
 from rinrcodec.storage import to_path
 from rinrcodec.storage.atomic import write_whole
 
@@ -66,12 +68,12 @@ def content(source: Source, root: str) -> dict[str, Any]:
 def same(tmp_path: Path, url: str, name: str = "", **options: Any) -> dict[str, Any]:
     """The content of a source below both roots, which must be the same."""
     labels = options.pop("labels", "auto")
-    found = []
+    contents = []
     for root in (str(tmp_path), url):
         of = labels if labels in {"auto", "none"} else f"{root}/{labels}"
-        found.append(content(open_source(f"{root}/{name}".rstrip("/"), labels=of), root))
-    assert found[0] == found[1]
-    return found[1]
+        contents.append(content(open_source(f"{root}/{name}".rstrip("/"), labels=of), root))
+    assert contents[0] == contents[1]
+    return contents[1]
 
 
 @pytest.mark.parametrize("labels", ["labels", "frames/labels", "frames", "mine"])
@@ -85,12 +87,12 @@ def test_a_folder(tmp_path: Path, remote: str, upload: Upload, labels: str) -> N
     write(tmp_path / "frames/bad.jpg", "no picture")
     write(tmp_path / "frames/empty.jpg", "")
     upload(tmp_path, remote)
-    found = same(tmp_path, remote, "frames", labels="mine" if labels == "mine" else "auto")
-    names = [name for name, *_ in found["series"]["frames"]]
+    source = same(tmp_path, remote, "frames", labels="mine" if labels == "mine" else "auto")
+    names = [name for name, *_ in source["series"]["frames"]]
     assert len(names) == 11
     assert names.index("a/f2.png") < names.index("a/f10.png")
-    assert any(label for *_, label in found["series"]["frames"])
-    assert bool(found["warnings"]) == (labels != "frames")
+    assert any(label for *_, label in source["series"]["frames"])
+    assert bool(source["warnings"]) == (labels != "frames")
     assert same(tmp_path, remote, "frames", labels="none")["warnings"] == []
 
 
@@ -101,10 +103,10 @@ def test_labels_where_yolo_looks(tmp_path: Path, remote: str, upload: Upload) ->
     write(tmp_path / "images/x/labels/train/gone.txt", LABEL)
     write(tmp_path / "images/x/labels/train/classes.txt", "car")
     upload(tmp_path, remote)
-    found = same(tmp_path, remote, "images/x/images")
-    assert len(found["warnings"]) == 1
-    assert sum(label for *_, label in found["series"]["images"]) == 1
-    assert "there is no such label file" in str(found["readings"])
+    source = same(tmp_path, remote, "images/x/images")
+    assert len(source["warnings"]) == 1
+    assert sum(label for *_, label in source["series"]["images"]) == 1
+    assert "there is no such label file" in str(source["readings"])
 
 
 def test_a_whole_bucket(tmp_path: Path, s3: str, upload: Upload) -> None:
@@ -138,9 +140,9 @@ def test_one_image(tmp_path: Path, remote: str, upload: Upload, labels: str) -> 
     if labels != "none":
         write(tmp_path / ("labels" if labels == "images" else "images") / "é#1.txt", LABEL)
     upload(tmp_path, remote)
-    found = same(tmp_path, remote, "images/é#1.png")
-    assert found["readings"][0][1][1] == (() if labels == "none" else found["readings"][0][1][1])
-    assert found["warnings"] == []
+    source = same(tmp_path, remote, "images/é#1.png")
+    assert source["readings"][0][1][1] == (() if labels == "none" else source["readings"][0][1][1])
+    assert source["warnings"] == []
     url = f"{remote}/images/é#1.png"
     assert np.array_equal(load_picture(url).pixels, load_picture(to_path(url)).pixels)
 
@@ -183,14 +185,14 @@ def test_a_data_yaml(tmp_path: Path, remote: str, upload: Upload, yaml: str, ser
     write(tmp_path / "set/data.yaml", yaml)
     upload(tmp_path, remote)
     roots = {str(tmp_path / "set"): None, f"{remote}/set": None}
-    found = [open_source(f"{root}/data.yaml") for root in roots]
-    names = [[[(r.name, bool(r.label_stamp)) for r in s.refs] for s in f.series] for f in found]
+    sources = [open_source(f"{root}/data.yaml") for root in roots]
+    names = [[[(r.name, bool(r.label_stamp)) for r in s.refs] for s in f.series] for f in sources]
     assert names[0] == names[1]
     assert len(names[0]) == series
-    digests = [[r.digest for s in f.series for r in s.read()] for f in found]
+    digests = [[r.digest for s in f.series for r in s.read()] for f in sources]
     assert digests[0] == digests[1]
-    assert len(found[0].failures) == len(found[1].failures)
-    assert found[0].names == found[1].names
+    assert len(sources[0].failures) == len(sources[1].failures)
+    assert sources[0].names == sources[1].names
 
 
 def test_a_data_yaml_that_names_urls(tmp_path: Path, remote: str, upload: Upload) -> None:

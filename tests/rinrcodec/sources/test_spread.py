@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.source import open_source
+from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.spread import evenly_spread, read_pictures
 
 
@@ -43,14 +43,14 @@ def dataset(tmp_path):
 
 
 def test_pictures_are_read_by_number_through_all_series(dataset):
-    found = read_pictures(open_source(dataset / "data.yaml"), [1, 3, 5])
-    assert [picture.name for picture in found] == ["train/b.png", "val/a.png", "val/c.png"]
-    assert [int(picture.pixels[0, 0]) for picture in found] == [1, 3, 5]
+    pictures = read_pictures(open_source(dataset / "data.yaml"), [1, 3, 5])
+    assert [picture.name for picture in pictures] == ["train/b.png", "val/a.png", "val/c.png"]
+    assert [int(picture.pixels[0, 0]) for picture in pictures] == [1, 3, 5]
 
 
 def test_a_folder_keeps_its_names_and_none_takes_all(dataset):
-    found = read_pictures(open_source(dataset / "images" / "val"))
-    assert [picture.name for picture in found] == ["a.png", "b.png", "c.png"]
+    pictures = read_pictures(open_source(dataset / "images" / "val"))
+    assert [picture.name for picture in pictures] == ["a.png", "b.png", "c.png"]
 
 
 def test_a_video_is_read_by_number(tmp_path):
@@ -62,9 +62,9 @@ def test_a_video_is_read_by_number(tmp_path):
             pixels = np.full((32, 32, 3), 40 * number, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
-    found = read_pictures(open_source(tmp_path / "v.mp4"), [1, 4])
-    assert [picture.name for picture in found] == ["v/000002.png", "v/000005.png"]
-    assert [round(picture.pixels.mean() / 40) for picture in found] == [1, 4]
+    pictures = read_pictures(open_source(tmp_path / "v.mp4"), [1, 4])
+    assert [picture.name for picture in pictures] == ["v/000002.png", "v/000005.png"]
+    assert [round(picture.pixels.mean() / 40) for picture in pictures] == [1, 4]
 
 
 def test_a_picture_that_cannot_be_read_is_named(dataset):

@@ -12,7 +12,8 @@ from PIL import Image
 from rinrcodec import storage
 from rinrcodec.errors import RinrInputError, RinrLimitError
 from rinrcodec.limits import Limits
-from rinrcodec.sources.source import ImageRef, Reading, open_source, read_image
+from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.readings import ImageRef, Reading, read_image
 from rinrcodec.storage import local
 
 LABEL = "2 0.5 0.5 0.5 0.5\n"
@@ -24,8 +25,8 @@ def ref(tmp_path: Path) -> ImageRef:
         (tmp_path / folder).mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "images/a.png")
     (tmp_path / "labels/a.txt").write_text(LABEL)
-    (found,) = open_source(tmp_path / "images").series[0].refs
-    return found
+    (only,) = open_source(tmp_path / "images").series[0].refs
+    return only
 
 
 def error(reading: Reading) -> str:
@@ -102,9 +103,9 @@ def test_files_below_a_folder(tmp_path: Path, ref: ImageRef) -> None:
     (tmp_path / "images/.b").write_text("x")
     (tmp_path / "images-2").write_text("x")
     (tmp_path / "nowhere").symlink_to("gone")
-    found = storage.files_below(tmp_path)
-    names = [path.relative_to(tmp_path).as_posix() for path, _ in found]
+    files = storage.files_below(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path, _ in files]
     assert names == ["images-2", "images/a.png", "labels/a.txt", "nowhere"]
-    assert [bool(stamp) for _, stamp in found] == [True, True, True, False]
-    assert found[1] == (ref.path, ref.stamp)
+    assert [bool(stamp) for _, stamp in files] == [True, True, True, False]
+    assert files[1] == (ref.path, ref.stamp)
     assert storage.files_below(tmp_path / "gone") == []

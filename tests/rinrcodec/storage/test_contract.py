@@ -197,11 +197,11 @@ def test_one_creates(storage: Storage, folder: Path) -> None:
 
 
 def test_move_and_remove(storage: Storage, folder: Path, put: Put) -> None:
-    path, target = put("x[1]", b"new"), put("y*", b"old")
-    storage.move(path, target)
+    path, destination = put("x[1]", b"new"), put("y*", b"old")
+    storage.move(path, destination)
     assert storage.names_in(folder) == ["y*"]
-    assert storage.read_file(target) == b"new"
-    storage.remove_file(target)
+    assert storage.read_file(destination) == b"new"
+    storage.remove_file(destination)
     assert storage.names_in(folder) == []
     for name in ("t/a", "t/b/c", "t-2"):
         put(name)

@@ -55,10 +55,10 @@ def test_durable_writes_wait_for_the_disk(
 def test_a_move_to_another_disk_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = Path.replace
 
-    def refuse(path: Path, target: Path) -> Any:
+    def refuse(path: Path, destination: Path) -> Any:
         if path.name == "a":
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        return replace(path, target)
+        return replace(path, destination)
 
     (tmp_path / "a").write_bytes(b"new")
     (tmp_path / "b").write_bytes(b"old")

@@ -41,12 +41,12 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     ],
 )
 def test_urls(url: str, name: str) -> None:
-    found = to_path(url)
-    assert is_remote(found)
-    assert found.name == name
-    assert to_path(found) is found
-    assert pickle.loads(pickle.dumps(found)) == found
-    assert str(found) == url.replace("S3", "s3").rstrip("/")
+    path = to_path(url)
+    assert is_remote(path)
+    assert path.name == name
+    assert to_path(path) is path
+    assert pickle.loads(pickle.dumps(path)) == path
+    assert str(path) == url.replace("S3", "s3").rstrip("/")
 
 
 def test_what_is_no_path(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Packs of coded latents in every host; that their pixels agree is in `test_pillow_equality`."""
+"""What the plugins take of a pack: the frames with those that are damaged, and parts of it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import rinrcodec
-from rinrcodec.boxes import Box
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError
 from rinrcodec.formats.schema import Kind
 from rinrcodec.pack import Frame, Pack, merge_packs, select_frames
 from rinrcodec.plugins._frames import decode_rgb, scan
-from rinrcodec.plugins.torch_data import RinrDataset
-from rinrcodec.plugins.torch_loader import RinrLoader
-
-from .conftest import BOXES, coarse_picture
-
-rinrcodec.register_pillow()
 
 
 @pytest.fixture
@@ -52,24 +44,10 @@ def test_selected_and_merged_frames_are_the_same(pyramid_pack: Pack, file: Path)
         )
 
 
-@pytest.mark.parametrize("resident", [False, True])
-def test_batches_in_any_order_and_more_than_one_epoch(file: Path, *, resident: bool) -> None:
-    dataset = RinrDataset(file)
-    loader = RinrLoader(dataset, batch_size=2, device="cpu", shuffle=True, resident=resident)
-    for _ in range(2):
-        seen = set()
-        for images, targets in loader:
-            for image, target in zip(images, targets, strict=True):
-                seen.add(target["image_id"])
-                assert torch.equal(image, dataset[target["image_id"]][0])
-                assert len(target["boxes"]) == len(BOXES[target["image_id"]])
-        assert seen == set(range(5))
-
-
 def test_frames_for_yolo(file: Path, pyramid_pack: Pack) -> None:
-    found = list(scan(file))
-    assert [ref.path for ref, _ in found] == [str(file / f.name) for f in pyramid_pack.frames]
-    for ref, frame in found:
+    scanned = list(scan(file))
+    assert [ref.path for ref, _ in scanned] == [str(file / f.name) for f in pyramid_pack.frames]
+    for ref, frame in scanned:
         assert isinstance(frame, Frame)
         wanted = torch.as_tensor(rinrcodec.decode(pyramid_pack, ref.index)).permute(1, 2, 0).numpy()
         assert np.array_equal(decode_rgb(ref), wanted)
@@ -86,20 +64,3 @@ def test_a_frame_beside_damage_is_still_given(file: Path) -> None:
     file.write_bytes(data)
     broken = [isinstance(frame, RinrError) for _, frame in scan(file)]
     assert broken == [False, True, False, True, False]  # the grey ones
-
-
-def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
-    image, boxes = coarse_picture(24, 16, 1), [Box(0, -3, 2, 9, 40)]
-    target = rinrcodec.Target(lmbda=0.1, objects_psnr=30)
-    options = {"preset": "fast", "background": "pyramid", "steps": 8, "device": "cpu"}
-    path = tmp_path / "a.rinr"
-    image.save(path, boxes=boxes, target=target, **options)
-    wanted = rinrcodec.encode([image], boxes=[boxes], target=target, **options)  # type: ignore[arg-type]
-    with rinrcodec.open(path) as source:
-        assert source.boxes(0) == tuple(boxes)
-        assert source.read_rows(0, [0]).coded == wanted.stacks[0].rows.coded
-    with Image.open(path) as opened:
-        opened.thumbnail((8, 8))
-        assert opened.size == (8, 5)
-    with pytest.raises(RinrInputError, match="want background='pyramid'"):
-        image.save(tmp_path / "b.rinr", target=target, steps=8)

@@ -8,10 +8,10 @@ import click
 
 from rinrcodec.errors import RinrUsageError
 
-__all__ = ["Command"]
+__all__ = ["LibraryCommand"]
 
 
-class Command(click.Command):
+class LibraryCommand(click.Command):
     """A command that says of the library's usage errors what click says of its own."""
 
     def invoke(self, ctx: click.Context) -> Any:

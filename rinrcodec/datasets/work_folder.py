@@ -80,7 +80,7 @@ class FittedShard:
 class Work:
     """The folder of one run in a locked work folder: there until the run is done.
 
-    It is handed to workers, which may be on other machines if it is in a place that they see.
+    It is handed to workers, which may be on other machines if they can reach the folder.
     """
 
     def __init__(self, root: Path, key: str) -> None:
@@ -138,7 +138,7 @@ class Work:
         make_folder(self._folder / shard.name, parents=False)
 
     def add(self, shard: Shard, part: FittedPart) -> None:
-        """Say that a part is complete; its pack, if any, is already in its place."""
+        """Say that a part is complete; its pack, if any, is already written."""
         path = self.part_path(shard, part.start, part.stop).with_suffix(".json")
         write_whole(path, json.dumps(asdict(part)).encode())
 
@@ -147,7 +147,7 @@ class Work:
         return self._folder / f"{shard.name}.rinr"
 
     def complete(self, shard: Shard, parts: Sequence[FittedPart], pack: Pack | None) -> None:
-        """Put the pack of a shard in its place, say that it is done, and forget its parts."""
+        """Write the pack of a shard, mark the shard as done, and drop its parts."""
         record = None
         if pack is not None:
             data = pack_bytes(pack)
@@ -181,7 +181,7 @@ class Work:
         return FittedShard(parts, known["inputs"], pack)
 
     def publish(self, shard: Shard, path: Path) -> None:
-        """Put the pack of a shard that is done in its final place.
+        """Move the pack of a shard that is done to its final path.
 
         A run that was killed while it published has done so with some already.
         """
@@ -195,7 +195,7 @@ class Work:
             )
 
     def publish_bytes(self, path: Path, data: bytes) -> FileRecord:
-        """Write a file to its final place, by way of this folder.
+        """Write a file to its final path, by way of this folder.
 
         A run that is killed leaves its unfinished file here, where the next run removes it.
         """

@@ -1,0 +1,114 @@
+"""Find the pictures of an image, a folder tree, a YOLO data yaml, or a video file.
+
+`open_source` looks at names only. Everything but a video may be behind a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.sources.data_yaml import open_data_yaml
+from rinrcodec.sources.label_finder import LabelFinder
+from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, pictures_among
+from rinrcodec.sources.readings import ImageRef
+from rinrcodec.sources.source import Series, Source
+from rinrcodec.storage import (
+    Listing,
+    file_or_folder,
+    stamp_of,
+    storage_of,
+    text_of,
+    to_path,
+)
+
+__all__ = ["open_source"]
+
+
+def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "auto") -> Source:
+    """Find the pictures of an image, folder, YOLO data yaml or video, and their label files.
+
+    path: also a URL that fsspec knows; its folder is listed, not walked. labels: "auto" looks where
+    YOLO does (`images` -> `labels` in the path), then in a folder `labels` beside or inside the
+    source, then beside the picture; "none" skips labels; anything else is a folder, or its URL,
+    that mirrors the pictures' names.
+
+    Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a video
+    without PyAV or a URL without the extra `remote`, `OSError` where a store cannot be read.
+    """
+    source = to_path(path)
+    suffix = source.suffix.lower()
+    folder = None if str(labels) in {"auto", "none"} else to_path(labels)
+    if folder is not None and file_or_folder(folder) != "folder":
+        raise RinrInputError(f"{folder}: no such folder of labels; want auto, none or a folder")
+    kind = file_or_folder(source)
+    listing = Listing()
+
+    def finder(around: Path | None, *, one: bool = False) -> LabelFinder | None:
+        return None if str(labels) == "none" else LabelFinder(listing, around, folder, one=one)
+
+    if kind == "folder":
+        files = listing.add(source)
+        refs = _list_folder(source, files, find := finder(source))
+        if not refs:
+            raise RinrInputError(f"{source}: no picture in this folder or below it")
+        warnings = find.orphans() if find else ()
+        series = (Series(storage_of(source).absolute(source).name or "frames", refs),)
+        return _without_absent_labels(Source("folder", source, series, warnings=warnings), find)
+    if kind is None:
+        raise RinrInputError(f"{source}: there is no such file or folder")
+    if suffix in {".yaml", ".yml"}:
+        find = finder(None)
+        return _without_absent_labels(open_data_yaml(source, listing, find), find)
+    if suffix in VIDEO_SUFFIXES:
+        return _open_video(source, folder, auto=str(labels) == "auto")
+    find = finder(source.parent, one=True)
+    label, label_stamp = find(source, source.name) if find else (None, "")
+    if folder is None and not label_stamp:
+        label = None
+    ref = ImageRef(source.name, source, label, stamp_of(source), label_stamp)
+    return Source("image", source, (Series(source.stem, (ref,)),))
+
+
+def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
+    from rinrcodec.sources.video import count_frames
+
+    for path in (source, folder):
+        if path is not None and not storage_of(path).has_native_paths:
+            raise RinrInputError(
+                f"{path}: of a video, both it and its labels must be local files; "
+                "download them first"
+            )
+    if auto and (source.parent / "labels" / source.stem).is_dir():
+        folder = source.parent / "labels"
+    stamp = stamp_of(source)
+    one = Series(source.stem, (), source, folder, count_frames(source), stamp)
+    return Source("video", source, (one,))
+
+
+def _list_folder(
+    folder: Path, files: Sequence[tuple[Path, str]], find: LabelFinder | None
+) -> tuple[ImageRef, ...]:
+    refs = []
+    relative_name, base = storage_of(folder).relative_name, text_of(folder)
+    for file, stamp in pictures_among(files, folder):
+        name = relative_name(file, base)
+        label, label_stamp = find(file, name) if find else (None, "")
+        refs.append(ImageRef(name, file, label, stamp, label_stamp))
+    return tuple(refs)
+
+
+def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
+    """Where `auto` finds no label at all, one warning rather than one for every picture."""
+    refs = [ref for series in source.series for ref in series.refs]
+    if find is None or find.folder is not None or any(ref.label_stamp for ref in refs):
+        return source
+    series = tuple(
+        replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
+        for one in source.series
+    )
+    warning = f"{source.path}: no labels were found, so there are no boxes and no object INRs"
+    return replace(source, series=series, warnings=(*source.warnings, warning))
