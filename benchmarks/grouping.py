@@ -51,13 +51,13 @@ def decode_frames(source: PackSource, frames: Sequence[int], device: str) -> Cal
 
 def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Callable[[], Any]:
     """The objects of frames, onto blank backgrounds: what `decode` does after the backgrounds."""
-    device = resolve_device(device)
+    used = resolve_device(device)
     pastes: dict[int, list[tuple[ObjectView, Tensor]]] = {}
     signals = []
     for index in frames:
         frame = source.frame(index)
         grid = Grid.of_frame(frame.width, frame.height)
-        blank = torch.zeros(len(frame.mode), frame.height, frame.width, device=device)
+        blank = torch.zeros(len(frame.mode), frame.height, frame.width, device=used)
         signals.append(blank.permute(1, 2, 0))
         for region, inr in paste_order(frame):
             view = ObjectView(frame, inr, region, grid, grid.inside(region))
@@ -65,10 +65,10 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
 
     @torch.no_grad()
     def work() -> list[Tensor]:
-        with without_torch_threads(device):
+        with without_torch_threads(used):
             for group, members in pastes.items():
                 family = object_family(source.groups[group].spec.family)
-                reader = GroupReader(source, group, device)
+                reader = GroupReader(source, group, used)
                 outputs = family.decode_objects(reader, [view for view, _ in members])
                 for (view, signal), output in zip(members, outputs, strict=True):
                     signal[view.part] = apply_object(signal[view.part], output, view.inr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_house import MOST_MODULES, PACKAGES, ROOT, walk
+from .test_house import FOLDERS, MOST_MODULES, ROOT, walk
 from .test_imports import LAYERS
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def code_folders() -> set[Path]:
     """Return the folders with modules, and `tests/`, whose folders mirror the others."""
     folders = {
         folder
-        for top in [*PACKAGES, "benchmarks"]
+        for top in [*FOLDERS, "benchmarks"]
         for folder, files in walk(top)
         if any(file.suffix == ".py" for file in files)
     }

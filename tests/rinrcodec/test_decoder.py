@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from siren_specs import siren_spec
 
 from rinrcodec.decoder import Decoder, decode
 from rinrcodec.encoder import encode
@@ -143,7 +144,7 @@ def test_many_objects_are_pasted_in_runs_of_bounded_size(
 def test_the_same_floats_alone_and_in_a_batch(
     out: int, width: int, counts: tuple[int, ...]
 ) -> None:
-    spec = siren.siren_spec(2, width, out=out)
+    spec = siren_spec(2, width, out=out)
     weights = siren.init(spec, len(counts), torch.Generator().manual_seed(0))
     coords = [torch.rand(n, 2) for n in counts]
     together = evaluate(spec, weights, coords)
@@ -156,7 +157,7 @@ def test_the_same_floats_alone_and_in_a_batch(
 def test_a_smaller_inr_is_not_computed_to_the_end_of_a_larger_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spec = siren.siren_spec(2, 24)
+    spec = siren_spec(2, 24)
     weights = siren.init(spec, 2, torch.Generator().manual_seed(0))
     forward, computed = siren.forward, []
 
