@@ -176,16 +176,15 @@ def command(
     return 1 if result.failures else 0
 
 
-command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"
-
-
 def _print_failures(result: CompressResult) -> None:
     from rinrcodec.cli.output import print_errors
 
     print_errors(result.failures)
     if result.failures and result.total.frames:
-        click.echo(
-            f"{len(result.failures)} could not be done, see above; the others are. When they are "
-            f"mended, {'--resume goes on' if result.can_resume else '--overwrite starts again'}",
-            err=True,
-        )
+        count = len(result.failures)
+        items = "1 item" if count == 1 else f"{count} items"
+        rerun = "--resume" if result.can_resume else "--overwrite"
+        click.echo(f"{items} failed (see above). Fix them and rerun with {rerun}.", err=True)
+
+
+command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

@@ -23,7 +23,7 @@ def folder_as_text(item: dict[str, Any]) -> str:
         lines.append(f"  {shown_name(line[:200])}")
         lines += [f"    {shown_name(one['name'])}: {_amount(one)}" for one in run["series"]]
     if not item["complete"]:
-        lines.append("  the same compress command with --resume goes on")
+        lines.append("  the same compress command with --resume continues")
     if item["absent"]:
         lines.append(
             f"  {count(item['absent'], 'file')} of these not there or of another size; "

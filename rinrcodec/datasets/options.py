@@ -51,7 +51,7 @@ class CompressOptions:
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
-            raise RinrUsageError("--resume goes on, --overwrite starts again: give one of them")
+            raise RinrUsageError("--resume continues, --overwrite starts again: give one of them")
         check_choice("layout", self.layout, get_args(Layout))
         check_choice("executor", self.executor, get_args(Executor))
         check_whole("shard_size", self.shard_size, least=1)

@@ -163,7 +163,7 @@ def check_output(
             f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
             "give the same ones, or start again with --overwrite"
             if resume
-            else f"{plan.folder} holds an unfinished run; --resume goes on with it, "
+            else f"{plan.folder} holds an unfinished run; --resume continues it, "
             "--overwrite starts again"
         )
     before = known.get(run.key)

@@ -26,7 +26,7 @@ SAVE_S = 5.0
 
 
 class Run:
-    """Fits and publishes; `failures` says what of it could not be done."""
+    """Fits and publishes; `failures` has a message for every shard that failed."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Run:
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
         self._kept: set[Shard] = set()
-        # What the manifest says of this run, if it was finished or ended while it was made good.
+        # What the manifest says of this run, if it was finished or ended while it was being repaired.
         known = manifest.runs.get(entry.key) if manifest and resume else None
         self._before = known if known and known.all_files() else None
         self._saved = 0.0
@@ -116,7 +116,7 @@ class Run:
         self._take(shard)
         if shard not in self._fitted:
             raise RinrInputError(
-                f"{shard.label} was fitted, but what came of it is not to be seen here: give -o a "
+                f"{shard.label} was fitted, but its result is not visible here: give -o a "
                 "folder or URL that is the same for all processes and machines"
             )
         if time.monotonic() - self._saved > SAVE_S:

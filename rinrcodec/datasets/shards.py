@@ -86,7 +86,7 @@ def shards_of(source: Source, shard_size: int) -> list[Shard]:
 def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
     """A name for a run, by everything that decides its bytes: pictures, labels and settings.
 
-    Files count by their names within the source and their stamps: a run can be gone on with from
+    Files count by their names within the source and their stamps: a run can be continued from
     another folder.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

@@ -176,7 +176,7 @@ def test_an_unreadable_picture_is_listed_and_the_others_are_done(
     result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
     assert "1.png: not a picture" in result.stderr
     assert "9.png: the file is empty" in result.stderr
-    assert "2 could not be done" in result.stderr
+    assert "2 items failed" in result.stderr
     assert names(tmp_path / "out/frames-00000.rinr") == ["0.png", "2.png", "3.png", "more/4.jpg"]
     assert len(json.loads(result.stdout)["failures"]) == 2
     assert not (tmp_path / "out/.rinr-work").exists()

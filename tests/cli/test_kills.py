@@ -47,7 +47,7 @@ def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")
         # After the manifest, two renames complete the first part: its pack and what says so.
-        assert ("--resume goes on" in moment["said"]) == (number >= 4)
+        assert ("--resume continues" in moment["said"]) == (number >= 4)
         assert len(moment["said"].splitlines()) == 1
         assert moment["whole_or_absent"]
         assert moment["resumed"] == 0, moment["resume_said"]

@@ -63,7 +63,7 @@ def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_p
     for words, message in (
         (("--ray-address", "auto"), "--ray-address is of --executor ray"),
         (("--device", "cpu,cpu"), "--device cpu,cpu: several devices are several of cuda"),
-        (("--resume", "--overwrite"), "--resume goes on, --overwrite starts again: give one of"),
+        (("--resume", "--overwrite"), "--resume continues, --overwrite starts again: give one of"),
         (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
         (("--background", "nerv", "--layout", "files"), "--background nerv needs packs"),
     ):
@@ -146,14 +146,14 @@ def test_an_error_comes_after_how_to_resume(
     monkeypatch.setattr("rinrcodec.datasets.run.Run._done", fail)
     args = ("compress", folder, "-o", tmp_path / "out", "--jobs", 1, *quiet, *QUICK)
     assert run(*args, code=1).stderr.splitlines() == [
-        "what is fitted is kept; the same command with --resume goes on",
+        "what is fitted is kept; the same command with --resume continues",
         "error: disk: Input/output error",
     ]
 
 
 @pytest.mark.parametrize(
     ("unreadable", "died", "ending"),
-    [(1, 0, "--overwrite starts again"), (0, 1, "--resume goes on"), (1, 1, "--overwrite starts")],
+    [(1, 0, "--overwrite."), (0, 1, "--resume."), (1, 1, "--overwrite.")],
 )
 def test_what_to_do_about_failures(
     run: Run,
@@ -177,8 +177,9 @@ def test_what_to_do_about_failures(
     lines = run(*args, code=1).stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == unreadable + died
-    assert lines[-1].startswith(f"{unreadable + died} could not be done, see above; the others are")
-    assert ending in lines[-1]
+    count = unreadable + died
+    items = "1 item" if count == 1 else f"{count} items"
+    assert lines[-1] == f"{items} failed (see above). Fix them and rerun with {ending}"
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
     (line,) = errors(run, out)
     assert line == (
         f"{out}: a run is not finished, 2 of 6 shards are done; "
-        "the same compress command with --resume goes on"
+        "the same compress command with --resume continues"
     )
     report = json.loads(run("verify", out, "--json", "-", code=1).stdout)
     assert [one["complete"] for one in report["runs"]] == [False, True]
@@ -214,7 +214,7 @@ def test_an_unfinished_run(run: Run, out: Path, edit: Edit) -> None:
     text = run("info", out).stdout
     assert f"{out}: 2 runs, not complete\n  8 shards, 4 frames, " in text
     assert ", 4 not done\n" in text
-    assert "--resume goes on" in text
+    assert "--resume continues" in text
 
 
 def test_a_run_that_has_just_begun(run: Run, out: Path, edit: Edit) -> None:

@@ -122,7 +122,7 @@ def _state(run: RunEntry) -> str:
     done = len(run.shards) - len(left) - len(failed)
     return (
         f"a run is not finished, {done:,} of {count(len(run.shards), 'shard')} "
-        f"{'is' if done == 1 else 'are'} done; the same compress command with --resume goes on"
+        f"{'is' if done == 1 else 'are'} done; the same compress command with --resume continues"
     )
 
 

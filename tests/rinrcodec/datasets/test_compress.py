@@ -242,7 +242,7 @@ def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
         rinrcodec.compress(folder, out, on_progress=stop_after(4), **options)
     assert type(caught.value) is CompressInterrupted
     assert str(caught.value) == (
-        "interrupted; what is fitted is kept; the same command with --resume goes on"
+        "interrupted; what is fitted is kept; the same command with --resume continues"
     )
     assert not list(out.glob("*.rinr"))
     rinrcodec.compress(folder, out, resume=True, **options)
@@ -266,7 +266,7 @@ def test_an_error_keeps_its_type_and_comes_after_a_hint(folder: Path, tmp_path: 
         rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **options)
     (hint,) = said
     assert isinstance(hint, Hint)
-    assert hint == "what is fitted is kept; the same command with --resume goes on"
+    assert hint == "what is fitted is kept; the same command with --resume continues"
     with pytest.raises(OSError, match="Input/output error"):  # and without a listener
         rinrcodec.compress(folder, tmp_path / "out", resume=True, **options)
 

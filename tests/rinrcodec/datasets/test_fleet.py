@@ -140,7 +140,7 @@ def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
     (entry,) = Manifest(out / "manifest.json").runs.values()
     assert [shard.state for shard in entry.shards] == ["done", "failed", "done"]
     assert not entry.complete
-    with pytest.raises(RinrUsageError, match="--resume goes on with it"):
+    with pytest.raises(RinrUsageError, match="--resume continues it"):
         rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
     assert rinrcodec.compress(folder, out, resume=True, **options).failures == ()
@@ -210,7 +210,7 @@ def test_workers_end_with_their_driver(
     try:
         wait_for(lambda: process.poll() is not None or (stuck.exists() and stuck.read_text() != ""))
         assert process.poll() is None, process.communicate()
-        # The shards of the other worker are done by then, or the run could not be gone on with.
+        # The shards of the other worker are done by then, or the run could not be continued.
         wait_for(lambda: len(list(out.glob(".rinr-work/*/*-000002.json"))) == 1)
         worker = int(stuck.read_text())
         if number == signal.SIGINT:

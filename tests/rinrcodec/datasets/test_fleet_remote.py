@@ -87,7 +87,7 @@ def test_workers_write_to_the_bucket(
 
 @pytest.mark.slow
 def test_memory_is_not_shared_with_workers(folder: Path, memory: str) -> None:
-    with pytest.raises(RinrInputError, match="what came of it is not to be seen here"):
+    with pytest.raises(RinrInputError, match="its result is not visible here"):
         rinrcodec.compress(folder, f"{memory}/out", shard_size=3, jobs=2, **QUICK)
 
 
@@ -105,7 +105,7 @@ def test_an_interrupted_run_in_a_bucket(
     with pytest.raises(CompressInterrupted, match="what is fitted is kept"):
         rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
-    with pytest.raises(RinrUsageError, match="--resume goes on with it"):
+    with pytest.raises(RinrUsageError, match="--resume continues it"):
         rinrcodec.compress(folder, out, **options)
     rinrcodec.compress(folder, out, resume=True, **options)
     assert stored(out) == contents(tmp_path / "one")
@@ -191,7 +191,7 @@ def test_a_store_that_fails_in_the_middle(
     said: list[str] = []
     with pytest.raises(OSError, match=r"permission denied \(denied\); check the credentials"):
         rinrcodec.compress(folder, f"{memory}/out", on_message=said.append, **options)
-    assert said == ["what is fitted is kept; the same command with --resume goes on"]
+    assert said == ["what is fitted is kept; the same command with --resume continues"]
     monkeypatch.undo()
     monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
     rinrcodec.compress(folder, f"{memory}/out", resume=True, **options)

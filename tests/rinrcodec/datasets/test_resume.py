@@ -51,7 +51,7 @@ def test_a_full_disk(
     with pytest.raises(OSError, match="No space left on device"):
         rinrcodec.compress(folder, out, on_message=said.append, **TWO)
     monkeypatch.undo()
-    hint = "what is fitted is kept; the same command with --resume goes on"
+    hint = "what is fitted is kept; the same command with --resume continues"
     assert said == ([hint] if n >= 3 else [])
     assert list(out.glob("*.rinr")) == []
     assert list(out.rglob("*.tmp")) == []
@@ -78,7 +78,7 @@ def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost(
 ) -> None:
     out = tmp_path / "out"
     interrupted(folder, out, **TWO)
-    with pytest.raises(RinrUsageError, match="--resume goes on with it"):
+    with pytest.raises(RinrUsageError, match="--resume continues it"):
         rinrcodec.compress(folder, out, **TWO)
     with pytest.raises(RinrUsageError, match="other options or pictures"):
         rinrcodec.compress(folder, out, resume=True, seed=5, **TWO)

@@ -106,7 +106,7 @@ def test_a_video_cut_between_two_packets_is_an_error_after_its_frames(
     assert all(reading.picture for reading in good)
     assert last.name == f"clip/{kept + 1:06d}.png"
     assert last.error == f"{path}: the file ends after {kept} of 6 frames"
-    # A run that is gone on with counts the error among the frames, and meets it only once.
+    # A continued run counts the error among the frames, and meets it only once.
     assert [reading.name for reading in series.read(kept)] == [last.name]
     assert list(series.read(kept + 1)) == []
 
