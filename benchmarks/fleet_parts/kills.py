@@ -133,7 +133,8 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
     body = (
         f"{len(killed)} times `kill -9` in {len(runs)} runs of `compress`, on {what}, against one "
         "run that nothing disturbed. A run is killed at random moments: its driver, after which "
-        "`--resume` continues, or one of the processes that fit, which the driver replaces. *At* is "
+        "`--resume` continues, or one of the processes that fit, which the driver replaces. "
+        "*At* is "
         "since that command began; *workers left* counts processes that fit, still there "
         f"{_ORPHAN_S:.0f} s after the death of their driver, *all gone* is when its last process "
         "had ended, services of Ray among them. `--resume` begins at once, while they end.\n\n"

@@ -51,7 +51,7 @@ class Run:
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
         self._kept: set[Shard] = set()
-        # What the manifest says of this run, if it was finished or ended while it was being repaired.
+        # The manifest's entry of this run, if it has published files already.
         known = manifest.runs.get(entry.key) if manifest and resume else None
         self._before = known if known and known.all_files() else None
         self._saved = 0.0
