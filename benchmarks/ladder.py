@@ -19,7 +19,7 @@ from rinrcodec.cli.views.ladder_page import NOTES, line, page
 from rinrcodec.cli.views.ladder_plots import draw_ladder
 from rinrcodec.evaluation.ladder import family_rungs
 from rinrcodec.evaluation.rungs import Rung, low_quality_jpeg, rung_as_json
-from rinrcodec.families import background_families
+from rinrcodec.families import background_families, background_family
 from rinrcodec.families.nerv.encode import NervBackgrounds
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
@@ -83,7 +83,7 @@ def measure(frames: Frames, options: argparse.Namespace) -> list[Rung]:
     settings = {"seed": options.seed, "device": options.device}
     with tempfile.TemporaryDirectory() as folder:
         for background in options.backgrounds:
-            whole = background == "nerv"
+            whole = background_family(background).joins_frames
             if whole and not frames.sequence:
                 continue
             for rung in family_rungs(

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rinrcodec.families.interface import Family
     from rinrcodec.presets import Preset
 
+    _StringType = click.ParamType[str]
+else:  # click 8.1 has no [str]
+    _StringType = click.ParamType
+
 __all__ = [
     "ABOVE_0",
     "FamilyChoice",
@@ -91,7 +95,7 @@ class PathOrUrl(click.Path):
         return path
 
 
-class FamilyChoice(click.ParamType[str]):
+class FamilyChoice(_StringType):
     """The name of a registered family of backgrounds or of objects."""
 
     name = "family"
@@ -141,7 +145,7 @@ preset_option = click.option(
 
 
 def _summaries() -> str:
-    """What every family of backgrounds is: "siren: a network for every frame; ..."."""
+    """What every family of backgrounds is: "NAME: its summary; ..."."""
     families = background_families().items()
     return "; ".join(f"{name}: {family.summary}" for name, family in families)
 
@@ -152,7 +156,7 @@ def family_help() -> str:
 
 
 def _step_units() -> str:
-    """The families whose steps are something else: " (of nerv: epochs)"."""
+    """The families whose steps are something else: " (of NAME: epochs)"."""
     families = background_families().items()
     units = [f"of {name}: {one.steps}" for name, one in families if one.steps != "steps"]
     return f" ({', '.join(units)})" if units else ""

@@ -54,7 +54,7 @@ def check_name(name: str, limits: Limits) -> bytes:
 
 
 def check_frame(frame: Frame, groups: Sequence[GroupInfo], limits: Limits) -> None:
-    """Raise `RinrFormatError` or `RinrLimitError` if `frame` cannot stand in a file."""
+    """Raise `RinrFormatError` or `RinrLimitError` if a file cannot hold `frame`."""
     what = f"frame {frame.name[:80]!r}"
     if not (1 <= frame.width <= _U32 and 1 <= frame.height <= _U32):
         raise RinrFormatError(f"{what} has the size {frame.width} x {frame.height}")
@@ -102,7 +102,7 @@ def _check_ref(ref: InrRef, groups: Sequence[GroupInfo], what: str) -> None:
 
 
 def check_group(group: GroupInfo, limits: Limits) -> None:
-    """Raise `RinrFormatError` or `RinrLimitError` if such a group cannot stand in a file."""
+    """Raise `RinrFormatError` or `RinrLimitError` if a file cannot hold such a group."""
     spec = group.spec.to_json()
     what = f"group {spec[:80]}"
     limits.check("max_spec_bytes", len(spec), f"bytes of the spec of {what}")

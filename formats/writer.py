@@ -55,7 +55,7 @@ def write_pack(
     in the same folder, flushed to the disk and renamed. The same pack gives the same bytes. Behind
     a URL it is made in memory and sent as one object, which appears whole or not at all.
 
-    Raises `RinrFormatError` or `RinrLimitError` if the pack cannot stand in a file,
+    Raises `RinrFormatError` or `RinrLimitError` if a file cannot hold the pack,
     `RinrInputError` if `path` exists and `overwrite` is False, and `RinrError` if the file cannot
     be written, on a full disk for instance.
     """

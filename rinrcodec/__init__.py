@@ -122,11 +122,25 @@ __all__ = [
 __version__ = "0.1.0"
 
 
+_MODULES = (
+    "datasets",
+    "evaluation",
+    "families",
+    "formats",
+    "plugins",
+    "presets",
+    "sources",
+    "storage",
+)
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"rinrcodec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'rinrcodec' has no attribute {name!r}")
     return getattr(import_module(f"rinrcodec.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -63,7 +63,7 @@ class Spec:
         raise RinrFormatError(f"the spec {self.to_json()} lacks {key!r}, which its family needs")
 
     def to_json(self) -> str:
-        """Canonical JSON: one string per spec, as it stands in a file."""
+        """Canonical JSON: one string per spec, as a file has it."""
         return json.dumps(
             {"family": self.family, **dict(self.config)}, sort_keys=True, separators=(",", ":")
         )

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from types import MappingProxyType
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     DEFAULT_BACKGROUND,
     DEFAULT_OBJECTS,
     background_families,
+    background_family,
     object_families,
+    object_family,
 )
 from rinrcodec.families.interface import BackgroundEncoder, ObjectEncoder
 from rinrcodec.pack import ObjectMode
@@ -99,10 +101,11 @@ def get_preset(
 def _named(name: str, background: str, objects: str | None) -> Preset:
     if name not in _MIN_GAIN:
         raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESET_NAMES)}")
-    families = background_families()
-    if background not in families:
-        raise RinrInputError(f"background {background!r}: want one of {', '.join(families)}")
-    family = families[background]
+    try:
+        family = background_family(background)
+    except RinrFormatError:
+        known = ", ".join(background_families())
+        raise RinrInputError(f"background {background!r}: want one of {known}") from None
     encoders = family.background_presets()
     if name not in encoders:
         raise RinrInputError(
@@ -122,10 +125,11 @@ def _named(name: str, background: str, objects: str | None) -> Preset:
 
 
 def _objects(name: str, objects: str) -> ObjectEncoder:
-    families = object_families()
-    if objects not in families:
-        raise RinrInputError(f"objects {objects!r}: want one of {', '.join(families)}")
-    encoders = families[objects].object_presets()
+    try:
+        encoders = object_family(objects).object_presets()
+    except RinrFormatError:
+        known = ", ".join(object_families())
+        raise RinrInputError(f"objects {objects!r}: want one of {known}") from None
     if name not in encoders:
         raise RinrInputError(
             f"the preset {name!r} has no {objects} objects: want one of {', '.join(encoders)}"

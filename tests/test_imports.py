@@ -328,6 +328,7 @@ def test_no_host_is_left_from_other_tests() -> None:
 FITTING = (
     "rinrcodec.presets",
     "rinrcodec.encoder",
+    "rinrcodec.families.fitting",
     "rinrcodec.families.siren.encode",
     "rinrcodec.families.siren.fit",
     "rinrcodec.families.nerv",
@@ -347,3 +348,8 @@ def test_decoding_imports_no_fitting():
         "print([name for name in sys.modules if 'soap' in name or name.endswith('.fit')])"
     )
     assert run_python(code) == "[]\n[]"
+
+
+def test_folders_of_the_package_are_found_without_an_import_of_their_own():
+    code = "import rinrcodec; print(rinrcodec.families.register, 'families' in dir(rinrcodec))"
+    assert run_python(code).endswith(" True")

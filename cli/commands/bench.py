@@ -45,7 +45,7 @@ def command() -> None:
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("ladder-out"),
     show_default=True,
-    help="Folder for the page, the figures and the packs; those of before are replaced.",
+    help="Folder for the page, the figures and the packs; older ones are replaced.",
 )  # fmt: skip
 @click.option(
     "--labels", default="auto", show_default=True, metavar="auto|DIR",

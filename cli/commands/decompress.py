@@ -27,7 +27,7 @@ __all__ = ["command"]
     "--labels", is_flag=True, help="Write YOLO label files too, as is always done from a data.yaml."
 )
 @device_option
-@click.option("--overwrite", is_flag=True, help="Replace files that stand in DIR.")
+@click.option("--overwrite", is_flag=True, help="Replace files that DIR already has.")
 @json_option
 @quiet_option
 def command(

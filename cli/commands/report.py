@@ -30,7 +30,7 @@ MB = 1e6
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o", "--out", default="report.html", show_default=True, metavar="FILE", callback=writable,
-    help="The page, one file that needs no other; it is replaced where it stands.",
+    help="The page, one file that needs no other; an older one is replaced.",
 )  # fmt: skip
 @click.option(
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",

@@ -66,7 +66,7 @@ def explain(scenario: Scenario, bandwidth: float) -> list[str]:
             f"The fog moves less than JPEG where alpha is below {even:.3f}; "
             f"{codec.name} has {codec.alpha:.3f} and moves {verdict}."
             if even
-            else "With so few receivers the fog moves more than JPEG, whatever the codec."
+            else "With so few receivers the fog moves more than JPEG with any codec."
         )
     if fog.n_bytes < direct.n_bytes:
         lines.append(_time_line(scenario, bandwidth, pays_below(fog, direct)))

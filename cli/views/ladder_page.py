@@ -30,8 +30,8 @@ NOTES = (
     "**BE**: the background INR alone, 16 bit. **DE**: BE and object INRs of the raw RGB. **RE**: "
     "BE and object INRs of the residual. **QRE**: RE with the background INR in 8 bit. Object INRs "
     "have 16 bit everywhere.",
-    "A **nerv** background is one network for a sequence: all of its frames are encoded, with "
-    "their objects, and those that were taken are compared. Bytes and seconds are means over all.",
+    "A background that joins frames is one network for a sequence: all of its frames are encoded, "
+    "with their objects, and the chosen ones are compared. Bytes and seconds are means over all.",
     "DE and RE have the same backgrounds, specs, recipe and seed, and keep every object INR, also "
     "one that gains nothing (a preset's `min_gain` would drop it): they differ in the mode alone. "
     "The recipe was tuned on residuals.",

@@ -93,7 +93,9 @@ class CompressOptions:
             return None
         # 30 and 30.0 are the same target, so they are to give the same manifest.
         return {
-            name: float(value) if name in ("lmbda", "psnr", "objects_psnr") and value else value
+            name: float(value)
+            if name in ("lmbda", "psnr", "objects_psnr") and value is not None
+            else value
             for name, value in asdict(self.target).items()
         }
 

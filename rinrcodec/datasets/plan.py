@@ -1,4 +1,4 @@
-"""Where `compress` writes, and whether anything stands there already."""
+"""Where `compress` writes, and whether anything is there already."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Plan:
         return [folder / name for name in output_names(names, ".rinr")]
 
     def existing_packs(self, series: Series) -> list[Path]:
-        """The packs of a series that stand there, of this run or of an earlier one."""
+        """The packs of a series that are there, of this run or of an earlier one."""
         if self.single is not None or self.source.kind == "image":
             path = self.pack_path(series, 0)
             return [path] if file_or_folder(path) else []
@@ -86,7 +86,7 @@ class Plan:
         ]
 
     def existing(self) -> Iterator[Path]:
-        """All outputs that stand there already."""
+        """All outputs that are there already."""
         if self.data_yaml is not None and file_or_folder(self.data_yaml):
             yield self.data_yaml
         for series in self.source.series:
@@ -104,17 +104,17 @@ def make_plan(
     source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
 ) -> Plan:
     """Decide where the output of `source` goes; raises `RinrUsageError` where it cannot go."""
-    stands = file_or_folder(out)
-    if out.suffix.lower() == ".rinr" and stands != "folder":
+    kind = file_or_folder(out)
+    if out.suffix.lower() == ".rinr" and kind != "folder":
         if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
             raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with -o")
         work = out.parent / fit_name(f".{out.name}.rinr-work")
         return Plan(source, "pack", out.parent, out, work, 0)
-    if stands == "file":
-        raise RinrUsageError(f"{out}: a file stands where the output folder should be")
+    if kind == "file":
+        raise RinrUsageError(f"{out}: there is a file where the output folder should be")
     if source.kind == "yaml" and storage_of(out).is_same(out, source.path.parent):
         # The output's data.yaml and split folders would mix with the source's own.
-        raise RinrUsageError(f"{out}: the source itself lies there; give another folder")
+        raise RinrUsageError(f"{out}: the source itself is there; give another folder")
     if source.kind == "image":
         layout = "pack"
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)

@@ -67,7 +67,7 @@ class Rung:
 
     @property
     def label(self) -> str:
-        """The name of the rung where several families are shown together: `siren QRE`."""
+        """The name of the rung where several families are shown together: `FAMILY QRE`."""
         if self.name in INR_RUNGS:
             return f"{self.family} {self.name}"
         return f"{self.name} at {self.family} QRE" if self.family else self.name

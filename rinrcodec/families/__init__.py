@@ -13,6 +13,7 @@ Another package brings a family in one of two ways:
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -63,16 +64,7 @@ def register(family: Family) -> None:
         >>> from rinrcodec import families
         >>> families.register(families.family_of("siren"))
     """
-    if not isinstance(family, (BackgroundFamily, ObjectFamily)):
-        raise RinrInputError(
-            f"{family!r} is not a family: derive from BackgroundFamily or ObjectFamily of "
-            "rinrcodec.families.interface and pass an object of that class"
-        )
-    if not _NAME.fullmatch(family.name):
-        raise RinrInputError(
-            f"a family with the name {family.name!r}: use up to 32 lower-case letters, digits, "
-            "- and _, beginning with a letter"
-        )
+    _check(family)
     known = find_family(family.name)
     if known is not None and type(known) is not type(family):
         raise RinrInputError(
@@ -140,20 +132,24 @@ def object_family(name: str) -> ObjectFamily:
     """
     family = family_of(name)
     if not isinstance(family, ObjectFamily):
-        raise RinrFormatError(f"an INR of the family {name!r} stands for whole frames only")
+        raise RinrFormatError(f"the family {name!r} codes backgrounds only, not objects")
     return family
 
 
 def background_families() -> dict[str, BackgroundFamily]:
-    """Return all families that code backgrounds, by name; those of this package come first."""
-    known = ((name, family_of(name)) for name in _names())
-    return {name: family for name, family in known if isinstance(family, BackgroundFamily)}
+    """Return all families that code backgrounds, by name; those of this package come first.
+
+    A family that cannot be loaded is left out, with a warning.
+    """
+    return {name: family for name, family in _all() if isinstance(family, BackgroundFamily)}
 
 
 def object_families() -> dict[str, ObjectFamily]:
-    """Return all families that code objects, by name; those of this package come first."""
-    known = ((name, family_of(name)) for name in _names())
-    return {name: family for name, family in known if isinstance(family, ObjectFamily)}
+    """Return all families that code objects, by name; those of this package come first.
+
+    A family that cannot be loaded is left out, with a warning.
+    """
+    return {name: family for name, family in _all() if isinstance(family, ObjectFamily)}
 
 
 def check_group(info: GroupInfo) -> Family:
@@ -170,6 +166,14 @@ def check_group(info: GroupInfo) -> Family:
     return family
 
 
+def _all() -> Iterator[tuple[str, Family]]:
+    for name in _names():
+        try:
+            yield name, family_of(name)
+        except RinrInputError as error:  # one broken package must not stop all commands
+            warnings.warn(str(error), stacklevel=3)
+
+
 def _names() -> list[str]:
     return list(dict.fromkeys([*_BUILT_IN, *_loaded, *(entry.name for entry in _entries())]))
 
@@ -181,15 +185,34 @@ def _entries() -> Iterator[EntryPoint]:
 def _load(entry: EntryPoint) -> Family:
     try:
         value = entry.load()
-        family = value() if isinstance(value, type) else value
+        family: Family = value() if isinstance(value, type) else value
     except Exception as error:
         raise RinrInputError(
             f"the family {entry.name!r} of {entry.value} cannot be loaded ({error!r}); "
             "update or uninstall the package that brings it"
         ) from error
-    if not isinstance(family, Family) or family.name != entry.name:
+    try:
+        _check(family)
+    except RinrInputError as error:
         raise RinrInputError(
-            f"the entry point {entry.name} = {entry.value} of the group {_ENTRY_POINTS} does not "
-            "give a family of that name"
+            f"the entry point {entry.name} = {entry.value} of the group {_ENTRY_POINTS}: {error}"
+        ) from error
+    if family.name != entry.name:
+        raise RinrInputError(
+            f"the entry point {entry.name} = {entry.value} of the group {_ENTRY_POINTS} gives the "
+            f"family {family.name!r}: both must have the same name"
         )
     return family
+
+
+def _check(family: Family) -> None:
+    if not isinstance(family, (BackgroundFamily, ObjectFamily)):
+        raise RinrInputError(
+            f"{family!r} is not a family: derive from BackgroundFamily or ObjectFamily of "
+            "rinrcodec.families.interface and give an object of that class"
+        )
+    if not _NAME.fullmatch(family.name):
+        raise RinrInputError(
+            f"a family with the name {family.name!r}: use up to 32 lower-case letters, digits, "
+            "- and _, beginning with a letter"
+        )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rinrcodec.errors import RinrFormatError
-from rinrcodec.pack import GroupInfo, Rows
+from rinrcodec.pack import Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Fitted", "Recipe", "check_sizes", "schedule"]
+__all__ = ["Fitted", "Recipe", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,3 @@ def schedule(step: int, recipe: Recipe) -> float:
     """
     rise = min(1.0, (step + 1) / (recipe.warmup + 1))
     return rise * (0.5 + 0.5 * math.cos(math.pi * step / (recipe.schedule or recipe.steps)))
-
-
-def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
-    """Check that the rows of a group have tensors of these sizes.
-
-    Args:
-        info: The group.
-        sizes: How many parameters each tensor of the spec has, each of which has one scale.
-
-    Raises:
-        RinrFormatError: The group has other counts of parameters or scales.
-    """
-    if (info.n_params, info.n_scales) != (sum(sizes), len(sizes)):
-        raise RinrFormatError(
-            f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "
-            f"the group says {info.n_params} in {info.n_scales}"
-        )

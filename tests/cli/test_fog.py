@@ -81,10 +81,10 @@ def test_broadcast_one_receiver_and_large_packs_are_called_by_their_names(run):
     text = run("fog", "--medium", "broadcast").stdout
     assert "the fog can only add to it" in text
     assert "The least is moved by: jpeg, serverless" in text
-    assert "whatever the codec" in run("fog", "--devices", 2).stdout
+    assert "with any codec" in run("fog", "--devices", 2).stdout
     assert "moves no less" in run("fog", "--alpha", 0.95).stdout
     alone = run("fog", "--devices", 1).stdout
-    assert "whatever the codec" in alone
+    assert "with any codec" in alone
     assert "1 device with" in alone
 
 

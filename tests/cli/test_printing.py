@@ -65,7 +65,7 @@ def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_p
         (("--device", "cpu,cpu"), "--device cpu,cpu: several devices are several of cuda"),
         (("--resume", "--overwrite"), "--resume continues, --overwrite starts again: give one of"),
         (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
-        (("--background", "nerv", "--layout", "files"), "--background nerv needs packs"),
+        (("--background", "nerv", "--layout", "files"), "the family nerv needs packs"),
     ):
         lines = run(*args, *words, code=2).stderr.splitlines()
         assert lines[0] == "Usage: rinrcodec compress [OPTIONS] SRC"

@@ -284,7 +284,7 @@ def test_sources_that_overlap_are_read_once(run: Run, out: Path, opens: Any) -> 
     assert text.startswith("8 files are sound\n")
     assert opened.count("val/val-00000.rinr") == 1
     (out / "val/val-00000.rinr").write_bytes(VECTOR.read_bytes())
-    run("verify", out / "val")  # no manifest lies there
+    run("verify", out / "val")  # there is no manifest
     for sources in ((out / "val", out), (out, out / "val")):
         (line,) = errors(run, *sources)
         assert line.startswith(f"{out}/val/val-00000.rinr: it has ")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import pytest
 from sample_packs import PACKS
 
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats._hdf5 import checksum, structure
 from rinrcodec.formats.header import SECTIONS
-
-h5py = pytest.importorskip("h5py")
 
 
 @pytest.mark.parametrize("name", PACKS)

@@ -18,8 +18,6 @@ from rinrcodec.families.siren.network import tensor_sizes
 from rinrcodec.formats import write_pack
 from rinrcodec.pack import Pack, Spec
 
-pytest.importorskip("h5py")
-
 SPEC = (Path(rinrcodec.formats.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
 VECTORS = Path(__file__).parent / "vectors" / "v1"
 # The program runs as it is, but nothing of rinrcodec can be imported.

@@ -1,6 +1,6 @@
 """Who fits the shards: this process, or processes of this machine, each with a device of its own.
 
-Python's own executors hand out the work. What is known of a shard stands in the work folder, so a
+Python's own executors hand out the work. What is known of a shard is in the work folder, so a
 worker returns nothing, and one that dies has lost a batch at most. Every shard has a second try,
 as a worker may have died of something that passes; what kills a worker twice is set aside, and the
 other shards go on.
@@ -156,7 +156,7 @@ class Worker:
         return True
 
     def kill(self) -> None:
-        """End the process at once, whatever it does; nothing that is in the work folder is lost."""
+        """End the process at once; nothing that is in the work folder is lost."""
         self._killed = True
         if self._pid is not None and self._pool is not None:
             with suppress(OSError):  # it has ended by itself

@@ -23,7 +23,7 @@ _SUMMED = ("shards", "done", "failed", "frames", "unreadable", "files", "bytes")
 
 
 def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
-    """The manifests of a folder and of all below it, or of the one that a data yaml lies in.
+    """The manifests of a folder and of all below it, or of the folder of a data yaml.
 
     Gives those that have runs, outer ones first, and what is wrong with others, by name.
     """

@@ -31,7 +31,7 @@ class Nerv(BackgroundFamily):
     resizable = True
 
     def check(self, info: GroupInfo) -> None:
-        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.checks import check_sizes
         from rinrcodec.families.nerv import network
 
         network.check(info.spec)

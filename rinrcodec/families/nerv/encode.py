@@ -63,8 +63,8 @@ class NervBackgrounds(BackgroundEncoder):
 
     def alone(self) -> Self:
         raise RinrInputError(
-            "--layout files: every file would hold the network of its whole sequence; "
-            "--background nerv needs packs"
+            "layout files: every file would hold the network of its whole sequence; "
+            "the family nerv needs packs"
         )
 
     def fit(self, pictures: Sequence[Picture], context: FitContext) -> list[FittedRows]:
@@ -173,7 +173,7 @@ class NervBackgrounds(BackgroundEncoder):
         except RinrFormatError as error:
             raise RinrInputError(
                 f"{picture.name}: a frame of {picture.width}x{picture.height} is too large for the "
-                f"network of a sequence ({error}); the background siren takes frames of any size"
+                f"network of a sequence ({error}); choose a background that codes every frame alone"
             ) from error
         return spec
 

@@ -55,7 +55,7 @@ def check(spec: Spec) -> None:
 
 
 def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
-    """A list of whole numbers, as it stands in a spec: "5,2,2,2"."""
+    """A list of whole numbers, as a spec has it: "5,2,2,2"."""
     text = spec[key]
     words = text.split(",") if isinstance(text, str) else []
     # Long ones are no numbers here: Python refuses to convert thousands of digits.

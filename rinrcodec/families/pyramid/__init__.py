@@ -33,7 +33,7 @@ class Pyramid(BackgroundFamily):
     takes_objects = False
 
     def check(self, info: GroupInfo) -> None:
-        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.checks import check_sizes
         from rinrcodec.families.pyramid import network
 
         network.check(info.spec)

@@ -28,7 +28,7 @@ class Siren(BackgroundFamily, ObjectFamily):
     resizable = True
 
     def check(self, info: GroupInfo) -> None:
-        from rinrcodec.families.fitting import check_sizes
+        from rinrcodec.families.checks import check_sizes
         from rinrcodec.families.siren import network
 
         network.check(info.spec)

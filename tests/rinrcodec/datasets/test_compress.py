@@ -171,9 +171,9 @@ def test_nothing_to_do(folder: Path, tmp_path: Path) -> None:
 def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "file", "")
     for args, options, message in (
-        ((folder, file), {}, "a file stands where"),
+        ((folder, file), {}, "there is a file where"),
         ((dataset, tmp_path / "x.rinr"), {}, "a single file cannot hold this"),
-        ((dataset, dataset.parent), {}, "the source itself lies there"),
+        ((dataset, dataset.parent), {}, "the source itself is there"),
         ((folder, tmp_path / "x.rinr"), {"layout": "files"}, "a single file cannot hold this"),
         ((write(tmp_path / "a.rinr", ""), tmp_path / "x"), {}, "is compressed already"),
     ):

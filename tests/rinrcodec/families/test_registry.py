@@ -67,7 +67,7 @@ def test_names_are_found_in_entry_points(monkeypatch: pytest.MonkeyPatch) -> Non
 
     wrong = EntryPoint("other", "somewhere:Thing", families._ENTRY_POINTS)
     monkeypatch.setattr(families, "entry_points", lambda **_: [wrong])
-    with pytest.raises(RinrInputError, match=r"other = somewhere:Thing .* does not give a family"):
+    with pytest.raises(RinrInputError, match=r"other = somewhere:.* gives the family 'plain'"):
         families.family_of("other")
 
     def fail(_: EntryPoint) -> None:
@@ -76,6 +76,27 @@ def test_names_are_found_in_entry_points(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(EntryPoint, "load", fail)
     with pytest.raises(RinrInputError, match=r"'other' of somewhere:Thing cannot be loaded"):
         families.family_of("other")
+
+
+def test_a_broken_package_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, frames: Path
+) -> None:
+    class Neither:
+        name = "other"
+
+    entry = EntryPoint("other", "somewhere:Thing", families._ENTRY_POINTS)
+    monkeypatch.setattr(families, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr(EntryPoint, "load", lambda _: Neither)
+    with pytest.raises(RinrInputError, match=r"somewhere:Thing .* is not a family: derive from"):
+        families.family_of("other")
+    with pytest.raises(RinrInputError, match=r"somewhere:Thing .* is not a family: derive from"):
+        get_preset("fast", background="other")
+    with pytest.warns(UserWarning, match="somewhere:Thing"):
+        assert "siren" in families.background_families()
+    with pytest.warns(UserWarning, match="somewhere:Thing"):
+        assert "other" not in families.object_families()
+    pack = rinrcodec.encode(sorted(frames.glob("*.png")), steps=5, device="cpu")  # warns of nothing
+    assert len(pack.frames) == 2
 
 
 @pytest.mark.usefixtures("toy")
@@ -133,12 +154,26 @@ def family_faults(source: str) -> list[str]:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            words = set(node.value.replace('"', " ").replace("'", " ").split())
+            words = set(re.split(r"[^a-z0-9]+", node.value))
             faults += [f"{node.lineno}: {name}" for name in NAMES if name in words]
         if isinstance(node, ast.ImportFrom) and node.module:
             parts = node.module.split(".")
             if parts[:2] == ["rinrcodec", "families"] and len(parts) > 2 and parts[2] in NAMES:
                 faults.append(f"{node.lineno}: imports {node.module}")
+            if node.module == "rinrcodec.families":
+                named = [alias.name for alias in node.names if alias.name in NAMES]
+                faults += [f"{node.lineno}: imports {name}" for name in named]
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+            faults += [
+                f"{node.lineno}: imports {name}"
+                for name in dotted
+                if name.startswith("rinrcodec.families.") and name.split(".")[2] in NAMES
+            ]
+        if isinstance(node, ast.Compare) and re.search(
+            r"type\(.*(family|background|objects|encoder)", ast.unparse(node)
+        ):
+            faults.append(f"{node.lineno}: {ast.unparse(node)}")
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "issubclass"}:
             value, kinds = map(ast.unparse, node.args)
             asked = re.search(r"family|background|objects|encoder", value) and kinds != "str"
@@ -163,6 +198,11 @@ def test_nobody_outside_asks_which_family_it_is() -> None:
         "from rinrcodec.families.siren.encode import SirenObjects",
         "if isinstance(preset.background, X): pass",
         "if issubclass(kind, ObjectFamily): pass",
+        "if type(preset.background) is X: pass",
+        "from rinrcodec.families import nerv",
+        "import rinrcodec.families.nerv.fit",
+        'import_module("rinrcodec.families.nerv")',
+        'text = "A **nerv** background is one network"',
     ],
 )
 def test_the_walk_finds_such_code(code: str) -> None:

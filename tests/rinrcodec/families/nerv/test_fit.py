@@ -262,7 +262,7 @@ def test_a_frame_larger_than_its_network_is_refused(pack: Pack) -> None:
 
 def test_an_object_of_a_sequence_family_is_refused(pack: Pack) -> None:
     frame = replace(pack.frames[0], boxes=(Box(0, 1, 1, 5, 5),), objects=(ObjectInr(InrRef(0, 0)),))
-    with pytest.raises(RinrFormatError, match="whole frames only"):
+    with pytest.raises(RinrFormatError, match="codes backgrounds only"):
         rinrcodec.decode(replace(pack, frames=(frame,)), 0)
 
 

@@ -203,7 +203,7 @@ def test_a_spec_that_lacks_something() -> None:
 
 
 def test_it_codes_no_objects() -> None:
-    with pytest.raises(RinrFormatError, match="whole frames only"):
+    with pytest.raises(RinrFormatError, match="codes backgrounds only"):
         object_family("nerv")
 
 

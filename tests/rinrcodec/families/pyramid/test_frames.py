@@ -202,7 +202,7 @@ def test_objects_come_on_top(pack: Pack) -> None:
 
 def test_latents_are_no_object_inr(pack: Pack) -> None:
     wrong = replace(pack.frames[0], boxes=(Box(0, 1, 1, 5, 5),), objects=(ObjectInr(InrRef(0, 0)),))
-    with pytest.raises(RinrFormatError, match="whole frames only"):
+    with pytest.raises(RinrFormatError, match="codes backgrounds only"):
         rinrcodec.decode(replace(pack, frames=(wrong,)), 0)
 
 

@@ -474,7 +474,7 @@ def test_specs_that_are_none(config: dict[str, Any], message: str) -> None:
 
 
 def test_it_codes_no_objects() -> None:
-    with pytest.raises(RinrFormatError, match="'pyramid' stands for whole frames only"):
+    with pytest.raises(RinrFormatError, match="'pyramid' codes backgrounds only"):
         object_family("pyramid")
 
 
