@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from .test_house import FOLDERS, MOST_MODULES, ROOT, walk
-from .test_imports import LAYERS
+from house_rules import FOLDERS, LAYERS, MOST_MODULES, ROOT, walk
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 STEP = 2  # spaces by which what is in a folder is indented

@@ -5,31 +5,13 @@ What is installed is in `test_packaging`.
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("rinrcodec", "formats", "plugins", "cli")
-MOST_MODULES = 20  # in a folder
-MOST_LINES = 500  # in a module
-
-
-def walk(top: str) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield every folder at and below `top`, relative to the root, with its files.
-
-    The links from rinrcodec/ to other folders are not followed, and are no files.
-    """
-    for name, folders, files in os.walk(ROOT / top):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith((".", "__")))
-        folder = Path(name).relative_to(ROOT)
-        # Where git makes no links, they are files of one line.
-        yield folder, [folder / file for file in sorted(files) if file not in FOLDERS]
+from house_rules import FOLDERS, MOST_LINES, MOST_MODULES, ROOT, walk
 
 
 @pytest.mark.parametrize("name", FOLDERS[1:])

@@ -11,37 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from house_rules import LAYERS, ROOT
 from PIL import Image
 
 import rinrcodec
 
-ROOT = Path(__file__).resolve().parents[1]
 # Folder -> package; a folder's own modules come before those of folders inside it.
-FOLDERS = {
+PACKAGES = {
     "rinrcodec": "rinrcodec",
     "formats": "rinrcodec.formats",
     "plugins": "rinrcodec.plugins",
     "cli": "rinrcodec.cli",
 }
-
-# A module may import from its own layer and those above it in this list; the longest name counts.
-LAYERS = [
-    ["rinrcodec.errors", "rinrcodec.limits"],
-    ["rinrcodec.storage"],
-    ["rinrcodec.boxes", "rinrcodec.targets"],
-    ["rinrcodec.pack", "rinrcodec.picture"],
-    ["rinrcodec.formats", "rinrcodec.metrics", "rinrcodec.compute"],
-    ["rinrcodec.families", "rinrcodec.presets"],
-    [
-        "rinrcodec.sources",
-        "rinrcodec.encoder",
-        "rinrcodec.decoder",
-        "rinrcodec.files",
-    ],
-    ["rinrcodec.datasets", "rinrcodec.evaluation"],
-    ["rinrcodec.plugins"],
-    ["rinrcodec.cli", "rinrcodec.__main__"],
-]
 
 # Who alone may import a package (at any place, also inside a function).
 OWNERS = {
@@ -89,12 +70,12 @@ def is_in(module: str, package: str) -> bool:
 
 def module_name(path: Path) -> str:
     folder, *rest = path.relative_to(ROOT).with_suffix("").parts
-    parts = [FOLDERS[folder], *rest]
+    parts = [PACKAGES[folder], *rest]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 # `rglob` does not follow the links from rinrcodec/ to the other folders.
-MODULES = {module_name(path): path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+MODULES = {module_name(path): path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")}
 # The facade `rinrcodec/__init__.py` hands out names of every layer on demand.
 RULED = sorted(name for name in MODULES if name != "rinrcodec")
 
