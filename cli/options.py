@@ -244,7 +244,7 @@ def target_of(
         able = [name for name, family in families.items() if fields.keys() <= family.targets]
         raise click.UsageError(
             f"{' and '.join(given)} with --background {background}: it is not fitted for a target; "
-            f"add --background {' or '.join(able)}, or choose another --preset"
+            f"add --background {' or '.join(able)}"
         )
     rivals = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE]
     if len(rivals) > 1:

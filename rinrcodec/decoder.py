@@ -14,7 +14,7 @@ from typing import Any, SupportsIndex, overload
 import torch
 from torch import Tensor
 
-from rinrcodec.boxes import Region
+from rinrcodec.boxes import Box, Region
 from rinrcodec.compute.compose import (
     apply_object,
     as_rgb,
@@ -28,7 +28,7 @@ from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import background_family, object_family
 from rinrcodec.families.group_reader import GroupReader
-from rinrcodec.families.interface import BackgroundFamily, ObjectFamily, ObjectView, View
+from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily, ObjectView, View
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, PackSource
 
@@ -142,6 +142,10 @@ class Decoder:
         if not -self.source.n_frames <= index < self.source.n_frames:
             raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
         frame = self.source.frame(index % self.source.n_frames)
+        if isinstance(region, Box):
+            raise RinrInputError(
+                "region: a Box may end between pixels; give box.region(frame.width, frame.height)"
+            )
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
     def _reader(self, group: int) -> GroupReader:
@@ -192,6 +196,7 @@ class Decoder:
                 _check_channels(family.channels(reader.info.spec), views[i].frame)
             decoded = family.decode_backgrounds(reader, [views[i] for i in members])
             for i, signal in zip(members, decoded, strict=True):
+                _check_shape(family, signal, views[i].shape)
                 signals[i] = signal
         return signals
 
@@ -223,6 +228,7 @@ class Decoder:
                 _check_channels(family.channels(reader.info.spec), pastes[k].view.frame)
             decoded = family.decode_objects(reader, [pastes[k].view for k in members])
             for k, output in zip(members, decoded, strict=True):
+                _check_shape(family, output, pastes[k].view.shape)
                 outputs[k] = output
         for paste, output in zip(pastes, outputs, strict=True):
             part = paste.view.part
@@ -253,6 +259,15 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(frames)], True
     except TypeError:
         return [operator.index(i) for i in frames], False
+
+
+def _check_shape(family: Family, signal: Tensor, size: tuple[int, int]) -> None:
+    """Refuse what a family of another package must not return; torch would stretch it silently."""
+    if tuple(signal.shape[:2]) != size or signal.ndim != 3:
+        raise RinrFormatError(
+            f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: want "
+            f"[{size[0]}, {size[1]}, channels]"
+        )
 
 
 def _check_channels(channels: int, frame: Frame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 from rinrcodec.errors import RinrInputError
 
@@ -35,8 +36,10 @@ class Target:
             raise RinrInputError(f"a target of {' and '.join(rivals)}: want one of them")
         for name, (low, high) in _TARGET_RANGES.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise RinrInputError(f"a target with {name}={value}: want {low:g} to {high:g}")
+            if value is None:
+                continue
+            if not isinstance(value, Real) or not low <= float(value) <= high:
+                raise RinrInputError(f"a target with {name}={value!r}: want {low:g} to {high:g}")
 
     @property
     def given(self) -> tuple[str, ...]:

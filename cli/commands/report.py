@@ -72,7 +72,7 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, or a video. Some frames are fitted and
     given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes. The page shows crops,
     quality over bytes, sizes, latency and the fog, and ends in advice, which may be another codec.
-    It takes as long as fitting those frames, and some seconds for each beside; A background that is
+    It takes as long as fitting those frames, and some seconds more for each. A background that is
     shared by the frames of a sequence is fitted to all frames of SRC.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:

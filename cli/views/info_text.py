@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rinrcodec.datasets.names import count, shown_name
+from rinrcodec.families import find_family
+from rinrcodec.families.interface import Family
 
 __all__ = ["folder_as_text", "pack_as_text"]
 
@@ -60,8 +62,10 @@ def pack_as_text(item: dict[str, Any]) -> str:
 def _group_text(group: dict[str, Any]) -> str:
     if group["coded"]:
         rows = count(group["inrs"], "row")
+        family = find_family(group["family"])
+        coded = family.coded_rows if family else Family.coded_rows
         each = group["raw_bytes"] / max(1, group["inrs"])
-        return f"{rows} of entropy-coded latents, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
+        return f"{rows} of {coded}, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
     inrs = f"{count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
     return f"{inrs}, {group['raw_bytes']:,} bytes before compression"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,14 @@ def compress(
         >>> result.total.frames, result.failures
         (1, ())
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # As Python's own check does it: this process is still importing the script that began it.
+        raise RinrUsageError(
+            "this script calls compress again in each of its processes; put the call under "
+            'if __name__ == "__main__":'
+        )
+    if not isinstance(labels, (str, PathLike)):
+        raise RinrUsageError(f'labels {labels!r}: want "auto", "none" or a folder')
     options = CompressOptions(
         preset=preset,
         background=background,

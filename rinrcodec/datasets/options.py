@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_families
-from rinrcodec.presets import Preset, get_preset
+from rinrcodec.presets import PRESET_NAMES, Preset, get_preset
 from rinrcodec.targets import Target
 
 __all__ = [
@@ -52,6 +52,10 @@ class CompressOptions:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise RinrUsageError("--resume continues, --overwrite starts again: give one of them")
+        if not isinstance(self.preset, str):
+            raise RinrUsageError(f"preset {self.preset!r}: want one of {', '.join(PRESET_NAMES)}")
+        if self.target is not None and not isinstance(self.target, Target):
+            raise RinrUsageError(f"target {self.target!r}: want a rinrcodec.Target")
         check_choice("layout", self.layout, get_args(Layout))
         check_choice("executor", self.executor, get_args(Executor))
         check_whole("shard_size", self.shard_size, least=1)

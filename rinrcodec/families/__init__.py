@@ -104,8 +104,8 @@ def family_of(name: str) -> Family:
     family = find_family(name)
     if family is None:
         raise RinrFormatError(
-            f"unknown INR family {name!r}: this version knows {', '.join(sorted(_names()))}; "
-            "a newer rinrcodec may"
+            f"unknown INR family {name!r}: this installation knows {', '.join(sorted(_names()))}; "
+            "it takes a newer rinrcodec or the package that brings the family"
         )
     return family
 
@@ -211,8 +211,9 @@ def _check(family: Family) -> None:
             f"{family!r} is not a family: derive from BackgroundFamily or ObjectFamily of "
             "rinrcodec.families.interface and give an object of that class"
         )
-    if not _NAME.fullmatch(family.name):
+    name = getattr(family, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RinrInputError(
-            f"a family with the name {family.name!r}: use up to 32 lower-case letters, digits, "
+            f"a family with the name {name!r}: use up to 32 lower-case letters, digits, "
             "- and _, beginning with a letter"
         )

@@ -126,7 +126,7 @@ class BackgroundFamily(Family):
     resizable: `BackgroundEncoder.with_bits` and `widened` work.
     """
 
-    summary: ClassVar[str]
+    summary: ClassVar[str] = ""
     help: ClassVar[str] = ""
     steps: ClassVar[str] = "steps"
     targets: ClassVar[frozenset[str]] = frozenset()

@@ -7,6 +7,7 @@ locks: there a run holds a lease, an object that it renews.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -32,6 +33,8 @@ LOCK = "lock"
 LEASE_S = 30.0
 RENEWALS = 5
 _MOST_BYTES = 4096
+# How often a folder may vanish between its making and the making of a file in it.
+_MOST_ATTEMPTS = 1000
 
 
 def _warn(message: str) -> None:
@@ -70,11 +73,14 @@ def _file_locked(root: Path, out: Path, on_message: Callable[[str], None]) -> It
     """Remove the folder when nothing else is in it, and the one around it if it was made here."""
     file = root / LOCK
     parent_existed = root.parent.exists()
-    while True:
+    for attempt in itertools.count(1):
         try:
             root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its last holder is removing the folder right now
+        except FileNotFoundError:
+            # Its last holder may be removing the folder right now, but not that often.
+            if attempt == _MOST_ATTEMPTS:
+                raise
             continue
         try:
             if not _lock(descriptor, out, on_message):

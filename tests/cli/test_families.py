@@ -42,6 +42,7 @@ def test_a_family_of_another_package_works_everywhere(
     described = run("info", out, "--files").output
     assert '"family":"flat"' in described
     assert '"family":"flatter"' in described
+    assert "1 row of coded bytes, 3 bytes" in described
     run("verify", out)
     run("decompress", out, "-o", back)
     with Image.open(back / "a.png") as image:

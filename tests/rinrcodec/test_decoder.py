@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from siren_specs import siren_spec
 
+from rinrcodec.boxes import Box
 from rinrcodec.decoder import Decoder, decode
 from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError
@@ -54,6 +55,11 @@ def test_equal_sizes_come_stacked(mixed: tuple[list[Picture], Pack]) -> None:
     stacked = decode(pack, [0, 2])
     assert isinstance(stacked, torch.Tensor)
     assert stacked.shape == (2, 3, 32, 48)
+
+
+def test_a_box_is_no_region(mixed: tuple[list[Picture], Pack]) -> None:
+    with pytest.raises(RinrInputError, match=r"give box\.region\("):
+        decode(mixed[1], 0, region=Box(0, 1, 2, 3.5, 4))  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("region", [(9, 5, 20, 11), (0, 0, 1, 1), (47, 31, 1, 1), (12, 0, 3, 32)])

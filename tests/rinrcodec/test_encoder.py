@@ -273,3 +273,9 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
         torch.set_num_threads(before)
     for one, other in zip(pack.stacks, expected.stacks, strict=True):
         assert np.array_equal(one.rows.codes, other.rows.codes)
+
+
+def test_a_target_is_a_target() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(RinrInputError, match=r"target=30: want a rinrcodec\.Target"):
+        rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]

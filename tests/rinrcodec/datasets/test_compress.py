@@ -190,6 +190,9 @@ def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> 
         ({"executor": "slurm"}, "executor 'slurm': want one of local, ray"),
         ({"preset": "paper", "background": "pyramid"}, "'paper' has no pyramid background"),
         ({"preset": "none"}, "unknown preset 'none'"),
+        ({"preset": rinrcodec.PRESETS["fast"]}, "want one of paper, fast"),
+        ({"target": 30}, "target 30: want a rinrcodec.Target"),
+        ({"labels": None}, 'labels None: want "auto", "none" or a folder'),
         ({"background": "none"}, "background 'none': want one of"),
         ({"steps": 0}, "steps=0: want a whole number"),
         ({"shard_size": 0}, "shard_size=0: want a whole number, 1 or more"),
@@ -224,6 +227,17 @@ def test_what_is_wrong_beside_the_options_keeps_its_type(folder: Path, tmp_path:
     with pytest.raises(RinrInputError, match="no such folder of labels"):
         rinrcodec.compress(folder, tmp_path / "out", labels=tmp_path / "nowhere", **QUICK)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_script_without_a_guard_is_told_so(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    call = f"{str(folder)!r}, {str(tmp_path / 'out')!r}, jobs=2, shard_size=1, **{QUICK!r}"
+    script.write_text(f"import rinrcodec\nprint(rinrcodec.compress({call}).ok)\n", encoding="utf-8")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert 'put the call under if __name__ == "__main__":' in done.stderr
+    assert "another compress" not in done.stderr
+    assert "True" not in done.stdout
 
 
 def stop_after(done: float) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import rinrcodec
@@ -117,13 +118,21 @@ def test_what_cannot_be_registered() -> None:
     with pytest.raises(RinrInputError, match="a family with the name 'Not a name': use up to 32"):
         families.register(Odd())
 
+    class Nameless(Siren):
+        name = None
+
+    with pytest.raises(RinrInputError, match="a family with the name None: use up to 32"):
+        families.register(Nameless())
+
 
 def test_unknown_names() -> None:
     assert families.find_family("tea") is None
-    with pytest.raises(RinrFormatError, match="unknown INR family 'tea': this version knows nerv"):
+    with pytest.raises(RinrFormatError, match="'tea': this installation knows nerv"):
         families.family_of("tea")
     with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
         families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))
+    with pytest.raises(RinrFormatError, match="or the package that brings the family"):
+        families.family_of("tea")
     with pytest.raises(RinrInputError, match="objects 'tea': want one of siren"):
         get_preset("fast", objects="tea")
 
@@ -134,6 +143,24 @@ def test_an_object_family_has_no_backgrounds() -> None:
         families.background_family("flatter")
     assert "flatter" not in families.background_families()
     assert "flat" not in families.object_families()
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_family_that_decodes_another_size_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, frames: Path
+) -> None:
+    pack = rinrcodec.encode(
+        sorted(frames.glob("*.png")), boxes=[[Box(0, 8, 8, 12, 8)]] * 2, background="flat",
+        objects="flatter", steps=5, device="cpu",
+    )  # fmt: skip
+    flat, flatter = families.family_of("flat"), families.family_of("flatter")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(flat), "decode_backgrounds", lambda *_: [torch.zeros(3)])
+        with pytest.raises(RinrFormatError, match=r"'flat' decoded .* \[3\]: want \[24, 32, chan"):
+            rinrcodec.decode(pack, 0)
+    monkeypatch.setattr(type(flatter), "decode_objects", lambda *_: [torch.zeros(1, 1, 3)])
+    with pytest.raises(RinrFormatError, match=r"'flatter' decoded .* \[1, 1, 3\]: want \[8, 12"):
+        rinrcodec.decode(pack, 0)
 
 
 # What names a family in code outside of `families/`: nothing.

@@ -61,6 +61,19 @@ def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
     assert [path.name for path in out.iterdir()] == ["result"]
 
 
+def test_a_folder_that_cannot_be_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below /proc, where making a folder says that there is no such file."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "nope" / "work", tmp_path / "nope"):
+        pass
+
+
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     root = tmp_path / "work"
     command = [sys.executable, "-c", HOLDER, str(root)]

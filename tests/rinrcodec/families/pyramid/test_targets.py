@@ -119,6 +119,7 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
         ({"psnr": math.nan}, "psnr=nan"),
         ({"lmbda": 0.0}, "lmbda=0.0: want 1e-06 to 1"),
         ({"n_bytes": 0}, "n_bytes=0"),
+        ({"psnr": "30"}, "psnr='30': want 10 to 60"),
         ({"objects_psnr": 99.0}, "objects_psnr=99.0"),
     ],
 )
