@@ -14,6 +14,7 @@ from rinrcodec.families import (
     DEFAULT_BACKGROUND,
     DEFAULT_OBJECTS,
     background_families,
+    background_families_for,
     object_families,
 )
 from rinrcodec.presets import PRESET_NAMES
@@ -164,7 +165,7 @@ def _step_units() -> str:
 
 def _able(field: str) -> str:
     """The families that can be fitted for a field of a target."""
-    return " and ".join(name for name, one in background_families().items() if field in one.targets)
+    return " and ".join(background_families_for({field}))
 
 
 background_option = click.option(
@@ -239,9 +240,8 @@ def target_of(
     if not given:
         return None
     fields = {_TARGET_FIELDS[option]: value for option, value in given.items()}
-    families = background_families()
-    if not fields.keys() <= families[background].targets:
-        able = [name for name, family in families.items() if fields.keys() <= family.targets]
+    able = background_families_for(fields.keys())
+    if background not in able:
         raise click.UsageError(
             f"{' and '.join(given)} with --background {background}: it is not fitted for a target; "
             f"add --background {' or '.join(able)}"

@@ -23,8 +23,7 @@ from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import (
     DEFAULT_BACKGROUND,
-    background_families,
-    background_family,
+    background_families_for,
     object_family,
 )
 from rinrcodec.families.group_reader import GroupReader
@@ -292,13 +291,12 @@ def _check_target(target: Target | None, preset: Preset) -> None:
     if target is not None and not isinstance(target, Target):
         raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
     asked = set() if target is None else set(target.given)
-    if asked <= background_family(preset.background.family).targets:
-        return
-    able = [name for name, one in background_families().items() if asked <= one.targets]
-    raise RinrInputError(
-        f"a target for the preset {preset.name!r}: its background is not fitted for "
-        f"{', '.join(sorted(asked))}; want background={' or '.join(map(repr, able))}"
-    )
+    able = background_families_for(asked)
+    if preset.background.family not in able:
+        raise RinrInputError(
+            f"a target for the preset {preset.name!r}: its background is not fitted for "
+            f"{', '.join(sorted(asked))}; want background={' or '.join(map(repr, able))}"
+        )
 
 
 def _check_before(pictures: Sequence[Picture], seed: int) -> None:

@@ -195,3 +195,20 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import_module("toy_families")  # which registers them
     yield
     monkeypatch.delitem(sys.modules, "toy_families", raising=False)
+
+
+@pytest.fixture
+def toy_frames(tmp_path: Path) -> Path:
+    """Return a folder of two pictures, one of them grey, with a box each."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    pixels = np.full((24, 32, 3), (200, 40, 90), np.uint8)
+    pixels[8:16, 8:20] = (10, 250, 60)
+    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(pixels[:, :, 1]).save(folder / "b.png")
+    for name in "ab":
+        (folder / f"{name}.txt").write_text("0 0.4375 0.5 0.375 0.333333\n", encoding="utf-8")
+    return folder

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrInputError, RinrUsageError
-from rinrcodec.families import background_families
+from rinrcodec.families import background_families_for
 from rinrcodec.presets import PRESET_NAMES, Preset, get_preset
 from rinrcodec.targets import Target
 
@@ -82,14 +82,12 @@ class CompressOptions:
 
     def _check_target(self) -> None:
         asked = set() if self.target is None else set(self.target.given)
-        families = background_families()
-        if asked <= families[self.background].targets:
-            return
-        able = [name for name, family in families.items() if asked <= family.targets]
-        raise RinrUsageError(
-            f"a target with --background {self.background}: it is not fitted for one; "
-            f"add --background {' or '.join(able)}"
-        )
+        able = background_families_for(asked)
+        if self.background not in able:
+            raise RinrUsageError(
+                f"a target with --background {self.background}: it is not fitted for one; "
+                f"add --background {' or '.join(able)}"
+            )
 
     def target_as_json(self) -> dict[str, Any] | None:
         """Give the target as a manifest and `--json` have it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_BACKGROUND",
     "DEFAULT_OBJECTS",
     "background_families",
+    "background_families_for",
     "background_family",
     "check_group",
     "family_of",
@@ -142,6 +143,15 @@ def background_families() -> dict[str, BackgroundFamily]:
     A family that cannot be loaded is left out, with a warning.
     """
     return {name: family for name, family in _all() if isinstance(family, BackgroundFamily)}
+
+
+def background_families_for(fields: Set[str]) -> list[str]:
+    """Return the names of the families whose backgrounds can be fitted for a target.
+
+    Args:
+        fields: Fields of `rinrcodec.Target`, all of which the family has to understand.
+    """
+    return [name for name, family in background_families().items() if fields <= family.targets]
 
 
 def object_families() -> dict[str, ObjectFamily]:

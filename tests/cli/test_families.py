@@ -17,26 +17,12 @@ from .conftest import Run
 HELPERS = Path(__file__).parents[1] / "helpers"
 
 
-@pytest.fixture
-def frames(tmp_path: Path) -> Path:
-    """Two pictures, one of them grey, with a box each."""
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    pixels = np.full((24, 32, 3), (200, 40, 90), np.uint8)
-    pixels[8:16, 8:20] = (10, 250, 60)
-    Image.fromarray(pixels).save(folder / "a.png")
-    Image.fromarray(pixels[:, :, 1]).save(folder / "b.png")
-    for name in "ab":
-        (folder / f"{name}.txt").write_text("0 0.4375 0.5 0.375 0.333333\n", encoding="utf-8")
-    return folder
-
-
 @pytest.mark.usefixtures("toy")
 def test_a_family_of_another_package_works_everywhere(
-    run: Run, frames: Path, tmp_path: Path
+    run: Run, toy_frames: Path, tmp_path: Path
 ) -> None:
     out, back = tmp_path / "packs", tmp_path / "back"
-    run("compress", frames, "-o", out, "--background", "flat", "--objects", "flatter")
+    run("compress", toy_frames, "-o", out, "--background", "flat", "--objects", "flatter")
     (pack,) = out.glob("*.rinr")
 
     described = run("info", out, "--files").output
@@ -47,7 +33,7 @@ def test_a_family_of_another_package_works_everywhere(
     run("decompress", out, "-o", back)
     with Image.open(back / "a.png") as image:
         pixels = np.asarray(image).astype(int)
-    source = np.asarray(Image.open(frames / "a.png")).astype(int)
+    source = np.asarray(Image.open(toy_frames / "a.png")).astype(int)
     assert np.abs(pixels[0, 0] - source.mean((0, 1))).max() < 3  # the mean colour of the frame
     assert np.abs(pixels[10, 10] - source[10, 10]).max() < 3  # the object has its own
 
@@ -63,7 +49,7 @@ def test_a_family_of_another_package_works_everywhere(
     assert np.array_equal(batch[0][0].permute(1, 2, 0).numpy(), pixels)
 
 
-def test_workers_know_a_family_that_its_module_registers(frames: Path, tmp_path: Path) -> None:
+def test_workers_know_a_family_that_its_module_registers(toy_frames: Path, tmp_path: Path) -> None:
     """They are spawned, and unpickle its settings."""
     code = (
         f"import sys; sys.path.insert(0, {str(HELPERS)!r})\n"
@@ -74,7 +60,14 @@ def test_workers_know_a_family_that_its_module_registers(frames: Path, tmp_path:
     )
     script = tmp_path / "run.py"
     script.write_text(code, encoding="utf-8")
-    command = [sys.executable, str(script), "compress", str(frames), "-o", str(tmp_path / "packs")]
+    command = [
+        sys.executable,
+        str(script),
+        "compress",
+        str(toy_frames),
+        "-o",
+        str(tmp_path / "packs"),
+    ]
     command += ["--background", "flat", "--objects", "flatter", "--shard-size", "1", "--jobs", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,8 @@ import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import rinrcodec
 from rinrcodec import Box, RinrFormatError, RinrInputError, families
@@ -21,23 +19,9 @@ from rinrcodec.presets import get_preset
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def frames(tmp_path: Path) -> Path:
-    """Two pictures, one of them grey, with a box each."""
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    pixels = np.full((24, 32, 3), (200, 40, 90), np.uint8)
-    pixels[8:16, 8:20] = (10, 250, 60)
-    Image.fromarray(pixels).save(folder / "a.png")
-    Image.fromarray(pixels[:, :, 1]).save(folder / "b.png")
-    for name in "ab":
-        (folder / f"{name}.txt").write_text("0 0.4375 0.5 0.375 0.333333\n", encoding="utf-8")
-    return folder
-
-
 @pytest.mark.usefixtures("toy")
-def test_families_go_together(frames: Path) -> None:
-    paths = sorted(frames.glob("*.png"))
+def test_families_go_together(toy_frames: Path) -> None:
+    paths = sorted(toy_frames.glob("*.png"))
     boxes = [[Box(0, 8, 8, 12, 8)]] * 2
     one = rinrcodec.encode(paths, boxes=boxes, background="flat", steps=5, device="cpu")
     assert {group.spec.family for group in one.groups} == {"flat", "siren"}
@@ -80,7 +64,7 @@ def test_names_are_found_in_entry_points(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_broken_package_does_not_stop_the_others(
-    monkeypatch: pytest.MonkeyPatch, frames: Path
+    monkeypatch: pytest.MonkeyPatch, toy_frames: Path
 ) -> None:
     class Neither:
         name = "other"
@@ -96,7 +80,7 @@ def test_a_broken_package_does_not_stop_the_others(
         assert "siren" in families.background_families()
     with pytest.warns(UserWarning, match="somewhere:Thing"):
         assert "other" not in families.object_families()
-    pack = rinrcodec.encode(sorted(frames.glob("*.png")), steps=5, device="cpu")  # warns of nothing
+    pack = rinrcodec.encode(sorted(toy_frames.glob("*.png")), steps=5, device="cpu")
     assert len(pack.frames) == 2
 
 
@@ -147,10 +131,10 @@ def test_an_object_family_has_no_backgrounds() -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_a_family_that_decodes_another_size_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, frames: Path
+    monkeypatch: pytest.MonkeyPatch, toy_frames: Path
 ) -> None:
     pack = rinrcodec.encode(
-        sorted(frames.glob("*.png")), boxes=[[Box(0, 8, 8, 12, 8)]] * 2, background="flat",
+        sorted(toy_frames.glob("*.png")), boxes=[[Box(0, 8, 8, 12, 8)]] * 2, background="flat",
         objects="flatter", steps=5, device="cpu",
     )  # fmt: skip
     flat, flatter = families.family_of("flat"), families.family_of("flatter")
