@@ -288,9 +288,11 @@ class _Progress:
 
 def _check_target(target: Target | None, preset: Preset) -> None:
     """Raise `RinrInputError` for a target that the background cannot be fitted for."""
-    if target is not None and not isinstance(target, Target):
+    if target is None:
+        return
+    if not isinstance(target, Target):
         raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
-    asked = set() if target is None else set(target.given)
+    asked = set(target.given)
     able = background_families_for(asked)
     if preset.background.family not in able:
         raise RinrInputError(

@@ -81,8 +81,9 @@ class CompressOptions:
         return preset
 
     def _check_target(self) -> None:
-        asked = set() if self.target is None else set(self.target.given)
-        able = background_families_for(asked)
+        if self.target is None:
+            return
+        able = background_families_for(set(self.target.given))
         if self.background not in able:
             raise RinrUsageError(
                 f"a target with --background {self.background}: it is not fitted for one; "
