@@ -25,7 +25,8 @@ from harness.frames import load_frames, object_part
 from harness.packs import box_area, fresh_pack, ungrouped
 from harness.reports import markdown_table, write_report
 from harness.stopwatch import PARTS, Clock, Stopwatch
-from rinrcodec.compute.compose import apply_object, paste_order
+from rinrcodec.compute import compose
+from rinrcodec.compute.compose import paste_order
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.compute.grids import Grid
 from rinrcodec.compute.parallel import without_torch_threads
@@ -71,7 +72,9 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
                 reader = GroupReader(source, group, used)
                 outputs = family.decode_objects(reader, [view for view, _ in members])
                 for (view, signal), output in zip(members, outputs, strict=True):
-                    signal[view.part] = apply_object(signal[view.part], output, view.inr)
+                    # By the name that the stopwatch replaces.
+                    pasted = compose.apply_object(signal[view.part], output, view.inr)
+                    signal[view.part] = pasted
         return signals
 
     return work

@@ -28,6 +28,7 @@ PARTS = {
     "paste": (
         "rinrcodec.decoder.Decoder._paste_objects",
         "rinrcodec.decoder.Decoder._decode_and_paste",
+        "rinrcodec.compute.compose.apply_object",
     ),
     "round": (
         "rinrcodec.decoder.to_pixels",
