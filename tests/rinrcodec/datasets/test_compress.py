@@ -229,6 +229,7 @@ def test_what_is_wrong_beside_the_options_keeps_its_type(folder: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_gets_an_error_that_says_so(folder: Path, tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     call = f"{str(folder)!r}, {str(tmp_path / 'out')!r}, jobs=2, shard_size=1, **{QUICK!r}"
