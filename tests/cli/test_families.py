@@ -49,6 +49,7 @@ def test_a_family_of_another_package_works_everywhere(
     assert np.array_equal(batch[0][0].permute(1, 2, 0).numpy(), pixels)
 
 
+@pytest.mark.slow
 def test_workers_know_a_family_that_its_module_registers(toy_frames: Path, tmp_path: Path) -> None:
     """They are spawned, and unpickle its settings."""
     code = (

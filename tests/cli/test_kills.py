@@ -25,6 +25,7 @@ def kill_everywhere(signal: str, out: Path, *args: object, stride: int = 1) -> l
 
 
 @pytest.mark.parametrize(("layout", "stride"), [("pack", 1), ("files", 4)])
+@pytest.mark.slow
 def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, stride: int) -> None:
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
@@ -40,6 +41,7 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 
 
 @pytest.mark.interrupts
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
     assert len(moments) == 9

@@ -21,6 +21,7 @@ from rinrcodec.errors import RinrInputError, RinrUsageError
 from .conftest import QUICK, Run, contents, write
 
 
+@pytest.mark.slow
 def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_path: Path) -> None:
     for options in (
         {},

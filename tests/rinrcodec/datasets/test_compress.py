@@ -59,6 +59,7 @@ def test_one_series_is_its_own_total(folder: Path, tmp_path: Path) -> None:
     assert result.total.name == "frames"
 
 
+@pytest.mark.slow
 def test_from_a_script_in_the_current_folder(folder: Path, tmp_path: Path) -> None:
     """As a newcomer runs it."""
     code = "import rinrcodec; rinrcodec.compress('frames', 'packs', steps=8, device='cpu')"
@@ -79,6 +80,7 @@ def test_from_a_script_in_the_current_folder(folder: Path, tmp_path: Path) -> No
     "options",
     [{}, {"jobs": 2}, {"background": "nerv"}, {"background": "pyramid"}, {"layout": "files"}],
 )
+@pytest.mark.slow
 def test_progress_rises_to_the_total(folder: Path, tmp_path: Path, options: Any) -> None:
     reports: list[Progress] = []
     rinrcodec.compress(

@@ -116,6 +116,7 @@ def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> Non
     assert rows[1, 0] == rows[2, 0] != rows[2, 1]
 
 
+@pytest.mark.slow
 def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixels) -> None:
     """With targets, which measure all frames, with all hidden layers, and with a hard step."""
     frames = [crop[:20, :30], crop[20:40, :30], crop[20:40, 30:60]]

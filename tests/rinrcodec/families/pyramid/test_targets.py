@@ -85,6 +85,7 @@ def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
     assert len(row) == pytest.approx(wanted, rel=0.25)
 
 
+@pytest.mark.slow
 def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
     box = Region(20, 10, 24, 24)
     inside = box.slices
@@ -102,6 +103,7 @@ def test_objects_are_sharper_than_their_surroundings(crop: Pixels) -> None:
 
 
 @pytest.mark.usefixtures("free_networks")
+@pytest.mark.slow
 def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
     box = Region(20, 10, 24, 24)
     inside = box.slices
