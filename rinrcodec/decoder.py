@@ -192,11 +192,12 @@ class Decoder:
             by_group[view.frame.background.group].append(i)
         for group, members in by_group.items():
             family, reader = self._background_family(group), self._reader(group)
+            channels = family.channels(reader.info.spec)
             for i in members:
-                _check_channels(family.channels(reader.info.spec), views[i].frame)
+                _check_channels(channels, views[i].frame)
             decoded = family.decode_backgrounds(reader, [views[i] for i in members])
             for i, signal in zip(members, decoded, strict=True):
-                _check_shape(family, signal, views[i].shape)
+                _check_shape(family, signal, (*views[i].shape, channels))
                 signals[i] = signal
         return signals
 
@@ -224,11 +225,12 @@ class Decoder:
         outputs: list[Tensor] = [torch.empty(0)] * len(pastes)
         for group, members in by_group.items():
             family, reader = self._object_family(group), self._reader(group)
+            channels = family.channels(reader.info.spec)
             for k in members:
-                _check_channels(family.channels(reader.info.spec), pastes[k].view.frame)
+                _check_channels(channels, pastes[k].view.frame)
             decoded = family.decode_objects(reader, [pastes[k].view for k in members])
             for k, output in zip(members, decoded, strict=True):
-                _check_shape(family, output, pastes[k].view.shape)
+                _check_shape(family, output, (*pastes[k].view.shape, channels))
                 outputs[k] = output
         for paste, output in zip(pastes, outputs, strict=True):
             part = paste.view.part
@@ -261,12 +263,12 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(i) for i in frames], False
 
 
-def _check_shape(family: Family, signal: Tensor, size: tuple[int, int]) -> None:
+def _check_shape(family: Family, signal: Tensor, shape: tuple[int, int, int]) -> None:
     """Refuse what a family of another package must not return; torch would stretch it silently."""
-    if tuple(signal.shape[:2]) != size or signal.ndim != 3:
+    if tuple(signal.shape) != shape:
         raise RinrFormatError(
             f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: want "
-            f"[{size[0]}, {size[1]}, channels]"
+            f"{list(shape)}"
         )
 
 

@@ -191,6 +191,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from rinrcodec import families
 
     monkeypatch.setattr(families, "_loaded", dict(families._loaded))
+    monkeypatch.setattr(families, "_broken", {})
     monkeypatch.delitem(sys.modules, "toy_families", raising=False)
     import_module("toy_families")  # which registers them
     yield

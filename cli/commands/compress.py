@@ -73,7 +73,7 @@ class _Interrupted(click.ClickException):
     "--ray-address", metavar="ADDR",
     help="The Ray to fit on: HOST:PORT, or auto. [default: RAY_ADDRESS, or one of this machine]",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace packs that OUT already has.")
 @json_option
 @quiet_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rinrcodec.datasets.names import count, shown_name
+from rinrcodec.errors import RinrInputError
 from rinrcodec.families import find_family
 from rinrcodec.families.interface import Family
 
@@ -62,12 +63,20 @@ def pack_as_text(item: dict[str, Any]) -> str:
 def _group_text(group: dict[str, Any]) -> str:
     if group["coded"]:
         rows = count(group["inrs"], "row")
-        family = find_family(group["family"])
-        coded = family.coded_rows if family else Family.coded_rows
+        coded = _coded_rows(group["family"])
         each = group["raw_bytes"] / max(1, group["inrs"])
         return f"{rows} of {coded}, {group['raw_bytes']:,} bytes ({each:,.0f} a row)"
     inrs = f"{count(group['inrs'], 'INR')} of {group['weights']:,} weights, {group['bits']} bit"
     return f"{inrs}, {group['raw_bytes']:,} bytes before compression"
+
+
+def _coded_rows(name: str) -> str:
+    """What the coded bytes of a family are, also of one that is not installed or broken."""
+    try:
+        family = find_family(name)
+    except RinrInputError:
+        family = None
+    return Family.coded_rows if family is None else family.coded_rows
 
 
 def _amount(item: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from rinrcodec.datasets.inspection.check import check_files
 from rinrcodec.datasets.inspection.inventory import take_inventory
 from rinrcodec.datasets.inspection.runs import run_as_json
 from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.options import check_whole
 from rinrcodec.datasets.progress import OnProgress, Progress, ignore
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.storage import to_path
@@ -104,8 +105,8 @@ def verify(
     """
     if not sources:
         raise RinrUsageError("nothing to verify: give a .rinr file, a folder or a data.yaml")
-    if jobs is not None and jobs < 1:
-        raise RinrUsageError(f"jobs={jobs!r}: want a whole number, 1 or more")
+    if jobs is not None:
+        check_whole("jobs", jobs, least=1)
     report = on_progress or ignore
     inventory = take_inventory([to_path(source) for source in sources])
     files, bad = list(inventory.files.values()), inventory.bad

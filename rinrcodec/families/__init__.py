@@ -48,6 +48,8 @@ DEFAULT_OBJECTS = "siren"
 _ENTRY_POINTS = "rinrcodec.families"
 _NAME = re.compile("[a-z][a-z0-9_-]{0,31}")
 _loaded: dict[str, Family] = {}
+# Names of entry points that cannot be used -> why; one try is enough, which may take long.
+_broken: dict[str, str] = {}
 
 
 def register(family: Family) -> None:
@@ -91,7 +93,13 @@ def find_family(name: str) -> Family | None:
             entry = next((entry for entry in _entries() if entry.name == name), None)
             if entry is None:
                 return None
-            _loaded[name] = _load(entry)
+            if name in _broken:
+                raise RinrInputError(_broken[name])
+            try:
+                _loaded[name] = _load(entry)
+            except RinrInputError as error:
+                _broken[name] = str(error)
+                raise
     return _loaded[name]
 
 
@@ -140,7 +148,7 @@ def object_family(name: str) -> ObjectFamily:
 def background_families() -> dict[str, BackgroundFamily]:
     """Return all families that code backgrounds, by name; those of this package come first.
 
-    A family that cannot be loaded is left out, with a warning.
+    A family that cannot be loaded is left out, with a warning the first time.
     """
     return {name: family for name, family in _all() if isinstance(family, BackgroundFamily)}
 
@@ -157,7 +165,7 @@ def background_families_for(fields: Set[str]) -> list[str]:
 def object_families() -> dict[str, ObjectFamily]:
     """Return all families that code objects, by name; those of this package come first.
 
-    A family that cannot be loaded is left out, with a warning.
+    A family that cannot be loaded is left out, with a warning the first time.
     """
     return {name: family for name, family in _all() if isinstance(family, ObjectFamily)}
 
@@ -178,10 +186,12 @@ def check_group(info: GroupInfo) -> Family:
 
 def _all() -> Iterator[tuple[str, Family]]:
     for name in _names():
+        known = name in _broken
         try:
             yield name, family_of(name)
         except RinrInputError as error:  # one broken package must not stop all commands
-            warnings.warn(str(error), stacklevel=3)
+            if not known:
+                warnings.warn(str(error), stacklevel=3)
 
 
 def _names() -> list[str]:

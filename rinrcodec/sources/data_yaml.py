@@ -36,6 +36,7 @@ def load_data_yaml(path: Path) -> dict[str, Any]:
 
 
 def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source:
+    """Find the pictures of a YOLO data yaml; `find` looks for their labels, None skips them."""
     data = load_data_yaml(path)
     if data.get("kpt_shape") and find:
         raise RinrInputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 import rinrcodec
+from rinrcodec import RinrInputError, families
 
 from .conftest import Run
 
@@ -47,6 +49,20 @@ def test_a_family_of_another_package_works_everywhere(
     assert dataset[0][1]["labels"].tolist() == [0]
     (batch,) = rinrcodec.RinrLoader(dataset, batch_size=2, device="cpu", resident=True)
     assert np.array_equal(batch[0][0].permute(1, 2, 0).numpy(), pixels)
+
+
+@pytest.mark.usefixtures("toy")
+def test_info_shows_packs_of_a_family_that_cannot_be_loaded(
+    run: Run, toy_frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "packs"
+    run("compress", toy_frames, "-o", out, "--background", "flat", "--objects", "flatter")
+    entry = EntryPoint("flatter", "no_such_package:Flatter", families._ENTRY_POINTS)
+    monkeypatch.setattr(families, "entry_points", lambda **_: [entry])
+    monkeypatch.delitem(families._loaded, "flatter")
+    with pytest.raises(RinrInputError, match="cannot be loaded"):
+        families.family_of("flatter")
+    assert "1 row of coded bytes, 3 bytes" in run("info", out, "--files").output
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_what_cannot_be(packs: Path) -> None:
     with pytest.raises(RinrUsageError, match="nothing to verify") as caught:
         rinrcodec.verify()
     assert caught.value.exit_code == 2
-    for jobs in (0, -1):
+    for jobs in (0, -1, "4", 1.5):
         with pytest.raises(RinrUsageError, match="want a whole number, 1 or more"):
             rinrcodec.verify(packs, jobs=jobs)
 

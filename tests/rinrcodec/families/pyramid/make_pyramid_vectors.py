@@ -1,6 +1,6 @@
 """Write the golden files of the pyramid's start. Once released, they are never written again.
 
-OMP_NUM_THREADS=1 python tests/rinrcodec/make_pyramid_vectors.py
+OMP_NUM_THREADS=1 python tests/rinrcodec/families/pyramid/make_pyramid_vectors.py
 """
 
 from __future__ import annotations
