@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_families_for
 from rinrcodec.presets import PRESET_NAMES, Preset, get_preset
@@ -123,6 +122,8 @@ def choose_devices(device: str, executor: Executor) -> list[str]:
     Raises `RinrUsageError` for devices that do not go together, `RinrDeviceError` for one that is
     absent here. Ray chooses devices on its own, and `cuda` need not be on this machine then.
     """
+    from rinrcodec.compute.devices import resolve_device  # not above: `verify` needs no torch
+
     if executor == "ray" and device == "cuda":
         return [device]
     devices = [str(resolve_device(name.strip())) for name in device.split(",")]
