@@ -26,6 +26,7 @@ from rinrcodec.storage.local import replacing
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
+    from rinrcodec.decoder import Decoder
     from rinrcodec.picture import Picture
 
 __all__ = ["FORMAT", "MIME", "SUFFIX", "RinrImageFile", "register_pillow"]
@@ -54,6 +55,7 @@ class RinrImageFile(ImageFile.ImageFile):
     # What an image that was pickled and came back has: pixels and `info`, but no file.
     _header: Header | None = None
     _reader: PackReader | None = None
+    _decoder: Decoder | None = None
     _number = 0
     _whole = (0, 0)
     _scale = 1.0
@@ -131,11 +133,13 @@ class RinrImageFile(ImageFile.ImageFile):
         if self.tile:
             reader = self._source()
             with _as_os_error():
-                from rinrcodec.decoder import decode
+                from rinrcodec.decoder import Decoder
 
                 if self._info_unread:
                     self._keep_info(reader, reader.frame(self._number))
-                pixels = decode(reader, self._number, scale=self._scale)
+                if self._decoder is None or self._decoder.source is not reader:
+                    self._decoder = Decoder(reader)
+                pixels = self._decoder.decode([self._number], scale=self._scale)[0]
             pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
             self.load_prepare()
             self.frombytes(pixels.numpy().tobytes())
@@ -203,7 +207,7 @@ class RinrImageFile(ImageFile.ImageFile):
         if self._exclusive_fp and self.fp is not None:
             self.fp.close()
         self.fp = None
-        self._reader = None
+        self._reader = self._decoder = None
 
 
 def register_pillow() -> None:

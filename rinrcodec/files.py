@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
 
 from rinrcodec.boxes import Box, Region
 from rinrcodec.errors import RinrInputError
@@ -20,6 +20,8 @@ from rinrcodec.storage import files_below
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from rinrcodec.decoder import Decoder
 
 __all__ = ["RinrFile", "open", "packs_below", "save"]
 
@@ -70,6 +72,11 @@ class RinrFile:
             raise RinrInputError(
                 f"{folder} is a folder: open one of the .rinr files in it"
             ) from error
+        # One for each device: they remember what families keep between calls.
+        self._decoders: dict[str, Decoder] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"reader": self.reader, "_decoders": {}}
 
     def __repr__(self) -> str:
         return f"<RinrFile of {len(self)} frames: {self.reader.name}>"
@@ -161,17 +168,13 @@ class RinrFile:
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
         """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`."""
-        from rinrcodec.decoder import decode
+        from rinrcodec.decoder import Decoder
 
-        return decode(
-            self.reader,
-            frames,
-            device=device,
-            region=region,
-            scale=scale,
-            objects=objects,
-            limits=self.reader.limits,
-        )
+        decoder = self._decoders.get(str(device))
+        if decoder is None:
+            decoder = Decoder(self.reader, device=device, limits=self.reader.limits)
+            self._decoders[str(device)] = decoder
+        return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
     def verify(self) -> None:
         """Read and check the whole file, and that its INRs can be built here.
@@ -186,6 +189,7 @@ class RinrFile:
                 check_group(group)
 
     def close(self) -> None:
+        self._decoders.clear()
         self.reader.close()
 
     def __enter__(self) -> RinrFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ class GroupReader:
     """The rows of one group, read when a family asks for them.
 
     info: the group without its weights. device: where weights go, and where to decode.
+    memory: what the family remembers of the group between two calls. Threads may share a reader, so
+        take an item out with `pop` before you use it.
 
     Args:
         source: A pack in memory or an open file.
@@ -36,6 +39,7 @@ class GroupReader:
         self._resident = resident
         self._weights: Tensor | None = None
         self._coded: dict[int, bytes] = {}
+        self.memory: dict[str, Any] = {}
 
     def weights(self, rows: Sequence[int], sizes: Sequence[int]) -> Tensor:
         """Return the weights of some rows: float32 [rows, params] on the device.

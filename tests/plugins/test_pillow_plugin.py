@@ -145,13 +145,13 @@ def test_a_draft_has_the_size_that_the_decoder_gives(pack_file, size):
 
 def test_thumbnails_use_the_coarser_grid(pack_file, monkeypatch):
     scales = []
-    decode = rinrcodec.decoder.decode
+    decode = rinrcodec.decoder.Decoder.decode
 
-    def watched(source, frames, **options):
+    def watched(self, frames, **options):
         scales.append(options["scale"])
-        return decode(source, frames, **options)
+        return decode(self, frames, **options)
 
-    monkeypatch.setattr(rinrcodec.decoder, "decode", watched)
+    monkeypatch.setattr(rinrcodec.decoder.Decoder, "decode", watched)
     with Image.open(pack_file) as image:
         whole = image.copy()
         image.seek(1)
