@@ -36,6 +36,7 @@ __all__ = [
     "background_option",
     "device_option",
     "family_help",
+    "gop_option",
     "json_option",
     "labels_option",
     "objects_option",
@@ -49,12 +50,13 @@ __all__ = [
     "writable",
 ]
 
-# Option -> its field of `rinrcodec.Target`; the first three say the same thing in other words.
+# Option -> its field of `rinrcodec.Target`.
 _TARGET_FIELDS = {
     "--lambda": "lmbda",
     "--target-psnr": "psnr",
     "--target-bytes": "n_bytes",
     "--objects-psnr": "objects_psnr",
+    "--quality": "quality",
 }
 
 
@@ -163,6 +165,12 @@ def _step_units() -> str:
     return f" ({', '.join(units)})" if units else ""
 
 
+def _gops() -> str:
+    """The families that cut sequences into groups of frames: "[default of NAME: 16]"."""
+    families = background_families().items()
+    return ", ".join(f"[default of {name}: {one.gop}]" for name, one in families if one.gop)
+
+
 def _able(field: str) -> str:
     """The families that can be fitted for a field of a target."""
     return " and ".join(background_families_for({field}))
@@ -179,6 +187,10 @@ objects_option = click.option(
 labels_option = click.option(
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
     help="YOLO labels: where YOLO finds them, none, or a folder or URL that mirrors the pictures.",
+)  # fmt: skip
+gop_option = click.option(
+    "--gop", type=click.IntRange(min=1), metavar="N",
+    help=f"Frames of a sequence that share a row at most; 1 codes every frame alone. {_gops()}",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",
@@ -199,7 +211,7 @@ def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  #
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the four options of `target_of`: the quality or size that backgrounds are fitted for."""
+    """Add the options of `target_of`: the quality or size that backgrounds are fitted for."""
     for option in (
         click.option(
             "--objects-psnr", type=float, callback=_in_range, metavar="DB",
@@ -212,6 +224,10 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--target-psnr", type=float, callback=_in_range, metavar="DB",
             help=f"Of {_able('psnr')}: PSNR of a frame; with --objects-psnr, outside of its boxes.",
+        ),
+        click.option(
+            "--quality", type=int, callback=_in_range, metavar="Q",
+            help=f"Of {_able('quality')}: quality of a frame, from 0 to 100, as of AVIF files.",
         ),
         click.option(
             "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
@@ -229,9 +245,10 @@ def target_of(
     target_psnr: float | None,
     target_bytes: int | None,
     objects_psnr: float | None,
+    quality: int | None,
 ) -> Target | None:
     """The target that the options ask for, None where they do not; raises `click.UsageError`."""
-    values = (lmbda, target_psnr, target_bytes, objects_psnr)
+    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality)
     given = {
         option: value
         for option, value in zip(_TARGET_FIELDS, values, strict=True)

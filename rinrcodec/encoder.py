@@ -54,6 +54,7 @@ def encode(
     background: str = DEFAULT_BACKGROUND,
     objects: str | None = None,
     steps: int | None = None,
+    gop: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
@@ -69,6 +70,8 @@ def encode(
         coded latents; see `rinrcodec.families`. A `Preset` has its own.
     objects: the family of the objects on top; None takes the default. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
+    gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,
+        every frame is read alone.
     reuse: a pack of the same pictures, whose backgrounds are taken as they are; only objects are
         fitted. A preset without objects has none to fit, and is refused.
     target: the quality or size wanted in place of the preset's, where the background can be fitted
@@ -103,7 +106,7 @@ def encode(
         ]
     _check_before(pictures, seed)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
-    chosen = get_preset(preset, steps=steps, background=background, objects=objects)
+    chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
     if reuse is not None and chosen.objects is None:
         raise RinrInputError(
             f"reuse with the preset {chosen.name!r}: it has no objects to fit, as its background "

@@ -59,6 +59,12 @@ class Preset:
             objects=self.objects and self.objects.with_steps(steps),
         )
 
+    def with_gop(self, gop: int) -> Preset:
+        """Return the preset with at most `gop` frames of a sequence in a row."""
+        return replace(
+            self, name=f"{self.name}, gop {gop}", background=self.background.with_gop(gop)
+        )
+
     def for_ladder(self, background_bits: int) -> Preset:
         """Return the preset with 16-bit objects that are all kept, as the rungs of the ladder."""
         return replace(
@@ -75,19 +81,22 @@ def get_preset(
     steps: int | None = None,
     background: str = DEFAULT_BACKGROUND,
     objects: str | None = None,
+    gop: int | None = None,
 ) -> Preset:
     """Return a preset by its name.
 
     Args:
-        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps` can change.
+        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps` and `gop` can change.
         steps: Fitting steps in place of the preset's; for a family of sequences, epochs.
         background: The family of the backgrounds, by its name in `rinrcodec.families`.
         objects: The family of the objects on top. None takes the default, and no objects where the
             backgrounds keep them sharp themselves.
+        gop: The largest number of frames in a row, where the family cuts sequences into groups of
+            frames.
 
     Raises:
-        RinrInputError: There is no such preset or family, the family has no such preset, or
-            `steps` is not a whole number of 1 or more.
+        RinrInputError: There is no such preset or family, the family has no such preset or no
+            groups of frames, or `steps` is not a whole number of 1 or more.
 
     Example:
         >>> from rinrcodec.presets import get_preset
@@ -95,7 +104,8 @@ def get_preset(
         'fast, 50 steps'
     """
     preset = name if isinstance(name, Preset) else _named(name, background, objects)
-    return preset if steps is None else preset.with_steps(steps)
+    preset = preset if steps is None else preset.with_steps(steps)
+    return preset if gop is None else preset.with_gop(gop)
 
 
 def _named(name: str, background: str, objects: str | None) -> Preset:

@@ -10,12 +10,12 @@ from rinrcodec.errors import RinrInputError
 __all__ = ["EXCLUSIVE", "Target"]
 
 # They say the same thing in other words.
-EXCLUSIVE = ("lmbda", "psnr", "n_bytes")
+EXCLUSIVE = ("lmbda", "psnr", "n_bytes", "quality")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The quality or size that backgrounds are fitted for: one of the first three at most.
+    """The quality or size that backgrounds are fitted for: at most one, besides `objects_psnr`.
 
     Families say which of these they understand; without any, a preset decides.
 
@@ -23,12 +23,14 @@ class Target:
     psnr: dB of the frame; where `objects_psnr` is given, outside of the boxes.
     n_bytes: of a frame, its share of the networks included.
     objects_psnr: dB inside the boxes; without it, the preset says how much more they count.
+    quality: 0 to 100, as of AVIF files; a whole number.
     """
 
     lmbda: float | None = None
     psnr: float | None = None
     n_bytes: int | None = None
     objects_psnr: float | None = None
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         rivals = [name for name in EXCLUSIVE if getattr(self, name) is not None]
@@ -52,4 +54,5 @@ _TARGET_RANGES = {
     "psnr": (10.0, 60.0),
     "n_bytes": (1, 2**30),
     "objects_psnr": (10.0, 60.0),
+    "quality": (0, 100),
 }

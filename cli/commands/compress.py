@@ -14,6 +14,7 @@ from rinrcodec.cli.options import (
     background_option,
     device_option,
     family_help,
+    gop_option,
     json_option,
     labels_option,
     objects_option,
@@ -49,6 +50,7 @@ class _Interrupted(click.ClickException):
 @background_option
 @objects_option
 @steps_option
+@gop_option
 @target_options
 @click.option(
     "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
@@ -85,10 +87,12 @@ def command(
     background: str,
     objects: str | None,
     steps: int | None,
+    gop: int | None,
     lmbda: float | None,
     target_psnr: float | None,
     target_bytes: int | None,
     objects_psnr: float | None,
+    quality: int | None,
     layout: Literal["pack", "files"],
     shard_size: int,
     device: str,
@@ -116,6 +120,7 @@ def command(
         target_psnr=target_psnr,
         target_bytes=target_bytes,
         objects_psnr=objects_psnr,
+        quality=quality,
     )
     from rinrcodec.cli.output import json_text, print_warnings, write_report
     from rinrcodec.cli.progress import drawing
@@ -138,6 +143,7 @@ def command(
                 background=background,
                 objects=objects,
                 steps=steps,
+                gop=gop,
                 target=target,
                 layout=layout,
                 shard_size=shard_size,

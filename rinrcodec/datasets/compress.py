@@ -39,6 +39,7 @@ def compress(
     background: str = DEFAULT_BACKGROUND,
     objects: str | None = None,
     steps: int | None = None,
+    gop: int | None = None,
     target: Target | None = None,
     layout: Layout = "pack",
     shard_size: int = 1000,
@@ -67,6 +68,7 @@ def compress(
         background: the family of the backgrounds (`rinrcodec.families`).
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
+        gop: frames of a sequence that share a row at most, for a background that joins a few.
         target: the quality or size to fit backgrounds for, where their family can.
         layout: "pack" for packs of many frames, "files" for one file per frame.
         shard_size: most frames in one pack.
@@ -116,6 +118,7 @@ def compress(
         background=background,
         objects=objects,
         steps=steps,
+        gop=gop,
         target=target,
         layout=layout,
         shard_size=shard_size,
@@ -200,6 +203,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "background": options.background,
         "objects": options.objects,
         "steps": options.steps,
+        "gop": options.gop,
         "target": options.target_as_json(),
         "seed": options.seed,
         "device": kind_of(devices[0]),

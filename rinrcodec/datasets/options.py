@@ -37,6 +37,7 @@ class CompressOptions:
     background: str
     objects: str | None
     steps: int | None
+    gop: int | None
     target: Target | None
     layout: Layout
     shard_size: int
@@ -70,7 +71,11 @@ class CompressOptions:
         """Look up the preset, with the steps, the families and the layout that were asked for."""
         try:
             preset = get_preset(
-                self.preset, steps=self.steps, background=self.background, objects=self.objects
+                self.preset,
+                steps=self.steps,
+                background=self.background,
+                objects=self.objects,
+                gop=self.gop,
             )
             if self.layout == "files":
                 # A row of several frames would go whole into the file of each.
@@ -93,12 +98,15 @@ class CompressOptions:
         """Give the target as a manifest and `--json` have it."""
         if self.target is None:
             return None
+        fields = asdict(self.target)
+        if self.target.quality is None:
+            del fields["quality"]  # manifests of earlier versions lack it
         # 30 and 30.0 are the same target, so they are to give the same manifest.
         return {
             name: float(value)
             if name in ("lmbda", "psnr", "objects_psnr") and value is not None
             else value
-            for name, value in asdict(self.target).items()
+            for name, value in fields.items()
         }
 
 

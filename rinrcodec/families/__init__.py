@@ -41,6 +41,7 @@ _BUILT_IN = {
     "siren": "rinrcodec.families.siren:Siren",
     "nerv": "rinrcodec.families.nerv:Nerv",
     "pyramid": "rinrcodec.families.pyramid:Pyramid",
+    "av1": "rinrcodec.families.av1:Av1",
 }
 DEFAULT_BACKGROUND = "siren"
 DEFAULT_OBJECTS = "siren"

@@ -123,6 +123,7 @@ class BackgroundFamily(Family):
     joins_frames: a row holds the frames of a sequence (one folder and size, in order), which have
         to be encoded together.
     takes_objects: objects are fitted on top. If False, the family keeps them sharp itself.
+    gop: how many frames a row has at most by default, where `BackgroundEncoder.with_gop` works.
     resizable: `BackgroundEncoder.with_bits` and `widened` work.
     """
 
@@ -132,6 +133,7 @@ class BackgroundFamily(Family):
     targets: ClassVar[frozenset[str]] = frozenset()
     joins_frames: ClassVar[bool] = False
     takes_objects: ClassVar[bool] = True
+    gop: ClassVar[int | None] = None
     resizable: ClassVar[bool] = False
 
     @abstractmethod
@@ -289,6 +291,14 @@ class BackgroundEncoder(ABC):
         """
         del area
         return n_frames
+
+    def with_gop(self, gop: int) -> Self:  # noqa: ARG002
+        """Return the settings with at most `gop` frames in a row.
+
+        Raises:
+            RinrInputError: The family does not cut sequences into groups of frames.
+        """
+        raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
         """Return the settings with weights of `bits` bits, for the ladder of the paper.

@@ -36,8 +36,8 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     source, then beside the picture; "none" skips labels; anything else is a folder, or its URL,
     that mirrors the pictures' names.
 
-    Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a video
-    without PyAV or a URL without the extra `remote`, `OSError` where a store cannot be read.
+    Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a
+    URL without the extra `remote`, `OSError` where a store cannot be read.
     """
     source = to_path(path)
     suffix = source.suffix.lower()

@@ -1,4 +1,4 @@
-"""Frames of a video file, read with PyAV (the extra `video`)."""
+"""Frames of a video file, read with PyAV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rinrcodec.errors import MissingExtraError, RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import picture_from_array
@@ -22,10 +22,10 @@ _THREADS = 4
 def count_frames(path: str | os.PathLike[str]) -> int:
     """The number of frames a video declares or, where it declares none, holds as packets.
 
-    Nothing is decoded. Raises `RinrInputError` for a file that is no video, `MissingExtraError`
-    without PyAV.
+    Nothing is decoded. Raises `RinrInputError` for a file that is no video.
     """
-    av = _import_av()
+    import av
+
     try:
         with av.open(os.fspath(path)) as container:
             stream = _video_stream(container, path)
@@ -47,7 +47,8 @@ def read_video(
     does a file that ends before the frames it declares; damage before `start` is not reported.
     Raises `OSError` where the file cannot be read.
     """
-    av = _import_av()
+    import av
+
     number = 0  # of the frame to come
     problem = None
     try:
@@ -112,11 +113,3 @@ def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
     if not container.streams.video:
         raise RinrInputError(f"{path}: there is no video in this file")
     return container.streams.video[0]
-
-
-def _import_av() -> Any:
-    try:
-        import av
-    except ImportError:
-        raise MissingExtraError("av", "video") from None
-    return av

@@ -121,7 +121,7 @@ def test_what_cannot_be_registered() -> None:
 
 def test_unknown_names() -> None:
     assert families.find_family("tea") is None
-    with pytest.raises(RinrFormatError, match="'tea': this installation knows nerv"):
+    with pytest.raises(RinrFormatError, match="'tea': this installation knows av1, nerv"):
         families.family_of("tea")
     with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
         families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 
 from rinrcodec.boxes import Box
 from rinrcodec.datasets.shards import shards_of
-from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.discover import open_source
 
 from .tiny_sources import LABEL, write
@@ -142,14 +141,6 @@ def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "text.avi", "not a video")
     with pytest.raises(RinrInputError, match=r"text\.avi: not a video"):
         open_source(tmp_path / "text.avi")
-
-
-def test_a_video_without_pyav_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rinrcodec\[video\]'"):
-        open_source(write(tmp_path / "clip.mp4", "x"))
 
 
 def test_damage_of_a_video_is_reported_by_one_shard(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Decoding av1 backgrounds: one row to a core, and the last row of every group kept open."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rinrcodec.compute.compose import to_signal
+from rinrcodec.compute.grids import resample
+from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.families.av1.colour import Planes, to_rgb
+from rinrcodec.families.av1.stream import RowDecoder
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import View
+from rinrcodec.formats.checks import naming
+from rinrcodec.pack import Frame, Spec
+
+__all__ = ["background_signals", "row_pixels"]
+
+_LAST = "the row decoded last"
+_MOST_KEPT = 2**22  # pixels of the frames that an open row keeps
+
+
+class _Key(NamedTuple):
+    """A row, and the size of its frames: a damaged file may give one row several sizes."""
+
+    row: int
+    width: int
+    height: int
+
+
+@dataclass(slots=True)
+class _OpenRow:
+    """A row of which some frames were decoded: the decoder and the last of its frames."""
+
+    key: _Key
+    decoder: RowDecoder
+    frames: dict[int, Planes] = field(default_factory=dict)
+
+    def frame(self, number: int) -> Planes:
+        """The planes of a frame; those before it are decoded if they have not been."""
+        if number >= self.decoder.n_frames:
+            raise RinrFormatError(
+                f"the time {number} in a row of {self.decoder.n_frames} frames: want less"
+            )
+        while self.decoder.position <= number:
+            position = self.decoder.position
+            self.frames[position] = self.decoder.read()
+            if len(self.frames) > max(1, _MOST_KEPT // (self.key.width * self.key.height)):
+                del self.frames[min(self.frames)]
+        return self.frames[number]
+
+    def has(self, number: int) -> bool:
+        """Whether `frame` gives the frame without beginning again."""
+        return number in self.frames or number >= self.decoder.position
+
+
+def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+    """Decode frames of one group: float32 [h, w, channels] each, one row to a core.
+
+    The group remembers the row of the last view, so that the frames of a row in order, one by one,
+    are decoded once.
+    """
+    # Taken out while it is used: another thread begins again.
+    last = group.memory.pop(_LAST, None)
+    spec = group.info.spec
+    members: dict[_Key, list[int]] = defaultdict(list)
+    for i, view in enumerate(views):
+        frame = view.frame
+        members[_Key(frame.background.row, frame.width, frame.height)].append(i)
+    numbers = [_number_in_row(view.frame) for view in views]
+    open_rows = {
+        key: last
+        for key, its in members.items()
+        if last is not None and last.key == key and last.has(min(numbers[i] for i in its))
+    }
+    coded = group.coded([key.row for key in members if key not in open_rows])
+    signals: list[Tensor] = [torch.empty(0)] * len(views)
+
+    @torch.no_grad()
+    def decode(key: _Key) -> _OpenRow:
+        with naming(views[members[key][0]].frame.name):
+            row = open_rows.get(key)
+            if row is None:
+                row = _OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
+            for i in sorted(members[key], key=numbers.__getitem__):
+                pixels = _pixels(row.frame(numbers[i]), spec, group.device)
+                signals[i] = resample(to_signal(pixels), views[i].grid)
+        return row
+
+    rows = parallel_map(decode, list(members), group.device)
+    if rows and rows[-1].decoder.n_frames > 1:
+        group.memory[_LAST] = rows[-1]
+    return signals
+
+
+def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[Tensor]:
+    """Decode all frames of a row: uint8 [h, w, channels] each, on the CPU.
+
+    Args:
+        spec: The spec of the row.
+        row: Its coded bytes.
+        size: Width and height of the frames.
+    """
+    decoder = RowDecoder(spec, row, size)
+    return [_pixels(decoder.read(), spec, torch.device("cpu")) for _ in range(decoder.n_frames)]
+
+
+def _pixels(planes: Planes, spec: Spec, device: torch.device) -> Tensor:
+    return to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), device=device)
+
+
+def _number_in_row(frame: Frame) -> int:
+    """Which frame of its row a frame is."""
+    if not float(frame.time).is_integer() or frame.time < 0:
+        raise RinrFormatError(
+            f"{frame.name}: the time {frame.time} in a row of AV1: want a whole number, which "
+            "says which of the row's frames it is"
+        )
+    return int(frame.time)

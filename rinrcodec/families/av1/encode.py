@@ -1,0 +1,52 @@
+"""How av1 backgrounds are encoded. Plain data, no torch, no PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+from rinrcodec.families.av1.settings import Av1Settings
+from rinrcodec.families.interface import BackgroundEncoder, FitContext, FittedRows
+from rinrcodec.picture import Picture
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BACKGROUNDS", "Av1Backgrounds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Av1Backgrounds(Av1Settings, BackgroundEncoder):
+    """AV1 for every frame, or for groups of frames."""
+
+    family: ClassVar[str] = "av1"
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the settings: AV1 is not fitted in steps, but objects on top of it are."""
+        del steps
+        return self
+
+    def with_gop(self, gop: int) -> Self:
+        return replace(self, gop=gop)
+
+    def alone(self) -> Self:
+        return replace(self, gop=1)
+
+    def fit(self, pictures: Sequence[Picture], context: FitContext) -> list[FittedRows]:
+        from rinrcodec.families.av1.fit import fit_rows
+
+        return fit_rows(pictures, self, context)
+
+    def work(self, pictures: Sequence[Picture]) -> float:
+        return self.pixel_work() * sum(p.width * p.height for p in pictures)
+
+
+BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
+    {
+        "fast": Av1Backgrounds(speed=6, preset=8),
+        "balanced": Av1Backgrounds(speed=4, preset=4),
+        "best": Av1Backgrounds(speed=3, preset=2),
+    }
+)

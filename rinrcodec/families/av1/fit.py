@@ -1,0 +1,220 @@
+"""Encoding av1 backgrounds: the quality of every row, and which frames share one.
+
+1. two frames of every group are coded as stills: they show the bytes for an error
+2. the whole group is coded as a video of no larger error, quickly and then well
+3. where the video takes more bytes, the other frames are coded as stills, too
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.families.av1.colour import to_planes
+from rinrcodec.families.av1.decode import row_pixels
+from rinrcodec.families.av1.layout import row_spec
+from rinrcodec.families.av1.settings import Av1Settings
+from rinrcodec.families.av1.stream import SMALLEST_SIDE, encode_still, encode_video
+from rinrcodec.families.interface import FitContext, FittedRows
+from rinrcodec.metrics import LARGEST_DB, psnr
+from rinrcodec.pack import Group, Rows, Spec
+from rinrcodec.picture import Picture, alike
+from rinrcodec.targets import Target
+
+__all__ = ["fit_rows", "least_level"]
+
+# Levels of quality, from the worst on: AV1 has 64 of them, and each library has its own scale.
+_LEVELS = 64
+_DB_PER_LEVEL = 0.35
+_GUESSES = 4  # of a search, before it halves what is left
+_START = 20
+_QUICK_SPEED = 9
+_QUICK_PRESET = 10
+_HOPELESS = 1.3  # times the bytes of stills, of a video coded quickly
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A coded row: the numbers of its pictures, its bytes, the mean PSNR of its frames in dB."""
+
+    spec: Spec
+    members: Sequence[int]
+    coded: bytes
+    psnr: float
+
+
+def fit_rows(
+    pictures: Sequence[Picture], settings: Av1Settings, context: FitContext
+) -> list[FittedRows]:
+    """Encode all pictures, on all cores of the CPU, and group the rows by their specs."""
+
+    def counted(row: _Row) -> _Row:
+        first = pictures[row.members[0]]
+        count = context.counted(first.width * first.height * settings.pixel_work())
+        count(len(row.members), 1)
+        return row
+
+    def still(i: int) -> _Row:
+        return counted(_still(i, pictures[i].pixels, settings, context.target))
+
+    def video(members: Sequence[int]) -> _Row | None:
+        samples = [stills[i] for i in _samples(members)]
+        frames = [pictures[i].pixels for i in members]
+        row = _video(members, frames, samples, settings, context.target)
+        return row and counted(row)
+
+    cpu = torch.device("cpu")  # which encodes, also where a GPU fits objects
+    groups = [members for members in _groups(pictures, settings) if _can_join(pictures, members)]
+    first = [i for members in groups for i in _samples(members)]
+    stills: dict[int, _Row] = dict(zip(first, parallel_map(still, first, cpu), strict=True))
+    videos = [row for row in parallel_map(video, groups, cpu) if row is not None]
+    joined = {i for row in videos for i in row.members}
+    rest = [i for i in range(len(pictures)) if i not in joined and i not in stills]
+    stills.update(zip(rest, parallel_map(still, rest, cpu), strict=True))
+    rows = [*videos, *(stills[i] for i in sorted(stills) if i not in joined)]
+    return _grouped(rows)
+
+
+def least_level(quality: Callable[[int], float], wanted: float, start: int) -> int:
+    """Find the lowest level whose quality in dB is at least the one that is wanted.
+
+    Where no level reaches it, the result is 63.
+
+    Args:
+        quality: The quality of a level from 0 to 63, the higher the better. It is asked for few.
+        wanted: The quality to reach.
+        start: The level to ask for first.
+    """
+    low, high = -1, _LEVELS - 1
+    level = start
+    for asked in range(_LEVELS):
+        reached = quality(level)
+        if reached >= wanted:
+            high = level
+        else:
+            low = level
+        if high - low <= 1:
+            break
+        guess = level + round((wanted - reached) / _DB_PER_LEVEL)
+        if asked >= _GUESSES:
+            guess = (low + high) // 2
+        level = min(max(guess, low + 1), high - 1)
+    return high
+
+
+def _groups(pictures: Sequence[Picture], settings: Av1Settings) -> list[list[int]]:
+    """The numbers of the pictures that may share a row: those of a sequence, cut into groups."""
+    groups = []
+    for members in alike(pictures):
+        first = pictures[members[0]]
+        while members:
+            count = settings.chunk(len(members), first.width * first.height)
+            groups.append(members[:count])
+            members = members[count:]
+    return groups
+
+
+def _can_join(pictures: Sequence[Picture], members: Sequence[int]) -> bool:
+    first = pictures[members[0]]
+    return len(members) > 1 and min(first.width, first.height) >= SMALLEST_SIDE
+
+
+def _samples(members: Sequence[int]) -> list[int]:
+    """The frames of a group that show what stills take."""
+    return [members[0], members[len(members) // 2]]
+
+
+def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Target) -> _Row:
+    spec = row_spec(1, "400", 8) if pixels.ndim == 2 else row_spec(3, "444", 8)
+
+    def coded(quality: int, speed: int) -> _Row:
+        row = encode_still(pixels, quality=quality, speed=speed)
+        return _Row(spec, [i], row, _mean_psnr(spec, row, [pixels]))
+
+    if target.psnr is None:
+        quality = settings.quality if target.quality is None else target.quality
+        return coded(round(quality), settings.speed)
+    rows: dict[int, _Row] = {}
+
+    def reached(level: int) -> float:
+        rows[level] = coded(_quality_of(level), settings.speed)
+        return rows[level].psnr
+
+    start = least_level(
+        lambda level: coded(_quality_of(level), _QUICK_SPEED).psnr, target.psnr, _START
+    )
+    level = least_level(reached, target.psnr, start)
+    return rows[level] if level in rows else coded(_quality_of(level), settings.speed)
+
+
+def _video(
+    members: Sequence[int],
+    frames: Sequence[NDArray[np.uint8]],
+    samples: Sequence[_Row],
+    settings: Av1Settings,
+    target: Target,
+) -> _Row | None:
+    """The row of all frames; None where stills of the same error take fewer bytes."""
+    spec = row_spec(1 if frames[0].ndim == 2 else 3, "420", 10)
+    planes = [to_planes(pixels) for pixels in frames]
+    wanted = target.psnr
+    if wanted is None:
+        wanted = sum(row.psnr for row in samples) / len(samples)
+    n_bytes = sum(len(row.coded) for row in samples) * len(members) / len(samples)
+
+    def best(preset: int, start: int) -> tuple[int, _Row]:
+        rows: dict[int, _Row] = {}
+
+        def reached(level: int) -> float:
+            row = encode_video(planes, crf=_crf_of(level), preset=preset)
+            rows[level] = _Row(spec, members, row, _mean_psnr(spec, row, frames))
+            return rows[level].psnr
+
+        level = least_level(reached, wanted, start)
+        if level not in rows:
+            reached(level)
+        return level, rows[level]
+
+    level, row = best(_QUICK_PRESET, _START)
+    if row.psnr < wanted or len(row.coded) > _HOPELESS * n_bytes:
+        return None
+    _, row = best(settings.preset, level)
+    return row if row.psnr >= wanted and len(row.coded) < n_bytes else None
+
+
+def _quality_of(level: int) -> int:
+    """The quality of AVIF files, 0 to 100, that gives a level."""
+    return round(level * 100 / (_LEVELS - 1))
+
+
+def _crf_of(level: int) -> int:
+    """The rate factor of SVT-AV1, 63 to 1, that gives a level."""
+    return max(1, _LEVELS - 1 - level)
+
+
+def _mean_psnr(spec: Spec, row: bytes, frames: Sequence[NDArray[np.uint8]]) -> float:
+    height, width = frames[0].shape[:2]
+    decoded = [pixels.numpy() for pixels in row_pixels(spec, row, (width, height))]
+    values = [
+        min(psnr(frame, got.reshape(frame.shape)), LARGEST_DB)
+        for frame, got in zip(frames, decoded, strict=True)
+    ]
+    return sum(values) / len(values)
+
+
+def _grouped(rows: Sequence[_Row]) -> list[FittedRows]:
+    by_spec: dict[Spec, list[_Row]] = {}
+    for row in rows:
+        by_spec.setdefault(row.spec, []).append(row)
+    fitted = []
+    for spec, its in by_spec.items():
+        none = np.zeros((len(its), 0), np.int8), np.zeros((len(its), 0), np.float32)
+        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in its)))
+        members = [[(i, float(k)) for k, i in enumerate(row.members)] for row in its]
+        fitted.append(FittedRows(group, members))
+    return fitted

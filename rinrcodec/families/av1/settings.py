@@ -1,0 +1,44 @@
+"""Settings of av1 backgrounds: effort, quality, and how sequences are cut. Plain data, no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families.av1.layout import MOST_FRAMES
+
+__all__ = ["Av1Settings"]
+
+_WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
+
+
+@dataclass(frozen=True, slots=True)
+class Av1Settings:
+    """AV1 for every frame, or for groups of frames of a sequence where that takes fewer bytes.
+
+    speed: of libaom, which codes single frames: 0, the slowest, to 10.
+    preset: of SVT-AV1, which codes groups of frames: 0, the slowest, to 13.
+    quality: 0 to 100, as of AVIF files, where the target does not say any.
+    gop: frames of a group at most; 1 codes every frame alone.
+    most_pixels: of all frames of a group, which are in memory at once.
+    """
+
+    speed: int
+    preset: int
+    quality: int = 20
+    gop: int = 16
+    most_pixels: int = 2**25
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gop, int) or not 1 <= self.gop <= MOST_FRAMES:
+            raise RinrInputError(f"gop={self.gop!r}: want 1 to {MOST_FRAMES} frames of a group")
+
+    def chunk(self, n_frames: int, area: int) -> int:
+        """Return how many of `n_frames` frames of `area` pixels each the first group takes."""
+        most = max(1, min(self.gop, self.most_pixels // area))
+        return math.ceil(n_frames / math.ceil(n_frames / most))
+
+    def pixel_work(self) -> float:
+        """Return about how many multiplications a pixel takes."""
+        return _WORK * 0.5**self.speed
