@@ -29,6 +29,7 @@ TINY = {
     ],
     "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
     "paper_time": ["--frames=1"],
+    "av1_frames": ["--frames=1", "--presets=fast", "--qualities", "10", "40"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 
