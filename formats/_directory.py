@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import schema
 from rinrcodec.formats.checks import check_group
-from rinrcodec.formats.header import CODED_ROWS, SECTIONS, SHARED_WEIGHTS, Header
+from rinrcodec.formats.header import CELLS, CODED_ROWS, SECTIONS, SHARED_WEIGHTS, Header
 from rinrcodec.formats.schema import Kind, Table
 from rinrcodec.limits import Limits
 from rinrcodec.pack import GroupInfo, Spec
@@ -27,6 +27,7 @@ SECTION_OF = {
     Kind.METADATA: "metadata",
     Kind.SHARED: "weights",
     Kind.ROWS: "weights",
+    Kind.CELLS: "weights",
 }
 
 
@@ -166,7 +167,7 @@ def _check_chunks(directory: Directory, header: Header, limits: Limits) -> None:
         raise RinrFormatError(f"its directory has a chunk of the unknown kind {kind.max()}")
     if np.any(np.diff(chunks["key"]) < 0):
         raise RinrFormatError("the chunks in its directory are out of order")
-    of_group = kind >= Kind.SHARED
+    of_group = (kind == Kind.SHARED) | (kind == Kind.ROWS)
     if np.any(chunks["group"] >= np.where(of_group, header.n_groups, 1)):
         raise RinrFormatError("its directory has a chunk of a group that does not exist")
     if np.any(rows < 1):
@@ -203,6 +204,10 @@ def _check_counts(directory: Directory, header: Header) -> None:
     n_boxes = directory.run(Kind.BOXES).n_rows
     check(Kind.BOXES, 0, n_boxes, schema.BOXES)
     check(Kind.OBJECTS, 0, n_boxes, schema.OBJECTS)
+    n_cells = directory.run(Kind.CELLS).n_rows
+    if bool(n_cells) != bool(header.required & CELLS):
+        raise RinrFormatError(f"its cells table has {n_cells:,} rows, its feature bit disagrees")
+    check(Kind.CELLS, 0, n_boxes if n_cells else 0, schema.CELLS)
     n_blocks = directory.run(Kind.METADATA).n_rows
     if n_blocks > 3 * header.n_frames:
         raise RinrFormatError(

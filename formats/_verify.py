@@ -16,10 +16,10 @@ from rinrcodec.formats import schema
 from rinrcodec.formats._chunks import ChunkStore
 from rinrcodec.formats._directory import Directory
 from rinrcodec.formats.checks import check_rows
-from rinrcodec.formats.header import MODES, SHARED_ROWS, Header
+from rinrcodec.formats.header import CELLS, MODES, SHARED_ROWS, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
-from rinrcodec.pack import Rows
+from rinrcodec.pack import Cell, Rows
 
 __all__ = ["verify_frames", "verify_metadata", "verify_weights"]
 
@@ -74,7 +74,7 @@ def verify_frames(
     backgrounds.sort()
     if (backgrounds[1:] == backgrounds[:-1]).any() and not header.required & SHARED_ROWS:
         raise RinrFormatError("frames share a background row, the feature bit is not set")
-    for start, columns in _boxes(store):
+    for start, columns in _boxes(store, header):
         frame = np.searchsorted(ends, np.arange(start, start + len(columns["x"])), "right")
         wrong = _wrong_boxes(columns, width[frame], height[frame], n_rows)
         if wrong.any():
@@ -131,6 +131,8 @@ def _wrong_boxes(
         down = np.ceil(np.minimum(height, y + h)) > np.floor(np.maximum(0, y))
     wrong_object |= ~((w > 0) & (h > 0) & across & down)
     stray = (columns["row"] != 0) | (columns["mode"] != 0) | (gain != 0)
+    for name in Cell._fields:
+        stray |= columns.get(f"cell {name}", 0) != 0
     wrong |= np.where(group < 0, stray, wrong_object)
     return wrong
 
@@ -141,16 +143,20 @@ def _wrong_refs(group: NDArray[Any], row: NDArray[Any], n_rows: NDArray[np.int64
     return wrong
 
 
-def _boxes(store: ChunkStore) -> Iterator[tuple[int, Columns]]:
-    """The boxes and objects tables side by side, in batches, each with its first row.
+def _boxes(store: ChunkStore, header: Header) -> Iterator[tuple[int, Columns]]:
+    """The boxes, objects and cells tables side by side, in batches, each with its first row.
 
-    The two may be cut differently, so a batch ends where a chunk of either does.
+    They may be cut differently, so a batch ends where a chunk of any does. Columns of cells have
+    the names "cell time", "cell x" and "cell y".
     """
-    tables = (store.chunks(Kind.BOXES), store.chunks(Kind.OBJECTS))
+    tables = [store.chunks(Kind.BOXES), store.chunks(Kind.OBJECTS)]
+    if header.required & CELLS:
+        cells = store.chunks(Kind.CELLS)
+        tables.append({f"cell {name}": part[name] for name in part} for part in cells)
     parts = [next(table, {}) for table in tables]
     first = 0
     while all(parts):
-        n = min(_BATCH_ROWS, len(parts[0]["x"]), len(parts[1]["row"]))
+        n = min(_BATCH_ROWS, *(len(next(iter(part.values()))) for part in parts))
         yield first, {name: values[:n] for part in parts for name, values in part.items()}
         first += n
         rest = [{name: values[n:] for name, values in part.items()} for part in parts]

@@ -12,11 +12,12 @@ import numpy as np
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import Limits
-from rinrcodec.pack import Frame, GroupInfo, InrRef, Rows, code_dtype
+from rinrcodec.pack import Cell, Frame, GroupInfo, InrRef, Rows, code_dtype
 
 __all__ = ["check_frame", "check_group", "check_name", "check_rows", "naming"]
 
 _U32 = 2**32 - 1
+_MOST_OF_CELL = Cell(2**8 - 1, 2**16 - 1, 2**16 - 1)
 
 
 @contextmanager
@@ -82,6 +83,8 @@ def check_frame(frame: Frame, groups: Sequence[GroupInfo], limits: Limits) -> No
             raise RinrFormatError(f"{what} has an object INR of mode {inr.mode!r}")
         if not _is_float32(inr.gain):
             raise RinrFormatError(f"{what} has the gain {inr.gain}, which is no finite float32")
+        if not all(0 <= v <= most for v, most in zip(inr.cell, _MOST_OF_CELL, strict=True)):
+            raise RinrFormatError(f"{what} has an object INR with the cell {tuple(inr.cell)}")
         if not box.region(frame.width, frame.height).area:
             raise RinrFormatError(f"{what} has an object INR for {box}, which covers no pixel")
 

@@ -23,6 +23,7 @@ from rinrcodec.storage import (
 )
 
 __all__ = [
+    "CELLS",
     "CODED_ROWS",
     "HEADER_SIZE",
     "MAGIC",
@@ -45,7 +46,8 @@ HEADER_SIZE = BASE
 SHARED_WEIGHTS = 1 << 0  # a group has bytes that serve all its rows
 CODED_ROWS = 1 << 1  # a group has entropy-coded bytes per row
 SHARED_ROWS = 1 << 2  # a background row serves several frames, at different times
-KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS
+CELLS = 1 << 3  # an object is a part of its row
+KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS | CELLS
 
 SECTIONS = ("frames", "boxes", "metadata", "weights", "directory")
 MOST_STRUCTURE = structure_size(SECTIONS)  # bytes of the HDF5 structure of a file that has them all

@@ -15,10 +15,21 @@ from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
 from rinrcodec.formats._verify import verify_frames, verify_metadata, verify_weights
 from rinrcodec.formats.checks import check_frame, check_name, naming
-from rinrcodec.formats.header import MODES, SHARED_ROWS, BytesLike, open_bytes
+from rinrcodec.formats.header import CELLS, MODES, SHARED_ROWS, BytesLike, open_bytes
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, Group, GroupInfo, InrRef, Metadata, ObjectInr, Pack, Rows
+from rinrcodec.pack import (
+    WHOLE,
+    Cell,
+    Frame,
+    Group,
+    GroupInfo,
+    InrRef,
+    Metadata,
+    ObjectInr,
+    Pack,
+    Rows,
+)
 from rinrcodec.storage import storage_of, to_path_or_none
 
 __all__ = ["PackReader", "Sizes", "read_pack"]
@@ -28,8 +39,8 @@ __all__ = ["PackReader", "Sizes", "read_pack"]
 class Sizes:
     """Where the bytes of a file go.
 
-    `payload`: compressed weights and scales. `boxes`: classes, positions and gains. `metadata`:
-    EXIF, ICC and XMP. `overhead`: all else, names and references included.
+    `payload`: compressed weights, scales and cells. `boxes`: classes, positions and gains.
+    `metadata`: EXIF, ICC and XMP. `overhead`: all else, names and references included.
     """
 
     file: int
@@ -156,7 +167,7 @@ class PackReader:
         stored = self._directory.stored
         return Sizes(
             file=self._source.size,
-            payload=stored(Kind.SHARED, Kind.ROWS),
+            payload=stored(Kind.SHARED, Kind.ROWS, Kind.CELLS),
             boxes=stored(Kind.BOXES),
             metadata=stored(Kind.METADATA),
         )
@@ -183,6 +194,13 @@ class PackReader:
         self.limits.check("max_boxes", count, f"boxes of frame {index}")
         boxes = self._store.rows(Kind.BOXES, start, start + count)
         objects = self._store.rows(Kind.OBJECTS, start, start + count)
+        cells = [WHOLE] * count
+        if self.header.required & CELLS:
+            columns = self._store.rows(Kind.CELLS, start, start + count)
+            cells = [
+                Cell(*map(int, values))
+                for values in zip(*(columns[name] for name in Cell._fields), strict=True)
+            ]
         frame = Frame(
             name=_name(row["name"], self.limits),
             width=int(row["width"]),
@@ -196,9 +214,10 @@ class PackReader:
                 )
             ),
             objects=tuple(
-                _object(int(group), int(inr), int(mode), float(gain))
-                for group, inr, mode, gain in zip(
-                    objects["group"], objects["row"], objects["mode"], boxes["gain"], strict=True
+                _object(int(group), int(inr), int(mode), float(gain), cell)
+                for group, inr, mode, gain, cell in zip(
+                    *(objects["group"], objects["row"], objects["mode"], boxes["gain"], cells),
+                    strict=True,
                 )
             ),
             time=float(row["time"]),
@@ -245,14 +264,14 @@ def _name(encoded: bytes, limits: Limits) -> str:
     return name
 
 
-def _object(group: int, row: int, mode: int, gain: float) -> ObjectInr | None:
+def _object(group: int, row: int, mode: int, gain: float, cell: Cell) -> ObjectInr | None:
     if mode > 1:
         raise RinrFormatError(f"a box has an object INR of the unknown mode {mode}")
     if group == 0:
-        if row or mode or gain:
-            raise RinrFormatError("a box without an object INR has a row, mode or gain")
+        if row or mode or gain or cell != WHOLE:
+            raise RinrFormatError("a box without an object INR has a row, mode, gain or cell")
         return None
-    return ObjectInr(InrRef(group - 1, row), "direct" if mode else "residual", gain)
+    return ObjectInr(InrRef(group - 1, row), "direct" if mode else "residual", gain, cell)
 
 
 def _lasting(source: BytesLike) -> BytesLike | None:

@@ -22,6 +22,7 @@ from rinrcodec.pack import GroupInfo, code_dtype
 
 __all__ = [
     "BOXES",
+    "CELLS",
     "CHUNKS",
     "CHUNK_BYTES",
     "CODED_FLAG",
@@ -59,6 +60,7 @@ class Kind(IntEnum):
     METADATA = 3
     SHARED = 4
     ROWS = 5
+    CELLS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,12 @@ OBJECTS: Table = (
     Column("mode", "u1", "0: residual, 1: direct"),
 )
 
+CELLS: Table = (
+    Column("time", "u1", "which picture of its row an object is in, from 0"),
+    Column("x", "<u2", "its left edge in that picture, in pixels"),
+    Column("y", "<u2", "its top edge"),
+)
+
 METADATA: Table = (Column("data", "bytes", "an EXIF, ICC or XMP block, each different"),)
 
 GROUPS: Table = (
@@ -142,6 +150,7 @@ TABLES = {
     Kind.BOXES: BOXES,
     Kind.OBJECTS: OBJECTS,
     Kind.METADATA: METADATA,
+    Kind.CELLS: CELLS,
 }
 
 

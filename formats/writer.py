@@ -16,6 +16,7 @@ from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import SECTION_OF, ChunkRecord, encode_directory
 from rinrcodec.formats.checks import check_frame, check_group, check_name, check_rows, naming
 from rinrcodec.formats.header import (
+    CELLS,
     CODED_ROWS,
     MODES,
     SECTIONS,
@@ -25,7 +26,7 @@ from rinrcodec.formats.header import (
 )
 from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, GroupInfo, PackSource
+from rinrcodec.pack import WHOLE, Cell, Frame, GroupInfo, PackSource
 from rinrcodec.storage import file_or_folder, storage_of, to_path
 
 __all__ = ["pack_bytes", "write_pack"]
@@ -110,6 +111,9 @@ def _write(out: BinaryIO, pack: _Packable, limits: Limits) -> int:
     chunks = _ChunkWriter(out, limits)
     _write_tables(chunks, frames, blocks)
     _write_weights(chunks, pack, groups)
+    if features & CELLS:
+        cells = zip(*_cells(frames), strict=True)
+        chunks.add_table(Kind.CELLS, dict(zip(Cell._fields, cells, strict=True)))
     for record in chunks.records:
         sections[SECTION_OF[record.kind]] += record.stored
     directory = encode_directory(groups, pack.info, chunks.records)
@@ -195,7 +199,13 @@ def _check(frames: Sequence[Frame], groups: Sequence[GroupInfo], limits: Limits)
         SHARED_WEIGHTS * any(group.shared for group in groups)
         | CODED_ROWS * any(group.coded for group in groups)
         | SHARED_ROWS * shared_rows
+        | CELLS * any(cell != WHOLE for cell in _cells(frames))
     )
+
+
+def _cells(frames: Sequence[Frame]) -> list[Cell]:
+    """The cell of every box, also of those without an object."""
+    return [inr.cell if inr else WHOLE for frame in frames for inr in frame.objects]
 
 
 def _metadata_blocks(frames: Sequence[Frame]) -> dict[bytes, int]:

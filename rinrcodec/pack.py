@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError
 
 __all__ = [
+    "WHOLE",
+    "Cell",
     "Frame",
     "Group",
     "GroupInfo",
@@ -182,17 +184,33 @@ class InrRef:
     row: int
 
 
+class Cell(NamedTuple):
+    """Which part of its row an object is, where a row holds several objects.
+
+    time: the picture of the row, from 0. x, y: the top-left pixel of the object in that picture.
+    """
+
+    time: int = 0
+    x: int = 0
+    y: int = 0
+
+
+WHOLE = Cell()  # of an object that has a row to itself
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInr:
     """An object INR: its weights, how its output is used, and the factor on its output.
 
     `residual` adds to the background inside the box, `direct` replaces it. `gain` (float32) is the
     largest magnitude of the residual, by which it was divided for fitting (Residual-INR, sec. 3).
+    `cell` is the object's part of the row, where several objects share one.
     """
 
     inr: InrRef
     mode: ObjectMode = "residual"
     gain: float = 1.0
+    cell: Cell = WHOLE
 
 
 @dataclass(frozen=True, slots=True)

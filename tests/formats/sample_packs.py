@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rinrcodec.boxes import Box
 from rinrcodec.pack import (
+    Cell,
     Frame,
     Group,
     InrRef,
@@ -146,6 +149,21 @@ def features() -> Pack:
     return Pack(frames, groups, {"encoder": "ünïcode"})
 
 
+def cells(n: int = 9) -> Pack:
+    """Frames whose objects are parts of two rows, but for some that have a row to themselves."""
+    pack = many_frames(n, boxes=3)
+
+    def part(i: int, k: int, inr: ObjectInr | None) -> ObjectInr | None:
+        whole = inr is None or k == 2
+        return inr and replace(inr, cell=Cell() if whole else Cell(i % 3, 7 * k, 65_535 - i))
+
+    frames = tuple(
+        replace(frame, objects=tuple(part(i, k, inr) for k, inr in enumerate(frame.objects)))
+        for i, frame in enumerate(pack.frames)
+    )
+    return replace(pack, frames=frames)
+
+
 def decodable() -> Pack:
     """Real INRs, as presets make them: two pictures in colour, one grey, each with objects."""
 
@@ -177,6 +195,7 @@ PACKS = {
     "one_frame": one_frame,
     "many_frames": many_frames,
     "features": features,
+    "cells": cells,
     "decodable": decodable,
 }
 

@@ -20,7 +20,7 @@ TYPES = {
     "<f8": "f64",
     "bytes": "bytes",
 }
-TABLES = ["FRAMES", "BOXES", "OBJECTS", "METADATA", "GROUPS", "INFO", "CHUNKS"]
+TABLES = ["FRAMES", "BOXES", "OBJECTS", "CELLS", "METADATA", "GROUPS", "INFO", "CHUNKS"]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -45,7 +45,7 @@ def test_kinds_sections_and_features() -> None:
     for kind in schema.Kind:
         assert f"\n| {int(kind)} | {kind.name.lower().replace('_', ' ')}" in SPEC
     assert f"in this order, without gaps: {', '.join(header.SECTIONS)}\n" in SPEC
-    for bit, name in enumerate(("SHARED_WEIGHTS", "CODED_ROWS", "SHARED_ROWS")):
+    for bit, name in enumerate(("SHARED_WEIGHTS", "CODED_ROWS", "SHARED_ROWS", "CELLS")):
         assert getattr(header, name) == 1 << bit
         assert f"\n| {bit} | {name.lower().replace('_', ' ')} | " in SPEC
 

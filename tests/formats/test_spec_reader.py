@@ -24,6 +24,7 @@ FRAMES = (
 )
 BOXES = "class_id u32, x f64, y f64, w f64, h f64, gain f32"
 OBJECTS = "group u32, row u32, mode u8"
+CELLS = "time u8, x u16, y u16"
 GROUPS = "spec bytes, bits u8, flags u8, n_rows u32, n_params u32, n_scales u32"
 CHUNKS = "kind u8, group u32, rows u32, stored u32, size u32, crc u32"
 
@@ -80,8 +81,8 @@ def read(data: bytes) -> dict[str, Any]:
     chunks, end = table(CHUNKS, raw, end, n_chunks)
     assert end == len(raw)
 
-    tables: dict[int, dict[str, list[Any]]] = {0: {}, 1: {}, 2: {}, 3: {}}
-    columns = {0: FRAMES, 1: BOXES, 2: OBJECTS, 3: "data bytes"}
+    tables: dict[int, dict[str, list[Any]]] = {0: {}, 1: {}, 2: {}, 3: {}, 6: {}}
+    columns = {0: FRAMES, 1: BOXES, 2: OBJECTS, 3: "data bytes", 6: CELLS}
     weights: dict[int, dict[str, list[Any]]] = {g: {} for g in range(n_groups)}
     shared: dict[int, bytes] = {}
     for kind, group, rows, length, size, crc in zip(*chunks.values(), strict=True):
@@ -141,6 +142,10 @@ def test_reader_written_from_the_spec(name: str) -> None:
                 )
                 assert ("residual", "direct")[objects["mode"][at]] == inr.mode
                 assert boxes["gain"][at] == inr.gain
+            cell = tuple(
+                file["tables"][6].get(key, [0] * (at + 1))[at] for key in ("time", "x", "y")
+            )
+            assert cell == (inr.cell if inr else (0, 0, 0))
     for number, group in enumerate(pack.stacks):
         assert file["groups"]["spec"][number].decode() == group.spec.to_json()
         assert file["weights"][number]["codes"] == group.rows.codes.reshape(-1).tolist()

@@ -21,7 +21,7 @@ FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 47.99, 48.0, 63.5, 64.0, 1e300, -1e300, 1e-
 FLOATS += (float("nan"), float("inf"), -float("inf"))
 COLUMNS = [
     (kind, column)
-    for kind in (Kind.FRAMES, Kind.BOXES, Kind.OBJECTS)
+    for kind in (Kind.FRAMES, Kind.BOXES, Kind.OBJECTS, Kind.CELLS)
     for column in schema.TABLES[kind]
     if column.dtype != "bytes"
 ]
@@ -35,7 +35,7 @@ def sentence_of(check: Any) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", ["one_frame", "many_frames", "features"])
+@pytest.mark.parametrize("name", ["one_frame", "many_frames", "features", "cells"])
 @pytest.mark.parametrize(("kind", "column"), COLUMNS, ids=lambda x: getattr(x, "name", None))
 def test_verify_refuses_what_reading_refuses(name: str, kind: Kind, column: schema.Column) -> None:
     data = pack_bytes(PACKS[name]())

@@ -19,13 +19,13 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from forge import Parts, assemble, compress, fix_block, take_apart
-from sample_packs import features, many_frames, one_frame
+from sample_packs import cells, features, many_frames, one_frame
 
 from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
 from rinrcodec.formats.schema import Kind
 
-FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS = Kind
+FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS = Kind
 
 
 class Cause(NamedTuple):
@@ -362,7 +362,7 @@ CAUSES: dict[str, Cause] = {
     "directory_longer": Cause("directory ends after", directory(lambda raw: raw + b"x")),
     "directory_shorter": Cause("values need", directory(lambda raw: raw[:-1])),
     "counts_huge": Cause("values need .* bytes, there are", header(n_chunks=2**32 - 1)),
-    "kind_unknown": Cause("unknown kind 6", lying("kind", -1, 6)),
+    "kind_unknown": Cause("unknown kind 7", lying("kind", -1, 7)),
     "chunks_out_of_order": Cause("out of order", swapped_chunks),
     "group_of_frames": Cause("group that does not exist", lying("group", 0, 1)),
     "group_of_rows": Cause("group that does not exist", lying("group", -1, 3)),
@@ -386,6 +386,13 @@ CAUSES: dict[str, Cause] = {
     "coded_without_bit": Cause(
         "coded rows, their feature bit", lambda: assemble(parts(features), required=5)
     ),
+    "cells_without_bit": Cause(
+        "cells table has 12 rows, its feature bit", lambda: assemble(parts(cells), required=0)
+    ),
+    "bit_without_cells": Cause(
+        "cells table has 0 rows, its feature bit", lambda: assemble(parts(), required=8)
+    ),
+    "cell_without_inr": Cause("without an object INR has", edited(CELLS, "x", 1, pack=cells)),
     "time_without_bit": Cause(
         "has a time, its feature bit",
         lambda: assemble(parts(features), required=3),
