@@ -182,6 +182,8 @@ class Decoder:
             for paste in objects:
                 group = paste.view.inr.inr.group
                 work += self._object_family(group).object_work(groups[group], paste.view.n_pixels)
+            for group, _ in {(p.view.inr.inr.group, p.view.inr.inr.row) for p in objects}:
+                work += self._object_family(group).row_work(groups[group])
             self._limits.check("max_work", work, f"multiplications to decode {view.frame.name}")
 
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Tensor]:

@@ -27,11 +27,12 @@ from rinrcodec.families import (
     object_family,
 )
 from rinrcodec.families.group_reader import GroupReader
-from rinrcodec.families.interface import FitContext, FittedObjects, ObjectEncoder, ObjectView
+from rinrcodec.families.interface import FitContext, ObjectEncoder, ObjectView, Reference
 from rinrcodec.formats.checks import check_name
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, select_frames
-from rinrcodec.picture import Picture
+from rinrcodec.metrics import PEAK
+from rinrcodec.pack import Cell, Frame, Group, InrRef, ObjectInr, Pack, select_frames
+from rinrcodec.picture import Picture, alike
 from rinrcodec.presets import Preset, get_preset
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.targets import Target
@@ -125,13 +126,19 @@ def encode(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """An object to fit: its picture and box, the reference, and the background below it."""
+    """An object to fit: the box of a picture, the reference, and the background below it."""
 
-    picture: int
     box: int
-    reference: Tensor
+    reference: Reference
     background: Tensor
-    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """An object that was fitted, in row `inr.inr.row` of the group that the fit gave."""
+
+    task: _Task
+    inr: ObjectInr
 
 
 class _Encoding:
@@ -179,21 +186,31 @@ class _Encoding:
     ) -> dict[tuple[int, int], ObjectInr]:
         tasks = self._object_tasks(Decoder(backgrounds, device=self.context.device))
         objects: dict[tuple[int, int], ObjectInr] = {}
-        for fitted in encoder.fit([task.reference for task in tasks], self.context):
-            members = [tasks[i] for i in fitted.members]
-            kept = self._useful(members, fitted)
+        for group in encoder.fit([task.reference for task in tasks], self.context):
+            fitted = [
+                self._fitted(tasks[number], row, cell, group.gain)
+                for row, members in enumerate(group.members)
+                for number, cell in members
+            ]
+            kept = self._useful(fitted, group.group)
+            rows = sorted({one.inr.inr.row for one in kept})
             if not kept:
                 continue
-            for row, k in enumerate(kept):
-                task = members[k]
-                inr = InrRef(len(self.groups), row)
-                objects[task.picture, task.box] = ObjectInr(inr, self.preset.object_mode, task.gain)
-            self.groups.append(replace(fitted.group, rows=fitted.group.rows.take(kept)))
+            for one in kept:
+                ref = InrRef(len(self.groups), rows.index(one.inr.inr.row))
+                key = one.task.reference.picture, one.task.box
+                objects[key] = replace(one.inr, inr=ref)
+            self.groups.append(replace(group.group, rows=group.group.rows.take(rows)))
         return objects
+
+    def _fitted(self, task: _Task, row: int, cell: Cell, gain: float | None) -> _Fitted:
+        factor = task.reference.gain if gain is None else gain
+        return _Fitted(task, ObjectInr(InrRef(0, row), self.preset.object_mode, factor, cell))
 
     def _object_tasks(self, decoder: Decoder) -> list[_Task]:
         """What every object has to reproduce inside its box."""
         tasks = []
+        sequence_of = {i: n for n, members in enumerate(alike(self.pictures)) for i in members}
         for i, picture in enumerate(self.pictures):
             frame = decoder.source.frame(i)
             regions = [box.region(frame.width, frame.height) for box in frame.boxes]
@@ -207,45 +224,51 @@ class _Encoding:
                     continue
                 # A copy: a view would keep all between the boxes, in every frame of a sequence.
                 background = signal[region.inside(around).slices].clone()
-                reference = to_signal(pixels[region.slices].to(self.context.device))
+                wanted = to_signal(pixels[region.slices].to(self.context.device))
+                if self._suffices(background, wanted):
+                    continue
                 gain = 1.0
                 if self.preset.object_mode == "residual":
-                    reference = reference - background
-                    gain = max(float(reference.abs().max()), 2.0**-20)
-                    reference = reference / gain
-                tasks.append(_Task(i, b, reference, background, gain))
+                    wanted = wanted - background
+                    gain = max(float(wanted.abs().max()), 2.0**-20)
+                    wanted = wanted / gain
+                reference = Reference(i, sequence_of[i], region, wanted, gain)
+                tasks.append(_Task(b, reference, background))
         return tasks
 
-    def _useful(self, tasks: Sequence[_Task], fitted: FittedObjects) -> list[int]:
+    def _suffices(self, background: Tensor, wanted: Tensor) -> bool:
+        """Whether a background alone has the quality that is asked for inside a box."""
+        asked = self.context.target.objects_psnr
+        return asked is not None and _error(background, wanted) <= PEAK**2 * 10 ** (-asked / 10)
+
+    def _useful(self, fitted: Sequence[_Fitted], group: Group) -> list[_Fitted]:
         """The objects that raise the PSNR inside the box by more than the preset asks.
 
         With a `min_gain` of minus infinity those are all, also where there is nothing to gain.
         """
         if self.preset.min_gain == -math.inf:
-            return list(range(len(tasks)))
+            return list(fitted)
         kept = []
         with torch.no_grad():
-            outputs = self._outputs(tasks, fitted.group)
-            for k, (task, output) in enumerate(zip(tasks, outputs, strict=True)):
-                inr = ObjectInr(InrRef(0, k), self.preset.object_mode, task.gain)
-                reference = apply_object(task.background, task.reference, inr)
-                with_object = apply_object(task.background, output, inr)
-                before = _error(task.background, reference)
-                after = _error(with_object, reference)
+            for one, output in zip(fitted, self._outputs(fitted, group), strict=True):
+                task = one.task
+                inr = replace(one.inr, gain=task.reference.gain)
+                wanted = apply_object(task.background, task.reference.signal, inr)
+                before = _error(task.background, wanted)
+                after = _error(apply_object(task.background, output, one.inr), wanted)
                 if after < before * 10 ** (-self.preset.min_gain / 10):
-                    kept.append(k)
+                    kept.append(one)
         return kept
 
-    def _outputs(self, tasks: Sequence[_Task], group: Group) -> list[Tensor]:
+    def _outputs(self, fitted: Sequence[_Fitted], group: Group) -> list[Tensor]:
         """What the rows of a group decode to, each on the pixels of its box."""
         views = []
-        for row, task in enumerate(tasks):
-            frame = _frame(self.pictures[task.picture], InrRef(0, 0))
-            height, width = task.reference.shape[:2]
+        for one in fitted:
+            frame = _frame(self.pictures[one.task.reference.picture], InrRef(0, 0))
+            height, width = one.task.reference.signal.shape[:2]
             region = Region(0, 0, width, height)
-            inr = ObjectInr(InrRef(0, row), self.preset.object_mode, task.gain)
             part = (slice(0, height), slice(0, width))
-            views.append(ObjectView(frame, inr, region, Grid.of_frame(width, height), part))
+            views.append(ObjectView(frame, one.inr, region, Grid.of_frame(width, height), part))
         reader = GroupReader(Pack((), (group,)), 0, self.context.device)
         return object_family(group.spec.family).decode_objects(reader, views)
 

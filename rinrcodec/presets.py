@@ -62,7 +62,22 @@ class Preset:
     def with_gop(self, gop: int) -> Preset:
         """Return the preset with at most `gop` frames of a sequence in a row."""
         return replace(
-            self, name=f"{self.name}, gop {gop}", background=self.background.with_gop(gop)
+            self,
+            name=f"{self.name}, gop {gop}",
+            background=self.background.with_gop(gop),
+            objects=self.objects and self.objects.with_gop(gop),
+        )
+
+    def alone(self) -> Preset:
+        """Return the preset for files of one frame: no row serves two frames.
+
+        Raises:
+            RinrInputError: The family of the backgrounds cannot do that.
+        """
+        return replace(
+            self,
+            background=self.background.alone(),
+            objects=self.objects and self.objects.alone(),
         )
 
     def for_ladder(self, background_bits: int) -> Preset:

@@ -11,6 +11,7 @@ __all__ = ["EXCLUSIVE", "Target"]
 
 # They say the same thing in other words.
 EXCLUSIVE = ("lmbda", "psnr", "n_bytes", "quality")
+EXCLUSIVE_OF_OBJECTS = ("objects_psnr", "objects_quality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,13 @@ class Target:
     n_bytes: int | None = None
     objects_psnr: float | None = None
     quality: int | None = None
+    objects_quality: int | None = None
 
     def __post_init__(self) -> None:
-        rivals = [name for name in EXCLUSIVE if getattr(self, name) is not None]
-        if len(rivals) > 1:
-            raise RinrInputError(f"a target of {' and '.join(rivals)}: want one of them")
+        for names in (EXCLUSIVE, EXCLUSIVE_OF_OBJECTS):
+            rivals = [name for name in names if getattr(self, name) is not None]
+            if len(rivals) > 1:
+                raise RinrInputError(f"a target of {' and '.join(rivals)}: want one of them")
         for name, (low, high) in _TARGET_RANGES.items():
             value = getattr(self, name)
             if value is None:
@@ -55,4 +58,5 @@ _TARGET_RANGES = {
     "n_bytes": (1, 2**30),
     "objects_psnr": (10.0, 60.0),
     "quality": (0, 100),
+    "objects_quality": (0, 100),
 }

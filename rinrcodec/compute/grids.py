@@ -7,6 +7,7 @@ sees its own rectangle (the frame for a background INR, the box's region for an 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.functional import interpolate
 from rinrcodec.boxes import Region
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EVERYWHERE", "Grid", "normalize", "resample"]
+__all__ = ["EVERYWHERE", "Grid", "normalize", "resample", "resample_part"]
 
 # All positions of a grid, as (slice of y, slice of x).
 EVERYWHERE = (slice(None), slice(None))
@@ -97,3 +98,39 @@ def resample(signal: Tensor, grid: Grid) -> Tensor:
         return part.contiguous()
     resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).contiguous()
+
+
+def resample_part(signal: Tensor, region: Region, grid: Grid, part: tuple[slice, slice]) -> Tensor:
+    """Return the signal of a region at a part of a grid, as `resample` does for a frame.
+
+    Args:
+        signal: [h, w, channels], one value for each pixel of the region.
+        region: Whole pixels of the frame.
+        grid: Positions in the frame.
+        part: Those of them that are inside the region, as `Grid.inside` gives them.
+    """
+    y, x = grid.y[part[0]] - region.y, grid.x[part[1]] - region.x
+    signal = _interpolated(signal, y, grid.region.height / len(grid.y), axis=0)
+    return _interpolated(signal, x, grid.region.width / len(grid.x), axis=1).contiguous()
+
+
+def _interpolated(signal: Tensor, positions: Tensor, step: float, *, axis: int) -> Tensor:
+    """The signal at positions on one axis; those farther apart than pixels are averages."""
+    if step == 1:
+        return signal.narrow(axis, int(positions[0]), len(positions))
+    reach = max(1.0, step)
+    centres = (positions - 0.5).to(signal.device)
+    first = (centres - reach).floor().long() + 1
+    shape = [1] * signal.ndim
+    shape[axis] = len(positions)
+    total = torch.zeros((), device=signal.device)
+    weights = torch.zeros((), device=signal.device)
+    for k in range(math.ceil(2 * reach)):
+        index = first + k
+        inside = (index >= 0) & (index < signal.shape[axis])
+        weight = (1 - (index - centres).abs() / reach).clamp(min=0) * inside
+        weight = weight.float().reshape(shape)
+        index = index.clamp(0, signal.shape[axis] - 1)
+        total = total + weight * signal.index_select(axis, index)
+        weights = weights + weight
+    return total / weights

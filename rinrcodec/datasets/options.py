@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from rinrcodec.errors import RinrInputError, RinrUsageError
@@ -79,7 +79,7 @@ class CompressOptions:
             )
             if self.layout == "files":
                 # A row of several frames would go whole into the file of each.
-                preset = replace(preset, background=preset.background.alone())
+                preset = preset.alone()
         except RinrInputError as error:
             raise RinrUsageError(str(error)) from error
         return preset

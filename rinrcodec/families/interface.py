@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rinrcodec.boxes import Region
 from rinrcodec.errors import RinrInputError
-from rinrcodec.pack import Frame, Group, GroupInfo, ObjectInr, Spec
+from rinrcodec.pack import Cell, Frame, Group, GroupInfo, ObjectInr, Spec
 from rinrcodec.picture import Picture
 from rinrcodec.targets import Target
 
@@ -44,6 +44,7 @@ __all__ = [
     "ObjectEncoder",
     "ObjectFamily",
     "ObjectView",
+    "Reference",
     "View",
 ]
 
@@ -171,7 +172,12 @@ class BackgroundFamily(Family):
 
 
 class ObjectFamily(Family):
-    """A family of objects: its presets, and how its rows are decoded."""
+    """A family of objects: its presets, and how its rows are decoded.
+
+    object_targets: the fields of `rinrcodec.Target` that its objects can be fitted for.
+    """
+
+    object_targets: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def object_presets(self) -> Mapping[str, ObjectEncoder]:
@@ -183,6 +189,10 @@ class ObjectFamily(Family):
 
         The decoder uses it as it uses `BackgroundFamily.background_work`.
         """
+
+    def row_work(self, info: GroupInfo) -> int:  # noqa: ARG002
+        """Return what a row takes once, on top of `object_work`, however many objects it has."""
+        return 0
 
     @abstractmethod
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
@@ -233,14 +243,33 @@ class FittedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """What an object has to reproduce: the pixels of a region of a picture.
+
+    picture: the number of the picture in the call of `encode`.
+    sequence: the same number for all pictures of one folder, size and mode.
+    signal: float32 [h, w, channels] on the device; the largest magnitude of a residual is 1.
+    gain: by which the signal was divided; the decoder multiplies by it.
+    """
+
+    picture: int
+    sequence: int
+    region: Region
+    signal: Tensor
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class FittedObjects:
     """A group of objects.
 
-    members: for each row, the number of its reference.
+    members: for each row its objects, as (number of the reference, its part of the row).
+    gain: of all these objects; None takes those of the references.
     """
 
     group: Group
-    members: Sequence[int]
+    members: Sequence[Sequence[tuple[int, Cell]]]
+    gain: float | None = None
 
 
 class BackgroundEncoder(ABC):
@@ -341,21 +370,29 @@ class ObjectEncoder(ABC):
         """Return the settings with another number of fitting steps."""
 
     @abstractmethod
-    def fit(self, references: Sequence[Tensor], context: FitContext) -> Iterator[FittedObjects]:
+    def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
         """Fit objects, group by group.
 
         Args:
-            references: What each object has to reproduce inside its box: float32 [h, w, channels]
-                on the device. The largest magnitude of a residual is 1.
+            references: What the objects have to reproduce, in the order of the pictures.
             context: Seed, device, target and progress.
 
         Yields:
-            Groups in which every reference has exactly one row.
+            Groups in which a reference is a member of one row at most. One that is in none gets no
+            object.
         """
 
     @abstractmethod
     def work(self, area: int, channels: int) -> float:
         """Return about how many multiplications `fit` reports for an object of `area` pixels."""
+
+    def alone(self) -> Self:
+        """Return settings by which objects of two frames share no row, for files of one frame."""
+        return self
+
+    def with_gop(self, gop: int) -> Self:  # noqa: ARG002
+        """Return the settings for backgrounds with at most `gop` frames in a row."""
+        return self
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
         """Return the settings with weights of `bits` bits, for the ladder of the paper.

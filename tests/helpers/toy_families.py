@@ -27,9 +27,10 @@ from rinrcodec.families.interface import (
     ObjectEncoder,
     ObjectFamily,
     ObjectView,
+    Reference,
     View,
 )
-from rinrcodec.pack import Group, GroupInfo, Rows, Spec
+from rinrcodec.pack import WHOLE, Group, GroupInfo, Rows, Spec
 from rinrcodec.picture import Picture
 
 __all__ = ["Flat", "Flatter"]
@@ -100,19 +101,21 @@ class FlatterObjects(ObjectEncoder):
     def work(self, area: int, channels: int) -> float:
         return float(area * channels)
 
-    def fit(self, references: Sequence[Tensor], context: FitContext) -> Iterator[FittedObjects]:
+    def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
         del context
+        signals = [reference.signal for reference in references]
         for channels in (1, 3):
-            members = [i for i, one in enumerate(references) if one.shape[2] == channels]
+            members = [i for i, one in enumerate(signals) if one.shape[2] == channels]
             if not members:
                 continue
             coded = tuple(
-                bytes(int(value) for value in (references[i].mean((0, 1)) * 100 + 128).round())
+                bytes(int(value) for value in (signals[i].mean((0, 1)) * 100 + 128).round())
                 for i in members
             )
             none = np.zeros((len(members), 0), np.int8), np.zeros((len(members), 0), np.float32)
             yield FittedObjects(
-                Group(Spec.of("flatter", out=channels), 8, Rows(*none, coded)), members
+                Group(Spec.of("flatter", out=channels), 8, Rows(*none, coded)),
+                [[(i, WHOLE)] for i in members],
             )
 
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.interface import BackgroundFamily, View
+from rinrcodec.families.interface import BackgroundFamily, ObjectFamily, ObjectView, View
 from rinrcodec.pack import GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rinrcodec.families.av1.encode import Av1Backgrounds
+    from rinrcodec.families.av1.encode import Av1Backgrounds, Av1Objects
     from rinrcodec.families.group_reader import GroupReader
 
 __all__ = ["Av1"]
 
 
-class Av1(BackgroundFamily):
-    """The AV1 temporal units of the frames of a row, without a container around them."""
+# About how many multiplications take as long as decoding a pixel.
+_PIXEL_WORK = 300
+
+
+class Av1(BackgroundFamily, ObjectFamily):
+    """The AV1 temporal units of the pictures of a row, without a container around them.
+
+    A row of backgrounds has frames. A row of objects has atlases, pictures in which residuals are
+    side by side.
+    """
 
     name = "av1"
     summary = "an AV1 stream for every frame or group of frames"
@@ -30,6 +38,7 @@ class Av1(BackgroundFamily):
     coded_rows = "AV1 temporal units"
     steps = "objects only"
     targets = frozenset({"psnr", "quality"})
+    object_targets = frozenset({"objects_psnr", "objects_quality"})
     joins_frames = True
     gop = 16
 
@@ -46,12 +55,31 @@ class Av1(BackgroundFamily):
 
         return BACKGROUNDS
 
+    def object_presets(self) -> Mapping[str, Av1Objects]:
+        from rinrcodec.families.av1.encode import OBJECTS
+
+        return OBJECTS
+
     def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        """Return 0: a row has a bounded number of frames, and `max_pixels` bounds their pixels."""
-        del info, shape
-        return 0
+        del info
+        return _PIXEL_WORK * shape[0] * shape[1]
+
+    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
+        del info
+        return _PIXEL_WORK * n_pixels
+
+    def row_work(self, info: GroupInfo) -> int:
+        from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS
+
+        del info
+        return _PIXEL_WORK * MOST_ATLAS_PIXELS
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.av1.decode import background_signals
 
         return background_signals(group, views)
+
+    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+        from rinrcodec.families.av1.decode_objects import object_signals
+
+        return object_signals(group, views)

@@ -21,7 +21,7 @@ from rinrcodec.families.interface import View
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Frame, Spec
 
-__all__ = ["background_signals", "row_pixels"]
+__all__ = ["OpenRow", "background_signals", "row_pixels"]
 
 _LAST = "the row decoded last"
 _MOST_KEPT = 2**22  # pixels of the frames that an open row keeps
@@ -36,10 +36,13 @@ class _Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class _OpenRow:
-    """A row of which some frames were decoded: the decoder and the last of its frames."""
+class OpenRow:
+    """A row of which some frames were decoded: the decoder and the last of its frames.
 
-    key: _Key
+    key: what tells the row from others of its group.
+    """
+
+    key: tuple[int, ...]
     decoder: RowDecoder
     frames: dict[int, Planes] = field(default_factory=dict)
 
@@ -52,7 +55,7 @@ class _OpenRow:
         while self.decoder.position <= number:
             position = self.decoder.position
             self.frames[position] = self.decoder.read()
-            if len(self.frames) > max(1, _MOST_KEPT // (self.key.width * self.key.height)):
+            if len(self.frames) > max(1, _MOST_KEPT // self.frames[position][0].size):
                 del self.frames[min(self.frames)]
         return self.frames[number]
 
@@ -84,11 +87,11 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
     signals: list[Tensor] = [torch.empty(0)] * len(views)
 
     @torch.no_grad()
-    def decode(key: _Key) -> _OpenRow:
+    def decode(key: _Key) -> OpenRow:
         with naming(views[members[key][0]].frame.name):
             row = open_rows.get(key)
             if row is None:
-                row = _OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
+                row = OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
             for i in sorted(members[key], key=numbers.__getitem__):
                 pixels = _pixels(row.frame(numbers[i]), spec, group.device)
                 signals[i] = resample(to_signal(pixels), views[i].grid)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from rinrcodec.families.av1.settings import Av1Settings
-from rinrcodec.families.interface import BackgroundEncoder, FitContext, FittedRows
+from rinrcodec.families.av1.settings import Av1Settings, pixel_work
+from rinrcodec.families.interface import (
+    BackgroundEncoder,
+    FitContext,
+    FittedObjects,
+    FittedRows,
+    ObjectEncoder,
+    Reference,
+)
 from rinrcodec.picture import Picture
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BACKGROUNDS", "Av1Backgrounds"]
+__all__ = ["BACKGROUNDS", "OBJECTS", "Av1Backgrounds", "Av1Objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,45 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
         return fit_rows(pictures, self, context)
 
     def work(self, pictures: Sequence[Picture]) -> float:
-        return self.pixel_work() * sum(p.width * p.height for p in pictures)
+        return pixel_work(self.speed) * sum(p.width * p.height for p in pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class Av1Objects(ObjectEncoder):
+    """Residuals in atlases: those of several frames side by side in one picture.
+
+    speed: of libaom: 0, the slowest, to 10.
+    quality: 0 to 100, as of AVIF files, where the target does not say any.
+    frames: that share an atlas at most.
+    gop: frames at most of a row of atlases, in which objects keep their cells.
+    """
+
+    speed: int
+    quality: int = 50
+    frames: int = 64
+    gop: int = 16
+
+    family: ClassVar[str] = "av1"
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the settings: AV1 is not fitted in steps."""
+        del steps
+        return self
+
+    def with_gop(self, gop: int) -> Self:
+        return replace(self, gop=gop)
+
+    def alone(self) -> Self:
+        return replace(self, frames=1, gop=1)
+
+    def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
+        from rinrcodec.families.av1.fit_objects import fit_objects
+
+        return fit_objects(references, self, context)
+
+    def work(self, area: int, channels: int) -> float:
+        del channels
+        return area * pixel_work(self.speed)
 
 
 BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
@@ -48,5 +93,13 @@ BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
         "fast": Av1Backgrounds(speed=6, preset=8),
         "balanced": Av1Backgrounds(speed=4, preset=4),
         "best": Av1Backgrounds(speed=3, preset=2),
+    }
+)
+
+OBJECTS: Mapping[str, Av1Objects] = MappingProxyType(
+    {
+        "fast": Av1Objects(speed=6),
+        "balanced": Av1Objects(speed=4),
+        "best": Av1Objects(speed=3),
     }
 )

@@ -18,7 +18,7 @@ from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.families.av1.colour import to_planes
 from rinrcodec.families.av1.decode import row_pixels
 from rinrcodec.families.av1.layout import row_spec
-from rinrcodec.families.av1.settings import Av1Settings
+from rinrcodec.families.av1.settings import Av1Settings, pixel_work
 from rinrcodec.families.av1.stream import SMALLEST_SIDE, encode_still, encode_video
 from rinrcodec.families.interface import FitContext, FittedRows
 from rinrcodec.metrics import LARGEST_DB, psnr
@@ -26,7 +26,7 @@ from rinrcodec.pack import Group, Rows, Spec
 from rinrcodec.picture import Picture, alike
 from rinrcodec.targets import Target
 
-__all__ = ["fit_rows", "least_level"]
+__all__ = ["fit_rows", "least_level", "quality_of"]
 
 # Levels of quality, from the worst on: AV1 has 64 of them, and each library has its own scale.
 _LEVELS = 64
@@ -55,7 +55,7 @@ def fit_rows(
 
     def counted(row: _Row) -> _Row:
         first = pictures[row.members[0]]
-        count = context.counted(first.width * first.height * settings.pixel_work())
+        count = context.counted(first.width * first.height * pixel_work(settings.speed))
         count(len(row.members), 1)
         return row
 
@@ -142,14 +142,14 @@ def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Tar
     rows: dict[int, _Row] = {}
 
     def reached(level: int) -> float:
-        rows[level] = coded(_quality_of(level), settings.speed)
+        rows[level] = coded(quality_of(level), settings.speed)
         return rows[level].psnr
 
     start = least_level(
-        lambda level: coded(_quality_of(level), _QUICK_SPEED).psnr, target.psnr, _START
+        lambda level: coded(quality_of(level), _QUICK_SPEED).psnr, target.psnr, _START
     )
     level = least_level(reached, target.psnr, start)
-    return rows[level] if level in rows else coded(_quality_of(level), settings.speed)
+    return rows[level] if level in rows else coded(quality_of(level), settings.speed)
 
 
 def _video(
@@ -187,7 +187,7 @@ def _video(
     return row if row.psnr >= wanted and len(row.coded) < n_bytes else None
 
 
-def _quality_of(level: int) -> int:
+def quality_of(level: int) -> int:
     """The quality of AVIF files, 0 to 100, that gives a level."""
     return round(level * 100 / (_LEVELS - 1))
 

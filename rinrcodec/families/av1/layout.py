@@ -12,9 +12,19 @@ from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.checks import check_sizes
 from rinrcodec.pack import GroupInfo, Spec
 
-__all__ = ["MOST_FRAMES", "PIXEL_FORMATS", "check", "pixel_format", "row_spec", "temporal_units"]
+__all__ = [
+    "MOST_ATLAS_PIXELS",
+    "MOST_FRAMES",
+    "PIXEL_FORMATS",
+    "check",
+    "pixel_format",
+    "row_spec",
+    "temporal_units",
+]
 
 MOST_FRAMES = 64  # of a row
+# Of an atlas that several frames may share; one that a frame needs alone may be as large as it.
+MOST_ATLAS_PIXELS = 2**18
 ROW_FORMAT = 1
 
 # (chroma, bits) of a spec -> the pixel format that FFmpeg decodes such a stream to.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.av1.layout import MOST_FRAMES
 
-__all__ = ["Av1Settings"]
+__all__ = ["Av1Settings", "pixel_work"]
 
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
 
@@ -39,6 +39,7 @@ class Av1Settings:
         most = max(1, min(self.gop, self.most_pixels // area))
         return math.ceil(n_frames / math.ceil(n_frames / most))
 
-    def pixel_work(self) -> float:
-        """Return about how many multiplications a pixel takes."""
-        return _WORK * 0.5**self.speed
+
+def pixel_work(speed: int) -> float:
+    """Return about how many multiplications libaom takes for a pixel at a speed."""
+    return _WORK * 0.5**speed

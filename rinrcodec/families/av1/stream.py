@@ -19,7 +19,14 @@ from rinrcodec.families.av1.colour import Planes
 from rinrcodec.families.av1.layout import pixel_format, temporal_units
 from rinrcodec.pack import Spec
 
-__all__ = ["LARGEST_SIDE", "SMALLEST_SIDE", "RowDecoder", "encode_still", "encode_video"]
+__all__ = [
+    "LARGEST_SIDE",
+    "SMALLEST_SIDE",
+    "RowDecoder",
+    "encode_still",
+    "encode_stills",
+    "encode_video",
+]
 
 LARGEST_SIDE = 65_536  # of an AV1 frame
 SMALLEST_SIDE = 4  # of a frame that SVT-AV1 takes
@@ -40,21 +47,38 @@ def encode_still(pixels: NDArray[np.uint8], *, quality: int, speed: int) -> byte
     Raises:
         RinrInputError: A side is longer than AV1 allows.
     """
+    return encode_stills([pixels], quality=quality, speed=speed)
+
+
+def encode_stills(pictures: Sequence[NDArray[np.uint8]], *, quality: int, speed: int) -> bytes:
+    """Encode pictures of one size as one row, with libaom; each is predicted from those before.
+
+    Args:
+        pictures: As of `encode_still`.
+        quality: As of `encode_still`.
+        speed: As of `encode_still`.
+
+    Raises:
+        RinrInputError: A side is longer than AV1 allows.
+    """
     import av
     from PIL import Image
 
-    height, width = pixels.shape[:2]
+    first, *others = (Image.fromarray(pixels) for pixels in pictures)
+    height, width = pictures[0].shape[:2]
     if max(height, width) > LARGEST_SIDE:
         raise RinrInputError(
             f"a frame of {width}x{height}: AV1 takes sides of up to {LARGEST_SIDE} pixels"
         )
     file = io.BytesIO()
-    Image.fromarray(pixels).save(
+    first.save(
         file,
         "AVIF",
+        save_all=bool(others),
+        append_images=others,
         quality=quality,
         speed=speed,
-        subsampling="4:0:0" if pixels.ndim == 2 else "4:4:4",
+        subsampling="4:0:0" if pictures[0].ndim == 2 else "4:4:4",
         range="full",
         codec="aom",
         max_threads=1,
@@ -62,7 +86,9 @@ def encode_still(pixels: NDArray[np.uint8], *, quality: int, speed: int) -> byte
     )
     file.seek(0)
     with av.open(file) as container:
-        packets = [bytes(packet) for packet in container.demux() if packet.size]
+        # A file of several pictures has the first one twice: alone, then with the others.
+        stream = container.streams.video[-1]
+        packets = [bytes(packet) for packet in container.demux(stream) if packet.size]
     return b"".join(packets)
 
 
@@ -112,13 +138,16 @@ class RowDecoder:
     Args:
         spec: The spec of the row, which the family has checked.
         row: Its coded bytes.
-        size: The width and height that every frame must have.
+        size: The width and height that every frame must have; None where any will do.
+        most_pixels: Of a frame, where any size will do.
 
     Raises:
         RinrFormatError: The row is no stream of temporal units, or has too many frames.
     """
 
-    def __init__(self, spec: Spec, row: bytes, size: tuple[int, int]) -> None:
+    def __init__(
+        self, spec: Spec, row: bytes, size: tuple[int, int] | None, *, most_pixels: int = 0
+    ) -> None:
         import av
 
         self._units = temporal_units(row)
@@ -127,7 +156,7 @@ class RowDecoder:
         self._context: Any = av.CodecContext.create("libdav1d", "r")
         self._context.thread_count = 1
         # A larger frame is refused before memory is taken for it.
-        self._context.options = {"max_pixels": str(size[0] * size[1])}
+        self._context.options = {"max_pixels": str(size[0] * size[1] if size else most_pixels)}
         self.position = 0
 
     @property
@@ -163,8 +192,8 @@ class RowDecoder:
         return [_samples(plane, self._format) for plane in frames[0].planes]
 
     def _check(self, frame: Any) -> None:
-        wanted = (*self._size, self._format)
         got = (frame.width, frame.height, frame.format.name)
+        wanted = (*(self._size or got[:2]), self._format)
         if got != wanted:
             raise RinrFormatError(
                 f"frame {self.position} of a row of AV1 is {got[0]}x{got[1]} {got[2]}: want "

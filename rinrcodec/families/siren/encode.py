@@ -19,8 +19,9 @@ from rinrcodec.families.interface import (
     FittedObjects,
     FittedRows,
     ObjectEncoder,
+    Reference,
 )
-from rinrcodec.pack import Group, Spec
+from rinrcodec.pack import WHOLE, Group, Spec
 from rinrcodec.picture import Picture
 
 if TYPE_CHECKING:
@@ -136,9 +137,10 @@ class SirenObjects(_Networks, ObjectEncoder):
 
     family: ClassVar[str] = "siren"
 
-    def fit(self, references: Sequence[Tensor], context: FitContext) -> Iterator[FittedObjects]:
-        for group, numbers in self.fit_groups(references, context):
-            yield FittedObjects(group, numbers)
+    def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
+        signals = [reference.signal for reference in references]
+        for group, numbers in self.fit_groups(signals, context):
+            yield FittedObjects(group, [[(i, WHOLE)] for i in numbers])
 
     def work(self, area: int, channels: int) -> float:
         return self.recipe.steps * self.step_work(area, channels)

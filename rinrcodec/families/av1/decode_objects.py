@@ -1,0 +1,79 @@
+"""Decoding av1 objects: parts of atlases, the pictures of a row that hold residuals side by side.
+
+A sample of 128 is a residual of 0. The atlas that was decoded last stays in memory, since the
+objects of the next frame mostly lie in it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rinrcodec.boxes import Region
+from rinrcodec.compute.grids import resample_part
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.families.av1.colour import Planes, to_rgb
+from rinrcodec.families.av1.decode import OpenRow
+from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS
+from rinrcodec.families.av1.stream import RowDecoder
+from rinrcodec.families.group_reader import GroupReader
+from rinrcodec.families.interface import ObjectView
+from rinrcodec.formats.checks import naming
+from rinrcodec.pack import Spec
+
+__all__ = ["NEUTRAL", "object_signals"]
+
+NEUTRAL = 128  # the sample of a residual of 0
+_LAST = "the atlas decoded last"
+
+
+@torch.no_grad()
+def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+    """Decode objects of one group: float32 [h, w, channels] each."""
+    # Taken out while it is used: another thread begins again.
+    last: OpenRow | None = group.memory.pop(_LAST, None)
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, view in enumerate(views):
+        members[view.inr.inr.row].append(i)
+    signals: list[Tensor] = [torch.empty(0)] * len(views)
+    spec = group.info.spec
+    # The row of the last call comes first, while it is there.
+    for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
+        numbers = sorted(members[row], key=lambda i: views[i].inr.cell.time)
+        with naming(views[numbers[0]].frame.name):
+            most = max(MOST_ATLAS_PIXELS, *(_area(views[i]) for i in numbers))
+            if last is None or last.key != (row,) or not last.has(views[numbers[0]].inr.cell.time):
+                coded = group.coded([row])[row]
+                last = OpenRow((row,), RowDecoder(spec, coded, None, most_pixels=most))
+            for i in numbers:
+                pixels = _pixels(last.frame(views[i].inr.cell.time), views[i], spec, group.device)
+                signal = (pixels.float() - NEUTRAL) / 127.5
+                view = views[i]
+                signals[i] = resample_part(signal, view.region, view.grid, view.part)
+    if last is not None:
+        group.memory[_LAST] = last
+    return signals
+
+
+def _area(view: ObjectView) -> int:
+    return view.frame.width * view.frame.height
+
+
+def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) -> Tensor:
+    """The samples of an object: uint8 [h, w, channels]."""
+    height, width = planes[0].shape
+    cell, region = view.inr.cell, view.region
+    if cell.x + region.width > width or cell.y + region.height > height:
+        raise RinrFormatError(
+            f"an object of {region.width}x{region.height} pixels at ({cell.x}, {cell.y}) leaves "
+            f"its atlas of {width}x{height}"
+        )
+    part = Region(cell.x, cell.y, region.width, region.height).slices
+    whole = any(plane.shape != planes[0].shape for plane in planes[: int(spec["out"])])
+    if not whole:
+        planes = [plane[part] for plane in planes]
+    pixels = to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), device=device)
+    return pixels[part] if whole else pixels

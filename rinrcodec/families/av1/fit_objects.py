@@ -1,0 +1,286 @@
+"""Encoding av1 objects: which residuals share an atlas, and how coarsely it is coded.
+
+1. objects that overlap from frame to frame of a sequence are its *tracks*
+2. all other objects share atlases, as many as fit, in the order of their pictures
+3. tracks are coded twice, and what takes fewer bytes stays: side by side in atlases as all others,
+   or as a row of atlases, one for each frame, in which a track keeps its cell
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rinrcodec.boxes import Region
+from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.families.av1.atlas import filled, packed, tracks
+from rinrcodec.families.av1.decode import row_pixels
+from rinrcodec.families.av1.decode_objects import NEUTRAL
+from rinrcodec.families.av1.fit import least_level, quality_of
+from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS, row_spec
+from rinrcodec.families.av1.settings import pixel_work
+from rinrcodec.families.av1.stream import encode_stills
+from rinrcodec.families.interface import FitContext, FittedObjects, Reference
+from rinrcodec.metrics import LARGEST_DB, PEAK
+from rinrcodec.pack import Cell, Group, Rows, Spec
+
+if TYPE_CHECKING:
+    from rinrcodec.families.av1.encode import Av1Objects
+
+__all__ = ["fit_objects"]
+
+_SHARED_PIXELS = 2**17  # of objects that share an atlas
+_QUICK_SPEED = 9
+_START = 30  # the level to ask for first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Object:
+    """The residual of a reference in whole steps of a pixel, around 128: int16 [h, w, channels]."""
+
+    number: int
+    reference: Reference
+    samples: NDArray[np.int16]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Its width and height."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    @property
+    def area(self) -> int:
+        return self.size[0] * self.size[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """Atlases of a row, and where each object is."""
+
+    pictures: list[NDArray[np.uint8]]
+    objects: Sequence[_Object]
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A coded layout, and the mean over its frames of the PSNR inside their boxes, in dB."""
+
+    layout: _Layout
+    coded: bytes
+    psnr: float
+
+    @property
+    def spec(self) -> Spec:
+        return _spec(self.layout)
+
+
+def fit_objects(
+    references: Sequence[Reference], settings: Av1Objects, context: FitContext
+) -> Iterator[FittedObjects]:
+    """Encode all objects on all cores of the CPU, and group the rows by their specs."""
+    objects = [_object(number, reference) for number, reference in enumerate(references)]
+
+    def coded(chunk: _Chunk) -> list[_Row]:
+        rows = _rows(chunk, settings, context)
+        area = sum(one.area for one in chunk.objects)
+        context.counted(area * pixel_work(settings.speed))(1, 1)
+        return rows
+
+    chunks = [
+        chunk
+        for channels in (1, 3)
+        for chunk in _chunks([o for o in objects if o.samples.shape[2] == channels], settings)
+    ]
+    by_spec: dict[Spec, list[_Row]] = defaultdict(list)
+    for rows in parallel_map(coded, chunks, torch.device("cpu")):
+        for row in rows:
+            by_spec[row.spec].append(row)
+    for spec, rows in by_spec.items():
+        none = np.zeros((len(rows), 0), np.int8), np.zeros((len(rows), 0), np.float32)
+        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in rows)))
+        members = [
+            [(o.number, cell) for o, cell in zip(row.layout.objects, row.layout.cells, strict=True)]
+            for row in rows
+        ]
+        yield FittedObjects(group, members, gain=1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunk:
+    """Objects that may share a row; `tracks` says which of them are one object over time."""
+
+    objects: Sequence[_Object]
+    tracks: Sequence[int] | None = None
+
+
+def _object(number: int, reference: Reference) -> _Object:
+    steps = reference.signal.cpu().numpy() * reference.gain * 127.5
+    samples = np.clip(np.rint(steps), -(2**14), 2**14).astype(np.int16) + np.int16(NEUTRAL)
+    return _Object(number, reference, samples)
+
+
+def _chunks(objects: Sequence[_Object], settings: Av1Objects) -> list[_Chunk]:
+    """Cut objects into chunks: tracks of up to `gop` frames first, then all others."""
+    chunks = []
+    alone: set[int] = {one.number for one in objects}
+    by_sequence: dict[int, list[_Object]] = defaultdict(list)
+    for one in objects:
+        by_sequence[one.reference.sequence].append(one)
+    for members in by_sequence.values():
+        frames = [list(its) for _, its in groupby(members, key=lambda o: o.reference.picture)]
+        for start in range(0, len(frames), settings.gop):
+            window = frames[start : start + settings.gop]
+            regions = [[one.reference.region for one in frame] for frame in window]
+            numbers = list(chain.from_iterable(tracks(regions)))
+            lengths = Counter(numbers)
+            pairs = zip(chain.from_iterable(window), numbers, strict=True)
+            moving = [(one, track) for one, track in pairs if lengths[track] > 1]
+            if moving:
+                chunks.append(_Chunk(*map(list, zip(*moving, strict=True))))
+                alone -= {one.number for one, _ in moving}
+    rest = [one for one in objects if one.number in alone]
+    return chunks + [_Chunk(part) for part in _parts(rest, settings)]
+
+
+def _parts(objects: Sequence[_Object], settings: Av1Objects) -> Iterator[list[_Object]]:
+    """Cut objects into those that share an atlas, in order."""
+    part: list[_Object] = []
+    for one in objects:
+        full = sum(o.area for o in part) + one.area > _SHARED_PIXELS
+        pictures = {o.reference.picture for o in (*part, one)}
+        if part and (full or len(pictures) > settings.frames):
+            yield part
+            part = []
+        part.append(one)
+    if part:
+        yield part
+
+
+def _rows(chunk: _Chunk, settings: Av1Objects, context: FitContext) -> list[_Row]:
+    """The rows of a chunk that take the fewest bytes."""
+    layouts = [layout for part in _parts(chunk.objects, settings) for layout in _side_by_side(part)]
+    rows = [_best(layout, settings, context, None) for layout in layouts]
+    following = chunk.tracks and _following(chunk.objects, chunk.tracks)
+    if following:
+        least = min(row.psnr for row in rows)
+        row = _best(following, settings, context, least)
+        if row.psnr >= least and len(row.coded) < sum(len(one.coded) for one in rows):
+            return [row]
+    return rows
+
+
+def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
+    """One atlas of all objects, or several where it would be too large."""
+    size, corners = packed([one.size for one in objects])
+    if len(objects) > 1 and size[0] * size[1] > MOST_ATLAS_PIXELS:
+        half = len(objects) // 2
+        return _side_by_side(objects[:half]) + _side_by_side(objects[half:])
+    cells = [Cell(0, x, y) for x, y in corners]
+    return [_Layout([_atlas(size, objects, cells)], objects, cells)]
+
+
+def _following(objects: Sequence[_Object], numbers: Sequence[int]) -> _Layout | None:
+    """An atlas for every frame, in which each track has one cell; None where it is too large."""
+    sizes: dict[int, tuple[int, int]] = {}
+    for one, track in zip(objects, numbers, strict=True):
+        width, height = sizes.get(track, (0, 0))
+        sizes[track] = max(width, one.size[0]), max(height, one.size[1])
+    size, corners = packed(list(sizes.values()))
+    if size[0] * size[1] > MOST_ATLAS_PIXELS:
+        return None
+    corner_of = dict(zip(sizes, corners, strict=True))
+    times = {p: t for t, p in enumerate(dict.fromkeys(o.reference.picture for o in objects))}
+    cells = [
+        Cell(times[one.reference.picture], *corner_of[track])
+        for one, track in zip(objects, numbers, strict=True)
+    ]
+    pictures: list[NDArray[np.uint8]] = []
+    for time in times.values():
+        here = [
+            (one, cell, sizes[track])
+            for one, cell, track in zip(objects, cells, numbers, strict=True)
+            if cell.time == time
+        ]
+        pictures.append(
+            filled(
+                size,
+                [(Region(cell.x, cell.y, *room), _clipped(one)) for one, cell, room in here],
+                pictures[-1] if pictures else _neutral(objects),
+            )
+        )
+    return _Layout(pictures, objects, cells)
+
+
+def _atlas(
+    size: tuple[int, int], objects: Sequence[_Object], cells: Sequence[Cell]
+) -> NDArray[np.uint8]:
+    filling = [
+        (Region(cell.x, cell.y, *one.size), _clipped(one))
+        for one, cell in zip(objects, cells, strict=True)
+    ]
+    return filled(size, filling, _neutral(objects))
+
+
+def _neutral(objects: Sequence[_Object]) -> NDArray[np.uint8]:
+    return np.full((1, 1, objects[0].samples.shape[2]), NEUTRAL, np.uint8)
+
+
+def _clipped(one: _Object) -> NDArray[np.uint8]:
+    return np.clip(one.samples, 0, 255).astype(np.uint8)
+
+
+def _best(layout: _Layout, settings: Av1Objects, context: FitContext, least: float | None) -> _Row:
+    """The layout at the quality that is asked for, or of at least a PSNR."""
+    target = context.target
+    if least is None and target.objects_psnr is None:
+        asked = target.objects_quality
+        return _coded(layout, settings.quality if asked is None else round(asked), settings.speed)
+    wanted = target.objects_psnr if least is None else least
+    assert wanted is not None
+    rows: dict[int, _Row] = {}
+
+    def reached(level: int) -> float:
+        rows[level] = _coded(layout, quality_of(level), settings.speed)
+        return rows[level].psnr
+
+    start = least_level(
+        lambda level: _coded(layout, quality_of(level), _QUICK_SPEED).psnr, wanted, _START
+    )
+    level = least_level(reached, wanted, start)
+    if level not in rows:
+        reached(level)
+    return rows[level]
+
+
+def _coded(layout: _Layout, quality: int, speed: int) -> _Row:
+    pictures = [
+        picture[..., 0] if picture.shape[2] == 1 else picture for picture in layout.pictures
+    ]
+    coded = encode_stills(pictures, quality=quality, speed=speed)
+    height, width = pictures[0].shape[:2]
+    decoded = [pixels.numpy() for pixels in row_pixels(_spec(layout), coded, (width, height))]
+    errors: dict[int, float] = defaultdict(float)
+    values: Counter[int] = Counter()
+    for one, cell in zip(layout.objects, layout.cells, strict=True):
+        part = Region(cell.x, cell.y, *one.size).slices
+        difference = one.samples.astype(np.float64) - decoded[cell.time][part]
+        errors[one.reference.picture] += float(np.square(difference).sum())
+        values[one.reference.picture] += one.samples.size
+    reached = [_decibel(errors[picture] / values[picture]) for picture in errors]
+    return _Row(layout, coded, sum(reached) / len(reached))
+
+
+def _decibel(error: float) -> float:
+    return min(10 * math.log10(PEAK**2 / error), LARGEST_DB) if error else LARGEST_DB
+
+
+def _spec(layout: _Layout) -> Spec:
+    return row_spec(1, "400", 8) if layout.pictures[0].shape[2] == 1 else row_spec(3, "444", 8)
