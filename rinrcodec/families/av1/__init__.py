@@ -32,6 +32,8 @@ class Av1(BackgroundFamily):
     targets = frozenset({"psnr", "quality"})
     joins_frames = True
     gop = 16
+    chained = True
+    resumes = True
 
     def check(self, info: GroupInfo) -> None:
         from rinrcodec.families.av1.layout import check
