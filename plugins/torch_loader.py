@@ -48,7 +48,7 @@ class _Reading(Dataset[_Batch]):
     dataset: RinrDataset
 
     def __getitem__(self, step: Any) -> _Batch:
-        pack = self.dataset.read(step.items) if step.items else Pack((), ())
+        pack = self.dataset.read(step.items) if step.items else Pack((), (), {})
         return _Batch(step, pack, list(range(len(step.items))))
 
 
