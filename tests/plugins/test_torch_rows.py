@@ -19,59 +19,19 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families.av1.stream import RowDecoder
 from rinrcodec.formats import PackReader
 from rinrcodec.pack import InrRef, Pack, merge_packs, select_frames
-from rinrcodec.picture import Picture
 from rinrcodec.plugins import torch_loader
 from rinrcodec.plugins._rows import row_starts
 from rinrcodec.plugins._torch_order import EpochOrder, _shuffled
 from rinrcodec.plugins.torch_data import RinrDataset, collate
 from rinrcodec.plugins.torch_loader import RinrLoader
 
+from .conftest import ROW, ROWS, clip_pack
+
 # Python 3.12 and newer warn of every fork of a process with threads, such as a test runner's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes"),
 ]
-ROW, ROWS = 6, 10
-
-
-def clip_pack(first: int, n: int, *, gop: int = ROW) -> Pack:
-    """A pack of a pattern that moves, in rows of `gop` frames."""
-    y, x = np.mgrid[0:32, 0:48]
-    pictures = []
-    for k in range(first, first + n):
-        waves = [127 + 90 * np.sin((x - 2 * k) / 5 + c) * np.cos(y / 6) for c in range(3)]
-        pictures.append(Picture(f"clip/{k:03d}", np.stack(waves, -1).astype(np.uint8)))
-    return rinrcodec.encode(pictures, preset="fast", background="av1", gop=gop)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two packs of 30 frames each, in rows of six."""
-    folder = tmp_path_factory.mktemp("clips")
-    for name in ("a", "b"):
-        pack = clip_pack(30 * (name == "b"), 30)
-        assert [frame.time for frame in pack.frames] == [*range(ROW)] * (ROWS // 2)
-        rinrcodec.save(pack, folder / f"{name}.rinr")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wanted(clips: Path) -> list[torch.Tensor]:
-    return [image for file in RinrDataset(clips).files for image in rinrcodec.open(file)]
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers in their rows of the frames that this process decodes from now on."""
-    numbers: list[int] = []
-    read = RowDecoder.read
-
-    def counted(self: RowDecoder) -> Any:
-        numbers.append(self.position)
-        return read(self)
-
-    monkeypatch.setattr(RowDecoder, "read", counted)
-    return numbers
 
 
 def order_of(loader: RinrLoader, wanted: list[torch.Tensor] | None = None) -> list[int]:
@@ -97,19 +57,19 @@ def check_reads(reads: list[int]) -> None:
 @pytest.mark.parametrize("batch_size", [1, 4, 60])
 @pytest.mark.parametrize("options", [{}, {"num_workers": 4}, {"resident": True}], ids=str)
 def test_in_order_every_frame_is_decoded_once_an_epoch(
-    clips: Path, wanted: Any, reads: list[int], options: Any, batch_size: int
+    clips: Path, clip_frames: Any, reads: list[int], options: Any, batch_size: int
 ) -> None:
     loader = RinrLoader(RinrDataset(clips), batch_size=batch_size, device="cpu", **options)
     for _ in range(2):
         reads.clear()
-        assert order_of(loader, wanted) == list(range(60))
+        assert order_of(loader, clip_frames) == list(range(60))
         check_reads(reads)
 
 
 @pytest.mark.parametrize("buffer_size", [16, 256])
 @pytest.mark.parametrize("options", [{}, {"num_workers": 4}, {"resident": True}], ids=str)
 def test_shuffled_every_frame_is_decoded_once_an_epoch(
-    clips: Path, wanted: Any, reads: list[int], options: Any, buffer_size: int
+    clips: Path, clip_frames: Any, reads: list[int], options: Any, buffer_size: int
 ) -> None:
     loader = RinrLoader(
         RinrDataset(clips),
@@ -121,7 +81,7 @@ def test_shuffled_every_frame_is_decoded_once_an_epoch(
     )
     for _ in range(2):
         reads.clear()
-        order = order_of(loader, wanted)
+        order = order_of(loader, clip_frames)
         assert sorted(order) == list(range(60)) != order
         check_reads(reads)
 
@@ -139,22 +99,22 @@ def test_frames_dropped_at_the_end_are_not_decoded(clips: Path, reads: list[int]
     assert len(reads) == 48
 
 
-def test_an_epoch_left_early_leaves_nothing_to_the_next(clips: Path, wanted: Any) -> None:
+def test_an_epoch_left_early_leaves_nothing_to_the_next(clips: Path, clip_frames: Any) -> None:
     loader = RinrLoader(RinrDataset(clips), batch_size=2, device="cpu", shuffle=True)
     first, second = iter(loader), iter(loader)
     next(first)
     for _ in range(3):
         next(second)
-    assert sorted(order_of(loader, wanted)) == list(range(60))
+    assert sorted(order_of(loader, clip_frames)) == list(range(60))
 
 
 @pytest.mark.parametrize("buffer_size", [1, 8, 60])
 def test_a_full_shuffle_decodes_together_what_is_due_soon(
-    clips: Path, wanted: Any, reads: list[int], buffer_size: int
+    clips: Path, clip_frames: Any, reads: list[int], buffer_size: int
 ) -> None:
     options: Any = {"batch_size": 4, "device": "cpu", "shuffle": "frames"}
     loader = RinrLoader(RinrDataset(clips), buffer_size=buffer_size, **options)
-    order = order_of(loader, wanted)
+    order = order_of(loader, clip_frames)
     assert order == np.random.default_rng((0, 0)).permutation(60).tolist()
     if buffer_size == 1:
         assert len(reads) > 3 * 60
@@ -165,13 +125,13 @@ def test_a_full_shuffle_decodes_together_what_is_due_soon(
 
 
 def test_a_sampler_may_name_items_twice_and_from_the_end(
-    clips: Path, wanted: Any, reads: list[int]
+    clips: Path, clip_frames: Any, reads: list[int]
 ) -> None:
     dataset = RinrDataset(clips)
     sampler = [3, 59, 3, 0, -1, 57, 3]
     loader = RinrLoader(dataset, batch_size=2, device="cpu", sampler=sampler)
     images = [image for batch, _ in loader for image in batch]
-    assert all(torch.equal(i, wanted[k]) for i, k in zip(images, sampler, strict=True))
+    assert all(torch.equal(i, clip_frames[k]) for i, k in zip(images, sampler, strict=True))
     assert Counter(reads) == {0: 2, 1: 2, 2: 2, 3: 2, 4: 1, 5: 1}
 
 
@@ -189,7 +149,7 @@ def test_images_decoded_ahead_are_transformed_when_they_are_due(clips: Path) -> 
 
 
 def test_few_frames_are_decoded_in_one_call(
-    clips: Path, wanted: Any, reads: list[int], monkeypatch: pytest.MonkeyPatch
+    clips: Path, clip_frames: Any, reads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch_loader, "_PIXELS_AT_ONCE", 48 * 32)
     sizes = []
@@ -198,16 +158,16 @@ def test_few_frames_are_decoded_in_one_call(
         rinrcodec.Decoder, "decode", lambda *a, **k: sizes.append(len(a[1])) or decode(*a, **k)
     )
     loader = RinrLoader(RinrDataset(clips), batch_size=60, device="cpu", shuffle=True)
-    assert sorted(order_of(loader, wanted)) == list(range(60))
+    assert sorted(order_of(loader, clip_frames)) == list(range(60))
     assert sizes == [ROW] * ROWS
     assert len(reads) == 60
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-def test_waiting_frames_are_right_on_a_stream_of_their_own(clips: Path, wanted: Any) -> None:
+def test_waiting_frames_are_right_on_a_stream_of_their_own(clips: Path, clip_frames: Any) -> None:
     loader = RinrLoader(RinrDataset(clips), batch_size=4, device="cuda", shuffle=True)
     for _ in range(2):
-        assert sorted(order_of(loader, wanted)) == list(range(60))
+        assert sorted(order_of(loader, clip_frames)) == list(range(60))
 
 
 # Order
@@ -336,14 +296,14 @@ def test_other_options_are_refused(clips: Path) -> None:
 
 
 def test_a_distributed_sampler_decodes_together_what_is_due_soon(
-    clips: Path, wanted: Any, reads: list[int]
+    clips: Path, clip_frames: Any, reads: list[int]
 ) -> None:
     dataset = RinrDataset(clips)
     seen: list[int] = []
     for rank in range(2):
         sampler = DistributedSampler(dataset, num_replicas=2, rank=rank, shuffle=False)
         loader = RinrLoader(dataset, batch_size=4, device="cpu", sampler=sampler)
-        seen += order_of(loader, wanted)
+        seen += order_of(loader, clip_frames)
     assert sorted(seen) == list(range(60))
     # Each process has every second frame, and decodes those before it.
     assert len(reads) == ROWS * (5 + 6)
@@ -380,10 +340,12 @@ def items_of(dataset: RinrDataset, order: range | list[int]) -> Iterator[torch.T
     return (dataset[index][0] for index in order)
 
 
-def test_items_in_order_cost_one_decode_each(clips: Path, wanted: Any, reads: list[int]) -> None:
+def test_items_in_order_cost_one_decode_each(
+    clips: Path, clip_frames: Any, reads: list[int]
+) -> None:
     dataset = RinrDataset(clips)
     for index, image in enumerate(items_of(dataset, range(60))):
-        assert torch.equal(image, wanted[index])
+        assert torch.equal(image, clip_frames[index])
     assert len(reads) == 60
     reads.clear()
     # Any order costs the frames before each: (1 + 2 + ... + 6) for a row, from its end.
