@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rinrcodec.compute.compose import to_array
 from rinrcodec.decoder import Decoder
@@ -115,9 +116,7 @@ def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
     background = pack.resumable_row(ref.index)
     if background is None:
         return to_array(pack.decoder.decode([ref.index])[0])
-    row = _open_rows.get(pack, background)
-    with row.lock:
-        return to_array(row.decoder.decode([ref.index])[0])
+    return to_array(_open_rows.get(pack, background).decode(ref.index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +145,28 @@ def _open_pack(path: str, modified: int, size: int) -> _OpenPack:
     return _OpenPack(path, modified, size, file, Decoder(file))
 
 
-@dataclass(frozen=True, slots=True)
 class _OpenRow:
-    """A row, whose decoder remembers how far it has come. Hold the lock while you use it."""
+    """A row, whose decoder remembers how far it has come. Threads take turns, in order."""
 
-    decoder: Decoder
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._change = threading.Condition()
+        self._waiting: list[int] = []
+        self._busy = False
+
+    def decode(self, index: int) -> Tensor:
+        """Decode a frame of the row, when no thread waits for one before it."""
+        with self._change:
+            self._waiting.append(index)
+            self._change.wait_for(lambda: not self._busy and index == min(self._waiting))
+            self._waiting.remove(index)
+            self._busy = True
+        try:
+            return self._decoder.decode([index])[0]
+        finally:
+            with self._change:
+                self._busy = False
+                self._change.notify_all()
 
 
 class _OpenRows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections import Counter
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -102,6 +103,29 @@ def test_threads_in_about_that_order_decode_every_frame_once(
     assert Counter(reads) == dict.fromkeys(range(ROW), ROWS)
 
 
+def test_of_waiting_threads_the_one_with_the_first_frame_is_next() -> None:
+    order: list[int] = []
+
+    class Slow:
+        """A decoder that keeps the first thread until all others wait."""
+
+        def decode(self, frames: list[int]) -> list[torch.Tensor]:
+            deadline = time.monotonic() + 60
+            while not order and len(row._waiting) < 4 and time.monotonic() < deadline:
+                time.sleep(0)
+            order.extend(frames)
+            return [torch.empty(0)]
+
+    row = _frames._OpenRow(Slow())
+    with ThreadPool(5) as pool:
+        first = pool.apply_async(row.decode, (9,))
+        while not row._busy:
+            time.sleep(0)
+        pool.map(row.decode, [3, 1, 2, 1])
+        first.get(60)
+    assert order == [9, 1, 1, 2, 3]
+
+
 def test_rows_may_alternate_while_they_are_open(refs: list[FrameRef], reads: list[int]) -> None:
     order = [first * ROW + k for k in range(ROW) for first in range(_frames._OPEN_ROWS)]
     for index in order:
@@ -157,7 +181,7 @@ def test_a_forked_process_waits_for_no_lock_of_the_other(refs: list[FrameRef]) -
     """A thread may hold a lock at the moment of the fork."""
     decode_rgb(refs[0])
     (row,) = _frames._open_rows._rows.values()
-    with row.lock, _frames._open_rows._lock:
+    with row._change, _frames._open_rows._lock:
         context = multiprocessing.get_context("fork")
         child = context.Process(target=decode_rgb, args=(refs[0],))
         child.start()
