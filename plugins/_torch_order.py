@@ -1,7 +1,7 @@
 """The epochs of `RinrLoader`: the order of items, their batches, and what is decoded with each.
 
-A frame of a chained row, as `av1` has them, is decoded after those before it in the row. So when
-the first frame of a row is due, its frames of the next batches are decoded with it, and wait:
+In a family that chains frames, a frame is decoded after those before it in its row. So when the
+first frame of a row is due, its frames of the next batches are decoded with it, and wait:
 
     batch      items due      items decoded, for rows {0 1 2 3} and {4 5 6 7}
     0          5 0            5 4 7 6, 0 3 1 2

@@ -62,13 +62,12 @@ class RinrLoader:
     number of workers; every epoch has an order of its own (see `set_epoch`). The dataset's
     `transforms` are called in the main process with every image on the device.
 
-    shuffle: another order in every epoch. True shuffles rows, gathers whole rows to a buffer, and
-        shuffles the frames in it, so that the frames of an `av1` or `pyramid` row are decoded
-        together. Where every frame has a row of its own, it is a full shuffle. "frames" is a full
-        shuffle of any frames; a row then is decoded again and again.
-    buffer_size: frames of the buffer, or of one row that is longer. In any order, frames of a row
-        that are due within so many frames are decoded at once and wait on `device`, 3 bytes a
-        pixel. Larger buffers mix frames better.
+    shuffle: another order in every epoch. True puts rows in random order, gathers whole rows to a
+        buffer, and shuffles the frames in it. It is a full shuffle where every frame is decoded
+        alone. "frames" is a full shuffle in any case, but decodes a shared row again and again.
+    buffer_size: frames of the buffer; a longer row is a buffer of its own. In every order, frames
+        of one row that are due within `buffer_size` frames are decoded together, if decoding one
+        takes those before it. They wait on `device`, at 3 bytes a pixel.
     sampler: items in an order of your own instead, as a `DistributedSampler` gives it, whose epoch
         is yours to set.
     num_workers: processes that read ahead, `prefetch` batches each; 0 reads in the main process.

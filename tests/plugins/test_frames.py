@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
+import threading
 from collections import Counter
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -105,22 +105,28 @@ def test_threads_in_about_that_order_decode_every_frame_once(
 
 def test_of_waiting_threads_the_one_with_the_first_frame_is_next() -> None:
     order: list[int] = []
+    begun, arrived = threading.Event(), threading.Semaphore(0)
+
+    class Noting(list[int]):
+        def append(self, index: int) -> None:
+            super().append(index)
+            arrived.release()
 
     class Slow:
-        """A decoder that keeps the first thread until all others wait."""
+        """A decoder that keeps the first thread until four others wait."""
 
         def decode(self, frames: list[int]) -> list[torch.Tensor]:
-            deadline = time.monotonic() + 60
-            while not order and len(row._waiting) < 4 and time.monotonic() < deadline:
-                time.sleep(0)
+            if not begun.is_set():
+                begun.set()
+                assert all(arrived.acquire(timeout=60) for _ in range(5))
             order.extend(frames)
             return [torch.empty(0)]
 
     row = _frames._OpenRow(Slow())
+    row._waiting = Noting()
     with ThreadPool(5) as pool:
         first = pool.apply_async(row.decode, (9,))
-        while not row._busy:
-            time.sleep(0)
+        assert begun.wait(60)
         pool.map(row.decode, [3, 1, 2, 1])
         first.get(60)
     assert order == [9, 1, 1, 2, 3]
