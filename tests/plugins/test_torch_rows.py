@@ -377,3 +377,16 @@ def test_workers_of_a_data_loader_decode_rows_that_their_batches_hold_once(
     assert sum(len(targets) for _, targets in loader) == 60
     # With half a row in a batch, one of two workers begins each row, the other decodes it all.
     assert total.value == cost
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_packs_behind_a_url_have_the_order_of_the_folder(
+    clips: Path, clip_frames: Any, reads: list[int], remote: str, upload: Any, workers: int
+) -> None:
+    far = RinrDataset(upload(clips, f"{remote}/clips"))
+    options: Any = {"batch_size": 8, "device": "cpu", "shuffle": True, "buffer_size": 20}
+    wanted = order_of(RinrLoader(RinrDataset(clips), **options))
+    reads.clear()
+    loader = RinrLoader(far, num_workers=workers, multiprocessing_context="fork", **options)
+    assert order_of(loader, clip_frames) == wanted
+    assert len(reads) == 60
