@@ -9,6 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
@@ -29,6 +30,7 @@ from rinrcodec.pack import (
     ObjectInr,
     Pack,
     Rows,
+    Spec,
 )
 from rinrcodec.storage import storage_of, to_path_or_none
 
@@ -136,6 +138,26 @@ class PackReader:
                 for columns in self._store.chunks(Kind.FRAMES)
                 for name in columns["name"]
             )
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """Return the spec of every group, from the directory alone."""
+        return tuple(group.spec for group in self._directory.groups)
+
+    def background_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Read the frame table alone: the group and the row of every frame's background.
+
+        Returns:
+            Two arrays, int64 [n_frames]. They are not checked: a damaged file may name a group or a
+            row that does not exist.
+        """
+        with naming(self.name):
+            chunks = list(self._store.chunks(Kind.FRAMES))
+        group, row = (
+            np.concatenate([chunk[name] for chunk in chunks]).astype(np.int64)
+            for name in ("background_group", "background_row")
+        )
+        return group, row
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.

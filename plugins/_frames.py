@@ -7,21 +7,25 @@ file exists; the path is a name that sorts, logs and labels well.
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from glob import glob
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rinrcodec.compute.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
-from rinrcodec.families import check_group
+from rinrcodec.families import background_family, check_group
 from rinrcodec.files import RinrFile, packs_below
-from rinrcodec.pack import Frame
+from rinrcodec.pack import Frame, InrRef
+from rinrcodec.plugins._rows import may_share_rows
 from rinrcodec.sources.picture_names import IMAGE_SUFFIXES
 
 __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
@@ -29,6 +33,8 @@ __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
 StrPath = str | os.PathLike[str]
 # Readers kept open; a folder of single files may hold more than a process may open.
 _OPEN_PACKS = 64
+# Rows of several frames whose decoders are kept, each with what it remembers: about 12 MB.
+_OPEN_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +104,101 @@ def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
 def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
     """The pixels of a frame, computed on the CPU: uint8 [H, W, 3] RGB, also where it is grey.
 
-    Raises `RinrFormatError` for damage and `RinrInputError` for a frame that is no longer there.
+    The rows used last stay open, and threads that share a row take turns: in about the order of
+    the pack, each frame is decoded once. Raises `RinrFormatError` for damage and `RinrInputError`
+    for a frame that is no longer there.
     """
     try:
         status = Path(ref.pack).stat()
-        decoder = _decoder(ref.pack, status.st_mtime_ns, status.st_size)
+        pack = _open_pack(ref.pack, status.st_mtime_ns, status.st_size)
     except FileNotFoundError as error:
         raise RinrInputError(f"{ref.pack}: the file has gone since it was listed") from error
-    return to_array(decoder.decode([ref.index])[0])
+    background = pack.resumable_row(ref.index)
+    if background is None:
+        return to_array(pack.decoder.decode([ref.index])[0])
+    return to_array(_open_rows.get(pack, background).decode(ref.index))
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenPack:
+    """A file as it was at some time, and the decoder of its frames that are decoded alone."""
+
+    path: str
+    modified: int
+    size: int
+    file: RinrFile = field(compare=False)
+    decoder: Decoder = field(compare=False)
+
+    def resumable_row(self, index: int) -> InrRef | None:
+        """The row of a frame if its decoder can go on where another frame has left it."""
+        if not may_share_rows(self.file.reader.header):
+            return None
+        row = self.file.frame(index).background
+        family = background_family(self.file.reader.specs[row.group].family)
+        return row if family.resumes else None
 
 
 @lru_cache(maxsize=_OPEN_PACKS)
-def _decoder(pack: str, modified: int, size: int) -> Decoder:  # noqa: ARG001
+def _open_pack(path: str, modified: int, size: int) -> _OpenPack:
     # A file that was written anew is another key. Evicted readers close when nobody uses them.
-    return Decoder(RinrFile(pack))
+    file = RinrFile(path)
+    return _OpenPack(path, modified, size, file, Decoder(file))
+
+
+class _OpenRow:
+    """A row, whose decoder remembers how far it has come. Threads take turns, in order."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._change = threading.Condition()
+        self._waiting: list[int] = []
+        self._busy = False
+
+    def decode(self, index: int) -> Tensor:
+        """Decode a frame of the row, when no thread waits for one before it."""
+        with self._change:
+            self._waiting.append(index)
+            self._change.wait_for(lambda: not self._busy and index == min(self._waiting))
+            self._waiting.remove(index)
+            self._busy = True
+        try:
+            return self._decoder.decode([index])[0]
+        finally:
+            with self._change:
+                self._busy = False
+                self._change.notify_all()
+
+
+class _OpenRows:
+    """The rows used last. Threads may share it; a forked process has to begin anew."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[tuple[_OpenPack, InrRef], _OpenRow] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, pack: _OpenPack, row: InrRef) -> _OpenRow:
+        key = pack, row
+        with self._lock:
+            if key not in self._rows:
+                self._rows[key] = _OpenRow(Decoder(pack.file))
+                # Dropped, not closed: another thread may be waiting for it.
+                if len(self._rows) > _OPEN_ROWS:
+                    self._rows.popitem(last=False)
+            self._rows.move_to_end(key)
+            return self._rows[key]
+
+
+_open_rows = _OpenRows()
+
+
+def _start_anew() -> None:
+    """In a forked process, where no thread is left to release a lock."""
+    global _open_rows
+    _open_rows = _OpenRows()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def _frame_path(pack: Path, name: str) -> str:

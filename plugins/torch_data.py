@@ -17,7 +17,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -27,6 +29,7 @@ from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
+from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.storage import file_or_folder, to_path, to_path_or_none
 
 __all__ = ["Annotations", "Item", "RinrDataset", "collate", "find_files", "target_of"]
@@ -118,13 +121,14 @@ class RinrDataset(Dataset[Item]):
         ]
         # The end of every file's frames in the numbering of items.
         self._ends = list(accumulate(pack.n_frames or 0 for pack in self._counts))
+        self.first_items = [0, *self._ends[:-1]]
         self._open = _OpenFiles(limits)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> Item:
-        file, frame = self._locate(index)
+        file, frame = self.locate(index)
         source = self._source(file)
         image = source.decode(frame)
         target = target_of(source.frame(frame), operator.index(index) % len(self))
@@ -134,7 +138,7 @@ class RinrDataset(Dataset[Item]):
         """Some frames undecoded, as one pack in that order, without EXIF, ICC and XMP."""
         by_file: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for position, index in enumerate(indices):
-            file, number = self._locate(index)
+            file, number = self.locate(index)
             by_file[file].append((position, number))
         packs = []
         for file, items in by_file.items():
@@ -145,14 +149,33 @@ class RinrDataset(Dataset[Item]):
         frames = tuple(replace(frame, metadata=Metadata()) for _, frame in ordered)
         return replace(merged, frames=frames)
 
-    def _locate(self, index: int) -> tuple[int, int]:
-        """The number of the file of an item, and which of its frames it is."""
+    def row_starts(self, file: int) -> NDArray[np.int64] | None:
+        """Read which frames of a file are decoded together.
+
+        Args:
+            file: Its number in `files`.
+
+        Returns:
+            For every frame the first frame with the same row; None where each is decoded alone.
+            Then no more than the user block is read.
+        """
+        path = self.files[file]
+        if self._counts[file].n_frames == 1:
+            return None
+        if not may_share_rows(read_header(path, limits=self.limits)):
+            return None
+        with RinrFile(path, limits=self.limits) as source:
+            _check_count(source, self._counts[file])
+            return row_starts(source.reader)
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Return the number of the file of an item, and which of its frames it is."""
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)} frames")
         index %= len(self)
         file = bisect_right(self._ends, index)
-        return file, index - (self._ends[file - 1] if file else 0)
+        return file, index - self.first_items[file]
 
     def _source(self, file: int) -> RinrFile:
         """A file by its number, open, if it has as many frames as was said."""

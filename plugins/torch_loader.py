@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -20,58 +19,37 @@ from rinrcodec.compute.compose import stack_if_equal
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrInputError
-from rinrcodec.pack import PackSource
-from rinrcodec.plugins.torch_data import Annotations, RinrDataset, target_of
+from rinrcodec.pack import Pack, PackSource
+from rinrcodec.plugins._torch_order import EpochOrder, Shuffle, Step
+from rinrcodec.plugins.torch_data import Annotations, Item, RinrDataset, target_of
 
 __all__ = ["RinrLoader"]
 
 Decoded: TypeAlias = "tuple[Tensor | list[Tensor], list[Annotations]]"
 
 
+# Pixels decoded in one call at most, where frames are decoded ahead: about 400 MB as float32.
+_PIXELS_AT_ONCE = 2**25
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Undecoded frames of a batch, and which items they are."""
+    """The undecoded frames of a step: the numbers in `source` of its items."""
 
-    indices: list[int]
+    step: Step
     source: PackSource
     frames: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading(Dataset[_Batch]):
-    """What the workers do: a list of indices becomes a batch of undecoded frames."""
+    """What the workers do: the items of a step become a batch of undecoded frames."""
 
     dataset: RinrDataset
 
-    def __getitem__(self, indices: Any) -> _Batch:
-        return _Batch(list(indices), self.dataset.read(indices), list(range(len(indices))))
-
-
-class _Order(Sampler[list[int]]):
-    """Which items make up each batch of an epoch; lives in the main process alone."""
-
-    def __init__(
-        self, length: int, batch_size: int, *, shuffle: bool, seed: int, drop_last: bool
-    ) -> None:
-        self.length, self.batch_size = length, batch_size
-        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
-        self.sampler: Sampler[int] | Sequence[int] | None = None
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        length = self.length if self.sampler is None else len(self.sampler)  # type: ignore[arg-type]
-        return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        if self.sampler is not None:
-            items = list(self.sampler)
-        elif self.shuffle:
-            generator = np.random.default_rng((self.seed, self.epoch))
-            items = generator.permutation(self.length).tolist()
-        else:
-            items = list(range(self.length))
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield items[start : start + self.batch_size]
+    def __getitem__(self, step: Any) -> _Batch:
+        pack = self.dataset.read(step.items) if step.items else Pack((), (), {})
+        return _Batch(step, pack, list(range(len(step.items))))
 
 
 class RinrLoader:
@@ -84,8 +62,14 @@ class RinrLoader:
     number of workers; every epoch has an order of its own (see `set_epoch`). The dataset's
     `transforms` are called in the main process with every image on the device.
 
-    shuffle: another order in every epoch; sampler: items in an order of your own instead, as a
-        `DistributedSampler` gives it, whose epoch is yours to set.
+    shuffle: another order in every epoch. True puts rows in random order, gathers whole rows to a
+        buffer, and shuffles the frames in it. It is a full shuffle where every frame is decoded
+        alone. "frames" is a full shuffle in any case, but decodes a shared row again and again.
+    buffer_size: frames of the buffer; a longer row is a buffer of its own. In every order, frames
+        of one row that are due within `buffer_size` frames are decoded together, if decoding one
+        takes those before it. They wait on `device`, at 3 bytes a pixel.
+    sampler: items in an order of your own instead, as a `DistributedSampler` gives it, whose epoch
+        is yours to set.
     num_workers: processes that read ahead, `prefetch` batches each; 0 reads in the main process.
         On CUDA the next batch is decoded on a stream of its own while the last one is used.
     resident: read everything once and keep the weights on the device, about 4 bytes a parameter;
@@ -102,7 +86,8 @@ class RinrLoader:
         *,
         batch_size: int = 16,
         device: str | torch.device = "auto",
-        shuffle: bool = False,
+        shuffle: Shuffle = False,
+        buffer_size: int = 256,
         seed: int = 0,
         num_workers: int = 0,
         prefetch: int = 2,
@@ -118,14 +103,23 @@ class RinrLoader:
                 f"batch_size={batch_size}, num_workers={num_workers}, prefetch={prefetch}: "
                 "want at least 1, 0 and 1"
             )
+        if buffer_size < 1:
+            raise RinrInputError(f"buffer_size={buffer_size}: want at least 1 frame")
+        if shuffle not in (True, False, "frames"):
+            raise RinrInputError(f'shuffle={shuffle!r}: want True, False or "frames"')
         if shuffle and sampler is not None:
             raise RinrInputError("shuffle and sampler both say which order: want one of them")
         self.dataset = dataset
         self.device = resolve_device(device)
-        self._order = _Order(
-            len(dataset), batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last
+        self._order = EpochOrder(
+            dataset,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            drop_last=drop_last,
+            buffer_size=buffer_size,
+            sampler=sampler,
         )
-        self._order.sampler = sampler
         self._next_epoch = 0
         self._resident = resident
         self._everything: Decoder | None = None
@@ -153,47 +147,59 @@ class RinrLoader:
         self._order.epoch = self._next_epoch
         self._next_epoch += 1
         batches = self._from_memory() if self._resident else iter(self._batches)
+        waiting: dict[int, Item] = {}
         if self._stream is None:
-            return map(self._decode, batches)
-        return self._ahead(batches, self._stream)
+            return (self._decode(batch, waiting) for batch in batches)
+        return self._ahead(batches, waiting, self._stream)
 
     def _from_memory(self) -> Iterator[_Batch]:
         if self._everything is None:
             pack = self.dataset.read(range(len(self.dataset)))
             self._everything = self._decoder(pack, resident=True)
-        for indices in self._order:
-            yield _Batch(indices, self._everything.source, indices)
+        for step in self._order:
+            yield _Batch(step, self._everything.source, step.items)
 
     def _decoder(self, source: PackSource, *, resident: bool = False) -> Decoder:
         limits = self.dataset.limits
         return Decoder(source, device=self.device, resident=resident, limits=limits)
 
-    def _decode(self, batch: _Batch) -> Decoded:
+    def _decode(self, batch: _Batch, waiting: dict[int, Item]) -> Decoded:
+        """Decode the frames of a step, and hand out those that are due.
+
+        waiting: frames decoded for later batches, by their positions in the epoch.
+        """
         decoder = self._everything or self._decoder(batch.source)
-        images = decoder.decode(batch.frames)
-        targets = [
-            target_of(batch.source.frame(frame), index)
-            for frame, index in zip(batch.frames, batch.indices, strict=True)
-        ]
-        if self.device.type != "cpu":
-            _move(targets, self.device)
-        if self.dataset.transforms is None:
-            return images, targets
-        pairs = [self.dataset.transforms(i, t) for i, t in zip(images, targets, strict=True)]
+        for part in _parts(batch):
+            frames = batch.frames[part]
+            images = decoder.decode(frames)
+            targets = [
+                target_of(batch.source.frame(frame), item)
+                for frame, item in zip(frames, batch.step.items[part], strict=True)
+            ]
+            if self.device.type != "cpu":
+                _move(targets, self.device)
+            waiting.update(
+                zip(batch.step.positions[part], zip(images, targets, strict=True), strict=True)
+            )
+        pairs = [waiting.pop(position) for position in batch.step.due]
+        if self.dataset.transforms is not None:
+            pairs = [self.dataset.transforms(image, target) for image, target in pairs]
         return stack_if_equal([image for image, _ in pairs]), [target for _, target in pairs]
 
-    def _ahead(self, batches: Iterator[_Batch], stream: torch.cuda.Stream) -> Iterator[Decoded]:
+    def _ahead(
+        self, batches: Iterator[_Batch], waiting: dict[int, Item], stream: torch.cuda.Stream
+    ) -> Iterator[Decoded]:
         """Decode the next batch on a stream of its own, then hand out the one before."""
-        waiting = None
+        last = None
         for batch in batches:
             with torch.cuda.stream(stream):
-                decoded = self._decode(batch)
+                decoded = self._decode(batch, waiting)
                 done = stream.record_event()
-            if waiting is not None:
-                yield self._hand_over(*waiting)
-            waiting = decoded, done
-        if waiting is not None:
-            yield self._hand_over(*waiting)
+            if last is not None:
+                yield self._hand_over(*last)
+            last = decoded, done
+        if last is not None:
+            yield self._hand_over(*last)
 
     def _hand_over(self, decoded: Decoded, done: torch.cuda.Event) -> Decoded:
         """Make the stream of the consumer wait for the batch, and the allocator for the stream."""
@@ -205,6 +211,20 @@ class RinrLoader:
             if tensor.is_cuda:
                 tensor.record_stream(consumer)
         return decoded
+
+
+def _parts(batch: _Batch) -> Iterator[slice]:
+    """Cut the frames of a step, between rows, into parts that fit into memory as float32."""
+    start, pixels, row = 0, 0, None
+    for position, number in enumerate(batch.frames):
+        frame = batch.source.frame(number)
+        if pixels > _PIXELS_AT_ONCE and frame.background != row:
+            yield slice(start, position)
+            start, pixels = position, 0
+        pixels += frame.width * frame.height
+        row = frame.background
+    if start < len(batch.frames):
+        yield slice(start, len(batch.frames))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -125,6 +125,10 @@ class BackgroundFamily(Family):
         to be encoded together.
     takes_objects: objects are fitted on top. If False, the family keeps them sharp itself.
     gop: how many frames a row has at most by default, where `BackgroundEncoder.with_gop` works.
+    chained: decoding a frame may decode those before it in its row. Loaders then decode the frames
+        of a row together.
+    resumes: `GroupReader.memory` keeps the row decoded last, so that its frames in order are
+        decoded once. Threads that share a row then have to take turns.
     resizable: `BackgroundEncoder.with_bits` and `widened` work.
     """
 
@@ -135,6 +139,8 @@ class BackgroundFamily(Family):
     joins_frames: ClassVar[bool] = False
     takes_objects: ClassVar[bool] = True
     gop: ClassVar[int | None] = None
+    chained: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False
     resizable: ClassVar[bool] = False
 
     @abstractmethod

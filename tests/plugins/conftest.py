@@ -6,15 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 import rinrcodec
 from rinrcodec.boxes import Box
+from rinrcodec.families.av1.stream import RowDecoder
 from rinrcodec.pack import Metadata, Pack
+from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset
 
 EXIF = Image.Exif()
@@ -76,6 +80,50 @@ def mixed_pack(preset: Preset) -> Pack:
     frames = [replace(frame, name=f"{frame.name}.jpg") for frame in made.frames]
     frames[1] = replace(frames[1], metadata=metadata)
     return replace(made, frames=tuple(frames))
+
+
+# Frames of a row of the clips, and rows of all clips.
+ROW, ROWS = 6, 10
+
+
+def clip_pack(first: int, n: int, *, gop: int = ROW) -> Pack:
+    """A pack of a pattern that moves, in rows of `gop` frames."""
+    y, x = np.mgrid[0:32, 0:48]
+    pictures = []
+    for k in range(first, first + n):
+        waves = [127 + 90 * np.sin((x - 2 * k) / 5 + c) * np.cos(y / 6) for c in range(3)]
+        pictures.append(Picture(f"clip/{k:03d}", np.stack(waves, -1).astype(np.uint8)))
+    return rinrcodec.encode(pictures, preset="fast", background="av1", gop=gop)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two packs of 30 frames each, in rows of six."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name in ("a", "b"):
+        pack = clip_pack(30 * (name == "b"), 30)
+        assert [frame.time for frame in pack.frames] == [*range(ROW)] * (ROWS // 2)
+        rinrcodec.save(pack, folder / f"{name}.rinr")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_frames(clips: Path) -> list[torch.Tensor]:
+    return [image for file in sorted(clips.iterdir()) for image in rinrcodec.open(file)]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers in their rows of the frames that this process decodes from now on."""
+    numbers: list[int] = []
+    read = RowDecoder.read
+
+    def counted(self: RowDecoder) -> Any:
+        numbers.append(self.position)
+        return read(self)
+
+    monkeypatch.setattr(RowDecoder, "read", counted)
+    return numbers
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from rinrcodec.errors import RinrDeviceError, RinrFormatError, RinrInputError, R
 from rinrcodec.limits import Limits
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.plugins import torch_data, torch_loader
+from rinrcodec.plugins._torch_order import Step
 from rinrcodec.plugins.torch_data import RinrDataset, collate, find_files
 from rinrcodec.plugins.torch_loader import RinrLoader
 
@@ -349,7 +350,7 @@ def test_options_that_make_no_sense_are_refused(pack_file):
 
 
 def test_workers_hand_over_weights_not_pixels(folder, pack):
-    batch = torch_loader._Reading(RinrDataset(folder))[[1, 5]]
+    batch = torch_loader._Reading(RinrDataset(folder))[Step(range(2), [0, 1], [1, 5])]
     rows = [len(group.rows.codes.tobytes()) for group in batch.source.stacks]
     assert len(pickle.dumps(batch)) < sum(rows) + 6_000
     assert batch.frames == [0, 1]

@@ -41,6 +41,8 @@ class Av1(BackgroundFamily, ObjectFamily):
     object_targets = frozenset({"objects_psnr", "objects_quality"})
     joins_frames = True
     gop = 16
+    chained = True
+    resumes = True
 
     def check(self, info: GroupInfo) -> None:
         from rinrcodec.families.av1.layout import check

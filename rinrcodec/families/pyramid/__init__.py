@@ -31,6 +31,7 @@ class Pyramid(BackgroundFamily):
     coded_rows = "entropy-coded latents"
     targets = frozenset({"lmbda", "psnr", "n_bytes", "objects_psnr"})
     takes_objects = False
+    chained = True
 
     def check(self, info: GroupInfo) -> None:
         from rinrcodec.families.checks import check_sizes
