@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from rinrcodec.families.av1.settings import Av1Settings, pixel_work
+from rinrcodec.families.av1.settings import Av1ObjectSettings, Av1Settings, pixel_work
 from rinrcodec.families.interface import (
     BackgroundEncoder,
     FitContext,
@@ -51,19 +51,8 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
 
 
 @dataclass(frozen=True, slots=True)
-class Av1Objects(ObjectEncoder):
-    """Residuals in atlases: those of several frames side by side in one picture.
-
-    speed: of libaom: 0, the slowest, to 10.
-    quality: 0 to 100, as of AVIF files, where the target does not say any.
-    frames: that share an atlas at most.
-    gop: frames at most of a row of atlases, in which objects keep their cells.
-    """
-
-    speed: int
-    quality: int = 50
-    frames: int = 64
-    gop: int = 16
+class Av1Objects(Av1ObjectSettings, ObjectEncoder):
+    """Residuals in atlases: those of several frames side by side in one picture."""
 
     family: ClassVar[str] = "av1"
 

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,14 +25,11 @@ from rinrcodec.families.av1.decode import row_pixels
 from rinrcodec.families.av1.decode_objects import NEUTRAL
 from rinrcodec.families.av1.fit import least_level, quality_of
 from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS, row_spec
-from rinrcodec.families.av1.settings import pixel_work
+from rinrcodec.families.av1.settings import Av1ObjectSettings, pixel_work
 from rinrcodec.families.av1.stream import encode_stills
 from rinrcodec.families.interface import FitContext, FittedObjects, Reference
 from rinrcodec.metrics import LARGEST_DB, PEAK
 from rinrcodec.pack import Cell, Group, Rows, Spec
-
-if TYPE_CHECKING:
-    from rinrcodec.families.av1.encode import Av1Objects
 
 __all__ = ["fit_objects"]
 
@@ -83,7 +79,7 @@ class _Row:
 
 
 def fit_objects(
-    references: Sequence[Reference], settings: Av1Objects, context: FitContext
+    references: Sequence[Reference], settings: Av1ObjectSettings, context: FitContext
 ) -> Iterator[FittedObjects]:
     """Encode all objects on all cores of the CPU, and group the rows by their specs."""
     objects = [_object(number, reference) for number, reference in enumerate(references)]
@@ -127,7 +123,7 @@ def _object(number: int, reference: Reference) -> _Object:
     return _Object(number, reference, samples)
 
 
-def _chunks(objects: Sequence[_Object], settings: Av1Objects) -> list[_Chunk]:
+def _chunks(objects: Sequence[_Object], settings: Av1ObjectSettings) -> list[_Chunk]:
     """Cut objects into chunks: tracks of up to `gop` frames first, then all others."""
     chunks = []
     alone: set[int] = {one.number for one in objects}
@@ -150,7 +146,7 @@ def _chunks(objects: Sequence[_Object], settings: Av1Objects) -> list[_Chunk]:
     return chunks + [_Chunk(part) for part in _parts(rest, settings)]
 
 
-def _parts(objects: Sequence[_Object], settings: Av1Objects) -> Iterator[list[_Object]]:
+def _parts(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[list[_Object]]:
     """Cut objects into those that share an atlas, in order."""
     part: list[_Object] = []
     for one in objects:
@@ -164,7 +160,7 @@ def _parts(objects: Sequence[_Object], settings: Av1Objects) -> Iterator[list[_O
         yield part
 
 
-def _rows(chunk: _Chunk, settings: Av1Objects, context: FitContext) -> list[_Row]:
+def _rows(chunk: _Chunk, settings: Av1ObjectSettings, context: FitContext) -> list[_Row]:
     """The rows of a chunk that take the fewest bytes."""
     layouts = [layout for part in _parts(chunk.objects, settings) for layout in _side_by_side(part)]
     rows = [_best(layout, settings, context, None) for layout in layouts]
@@ -237,7 +233,9 @@ def _clipped(one: _Object) -> NDArray[np.uint8]:
     return np.clip(one.samples, 0, 255).astype(np.uint8)
 
 
-def _best(layout: _Layout, settings: Av1Objects, context: FitContext, least: float | None) -> _Row:
+def _best(
+    layout: _Layout, settings: Av1ObjectSettings, context: FitContext, least: float | None
+) -> _Row:
     """The layout at the quality that is asked for, or of at least a PSNR."""
     target = context.target
     if least is None and target.objects_psnr is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.av1.layout import MOST_FRAMES
 
-__all__ = ["Av1Settings", "pixel_work"]
+__all__ = ["Av1ObjectSettings", "Av1Settings", "pixel_work"]
 
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
 
@@ -38,6 +38,22 @@ class Av1Settings:
         """Return how many of `n_frames` frames of `area` pixels each the first group takes."""
         most = max(1, min(self.gop, self.most_pixels // area))
         return math.ceil(n_frames / math.ceil(n_frames / most))
+
+
+@dataclass(frozen=True, slots=True)
+class Av1ObjectSettings:
+    """Atlases of residuals.
+
+    speed: of libaom: 0, the slowest, to 10.
+    quality: 0 to 100, as of AVIF files, where the target does not say any.
+    frames: that share an atlas at most.
+    gop: frames at most of a row of atlases, in which objects keep their cells.
+    """
+
+    speed: int
+    quality: int = 50
+    frames: int = 64
+    gop: int = 16
 
 
 def pixel_work(speed: int) -> float:
