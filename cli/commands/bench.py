@@ -19,7 +19,7 @@ from rinrcodec.cli.options import (
 )
 from rinrcodec.cli.progress import progress
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
+from rinrcodec.families import background_families, background_family
 from rinrcodec.families.interface import BackgroundFamily
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def command() -> None:
 )  # fmt: skip
 @preset_option
 @click.option(
-    "--background", "backgrounds", type=FamilyChoice(_families), default=(DEFAULT_BACKGROUND,),
+    "--background", "backgrounds", type=FamilyChoice(_families), default=(next(iter(_families())),),
     multiple=True, show_default=True,
     help="Family of the backgrounds; several, if given several times.",
 )  # fmt: skip
@@ -133,8 +133,8 @@ def ladder(
     with writing(out):
         plots = draw_ladder(out, rungs)
         plural = "s" if len(pictures) > 1 else ""
-        name = preset_of(preset, steps=steps, background=DEFAULT_BACKGROUND).name
-        what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
+        effort = preset if steps is None else f"{preset}, {steps} steps"
+        what = f"{len(pictures)} frame{plural}, preset {effort}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rungs, plots=plots)}\n\n{notes}\n"
         write_text(out / "ladder.md", text)
