@@ -28,6 +28,7 @@ class Av1(BackgroundFamily):
         "stream where that takes fewer bytes."
     )
     coded_rows = "AV1 temporal units"
+    fits_networks = False
     steps = "objects only"
     targets = frozenset({"psnr", "quality"})
     joins_frames = True
