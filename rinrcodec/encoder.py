@@ -61,9 +61,9 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    background: the family of the backgrounds, of those in `rinrcodec.families`; None takes "av1",
-        and "siren" for the preset "paper". Some code a sequence together: pictures of one folder
-        of their names, size and mode, in the given order. A `Preset` has its own.
+    background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
+        `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one
+        folder of their names, size and mode, in the given order. A `Preset` has its own.
     objects: the family of the objects on top; None takes the default. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,

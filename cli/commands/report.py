@@ -23,6 +23,7 @@ from rinrcodec.cli.options import (
     writable,
 )
 from rinrcodec.families import background_families, background_family
+from rinrcodec.presets import compared_backgrounds
 
 if TYPE_CHECKING:
     from rinrcodec.cli.progress import Bar
@@ -37,6 +38,10 @@ __all__ = ["command"]
 MB = 1e6
 # Of a video whose frames are fitted to one network without being asked: more take long.
 SHORT_VIDEO = 128
+
+
+def _names(*, sequences: bool) -> str:
+    return ", ".join(compared_backgrounds("balanced", sequences=sequences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,8 @@ class _Part:
 @click.option(
     "--background", "backgrounds", type=FamilyChoice(background_families), multiple=True,
     help="Family of the backgrounds. With several, the first is compared with other codecs, the "
-    "others are shown beside it. [default: av1 and siren; of --preset paper: siren; of a video of "
-    f"up to {SHORT_VIDEO} frames also nerv]",
+    f"others are shown beside it. [default: {_names(sequences=False)}; of a video of up to "
+    f"{SHORT_VIDEO} frames: {_names(sequences=True)}]",
 )  # fmt: skip
 @steps_option
 @device_option
@@ -112,7 +117,7 @@ def command(
     given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes. The page shows crops,
     quality over bytes, sizes, latency and the fog, and ends in advice, which may be another codec.
     It takes as long as fitting those frames, and some seconds more for each. A background that
-    joins frames is fitted to a group around each of them (av1), or to all frames of SRC (nerv).
+    joins frames is fitted to a group around each of them, or to all frames of SRC.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: want a file ending in .html")
@@ -122,7 +127,7 @@ def command(
     from rinrcodec.cli.progress import progress
     from rinrcodec.cli.views.report.page import report_page
     from rinrcodec.compute.devices import resolve_device
-    from rinrcodec.evaluation.backgrounds import compared_backgrounds, runs_around
+    from rinrcodec.evaluation.backgrounds import runs_around
     from rinrcodec.evaluation.report import make_report, report_as_json
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread

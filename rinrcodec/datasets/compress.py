@@ -72,8 +72,8 @@ def compress(
         labels: YOLO labels: "auto" looks where YOLO does, "none", or a folder that mirrors the
             pictures.
         preset: a name of `rinrcodec.PRESETS`.
-        background: the family of the backgrounds (`rinrcodec.families`); None takes "av1", and
-            "siren" for the preset "paper".
+        background: the family of the backgrounds (`rinrcodec.families`); None takes that of
+            `rinrcodec.presets.default_background`.
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
         gop: frames of a sequence that share a row at most, for a background that joins a few.
@@ -188,9 +188,9 @@ def _compress(
             resume=options.resume,
             overwrite=options.overwrite,
         )
-        joins = background_family(options.background).joins_frames
-        kept = "after every sequence" if joins else f"every {BATCH_FRAMES} frames"
-        with resumable(work, run, out, kept=kept, keep=options.overwrite, on_message=on_message):
+        with resumable(
+            work, run, out, kept=_kept(options), keep=options.overwrite, on_message=on_message
+        ):
             run.fit(
                 options.executor,
                 jobs=options.jobs,
@@ -202,6 +202,15 @@ def _compress(
     return _result(
         source, out, options, devices, series, len(shards), run.kept, tuple(run.failures)
     )
+
+
+def _kept(options: CompressOptions) -> str:
+    """When work is kept, in words."""
+    family = background_family(options.background)
+    most = (options.gop or family.gop) if family.joins_frames else BATCH_FRAMES
+    if most is None:
+        return "after every sequence"
+    return f"every {most} frames" if most > 1 else "after every frame"
 
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Our backgrounds beside each other: which to compare, and what each is worth on some pictures.
+"""What one of our backgrounds is worth on some pictures, to show it beside others.
 
 `rinrcodec demo` and `rinrcodec report` show them. Every background has the size that its preset
 gives; at equal bytes, `rinrcodec.evaluation.measure` compares one of them with other codecs.
@@ -20,33 +20,13 @@ from numpy.typing import NDArray
 import rinrcodec
 from rinrcodec.evaluation.comparison import OURS, Comparison, summary
 from rinrcodec.evaluation.speed import Speed, decode_timed
-from rinrcodec.families import background_families, background_family, family_of
+from rinrcodec.families import background_family, family_of
 from rinrcodec.metrics import frame_bytes, frame_quality
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset, default_background
+from rinrcodec.presets import Preset
 
-__all__ = ["PackFigures", "compared_backgrounds", "measure_pack", "runs_around"]
-
-
-def compared_backgrounds(preset: str, *, sequences: bool) -> list[str]:
-    """Return the backgrounds to compare where none are given: the default, then the paper's.
-
-    Args:
-        preset: The name of a preset, which all of them have.
-        sequences: Include those that fit one network to a whole sequence.
-
-    Example:
-        >>> from rinrcodec.evaluation.backgrounds import compared_backgrounds
-        >>> compared_backgrounds("balanced", sequences=False)
-        ['av1', 'siren']
-    """
-    paper = [
-        name
-        for name, family in background_families().items()
-        if family.resizable and (sequences or not family.joins_frames)
-    ]
-    return list(dict.fromkeys([default_background(preset), *paper]))
+__all__ = ["PackFigures", "measure_pack", "runs_around"]
 
 
 def runs_around(family: str, chosen: Sequence[int], lengths: Sequence[int]) -> list[Sequence[int]]:
@@ -65,7 +45,8 @@ def runs_around(family: str, chosen: Sequence[int], lengths: Sequence[int]) -> l
 
     Example:
         >>> from rinrcodec.evaluation.backgrounds import runs_around
-        >>> runs_around("av1", [20, 90], [100])
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> runs_around(DEFAULT_BACKGROUND, [20, 90], [100])
         [range(12, 28), range(82, 98)]
     """
     known = background_family(family)
