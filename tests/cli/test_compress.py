@@ -316,7 +316,7 @@ def test_large_pictures_come_in_smaller_batches(
         original(self, shard, part)
 
     monkeypatch.setattr(work_folder.Work, "add", add)
-    run("compress", folder, "-o", tmp_path / "out", *QUICK)
+    run("compress", folder, "-o", tmp_path / "out", "--background", "siren", *QUICK)
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]
     assert len(names(tmp_path / "out/frames-00000.rinr")) == 5

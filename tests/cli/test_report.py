@@ -210,7 +210,7 @@ def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_image(picture(i, 32, 24))))
         container.mux(stream.encode())
     out = tmp_path / "page.html"
-    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK)
+    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "siren")
     share = (tmp_path / "film.mp4").stat().st_size / 4
     reason = f"The video itself has {share:.0f} B a frame: where all frames are wanted, send that."
     assert reason in printed
