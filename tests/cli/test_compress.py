@@ -336,7 +336,8 @@ def test_a_file_name_that_is_no_unicode_stops_no_other(
 
 def test_names_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "[red]mark/a\nb.png", picture(1))
-    result = run("compress", tmp_path / "[red]mark", "-o", tmp_path / "out", *QUICK)
+    siren = ("--background", "siren")
+    result = run("compress", tmp_path / "[red]mark", "-o", tmp_path / "out", *siren, *QUICK)
     assert "[red]mark" in result.stdout
     text = run("info", tmp_path / "out", "--frames").stdout
     assert "group 0: 1 INR of" in text
