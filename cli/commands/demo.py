@@ -221,8 +221,9 @@ def _print_table(lines: Sequence[Line], n_pixels: int) -> None:
         )
     Console().print(table)
     click.echo(
-        "PSNR outside and inside the boxes, the mean of the pictures' dB. '+ crops': the frame\n"
-        "about as good as our background, and what that saves spent on crops of the boxes."
+        "PSNR outside and inside the boxes, the mean of the pictures' dB. Other backgrounds have\n"
+        "the bytes of their presets. '+ crops': the frame about as good as the first background,\n"
+        "and what that saves spent on crops of the boxes."
     )
 
 
