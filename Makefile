@@ -9,7 +9,7 @@ SECONDS ?= 60
 .PHONY: help demo test lint unit fuzz check-long bench install clean
 
 help:
-	@echo "make demo        compress four pictures, verify them, and plot the result (3 minutes)"
+	@echo "make demo        compress four pictures, verify them, and plot the result (1 minute, and the install)"
 	@echo "make test        lint, all tests, and a minute of fuzzing (10 minutes)"
 	@echo "make lint        ruff and mypy (20 seconds)"
 	@echo "make fuzz        made-up files for the reader, for a minute: make fuzz SECONDS=3600 for an hour"

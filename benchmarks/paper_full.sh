@@ -42,7 +42,7 @@ compress() { # SRC OUT OPTIONS...
 }
 
 compress "$data/sequences/$sequence" "$out/nerv" --labels none --background nerv
-compress "$data/dacsdc/dacsdc.yaml" "$out/siren"
+compress "$data/dacsdc/dacsdc.yaml" "$out/siren" --background siren
 if [ ! -e "$out/ladder.md" ]; then
     RINRCODEC_DATA=$data python "$here/ladder.py" --preset paper --epochs 0 \
         --device "$device" --sequence "$sequence" --out "$out"

@@ -19,10 +19,10 @@ from rinrcodec.sources.samples import sample_pictures
 
 COLUMNS = (
     "source",
-    "with object INRs",
+    "with objects",
     "object: source",
     "object: background",
-    "object: with INR",
+    "object: decoded",
 )
 ROWS = ("astronaut", "coffee")
 DPI = 70

@@ -112,7 +112,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             out, back, report = (Path(folder, part) for part in ("packs", "back", "report.json"))
             start = time.perf_counter()
-            settings = ("--preset", "fast", "--steps", options.steps, "--device", options.device)
+            settings = ["--background", "siren", "--preset", "fast", "--steps", options.steps]
+            settings += ["--device", options.device]
             run("compress", source, "-o", out, *settings, "--json", report, "--quiet")
             fitted = time.perf_counter()
             run("verify", out)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rinrcodec.families import (
-    DEFAULT_BACKGROUND,
     DEFAULT_OBJECTS,
     background_families,
     background_families_for,
     object_families,
 )
-from rinrcodec.presets import PRESET_NAMES
+from rinrcodec.presets import PRESET_NAMES, default_background
 from rinrcodec.targets import EXCLUSIVE, Target
 
 if TYPE_CHECKING:
@@ -143,8 +142,10 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
 
 
 preset_option = click.option(
-    "--preset", type=click.Choice(PRESET_NAMES), default="balanced", show_default=True
-)
+    "--preset", type=click.Choice(PRESET_NAMES), default="balanced", show_default=True,
+    is_eager=True,  # the default of --background depends on it
+    help="Effort. paper has the settings of the paper, for its backgrounds only.",
+)  # fmt: skip
 
 
 def _summaries() -> str:
@@ -176,9 +177,14 @@ def _able(field: str) -> str:
     return " and ".join(background_families_for({field}))
 
 
+def _background(ctx: click.Context, param: click.Parameter, value: str | None) -> str:  # noqa: ARG001
+    return value or default_background(ctx.params["preset"])
+
+
 background_option = click.option(
-    "--background", type=FamilyChoice(background_families), default=DEFAULT_BACKGROUND,
-    show_default=True, help=f"Family of the backgrounds. {_summaries()}.",
+    "--background", type=FamilyChoice(background_families), callback=_background,
+    help=f"Family of the backgrounds. {_summaries()}. [default: {default_background('balanced')}; "
+    f"of --preset paper: {default_background('paper')}]",
 )  # fmt: skip
 objects_option = click.option(
     "--objects", type=FamilyChoice(object_families),

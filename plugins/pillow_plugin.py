@@ -276,14 +276,13 @@ def _encode(
     boxes: Sequence[Sequence[Box]] | None,
 ) -> None:
     from rinrcodec.encoder import encode
-    from rinrcodec.families import DEFAULT_BACKGROUND
     from rinrcodec.presets import get_preset
 
     options = image.encoderinfo
     preset = get_preset(
         options.get("preset", "balanced"),
         steps=options.get("steps"),
-        background=options.get("background", DEFAULT_BACKGROUND),
+        background=options.get("background"),
         objects=options.get("objects"),
     )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]

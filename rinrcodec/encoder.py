@@ -21,11 +21,7 @@ from rinrcodec.compute.devices import memory_errors, resolve_device
 from rinrcodec.compute.grids import Grid
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import (
-    DEFAULT_BACKGROUND,
-    background_families_for,
-    object_family,
-)
+from rinrcodec.families import background_families_for, object_family
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import FitContext, ObjectEncoder, ObjectView, Reference
 from rinrcodec.formats.checks import check_name
@@ -52,7 +48,7 @@ def encode(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
     preset: str | Preset = "balanced",
-    background: str = DEFAULT_BACKGROUND,
+    background: str | None = None,
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
@@ -66,9 +62,9 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    background: the family of the backgrounds: one network for every frame, or one for every
-        sequence (pictures of one folder of their names, size and mode, in the given order), or
-        coded latents; see `rinrcodec.families`. A `Preset` has its own.
+    background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
+        `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one
+        folder of their names, size and mode, in the given order. A `Preset` has its own.
     objects: the family of the objects on top; None takes the default. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,

@@ -1,7 +1,8 @@
 """Presets: which backgrounds and objects are fitted, and for how long. Plain data, no torch.
 
 A preset's name says how much effort it takes. What that means for a family is in the folder of the
-family; `paper` exists for the families of the paper only.
+family. `paper` exists for the families of the paper only, so without a family it takes the first of
+them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from rinrcodec.families import (
 from rinrcodec.families.interface import BackgroundEncoder, ObjectEncoder
 from rinrcodec.pack import ObjectMode
 
-__all__ = ["PRESETS", "PRESET_NAMES", "Preset", "get_preset"]
+__all__ = [
+    "PRESETS",
+    "PRESET_NAMES",
+    "Preset",
+    "compared_backgrounds",
+    "default_background",
+    "get_preset",
+]
 
 # Preset -> the gain in dB above which an object INR is kept.
 _MIN_GAIN = {"paper": 0.0, "fast": 0.2, "balanced": 0.2, "best": 0.2}
@@ -35,6 +43,7 @@ PRESET_NAMES = tuple(_MIN_GAIN)
 class Preset:
     """Everything that `encode` needs to know besides the pictures.
 
+    name: the effort, the family of the backgrounds, and what was changed.
     background, objects: how both are fitted; `objects` is None where boxes get no objects of their
         own.
     object_mode: "residual" adds objects to the background, "direct" replaces it.
@@ -94,7 +103,7 @@ def get_preset(
     name: str | Preset,
     *,
     steps: int | None = None,
-    background: str = DEFAULT_BACKGROUND,
+    background: str | None = None,
     objects: str | None = None,
     gop: int | None = None,
 ) -> Preset:
@@ -103,7 +112,8 @@ def get_preset(
     Args:
         name: One of `PRESET_NAMES`, or a `Preset`, which only `steps` and `gop` can change.
         steps: Fitting steps in place of the preset's; for a family of sequences, epochs.
-        background: The family of the backgrounds, by its name in `rinrcodec.families`.
+        background: The family of the backgrounds, by its name in `rinrcodec.families`; None takes
+            that of `default_background`.
         objects: The family of the objects on top. None takes the default, and no objects where the
             backgrounds keep them sharp themselves.
         gop: The largest number of frames in a row, where the family cuts sequences into groups of
@@ -115,17 +125,66 @@ def get_preset(
 
     Example:
         >>> from rinrcodec.presets import get_preset
-        >>> get_preset("fast", steps=50).name
-        'fast, 50 steps'
+        >>> get_preset("fast", steps=50).name.endswith(", 50 steps")
+        True
     """
-    preset = name if isinstance(name, Preset) else _named(name, background, objects)
+    if isinstance(name, Preset):
+        preset = name
+    else:
+        preset = _named(name, background or default_background(name), objects)
     preset = preset if steps is None else preset.with_steps(steps)
     return preset if gop is None else preset.with_gop(gop)
 
 
-def _named(name: str, background: str, objects: str | None) -> Preset:
-    if name not in _MIN_GAIN:
+def default_background(name: str) -> str:
+    """Return the family of the backgrounds of a preset where none is given.
+
+    Args:
+        name: One of `PRESET_NAMES`.
+
+    Returns:
+        `DEFAULT_BACKGROUND`; for `paper`, which it lacks, the first family that has it.
+
+    Raises:
+        RinrInputError: There is no such preset.
+
+    Example:
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> from rinrcodec.presets import default_background
+        >>> default_background("balanced") == DEFAULT_BACKGROUND
+        True
+        >>> default_background("paper") == DEFAULT_BACKGROUND
+        False
+    """
+    _check_name(name)
+    if name in background_family(DEFAULT_BACKGROUND).background_presets():
+        return DEFAULT_BACKGROUND
+    families = background_families().items()
+    return next(family for family, one in families if name in one.background_presets())
+
+
+def compared_backgrounds(name: str, *, sequences: bool) -> list[str]:
+    """Return the backgrounds to compare where none are given: the default, then the paper's.
+
+    Args:
+        name: A name of `PRESET_NAMES`, which all of them have.
+        sequences: Include families that fit a network to a sequence.
+    """
+    paper = [
+        family
+        for family, one in background_families().items()
+        if one.resizable and (sequences or not one.joins_frames)
+    ]
+    return list(dict.fromkeys([default_background(name), *paper]))
+
+
+def _check_name(name: str) -> None:
+    if name not in PRESET_NAMES:
         raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESET_NAMES)}")
+
+
+def _named(name: str, background: str, objects: str | None) -> Preset:
+    _check_name(name)
     try:
         family = background_family(background)
     except RinrFormatError:
@@ -142,7 +201,7 @@ def _named(name: str, background: str, objects: str | None) -> Preset:
             "objects out"
         )
     return Preset(
-        name if background == DEFAULT_BACKGROUND else f"{name}, {background}",
+        f"{name}, {background}",
         encoders[name],
         _objects(name, objects or DEFAULT_OBJECTS) if family.takes_objects else None,
         min_gain=_MIN_GAIN[name],

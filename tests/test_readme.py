@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rinrcodec.families import DEFAULT_BACKGROUND, background_families
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -76,10 +78,17 @@ def test_the_python_example_runs(frames):
 
 def test_every_row_of_figures_stands_in_the_results():
     results = (ROOT / "docs" / "results" / "rate_distortion.md").read_text(encoding="utf-8")
-    rows = [line for line in README.splitlines() if line.startswith("| ") and "--" not in line]
+    _, figures = README.split("\n## What it is good at today")
+    rows = [line for line in figures.splitlines() if line.startswith("| ") and "--" not in line]
     assert len(rows) >= 5
     for row in rows:
         assert row in results
+
+
+def test_the_table_of_backgrounds_has_them_all():
+    rows = re.findall(r"^\| `(\w+)`(, the default)? \|", README, flags=re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(background_families())
+    assert [name for name, is_default in rows if is_default] == [DEFAULT_BACKGROUND]
 
 
 def test_links_and_pictures_lead_somewhere():

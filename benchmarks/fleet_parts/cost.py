@@ -53,7 +53,7 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
         what, images = write_data(Path(folder, "data"), options.frames)
         # As many processes, which do next to nothing.
         _, some = write_data(Path(folder, "some"), options.jobs[-1])
-        words = ["--preset", "fast", "--steps", 1, "--shard-size", 1]
+        words = ["--background", "siren", "--preset", "fast", "--steps", 1, "--shard-size", 1]
         run = partial(_start, [some, "-o", Path(folder, "start"), *words], options)
         start = ledger.row("start", run)["cpu_s"]
         for preset in options.presets:
@@ -107,8 +107,15 @@ def _start(words: list[Any], options: argparse.Namespace) -> dict[str, float]:
 def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> dict[str, Any]:
     jobs = options.jobs[-1]
     report = out.with_suffix(".json")
-    words = [images, "-o", out, "--preset", preset, "--jobs", jobs, "--seed", options.seed]
-    words += ["--shard-size", max(1, options.frames // jobs), "--device", options.device]
+    words = [images, "-o", out, "--background", "siren", "--preset", preset, "--jobs", jobs]
+    words += [
+        "--seed",
+        options.seed,
+        "--shard-size",
+        max(1, options.frames // jobs),
+        "--device",
+        options.device,
+    ]
     words += ["--json", report, "--quiet"]
     if options.steps:
         words += ["--steps", options.steps]

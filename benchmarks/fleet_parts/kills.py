@@ -82,8 +82,9 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiles(Path(folder, "data"), options.frames, options.size, seed=options.seed)
-        words = [images, "--preset", "fast", "--steps", _STEPS, "--seed", options.seed]
-        words += ["--shard-size", options.shard_size, "--device", options.device]
+        words = [images, "--background", "siren", "--preset", "fast", "--steps", _STEPS]
+        words += ["--seed", options.seed, "--shard-size", options.shard_size]
+        words += ["--device", options.device]
         whole = Path(folder, "whole")
         jobs = options.jobs[-1]
         with Compress(*words, "-o", whole, "--jobs", jobs, threads=options.threads) as first:

@@ -201,8 +201,8 @@ def _row(
     if not source.exists():
         write_frames(source, frames, options.size, seed=options.seed)
     report = out.with_suffix(".json")
-    words = [source, "-o", out, "--preset", "fast", "--steps", 1, "--labels", "none"]
-    words += ["--shard-size", -(-frames // shards), "--jobs", options.jobs[-1]]
+    words = [source, "-o", out, "--background", "siren", "--preset", "fast", "--steps", 1]
+    words += ["--labels", "none", "--shard-size", -(-frames // shards), "--jobs", options.jobs[-1]]
     words += ["--seed", options.seed, "--device", options.device, "--json", report, "--quiet"]
     with Compress(*words, threads=options.threads) as run:
         run.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def command() -> None:
 )  # fmt: skip
 @preset_option
 @click.option(
-    "--background", "backgrounds", type=FamilyChoice(_families), default=(DEFAULT_BACKGROUND,),
+    "--background", "backgrounds", type=FamilyChoice(_families), default=(next(iter(_families())),),
     multiple=True, show_default=True,
     help="Family of the backgrounds; several, if given several times.",
 )  # fmt: skip
@@ -82,15 +83,17 @@ def ladder(
     SRC is an image, a folder of images, a YOLO data yaml, or a video, with labels. The rows are
     the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
     INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
-    background); low-quality JPEG; and JPEG, WebP, AVIF and AVIF with pasted crops at as many bytes
-    as QRE. Everything is fitted three times, so take few frames. A background that is
-    shared by the frames of a sequence is fitted to all frames of SRC, and compared on those taken.
+    background); low-quality JPEG; and JPEG, WebP, AVIF, AVIF with pasted crops and the default
+    background at as many bytes as QRE. Everything is fitted three times, so take few frames. A
+    background that is shared by the frames of a sequence is fitted to all frames of SRC, and
+    compared on those taken.
     """
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
     from rinrcodec.cli.output import json_text
     from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
+    from rinrcodec.evaluation.ladder import background_rung
     from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
@@ -118,23 +121,25 @@ def ladder(
         out.mkdir(parents=True, exist_ok=True)
     for background in dict.fromkeys(backgrounds):
         whole = background_family(background).joins_frames
-        for rung in _fit(
-            read_pictures(opened) if whole else pictures,
-            preset_of(preset, steps=steps, background=background),
-            label=background,
-            quiet=quiet,
-            folder=out,
-            measured=chosen_frames if whole else None,
-            seed=seed,
-            device=device,
-        ):
+        fitted = read_pictures(opened) if whole else pictures
+        options: dict[str, Any] = {
+            "folder": out,
+            "measured": chosen_frames if whole else None,
+            "seed": seed,
+            "device": device,
+        }
+        chosen = preset_of(preset, steps=steps, background=background)
+        for rung in _fit(fitted, chosen, label=background, quiet=quiet, **options):
             add(rung)
+            if rung.name == "QRE":
+                equal = rung
+        add(background_rung(fitted, _other(preset, steps, alone=not whole), equal, **options))
 
     with writing(out):
         plots = draw_ladder(out, rungs)
         plural = "s" if len(pictures) > 1 else ""
-        name = preset_of(preset, steps=steps, background=DEFAULT_BACKGROUND).name
-        what = f"{len(pictures)} frame{plural}, preset {name}, seed {seed}"
+        effort = preset if steps is None else f"{preset}, {steps} steps"
+        what = f"{len(pictures)} frame{plural}, preset {effort}, seed {seed}"
         notes = "\n".join(f"* {note}" for note in NOTES)
         text = f"# The ladder\n\n{what}.\n\n{page(rungs, plots=plots)}\n\n{notes}\n"
         write_text(out / "ladder.md", text)
@@ -149,6 +154,14 @@ def ladder(
     if not quiet:
         _print_table(rungs, what)
         click.echo(f"page: {out / 'ladder.md'}")
+
+
+def _other(name: str, steps: int | None, *, alone: bool) -> Preset:
+    """The default background, of frames that were taken apart or of a sequence."""
+    known = background_family(DEFAULT_BACKGROUND).background_presets()
+    effort = name if name in known else "best"
+    preset = preset_of(effort, steps=steps, background=DEFAULT_BACKGROUND)
+    return replace(preset, background=preset.background.alone()) if alone else preset
 
 
 def _fit(

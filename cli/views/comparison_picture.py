@@ -1,4 +1,4 @@
-"""The side-by-side picture: source, background INR alone, with object INRs, and their errors.
+"""The side-by-side picture: source, background alone, with objects, and their errors.
 
 Importing this module raises `MissingExtraError` without matplotlib.
 """
@@ -141,8 +141,8 @@ Panel = tuple[NDArray[Any], str]
 # Title of a column -> its pixels (two dimensions for an error map) and the words below it.
 COLUMNS: Mapping[str, Callable[[Shown], Panel]] = {
     "source": lambda picture: (picture.source, "boxes in red"),
-    "background INR": lambda picture: (picture.background, _parts(picture, picture.background)),
-    "with object INRs": lambda picture: (picture.decoded, _parts(picture, picture.decoded)),
+    "background": lambda picture: (picture.background, _parts(picture, picture.background)),
+    "with objects": lambda picture: (picture.decoded, _parts(picture, picture.decoded)),
     "error, background": lambda picture: (_error(picture.source, picture.background), ""),
     "error with objects": lambda picture: (_error(picture.source, picture.decoded), ""),
     "object: source": lambda picture: (_crop(picture.source, picture), "enlarged"),
@@ -150,7 +150,7 @@ COLUMNS: Mapping[str, Callable[[Shown], Panel]] = {
         _crop(picture.background, picture),
         _inside(picture, picture.background),
     ),
-    "object: with INR": lambda picture: (
+    "object: decoded": lambda picture: (
         _crop(picture.decoded, picture),
         _inside(picture, picture.decoded),
     ),

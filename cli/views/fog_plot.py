@@ -133,7 +133,10 @@ def _styles(scenario: Scenario, colours: Sequence[str]) -> Iterator[dict[str, An
     """One style for each of `scenario.transfers()`: a colour to a codec, dashes for serverless."""
     turn = cycle(colours)
     yield {"color": DIRECT, "linewidth": 1.8}
-    yield {"color": next(turn), "linewidth": 2.4}
+    ours = {"color": next(turn), "linewidth": 2.4}
+    yield ours
+    if not scenario.at_fog:
+        yield {**ours, "linestyle": "--"}
     for _ in scenario.others:
         colour = next(turn)
         yield {"color": colour}

@@ -11,7 +11,14 @@ from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.interruption import resumable
 from rinrcodec.datasets.manifest import Manifest
-from rinrcodec.datasets.options import CompressOptions, Executor, Layout, choose_devices, kind_of
+from rinrcodec.datasets.options import (
+    CompressOptions,
+    Executor,
+    Layout,
+    choose_devices,
+    default_background_of,
+    kind_of,
+)
 from rinrcodec.datasets.plan import Plan, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.run import Run
@@ -19,7 +26,7 @@ from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, total
 from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrUsageError
-from rinrcodec.families import DEFAULT_BACKGROUND, background_family
+from rinrcodec.families import background_family
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
 from rinrcodec.storage import file_or_folder, to_path
@@ -36,7 +43,7 @@ def compress(
     *,
     labels: str | PathLike[str] = "auto",
     preset: str = "balanced",
-    background: str = DEFAULT_BACKGROUND,
+    background: str | None = None,
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
@@ -65,7 +72,8 @@ def compress(
         labels: YOLO labels: "auto" looks where YOLO does, "none", or a folder that mirrors the
             pictures.
         preset: a name of `rinrcodec.PRESETS`.
-        background: the family of the backgrounds (`rinrcodec.families`).
+        background: the family of the backgrounds (`rinrcodec.families`); None takes that of
+            `rinrcodec.presets.default_background`.
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
         gop: frames of a sequence that share a row at most, for a background that joins a few.
@@ -115,7 +123,7 @@ def compress(
         raise RinrUsageError(f'labels {labels!r}: want "auto", "none" or a folder')
     options = CompressOptions(
         preset=preset,
-        background=background,
+        background=background or default_background_of(preset),
         objects=objects,
         steps=steps,
         gop=gop,
@@ -180,9 +188,9 @@ def _compress(
             resume=options.resume,
             overwrite=options.overwrite,
         )
-        joins = background_family(options.background).joins_frames
-        kept = "after every sequence" if joins else f"every {BATCH_FRAMES} frames"
-        with resumable(work, run, out, kept=kept, keep=options.overwrite, on_message=on_message):
+        with resumable(
+            work, run, out, kept=_kept(options), keep=options.overwrite, on_message=on_message
+        ):
             run.fit(
                 options.executor,
                 jobs=options.jobs,
@@ -194,6 +202,15 @@ def _compress(
     return _result(
         source, out, options, devices, series, len(shards), run.kept, tuple(run.failures)
     )
+
+
+def _kept(options: CompressOptions) -> str:
+    """When work is kept, in words."""
+    family = background_family(options.background)
+    most = (options.gop or family.gop) if family.joins_frames else BATCH_FRAMES
+    if most is None:
+        return "after every sequence"
+    return f"every {most} frames" if most > 1 else "after every frame"
 
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_families_for
-from rinrcodec.presets import PRESET_NAMES, Preset, get_preset
+from rinrcodec.presets import PRESET_NAMES, Preset, default_background, get_preset
 from rinrcodec.targets import Target
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_whole",
     "choose_devices",
+    "default_background_of",
     "kind_of",
 ]
 
@@ -108,6 +109,14 @@ class CompressOptions:
             else value
             for name, value in fields.items()
         }
+
+
+def default_background_of(preset: str) -> str:
+    """Return the family of the backgrounds of a preset; `RinrUsageError` for an unknown one."""
+    try:
+        return default_background(preset)
+    except RinrInputError as error:
+        raise RinrUsageError(str(error)) from error
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -9,7 +9,8 @@ Its rungs are those of Residual-INR (ICCAD 2024), for one family of background I
     QRE  RE with the background INR in 8 bit
 
 and those of JPEG, WebP, AVIF and AVIF with pasted crops (`composite`) at the bytes of QRE, frame by
-frame. DE and RE have the very same backgrounds, specs and recipe, and keep every object INR, also
+frame. `background_rung` adds a family that no rung of the paper has, at about the bytes of QRE.
+DE and RE have the very same backgrounds, specs and recipe, and keep every object INR, also
 one that gains nothing, so that they differ in the mode alone. Bytes are those of whole files.
 
 The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB beside a background
@@ -37,8 +38,9 @@ from rinrcodec.metrics import frame_bytes, row_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset
+from rinrcodec.targets import Target
 
-__all__ = ["BASELINE_SIZE", "enlarged", "family_rungs", "rung_presets"]
+__all__ = ["BASELINE_SIZE", "background_rung", "enlarged", "family_rungs", "rung_presets"]
 
 # BS over RE in bytes: 45 KB over 24 + 6 KB.
 BASELINE_SIZE = 1.5
@@ -102,6 +104,68 @@ def family_rungs(
     yield from codec_rungs([pictures[i] for i in measured], equal, on_progress)
 
 
+def background_rung(
+    pictures: Sequence[Picture],
+    preset: Preset,
+    equal: Rung,
+    *,
+    folder: Path,
+    measured: Sequence[int] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Rung:
+    """Return the rung of another family, whose quality is chosen for about the bytes of `equal`.
+
+    The backgrounds get what the objects of `equal` leave; objects are those of the preset.
+
+    Args:
+        pictures: Those that `equal` encoded, with their boxes.
+        preset: The family and the effort. The family must take a quality (`Target.quality`).
+        equal: The rung whose bytes it gets; its family and this one name the pack.
+        folder: Where the pack goes; it must exist.
+        measured: Which pictures are decoded and compared; None for all.
+        seed: Seed of the fit.
+        device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
+    """
+    family = preset.background.family
+    path = folder / f"{family}-at-{equal.family}-{equal.name}.rinr"
+    bare = [replace(picture, boxes=()) for picture in pictures]
+    wanted = (equal.n_bytes - equal.object_bytes) * len(pictures)
+    start = time.perf_counter()
+    backgrounds = _largest_within(wanted, bare, preset, path, seed, device)
+    pack = encode(pictures, preset=preset, seed=seed, device=device, reuse=backgrounds)
+    seconds = time.perf_counter() - start
+    chosen = range(len(pictures)) if measured is None else measured
+    rung = _measure(path, pack, pictures, chosen, seconds, device)
+    return replace(rung, family=equal.family, name=family)
+
+
+def _largest_within(
+    wanted: float,
+    pictures: Sequence[Picture],
+    preset: Preset,
+    path: Path,
+    seed: int,
+    device: str,
+) -> Pack:
+    """The pack of the highest quality in at most `wanted` bytes; that of quality 0 if none is."""
+
+    def coded(quality: int) -> Pack:
+        target = Target(quality=quality)
+        return encode(pictures, preset=preset, seed=seed, device=device, target=target)
+
+    low, high = 0, 100
+    best = coded(low)
+    while low < high:
+        middle = (low + high + 1) // 2
+        pack = coded(middle)
+        if save(pack, path) <= wanted:
+            low, best = middle, pack
+        else:
+            high = middle - 1
+    return best
+
+
 def enlarged(
     encoder: BackgroundEncoder, factor: float, pictures: Sequence[Picture]
 ) -> BackgroundEncoder:
@@ -142,7 +206,8 @@ def _inr_rungs(
         return _with_boxes(pack, pictures) if alone else pack, seconds
 
     def rung(name: str, pack: Pack, seconds: float) -> Rung:
-        return _measure(name, pack, pictures, measured, seconds, folder, device)
+        path = folder / f"{preset.background.family}-{name}.rinr"
+        return replace(_measure(path, pack, pictures, measured, seconds, device), name=name)
 
     backgrounds, background_seconds = fit("BE", presets["BE"])
     alone = rung("BE", backgrounds, background_seconds)
@@ -170,18 +235,16 @@ def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:
 
 
 def _measure(
-    name: str,
+    path: Path,
     pack: Pack,
     pictures: Sequence[Picture],
     measured: Sequence[int],
     seconds: float,
-    folder: Path,
     device: str,
 ) -> Rung:
-    """Save a pack, decode the file, and compare."""
+    """Save a pack, decode the file, and compare; the rung has the name of the file."""
     groups = pack.groups
     family = groups[pack.frames[0].background.group].spec.family
-    path = folder / f"{family}-{name}.rinr"
     n_bytes = save(pack, path)
     shares = frame_bytes(pack, n_bytes)
     frames = []
@@ -194,7 +257,7 @@ def _measure(
     objects = [item.inr.group for frame in pack.frames for item in frame.objects if item]
     return Rung(
         family,
-        name,
+        path.stem,
         tuple(frames),
         n_bytes / len(pictures),
         sum(row_bytes(groups[group]) for group in objects) / len(pictures),

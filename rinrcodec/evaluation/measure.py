@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import torch
 
-import rinrcodec
+from rinrcodec.evaluation.backgrounds import measure_pack
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES, Coded, QualityScan, available_codecs
 from rinrcodec.evaluation.comparison import (
     OURS,
@@ -23,8 +21,8 @@ from rinrcodec.evaluation.comparison import (
     at_size,
     summary,
 )
-from rinrcodec.evaluation.speed import Speed, decode_timed, mean_speed, time_codec, time_coded
-from rinrcodec.metrics import Quality, frame_bytes
+from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec, time_coded
+from rinrcodec.metrics import Quality
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset
@@ -55,11 +53,14 @@ class Frame:
 class Figures:
     """All figures of a report.
 
+    preset: the name of ours. at_fog: devices leave its encoding to a fog node.
     source: the pictures before coding: their JPEG files, or JPEGs made of them.
     pack_bytes: the share of the frames in our file, which may hold the rest of their sequence, too.
     curves: the comparisons at every point, by the bytes that were asked for.
     """
 
+    preset: str
+    at_fog: bool
     frames: tuple[Frame, ...]
     source: str
     pack_bytes: int
@@ -93,6 +94,7 @@ def measure(
     preset: Preset,
     *,
     compared: Sequence[int] | None = None,
+    runs: Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     on_fitted: Callable[[float], None] = lambda _: None,
@@ -108,6 +110,7 @@ def measure(
         preset: How to fit them.
         compared: The numbers of the pictures that are given to the other codecs and that the
             figures are about; None for all.
+        runs: How many pictures to encode at a time, in order; None for all at once.
         seed: Seed of the fit.
         device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
         on_fitted: Called with the number of pictures that are fitted (a float).
@@ -125,26 +128,21 @@ def measure(
         >>> list(figures.means())[:2]
         ['rinrcodec', 'jpeg']
     """
-    start = time.perf_counter()
-    pack = rinrcodec.encode(
+    own = measure_pack(
         pictures,
-        preset=preset,
+        preset,
+        compared=compared,
+        runs=runs,
         seed=seed,
         device=device,
-        on_progress=lambda share: on_fitted(share * len(pictures)),
+        on_fitted=on_fitted,
     )
-    fit_seconds = (time.perf_counter() - start) / len(pictures)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frames.rinr"
-        pack_bytes = rinrcodec.save(pack, path)
-        chosen = range(len(pictures)) if compared is None else compared
-        decoded, decode_seconds = decode_timed(path, pictures, chosen, device)
-    shares = frame_bytes(pack, pack_bytes)
+    chosen = own.chosen
     ours = {
-        index: Coded(OURS, 0, round(shares[index]), pixels)
-        for index, pixels in zip(chosen, decoded, strict=True)
+        index: Coded(OURS, 0, round(own.shares[index]), pixels)
+        for index, pixels in zip(chosen, own.pixels, strict=True)
     }
-    sizes = [round(share * pack_bytes / len(pictures)) for share in CURVE_SHARES]
+    sizes = [round(share * sum(own.shares) / len(pictures)) for share in CURVE_SHARES]
     from_jpeg = all(_is_jpeg(pictures[index]) for index in chosen)
     # Without boxes there are no crops to paste.
     shown = [pictures[index] for index in chosen]
@@ -152,7 +150,7 @@ def measure(
 
     def compare(index: int) -> tuple[Frame, list[list[Comparison]]]:
         return _compare(
-            pictures[index], ours[index], pack, index, sizes, from_jpeg=from_jpeg, crops=crops
+            pictures[index], ours[index], own.pack, index, sizes, from_jpeg=from_jpeg, crops=crops
         )
 
     results = []
@@ -164,16 +162,18 @@ def measure(
     finally:
         pool.shutdown(cancel_futures=True)
     frames = tuple(frame for frame, _ in results)
-    speeds = {OURS: Speed(fit_seconds, decode_seconds)}
+    speeds = {OURS: own.speed}
     for number, coded in enumerate(frames[0].coded):
         if coded.codec != OURS:
             speeds[coded.codec] = mean_speed(
                 time_coded(frame.picture, frame.coded[number]) for frame in frames
             )
     return Figures(
+        preset.name,
+        own.at_fog,
         frames,
         "JPEG files" if from_jpeg else f"JPEGs of quality {CAMERA_QUALITY}",
-        round(sum(shares[index] for index in chosen)),
+        round(own.n_bytes),
         speeds,
         mean_speed(time_codec("jpeg", frame.picture.pixels, CAMERA_QUALITY) for frame in frames),
         {

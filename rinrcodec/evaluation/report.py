@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rinrcodec.evaluation.advice import Advice, Option, advise
+from rinrcodec.evaluation.backgrounds import PackFigures
 from rinrcodec.evaluation.comparison import OURS, Comparison, method_label
 from rinrcodec.evaluation.fog import Codec, equal_devices
 from rinrcodec.evaluation.measure import Figures
@@ -33,6 +34,7 @@ class Report:
     """The contents of a report.
 
     name: of the source; `n_source_frames` is the number of its frames.
+    others: the same frames with other backgrounds of ours, each of the size that its preset gives.
     scenario_methods: the methods of the scenario's codecs, in order.
     bandwidth: in bytes a second.
     made: how the figures were made, as pairs of words.
@@ -41,6 +43,7 @@ class Report:
     name: str
     n_source_frames: int
     figures: Figures
+    others: tuple[PackFigures, ...]
     advice: Advice
     scenario: Scenario
     scenario_methods: tuple[str, ...]
@@ -55,6 +58,7 @@ def make_report(
     n_source_frames: int,
     bandwidth: float,
     devices: int = 10,
+    others: Sequence[PackFigures] = (),
     made: Mapping[str, str] | None = None,
     remarks: Sequence[str] = (),
 ) -> Report:
@@ -66,6 +70,7 @@ def make_report(
         n_source_frames: How many frames the source has.
         bandwidth: Of the link, in bytes a second.
         devices: How many devices share such frames, 2 or more.
+        others: The same frames with other backgrounds, to show beside those of the figures.
         made: How the figures were made, as pairs of words.
         remarks: Sentences to add to the reasons of the advice.
     """
@@ -76,19 +81,34 @@ def make_report(
     )
     advice = replace(advice, reasons=(*advice.reasons, *remarks))
     return Report(
-        name, n_source_frames, figures, advice, scenario, methods, bandwidth, dict(made or {})
+        name,
+        n_source_frames,
+        figures,
+        tuple(others),
+        advice,
+        scenario,
+        methods,
+        bandwidth,
+        dict(made or {}),
     )
 
 
 def codec_options(figures: Figures) -> dict[str, Option]:
-    """Return every method as a codec to choose, by its means over the frames."""
+    """Return every method as a codec to choose, by its means over the frames.
+
+    Ours needs a fog node where it fits networks.
+    """
     share = len(figures.frames) / figures.source_bytes
     options = {}
     for method, mean in figures.means().items():
         speed = figures.speeds[method]
         codec = Codec(method_label(method), mean.n_bytes * share, speed.encode, speed.decode)
         options[method] = Option(
-            codec, mean.psnr, mean.background_psnr, mean.object_psnr, at_fog=method == OURS
+            codec,
+            mean.psnr,
+            mean.background_psnr,
+            mean.object_psnr,
+            at_fog=method == OURS and figures.at_fog,
         )
     return options
 
@@ -96,8 +116,8 @@ def codec_options(figures: Figures) -> dict[str, Option]:
 def fog_scenario(
     figures: Figures, options: Mapping[str, Option], *, devices: int
 ) -> tuple[Scenario, tuple[str, ...]]:
-    """Return ours through a fog beside the best codec that needs none, and the methods of both."""
-    others = {method: option for method, option in options.items() if not option.at_fog}
+    """Return ours through a fog beside the best other codec, and the methods of both."""
+    others = {method: option for method, option in options.items() if method != OURS}
     best = max(others, key=lambda method: (others[method].inside, others[method].outside))
     mean_bytes = figures.source_bytes / len(figures.frames)
     scenario = Scenario(
@@ -105,6 +125,7 @@ def fog_scenario(
         options[OURS].codec,
         (others[best].codec,),
         source=Codec(figures.source, 1.0, decode_seconds=figures.source_speed.decode),
+        at_fog=figures.at_fog,
     )
     return scenario, (OURS, best)
 
@@ -128,6 +149,15 @@ def report_as_json(report: Report) -> dict[str, Any]:
                 for band in advice.bands
             ],
         },
+        "preset": figures.preset,
+        "other_backgrounds": [
+            {
+                "preset": other.preset,
+                **_as_json(other.mean()),
+                "seconds": asdict(other.speed),
+            }
+            for other in report.others
+        ],
         "source": figures.source,
         "source_bytes": figures.source_bytes,
         "pack_bytes": figures.pack_bytes,

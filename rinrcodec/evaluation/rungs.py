@@ -53,8 +53,8 @@ class Rung:
     family: of the background INRs, or the one whose QRE's bytes a codec was given; "" for neither.
     n_bytes: of whole files, a frame on the mean; `object_bytes` is the part of the object INRs,
         before compression.
-    seconds: of fitting, a frame on the mean; None for codecs.
-    file: the pack that was measured; None for codecs.
+    seconds: of fitting, a frame on the mean; None for other codecs.
+    file: the pack that was measured; None for other codecs.
     """
 
     family: str

@@ -30,7 +30,8 @@ __all__ = ["Scenario", "scenario_as_json"]
 class Scenario:
     """Who wants what, over which medium, and which codecs replace JPEG.
 
-    codec: what only the fog can encode. others: what every device could encode by itself, too.
+    codec: what the fog encodes; only it can, if `at_fog`. others: what every device could encode by
+        itself, too.
     rounds, model_bytes: of training at the fog. source: the data as it is, of alpha 1.
     """
 
@@ -41,6 +42,7 @@ class Scenario:
     model_bytes: float = 98.8e6  # YOLOv8m, as in the paper
     broadcast: bool = False
     source: Codec = JPEG
+    at_fog: bool = True
 
     def __post_init__(self) -> None:
         names = [codec.name for codec in (self.source, self.codec, *self.others)]
@@ -66,13 +68,15 @@ class Scenario:
         )
 
     def transfers(self) -> list[Transfer]:
-        """All ways: direct, the codec through the fog, every other codec both ways, training."""
-        others = [
+        """All ways: direct, every codec both ways (not `codec`, if `at_fog`), training."""
+        both = [
             way(self.devices, codec, broadcast=self.broadcast)
-            for codec in self.others
+            for codec in (self.codec, *self.others)
             for way in (through_fog, serverless)
         ]
-        return [self.direct(), self.fog(), *others, self.training()]
+        if self.at_fog:
+            del both[1]
+        return [self.direct(), *both, self.training()]
 
 
 def scenario_as_json(scenario: Scenario, bandwidth: float) -> dict[str, Any]:

@@ -43,7 +43,7 @@ _BUILT_IN = {
     "pyramid": "rinrcodec.families.pyramid:Pyramid",
     "av1": "rinrcodec.families.av1:Av1",
 }
-DEFAULT_BACKGROUND = "siren"
+DEFAULT_BACKGROUND = "av1"
 DEFAULT_OBJECTS = "siren"
 
 _ENTRY_POINTS = "rinrcodec.families"

@@ -94,10 +94,12 @@ class Family(ABC):
 
     name: what specs in files and options call the family.
     coded_rows: what the coded bytes of a row are, in a few words for people.
+    fits_networks: encoding fits networks, for which a device needs a GPU or much time.
     """
 
     name: ClassVar[str]
     coded_rows: ClassVar[str] = "coded bytes"
+    fits_networks: ClassVar[bool] = True
 
     @abstractmethod
     def check(self, info: GroupInfo) -> None:

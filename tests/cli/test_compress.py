@@ -316,7 +316,7 @@ def test_large_pictures_come_in_smaller_batches(
         original(self, shard, part)
 
     monkeypatch.setattr(work_folder.Work, "add", add)
-    run("compress", folder, "-o", tmp_path / "out", *QUICK)
+    run("compress", folder, "-o", tmp_path / "out", "--background", "siren", *QUICK)
     # 24x16 twice; 24x16, 12x16 and 24x16.
     assert starts == [(0, 2), (2, 3)]
     assert len(names(tmp_path / "out/frames-00000.rinr")) == 5
@@ -336,7 +336,8 @@ def test_a_file_name_that_is_no_unicode_stops_no_other(
 
 def test_names_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "[red]mark/a\nb.png", picture(1))
-    result = run("compress", tmp_path / "[red]mark", "-o", tmp_path / "out", *QUICK)
+    siren = ("--background", "siren")
+    result = run("compress", tmp_path / "[red]mark", "-o", tmp_path / "out", *siren, *QUICK)
     assert "[red]mark" in result.stdout
     text = run("info", tmp_path / "out", "--frames").stdout
     assert "group 0: 1 INR of" in text

@@ -253,7 +253,8 @@ def test_pictures_too_large_for_a_format_are_listed(run: Run, tmp_path: Path) ->
 def test_info_and_verify(run: Run, packs: Path, tmp_path: Path) -> None:
     pack = packs / "train/train-00000.rinr"
     text = run("info", packs, "--frames").stdout
-    for word in ("preset: balanced", "seed: 0", "group 0: 2 INRs", "siren", "overhead", "a.png"):
+    group = "group 0: 2 rows of AV1 temporal units"
+    for word in ("preset: balanced, av1", "seed: 0", group, "overhead", "a.png"):
         assert word in text
     first, second = json.loads(run("info", packs, "--files", "--json").stdout)
     assert first["file"] == str(pack)

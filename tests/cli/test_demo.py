@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.cli.commands.demo import command
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.sources import samples
+from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
 
 
@@ -52,7 +54,8 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
         command, ["-o", str(out), "--steps", "30", "--device", "cpu"], catch_exceptions=False
     )
     assert result.exit_code == 0
-    for name in ("rinrcodec balanced", "JPEG", "WebP", "AVIF + crops", "dB", "verified"):
+    ours = ("balanced, av1, 30", "fast, siren, 30")
+    for name in (*ours, "JPEG", "WebP", "AVIF + crops", "dB", "verified"):
         assert name in result.output
     assert str(out / "comparison.png") in result.output.replace("\n", "")
     with Image.open(out / "comparison.png") as picture:
@@ -69,6 +72,31 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
                 region = box.region(frame.width, frame.height)
                 crop = file.decode(i, region=region)
                 assert torch.equal(crop, pixels[(slice(None), *region.slices)])
+
+
+@pytest.mark.parametrize(
+    ("options", "presets"),
+    [
+        (("--background", "siren"), ["fast, siren"]),
+        (("--background", "siren", "--background", "av1"), ["fast, siren", "fast, av1"]),
+        (("--preset", "paper"), ["paper, siren"]),
+    ],
+)
+def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, presets):
+    tiny = picture_from_array(sample_pictures()[0].pixels[100:124, 100:132], name="a.jpg")
+    tiny = replace(tiny, boxes=(Box(0, 4, 4, 9, 9),), source_bytes=1000)
+    monkeypatch.setattr(samples, "sample_pictures", lambda: [tiny])
+    preset = () if "--preset" in options else ("--preset", "fast")
+    args = ["-o", str(tmp_path), "--steps", "2", "--device", "cpu", *preset, *options]
+    result = CliRunner().invoke(command, args, catch_exceptions=False)
+    assert result.exit_code == 0
+    shown = [line for line in result.output.splitlines() if ", siren" in line or ", av1" in line]
+    table = [line for line in shown if line.startswith("│")]
+    assert [line.split("│")[1].strip() for line in table] == [
+        f"{preset}, 2 steps" for preset in presets
+    ]
+    with rinrcodec.open(tmp_path / "demo.rinr") as file:
+        assert file.info["preset"] == f"{presets[0]}, 2 steps"
 
 
 @pytest.mark.parametrize("package", ["skimage", "matplotlib"])

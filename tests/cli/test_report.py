@@ -149,6 +149,38 @@ def test_the_figures_of_the_page_are_those_of_the_json(made):
     assert [item["frames"] for item in figures["fog"]["devices"]] == [1000] * 10
 
 
+def test_other_backgrounds_are_in_a_table_of_their_own(made):
+    page, figures, _ = made
+    assert figures["preset"] == "fast, av1, 3 steps"
+    (siren,) = figures["other_backgrounds"]
+    assert siren["preset"] == "fast, siren, 3 steps"
+    assert "Our backgrounds" in page.texts
+    words = " ".join(page.texts)
+    for preset in ("fast, av1, 3 steps", "fast, siren, 3 steps"):
+        assert page.texts.count(preset) == 1
+    assert f"{siren['psnr_frame']:.1f}" in words
+    assert "--background" not in figures["made"]["command"]
+
+
+def test_the_first_background_is_the_one_of_the_report(tmp_path):
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    options = (*QUICK, "--json", tmp_path / "figures.json", "-o", tmp_path / "page.html")
+    both = ("--background", "siren", "--background", "av1")
+    for backgrounds, presets in (
+        (both, ["siren", "av1"]),
+        (both[:2], ["siren"]),
+        (("--preset", "paper", "--steps", "1"), ["siren"]),
+    ):
+        report(tmp_path / "frames", *options, *backgrounds)
+        figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+        others = [other["preset"] for other in figures["other_backgrounds"]]
+        assert [name.split(", ")[1] for name in (figures["preset"], *others)] == presets
+        page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+        assert ("Our backgrounds" in page.texts) == (len(presets) > 1)
+    paper = ("--preset", "paper", "--background", "av1")
+    assert "the preset 'paper' has no av1" in report(tmp_path / "frames", *options, *paper, code=2)
+
+
 def test_the_advice_follows_from_the_figures(made):
     page, figures, _ = made
     assert figures["advice"]["headline"] in page.texts
@@ -210,12 +242,17 @@ def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_image(picture(i, 32, 24))))
         container.mux(stream.encode())
     out = tmp_path / "page.html"
-    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK)
+    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "siren")
     share = (tmp_path / "film.mp4").stat().st_size / 4
     reason = f"The video itself has {share:.0f} B a frame: where all frames are wanted, send that."
     assert reason in printed
     assert reason in Page(out.read_text(encoding="utf-8")).texts
     assert "--background nerv fits a network for every sequence" in printed
+    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK)
+    assert "was fitted alone" not in printed
+    page = Page(out.read_text(encoding="utf-8"))
+    presets = [f"fast, {name}, 3 steps" for name in ("av1", "siren", "nerv")]
+    assert [text for text in page.texts if text in presets] == presets
     printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "nerv")
     assert "The video itself has" in printed
     assert "was fitted alone" not in printed

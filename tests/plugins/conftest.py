@@ -61,6 +61,13 @@ def pack(quick: Preset) -> Pack:
 
 
 @pytest.fixture(scope="session")
+def siren_pack(quick: Preset) -> Pack:
+    """The same frames, each with a network of its own."""
+    preset = get_preset("fast", steps=8, background="siren")
+    return mixed_pack(replace(quick, background=preset.background))
+
+
+@pytest.fixture(scope="session")
 def sequence_pack(quick: Preset) -> Pack:
     """The same frames; those of equal size and mode share a network."""
     preset = get_preset("fast", steps=8, background="nerv")

@@ -15,7 +15,14 @@ rinrcodec.register_pillow()
 
 @pytest.mark.parametrize(
     ("kind", "workers"),
-    [("pack", 0), ("pack", 2), ("sequence_pack", 2), ("pyramid_pack", 0), ("pyramid_pack", 2)],
+    [
+        ("pack", 0),
+        ("pack", 2),
+        ("siren_pack", 0),
+        ("sequence_pack", 2),
+        ("pyramid_pack", 0),
+        ("pyramid_pack", 2),
+    ],
 )
 def test_every_way_gives_the_same_bits(request, tmp_path, kind, workers):
     pack_file = tmp_path / "mixed.rinr"

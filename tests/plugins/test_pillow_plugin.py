@@ -79,7 +79,7 @@ def test_seeking_goes_both_ways_and_ends(pack, pack_file):
 def test_info_is_that_of_the_frame(pack, pack_file):
     with Image.open(pack_file) as image:
         assert image.info["boxes"] == pack.frames[0].boxes
-        assert image.info["preset"] == "fast, 8 steps"
+        assert image.info["preset"] == "fast, av1, 8 steps"
         assert "exif" not in image.info
         assert dict(image.getexif()) == {}
         image.seek(1)

@@ -22,7 +22,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import ObjectMode, Pack, Rows
 from rinrcodec.picture import Picture
-from rinrcodec.presets import PRESETS, Preset, get_preset
+from rinrcodec.presets import PRESETS, compared_backgrounds, default_background, get_preset
 
 from .conftest import BOXES, QUICK, MakePicture
 
@@ -44,7 +44,7 @@ def test_frames_keep_names_sizes_modes_and_boxes(mixed: tuple[list[Picture], Pac
     assert pack.frames[1].objects[1:] == (None, None)
     assert pack.info == {
         "encoder": f"rinrcodec {rinrcodec.__version__}",
-        "preset": "balanced, 200 steps",
+        "preset": "balanced, siren, 200 steps",
         "seed": "0",
     }
 
@@ -69,9 +69,9 @@ def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], P
 
 def test_same_seed_same_bytes(make_picture: MakePicture) -> None:
     picture = Picture("p", make_picture(24, 20), BOXES[:1])
+    preset = get_preset("fast", steps=20, background="siren")
     first, again, other = (
-        encode([picture], preset=get_preset("fast", steps=20), seed=seed, device="cpu")
-        for seed in (1, 1, 2)
+        encode([picture], preset=preset, seed=seed, device="cpu") for seed in (1, 1, 2)
     )
     for a, b in zip(first.stacks, again.stacks, strict=True):
         assert np.array_equal(a.rows.codes, b.rows.codes)
@@ -246,12 +246,56 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
             get_preset("fast", steps=steps)
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=str)
-def test_presets_have_a_network_for_every_area(preset: Preset) -> None:
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_a_network_for_every_area(name: str) -> None:
+    preset = get_preset(name, background="siren")
     for part in (preset.background, preset.objects):
         widths = [part.spec(area, 3)["width"] for area in (1, 1_000, 1_001, 10**9)]
         assert widths == sorted(widths)
         assert part.spec(5, 1)["out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "background"),
+    [("fast", "av1"), ("balanced", "av1"), ("best", "av1"), ("paper", "siren")],
+)
+def test_the_default_background_is_av1_and_siren_for_the_paper(name: str, background: str) -> None:
+    assert default_background(name) == background
+    assert get_preset(name) == get_preset(name, background=background) == PRESETS[name]
+    assert get_preset(name).name == f"{name}, {background}"
+    assert get_preset(name, steps=7).name == f"{name}, {background}, 7 steps"
+
+
+@pytest.mark.parametrize("background", ["av1", "pyramid"])
+def test_the_paper_has_no_other_families(background: str) -> None:
+    with pytest.raises(
+        RinrInputError, match=f"'paper' has no {background} background: want one of"
+    ):
+        get_preset("paper", background=background)
+
+
+def test_without_a_background_encode_takes_that_of_the_preset(picture: NDArray[np.uint8]) -> None:
+    families = {
+        name: encode([picture], preset=name, steps=1, device="cpu").groups[0].spec.family
+        for name in ("fast", "paper")
+    }
+    assert families == {"fast": "av1", "paper": "siren"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sequences", "names"),
+    [
+        ("fast", False, ["av1", "siren"]),
+        ("best", True, ["av1", "siren", "nerv"]),
+        ("paper", False, ["siren"]),
+    ],
+)
+def test_the_default_is_compared_with_the_paper(
+    name: str, sequences: bool, names: list[str]
+) -> None:
+    assert compared_backgrounds(name, sequences=sequences) == names
+    for background in names:
+        get_preset(name, background=background)
 
 
 def test_large_pictures_are_encoded_and_decoded_on_several_threads(
@@ -259,7 +303,8 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
 ) -> None:
     """What happens from about 10 ms of work on happens here to all work."""
     picture = Picture("p", make_picture(90, 70), (Box(0, 0, 0, 90, 70), Box(0, 5, 5, 60, 50)))
-    preset = replace(get_preset("fast", steps=10), min_gain=-100.0)
+    preset = get_preset("fast", steps=10, background="siren")
+    preset = replace(preset, min_gain=-100.0)
     before = torch.get_num_threads()
     expected = encode([picture], preset=preset, device="cpu")
     pixels = decode(expected, 0)

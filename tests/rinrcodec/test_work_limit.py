@@ -148,7 +148,7 @@ def test_limits_of_a_file_or_data_set_are_those_of_its_decoder(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_largest_pictures_are_far_within_the_default(name: str) -> None:
-    part = get_preset(name).background
+    part = get_preset(name, background="siren").background
     assert isinstance(part, SirenBackgrounds)
     spec = part.spec(8192 * 8192, 3)
     assert 8192 * 8192 * siren.work(spec) < DEFAULT_LIMITS.max_work / 3

@@ -18,7 +18,12 @@ from rinrcodec import __version__
 from rinrcodec.cli.views.fog_table import explain
 from rinrcodec.cli.views.report.pictures import show_frame
 from rinrcodec.cli.views.report.plots import bandwidth_plot, devices_plot, quality_plot
-from rinrcodec.cli.views.report.tables import fog_table, frame_table, mean_table
+from rinrcodec.cli.views.report.tables import (
+    background_table,
+    fog_table,
+    frame_table,
+    mean_table,
+)
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
 from rinrcodec.datasets.names import shown_name
 from rinrcodec.evaluation.comparison import OURS, method_label
@@ -58,6 +63,7 @@ def _view(report: Report) -> dict[str, Any]:
         "advice": report.advice,
         "tiles": _tiles(figures),
         "means": mean_table(figures),
+        "backgrounds": background_table(report) if report.others else None,
         "pasted": method_label("composite") if "composite" in figures.means() else None,
         "has_objects": figures.has_objects,
         "frames": [show_frame(frame) for frame in shown],

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from rinrcodec.cli.views.fog_table import duration
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
 from rinrcodec.datasets.names import shown_name
-from rinrcodec.evaluation.comparison import Comparison, method_label
+from rinrcodec.evaluation.comparison import OURS, Comparison, method_label
 from rinrcodec.evaluation.measure import Figures, Frame
 from rinrcodec.evaluation.report import Report
+from rinrcodec.evaluation.speed import Speed
 
-__all__ = ["Table", "fog_table", "frame_table", "mean_table"]
+__all__ = ["Table", "background_table", "fog_table", "frame_table", "mean_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +31,49 @@ class Table:
 
 def mean_table(figures: Figures) -> Table:
     """Return the means of every method, ours marked, with the best PSNR of each column."""
-    means, speeds = figures.means(), figures.speeds
-    header = ["codec", "bytes a frame", "bits/pixel"]
-    parts: dict[str, list[float | None]] = {
-        "frame dB": [mean.psnr for mean in means.values()],
-        "background dB": [mean.background_psnr for mean in means.values()],
-        "objects dB": [mean.object_psnr for mean in means.values()],
-    }
-    rows = [
+    header, rows = _mean_rows(
+        "codec",
         [
-            method_label(method),
-            size(mean.n_bytes),
-            f"{mean.bpp:.3f}",
-            *(db(values[number]) for values in parts.values()),
-            milliseconds(speeds[method].encode),
-            milliseconds(speeds[method].decode),
-        ]
-        for number, (method, mean) in enumerate(means.items())
-    ]
+            (method_label(method), mean, figures.speeds[method])
+            for method, mean in figures.means().items()
+        ],
+    )
+    parts = ("psnr", "background_psnr", "object_psnr")
     best = [
         (number, column)
-        for column, values in enumerate(parts.values(), len(header))
-        for number in _largest(values)
+        for column, part in enumerate(parts, header.index("frame dB"))
+        for number in _largest([getattr(mean, part) for mean in figures.means().values()])
     ]
-    return Table([*header, *parts, "encode", "decode"], rows, 0, frozenset(best))
+    return Table(header, rows, 0, frozenset(best))
+
+
+def background_table(report: Report) -> Table:
+    """Return the means of our backgrounds at their own sizes, that of the report marked."""
+    figures = report.figures
+    lines = [(figures.preset, figures.means()[OURS], figures.speeds[OURS])]
+    lines += [(other.preset, other.mean(), other.speed) for other in report.others]
+    return Table(*_mean_rows("preset, background", lines), 0)
+
+
+def _mean_rows(
+    what: str, lines: Sequence[tuple[str, Comparison, Speed]]
+) -> tuple[list[str], list[list[str]]]:
+    """The header and rows of means, each with its name and times."""
+    header = [what, "bytes a frame", "bits/pixel", "frame dB", "background dB", "objects dB"]
+    rows = [
+        [
+            name,
+            size(mean.n_bytes),
+            f"{mean.bpp:.3f}",
+            db(mean.psnr),
+            db(mean.background_psnr),
+            db(mean.object_psnr),
+            milliseconds(speed.encode),
+            milliseconds(speed.decode),
+        ]
+        for name, mean, speed in lines
+    ]
+    return [*header, "encode", "decode"], rows
 
 
 def _largest(values: Sequence[float | None]) -> list[int]:

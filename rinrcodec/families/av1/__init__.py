@@ -36,6 +36,7 @@ class Av1(BackgroundFamily, ObjectFamily):
         "stream where that takes fewer bytes."
     )
     coded_rows = "AV1 temporal units"
+    fits_networks = False
     steps = "objects only"
     targets = frozenset({"psnr", "quality"})
     object_targets = frozenset({"objects_psnr", "objects_quality"})

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 LARGEST_SIDE = 65_536  # of an AV1 frame
-SMALLEST_SIDE = 4  # of a frame that SVT-AV1 takes
+SMALLEST_SIDE = 8  # of a frame that SVT-AV1 takes: it fails for some of 4x4
 
 # Numbers of ITU-T H.273 and FFmpeg.
 _BT601 = (5, 6)

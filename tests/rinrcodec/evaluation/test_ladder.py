@@ -6,19 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
-from rinrcodec.evaluation.ladder import enlarged, family_rungs, rung_presets
+from rinrcodec.evaluation.ladder import background_rung, enlarged, family_rungs, rung_presets
 from rinrcodec.evaluation.rungs import Rung
 from rinrcodec.formats import PackReader
 from rinrcodec.metrics import frame_quality
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
+from rinrcodec.targets import Target
 
-QUICK = get_preset("fast", steps=25)
+QUICK = get_preset("fast", steps=25, background="siren")
 CODECS = [*available_codecs(), "composite"]
 
 
@@ -152,16 +154,17 @@ def test_some_of_the_encoded_frames_can_be_measured(rungs, pictures, tmp_path):
 
 
 def test_presets_of_the_rungs_keep_everything_but_bits_and_mode():
-    presets = rung_presets(get_preset("balanced"))
+    balanced = get_preset("balanced", background="siren")
+    presets = rung_presets(balanced)
     for preset in presets.values():
-        assert preset.background.recipe == get_preset("balanced").background.recipe
-        assert preset.objects == replace(get_preset("balanced").objects, bits=16)
+        assert preset.background.recipe == balanced.background.recipe
+        assert preset.objects == replace(balanced.objects, bits=16)
     assert {name: p.object_mode for name, p in presets.items()}["DE"] == "direct"
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.7, 3.2])
 def test_a_larger_network_has_the_wanted_weights(make_picture, factor):
-    part = get_preset("balanced").background
+    part = get_preset("balanced", background="siren").background
     pictures = [Picture("a.png", make_picture(80, 56))]
     wider = enlarged(part, factor, pictures)
     before, after = (one.n_weights(pictures) for one in (part, wider))
@@ -198,6 +201,47 @@ def test_a_sequence_has_the_same_rungs(make_picture, tmp_path):
         assert rungs[name].n_bytes == rungs[name].file.stat().st_size / 4
     assert rungs["QRE"].n_bytes < rungs["RE"].n_bytes
     assert rungs["BS"].n_bytes / rungs["RE"].n_bytes == pytest.approx(1.5, rel=0.15)
+
+
+def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path):
+    preset = get_preset("fast", steps=25)
+    equal = rungs["QRE"]
+    alone = replace(preset, background=preset.background.alone())
+    rung = background_rung(pictures, alone, equal, folder=tmp_path, measured=[0, 2], device="cpu")
+    assert (rung.label, rung.file.name) == ("av1 at siren QRE", "av1-at-siren-QRE.rinr")
+    assert [frame.frame for frame in rung.frames] == ["a.png", "c.png"]
+    assert rung.n_bytes == rung.file.stat().st_size / 3
+    assert rung.seconds > 0
+    frames, groups = read(rung)
+    assert {group[0].family for group in groups} == {"av1", "siren"}
+    assert len({frame.background for frame in frames}) == 3
+    # The backgrounds fit in those of QRE; the next quality does not.
+    wanted = (equal.n_bytes - equal.object_bytes) * 3
+    bare = [replace(picture, boxes=()) for picture in pictures]
+    sizes = [
+        rinrcodec.save(
+            rinrcodec.encode(bare, preset=alone, target=Target(quality=quality)),
+            tmp_path / "x.rinr",
+        )
+        for quality in range(101)
+    ]
+    fitting = max(quality for quality, size in enumerate(sizes) if size <= wanted)
+    backgrounds = rinrcodec.encode(bare, preset=alone, target=Target(quality=fitting))
+    coded = [stack.rows.coded for stack in backgrounds.stacks]
+    with rinrcodec.open(rung.file) as file:
+        assert [file.read_rows(g, range(len(rows))).coded for g, rows in enumerate(coded)] == coded
+
+
+def test_where_no_quality_is_small_enough_the_lowest_is_taken(rungs, pictures, tmp_path):
+    tiny = replace(rungs["QRE"], n_bytes=1.0, object_bytes=0.0)
+    preset = get_preset("fast", steps=1)
+    rung = background_rung(pictures, preset, tiny, folder=tmp_path, device="cpu")
+    lowest = rinrcodec.encode(pictures, preset=preset, target=Target(quality=0), device="cpu")
+    assert rung.file.read_bytes() != b""
+    with rinrcodec.open(rung.file) as file:
+        for index in range(3):
+            one = file.decode(index, objects=False)
+            assert torch.equal(one, rinrcodec.decode(lowest, index, objects=False))
 
 
 def test_a_pyramid_is_no_family_of_the_ladder(pictures, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation import measure as measure_module
+from rinrcodec.evaluation.backgrounds import measure_pack
 from rinrcodec.evaluation.comparison import OURS
 from rinrcodec.evaluation.measure import measure
 from rinrcodec.evaluation.report import codec_options, fog_scenario, make_report, report_as_json
@@ -26,7 +28,7 @@ def figures(make_picture):
         Picture("c.png", make_picture(48, 32, 2)),
     ]
     done = []
-    preset = get_preset("fast", steps=2)
+    preset = replace(get_preset("fast", steps=2), min_gain=-math.inf)
     measured = measure(pictures, preset, compared=[0, 2], device="cpu", on_compared=done.append)
     assert done == [1, 2]
     return measured
@@ -53,7 +55,8 @@ def test_only_the_compared_frames_count(figures):
     )
 
 
-def test_options_are_the_means_and_only_ours_needs_a_fog(figures):
+def test_options_are_the_means_and_only_ours_with_its_object_networks_needs_a_fog(figures):
+    assert figures.at_fog
     options = codec_options(figures)
     assert options.keys() == figures.means().keys()
     assert [method for method, option in options.items() if option.at_fog] == [OURS]
@@ -61,7 +64,18 @@ def test_options_are_the_means_and_only_ours_needs_a_fog(figures):
     assert options["jpeg"].codec.alpha == pytest.approx(share)
 
 
-def test_the_fog_is_beside_the_best_codec_that_needs_none(figures):
+def test_without_networks_devices_encode_ours_too(figures):
+    figures = replace(figures, at_fog=False)
+    options = codec_options(figures)
+    assert not any(option.at_fog for option in options.values())
+    best = replace(options[OURS], objects=99.0)
+    scenario, methods = fog_scenario(figures, {**options, OURS: best}, devices=4)
+    assert methods[0] == OURS
+    assert OURS not in methods[1:]
+    assert [way.codec for way in scenario.transfers()].count(OURS) == 2
+
+
+def test_the_fog_is_beside_the_best_other_codec(figures):
     options = codec_options(figures)
     better = replace(options["jpeg"], objects=99.0)
     scenario, methods = fog_scenario(figures, {**options, "jpeg": better}, devices=4)
@@ -85,6 +99,23 @@ def test_json_has_all_figures_and_no_infinity(report, figures):
     assert values["frames"][1]["equal_bytes"][0]["psnr_objects"] is None
     assert values["made"] == {}
     assert len(values["fog"]["devices"]) == 4
+
+
+def test_other_backgrounds_are_shown_beside_those_of_the_report(figures, make_picture):
+    picture = Picture("a.png", make_picture(48, 32, 0), (Box(0, 10, 8, 16, 12),))
+    preset = get_preset("fast", steps=2, background="siren")
+    other = measure_pack([picture], preset, device="cpu")
+    report = make_report(figures, name="here", n_source_frames=3, bandwidth=2e6, others=[other])
+    values = json.loads(json.dumps(report_as_json(report), allow_nan=False))
+    assert values["preset"] == figures.preset == "fast, av1, 2 steps"
+    (shown,) = values["other_backgrounds"]
+    assert shown["preset"] == "fast, siren, 2 steps"
+    assert shown["n_bytes"] == pytest.approx(other.n_bytes)
+    assert shown["psnr_objects"] == pytest.approx(other.mean().object_psnr)
+    assert shown["seconds"]["encode"] > 0
+    # They take no part in the advice.
+    without = make_report(figures, name="here", n_source_frames=3, bandwidth=2e6)
+    assert report.advice == without.advice
 
 
 def test_the_examples_run():

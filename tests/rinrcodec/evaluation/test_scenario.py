@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,15 @@ def test_a_scenario_lists_every_way_and_tells_codecs_by_their_names():
     for others in ((avif, avif), (Codec("jpeg", 0.5),), (Codec("rinrcodec", 0.5),)):
         with pytest.raises(RinrInputError, match="two codecs are called"):
             Scenario(TEN, PUBLISHED, others)
+
+
+def test_devices_can_encode_what_needs_no_fog():
+    scenario = Scenario(TEN, PUBLISHED, (Codec("avif", 0.08),), at_fog=False)
+    ways = [(way.way, way.codec) for way in scenario.transfers()]
+    at_fog = [(way.way, way.codec) for way in replace(scenario, at_fog=True).transfers()]
+    own = serverless(TEN, PUBLISHED)
+    assert ways == [*at_fog[:2], (own.way, own.codec), *at_fog[2:]]
+    assert scenario.transfers()[2] == own
 
 
 def test_json_has_the_figures_of_every_way():

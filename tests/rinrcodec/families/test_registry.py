@@ -26,7 +26,7 @@ def test_families_go_together(toy_frames: Path) -> None:
     one = rinrcodec.encode(paths, boxes=boxes, background="flat", steps=5, device="cpu")
     assert {group.spec.family for group in one.groups} == {"flat", "siren"}
     other = rinrcodec.encode(paths, boxes=boxes, objects="flatter", steps=5, device="cpu")
-    assert {group.spec.family for group in other.groups} == {"siren", "flatter"}
+    assert {group.spec.family for group in other.groups} == {"av1", "flatter"}
     for pack in (one, other):
         assert len(rinrcodec.decode(pack, [0, 1])) == 2
     with pytest.raises(RinrInputError, match="keeps objects sharp itself"):

@@ -132,7 +132,7 @@ def test_targets_that_are_none(target: dict[str, float], message: str) -> None:
 
 def test_a_target_needs_the_family(crop: Pixels) -> None:
     with pytest.raises(RinrInputError, match="want background='pyramid'"):
-        rinrcodec.encode([crop], preset="fast", target=Target(psnr=30))
+        rinrcodec.encode([crop], preset="fast", background="siren", target=Target(psnr=30))
 
 
 def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
