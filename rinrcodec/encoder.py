@@ -1,37 +1,32 @@
-"""Encoding: fit the backgrounds, then the objects on the decoded quantised backgrounds."""
+"""Encoding pictures: check what is given, fit a pack, and compare it with its target."""
 
 from __future__ import annotations
 
-import math
 import os
-import threading
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rinrcodec import __version__
-from rinrcodec.boxes import Box, Region
-from rinrcodec.compute.compose import apply_object, pixel_tensor, to_pixels, to_signal
+from rinrcodec.boxes import Box
 from rinrcodec.compute.devices import memory_errors, resolve_device
-from rinrcodec.compute.grids import Grid
-from rinrcodec.decoder import Decoder
+from rinrcodec.encoding import Encoding, Progress
+from rinrcodec.encoding_size import TRIES, encode_for_size, without_overhead
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import background_families_for, object_family
-from rinrcodec.families.group_reader import GroupReader
-from rinrcodec.families.interface import FitContext, ObjectEncoder, ObjectView, Reference
+from rinrcodec.families import background_family
+from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.metrics import PEAK
-from rinrcodec.pack import Cell, Frame, Group, InrRef, ObjectInr, Pack, select_frames
-from rinrcodec.picture import Picture, alike
-from rinrcodec.presets import Preset, get_preset
+from rinrcodec.pack import Pack, select_frames
+from rinrcodec.picture import Picture
+from rinrcodec.presets import Preset, get_preset, target_problem
+from rinrcodec.reached import misses
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
-from rinrcodec.targets import Target
+from rinrcodec.targets import Miss, Target, TargetWarning
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
 
     PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
 
-__all__ = ["encode"]
+__all__ = ["encode", "encode_pictures"]
 
 
 def encode(
@@ -65,14 +60,15 @@ def encode(
     background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
         `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one
         folder of their names, size and mode, in the given order. A `Preset` has its own.
-    objects: the family of the objects on top; None takes the default. A `Preset` has its own.
+    objects: the family of the objects on top; "auto" (the default) takes for each object the one of
+        the fewest bytes, "none" leaves objects out. A `Preset` has its own.
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,
         every frame is read alone.
     reuse: a pack of the same pictures, whose backgrounds are taken as they are; only objects are
         fitted. A preset without objects has none to fit, and is refused.
-    target: the quality or size wanted in place of the preset's, where the background can be fitted
-        for it.
+    target: the quality or size wanted in place of the preset's, where the families can be asked for
+        it. A target that is missed gives a `TargetWarning`.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
@@ -101,7 +97,7 @@ def encode(
             replace(picture, boxes=tuple(boxes_of_picture))
             for picture, boxes_of_picture in zip(pictures, boxes, strict=True)
         ]
-    _check_before(pictures, seed)
+    _check_pictures(pictures)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
     if reuse is not None and chosen.objects is None:
@@ -110,202 +106,71 @@ def encode(
             "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
         )
-    _check_target(target, chosen)
-    progress = _Progress(pictures, chosen, on_progress, backgrounds=backgrounds is None)
-    with memory_errors():
-        context = FitContext(seed, resolve_device(device), target or Target(), progress.counted)
-        pack = _Encoding(pictures, chosen, context).run(backgrounds)
-    if on_progress is not None:
-        on_progress(1.0)
+    pack, missed = encode_pictures(
+        pictures,
+        chosen,
+        target=target,
+        seed=seed,
+        device=device,
+        backgrounds=backgrounds,
+        on_progress=on_progress,
+    )
+    for miss in missed:
+        warnings.warn(miss.text(), TargetWarning, stacklevel=2)
     return pack
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """An object to fit: the box of a picture, the reference, and the background below it."""
+def encode_pictures(
+    pictures: Sequence[Picture],
+    preset: Preset,
+    *,
+    target: Target | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    backgrounds: Pack | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> tuple[Pack, tuple[Miss, ...]]:
+    """Encode pictures with a preset, and say which targets the pack misses.
 
-    box: int
-    reference: Reference
-    background: Tensor
+    Args:
+        pictures: At least one, of different names.
+        preset: The settings.
+        target: As of `encode`.
+        seed: As of `encode`.
+        device: As of `encode`.
+        backgrounds: A pack of the same frames without objects, whose backgrounds are kept.
+        on_progress: As of `encode`.
 
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """An object that was fitted, in row `inr.inr.row` of the group that the fit gave."""
-
-    task: _Task
-    inr: ObjectInr
-
-
-class _Encoding:
-    """One call of `encode`: backgrounds first, objects against what they decode to."""
-
-    def __init__(self, pictures: Sequence[Picture], preset: Preset, context: FitContext) -> None:
-        self.pictures = pictures
-        self.preset = preset
-        self.context = context
-        self.groups: list[Group] = []
-
-    def run(self, backgrounds: Pack | None) -> Pack:
-        if backgrounds is None:
-            frames = self._fit_backgrounds()
+    Raises:
+        RinrInputError: Pictures, seed or target cannot be used.
+    """
+    _check_pictures(pictures)
+    if not 0 <= seed < 2**31:
+        raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
+    _check_target(target, preset)
+    wanted = target or Target()
+    searched = wanted.n_bytes is not None and not background_family(
+        preset.background.family
+    ).targets >= {"n_bytes"}
+    progress = Progress(
+        pictures,
+        preset,
+        on_progress,
+        backgrounds=backgrounds is None,
+        tries=TRIES if searched and backgrounds is None else 1,
+    )
+    with memory_errors():
+        context = FitContext(seed, resolve_device(device), wanted, progress.counted)
+        if backgrounds is not None:
+            pack = Encoding(pictures, preset, context).run(backgrounds)
+        elif searched:
+            pack = encode_for_size(pictures, preset, context)
         else:
-            frames = backgrounds.frames
-            self.groups.extend(backgrounds.stacks)
-        info = {
-            "encoder": f"rinrcodec {__version__}",
-            "preset": self.preset.name,
-            "seed": str(self.context.seed),
-        }
-        objects: dict[tuple[int, int], ObjectInr] = {}
-        if self.preset.objects is not None:
-            pack = Pack(frames, tuple(self.groups), info)
-            objects = self._fit_objects(pack, self.preset.objects)
-        frames = tuple(
-            replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
-            for i, frame in enumerate(frames)
-        )
-        return Pack(frames, tuple(self.groups), info)
-
-    def _fit_backgrounds(self) -> tuple[Frame, ...]:
-        frames: dict[int, Frame] = {}
-        for fitted in self.preset.background.fit(self.pictures, self.context):
-            for row, members in enumerate(fitted.members):
-                ref = InrRef(len(self.groups), row)
-                for i, time in members:
-                    frames[i] = _frame(self.pictures[i], ref, time)
-            self.groups.append(fitted.group)
-        return tuple(frames[i] for i in range(len(self.pictures)))
-
-    def _fit_objects(
-        self, backgrounds: Pack, encoder: ObjectEncoder
-    ) -> dict[tuple[int, int], ObjectInr]:
-        tasks = self._object_tasks(Decoder(backgrounds, device=self.context.device))
-        objects: dict[tuple[int, int], ObjectInr] = {}
-        for group in encoder.fit([task.reference for task in tasks], self.context):
-            fitted = [
-                self._fitted(tasks[number], row, cell, group.gain)
-                for row, members in enumerate(group.members)
-                for number, cell in members
-            ]
-            kept = self._useful(fitted, group.group)
-            rows = sorted({one.inr.inr.row for one in kept})
-            if not kept:
-                continue
-            for one in kept:
-                ref = InrRef(len(self.groups), rows.index(one.inr.inr.row))
-                key = one.task.reference.picture, one.task.box
-                objects[key] = replace(one.inr, inr=ref)
-            self.groups.append(replace(group.group, rows=group.group.rows.take(rows)))
-        return objects
-
-    def _fitted(self, task: _Task, row: int, cell: Cell, gain: float | None) -> _Fitted:
-        factor = task.reference.gain if gain is None else gain
-        return _Fitted(task, ObjectInr(InrRef(0, row), self.preset.object_mode, factor, cell))
-
-    def _object_tasks(self, decoder: Decoder) -> list[_Task]:
-        """What every object has to reproduce inside its box."""
-        tasks = []
-        sequence_of = {i: n for n, members in enumerate(alike(self.pictures)) for i in members}
-        for i, picture in enumerate(self.pictures):
-            frame = decoder.source.frame(i)
-            regions = [box.region(frame.width, frame.height) for box in frame.boxes]
-            if not any(region.area for region in regions):
-                continue
-            around = Region.around(region for region in regions if region.area)
-            signal = decoder.background_signal(i, around)
-            pixels = pixel_tensor(picture)
-            for b, region in enumerate(regions):
-                if not region.area:
-                    continue
-                # A copy: a view would keep all between the boxes, in every frame of a sequence.
-                background = signal[region.inside(around).slices].clone()
-                wanted = to_signal(pixels[region.slices].to(self.context.device))
-                if self._suffices(background, wanted):
-                    continue
-                gain = 1.0
-                if self.preset.object_mode == "residual":
-                    wanted = wanted - background
-                    gain = max(float(wanted.abs().max()), 2.0**-20)
-                    wanted = wanted / gain
-                reference = Reference(i, sequence_of[i], region, wanted, gain)
-                tasks.append(_Task(b, reference, background))
-        return tasks
-
-    def _suffices(self, background: Tensor, wanted: Tensor) -> bool:
-        """Whether a background alone has the quality that is asked for inside a box."""
-        asked = self.context.target.objects_psnr
-        return asked is not None and _error(background, wanted) <= PEAK**2 * 10 ** (-asked / 10)
-
-    def _useful(self, fitted: Sequence[_Fitted], group: Group) -> list[_Fitted]:
-        """The objects that raise the PSNR inside the box by more than the preset asks.
-
-        With a `min_gain` of minus infinity those are all, also where there is nothing to gain.
-        """
-        if self.preset.min_gain == -math.inf:
-            return list(fitted)
-        kept = []
-        with torch.no_grad():
-            for one, output in zip(fitted, self._outputs(fitted, group), strict=True):
-                task = one.task
-                inr = replace(one.inr, gain=task.reference.gain)
-                wanted = apply_object(task.background, task.reference.signal, inr)
-                before = _error(task.background, wanted)
-                after = _error(apply_object(task.background, output, one.inr), wanted)
-                if after < before * 10 ** (-self.preset.min_gain / 10):
-                    kept.append(one)
-        return kept
-
-    def _outputs(self, fitted: Sequence[_Fitted], group: Group) -> list[Tensor]:
-        """What the rows of a group decode to, each on the pixels of its box."""
-        views = []
-        for one in fitted:
-            frame = _frame(self.pictures[one.task.reference.picture], InrRef(0, 0))
-            height, width = one.task.reference.signal.shape[:2]
-            region = Region(0, 0, width, height)
-            part = (slice(0, height), slice(0, width))
-            views.append(ObjectView(frame, one.inr, region, Grid.of_frame(width, height), part))
-        reader = GroupReader(Pack((), (group,)), 0, self.context.device)
-        return object_family(group.spec.family).decode_objects(reader, views)
-
-
-class _Progress:
-    """Turns steps of rows into one fraction of all the work, counted in multiplications."""
-
-    def __init__(
-        self,
-        pictures: Sequence[Picture],
-        preset: Preset,
-        on_progress: Callable[[float], None] | None,
-        *,
-        backgrounds: bool,
-    ) -> None:
-        self._done = 0.0
-        self._report = on_progress
-        self._lock = threading.Lock()
-        self._total = 1.0
-        if on_progress is None:
-            return
-        if backgrounds:
-            self._total += preset.background.work(pictures)
-        if preset.objects is not None:
-            for picture in pictures:
-                for box in picture.boxes:
-                    area = box.region(picture.width, picture.height).area
-                    self._total += preset.objects.work(area, picture.channels)
-
-    def counted(self, work: float) -> Callable[[int, int], None]:
-        """Return what a fit calls with (rows, steps), where a step of a row takes `work`."""
-
-        def on_step(rows: int, steps: int) -> None:
-            """May be called from several threads."""
-            if self._report is None:
-                return
-            with self._lock:
-                self._done += rows * steps * work
-                self._report(min(1.0, self._done / self._total))
-
-        return on_step
+            pack = Encoding(pictures, preset, without_overhead(pictures, context)).run(None)
+        missed = misses(pack, pictures, wanted, context.device)
+    if on_progress is not None:
+        on_progress(1.0)
+    return pack, missed
 
 
 def _check_target(target: Target | None, preset: Preset) -> None:
@@ -314,21 +179,17 @@ def _check_target(target: Target | None, preset: Preset) -> None:
         return
     if not isinstance(target, Target):
         raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
-    asked = set(target.given)
-    able = background_families_for(asked)
-    if preset.background.family not in able:
-        raise RinrInputError(
-            f"a target for the preset {preset.name!r}: its background is not fitted for "
-            f"{', '.join(sorted(asked))}; want background={' or '.join(map(repr, able))}"
-        )
+    problem = target_problem(
+        target, preset.background.family, preset.objects.family if preset.objects else "none"
+    )
+    if problem:
+        raise RinrInputError(problem)
 
 
-def _check_before(pictures: Sequence[Picture], seed: int) -> None:
+def _check_pictures(pictures: Sequence[Picture]) -> None:
     """Refuse now what could not be saved after all the work."""
     if not pictures:
         raise RinrInputError("no pictures to encode")
-    if not 0 <= seed < 2**31:
-        raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
     names = set()
     for picture in pictures:
         check_name(picture.name, DEFAULT_LIMITS)
@@ -373,23 +234,3 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
 
 def _are_boxes(boxes: Sequence[object]) -> bool:
     return all(isinstance(box, Box) for box in boxes)
-
-
-def _frame(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
-    return Frame(
-        name=picture.name,
-        width=picture.width,
-        height=picture.height,
-        background=background,
-        mode=picture.mode,
-        boxes=picture.boxes,
-        objects=(None,) * len(picture.boxes),
-        time=time,
-        source_size=picture.source_size,
-        source_bytes=picture.source_bytes,
-        metadata=picture.metadata,
-    )
-
-
-def _error(signal: Tensor, reference: Tensor) -> float:
-    return float((to_pixels(signal).float() - (reference + 1) * 127.5).square().mean())

@@ -17,13 +17,17 @@ from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     DEFAULT_BACKGROUND,
     DEFAULT_OBJECTS,
+    OBJECT_CHOICES,
     background_families,
+    background_families_for,
     background_family,
     object_families,
     object_family,
 )
+from rinrcodec.families.cheapest import Cheapest
 from rinrcodec.families.interface import BackgroundEncoder, ObjectEncoder
 from rinrcodec.pack import ObjectMode
+from rinrcodec.targets import Target
 
 __all__ = [
     "PRESETS",
@@ -32,6 +36,7 @@ __all__ = [
     "compared_backgrounds",
     "default_background",
     "get_preset",
+    "target_problem",
 ]
 
 # Preset -> the gain in dB above which an object INR is kept.
@@ -114,7 +119,8 @@ def get_preset(
         steps: Fitting steps in place of the preset's; for a family of sequences, epochs.
         background: The family of the backgrounds, by its name in `rinrcodec.families`; None takes
             that of `default_background`.
-        objects: The family of the objects on top. None takes the default, and no objects where the
+        objects: The family of the objects on top; "auto" takes for each object the one of the
+            fewest bytes, "none" leaves objects out. None takes "auto", and no objects where the
             backgrounds keep them sharp themselves.
         gop: The largest number of frames in a row, where the family cuts sequences into groups of
             frames.
@@ -178,6 +184,25 @@ def compared_backgrounds(name: str, *, sequences: bool) -> list[str]:
     return list(dict.fromkeys([default_background(name), *paper]))
 
 
+def target_problem(target: Target, background: str, objects: str | None) -> str | None:
+    """Say what is wrong with a target for families, or return None.
+
+    Args:
+        target: The target.
+        background: The family of the backgrounds.
+        objects: The objects on top, as of `get_preset`.
+    """
+    asked = set(target.given)
+    if background in background_families_for(asked, objects):
+        return None
+    what = f"a target of {' and '.join(target.given)} for {background} backgrounds"
+    if background in background_families_for(asked):
+        return f"{what} with objects {objects!r}, which cannot be asked for it: want 'auto'"
+    able = background_families_for(asked)
+    wanted = f"; want {' or '.join(able)}" if able else ""
+    return f"{what}: they cannot be asked for it{wanted}"
+
+
 def _check_name(name: str) -> None:
     if name not in PRESET_NAMES:
         raise RinrInputError(f"unknown preset {name!r}: want one of {', '.join(PRESET_NAMES)}")
@@ -208,17 +233,39 @@ def _named(name: str, background: str, objects: str | None) -> Preset:
     )
 
 
-def _objects(name: str, objects: str) -> ObjectEncoder:
+def _objects(name: str, objects: str) -> ObjectEncoder | None:
+    if objects == "none":
+        return None
+    if objects == "auto":
+        return _cheapest(name)
     try:
         encoders = object_family(objects).object_presets()
     except RinrFormatError:
-        known = ", ".join(object_families())
+        known = ", ".join([*OBJECT_CHOICES, *object_families()])
         raise RinrInputError(f"objects {objects!r}: want one of {known}") from None
     if name not in encoders:
         raise RinrInputError(
             f"the preset {name!r} has no {objects} objects: want one of {', '.join(encoders)}"
         )
     return encoders[name]
+
+
+def _cheapest(name: str) -> ObjectEncoder:
+    """The objects that each take the family of the fewest bytes.
+
+    The first family that can be asked for a quality codes all; where none has the preset, the first
+    that has it is the only one.
+    """
+    known = [
+        (one, one.object_presets()[name])
+        for one in object_families().values()
+        if name in one.object_presets()
+    ]
+    main = next((encoder for one, encoder in known if one.object_targets), None)
+    if main is None:
+        return known[0][1]
+    others = (encoder for _, encoder in known if encoder is not main)
+    return Cheapest(main, tuple(o for o in others if o.row_bytes(1, 3) is not None))
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({name: get_preset(name) for name in PRESET_NAMES})

@@ -1,4 +1,4 @@
-"""What one asks of a background: a price of bits, a quality, or a size. Plain data, no torch."""
+"""What users ask of an encoder: a price of bits, a quality, or a size. Plain data, no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numbers import Real
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EXCLUSIVE", "Target"]
+__all__ = ["EXCLUSIVE", "EXCLUSIVE_OF_OBJECTS", "Miss", "Target", "TargetWarning"]
 
 # They say the same thing in other words.
 EXCLUSIVE = ("lmbda", "psnr", "n_bytes", "quality")
@@ -16,15 +16,24 @@ EXCLUSIVE_OF_OBJECTS = ("objects_psnr", "objects_quality")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The quality or size that backgrounds are fitted for: at most one, besides `objects_psnr`.
+    """The quality or size to encode for: at most one for backgrounds, and one for objects.
 
     Families say which of these they understand; without any, a preset decides.
 
-    lmbda: minimise mean squared error (of values from 0 to 1) + lmbda x bits per pixel.
-    psnr: dB of the frame; where `objects_psnr` is given, outside of the boxes.
-    n_bytes: of a frame, its share of the networks included.
-    objects_psnr: dB inside the boxes; without it, the preset says how much more they count.
-    quality: 0 to 100, as of AVIF files; a whole number.
+    Attributes:
+        lmbda: Minimise mean squared error (of values from 0 to 1) + lmbda x bits per pixel.
+        psnr: dB of the background: the mean over the frames of a row. Where the family keeps
+            objects sharp itself and `objects_psnr` is given, outside of the boxes.
+        n_bytes: Of a frame on average, with all that is in a file: n frames take n times as many.
+        quality: 0 to 100, as of AVIF files; a whole number.
+        objects_psnr: dB inside the boxes of a frame: the mean over the frames of a row of objects.
+            An object that the background shows as well as that takes no bytes.
+        objects_quality: 0 to 100, as of AVIF files; a whole number.
+
+    Example:
+        >>> from rinrcodec import Target
+        >>> Target(psnr=30, objects_psnr=36).given
+        ('psnr', 'objects_psnr')
     """
 
     lmbda: float | None = None
@@ -60,3 +69,40 @@ _TARGET_RANGES = {
     "quality": (0, 100),
     "objects_quality": (0, 100),
 }
+
+
+class TargetWarning(UserWarning):
+    """A pack that misses the quality or size that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A target that some frames miss.
+
+    Attributes:
+        field: The field of `Target`.
+        wanted: Its value.
+        reached: The value of the worst of these frames.
+        frames: How many frames miss it.
+        name: The name of the worst frame.
+    """
+
+    field: str
+    wanted: float
+    reached: float
+    frames: int
+    name: str
+
+    def text(self, name: str | None = None) -> str:
+        """Return a sentence that calls the target by a name, such as that of an option."""
+        unit = "bytes a frame" if self.field == "n_bytes" else "dB"
+        digits = 0 if self.field == "n_bytes" else 2
+        frames = "1 frame misses" if self.frames == 1 else f"{self.frames:,} frames miss"
+        return (
+            f"{frames} the target {name or self.field} of {self.wanted:,g} {unit}: "
+            f"{self.reached:,.{digits}f} at worst ({self.name})"
+        )
+
+    def worse(self, other: Miss) -> bool:
+        """Whether this misses the same target by more than the other."""
+        return abs(self.reached - self.wanted) > abs(other.reached - other.wanted)

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from rinrcodec.errors import RinrInputError, RinrUsageError
-from rinrcodec.families import background_families_for
-from rinrcodec.presets import PRESET_NAMES, Preset, default_background, get_preset
+from rinrcodec.presets import PRESET_NAMES, Preset, default_background, get_preset, target_problem
 from rinrcodec.targets import Target
 
 __all__ = [
@@ -88,20 +87,18 @@ class CompressOptions:
     def _check_target(self) -> None:
         if self.target is None:
             return
-        able = background_families_for(set(self.target.given))
-        if self.background not in able:
-            raise RinrUsageError(
-                f"a target with --background {self.background}: it is not fitted for one; "
-                f"add --background {' or '.join(able)}"
-            )
+        problem = target_problem(self.target, self.background, self.objects)
+        if problem:
+            raise RinrUsageError(problem)
 
     def target_as_json(self) -> dict[str, Any] | None:
         """Give the target as a manifest and `--json` have it."""
         if self.target is None:
             return None
         fields = asdict(self.target)
-        if self.target.quality is None:
-            del fields["quality"]  # manifests of earlier versions lack it
+        for name in ("quality", "objects_quality"):  # manifests of earlier versions lack them
+            if fields[name] is None:
+                del fields[name]
         # 30 and 30.0 are the same target, so they are to give the same manifest.
         return {
             name: float(value)

@@ -25,6 +25,7 @@ from rinrcodec.pack import GroupInfo
 __all__ = [
     "DEFAULT_BACKGROUND",
     "DEFAULT_OBJECTS",
+    "OBJECT_CHOICES",
     "background_families",
     "background_families_for",
     "background_family",
@@ -44,7 +45,8 @@ _BUILT_IN = {
     "av1": "rinrcodec.families.av1:Av1",
 }
 DEFAULT_BACKGROUND = "av1"
-DEFAULT_OBJECTS = "siren"
+DEFAULT_OBJECTS = "auto"
+OBJECT_CHOICES = ("auto", "none")  # besides the families
 
 _ENTRY_POINTS = "rinrcodec.families"
 _NAME = re.compile("[a-z][a-z0-9_-]{0,31}")
@@ -154,13 +156,30 @@ def background_families() -> dict[str, BackgroundFamily]:
     return {name: family for name, family in _all() if isinstance(family, BackgroundFamily)}
 
 
-def background_families_for(fields: Set[str]) -> list[str]:
-    """Return the names of the families whose backgrounds can be fitted for a target.
+def background_families_for(fields: Set[str], objects: str | None = None) -> list[str]:
+    """Return the names of the families whose backgrounds can be encoded for a target.
 
     Args:
-        fields: Fields of `rinrcodec.Target`, all of which the family has to understand.
+        fields: Fields of `rinrcodec.Target`, all of which have to be understood.
+        objects: The objects on top, as of `rinrcodec.presets.get_preset`.
     """
-    return [name for name, family in background_families().items() if fields <= family.targets]
+    return [
+        name
+        for name, family in background_families().items()
+        if fields <= _fields_of(family, objects or DEFAULT_OBJECTS)
+    ]
+
+
+def _fields_of(family: BackgroundFamily, objects: str) -> set[str]:
+    """The fields of a target that a family understands, with objects on top where it takes them."""
+    fields = set(family.targets)
+    if "quality" in fields:
+        fields.add("n_bytes")  # the encoder looks for the quality of that size
+    if family.takes_objects:
+        for name, one in object_families().items():
+            if objects in (name, "auto"):
+                fields |= one.object_targets
+    return fields
 
 
 def object_families() -> dict[str, ObjectFamily]:

@@ -369,9 +369,11 @@ class ObjectEncoder(ABC):
     """The settings of objects of one family; derive a frozen dataclass that can be pickled.
 
     family: the name of the family, under which it is registered.
+    asks_for_quality: `fit` understands `Target.objects_quality`.
     """
 
     family: ClassVar[str]
+    asks_for_quality: ClassVar[bool] = False
 
     @abstractmethod
     def with_steps(self, steps: int) -> Self:
@@ -402,7 +404,11 @@ class ObjectEncoder(ABC):
         """Return the settings for backgrounds with at most `gop` frames in a row."""
         return self
 
-    def with_bits(self, bits: int) -> Self:  # noqa: ARG002
+    def row_bytes(self, area: int, channels: int) -> int | None:  # noqa: ARG002
+        """Return the bytes of an object of `area` pixels, where they are known before its fit."""
+        return None
+
+    def with_bits(self, bits: int) -> ObjectEncoder:  # noqa: ARG002
         """Return the settings with weights of `bits` bits, for the ladder of the paper.
 
         Raises:

@@ -55,6 +55,7 @@ class Av1Objects(Av1ObjectSettings, ObjectEncoder):
     """Residuals in atlases: those of several frames side by side in one picture."""
 
     family: ClassVar[str] = "av1"
+    asks_for_quality: ClassVar[bool] = True
 
     def with_steps(self, steps: int) -> Self:
         """Return the settings: AV1 is not fitted in steps."""

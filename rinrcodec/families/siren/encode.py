@@ -6,6 +6,7 @@ measuring; docs/results/presets.md shows their time and quality. Plain data, no 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -144,6 +145,12 @@ class SirenObjects(_Networks, ObjectEncoder):
 
     def work(self, area: int, channels: int) -> float:
         return self.recipe.steps * self.step_work(area, channels)
+
+    def row_bytes(self, area: int, channels: int) -> int:
+        from rinrcodec.families.siren import network
+
+        sizes = network.tensor_sizes(self.spec(area, channels))
+        return math.ceil(sum(sizes) * self.bits / 8) + 2 * len(sizes)
 
 
 _PAPER_OBJECTS = (

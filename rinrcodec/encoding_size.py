@@ -1,0 +1,88 @@
+"""Encoding for a size of the whole file: rows, boxes, names, metadata and container."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rinrcodec.encoding import Encoding, frame_of
+from rinrcodec.families.interface import FitContext
+from rinrcodec.formats import pack_bytes
+from rinrcodec.pack import Group, InrRef, Pack, Rows, Spec
+from rinrcodec.picture import Picture
+from rinrcodec.presets import Preset
+
+__all__ = ["TRIES", "encode_for_size", "without_overhead"]
+
+TRIES = 6  # how often a pack is encoded, about
+_BEST = 100  # quality
+_START = 20
+_OBJECTS_ABOVE = 30  # how much higher the quality of objects is than that of backgrounds
+_LARGEST_OF_OBJECTS = 90
+_DOUBLES = 15  # steps of quality that about double the bytes
+_GUESSES = 4  # before what is left is halved
+
+
+def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitContext) -> Pack:
+    """Find the highest quality at which a file of n frames has at most n times the target's bytes.
+
+    Objects get a higher quality than backgrounds, unless the target has one for them. Where even
+    the lowest quality takes more, that is the result.
+
+    Args:
+        pictures: The pictures.
+        preset: Settings of a family of backgrounds that can be asked for a quality.
+        context: Its target has `n_bytes`.
+    """
+    target = context.target
+    assert target.n_bytes is not None
+    most = target.n_bytes * len(pictures)
+    objects = target.objects_quality is None and target.objects_psnr is None
+
+    def encoded(quality: int) -> tuple[Pack, int]:
+        asked = replace(target, n_bytes=None, quality=quality)
+        if objects and preset.objects is not None and preset.objects.asks_for_quality:
+            higher = max(quality, min(quality + _OBJECTS_ABOVE, _LARGEST_OF_OBJECTS))
+            asked = replace(asked, objects_quality=higher)
+        pack = Encoding(pictures, preset, replace(context, target=asked)).run(None)
+        return pack, len(pack_bytes(pack))
+
+    low, high, quality = -1, _BEST + 1, _START
+    best: Pack | None = None
+    for guess in range(_BEST):
+        pack, size = encoded(quality)
+        if size <= most or quality == 0:
+            best, low = pack, quality
+        else:
+            high = quality
+        if high - low <= 1 or (quality == 0 and size > most):
+            break
+        step = math.floor(_DOUBLES * math.log2(most / size))
+        quality = quality + step if guess < _GUESSES else (low + high) // 2
+        quality = min(max(quality, low + 1), high - 1)
+    assert best is not None
+    return best
+
+
+def without_overhead(pictures: Sequence[Picture], context: FitContext) -> FitContext:
+    """Take from a target of bytes what a file needs besides its rows.
+
+    Args:
+        pictures: The pictures.
+        context: As of `BackgroundEncoder.fit`.
+
+    Returns:
+        The context with a target of the bytes of rows, at least 1; unchanged where it asks for
+        no bytes.
+    """
+    if context.target.n_bytes is None:
+        return context
+    none = np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32)
+    empty = Group(Spec.of("none"), 8, Rows(*none, (b"",)))
+    frames = tuple(frame_of(picture, InrRef(0, 0)) for picture in pictures)
+    overhead = len(pack_bytes(Pack(frames, (empty,)))) / len(pictures)
+    n_bytes = max(1, math.floor(context.target.n_bytes - overhead))
+    return replace(context, target=replace(context.target, n_bytes=n_bytes))

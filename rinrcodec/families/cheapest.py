@@ -1,0 +1,160 @@
+"""Objects of several families: each is coded by the one that takes the fewest bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families.interface import FitContext, FittedObjects, ObjectEncoder, Reference
+from rinrcodec.metrics import row_bytes
+from rinrcodec.pack import InrRef, ObjectInr
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Cheapest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cheapest(ObjectEncoder):
+    """One family for all objects, and others for those that they code in fewer bytes.
+
+    Another family codes an object where its row takes fewer bytes than the object takes from
+    `main`, at no larger error. Nothing is fitted where the bytes alone exclude that.
+
+    main: codes all objects first, for the quality that is asked for.
+    others: families of which the bytes of a row are known before the fit (`row_bytes`).
+    """
+
+    main: ObjectEncoder
+    others: tuple[ObjectEncoder, ...] = ()
+
+    family: ClassVar[str] = "auto"
+    asks_for_quality: ClassVar[bool] = True
+
+    def with_steps(self, steps: int) -> Self:
+        return self._each("with_steps", steps)
+
+    def with_gop(self, gop: int) -> Self:
+        return self._each("with_gop", gop)
+
+    def alone(self) -> Self:
+        return self._each("alone")
+
+    def with_bits(self, bits: int) -> ObjectEncoder:
+        """Return the settings of the first family that has bits to choose, with that many."""
+        for one in (self.main, *self.others):
+            with suppress(RinrInputError):
+                return one.with_bits(bits)
+        return super(Cheapest, self).with_bits(bits)
+
+    def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
+        fitted = list(self.main.fit(references, context))
+        for other in self.others:
+            fitted = self._with(other, fitted, references, context)
+        yield from fitted
+
+    def work(self, area: int, channels: int) -> float:
+        return self.main.work(area, channels)
+
+    def _each(self, method: str, *values: int) -> Self:
+        main, *others = (getattr(one, method)(*values) for one in (self.main, *self.others))
+        return replace(self, main=main, others=tuple(others))
+
+    def _with(
+        self,
+        other: ObjectEncoder,
+        fitted: list[FittedObjects],
+        references: Sequence[Reference],
+        context: FitContext,
+    ) -> list[FittedObjects]:
+        """The objects with those from another family that take fewer bytes there."""
+        quiet = replace(context, counted=_not_counted)
+        wanted = []
+        for group in fitted:
+            for row, members in enumerate(group.members):
+                for number, _ in members:
+                    size = _row_bytes(other, references[number])
+                    # The object takes no more from `main` than its row, nor than a row of its own.
+                    if size < _bytes(group, [row]) and size < sum(
+                        _bytes(one) for one in self.main.fit([references[number]], quiet)
+                    ):
+                        wanted.append(number)
+        if not wanted:
+            return fitted
+        tried = [_renumbered(g, wanted) for g in other.fit([references[n] for n in wanted], quiet)]
+        errors = _errors(fitted, references, context)
+        better = _errors(tried, references, context)
+        winners = {number for number, error in better.items() if error <= errors[number]}
+        if not winners:
+            return fitted
+        rest = [number for number in range(len(references)) if number not in winners]
+        chosen = [_only(group, winners) for group in tried]
+        if rest:
+            again = self.main.fit([references[number] for number in rest], quiet)
+            chosen += [_renumbered(group, rest) for group in again]
+        return chosen if sum(map(_bytes, chosen)) < sum(map(_bytes, fitted)) else fitted
+
+
+def _not_counted(work: float) -> Callable[[int, int], None]:
+    del work
+
+    def on_step(rows: int, steps: int) -> None:
+        del rows, steps
+
+    return on_step
+
+
+def _row_bytes(encoder: ObjectEncoder, reference: Reference) -> int:
+    height, width, channels = reference.signal.shape
+    size = encoder.row_bytes(height * width, channels)
+    assert size is not None
+    return size
+
+
+def _bytes(fitted: FittedObjects, rows: Sequence[int] | None = None) -> int:
+    """Bytes of some rows, or of all, before the container compresses them."""
+    group = fitted.group
+    numbers = range(len(group.rows.codes)) if rows is None else rows
+    coded = sum(len(group.rows.coded[row]) for row in numbers) if group.rows.coded else 0
+    return coded + math.ceil(len(numbers) * row_bytes(group.info))
+
+
+def _renumbered(fitted: FittedObjects, numbers: Sequence[int]) -> FittedObjects:
+    members = [[(numbers[n], cell) for n, cell in its] for its in fitted.members]
+    return replace(fitted, members=members)
+
+
+def _only(fitted: FittedObjects, numbers: set[int]) -> FittedObjects:
+    """The rows of some references, in a family where each has a row to itself."""
+    rows = [row for row, its in enumerate(fitted.members) if its[0][0] in numbers]
+    group = replace(fitted.group, rows=fitted.group.rows.take(rows))
+    return replace(fitted, group=group, members=[fitted.members[row] for row in rows])
+
+
+def _errors(
+    groups: Sequence[FittedObjects], references: Sequence[Reference], context: FitContext
+) -> dict[int, float]:
+    """The squared error of every object, by the number of its reference."""
+    from rinrcodec.families.fitted import object_outputs
+
+    errors = {}
+    for fitted in groups:
+        objects, numbers = [], []
+        for row, members in enumerate(fitted.members):
+            for number, cell in members:
+                one = references[number]
+                gain = one.gain if fitted.gain is None else fitted.gain
+                inr = ObjectInr(InrRef(0, row), "residual", gain, cell)
+                objects.append((inr, one.signal.shape[:2]))
+                numbers.append(number)
+        outputs = object_outputs(fitted.group, objects, context.device)
+        for number, (inr, _), output in zip(numbers, objects, outputs, strict=True):
+            one = references[number]
+            difference = output * inr.gain - one.signal * one.gain
+            errors[number] = float(difference.square().sum())
+    return errors
