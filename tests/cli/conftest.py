@@ -55,4 +55,4 @@ def run() -> Run:
 
 
 # Few steps: these tests ask whether everything comes back, not how well.
-QUICK = ("--steps", "8", "--device", "cpu")
+QUICK = ("--preset", "fast", "--steps", "8", "--device", "cpu")

@@ -462,7 +462,7 @@ def test_info_of_what_compress_wrote(run: Run, dataset: Path, tmp_path: Path) ->
         text = run("info", tmp_path / source).stdout
         assert text.startswith(f"{tmp_path}/out: 1 run, complete\n  2 shards, 3 frames, ")
         assert f"  run {key[:8]} of rinrcodec " in text
-        assert "preset balanced, background av1, steps 8, seed 0, layout pack\n" in text
+        assert "preset fast, background av1, steps 8, seed 0, layout pack\n" in text
         assert "    train: 1 shard, 2 frames, " in text
         assert "no run" not in text
         assert "not there" not in text

@@ -32,4 +32,4 @@ __all__ = [
 ]
 
 # Few steps: these tests ask whether everything comes back, not how well.
-QUICK: dict[str, Any] = {"steps": 8, "device": "cpu"}
+QUICK: dict[str, Any] = {"preset": "fast", "steps": 8, "device": "cpu"}

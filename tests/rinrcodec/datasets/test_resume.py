@@ -104,7 +104,7 @@ def test_a_run_with_other_options_or_pictures_is_another_one(folder: Path, tmp_p
     out = tmp_path / "out"
     rinrcodec.compress(folder, out, **TWO)
     assert rinrcodec.compress(folder, out, resume=True, **TWO).nothing_to_do
-    for other in ({"seed": 1}, {"steps": 9}, {"preset": "fast"}):
+    for other in ({"seed": 1}, {"steps": 9}, {"preset": "best"}):
         (what,) = other
         with pytest.raises(RinrUsageError, match=rf"the output of another run \({what} was "):
             rinrcodec.compress(folder, out, resume=True, **{**TWO, **other})
