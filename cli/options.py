@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ import click
 
 from rinrcodec.families import (
     DEFAULT_OBJECTS,
+    OBJECT_CHOICES,
     background_families,
     background_families_for,
     object_families,
 )
 from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, Target
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
 
 if TYPE_CHECKING:
     from rinrcodec.families.interface import Family
@@ -39,6 +40,7 @@ __all__ = [
     "json_option",
     "labels_option",
     "objects_option",
+    "option_of",
     "preset_of",
     "preset_option",
     "quiet_option",
@@ -56,6 +58,7 @@ _TARGET_FIELDS = {
     "--target-bytes": "n_bytes",
     "--objects-psnr": "objects_psnr",
     "--quality": "quality",
+    "--objects-quality": "objects_quality",
 }
 
 
@@ -102,18 +105,24 @@ class FamilyChoice(_StringType):
 
     name = "family"
 
-    def __init__(self, families: Callable[[], Mapping[str, Family]]) -> None:
+    def __init__(
+        self, families: Callable[[], Mapping[str, Family]], *, more: Sequence[str] = ()
+    ) -> None:
         self._families = families
+        self._more = more
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
         """Show the names as a choice does."""
-        return f"[{'|'.join(self._families())}]"
+        return f"[{'|'.join(self._names())}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value not in self._families():
-            names = ", ".join(map(repr, self._families()))
+        if value not in self._names():
+            names = ", ".join(map(repr, self._names()))
             self.fail(f"{value!r} is not one of {names}.", param, ctx)
         return value
+
+    def _names(self) -> list[str]:
+        return [*self._more, *self._families()]
 
 
 ABOVE_0 = Finite(min=0, min_open=True)
@@ -187,8 +196,9 @@ background_option = click.option(
     f"of --preset paper: {default_background('paper')}]",
 )  # fmt: skip
 objects_option = click.option(
-    "--objects", type=FamilyChoice(object_families),
-    help=f"Family of the objects on top of the backgrounds. [default: {DEFAULT_OBJECTS}]",
+    "--objects", type=FamilyChoice(object_families, more=OBJECT_CHOICES),
+    help="Family of the objects on top of the backgrounds; auto takes for each object the one of "
+    f"the fewest bytes. [default: {DEFAULT_OBJECTS}]",
 )  # fmt: skip
 labels_option = click.option(
     "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
@@ -220,24 +230,29 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `target_of`: the quality or size that backgrounds are fitted for."""
     for option in (
         click.option(
+            "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
+            help=f"Of {_able('lmbda')}: price of a bit a pixel in squared error.",
+        ),
+        click.option(
             "--objects-psnr", type=float, callback=_in_range, metavar="DB",
-            help=f"Of {_able('objects_psnr')}: PSNR inside the boxes; may go with those above.",
+            help="PSNR inside the boxes. Objects that are as good without any bytes get none.",
+        ),
+        click.option(
+            "--objects-quality", type=int, callback=_in_range, metavar="Q",
+            help="Quality inside the boxes, from 0 to 100, as of AVIF files.",
         ),
         click.option(
             "--target-bytes", type=int, callback=_in_range, metavar="N",
-            help=f"Of {_able('n_bytes')}: bytes of a frame, its share of the networks included.",
+            help=f"Of {_able('n_bytes')}: bytes of a frame on average, with all that is in a file.",
         ),
         click.option(
             "--target-psnr", type=float, callback=_in_range, metavar="DB",
-            help=f"Of {_able('psnr')}: PSNR of a frame; with --objects-psnr, outside of its boxes.",
+            help=f"Of {_able('psnr')}: PSNR of the background of a frame.",
         ),
         click.option(
             "--quality", type=int, callback=_in_range, metavar="Q",
-            help=f"Of {_able('quality')}: quality of a frame, from 0 to 100, as of AVIF files.",
-        ),
-        click.option(
-            "--lambda", "lmbda", type=float, callback=_in_range, metavar="X",
-            help=f"Of {_able('lmbda')}: price of a bit a pixel in squared error.",
+            help=f"Of {_able('quality')}: quality of the background, from 0 to 100, as of AVIF "
+            "files.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -246,15 +261,17 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def target_of(
     background: str,
+    objects: str | None,
     *,
     lmbda: float | None,
     target_psnr: float | None,
     target_bytes: int | None,
     objects_psnr: float | None,
     quality: int | None,
+    objects_quality: int | None,
 ) -> Target | None:
     """The target that the options ask for, None where they do not; raises `click.UsageError`."""
-    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality)
+    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality, objects_quality)
     given = {
         option: value
         for option, value in zip(_TARGET_FIELDS, values, strict=True)
@@ -263,15 +280,18 @@ def target_of(
     if not given:
         return None
     fields = {_TARGET_FIELDS[option]: value for option, value in given.items()}
-    able = background_families_for(fields.keys())
-    if background not in able:
-        raise click.UsageError(
-            f"{' and '.join(given)} with --background {background}: it is not fitted for a target; "
-            f"add --background {' or '.join(able)}"
-        )
-    rivals = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE]
-    if len(rivals) > 1:
-        raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    for names in (EXCLUSIVE, EXCLUSIVE_OF_OBJECTS):
+        rivals = [option for option in given if _TARGET_FIELDS[option] in names]
+        if len(rivals) > 1:
+            raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    if background not in background_families_for(fields.keys(), objects):
+        able = background_families_for(fields.keys())
+        if background in able:
+            what, advice = f"--objects {objects}", "add --objects auto"
+        else:
+            what = f"--background {background}"
+            advice = f"add --background {' or '.join(able)}" if able else "no background can"
+        raise click.UsageError(f"{' and '.join(given)}: {what} cannot be asked for that; {advice}")
     return Target(**fields)  # type: ignore[arg-type]
 
 
@@ -298,3 +318,8 @@ json_option = click.option(
     help="Write the figures as JSON; - for stdout.",
 )  # fmt: skip
 quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")
+
+
+def option_of(field: str) -> str:
+    """The option that gives a field of a target."""
+    return next(option for option, name in _TARGET_FIELDS.items() if name == field)

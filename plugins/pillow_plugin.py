@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.pack import Frame
 from rinrcodec.storage.local import replacing
+from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -35,6 +36,14 @@ FORMAT = "RINR"
 SUFFIX = ".rinr"
 MIME = "image/x-rinr"
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+# Option of `save` -> its field of `Target`.
+_TARGETS = {
+    "quality": "quality",
+    "objects_quality": "objects_quality",
+    "target_psnr": "psnr",
+    "objects_psnr": "objects_psnr",
+    "target_bytes": "n_bytes",
+}
 _METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
 
 
@@ -284,6 +293,7 @@ def _encode(
         steps=options.get("steps"),
         background=options.get("background"),
         objects=options.get("objects"),
+        gop=options.get("gop"),
     )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]
     stem = Path(os.fsdecode(filename)).stem if filename else ""
@@ -296,7 +306,7 @@ def _encode(
         pictures,
         boxes=None if boxes is None else _checked(boxes),
         preset=preset,
-        target=options.get("target"),
+        target=_target(options),
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
     )
@@ -304,6 +314,21 @@ def _encode(
     # one when an exception leaves here.
     file.write(pack_bytes(pack))
     file.flush()
+
+
+def _target(options: Mapping[str, Any]) -> Target | None:
+    """The target that options of `save` ask for: `target`, or fields of it by their names."""
+    given = {
+        field: options[option]
+        for option, field in _TARGETS.items()
+        if options.get(option) is not None
+    }
+    target: Target | None = options.get("target")
+    if target is not None and given:
+        raise RinrInputError(
+            f"target and {' and '.join(given)} both say which quality: want one of them"
+        )
+    return Target(**given) if given else target
 
 
 def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:

@@ -18,6 +18,7 @@ from rinrcodec.cli.options import (
     json_option,
     labels_option,
     objects_option,
+    option_of,
     preset_option,
     quiet_option,
     seed_option,
@@ -93,6 +94,7 @@ def command(
     target_bytes: int | None,
     objects_psnr: float | None,
     quality: int | None,
+    objects_quality: int | None,
     layout: Literal["pack", "files"],
     shard_size: int,
     device: str,
@@ -116,11 +118,13 @@ def command(
     """
     target = target_of(
         background,
+        objects,
         lmbda=lmbda,
         target_psnr=target_psnr,
         target_bytes=target_bytes,
         objects_psnr=objects_psnr,
         quality=quality,
+        objects_quality=objects_quality,
     )
     from rinrcodec.cli.output import json_text, print_warnings, write_report
     from rinrcodec.cli.progress import drawing
@@ -178,8 +182,10 @@ def command(
         print_warnings(result.warnings)
         if json_path != "-" and result.total.frames:
             print_summary(result)
+    for miss in result.missed:
+        click.echo(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)
-    return 1 if result.failures else 0
+    return 1 if result.failures or result.missed else 0
 
 
 def _print_failures(result: CompressResult) -> None:

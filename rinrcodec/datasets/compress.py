@@ -23,7 +23,7 @@ from rinrcodec.datasets.plan import Plan, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
-from rinrcodec.datasets.summary import CompressResult, SeriesSummary, total
+from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_misses, total
 from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.families import background_family
@@ -257,5 +257,6 @@ def _result(
         failed_shards=len(failed),
         warnings=() if nothing_to_do else tuple(warnings),
         failures=() if nothing_to_do else tuple(failures),
+        missed=() if nothing_to_do else joined_misses(parts),
         nothing_to_do=nothing_to_do,
     )

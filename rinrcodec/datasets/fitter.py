@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from rinrcodec.presets import Preset
 from rinrcodec.sources.readings import Reading
 from rinrcodec.storage import file_or_folder
 from rinrcodec.storage.atomic import write_whole
-from rinrcodec.targets import Target
+from rinrcodec.targets import Miss, Target
 
 if TYPE_CHECKING:
     from rinrcodec.picture import Picture
@@ -92,15 +92,16 @@ class Fitter:
         began: float,
         report: Callable[[float], None],
     ) -> FittedPart:
-        from rinrcodec.encoder import encode
+        from rinrcodec.encoder import encode_pictures
 
         pictures = [reading.picture for reading in batch if reading.picture is not None]
         quality: list[tuple[float, float | None, float | None]] = []
         objects = 0
+        missed: tuple[Miss, ...] = ()
         if pictures:
-            pack = encode(
+            pack, missed = encode_pictures(
                 pictures,
-                preset=self.preset,
+                self.preset,
                 target=self.target,
                 seed=self.seed,
                 device=self.device,
@@ -123,6 +124,7 @@ class Fitter:
             failures=[plain(reading.error) for reading in batch if reading.error is not None],
             warnings=[warning for reading in batch for warning in reading.warnings],
             digests=[reading.digest for reading in batch],
+            missed=[asdict(miss) for miss in missed],
         )
         self.work.add(shard, part)
         return part

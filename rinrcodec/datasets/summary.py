@@ -10,8 +10,9 @@ from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.work_folder import FittedPart
 from rinrcodec.metrics import mean_db
+from rinrcodec.targets import Miss
 
-__all__ = ["CompressResult", "SeriesSummary", "summarise", "total"]
+__all__ = ["CompressResult", "SeriesSummary", "joined_misses", "summarise", "total"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class CompressResult:
         kept_shards: how many of them `resume` left as they are; no figure counts them.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
+        missed: the targets that some frames miss.
         nothing_to_do: `resume` found a complete output and changed nothing.
     """
 
@@ -88,6 +90,7 @@ class CompressResult:
     failed_shards: int = 0
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    missed: tuple[Miss, ...] = ()
     nothing_to_do: bool = False
 
     @property
@@ -112,6 +115,7 @@ class CompressResult:
             "kept_shards": self.kept_shards,
             "warnings": list(self.warnings),
             "failures": list(self.failures),
+            "missed": [asdict(miss) for miss in self.missed],
         }
 
 
@@ -139,3 +143,15 @@ def total(series: Sequence[tuple[SeriesSummary, Sequence[FittedPart]]]) -> Serie
         return series[0][0]
     whole = summarise("total", [part for _, parts in series for part in parts], ())
     return replace(whole, bytes=sum(one.bytes for one, _ in series))
+
+
+def joined_misses(parts: Iterable[FittedPart]) -> tuple[Miss, ...]:
+    """Join what the parts of all series miss: one `Miss` for each target, with the worst frame."""
+    joined: dict[str, Miss] = {}
+    for miss in (Miss(**fields) for part in parts for fields in part.missed):
+        other = joined.get(miss.field)
+        if other is not None:
+            worst = miss if miss.worse(other) else other
+            miss = replace(worst, frames=miss.frames + other.frames)
+        joined[miss.field] = miss
+    return tuple(joined.values())

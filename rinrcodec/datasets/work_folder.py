@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.errors import RinrInputError
@@ -44,6 +44,7 @@ class FittedPart:
 
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
+    missed: the fields of a `Miss` for every target that some of its frames miss.
     """
 
     start: int
@@ -58,6 +59,7 @@ class FittedPart:
     failures: list[str]
     warnings: list[str]
     digests: list[str]
+    missed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def stop(self) -> int:

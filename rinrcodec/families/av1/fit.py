@@ -113,7 +113,7 @@ def _groups(pictures: Sequence[Picture], settings: Av1Settings) -> list[list[int
     for members in alike(pictures):
         first = pictures[members[0]]
         while members:
-            count = settings.chunk(len(members), first.width * first.height)
+            count = settings.group_size(len(members), first.width * first.height)
             groups.append(members[:count])
             members = members[count:]
     return groups

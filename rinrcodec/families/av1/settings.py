@@ -10,6 +10,7 @@ from rinrcodec.families.av1.layout import MOST_FRAMES
 
 __all__ = ["Av1ObjectSettings", "Av1Settings", "pixel_work"]
 
+_TOGETHER = 16  # frames that are encoded together where groups are smaller
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
 
 
@@ -34,10 +35,16 @@ class Av1Settings:
         if not isinstance(self.gop, int) or not 1 <= self.gop <= MOST_FRAMES:
             raise RinrInputError(f"gop={self.gop!r}: want 1 to {MOST_FRAMES} frames of a group")
 
-    def chunk(self, n_frames: int, area: int) -> int:
+    def group_size(self, n_frames: int, area: int) -> int:
         """Return how many of `n_frames` frames of `area` pixels each the first group takes."""
         most = max(1, min(self.gop, self.most_pixels // area))
         return math.ceil(n_frames / math.ceil(n_frames / most))
+
+    def chunk(self, n_frames: int, area: int) -> int:
+        """Return how many frames to encode together: one group, or several small ones."""
+        size = self.group_size(n_frames, area)
+        most = max(1, self.most_pixels // area)
+        return min(n_frames, size * max(1, min(_TOGETHER, most) // size))
 
 
 @dataclass(frozen=True, slots=True)
