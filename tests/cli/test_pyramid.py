@@ -265,5 +265,5 @@ def test_a_report_of_a_pyramid(run: Run, dataset: Path, tmp_path: Path) -> None:
     quick = ("--background", "pyramid", "--preset", "fast", "--frames", 1, *QUICK)
     run("report", dataset, "-o", page, "--json", tmp_path / "report.json", *quick)
     assert "--preset fast --background pyramid --steps 8" in page.read_text(encoding="utf-8")
-    wrong = run("report", dataset, "-o", page, "--preset", "paper", *PYRAMID, code=2)
+    wrong = run("report", dataset, "-o", page, *PYRAMID, "--preset", "paper", code=2)
     assert "the preset 'paper' has no pyramid" in wrong.stderr

@@ -59,6 +59,17 @@ def test_saving_all_takes_frames_of_every_image(tmp_path, pack, pack_file, quick
     assert names == ["two-000000", "two-000001"]
 
 
+@pytest.mark.parametrize(
+    ("options", "family"),
+    [({}, "av1"), ({"background": "siren"}, "siren"), ({"preset": "paper"}, "siren")],
+)
+def test_the_background_is_the_default_or_the_one_that_is_asked_for(tmp_path, options, family):
+    path = tmp_path / "x.rinr"
+    Image.new("RGB", (16, 12), (200, 30, 60)).save(path, steps=1, **options)
+    with rinrcodec.open(path) as file:
+        assert [group.spec.family for group in file.groups] == [family]
+
+
 def test_a_sequence_is_saved_with_one_network():
     frames = [Image.new("RGB", (20, 12), (40 * i, 90, 9)) for i in range(4)]
     buffer = io.BytesIO()

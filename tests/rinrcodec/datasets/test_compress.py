@@ -62,7 +62,8 @@ def test_one_series_is_its_own_total(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_from_a_script_in_the_current_folder(folder: Path, tmp_path: Path) -> None:
     """As a newcomer runs it."""
-    code = "import rinrcodec; rinrcodec.compress('frames', 'packs', steps=8, device='cpu')"
+    options = ", ".join(f"{name}={value!r}" for name, value in QUICK.items())
+    code = f"import rinrcodec; rinrcodec.compress('frames', 'packs', {options})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder.parent,
@@ -218,6 +219,26 @@ def test_options_that_cannot_be_met(
     assert caught.value.exit_code == 2
     assert isinstance(caught.value, RinrInputError)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("preset", "background"), [("fast", "av1"), ("paper", "siren")])
+def test_the_background_is_that_of_the_preset(
+    folder: Path, tmp_path: Path, preset: str, background: str
+) -> None:
+    settings = {**QUICK, "preset": preset, "steps": 1}
+    result = rinrcodec.compress(folder, tmp_path / "out", **settings)
+    assert result.options.background == background
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
+    (run,) = manifest["runs"]
+    assert run["settings"]["background"] == background
+    (path,) = (tmp_path / "out").glob("*.rinr")
+    with rinrcodec.open(path) as file:
+        assert {group.spec.family for group in file.groups} == {background}
+    # The same, said in full, is the same run.
+    again = rinrcodec.compress(
+        folder, tmp_path / "out", resume=True, background=background, **settings
+    )
+    assert again.nothing_to_do
 
 
 def test_what_is_wrong_beside_the_options_keeps_its_type(folder: Path, tmp_path: Path) -> None:

@@ -184,7 +184,8 @@ if __name__ == "__main__":
     from rinrcodec.datasets import compress
     compress.Work = deadly.StuckWork
     try:
-        rinrcodec.compress(*sys.argv[1:], shard_size=2, jobs=2, steps=8, device="cpu")
+        options = dict(preset="fast", steps=8, device="cpu", shard_size=2, jobs=2)
+        rinrcodec.compress(*sys.argv[1:], **options)
     except rinrcodec.CompressInterrupted as error:
         sys.exit(str(error))
 """

@@ -122,7 +122,14 @@ def test_an_interrupted_run_is_resumed_with_the_next_sequence(
 
 
 @pytest.mark.parametrize(
-    ("options", "kept"), [(NERV, "after every sequence"), (QUICK, "every 16 frames")]
+    ("options", "kept"),
+    [
+        (NERV, "after every sequence"),
+        (QUICK, "every 16 frames"),
+        ({**QUICK, "gop": 4}, "every 4 frames"),
+        ({**QUICK, "gop": 1}, "after every frame"),
+        ({**QUICK, "background": "siren"}, "every 16 frames"),
+    ],
 )
 def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
     sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, kept: str

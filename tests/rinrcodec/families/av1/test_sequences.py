@@ -90,8 +90,9 @@ def test_frames_that_differ_are_coded_alone() -> None:
     assert [frame.time for frame in pack.frames] == [0, 0, 0]
 
 
-def test_frames_too_small_for_a_sequence_are_coded_alone() -> None:
-    pack = encode(sequence(3, 3, 9))
+@pytest.mark.parametrize("size", [(3, 9), (4, 4), (7, 40), (40, 7)])
+def test_frames_too_small_for_a_sequence_are_coded_alone(size: tuple[int, int]) -> None:
+    pack = encode(sequence(3, *size))
     assert {group.spec["chroma"] for group in pack.groups} == {"444"}
 
 
