@@ -264,8 +264,7 @@ def _cheapest(name: str) -> ObjectEncoder:
     main = next((encoder for one, encoder in known if one.object_targets), None)
     if main is None:
         return known[0][1]
-    others = (encoder for _, encoder in known if encoder is not main)
-    return Cheapest(main, tuple(o for o in others if o.row_bytes(1, 3) is not None))
+    return Cheapest(main, tuple(one for _, one in known if one.sized and one is not main))
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({name: get_preset(name) for name in PRESET_NAMES})

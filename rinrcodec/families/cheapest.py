@@ -27,7 +27,7 @@ class Cheapest(ObjectEncoder):
     `main`, at no larger error. Nothing is fitted where the bytes alone exclude that.
 
     main: codes all objects first, for the quality that is asked for.
-    others: families of which the bytes of a row are known before the fit (`row_bytes`).
+    others: families of which the bytes of a row are known before the fit (`sized`).
     """
 
     main: ObjectEncoder
@@ -111,9 +111,7 @@ def _not_counted(work: float) -> Callable[[int, int], None]:
 
 def _row_bytes(encoder: ObjectEncoder, reference: Reference) -> int:
     height, width, channels = reference.signal.shape
-    size = encoder.row_bytes(height * width, channels)
-    assert size is not None
-    return size
+    return encoder.row_bytes(height * width, channels)
 
 
 def _bytes(fitted: FittedObjects, rows: Sequence[int] | None = None) -> int:

@@ -370,10 +370,12 @@ class ObjectEncoder(ABC):
 
     family: the name of the family, under which it is registered.
     asks_for_quality: `fit` understands `Target.objects_quality`.
+    sized: `row_bytes` works.
     """
 
     family: ClassVar[str]
     asks_for_quality: ClassVar[bool] = False
+    sized: ClassVar[bool] = False
 
     @abstractmethod
     def with_steps(self, steps: int) -> Self:
@@ -404,9 +406,9 @@ class ObjectEncoder(ABC):
         """Return the settings for backgrounds with at most `gop` frames in a row."""
         return self
 
-    def row_bytes(self, area: int, channels: int) -> int | None:  # noqa: ARG002
+    def row_bytes(self, area: int, channels: int) -> int:
         """Return the bytes of an object of `area` pixels, where they are known before its fit."""
-        return None
+        raise NotImplementedError
 
     def with_bits(self, bits: int) -> ObjectEncoder:  # noqa: ARG002
         """Return the settings with weights of `bits` bits, for the ladder of the paper.

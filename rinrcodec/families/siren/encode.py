@@ -137,6 +137,7 @@ class SirenObjects(_Networks, ObjectEncoder):
     """A network for every object."""
 
     family: ClassVar[str] = "siren"
+    sized: ClassVar[bool] = True
 
     def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
         signals = [reference.signal for reference in references]
