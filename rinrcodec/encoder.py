@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.compute.devices import memory_errors, resolve_device
-from rinrcodec.encoding import Encoding, Progress
-from rinrcodec.encoding_size import TRIES, encode_for_size, without_overhead
+from rinrcodec.encoding.fit import Encoding, Progress
+from rinrcodec.encoding.reached import misses
+from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
@@ -24,7 +25,6 @@ from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset, target_problem
-from rinrcodec.reached import misses
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.targets import Miss, Target, TargetWarning
 

@@ -57,6 +57,7 @@ OWNERS = {
         "rinrcodec.datasets",
         "rinrcodec.decoder",
         "rinrcodec.encoder",
+        "rinrcodec.encoding",
         "rinrcodec.evaluation",
         "rinrcodec.families",
         "rinrcodec.files",

@@ -22,6 +22,7 @@ LAYERS = [
     [
         "rinrcodec.sources",
         "rinrcodec.encoder",
+        "rinrcodec.encoding",
         "rinrcodec.decoder",
         "rinrcodec.files",
     ],

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.decoder import Decoder, decode
-from rinrcodec.encoder import _Encoding, encode
+from rinrcodec.encoder import encode
+from rinrcodec.encoding.fit import Encoding
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import ObjectMode, Pack, Rows
@@ -123,14 +124,14 @@ def test_what_lies_between_objects_is_not_kept(
 ) -> None:
     """Of every frame of a sequence it would be kept at once."""
     held = []
-    make_tasks = _Encoding._object_tasks
+    make_tasks = Encoding._object_tasks
 
-    def watch(self: _Encoding, decoder: Decoder) -> Any:
+    def watch(self: Encoding, decoder: Decoder) -> Any:
         tasks = make_tasks(self, decoder)
         held.extend((t.background.untyped_storage().nbytes(), t.background.nbytes) for t in tasks)
         return tasks
 
-    monkeypatch.setattr(_Encoding, "_object_tasks", watch)
+    monkeypatch.setattr(Encoding, "_object_tasks", watch)
     corners = (Box(0, 0, 0, 4, 4), Box(0, 36, 26, 4, 4))
     encode([Picture("p", make_picture(40, 30), corners)], preset=QUICK, device="cpu")
     assert [size for size in held if size[1]] == [(4 * 4 * 3 * 4, 4 * 4 * 3 * 4)] * 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rinrcodec.encoding import Encoding, frame_of
+from rinrcodec.encoding.fit import Encoding, frame_of
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import Group, InrRef, Pack, Rows, Spec
