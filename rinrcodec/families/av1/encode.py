@@ -88,7 +88,7 @@ BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
 
 OBJECTS: Mapping[str, Av1Objects] = MappingProxyType(
     {
-        "fast": Av1Objects(speed=6),
+        "fast": Av1Objects(speed=5),
         "balanced": Av1Objects(speed=4),
         "best": Av1Objects(speed=3),
     }

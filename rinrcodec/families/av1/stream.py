@@ -82,7 +82,8 @@ def encode_stills(pictures: Sequence[NDArray[np.uint8]], *, quality: int, speed:
         range="full",
         codec="aom",
         max_threads=1,
-        advanced={"tune": "psnr"},
+        # Without the directional filter, which libaom leaves out of stills, rows take 2 % more.
+        advanced={"tune": "psnr", "enable-cdef": "1"},
     )
     file.seek(0)
     with av.open(file) as container:
