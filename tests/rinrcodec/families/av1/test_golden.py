@@ -14,6 +14,7 @@ import rinrcodec
 from rinrcodec.families.av1.colour import to_planes, to_rgb
 
 VECTORS = Path(__file__).parent / "vectors"
+WIDTH, HEIGHT = 47, 33  # of every stored frame
 CPU = torch.device("cpu")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device"
@@ -30,6 +31,25 @@ def test_the_stored_frames_are_decoded_exactly(device: str) -> None:
         # Alone, and from the last to the first.
         alone = [file.decode(k, device=device) for k in reversed(range(len(file)))]
         assert torch.equal(torch.cat(alone[::-1], 1).cpu(), wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_threads_batches_and_order_change_no_pixel(threads: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        with (
+            rinrcodec.open(VECTORS / "frames.rinr") as file,
+            Image.open(VECTORS / "frames.png") as png,
+        ):
+            frames = np.asarray(png).reshape(len(file), HEIGHT, WIDTH, 3)
+            wanted = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
+            rng = np.random.default_rng(threads)
+            for size in (1, 1, 1, 1, 2, 3, 5, 8, 12):
+                batch = rng.integers(0, len(file), size).tolist()
+                assert torch.equal(torch.stack(list(file.decode(batch))), wanted[batch])
+    finally:
+        torch.set_num_threads(before)
 
 
 def exact(y: int, u: int, v: int, bits: int) -> list[int]:
