@@ -406,9 +406,13 @@ class ObjectEncoder(ABC):
         """Return the settings for backgrounds with at most `gop` frames in a row."""
         return self
 
-    def row_bytes(self, area: int, channels: int) -> int:
-        """Return the bytes of an object of `area` pixels, where they are known before its fit."""
-        raise NotImplementedError
+    def row_bytes(self, area: int, channels: int) -> int:  # noqa: ARG002
+        """Return the bytes of an object of `area` pixels.
+
+        Raises:
+            RinrInputError: They are not known before the fit; the family is not `sized`.
+        """
+        raise RinrInputError(f"rows of objects of the family {self.family!r} have any size")
 
     def with_bits(self, bits: int) -> ObjectEncoder:  # noqa: ARG002
         """Return the settings with weights of `bits` bits, for the ladder of the paper.
