@@ -44,20 +44,21 @@ def to_rgb(planes: Planes, *, channels: int, bits: int, device: torch.device) ->
         finer = 4  # the bits that the weights 3 and 1 of two axes add
     # The sums stay below 2^30. They are computed in place: new memory costs more than a sum.
     luma = (y * (_factor(1.0, bits) << finer)).add_(1 << _FRACTION + finer - 1)
-    pixels = torch.empty((*y.shape, channels), dtype=torch.uint8, device=device)
+    # Channel after channel in memory, as the decoder returns them.
+    pixels = torch.empty((channels, *y.shape), dtype=torch.uint8, device=device)
 
     def put(channel: int, sums: Tensor) -> None:
-        pixels[..., channel] = sums.bitwise_right_shift_(_FRACTION + finer).clamp_(0, 255)
+        pixels[channel] = sums.bitwise_right_shift_(_FRACTION + finer).clamp_(0, 255)
 
     if channels == 1:
         put(0, luma)
-        return pixels
+        return pixels.permute(1, 2, 0)
     u, v = (plane.sub_(1 << bits - 1 + finer) for plane in chroma)
     put(0, torch.add(luma, v, alpha=_factor(1.402, bits)))
     green = torch.sub(luma, u, alpha=_factor(0.344136, bits))
     put(1, green.sub_(v, alpha=_factor(0.714136, bits)))
     put(2, luma.add_(u, alpha=_factor(1.772, bits)))
-    return pixels
+    return pixels.permute(1, 2, 0)
 
 
 def to_planes(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint16]]:

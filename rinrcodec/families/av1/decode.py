@@ -94,7 +94,11 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
                 row = OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
             for i in sorted(members[key], key=numbers.__getitem__):
                 pixels = _pixels(row.frame(numbers[i]), spec, group.device)
-                signals[i] = resample(to_signal(pixels), views[i].grid)
+                signal, view = to_signal(pixels), views[i]
+                shape = (key.height, key.width)
+                # `resample` would copy the whole frame to another order in memory.
+                whole = view.shape == shape and view.grid.region.area == key.height * key.width
+                signals[i] = signal if whole else resample(signal, view.grid)
         return row
 
     rows = parallel_map(decode, list(members), group.device)

@@ -80,9 +80,9 @@ class Av1Objects(Av1ObjectSettings, ObjectEncoder):
 
 BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
     {
-        "fast": Av1Backgrounds(speed=6, preset=8),
-        "balanced": Av1Backgrounds(speed=4, preset=4),
-        "best": Av1Backgrounds(speed=3, preset=2),
+        "fast": Av1Backgrounds(speed=6, preset=6),
+        "balanced": Av1Backgrounds(speed=4, preset=2),
+        "best": Av1Backgrounds(speed=3, preset=1),
     }
 )
 

@@ -1,9 +1,10 @@
 """Encoding av1 objects: which residuals share an atlas, and how coarsely it is coded.
 
 1. objects that overlap from frame to frame of a sequence are its *tracks*
-2. all other objects share atlases, as many as fit, in the order of their pictures
-3. tracks are coded twice, and what takes fewer bytes stays: side by side in atlases as all others,
-   or as a row of atlases, one for each frame, in which a track keeps its cell
+2. the tracks of up to `gop` frames are coded twice: side by side in one atlas, and as a row of
+   atlases, one for each frame, in which a track keeps its cell
+3. where the row takes fewer bytes, it stays; all other objects share atlases, as many as fit, in
+   the order of their pictures
 """
 
 from __future__ import annotations
@@ -83,38 +84,47 @@ def fit_objects(
 ) -> Iterator[FittedObjects]:
     """Encode all objects on all cores of the CPU, and group the rows by their specs."""
     objects = [_object(number, reference) for number, reference in enumerate(references)]
+    cpu = torch.device("cpu")
 
-    def coded(chunk: _Chunk) -> list[_Row]:
-        rows = _rows(chunk, settings, context)
-        area = sum(one.area for one in chunk.objects)
-        context.counted(area * pixel_work(settings.speed))(1, 1)
-        return rows
+    def along_tracks(window: _Window) -> _Row | None:
+        return _following(window, settings, context)
 
-    chunks = [
-        chunk
+    def side_by_side(layout: _Layout) -> _Row:
+        return _best(layout, settings, context, None)
+
+    windows = list(_windows(objects, settings))
+    rows = [row for row in parallel_map(along_tracks, windows, cpu) if row is not None]
+    done = {one.number for row in rows for one in row.layout.objects}
+    rest = [one for one in objects if one.number not in done]
+    layouts = [
+        layout
         for channels in (1, 3)
-        for chunk in _chunks([o for o in objects if o.samples.shape[2] == channels], settings)
+        for part in _parts([o for o in rest if o.samples.shape[2] == channels], settings)
+        for layout in _side_by_side(part)
     ]
+    rows += parallel_map(side_by_side, layouts, cpu)
+    for row in rows:
+        area = sum(one.area for one in row.layout.objects)
+        context.counted(area * pixel_work(settings.speed))(1, 1)
     by_spec: dict[Spec, list[_Row]] = defaultdict(list)
-    for rows in parallel_map(coded, chunks, torch.device("cpu")):
-        for row in rows:
-            by_spec[row.spec].append(row)
-    for spec, rows in by_spec.items():
-        none = np.zeros((len(rows), 0), np.int8), np.zeros((len(rows), 0), np.float32)
-        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in rows)))
+    for row in rows:
+        by_spec[row.spec].append(row)
+    for spec, its in by_spec.items():
+        none = np.zeros((len(its), 0), np.int8), np.zeros((len(its), 0), np.float32)
+        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in its)))
         members = [
             [(o.number, cell) for o, cell in zip(row.layout.objects, row.layout.cells, strict=True)]
-            for row in rows
+            for row in its
         ]
         yield FittedObjects(group, members, gain=1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Chunk:
-    """Objects that may share a row; `tracks` says which of them are one object over time."""
+class _Window:
+    """Objects of a few frames of a sequence, and the track of each."""
 
     objects: Sequence[_Object]
-    tracks: Sequence[int] | None = None
+    tracks: Sequence[int]
 
 
 def _object(number: int, reference: Reference) -> _Object:
@@ -123,10 +133,8 @@ def _object(number: int, reference: Reference) -> _Object:
     return _Object(number, reference, samples)
 
 
-def _chunks(objects: Sequence[_Object], settings: Av1ObjectSettings) -> list[_Chunk]:
-    """Cut objects into chunks: tracks of up to `gop` frames first, then all others."""
-    chunks = []
-    alone: set[int] = {one.number for one in objects}
+def _windows(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[_Window]:
+    """The objects that are in two frames or more of up to `gop` frames of a sequence."""
     by_sequence: dict[int, list[_Object]] = defaultdict(list)
     for one in objects:
         by_sequence[one.reference.sequence].append(one)
@@ -140,10 +148,7 @@ def _chunks(objects: Sequence[_Object], settings: Av1ObjectSettings) -> list[_Ch
             pairs = zip(chain.from_iterable(window), numbers, strict=True)
             moving = [(one, track) for one, track in pairs if lengths[track] > 1]
             if moving:
-                chunks.append(_Chunk(*map(list, zip(*moving, strict=True))))
-                alone -= {one.number for one, _ in moving}
-    rest = [one for one in objects if one.number in alone]
-    return chunks + [_Chunk(part) for part in _parts(rest, settings)]
+                yield _Window([one for one, _ in moving], [track for _, track in moving])
 
 
 def _parts(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[list[_Object]]:
@@ -160,17 +165,17 @@ def _parts(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[
         yield part
 
 
-def _rows(chunk: _Chunk, settings: Av1ObjectSettings, context: FitContext) -> list[_Row]:
-    """The rows of a chunk that take the fewest bytes."""
-    layouts = [layout for part in _parts(chunk.objects, settings) for layout in _side_by_side(part)]
-    rows = [_best(layout, settings, context, None) for layout in layouts]
-    following = chunk.tracks and _following(chunk.objects, chunk.tracks)
-    if following:
-        least = min(row.psnr for row in rows)
-        row = _best(following, settings, context, least)
-        if row.psnr >= least and len(row.coded) < sum(len(one.coded) for one in rows):
-            return [row]
-    return rows
+def _following(window: _Window, settings: Av1ObjectSettings, context: FitContext) -> _Row | None:
+    """A row of atlases in which each track keeps its cell; None where it takes more bytes."""
+    layout = _along_tracks(window)
+    if layout is None:
+        return None
+    layouts = [one for part in _parts(window.objects, settings) for one in _side_by_side(part)]
+    rivals = [_best(one, settings, context, None) for one in layouts]
+    least = min(row.psnr for row in rivals)
+    row = _best(layout, settings, context, least)
+    shorter = len(row.coded) < sum(len(rival.coded) for rival in rivals)
+    return row if row.psnr >= least and shorter else None
 
 
 def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
@@ -183,8 +188,9 @@ def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
     return [_Layout([_atlas(size, objects, cells)], objects, cells)]
 
 
-def _following(objects: Sequence[_Object], numbers: Sequence[int]) -> _Layout | None:
+def _along_tracks(window: _Window) -> _Layout | None:
     """An atlas for every frame, in which each track has one cell; None where it is too large."""
+    objects, numbers = window.objects, window.tracks
     sizes: dict[int, tuple[int, int]] = {}
     for one, track in zip(objects, numbers, strict=True):
         width, height = sizes.get(track, (0, 0))

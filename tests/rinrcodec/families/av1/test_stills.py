@@ -137,3 +137,11 @@ def test_a_frame_beyond_what_av1_takes_is_refused() -> None:
 def test_steps_count_for_objects_only() -> None:
     pictures = [scene(32, 24)]
     assert encode(pictures, steps=3).stacks[0].rows.coded == encode(pictures).stacks[0].rows.coded
+
+
+def test_a_region_enlarged_to_the_size_of_the_frame_is_not_the_frame() -> None:
+    pack = encode([scene(64, 48)])
+    part = decoded(pack, 0, region=(32, 24, 32, 24), scale=2.0)
+    assert part.shape == (48, 64, 3)
+    assert psnr(part[::2, ::2], decoded(pack, 0)[24:, 32:]) > 15
+    assert not np.array_equal(part, decoded(pack, 0))
