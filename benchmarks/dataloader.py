@@ -159,7 +159,9 @@ def write_files(folder: Path, pictures: Sequence[Picture], options: Any) -> tupl
         jpegs.append(str(path))
     path = folder / "frames.rinr"
     # Every object INR is kept, however little it gains.
-    preset = replace(get_preset(options.preset, steps=1, background="siren"), min_gain=-math.inf)
+    preset = replace(
+        get_preset(options.preset, steps=1, background="siren", objects="siren"), min_gain=-math.inf
+    )
     pack = rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     rinrcodec.save(pack, path)
     return jpegs, path

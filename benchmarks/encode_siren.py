@@ -155,7 +155,9 @@ def main() -> None:
         table = markdown_table(["recipe", "steps", "seconds a frame", "PSNR, dB"], rows)
         parts += ["## Against the published recipe", table, verdict]
 
-    preset = get_preset(options.preset, steps=options.group_steps, background="siren")
+    preset = get_preset(
+        options.preset, steps=options.group_steps, background="siren", objects="siren"
+    )
     cases: dict[str, tuple[SirenBackgrounds | SirenObjects, list[Tensor]]] = {
         f"{OBJECTS} objects of at most 961 pixels": (
             object_part(preset),

@@ -197,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     setup(options)
     clock = Clock(options.device, options.cpu_time)
-    preset = get_preset(options.preset, background="siren")
+    preset = get_preset(options.preset, background="siren", objects="siren")
     what, pictures = load_frames(options.frames, split="train", one_in=options.one_in)
     every, all_pictures = load_frames(1_000, split="train")
     n = len(pictures)

@@ -108,7 +108,7 @@ def main() -> None:
     settings = {"seed": options.seed, "device": options.device}
     made, lost, rows = [], [], []
     for name in options.presets:
-        preset = get_preset(name, steps=options.steps, background="siren")
+        preset = get_preset(name, steps=options.steps, background="siren", objects="siren")
         synchronize(options.device)
         start = time.perf_counter()
         pack = rinrcodec.encode(pictures, preset=preset, **settings)

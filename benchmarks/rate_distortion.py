@@ -41,7 +41,7 @@ def our_comparisons(
     pictures: Sequence[Picture], preset: str, options: argparse.Namespace
 ) -> tuple[list[Comparison], float]:
     """Our frames, and the seconds that the encoder took."""
-    chosen = get_preset(preset, steps=options.steps, background="siren")
+    chosen = get_preset(preset, steps=options.steps, background="siren", objects="siren")
     start = time.perf_counter()
     pack = rinrcodec.encode(pictures, preset=chosen, seed=options.seed, device=options.device)
     seconds = time.perf_counter() - start

@@ -85,7 +85,9 @@ def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
 def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
     """The pictures as a pack: from those that `compress` made, or fitted now."""
     if options.packs is None:
-        preset = get_preset(options.preset, steps=options.steps, background="siren")
+        preset = get_preset(
+            options.preset, steps=options.steps, background="siren", objects="siren"
+        )
         return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     splits = find_packs(options.packs).splits
     pack = merge_packs([read_pack(path) for path in splits.get("train", splits.get("", []))])

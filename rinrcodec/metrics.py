@@ -29,6 +29,7 @@ __all__ = [
     "psnr",
     "row_bytes",
     "ssim",
+    "stored_bytes",
 ]
 
 PEAK = 255
@@ -143,6 +144,13 @@ def row_bytes(group: GroupInfo) -> float:
     return group.n_params * group.bits / 8 + 2 * group.n_scales
 
 
+def stored_bytes(pack: Pack, ref: InrRef) -> float:
+    """Return the bytes of a row, its weights or its coded bytes, before a file compresses them."""
+    group = pack.stacks[ref.group]
+    coded = group.rows.coded
+    return row_bytes(group.info) + (len(coded[ref.row]) if coded else 0)
+
+
 def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
 
@@ -150,7 +158,6 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     among them. Where compression has made the file smaller than its weights, their bytes are
     scaled to it. The sum is the size of the file.
     """
-    groups = pack.groups
     refs = [
         [frame.background, *(item.inr for item in frame.objects if item is not None)]
         for frame in pack.frames
@@ -159,11 +166,9 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
     for ref in (ref for refs_of_frame in refs for ref in refs_of_frame):
         users[ref] = users.get(ref, 0) + 1
 
-    def whole(ref: InrRef) -> float:
-        coded = pack.stacks[ref.group].rows.coded
-        return row_bytes(groups[ref.group]) + (len(coded[ref.row]) if coded else 0)
-
-    weights = [sum(whole(ref) / users[ref] for ref in refs_of_frame) for refs_of_frame in refs]
+    weights = [
+        sum(stored_bytes(pack, ref) / users[ref] for ref in refs_of_frame) for refs_of_frame in refs
+    ]
     total = sum(weights)
     if total > file_bytes:
         return [value * file_bytes / total for value in weights]

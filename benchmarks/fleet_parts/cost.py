@@ -53,7 +53,8 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
         what, images = write_data(Path(folder, "data"), options.frames)
         # As many processes, which do next to nothing.
         _, some = write_data(Path(folder, "some"), options.jobs[-1])
-        words = ["--background", "siren", "--preset", "fast", "--steps", 1, "--shard-size", 1]
+        words = ["--background", "siren", "--objects", "siren", "--preset", "fast", "--steps", 1]
+        words += ["--shard-size", 1]
         run = partial(_start, [some, "-o", Path(folder, "start"), *words], options)
         start = ledger.row("start", run)["cpu_s"]
         for preset in options.presets:
@@ -107,7 +108,8 @@ def _start(words: list[Any], options: argparse.Namespace) -> dict[str, float]:
 def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> dict[str, Any]:
     jobs = options.jobs[-1]
     report = out.with_suffix(".json")
-    words = [images, "-o", out, "--background", "siren", "--preset", preset, "--jobs", jobs]
+    words = [images, "-o", out, "--background", "siren", "--objects", "siren", "--preset", preset]
+    words += ["--jobs", jobs]
     words += [
         "--seed",
         options.seed,

@@ -122,7 +122,7 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
 
 def frame_part(preset: str | Preset, *, steps: int | None = None) -> SirenBackgrounds:
     """The backgrounds of a preset, which are SIRENs."""
-    part = get_preset(preset, steps=steps, background="siren").background
+    part = get_preset(preset, steps=steps, background="siren", objects="siren").background
     if not isinstance(part, SirenBackgrounds):
         raise RinrInputError(f"the backgrounds of the preset {preset!r} are not of siren")
     return part

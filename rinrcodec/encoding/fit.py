@@ -17,7 +17,7 @@ from rinrcodec.decoder import Decoder
 from rinrcodec.families.fitted import object_outputs
 from rinrcodec.families.interface import FitContext, ObjectEncoder, Reference
 from rinrcodec.metrics import PEAK
-from rinrcodec.pack import Cell, Frame, Group, InrRef, ObjectInr, Pack
+from rinrcodec.pack import Cell, Frame, Group, InrRef, ObjectInr, Pack, merge_packs
 from rinrcodec.picture import Picture, alike
 from rinrcodec.presets import Preset
 
@@ -69,7 +69,8 @@ class Encoding:
             replace(frame, objects=tuple(objects.get((i, b)) for b in range(len(frame.boxes))))
             for i, frame in enumerate(frames)
         )
-        return Pack(frames, tuple(self.groups), info)
+        # One group for each spec, also where backgrounds and objects have the same.
+        return merge_packs([Pack(frames, tuple(self.groups), info)])
 
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
         frames: dict[int, Frame] = {}

@@ -27,14 +27,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from rinrcodec.compute.compose import to_array
-from rinrcodec.encoder import encode
+from rinrcodec.encoder import encode, encode_pictures
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.rungs import OnProgress, Rung, codec_rungs, measure_frame
 from rinrcodec.families import background_families, background_family
 from rinrcodec.families.interface import BackgroundEncoder
 from rinrcodec.files import open as open_file
 from rinrcodec.files import save
-from rinrcodec.metrics import frame_bytes, row_bytes
+from rinrcodec.metrics import frame_bytes, row_bytes, stored_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset
@@ -114,13 +114,14 @@ def background_rung(
     seed: int = 0,
     device: str = "auto",
 ) -> Rung:
-    """Return the rung of another family, whose quality is chosen for about the bytes of `equal`.
+    """Return the rung of another family, at the highest quality within the bytes of `equal`.
 
-    The backgrounds get what the objects of `equal` leave; objects are those of the preset.
+    Backgrounds and objects share the bytes as `Target.n_bytes` says. Where even the lowest quality
+    takes more, that is the rung.
 
     Args:
         pictures: Those that `equal` encoded, with their boxes.
-        preset: The family and the effort. The family must take a quality (`Target.quality`).
+        preset: The family and the effort. The family must take a size (`Target.n_bytes`).
         equal: The rung whose bytes it gets; its family and this one name the pack.
         folder: Where the pack goes; it must exist.
         measured: Which pictures are decoded and compared; None for all.
@@ -129,41 +130,13 @@ def background_rung(
     """
     family = preset.background.family
     path = folder / f"{family}-at-{equal.family}-{equal.name}.rinr"
-    bare = [replace(picture, boxes=()) for picture in pictures]
-    wanted = (equal.n_bytes - equal.object_bytes) * len(pictures)
+    target = Target(n_bytes=max(1, int(equal.n_bytes)))
     start = time.perf_counter()
-    backgrounds = _largest_within(wanted, bare, preset, path, seed, device)
-    pack = encode(pictures, preset=preset, seed=seed, device=device, reuse=backgrounds)
+    pack, _ = encode_pictures(pictures, preset, target=target, seed=seed, device=device)
     seconds = time.perf_counter() - start
     chosen = range(len(pictures)) if measured is None else measured
     rung = _measure(path, pack, pictures, chosen, seconds, device)
     return replace(rung, family=equal.family, name=family)
-
-
-def _largest_within(
-    wanted: float,
-    pictures: Sequence[Picture],
-    preset: Preset,
-    path: Path,
-    seed: int,
-    device: str,
-) -> Pack:
-    """The pack of the highest quality in at most `wanted` bytes; that of quality 0 if none is."""
-
-    def coded(quality: int) -> Pack:
-        target = Target(quality=quality)
-        return encode(pictures, preset=preset, seed=seed, device=device, target=target)
-
-    low, high = 0, 100
-    best = coded(low)
-    while low < high:
-        middle = (low + high + 1) // 2
-        pack = coded(middle)
-        if save(pack, path) <= wanted:
-            low, best = middle, pack
-        else:
-            high = middle - 1
-    return best
 
 
 def enlarged(
@@ -243,8 +216,7 @@ def _measure(
     device: str,
 ) -> Rung:
     """Save a pack, decode the file, and compare; the rung has the name of the file."""
-    groups = pack.groups
-    family = groups[pack.frames[0].background.group].spec.family
+    family = pack.stacks[pack.frames[0].background.group].spec.family
     n_bytes = save(pack, path)
     shares = frame_bytes(pack, n_bytes)
     frames = []
@@ -254,13 +226,13 @@ def _measure(
             mode = picture.mode
             decoded = to_array(file.decode(index, device=device), mode)
             frames.append(measure_frame(picture, decoded, shares[index]))
-    objects = [item.inr.group for frame in pack.frames for item in frame.objects if item]
+    objects = {item.inr for frame in pack.frames for item in frame.objects if item}
     return Rung(
         family,
         path.stem,
         tuple(frames),
         n_bytes / len(pictures),
-        sum(row_bytes(groups[group]) for group in objects) / len(pictures),
+        sum(stored_bytes(pack, ref) for ref in objects) / len(pictures),
         seconds / len(pictures),
         path,
     )

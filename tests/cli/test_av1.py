@@ -96,7 +96,7 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
             "--target-psnr and --quality exclude each other",
         ),
         (("--background", "siren", "--quality", 5), "add --background av1"),
-        (("--background", "av1", "--target-bytes", 500), "add --background pyramid"),
+        (("--background", "av1", "--lambda", 0.01), "add --background pyramid"),
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
     ],
 )

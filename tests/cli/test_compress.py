@@ -390,7 +390,7 @@ def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_packs_larger_than_their_source_are_said(run: Run, tmp_path: Path) -> None:
-    advice = "larger than its source: small pictures gain nothing from INRs"
+    advice = "larger than its source: a lower --quality, or another --background, takes less"
     put(tmp_path / "flat.png", Image.new("RGB", (2, 2)))
     args = ("compress", tmp_path / "flat.png", "-o", tmp_path / "flat.rinr", *QUICK)
     assert run(*args).stdout.splitlines()[-1] == advice

@@ -25,15 +25,15 @@ PYRAMID = ("--background", "pyramid", *QUICK)
 
 @pytest.fixture
 def targets(monkeypatch: pytest.MonkeyPatch) -> list[Target | None]:
-    """The target of every call of `encode`."""
+    """The target of every call of `encode_pictures`."""
     asked: list[Target | None] = []
-    original = encoder.encode
+    original = encoder.encode_pictures
 
-    def encode(*args: object, target: Target | None = None, **options: object) -> object:
+    def encode_pictures(*args: object, target: Target | None = None, **options: object) -> object:
         asked.append(target)
         return original(*args, target=target, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(encoder, "encode", encode)
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     return asked
 
 
@@ -131,10 +131,10 @@ def test_frames_of_a_video(run: Run, tmp_path: Path) -> None:
     ("options", "wanted"),
     [
         (("--lambda", "2e-3"), Target(lmbda=2e-3)),
-        (("--target-psnr", 31), Target(psnr=31.0)),
-        (("--target-bytes", 900), Target(n_bytes=900)),
+        (("--target-psnr", 11), Target(psnr=11.0)),
+        (("--target-bytes", 4000), Target(n_bytes=4000)),
         (("--objects-psnr", 36), Target(objects_psnr=36.0)),
-        (("--target-psnr", 30.5, "--objects-psnr", 36), Target(psnr=30.5, objects_psnr=36.0)),
+        (("--target-psnr", 10.5, "--objects-psnr", 36), Target(psnr=10.5, objects_psnr=36.0)),
     ],
 )
 def test_what_is_asked_for_reaches_the_fit_and_the_figures(
@@ -176,23 +176,35 @@ def test_wishes_that_cannot_be_met_are_usage_errors(
 
 
 @pytest.mark.parametrize("background", ["siren", "nerv"])
-@pytest.mark.parametrize(
-    "option", ["--lambda 1e-3", "--target-psnr 30", "--target-bytes 900", "--objects-psnr 30"]
-)
+@pytest.mark.parametrize("option", ["--lambda 1e-3", "--target-psnr 30", "--target-bytes 900"])
 def test_other_backgrounds_have_no_target(
     run: Run, folder: Path, tmp_path: Path, background: str, option: str
 ) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", "--background", background)
     result = run(*args, *option.split(), code=2)
-    assert f"{option.split()[0]} with --background {background}: it is not fitted" in result.stderr
-    assert "add --background pyramid" in result.stderr
+    problem = f"{option.split()[0]}: --background {background} cannot be asked for that"
+    assert f"{problem}; add --background pyramid" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("background", ["siren", "nerv"])
+@pytest.mark.parametrize("objects", ["siren", "none"])
+def test_a_target_for_objects_needs_objects_that_have_one(
+    run: Run, folder: Path, tmp_path: Path, background: str, objects: str
+) -> None:
+    families = ("--background", background, "--objects", objects)
+    args = ("compress", folder, "-o", tmp_path / "out", *families)
+    result = run(*args, "--objects-psnr", 30, code=2)
+    problem = f"--objects-psnr: --objects {objects} cannot be asked for that; add --objects auto"
+    assert problem in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_the_help_has_every_target(run: Run) -> None:
     text = " ".join(run("compress", "--help").stdout.split())
-    for option in ("--lambda X", "--target-psnr DB", "--target-bytes N", "--objects-psnr DB"):
+    for option in ("--lambda X", "--target-psnr DB", "--target-bytes N"):
         assert f"{option} Of pyramid" in text
+    assert "--objects-psnr DB PSNR inside the boxes." in text
 
 
 @pytest.mark.slow

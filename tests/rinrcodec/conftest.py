@@ -16,7 +16,7 @@ from rinrcodec.presets import get_preset
 
 MakePicture = Callable[..., NDArray[np.uint8]]
 
-QUICK = get_preset("balanced", steps=200, background="siren")
+QUICK = get_preset("balanced", steps=200, background="siren", objects="siren")
 BOXES = (
     Box(0, 10.5, 7.25, 12.5, 9.0),
     Box(1, 14, 8, 20, 20),

@@ -24,6 +24,7 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import ObjectMode, Pack, Rows
 from rinrcodec.picture import Picture
 from rinrcodec.presets import PRESETS, compared_backgrounds, default_background, get_preset
+from rinrcodec.targets import Target
 
 from .conftest import BOXES, QUICK, MakePicture
 
@@ -163,6 +164,19 @@ def test_a_pyramid_is_a_background_to_reuse_but_fits_no_objects(make_picture: Ma
     assert not torch.equal(torch.as_tensor(decode(pack, 0)), torch.as_tensor(decode(bare, 0)))
 
 
+def test_backgrounds_and_objects_of_one_spec_are_one_group(make_picture: MakePicture) -> None:
+    picture = Picture("p", make_picture(40, 30), BOXES[:1])
+    preset = get_preset("fast", background="av1", objects="av1")
+    pack = encode([picture], preset=preset, target=Target(quality=0), device="cpu")
+    (group,) = pack.groups
+    (frame,) = pack.frames
+    (kept,) = frame.objects
+    assert kept is not None
+    assert (group.n_rows, frame.background.row, kept.inr.row) == (2, 0, 1)
+    bare = encode([replace(picture, boxes=())], preset=preset, target=Target(quality=0))
+    assert pack.stacks[0].rows.coded[:1] == bare.stacks[0].rows.coded
+
+
 @pytest.mark.interrupts
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
 def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
@@ -249,7 +263,7 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_have_a_network_for_every_area(name: str) -> None:
-    preset = get_preset(name, background="siren")
+    preset = get_preset(name, background="siren", objects="siren")
     for part in (preset.background, preset.objects):
         widths = [part.spec(area, 3)["width"] for area in (1, 1_000, 1_001, 10**9)]
         assert widths == sorted(widths)

@@ -205,7 +205,7 @@ def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> 
         ({"seed": -1}, "seed=-1: want a whole number, 0 to 2147483647"),
         ({"seed": 2**31}, "seed=2147483648: want a whole number, 0 to"),
         ({"background": "nerv", "layout": "files"}, "needs packs"),
-        ({"background": "siren", "target": Target(psnr=30)}, "with --background siren: it is not"),
+        ({"background": "siren", "target": Target(psnr=30)}, "psnr for siren backgrounds: they"),
         ({"ray_address": "auto"}, "--ray-address is of --executor ray"),
         ({"device": "cpu,cpu"}, "several devices are several of cuda"),
         ({"executor": "ray", "device": "cpu:0"}, "Ray chooses them itself"),

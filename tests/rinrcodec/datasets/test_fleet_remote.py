@@ -219,11 +219,11 @@ def test_a_run_that_lost_its_lock_touches_nothing(
     lock = to_path(f"{memory}/out/.rinr-work/lock")
     monkeypatch.setattr(lock_module, "LEASE_S", 600.0)
 
-    def encode(*_: object, **__: object) -> None:
+    def encode_pictures(*_: object, **__: object) -> None:
         write_whole(lock, json.dumps({"token": "another"}).encode())
         raise OSError(5, "failed")
 
-    monkeypatch.setattr(encoder, "encode", encode)
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     with pytest.raises(RinrInputError, match="another compress took"):
         rinrcodec.compress(folder, f"{memory}/out", **QUICK)
     assert stored(f"{memory}/out").keys() == {".rinr-work/lock", "manifest.json"}

@@ -170,15 +170,15 @@ def test_a_source_that_vanishes_while_a_batch_is_fitted(
     for i in range(20):
         put(source / f"{i:02d}.png", picture(i, 4, 4))
     rinrcodec.compress(source, tmp_path / "one", **settings)
-    original = encoder.encode
+    original = encoder.encode_pictures
 
-    def encode(*arguments: Any, **options: Any) -> Any:
-        pack = original(*arguments, **options)
+    def encode_pictures(*arguments: Any, **options: Any) -> Any:
+        result = original(*arguments, **options)
         if (tmp_path / "mount").exists():
             (tmp_path / "mount").rename(tmp_path / "elsewhere")
-        return pack
+        return result
 
-    monkeypatch.setattr(encoder, "encode", encode)
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     # Two of the second batch were read ahead, while the source was there.
     gone = r"16\.png: not there any more, nor are the 3 pictures after it"
     with pytest.raises(RinrInputError, match=gone):
@@ -225,15 +225,15 @@ def test_overwriting_leaves_no_file_of_the_run_before(folder: Path, tmp_path: Pa
 def test_an_output_that_vanishes_in_a_fit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = encoder.encode
+    original = encoder.encode_pictures
     out = tmp_path / "disk/out"
 
-    def encode(*arguments: Any, **options: Any) -> Any:
-        pack = original(*arguments, **options)
+    def encode_pictures(*arguments: Any, **options: Any) -> Any:
+        result = original(*arguments, **options)
         (tmp_path / "disk").rename(tmp_path / "unmounted")
-        return pack
+        return result
 
-    monkeypatch.setattr(encoder, "encode", encode)
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     with pytest.raises(RinrInputError, match="out: not there any more; was it moved, removed or"):
         rinrcodec.compress(folder, out, **QUICK)
     assert not (tmp_path / "disk").exists()

@@ -88,13 +88,18 @@ def test_runs_are_encoded_apart(make_picture):
 
 
 @pytest.mark.parametrize(
-    ("background", "boxes", "at_fog"),
-    [("av1", False, False), ("av1", True, True), ("siren", False, True)],
+    ("background", "objects", "boxes", "at_fog"),
+    [
+        ("av1", "siren", False, False),
+        ("av1", "siren", True, True),
+        ("av1", "auto", True, False),
+        ("siren", "auto", False, True),
+    ],
 )
-def test_networks_are_left_to_a_fog_node(make_picture, background, boxes, at_fog):
+def test_networks_are_left_to_a_fog_node(make_picture, background, objects, boxes, at_fog):
     kept = (Box(0, 10, 8, 16, 12),) if boxes else ()
     picture = Picture("a.png", make_picture(48, 32, 0), kept)
-    preset = get_preset("fast", steps=20, background=background)
+    preset = get_preset("fast", steps=20, background=background, objects=objects)
     figures = measure_pack([picture], preset, device="cpu")
     assert any(frame.objects for frame in figures.pack.frames) == boxes
     assert figures.at_fog == at_fog

@@ -14,7 +14,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.evaluation.ladder import background_rung, enlarged, family_rungs, rung_presets
 from rinrcodec.evaluation.rungs import Rung
-from rinrcodec.formats import PackReader
+from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.metrics import frame_quality
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
@@ -154,8 +154,9 @@ def test_some_of_the_encoded_frames_can_be_measured(rungs, pictures, tmp_path):
 
 
 def test_presets_of_the_rungs_keep_everything_but_bits_and_mode():
-    balanced = get_preset("balanced", background="siren")
+    balanced = get_preset("balanced", background="siren", objects="siren")
     presets = rung_presets(balanced)
+    assert rung_presets(get_preset("balanced", background="siren")) == presets
     for preset in presets.values():
         assert preset.background.recipe == balanced.background.recipe
         assert preset.objects == replace(balanced.objects, bits=16)
@@ -206,6 +207,7 @@ def test_a_sequence_has_the_same_rungs(make_picture, tmp_path):
 def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path):
     preset = get_preset("fast", steps=25)
     equal = rungs["QRE"]
+    equal = replace(equal, n_bytes=620.0)  # at this size, objects are worth their bytes
     alone = replace(preset, background=preset.background.alone())
     rung = background_rung(pictures, alone, equal, folder=tmp_path, measured=[0, 2], device="cpu")
     assert (rung.label, rung.file.name) == ("av1 at siren QRE", "av1-at-siren-QRE.rinr")
@@ -213,23 +215,17 @@ def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path)
     assert rung.n_bytes == rung.file.stat().st_size / 3
     assert rung.seconds > 0
     frames, groups = read(rung)
-    assert {group[0].family for group in groups} == {"av1", "siren"}
+    assert {group[0].family for group in groups} == {"av1"}
     assert len({frame.background for frame in frames}) == 3
-    # The backgrounds fit in those of QRE; the next quality does not.
-    wanted = (equal.n_bytes - equal.object_bytes) * 3
-    bare = [replace(picture, boxes=()) for picture in pictures]
-    sizes = [
-        rinrcodec.save(
-            rinrcodec.encode(bare, preset=alone, target=Target(quality=quality)),
-            tmp_path / "x.rinr",
-        )
-        for quality in range(101)
-    ]
-    fitting = max(quality for quality, size in enumerate(sizes) if size <= wanted)
-    backgrounds = rinrcodec.encode(bare, preset=alone, target=Target(quality=fitting))
-    coded = [stack.rows.coded for stack in backgrounds.stacks]
+    rows = {item.inr for frame in frames for item in frame.objects if item}
     with rinrcodec.open(rung.file) as file:
-        assert [file.read_rows(g, range(len(rows))).coded for g, rows in enumerate(coded)] == coded
+        coded = [file.read_rows(ref.group, [ref.row]).coded[0] for ref in rows]
+    assert rung.object_bytes == sum(map(len, coded)) / 3 > 0
+    # All of the file counts, and little is left.
+    assert 0.8 * equal.n_bytes < rung.n_bytes <= equal.n_bytes
+    target = Target(n_bytes=int(equal.n_bytes))
+    wanted = rinrcodec.encode(pictures, preset=alone, target=target, device="cpu")
+    assert rung.file.read_bytes() == pack_bytes(wanted)
 
 
 def test_where_no_quality_is_small_enough_the_lowest_is_taken(rungs, pictures, tmp_path):

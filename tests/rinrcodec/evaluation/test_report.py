@@ -28,7 +28,7 @@ def figures(make_picture):
         Picture("c.png", make_picture(48, 32, 2)),
     ]
     done = []
-    preset = replace(get_preset("fast", steps=2), min_gain=-math.inf)
+    preset = replace(get_preset("fast", steps=2, objects="siren"), min_gain=-math.inf)
     measured = measure(pictures, preset, compared=[0, 2], device="cpu", on_compared=done.append)
     assert done == [1, 2]
     return measured

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[3]
 def test_families_go_together(toy_frames: Path) -> None:
     paths = sorted(toy_frames.glob("*.png"))
     boxes = [[Box(0, 8, 8, 12, 8)]] * 2
-    one = rinrcodec.encode(paths, boxes=boxes, background="flat", steps=5, device="cpu")
+    one = rinrcodec.encode(
+        paths, boxes=boxes, background="flat", objects="siren", steps=5, device="cpu"
+    )
     assert {group.spec.family for group in one.groups} == {"flat", "siren"}
     other = rinrcodec.encode(paths, boxes=boxes, objects="flatter", steps=5, device="cpu")
     assert {group.spec.family for group in other.groups} == {"av1", "flatter"}
@@ -127,7 +129,7 @@ def test_unknown_names() -> None:
         families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))
     with pytest.raises(RinrFormatError, match="or the package that brings the family"):
         families.family_of("tea")
-    with pytest.raises(RinrInputError, match="objects 'tea': want one of siren"):
+    with pytest.raises(RinrInputError, match="objects 'tea': want one of auto, none, siren, av1"):
         get_preset("fast", objects="tea")
 
 

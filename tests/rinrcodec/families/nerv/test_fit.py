@@ -38,7 +38,7 @@ def settings(**changes: object) -> NervBackgrounds:
 
 def quick(epochs: int = 40, **changes: object) -> Preset:
     """A preset that fits tiny sequences in a second."""
-    preset = get_preset("fast", steps=epochs, background="nerv")
+    preset = get_preset("fast", steps=epochs, background="nerv", objects="siren")
     return replace(preset, background=replace(preset.background, **changes))
 
 
