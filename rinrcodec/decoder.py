@@ -30,7 +30,7 @@ from rinrcodec.families import background_family, object_family
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily, ObjectView, View
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, PackSource
+from rinrcodec.pack import Frame, InrRef, PackSource
 
 __all__ = ["Decoder", "decode"]
 
@@ -182,8 +182,11 @@ class Decoder:
             for paste in objects:
                 group = paste.view.inr.inr.group
                 work += self._object_family(group).object_work(groups[group], paste.view.n_pixels)
-            for group, _ in {(p.view.inr.inr.group, p.view.inr.inr.row) for p in objects}:
-                work += self._object_family(group).row_work(groups[group])
+            rows: dict[InrRef, list[ObjectView]] = defaultdict(list)
+            for paste in objects:
+                rows[paste.view.inr.inr].append(paste.view)
+            for ref, its in rows.items():
+                work += self._object_family(ref.group).row_work(groups[ref.group], its)
             self._limits.check("max_work", work, f"multiplications to decode {view.frame.name}")
 
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Tensor]:

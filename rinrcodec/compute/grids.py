@@ -96,6 +96,8 @@ def resample(signal: Tensor, grid: Grid) -> Tensor:
     shape = (len(grid.y), len(grid.x))
     if shape == part.shape[:2]:
         return part.contiguous()
+    if shape[1] == 1:  # where torch on a CPU gives every line the values of the first
+        return resample_part(part, grid.region, grid, EVERYWHERE)
     resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).contiguous()
 

@@ -198,8 +198,13 @@ class ObjectFamily(Family):
         The decoder uses it as it uses `BackgroundFamily.background_work`.
         """
 
-    def row_work(self, info: GroupInfo) -> int:  # noqa: ARG002
-        """Return what a row takes once, on top of `object_work`, however many objects it has."""
+    def row_work(self, info: GroupInfo, views: Sequence[ObjectView]) -> int:  # noqa: ARG002
+        """Return what a row takes once, on top of `object_work`, however many objects it has.
+
+        Args:
+            info: The group of the row.
+            views: The objects of one frame in that row.
+        """
         return 0
 
     @abstractmethod

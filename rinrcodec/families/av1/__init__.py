@@ -71,11 +71,12 @@ class Av1(BackgroundFamily, ObjectFamily):
         del info
         return _PIXEL_WORK * n_pixels
 
-    def row_work(self, info: GroupInfo) -> int:
-        from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS
+    def row_work(self, info: GroupInfo, views: Sequence[ObjectView]) -> int:
+        from rinrcodec.families.av1.layout import most_atlas_pixels
 
         del info
-        return _PIXEL_WORK * MOST_ATLAS_PIXELS
+        n_atlases = 1 + max(view.inr.cell.time for view in views)
+        return _PIXEL_WORK * n_atlases * most_atlas_pixels(view.region for view in views)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.av1.decode import background_signals

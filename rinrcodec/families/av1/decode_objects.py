@@ -17,7 +17,7 @@ from rinrcodec.compute.grids import resample_part
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
 from rinrcodec.families.av1.decode import OpenRow
-from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS
+from rinrcodec.families.av1.layout import most_atlas_pixels
 from rinrcodec.families.av1.stream import RowDecoder
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import ObjectView
@@ -44,7 +44,7 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
     for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
         numbers = sorted(members[row], key=lambda i: views[i].inr.cell.time)
         with naming(views[numbers[0]].frame.name):
-            most = max(MOST_ATLAS_PIXELS, *(_area(views[i]) for i in numbers))
+            most = most_atlas_pixels(views[i].region for i in numbers)
             if last is None or last.key != (row,) or not last.has(views[numbers[0]].inr.cell.time):
                 coded = group.coded([row])[row]
                 last = OpenRow((row,), RowDecoder(spec, coded, None, most_pixels=most))
@@ -56,10 +56,6 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
     if last is not None:
         group.memory[_LAST] = last
     return signals
-
-
-def _area(view: ObjectView) -> int:
-    return view.frame.width * view.frame.height
 
 
 def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) -> Tensor:

@@ -6,8 +6,9 @@ which each shows one frame. Written to a file `row.obu`, an AV1 player shows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from rinrcodec.boxes import Region
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.checks import check_sizes
 from rinrcodec.pack import GroupInfo, Spec
@@ -17,13 +18,14 @@ __all__ = [
     "MOST_FRAMES",
     "PIXEL_FORMATS",
     "check",
+    "most_atlas_pixels",
     "pixel_format",
     "row_spec",
     "temporal_units",
 ]
 
 MOST_FRAMES = 64  # of a row
-# Of an atlas that several frames may share; one that a frame needs alone may be as large as it.
+# Of an atlas; that of one larger object has as many as it.
 MOST_ATLAS_PIXELS = 2**18
 ROW_FORMAT = 1
 
@@ -78,6 +80,11 @@ def check(info: GroupInfo) -> None:
         raise RinrFormatError(
             f"a group of the spec {spec.to_json()} has {len(info.shared)} shared bytes: want none"
         )
+
+
+def most_atlas_pixels(regions: Iterable[Region]) -> int:
+    """Return how many pixels an atlas may have in which these objects are."""
+    return max(MOST_ATLAS_PIXELS, *(region.area for region in regions))
 
 
 def pixel_format(spec: Spec) -> str:
