@@ -77,7 +77,7 @@ class Clip:
 
 def our_results(clip: Clip, options: argparse.Namespace) -> list[Result]:
     """The backgrounds alone, and the pack with its object INRs."""
-    preset = get_preset(options.preset, steps=options.steps, background="nerv")
+    preset = get_preset(options.preset, steps=options.steps, background="nerv", objects="siren")
     if options.object_steps:
         objects = object_part(preset)
         recipe = replace(objects.recipe, steps=options.object_steps)

@@ -41,11 +41,12 @@ NOTES = (
     "settings in Pillow. The *composite* is AVIF with crops of the boxes pasted in: the sharpest "
     "objects at these bytes among those whose background is at least as good as QRE's, where "
     "there is one; else the one with the best background, which leaves little for its objects.",
-    "The default background is there **at ... QRE**, too, with its objects: the highest quality "
-    "whose backgrounds take no more bytes than QRE's.",
+    "The default background is there **at ... QRE**, too, with the default objects: the highest "
+    "quality whose file takes no more bytes than QRE's.",
     "Bytes are those of whole files, which in ours also hold the boxes; *objects' bytes* are the "
-    "weights of the object INRs before compression. PSNR is the mean over frames of each frame's "
-    "dB, inside any box and outside all; SSIM is that of the frame (Wang et al. 2004).",
+    "weights or coded bytes of the objects before compression. PSNR is the mean over frames of "
+    "each frame's dB, inside any box and outside all; SSIM is that of the frame "
+    "(Wang et al. 2004).",
 )
 
 

@@ -51,7 +51,7 @@ class Rung:
     """One rung of the ladder: the same frames in one step of the method, or in one codec.
 
     family: of the background INRs, or the one whose QRE's bytes a codec was given; "" for neither.
-    n_bytes: of whole files, a frame on the mean; `object_bytes` is the part of the object INRs,
+    n_bytes: of whole files, a frame on the mean; `object_bytes` is the part of the objects,
         before compression.
     seconds: of fitting, a frame on the mean; None for other codecs.
     file: the pack that was measured; None for other codecs.
