@@ -53,10 +53,10 @@ class Cheapest(ObjectEncoder):
         return super(Cheapest, self).with_bits(bits)
 
     def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
-        fitted = list(self.main.fit(references, context))
+        fitted = _Fitted(list(self.main.fit(references, context)), [])
         for other in self.others:
             fitted = self._with(other, fitted, references, context)
-        yield from fitted
+        yield from fitted.groups
 
     def work(self, area: int, channels: int) -> float:
         return self.main.work(area, channels)
@@ -68,14 +68,14 @@ class Cheapest(ObjectEncoder):
     def _with(
         self,
         other: ObjectEncoder,
-        fitted: list[FittedObjects],
+        fitted: _Fitted,
         references: Sequence[Reference],
         context: FitContext,
-    ) -> list[FittedObjects]:
+    ) -> _Fitted:
         """The objects with those from another family that take fewer bytes there."""
         quiet = replace(context, counted=_not_counted)
         wanted = []
-        for group in fitted:
+        for group in fitted.groups:
             for row, members in enumerate(group.members):
                 for number, _ in members:
                     size = _row_bytes(other, references[number])
@@ -87,17 +87,38 @@ class Cheapest(ObjectEncoder):
         if not wanted:
             return fitted
         tried = [_renumbered(g, wanted) for g in other.fit([references[n] for n in wanted], quiet)]
-        errors = _errors(fitted, references, context)
+        errors = _errors(fitted.groups, references, context)
         better = _errors(tried, references, context)
         winners = {number for number, error in better.items() if error <= errors[number]}
         if not winners:
             return fitted
-        rest = [number for number in range(len(references)) if number not in winners]
-        chosen = [_only(group, winners) for group in tried]
-        if rest:
-            again = self.main.fit([references[number] for number in rest], quiet)
-            chosen += [_renumbered(group, rest) for group in again]
-        return chosen if sum(map(_bytes, chosen)) < sum(map(_bytes, fitted)) else fitted
+        others = [_only(group, lambda number: number not in winners) for group in fitted.others]
+        others += [_only(group, winners.__contains__) for group in tried]
+        rest = [n for n in fitted.numbers if n not in winners]
+        again = self.main.fit([references[n] for n in rest], quiet) if rest else ()
+        chosen = _Fitted([_renumbered(group, rest) for group in again], others)
+        return chosen if chosen.n_bytes < fitted.n_bytes else fitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """The objects of the main family, and those of others, which each have a row to themselves."""
+
+    main: Sequence[FittedObjects]
+    others: Sequence[FittedObjects]
+
+    @property
+    def groups(self) -> list[FittedObjects]:
+        return [*self.others, *self.main]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(map(_bytes, self.groups))
+
+    @property
+    def numbers(self) -> list[int]:
+        """The references that the main family codes, in order."""
+        return sorted(n for group in self.main for row in group.members for n, _ in row)
 
 
 def _not_counted(work: float) -> Callable[[int, int], None]:
@@ -127,9 +148,9 @@ def _renumbered(fitted: FittedObjects, numbers: Sequence[int]) -> FittedObjects:
     return replace(fitted, members=members)
 
 
-def _only(fitted: FittedObjects, numbers: set[int]) -> FittedObjects:
-    """The rows of some references, in a family where each has a row to itself."""
-    rows = [row for row, its in enumerate(fitted.members) if its[0][0] in numbers]
+def _only(fitted: FittedObjects, chosen: Callable[[int], bool]) -> FittedObjects:
+    """The rows of the chosen references, in a family where each has a row to itself."""
+    rows = [row for row, its in enumerate(fitted.members) if chosen(its[0][0])]
     group = replace(fitted.group, rows=fitted.group.rows.take(rows))
     return replace(fitted, group=group, members=[fitted.members[row] for row in rows])
 
