@@ -30,8 +30,13 @@ TINY = {
     "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
     "paper_time": ["--frames=1"],
     "av1_frames": ["--frames=1", "--presets=fast", "--qualities", "10", "40"],
+    "av1_objects": [
+        *("--frames=1", "--presets=fast", "--backgrounds", "5", "60", "--objects", "5", "95"),
+        *("--background-psnr=31", "--object-psnr=33"),
+    ],
+    "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95"],
     "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
-    "av1_sequences": ["--frames=3", "--preset=fast", "--qualities", "10", "40", "--crfs=20", "40"],
+    "av1_sequences": ["--frames=3", "--preset=fast", "--qualities", "10", "40", "--crfs", "20", "40"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 
