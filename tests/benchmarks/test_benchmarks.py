@@ -36,7 +36,16 @@ TINY = {
     ],
     "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95"],
     "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
-    "av1_sequences": ["--frames=3", "--preset=fast", "--qualities", "10", "40", "--crfs", "20", "40"],
+    "av1_sequences": [
+        "--frames=3",
+        "--preset=fast",
+        "--qualities",
+        "10",
+        "40",
+        "--crfs",
+        "20",
+        "40",
+    ],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 
