@@ -25,6 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "formats")]
 # All that is read for a file, so that what it reaches is seen; torch and NumPy are not ours.
 with atheris.instrument_imports(include=["rinrcodec"]):
     import rinrcodec.decoder
+    import rinrcodec.families.av1.decode_objects
     import rinrcodec.families.nerv.network
     import rinrcodec.families.pyramid.entropy
     import rinrcodec.families.pyramid.latents

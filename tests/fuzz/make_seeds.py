@@ -10,14 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sample_packs import PACKS, make_group
 
 from rinrcodec.boxes import Box
+from rinrcodec.families.av1.colour import to_planes
+from rinrcodec.families.av1.layout import row_spec
+from rinrcodec.families.av1.stream import encode_still, encode_video
 from rinrcodec.families.nerv import network as nerv
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.families.pyramid.latents import Change, PyramidRow, best_scale, encode_row
 from rinrcodec.formats import pack_bytes
-from rinrcodec.pack import Frame, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
+from rinrcodec.pack import Cell, Frame, Group, InrRef, Metadata, ObjectInr, Pack, Rows, Spec
 
 __all__ = ["SEEDS", "write_seeds"]
 
@@ -97,6 +101,48 @@ def one_pixel() -> Pack:
     return Pack((frame,), (make_group(spec, 2, 1, 5, 4),), {})
 
 
+def picture(width: int, height: int, channels: int, shift: int = 0) -> NDArray[np.uint8]:
+    """Smooth pixels, [h, w] or [h, w, 3]."""
+    y, x, c = np.mgrid[:height, :width, :channels]
+    pixels = (9 * x + 7 * y + 40 * c + 5 * shift + 3 * (x * y % 5)).astype(np.uint8)
+    return pixels[..., 0] if channels == 1 else pixels
+
+
+def av1_group(width: int, height: int, n: int, channels: int) -> Pack:
+    """One row of AV1: a still, or `n` frames of a sequence."""
+    chroma, bits = ("420", 10) if n > 1 else ("400" if channels == 1 else "444", 8)
+    if n > 1:
+        planes = [to_planes(picture(width, height, channels, i)) for i in range(n)]
+        row = encode_video(planes, crf=50, preset=12)
+    else:
+        row = encode_still(picture(width, height, channels), quality=20, speed=10)
+    rows = Rows(np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32), (row,))
+    mode = "L" if channels == 1 else "RGB"
+    frames = tuple(
+        Frame(f"{k}.png", width, height, InrRef(0, 0), mode, time=float(k)) for k in range(n)
+    )
+    return Pack(frames, (Group(row_spec(channels, chroma, bits), 8, rows),), {})
+
+
+def av1_objects() -> Pack:
+    """Two objects that share an atlas, on a background of AV1."""
+    pack = av1_group(20, 14, 1, 3)
+    atlas = encode_still(picture(11, 6, 3), quality=40, speed=10)
+    rows = Rows(
+        np.zeros((2, 0), np.int8), np.zeros((2, 0), np.float32), (*pack.stacks[0].rows.coded, atlas)
+    )
+    frame = replace(
+        pack.frames[0],
+        boxes=(Box(1, 2.5, 1.0, 4.0, 5.0), Box(0, 6.0, 3.0, 6.0, 6.0), Box(0, 0.0, 0.0, 1.0, 1.0)),
+        objects=(
+            ObjectInr(InrRef(0, 1), cell=Cell(0, 6, 1)),
+            ObjectInr(InrRef(0, 1), cell=Cell(0, 0, 0)),
+            None,
+        ),
+    )
+    return Pack((frame,), (replace(pack.stacks[0], rows=rows),), {})
+
+
 SEEDS: dict[str, Callable[[], Pack]] = {
     **PACKS,
     "one_pixel": one_pixel,
@@ -111,6 +157,10 @@ SEEDS: dict[str, Callable[[], Pack]] = {
         6, 4, 2, changes=("context.00.bias", "kernel.up", "synthesis.skip", "filter.1_bias")
     ),
     "latents_with_object": latents_with_object,
+    "av1": lambda: av1_group(12, 9, 1, 3),
+    "av1_grey": lambda: av1_group(7, 5, 1, 1),
+    "av1_sequence": lambda: av1_group(16, 16, 3, 3),
+    "av1_objects": av1_objects,
 }
 
 

@@ -42,6 +42,8 @@ _SPECS = (
     b'{"base":1,"family":"nerv","features":1,"grid_height":1,"grid_width":1,"levels":1,"more":1,'
     b'"out":3,"stem":1,"strides":"2,2","widths":"1"}',
     b'{"depth":1,"family":"siren","more":"","out":1,"w0":0,"w0_first":1e4,"width":1}',
+    b'{"bits":8,"chroma":"444","family":"av1","out":3,"rows":1}',
+    b'{"bits":10,"chroma":"420","family":"av1","out":1,"rows":1}',
     b"{}",
 )
 _NAMES = (b"a", b"a/b", b"..", b"a/../b", b"/a", b"C:a", b"\\\\a\\b", b"\xff", b"\0", b"")
@@ -165,7 +167,7 @@ def _change_header(parts: Parts, tools: _Tools) -> None:
         tools.header[name] = tools.rng.choice(MODES)
     elif name == "required":
         tools.header[name] = tools.rng.choice(
-            (7, 7, tools.rng.randrange(8), 1 << tools.rng.randrange(32))
+            (7, 15, tools.rng.randrange(16), 1 << tools.rng.randrange(32))
         )
     elif name == "version":
         tools.header[name] = tools.number(parts.header.version, 8)
@@ -244,7 +246,7 @@ def _change_chunk_table(parts: Parts, tools: _Tools) -> None:
     column = tools.rng.choice(sorted(parts.chunks))
     at = tools.rng.randrange(len(parts.raw))
     bits = 8 if column == "kind" else 32
-    value = tools.rng.randrange(7) if column == "kind" else tools.number(parts.chunks[column][at])
+    value = tools.rng.randrange(8) if column == "kind" else tools.number(parts.chunks[column][at])
     if column in ("stored", "size", "crc"):
         parts.lies[column, at] = value & ((1 << bits) - 1)
     else:
