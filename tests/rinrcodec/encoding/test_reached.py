@@ -1,22 +1,19 @@
-"""What a pack misses of its target: in Python, of data sets, on the command line, in Pillow."""
+"""What a pack misses of its target: in Python, of data sets, in Pillow."""
 
 from __future__ import annotations
 
 import io
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 from encoding_pictures import BOXES, pictures, textured
 from PIL import Image
 
 import rinrcodec
 from rinrcodec import Target
-from rinrcodec.cli.main import cli
 from rinrcodec.encoder import encode_pictures
 from rinrcodec.encoding.reached import misses
 from rinrcodec.errors import RinrInputError
@@ -144,20 +141,6 @@ def test_a_data_set_that_misses_its_target(frames: Path, tmp_path: Path) -> None
     assert result.as_json()["missed"][0].keys() == {"field", "wanted", "reached", "frames", "name"}
     low = Target(psnr=20, objects_psnr=25)
     assert rinrcodec.compress(frames, tmp_path / "low", preset="fast", target=low).missed == ()
-
-
-def test_the_command_fails_with_a_line_and_a_report(frames: Path, tmp_path: Path) -> None:
-    out, report = tmp_path / "out", tmp_path / "figures.json"
-    options = ["--preset", "fast", "--target-psnr", "60", "--json", str(report)]
-    result = CliRunner().invoke(cli, ["compress", str(frames), "-o", str(out), *options])
-    assert result.exit_code == 1
-    assert "error: 2 frames miss the target --target-psnr of 60 dB: " in result.output
-    (miss,) = json.loads(report.read_text(encoding="utf-8"))["missed"]
-    assert (miss["field"], miss["wanted"], miss["frames"]) == ("psnr", 60, 2)
-    assert list(out.rglob("*.rinr"))
-    options = ["--preset", "fast", "--target-bytes", "3000"]
-    result = CliRunner().invoke(cli, ["compress", str(frames), "-o", f"{out}2", *options])
-    assert (result.exit_code, "miss the target" in result.output) == (0, False)
 
 
 @pytest.mark.parametrize(
