@@ -1,0 +1,41 @@
+"""`compress` fails where packs miss their target, and keeps the packs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import Run
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(folder / f"{k}.png")
+        (folder / f"{k}.txt").write_text("0 0.5 0.5 0.25 0.25\n", encoding="utf-8")
+    return folder
+
+
+def test_a_missed_target_is_a_line_an_exit_code_and_figures(
+    run: Run, frames: Path, tmp_path: Path
+) -> None:
+    out, report = tmp_path / "out", tmp_path / "figures.json"
+    options = ("--preset", "fast", "--target-psnr", 60, "--json", report)
+    result = run("compress", frames, "-o", out, *options, code=1)
+    assert "error: 2 frames miss the target --target-psnr of 60 dB: " in result.output
+    (miss,) = json.loads(report.read_text(encoding="utf-8"))["missed"]
+    assert (miss["field"], miss["wanted"], miss["frames"]) == ("psnr", 60, 2)
+    assert list(out.rglob("*.rinr"))
+
+
+def test_a_target_that_is_reached_says_nothing(run: Run, frames: Path, tmp_path: Path) -> None:
+    options = ("--preset", "fast", "--target-bytes", 5000)
+    result = run("compress", frames, "-o", tmp_path / "out", *options)
+    assert "miss the target" not in result.output

@@ -1,0 +1,115 @@
+"""Encoding for a size: the whole file holds it, at the highest quality that does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from encoding_pictures import pictures, textured
+
+import rinrcodec
+from rinrcodec import Target
+from rinrcodec.encoding import size as module
+from rinrcodec.encoding.fit import Encoding
+from rinrcodec.formats import pack_bytes
+from rinrcodec.pack import Pack
+from rinrcodec.picture import Picture
+from rinrcodec.targets import TargetWarning
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
+    """The targets of all fits from now on."""
+    targets: list[Target] = []
+    run = Encoding.run
+
+    def noted(self: Encoding, backgrounds: Pack | None) -> Pack:
+        targets.append(self.context.target)
+        return run(self, backgrounds)
+
+    monkeypatch.setattr(Encoding, "run", noted)
+    return targets
+
+
+def encode(images: Any, **target: Any) -> Pack:
+    return rinrcodec.encode(images, preset="fast", target=Target(**target))
+
+
+@pytest.mark.parametrize("metadata", [0, 700])
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_whole_file_has_the_size(n: int, metadata: int, asked: list[Target]) -> None:
+    images = pictures(n, metadata=metadata)
+    most = n * (2500 + metadata)
+    pack = encode(images, n_bytes=2500 + metadata)
+    reached = len(pack_bytes(pack))
+    assert 0.8 * most < reached <= most
+    # The quality that was found is that of one of the tries; one more takes too many bytes.
+    tried = sorted(target.quality for target in asked if target.quality is not None)
+    sizes = {quality: len(pack_bytes(_at(images, quality))) for quality in tried}
+    found = max(quality for quality in tried if sizes[quality] <= most)
+    assert sizes[found] == reached
+    assert len(pack_bytes(_at(images, found + 1))) > most
+
+
+def _at(images: list[Picture], quality: int) -> Pack:
+    return encode(images, quality=quality, objects_quality=max(quality, min(quality + 30, 90)))
+
+
+@pytest.mark.parametrize("n_bytes", [1600, 2200, 6000, 12_000])
+def test_tries_are_bounded(n_bytes: int, asked: list[Target]) -> None:
+    pack = encode(pictures(1), n_bytes=n_bytes)
+    assert len(pack_bytes(pack)) <= n_bytes
+    assert len(asked) <= 4 + 7  # guesses, then halves of up to 101 qualities
+    qualities = [target.quality for target in asked]
+    assert len(set(qualities)) == len(qualities)
+    assert all(target.n_bytes is None for target in asked)
+
+
+def test_objects_get_more_quality_than_backgrounds(asked: list[Target]) -> None:
+    encode(pictures(1), n_bytes=2500)
+    for target in asked:
+        assert target.quality is not None
+        assert target.objects_quality is not None
+        assert target.quality <= target.objects_quality <= 100
+
+
+@pytest.mark.parametrize("given", [{"objects_quality": 20}, {"objects_psnr": 30.0}])
+def test_what_is_asked_for_objects_stays(given: dict[str, Any], asked: list[Target]) -> None:
+    pack = encode(pictures(1), n_bytes=3000, **given)
+    assert len(pack_bytes(pack)) <= 3000
+    for target in asked:
+        assert {name: getattr(target, name) for name in given} == given
+
+
+def test_a_size_that_is_too_small_gives_the_lowest_quality(asked: list[Target]) -> None:
+    images = pictures(2)
+    with pytest.warns(TargetWarning, match="2 frames miss the target n_bytes of 20 bytes a frame"):
+        pack = encode(images, n_bytes=20)
+    assert asked[-1].quality == 0
+    assert len(asked) <= 8
+    lowest = encode(images, quality=0, objects_quality=30)
+    assert pack_bytes(pack) == pack_bytes(lowest)
+
+
+def test_a_size_that_is_never_reached_gives_the_highest_quality(asked: list[Target]) -> None:
+    pack = encode([textured(16, 8)], n_bytes=2**30)
+    assert asked[-1].quality == 100
+    assert len(asked) <= 4
+    assert len(pack_bytes(pack)) < 2**30
+
+
+def test_without_objects(asked: list[Target]) -> None:
+    pack = rinrcodec.encode(pictures(1), preset="fast", objects="none", target=Target(n_bytes=1500))
+    assert len(pack_bytes(pack)) <= 1500
+    assert all(target.objects_quality is None for target in asked)
+    assert all(frame.objects == (None,) * 2 for frame in pack.frames)
+
+
+def test_progress_never_passes_its_end() -> None:
+    shares: list[float] = []
+    rinrcodec.encode(
+        pictures(1), preset="fast", target=Target(n_bytes=2000), on_progress=shares.append
+    )
+    assert shares[-1] == 1
+    assert shares == sorted(shares)
+    assert module.TRIES > 1
