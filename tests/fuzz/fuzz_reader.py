@@ -34,6 +34,7 @@ with atheris.instrument_imports(include=["rinrcodec"]):
     import rinrcodec.files
     import rinrcodec.formats
 
+import av  # noqa: E402, F401 -- which is large, so it comes before memory is bounded
 import torch  # noqa: E402
 from pack_mutator import cross, mutate  # noqa: E402
 from reader_checks import check  # noqa: E402
