@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rinrcodec.plugins.ultralytics_adapter import disable_ultralytics, enable_ultralytics
     from rinrcodec.presets import PRESETS, Preset
     from rinrcodec.sources.images import load_picture
-    from rinrcodec.targets import Target
+    from rinrcodec.targets import Miss, Target, TargetWarning
 
 _HOMES = {
     "Box": "boxes",
@@ -47,6 +47,7 @@ _HOMES = {
     "DecompressResult": "datasets.decompress",
     "Frame": "pack",
     "Limits": "limits",
+    "Miss": "targets",
     "MissingExtraError": "errors",
     "PRESETS": "presets",
     "Pack": "pack",
@@ -65,6 +66,7 @@ _HOMES = {
     "RinrUsageError": "errors",
     "SeriesSummary": "datasets.summary",
     "Target": "targets",
+    "TargetWarning": "targets",
     "VerifyResult": "datasets.verify",
     "compress": "datasets.compress",
     "decode": "decoder",
@@ -88,6 +90,7 @@ __all__ = [
     "DecompressResult",
     "Frame",
     "Limits",
+    "Miss",
     "MissingExtraError",
     "Pack",
     "Picture",
@@ -105,6 +108,7 @@ __all__ = [
     "RinrUsageError",
     "SeriesSummary",
     "Target",
+    "TargetWarning",
     "VerifyResult",
     "compress",
     "decode",

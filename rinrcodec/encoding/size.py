@@ -51,17 +51,24 @@ def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitCon
         return pack, len(pack_bytes(pack))
 
     low, high, quality = -1, _BEST + 1, _START
+    sizes: dict[int, int] = {}
     best: Pack | None = None
     for guess in range(_BEST):
         pack, size = encoded(quality)
+        sizes[quality] = size
         if size <= most or quality == 0:
             best, low = pack, quality
         else:
             high = quality
         if high - low <= 1 or (quality == 0 and size > most):
             break
-        step = math.floor(_DOUBLES * math.log2(most / size))
-        quality = quality + step if guess < _GUESSES else (low + high) // 2
+        if guess >= _GUESSES:
+            quality = (low + high) // 2
+        elif low in sizes and high in sizes:
+            steps = math.log(most / sizes[low]) / math.log(sizes[high] / sizes[low])
+            quality = low + math.floor((high - low) * steps)
+        else:
+            quality += math.floor(_DOUBLES * math.log2(most / size))
         quality = min(max(quality, low + 1), high - 1)
     assert best is not None
     return best
