@@ -21,6 +21,7 @@ from rinrcodec.compute.compose import (
     paste_order,
     stack_if_equal,
     to_pixels,
+    to_signal,
 )
 from rinrcodec.compute.devices import memory_errors, resolve_device
 from rinrcodec.compute.grids import Grid
@@ -127,14 +128,15 @@ class Decoder:
             self._check_work(views, pastes)
             signals = self._decode_backgrounds(views)
             self._paste_objects(pastes, signals)
-            images = [as_rgb(to_pixels(signal)) for signal in signals]
+            images = [as_rgb(_as_pixels(signal)) for signal in signals]
             return images[0] if alone else stack_if_equal(images)
 
     @torch.no_grad()
     def background_signal(self, index: int, region: Region) -> Tensor:
         """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""
         with without_torch_threads(self.device):
-            return self._decode_backgrounds([self._view(index, region, 1.0)])[0]
+            signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
+            return to_signal(signal) if signal.dtype == torch.uint8 else signal
 
     def _view(
         self, index: int, region: Region | tuple[int, int, int, int] | None, scale: float
@@ -190,7 +192,7 @@ class Decoder:
             self._limits.check("max_work", work, f"multiplications to decode {view.frame.name}")
 
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Tensor]:
-        """The background signal of every view: float32 [h, w, channels]."""
+        """The background of every view, [h, w, channels]: a float32 signal, or uint8 pixels."""
         signals: list[Tensor] = [torch.empty(0)] * len(views)
         by_group = defaultdict(list)
         for i, view in enumerate(views):
@@ -239,7 +241,11 @@ class Decoder:
                 outputs[k] = output
         for paste, output in zip(pastes, outputs, strict=True):
             part = paste.view.part
-            paste.result[part] = apply_object(paste.background[part], output, paste.view.inr)
+            below, inr = paste.background[part], paste.view.inr
+            if below.dtype == torch.uint8:
+                paste.result[part] = to_pixels(apply_object(to_signal(below), output, inr))
+            else:
+                paste.result[part] = apply_object(below, output, inr)
             paste.background = paste.result = torch.empty(0)  # which may be the last to hold them
 
 
@@ -258,6 +264,10 @@ def _pastes(view: View) -> Iterator[_Paste]:
         part = view.grid.inside(region)
         if all(axis.start < axis.stop for axis in part):
             yield _Paste(ObjectView(view.frame, inr, region, view.grid, part))
+
+
+def _as_pixels(signal: Tensor) -> Tensor:
+    return signal if signal.dtype == torch.uint8 else to_pixels(signal)
 
 
 def _indices(frames: Any) -> tuple[list[int], bool]:

@@ -171,8 +171,8 @@ class BackgroundFamily(Family):
             views: The frames, each with its grid.
 
         Returns:
-            For each view a float32 tensor [h, w, channels] on `group.device`, of about -1 to 1,
-            that the caller may write to.
+            For each view a tensor [h, w, channels] on `group.device` that the caller may write to:
+            float32 of about -1 to 1, or uint8 where the family has pixels.
 
         Raises:
             RinrFormatError: The coded bytes of a row are damaged, or do not fit a frame.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rinrcodec.compute.compose import to_signal
-from rinrcodec.compute.grids import resample
+from rinrcodec.compute.grids import Grid, resample
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
@@ -65,7 +65,10 @@ class OpenRow:
 
 
 def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
-    """Decode frames of one group: float32 [h, w, channels] each, one row to a core.
+    """Decode frames of one group: pixels [h, w, channels], or a signal where they are scaled.
+
+    One row goes to a core. The group remembers the row of the last view, so that the frames of a
+    row in order, one by one, are decoded once.
 
     The group remembers the row of the last view, so that the frames of a row in order, one by one,
     are decoded once.
@@ -94,17 +97,22 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
                 row = OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
             for i in sorted(members[key], key=numbers.__getitem__):
                 pixels = _pixels(row.frame(numbers[i]), spec, group.device)
-                signal, view = to_signal(pixels), views[i]
-                shape = (key.height, key.width)
-                # `resample` would copy the whole frame to another order in memory.
-                whole = view.shape == shape and view.grid.region.area == key.height * key.width
-                signals[i] = signal if whole else resample(signal, view.grid)
+                signals[i] = _on_grid(pixels, views[i].grid)
         return row
 
     rows = parallel_map(decode, list(members), group.device)
     if rows and rows[-1].decoder.n_frames > 1:
         group.memory[_LAST] = rows[-1]
     return signals
+
+
+def _on_grid(pixels: Tensor, grid: Grid) -> Tensor:
+    """The pixels of a region as they are, or the signal on a finer or coarser grid."""
+    part = pixels[grid.region.slices]
+    if part.shape[:2] != (len(grid.y), len(grid.x)):
+        return resample(to_signal(pixels), grid)
+    # A copy of a small region: it would keep the whole frame.
+    return part if part.shape == pixels.shape else part.clone()
 
 
 def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[Tensor]:
