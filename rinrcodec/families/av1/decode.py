@@ -69,9 +69,6 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
 
     One row goes to a core. The group remembers the row of the last view, so that the frames of a
     row in order, one by one, are decoded once.
-
-    The group remembers the row of the last view, so that the frames of a row in order, one by one,
-    are decoded once.
     """
     # Taken out while it is used: another thread begins again.
     last = group.memory.pop(_LAST, None)
