@@ -109,7 +109,7 @@ def _os_error(error: OSError) -> str:
 )
 @click.version_option(package_name="rinrcodec", prog_name="rinrcodec")
 def cli() -> None:
-    """Images as small quantised neural networks (INRs), with sharp objects.
+    """Frames in few bytes, with sharp objects: AV1 or small neural networks (INRs).
 
     Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing.
     """

@@ -206,7 +206,7 @@ labels_option = click.option(
 )  # fmt: skip
 gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",
-    help=f"Frames of a sequence that share a row at most; 1 codes every frame alone. {_gops()}",
+    help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",

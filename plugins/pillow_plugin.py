@@ -59,7 +59,7 @@ class RinrImageFile(ImageFile.ImageFile):
     """
 
     format = FORMAT
-    format_description = "Quantised neural networks (INR)"
+    format_description = "Frames and residual objects (.rinr)"
 
     # What an image that was pickled and came back has: pixels and `info`, but no file.
     _header: Header | None = None

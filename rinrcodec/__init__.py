@@ -1,4 +1,4 @@
-"""rinrcodec: images as small quantised neural networks, for detection data on slow links.
+"""rinrcodec: frames in few bytes, with sharp objects, for detection data on slow links.
 
 Everything here is loaded when it is first used: `import rinrcodec` needs neither torch nor Pillow.
 """

@@ -202,7 +202,7 @@ def _check_pictures(pictures: Sequence[Picture]) -> None:
 
 
 def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """The pack without its object INRs, its frames with the boxes of the pictures."""
+    """The pack without its objects, its frames with the boxes of the pictures."""
     stored = [(frame.name, frame.width, frame.height, frame.mode) for frame in pack.frames]
     wanted = [(p.name, p.width, p.height, p.mode) for p in pictures]
     if stored != wanted:

@@ -117,11 +117,11 @@ class RinrFile:
 
     @property
     def groups(self) -> Sequence[GroupInfo]:
-        """The groups of INRs, without their weights."""
+        """The groups of rows, without the rows."""
         return self.reader.groups
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
-        """Quantised weights of some INRs of a group."""
+        """Some rows of a group: quantised weights or coded bytes."""
         return self.reader.read_rows(group, rows)
 
     def frame(self, index: int) -> Frame:
@@ -177,7 +177,7 @@ class RinrFile:
         return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
     def verify(self) -> None:
-        """Read and check the whole file, and that its INRs can be built here.
+        """Read and check the whole file, and that its rows can be decoded here.
 
         Raises `RinrFormatError` with the first thing found.
         """

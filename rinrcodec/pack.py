@@ -45,7 +45,7 @@ ColorMode = Literal["L", "RGB"]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One architecture of one family: the key by which INRs are grouped.
+    """One architecture of one family: the key by which rows are grouped.
 
     `config` holds the family's own parameters, sorted by name, as `Spec.of` makes it.
     """
@@ -114,7 +114,7 @@ class GroupInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Quantised weights of some INRs of one group, one INR a row.
+    """Some rows of one group: the quantised weights of an INR each, or coded bytes.
 
     codes: int8 (up to 8 bits) or int16, shape [n, n_params]; weight = code * scale of its tensor.
     scales: float32, shape [n, n_scales]; every value is exact in bfloat16, as it is stored.
@@ -200,7 +200,7 @@ WHOLE = Cell()  # of an object that has a row to itself
 
 @dataclass(frozen=True, slots=True)
 class ObjectInr:
-    """An object INR: its weights, how its output is used, and the factor on its output.
+    """An object: its row, how its output is used, and the factor on its output.
 
     `residual` adds to the background inside the box, `direct` replaces it. `gain` (float32) is the
     largest magnitude of the residual, by which it was divided for fitting (Residual-INR, sec. 3).
@@ -224,11 +224,11 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: its name, size, background INR, and boxes with their object INRs.
+    """One picture: its name, size, background, and boxes with their objects.
 
-    `objects` is as long as `boxes`; None where a box has no INR. `time` is the input of a
-    background INR that serves several frames. `source_size` is the width and height of the picture
-    it was made from, and `source_bytes` the size of that file (0 where unknown).
+    `objects` is as long as `boxes`; None where a box has no object. `time` is where the frame is
+    in a row that serves several. `source_size` is the width and height of the picture it was made
+    from, and `source_bytes` the size of that file (0 where unknown).
     """
 
     name: str

@@ -39,7 +39,7 @@ __all__ = [
     "target_problem",
 ]
 
-# Preset -> the gain in dB above which an object INR is kept.
+# Preset -> the gain in dB above which an object is kept.
 _MIN_GAIN = {"paper": 0.0, "fast": 0.2, "balanced": 0.2, "best": 0.2}
 PRESET_NAMES = tuple(_MIN_GAIN)
 

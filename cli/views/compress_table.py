@@ -39,7 +39,7 @@ def print_summary(result: CompressResult) -> None:
         )
     Console().print(table)
     if result.total.bytes > result.total.source_bytes > 0:
-        click.echo("larger than its source: a lower --quality, or another --background, takes less")
+        click.echo("larger than its source: pass a lower --quality or another --background")
 
 
 def _number(value: float | None, digits: int, unit: str = "") -> str:

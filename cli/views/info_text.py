@@ -45,7 +45,7 @@ def pack_as_text(item: dict[str, Any]) -> str:
     lines = [
         item["file"],
         f"  {count(item['frames'], 'frame')}, the first {size}",
-        f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): weights {item['payload']:,}, "
+        f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): rows {item['payload']:,}, "
         f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
     ]
     lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
@@ -55,7 +55,7 @@ def pack_as_text(item: dict[str, Any]) -> str:
     ]
     for frame in item.get("frame_list", ()):
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
-        boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object INR')}"
+        boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object')}"
         lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
 """From network outputs to pixels: paste order, residual or direct, rounding.
 
-Inside its region an object INR is pasted onto the *background*: background + gain * residual, or
+Inside its region an object is pasted onto the *background*: background + gain * residual, or
 gain * output in `direct` mode. Regions are pasted from the largest to the smallest (ties in box
-order), so a small object is never hidden by the object INR of a larger box around it.
+order), so a small object is never hidden by that of a larger box around it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
-    """The regions and object INRs of a frame in the order of pasting."""
+    """The regions and objects of a frame in the order of pasting."""
     pastes = [
         (box.region(frame.width, frame.height), inr)
         for box, inr in zip(frame.boxes, frame.objects, strict=True)

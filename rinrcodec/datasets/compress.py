@@ -177,7 +177,15 @@ def _compress(
             return _result(source, out, options, devices, [], len(shards), nothing_to_do=True)
         work = Work(plan.work, entry.key)
         work.begin(fresh=options.overwrite)
-        fitter = Fitter(work, recipe, options.target, options.seed, devices[0], source.names)
+        fitter = Fitter(
+            work,
+            recipe,
+            options.target,
+            options.seed,
+            devices[0],
+            source.names,
+            single=plan.layout == "files",
+        )
         run = Run(
             plan,
             shards,

@@ -38,6 +38,7 @@ class Fitter:
     """Fits shards into a work folder; one is handed to every worker.
 
     names: of the classes, which every pack holds.
+    single: every frame goes to a file of its own.
     """
 
     work: Work
@@ -46,6 +47,7 @@ class Fitter:
     seed: int
     device: str
     names: Mapping[int, str]
+    single: bool = False
 
     def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
         """Fit what is left of a shard; `on_progress` gets the number of pictures done."""
@@ -92,21 +94,12 @@ class Fitter:
         began: float,
         report: Callable[[float], None],
     ) -> FittedPart:
-        from rinrcodec.encoder import encode_pictures
-
         pictures = [reading.picture for reading in batch if reading.picture is not None]
         quality: list[tuple[float, float | None, float | None]] = []
         objects = 0
         missed: tuple[Miss, ...] = ()
         if pictures:
-            pack, missed = encode_pictures(
-                pictures,
-                self.preset,
-                target=self.target,
-                seed=self.seed,
-                device=self.device,
-                on_progress=report,
-            )
+            pack, missed = self._encode(pictures, report)
             path = self.work.part_path(shard, start, start + len(batch))
             write_whole(path, pack_bytes(pack))
             quality = measure(path, pictures, device=self.device)
@@ -128,6 +121,33 @@ class Fitter:
         )
         self.work.add(shard, part)
         return part
+
+    def _encode(
+        self, pictures: list[Picture], report: Callable[[float], None]
+    ) -> tuple[Pack, tuple[Miss, ...]]:
+        """Encode pictures; one by one where each file has to have a size, container included."""
+        from rinrcodec.encoder import encode_pictures
+
+        sized = self.single and self.target is not None and self.target.n_bytes is not None
+        parts = [[picture] for picture in pictures] if sized else [pictures]
+        packs: list[Pack] = []
+        missed: list[Miss] = []
+        for number, part in enumerate(parts):
+
+            def on_progress(share: float, number: int = number) -> None:
+                report((number + share) / len(parts))
+
+            pack, misses = encode_pictures(
+                part,
+                self.preset,
+                target=self.target,
+                seed=self.seed,
+                device=self.device,
+                on_progress=on_progress,
+            )
+            packs.append(pack)
+            missed += misses
+        return merge_packs(packs), tuple(missed)
 
 
 def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:

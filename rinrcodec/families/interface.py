@@ -64,9 +64,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class ObjectView:
-    """An object INR of a frame, and the part of a grid on which to decode it.
+    """An object of a frame, and the part of a grid on which to decode it.
 
-    region: the whole pixels that its box touches; the INR covers all of them.
+    region: the whole pixels that its box touches; the object covers all of them.
     part: (slice of y, slice of x), the positions of `grid` that are inside the region.
     """
 

@@ -110,5 +110,5 @@ def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
         replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
         for one in source.series
     )
-    warning = f"{source.path}: no labels were found, so there are no boxes and no object INRs"
+    warning = f"{source.path}: no labels were found, so there are no boxes and no objects"
     return replace(source, series=series, warnings=(*source.warnings, warning))

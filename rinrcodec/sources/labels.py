@@ -143,7 +143,7 @@ def _oddities(values: tuple[float, ...]) -> list[str]:
     if max(values[1:]) > _MOST_FRACTION:
         return ["values over 1: pixels instead of fractions? the box is kept as it is"]
     if w == 0 or h == 0:
-        return ["a box without area; it is kept, without an object INR"]
+        return ["a box without area; it is kept, without an object"]
     edges = (cx - w / 2, cy - h / 2, 1 - cx - w / 2, 1 - cy - h / 2)
     if min(edges) < -_EDGE_TOLERANCE:
         outside = max(cx - w / 2, cy - h / 2) >= 1 or min(cx + w / 2, cy + h / 2) <= 0

@@ -341,7 +341,7 @@ def test_names_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
     assert "[red]mark" in result.stdout
     text = run("info", tmp_path / "out", "--frames").stdout
     assert "group 0: 1 INR of" in text
-    assert "  a\\nb.png: 24x16 RGB, 0 boxes, 0 object INRs\n" in text
+    assert "  a\\nb.png: 24x16 RGB, 0 boxes, 0 objects\n" in text
 
 
 def test_one_is_not_many(run: Run, dataset: Path, tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_no_labels_at_all_are_one_warning(run: Run, tmp_path: Path) -> None:
     (tmp_path / "set/labels").mkdir()
     args = ("compress", tmp_path / "set/images", "-o", tmp_path / "out", "--overwrite", *QUICK)
     (line,) = run(*args).stderr.splitlines()
-    assert line.endswith("no labels were found, so there are no boxes and no object INRs")
+    assert line.endswith("no labels were found, so there are no boxes and no objects")
     assert run(*args, "--labels", "none").stderr == ""
     write(tmp_path / "set/labels/0.txt", "")
     (line,) = run(*args).stderr.splitlines()
@@ -390,7 +390,7 @@ def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_packs_larger_than_their_source_are_said(run: Run, tmp_path: Path) -> None:
-    advice = "larger than its source: a lower --quality, or another --background, takes less"
+    advice = "larger than its source: pass a lower --quality or another --background"
     put(tmp_path / "flat.png", Image.new("RGB", (2, 2)))
     args = ("compress", tmp_path / "flat.png", "-o", tmp_path / "flat.rinr", *QUICK)
     assert run(*args).stdout.splitlines()[-1] == advice

@@ -31,9 +31,9 @@ class Av1(BackgroundFamily, ObjectFamily):
     name = "av1"
     summary = "an AV1 stream for every frame or group of frames"
     help = (
-        "With --background av1 a frame becomes a few kilobytes of AV1, for the quality that you "
-        "ask for with --quality or --target-psnr. Frames of a video or folder, as of nerv, share a "
-        "stream where that takes fewer bytes."
+        "With --background av1, the default, a frame becomes a few kilobytes of AV1. Ask for "
+        "a quality or size with one of --quality, --target-psnr and --target-bytes. Frames of a "
+        "video or folder share a stream where that takes fewer bytes (docs/av1.md)."
     )
     coded_rows = "AV1 temporal units"
     fits_networks = False

@@ -50,7 +50,7 @@ class OpenRow:
         """The planes of a frame; those before it are decoded if they have not been."""
         if number >= self.decoder.n_frames:
             raise RinrFormatError(
-                f"the time {number} in a row of {self.decoder.n_frames} frames: want less"
+                f"the time {number} in a row of {self.decoder.n_frames} frames: expected less"
             )
         while self.decoder.position <= number:
             position = self.decoder.position
