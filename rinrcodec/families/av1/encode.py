@@ -80,7 +80,7 @@ class Av1Objects(Av1ObjectSettings, ObjectEncoder):
 
 BACKGROUNDS: Mapping[str, Av1Backgrounds] = MappingProxyType(
     {
-        "fast": Av1Backgrounds(speed=6, preset=6),
+        "fast": Av1Backgrounds(speed=6, preset=8),
         "balanced": Av1Backgrounds(speed=4, preset=2),
         "best": Av1Backgrounds(speed=3, preset=1),
     }
