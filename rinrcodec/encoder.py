@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,6 +129,7 @@ def encode_pictures(
     seed: int = 0,
     device: str | torch.device = "auto",
     backgrounds: Pack | None = None,
+    info: Mapping[str, str] = MappingProxyType({}),
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[Pack, tuple[Miss, ...]]:
     """Encode pictures with a preset, and say which targets the pack misses.
@@ -139,6 +141,7 @@ def encode_pictures(
         seed: As of `encode`.
         device: As of `encode`.
         backgrounds: A pack of the same frames without objects, whose backgrounds are kept.
+        info: More entries for `Pack.info`, such as the names of classes.
         on_progress: As of `encode`.
 
     Raises:
@@ -162,11 +165,12 @@ def encode_pictures(
     with memory_errors():
         context = FitContext(seed, resolve_device(device), wanted, progress.counted)
         if backgrounds is not None:
-            pack = Encoding(pictures, preset, context).run(backgrounds)
+            pack = Encoding(pictures, preset, context, info).run(backgrounds)
         elif searched:
-            pack = encode_for_size(pictures, preset, context)
+            pack = encode_for_size(pictures, preset, context, info)
         else:
-            pack = Encoding(pictures, preset, without_overhead(pictures, context)).run(None)
+            context = without_overhead(pictures, context, info)
+            pack = Encoding(pictures, preset, context, info).run(None)
         missed = misses(pack, pictures, wanted, context.device)
     if on_progress is not None:
         on_progress(1.0)

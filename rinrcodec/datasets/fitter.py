@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rinrcodec.datasets.batches import batches, sequence_batches
@@ -74,8 +73,7 @@ class Fitter:
             for part in parts
             if part.names
         ]
-        pack = _with_names(merge_packs(packs), self.names) if packs else None
-        self.work.complete(shard, parts, pack)
+        self.work.complete(shard, parts, merge_packs(packs) if packs else None)
 
     def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
         readings = shard.read(position, jobs=_READ_AHEAD)
@@ -143,6 +141,7 @@ class Fitter:
                 target=self.target,
                 seed=self.seed,
                 device=self.device,
+                info=_listed(self.names),
                 on_progress=on_progress,
             )
             packs.append(pack)
@@ -165,13 +164,12 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
     )
 
 
-def _with_names(pack: Pack, names: Mapping[int, str]) -> Pack:
-    """The pack with a list of class names."""
+def _listed(names: Mapping[int, str]) -> dict[str, str]:
+    """The class names as packs hold them."""
     if not names:
-        return pack
+        return {}
     listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]
-    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
-    return replace(pack, info=MappingProxyType({**pack.info, "names": text}))
+    return {"names": json.dumps(listed, ensure_ascii=False, separators=(",", ":"))}
 
 
 def measure(

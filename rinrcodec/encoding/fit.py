@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,10 +44,17 @@ class _Fitted:
 class Encoding:
     """One call of `encode`: backgrounds first, objects against what they decode to."""
 
-    def __init__(self, pictures: Sequence[Picture], preset: Preset, context: FitContext) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        preset: Preset,
+        context: FitContext,
+        info: Mapping[str, str],
+    ) -> None:
         self.pictures = pictures
         self.preset = preset
         self.context = context
+        self.info = info
         self.groups: list[Group] = []
 
     def run(self, backgrounds: Pack | None) -> Pack:
@@ -60,6 +67,7 @@ class Encoding:
             "encoder": f"rinrcodec {__version__}",
             "preset": self.preset.name,
             "seed": str(self.context.seed),
+            **self.info,
         }
         objects: dict[tuple[int, int], ObjectInr] = {}
         if self.preset.objects is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,9 @@ _DOUBLES = 15  # steps of quality that about double the bytes
 _GUESSES = 4  # before what is left is halved
 
 
-def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitContext) -> Pack:
+def encode_for_size(
+    pictures: Sequence[Picture], preset: Preset, context: FitContext, info: Mapping[str, str]
+) -> Pack:
     """Find the highest quality at which a file of n frames has at most n times the target's bytes.
 
     Objects get a higher quality than backgrounds, unless the target has one for them. Where even
@@ -36,6 +38,7 @@ def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitCon
         pictures: The pictures.
         preset: Settings of a family of backgrounds that can be asked for a quality.
         context: Its target has `n_bytes`.
+        info: As of `encode_pictures`.
     """
     target = context.target
     assert target.n_bytes is not None
@@ -47,7 +50,7 @@ def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitCon
         if objects and preset.objects is not None and preset.objects.asks_for_quality:
             higher = max(quality, min(quality + _OBJECTS_ABOVE, _LARGEST_OF_OBJECTS))
             asked = replace(asked, objects_quality=higher)
-        pack = Encoding(pictures, preset, replace(context, target=asked)).run(None)
+        pack = Encoding(pictures, preset, replace(context, target=asked), info).run(None)
         return pack, len(pack_bytes(pack))
 
     low, high, quality = -1, _BEST + 1, _START
@@ -74,12 +77,15 @@ def encode_for_size(pictures: Sequence[Picture], preset: Preset, context: FitCon
     return best
 
 
-def without_overhead(pictures: Sequence[Picture], context: FitContext) -> FitContext:
+def without_overhead(
+    pictures: Sequence[Picture], context: FitContext, info: Mapping[str, str]
+) -> FitContext:
     """Take from a target of bytes what a file needs besides its rows.
 
     Args:
         pictures: The pictures.
         context: As of `BackgroundEncoder.fit`.
+        info: As of `encode_pictures`.
 
     Returns:
         The context with a target of the bytes of rows, at least 1; unchanged where it asks for
@@ -90,6 +96,6 @@ def without_overhead(pictures: Sequence[Picture], context: FitContext) -> FitCon
     none = np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32)
     empty = Group(Spec.of("none"), 8, Rows(*none, (b"",)))
     frames = tuple(frame_of(picture, InrRef(0, 0)) for picture in pictures)
-    overhead = len(pack_bytes(Pack(frames, (empty,)))) / len(pictures)
+    overhead = len(pack_bytes(Pack(frames, (empty,), info))) / len(pictures)
     n_bytes = max(1, math.floor(context.target.n_bytes - overhead))
     return replace(context, target=replace(context.target, n_bytes=n_bytes))

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Cheapest"]
 
+# How many times its share of a row's bytes, by pixels, an object takes at most, nearly always.
+_LARGEST_SHARE = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Cheapest(ObjectEncoder):
     """One family for all objects, and others for those that they code in fewer bytes.
 
     Another family codes an object where its row takes fewer bytes than the object takes from
-    `main`, at no larger error. Nothing is fitted where the bytes alone exclude that.
+    `main`, at no larger error. Nothing is fitted where the bytes alone exclude that, or where they
+    are more than twice the object's share of its row: a trial costs as much as coding the object.
 
     main: codes all objects first, for the quality that is asked for.
     others: families of which the bytes of a row are known before the fit (`sized`).
@@ -77,10 +81,12 @@ class Cheapest(ObjectEncoder):
         wanted = []
         for group in fitted.groups:
             for row, members in enumerate(group.members):
+                area = sum(_area(references[number]) for number, _ in members)
                 for number, _ in members:
                     size = _row_bytes(other, references[number])
-                    # The object takes no more from `main` than its row, nor than a row of its own.
-                    if size < _bytes(group, [row]) and size < sum(
+                    share = min(1.0, _LARGEST_SHARE * _area(references[number]) / area)
+                    # A row of its own bounds it, too, but takes a fit.
+                    if size < share * _bytes(group, [row]) and size < sum(
                         _bytes(one) for one in self.main.fit([references[number]], quiet)
                     ):
                         wanted.append(number)
@@ -128,6 +134,11 @@ def _not_counted(work: float) -> Callable[[int, int], None]:
         del rows, steps
 
     return on_step
+
+
+def _area(reference: Reference) -> int:
+    height, width, _ = reference.signal.shape
+    return height * width
 
 
 def _row_bytes(encoder: ObjectEncoder, reference: Reference) -> int:

@@ -52,3 +52,21 @@ def test_files_that_cannot_be_as_small_are_missed(frames: Path, tmp_path: Path) 
     assert (miss.field, miss.frames) == ("n_bytes", 4)
     largest = max(path.stat().st_size for path in (tmp_path / "packs").glob("*.rinr"))
     assert miss.reached == largest
+
+
+def test_names_of_classes_count(frames: Path, tmp_path: Path) -> None:
+    names = [f"a class with the long and unlikely name {number**9}" for number in range(20)]
+    data = tmp_path / "data.yaml"
+    data.write_text(f"val: {frames.name}\nnames: {names}\n", encoding="utf-8")
+    rinrcodec.compress(
+        data,
+        tmp_path / "packs",
+        preset="fast",
+        layout="files",
+        target=Target(n_bytes=1900),
+        device="cpu",
+    )
+    (first, *others) = sorted((tmp_path / "packs").rglob("*.rinr"))
+    assert max(path.stat().st_size for path in (first, *others)) <= 1900
+    with rinrcodec.open(first) as file:
+        assert names[19] in file.info["names"]

@@ -164,10 +164,18 @@ def test_a_shared_row_is_compared_with_a_row_of_its_own() -> None:
     assert not [name for name, _ in CALLS if name == "other"]
 
 
+def test_an_object_far_above_its_share_of_a_row_is_not_tried() -> None:
+    """A sixth of the pixels of a row of 30 bytes takes hardly 20 of them: no row of its own."""
+    main = replace(toy("main", 30), together=3)
+    fitted = Bench(3).fit(main, toy("other", 20, 99, 99))
+    assert set(families_of(fitted).values()) == {"main"}
+    assert CALLS == [("main", [0, 1, 2])]
+
+
 def test_a_choice_that_takes_more_bytes_in_all_is_none() -> None:
     """Without its first object the row of the others takes as much: nothing is saved."""
     main = replace(toy("main", 30, 40, 40), together=3)
-    fitted = Bench(3).fit(main, toy("other", 20, 99, 99))
+    fitted = Bench(3).fit(main, toy("other", 9, 99, 99))
     assert [name for name, _ in CALLS if name == "other"] == ["other"]
     assert set(families_of(fitted).values()) == {"main"}
     assert bytes_of(fitted) == 30
