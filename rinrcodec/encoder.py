@@ -27,7 +27,7 @@ from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset, target_problem
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
-from rinrcodec.targets import Miss, Target, TargetWarning
+from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Miss, Target, TargetWarning
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -107,6 +107,13 @@ def encode(
             "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
         )
+    if reuse is not None and target is not None:
+        of_backgrounds = [name for name in target.given if name not in EXCLUSIVE_OF_OBJECTS]
+        if of_backgrounds:
+            raise RinrInputError(
+                f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "
+                "as they are; ask for objects_psnr or objects_quality alone"
+            )
     pack, missed = encode_pictures(
         pictures,
         chosen,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 from rinrcodec.errors import RinrInputError
 
@@ -52,8 +52,12 @@ class Target:
             value = getattr(self, name)
             if value is None:
                 continue
-            if not isinstance(value, Real) or not low <= float(value) <= high:
-                raise RinrInputError(f"a target with {name}={value!r}: want {low:g} to {high:g}")
+            kind, what = (Integral, "a whole number from ") if name in _WHOLE else (Real, "")
+            wrong = isinstance(value, bool) or not isinstance(value, kind)
+            if wrong or not low <= float(value) <= high:
+                raise RinrInputError(
+                    f"a target with {name}={value!r}: want {what}{low:g} to {high:g}"
+                )
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -61,6 +65,7 @@ class Target:
         return tuple(name for name in _TARGET_RANGES if getattr(self, name) is not None)
 
 
+_WHOLE = ("n_bytes", "quality", "objects_quality")
 _TARGET_RANGES = {
     "lmbda": (1e-6, 1.0),
     "psnr": (10.0, 60.0),

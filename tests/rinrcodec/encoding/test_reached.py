@@ -109,11 +109,13 @@ def test_the_text_of_a_miss() -> None:
         ({"n_bytes": 30, "quality": 10}, "n_bytes and quality"),
         ({"lmbda": 0.1, "psnr": 30, "n_bytes": 9}, "lmbda and psnr and n_bytes"),
         ({"objects_psnr": 30, "objects_quality": 10}, "objects_psnr and objects_quality"),
-        ({"quality": 101}, "quality=101: want 0 to 100"),
+        ({"quality": 101}, "quality=101: want a whole number from 0 to 100"),
         ({"objects_quality": -1}, "objects_quality=-1"),
         ({"psnr": float("nan")}, "psnr=nan"),
         ({"n_bytes": 0}, "n_bytes=0"),
         ({"quality": "high"}, "quality='high'"),
+        ({"quality": 30.5}, "quality=30.5: want a whole number"),
+        ({"objects_quality": True}, "objects_quality=True"),
     ],
 )
 def test_targets_that_contradict_themselves_are_refused(fields: dict[str, Any], match: str) -> None:

@@ -23,6 +23,7 @@ from PIL import Image
 
 import rinrcodec
 from rinrcodec import Box, Region, Target
+from rinrcodec.errors import RinrInputError
 from rinrcodec.metrics import frame_quality
 from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
@@ -195,6 +196,14 @@ def test_reused_backgrounds_get_objects() -> None:
     again = encode([moved], reuse=pack, target=Target(objects_quality=70))
     check(again, [moved])
     assert sum(len(group.rows.coded) for group in again.stacks) == 2
+
+
+@pytest.mark.parametrize("target", [Target(psnr=30), Target(n_bytes=900), Target(quality=9)])
+def test_reused_backgrounds_take_no_target_of_their_own(target: Target) -> None:
+    (picture,) = pictures_of([BOXES])
+    ground = encode([picture], objects="none")
+    with pytest.raises(RinrInputError, match="the backgrounds are kept as they are"):
+        encode([picture], reuse=ground, target=target)
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto", "cpu:0", torch.device("cpu")])
