@@ -30,8 +30,8 @@ TARGET = -20.0  # percent, against bare crops
 
 def object_bytes(pack: Pack) -> int:
     """Bytes of the rows of all objects."""
-    groups = {inr.inr.group for frame in pack.frames for inr in frame.objects if inr}
-    return sum(len(row) for group in groups for row in pack.stacks[group].rows.coded)
+    refs = {inr.inr for frame in pack.frames for inr in frame.objects if inr}
+    return sum(len(pack.stacks[ref.group].rows.coded[ref.row]) for ref in refs)
 
 
 def residuals(
