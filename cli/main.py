@@ -111,7 +111,7 @@ def _os_error(error: OSError) -> str:
 def cli() -> None:
     """Frames in few bytes, with sharp objects: AV1 or small neural networks (INRs).
 
-    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing.
+    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted.
     """
 
 

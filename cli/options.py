@@ -239,7 +239,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--objects-quality", type=int, callback=_in_range, metavar="Q",
-            help="Quality inside the boxes, from 0 to 100, as of AVIF files.",
+            help="Quality inside the boxes, from 0 to 100, the best.",
         ),
         click.option(
             "--target-bytes", type=int, callback=_in_range, metavar="N",
@@ -251,8 +251,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--quality", type=int, callback=_in_range, metavar="Q",
-            help=f"Of {_able('quality')}: quality of the background, from 0 to 100, as of AVIF "
-            "files.",
+            help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best.",
         ),
     ):  # fmt: skip
         command = option(command)

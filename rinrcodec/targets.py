@@ -25,10 +25,10 @@ class Target:
         psnr: dB of the background: the mean over the frames of a row. Where the family keeps
             objects sharp itself and `objects_psnr` is given, outside of the boxes.
         n_bytes: Of a frame on average, with all that is in a file: n frames take n times as many.
-        quality: 0 to 100, as of AVIF files; a whole number.
-        objects_psnr: dB inside the boxes of a frame: the mean over the frames of a row of objects.
+        quality: 0 to 100, the best; a whole number.
+        objects_psnr: dB inside the boxes of a frame: the mean over the frames.
             An object that the background shows as well as that takes no bytes.
-        objects_quality: 0 to 100, as of AVIF files; a whole number.
+        objects_quality: 0 to 100, the best; a whole number.
 
     Example:
         >>> from rinrcodec import Target

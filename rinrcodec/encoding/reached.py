@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
@@ -62,31 +62,32 @@ def _missed_psnr(
         value = quality.background if outside else quality.frame
         if value is not None:
             by_row[background].append((min(value, LARGEST_DB), i))
-    yield from _below("psnr", target.psnr, by_row, pack)
+    yield from _below("psnr", target.psnr, by_row.values(), pack)
 
 
 def _missed_objects(
     pack: Pack, pictures: Sequence[Picture], wanted: float, device: torch.device
 ) -> Iterator[Miss]:
-    """The frames of rows of objects whose mean is below the target."""
+    """The frames below the target, where their mean is below it.
+
+    Rows of objects hold parts of frames, so there is one mean for all frames.
+    """
     decoder = Decoder(pack, device=device)
-    by_row: dict[InrRef, list[tuple[float, int]]] = defaultdict(list)
+    values: list[tuple[float, int]] = []
     for i, picture in enumerate(pictures):
-        frame = pack.frames[i]
         decoded = to_array(decoder.decode([i])[0], picture.mode)
         value = frame_quality(picture.pixels, decoded, picture.boxes).objects
         if value is not None:
-            row = next((inr.inr for inr in frame.objects if inr), InrRef(-1, i))
-            by_row[row].append((min(value, LARGEST_DB), i))
-    yield from _below("objects_psnr", wanted, by_row, pack)
+            values.append((min(value, LARGEST_DB), i))
+    yield from _below("objects_psnr", wanted, [values] if values else [], pack)
 
 
 def _below(
-    field: str, wanted: float, by_row: dict[InrRef, list[tuple[float, int]]], pack: Pack
+    field: str, wanted: float, groups: Iterable[list[tuple[float, int]]], pack: Pack
 ) -> Iterator[Miss]:
     missed = [
         member
-        for members in by_row.values()
+        for members in groups
         if sum(value for value, _ in members) / len(members) < wanted - _TOLERANCE
         for member in members
         if member[0] < wanted

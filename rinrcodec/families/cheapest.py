@@ -20,6 +20,7 @@ __all__ = ["Cheapest"]
 
 # How many times its share of a row's bytes, by pixels, an object takes at most, nearly always.
 _LARGEST_SHARE = 2.0
+_MOST_PIXELS = 4096  # of an object that other families try
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Cheapest(ObjectEncoder):
             for row, members in enumerate(group.members):
                 area = sum(_area(references[number]) for number, _ in members)
                 for number, _ in members:
+                    if _area(references[number]) > _MOST_PIXELS:
+                        continue  # fits that take long, and whose error never comes near
                     size = _row_bytes(other, references[number])
                     share = min(1.0, _LARGEST_SHARE * _area(references[number]) / area)
                     # A row of its own bounds it, too, but takes a fit.

@@ -41,7 +41,7 @@ def encode_still(pixels: NDArray[np.uint8], *, quality: int, speed: int) -> byte
 
     Args:
         pixels: uint8 [h, w], or RGB [h, w, 3].
-        quality: 0 to 100, as of AVIF files.
+        quality: 0 to 100, as of AVIF files tuned for PSNR.
         speed: 0, the slowest, to 10.
 
     Raises:
