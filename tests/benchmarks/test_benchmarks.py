@@ -34,7 +34,7 @@ TINY = {
         *("--frames=1", "--presets=fast", "--backgrounds", "5", "60", "--objects", "5", "95"),
         *("--background-psnr=31", "--object-psnr=33"),
     ],
-    "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95"],
+    "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
     "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
     "av1_sequences": [
         "--frames=3",
