@@ -103,10 +103,11 @@ class Encoding:
             ]
             kept = self._useful(fitted, group.group)
             rows = sorted({one.inr.inr.row for one in kept})
+            new_row = {row: k for k, row in enumerate(rows)}
             if not kept:
                 continue
             for one in kept:
-                ref = InrRef(len(self.groups), rows.index(one.inr.inr.row))
+                ref = InrRef(len(self.groups), new_row[one.inr.inr.row])
                 key = one.task.reference.picture, one.task.box
                 objects[key] = replace(one.inr, inr=ref)
             self.groups.append(replace(group.group, rows=group.group.rows.take(rows)))

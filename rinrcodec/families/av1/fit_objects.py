@@ -35,6 +35,7 @@ from rinrcodec.pack import Cell, Group, Rows, Spec
 __all__ = ["fit_objects"]
 
 _SHARED_PIXELS = 2**17  # of objects that share an atlas
+_MOST_FOLLOWED = 256  # objects of a frame: each is compared with all of the frame before
 _QUICK_SPEED = 9
 _START = 30  # the level to ask for first
 
@@ -142,6 +143,8 @@ def _windows(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterato
         frames = [list(its) for _, its in groupby(members, key=lambda o: o.reference.picture)]
         for start in range(0, len(frames), settings.gop):
             window = frames[start : start + settings.gop]
+            if max(map(len, window)) > _MOST_FOLLOWED:
+                continue
             regions = [[one.reference.region for one in frame] for frame in window]
             numbers = list(chain.from_iterable(tracks(regions)))
             lengths = Counter(numbers)
@@ -154,13 +157,15 @@ def _windows(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterato
 def _parts(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[list[_Object]]:
     """Cut objects into those that share an atlas, in order."""
     part: list[_Object] = []
+    pixels = 0
+    pictures: set[int] = set()
     for one in objects:
-        full = sum(o.area for o in part) + one.area > _SHARED_PIXELS
-        pictures = {o.reference.picture for o in (*part, one)}
-        if part and (full or len(pictures) > settings.frames):
+        pictures.add(one.reference.picture)
+        if part and (pixels + one.area > _SHARED_PIXELS or len(pictures) > settings.frames):
             yield part
-            part = []
+            part, pixels, pictures = [], 0, {one.reference.picture}
         part.append(one)
+        pixels += one.area
     if part:
         yield part
 

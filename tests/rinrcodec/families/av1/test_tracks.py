@@ -174,3 +174,19 @@ def test_the_same_bytes_on_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert packs[0] == packs[1]
+
+
+def test_crowds_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every object of a frame is compared with all of the one before: thousands take minutes."""
+    from rinrcodec.families.av1 import fit_objects as module
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a crowd was followed")
+
+    monkeypatch.setattr(module, "tracks", refuse)
+    monkeypatch.setattr(module, "_MOST_FOLLOWED", 2)
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    boxes = [Box(0, 4.0 * k, 3, 4, 5) for k in range(3)]
+    target = Target(quality=5, objects_quality=60)
+    pack = rinrcodec.encode([pixels, pixels], boxes=[boxes, boxes], preset="fast", target=target)
+    assert all(inr is not None for frame in pack.frames for inr in frame.objects)
