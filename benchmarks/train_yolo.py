@@ -31,11 +31,11 @@ from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.formats import read_pack
+from rinrcodec.labels.yolo import format_labels
 from rinrcodec.pack import Pack, merge_packs, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.discover import open_source
-from rinrcodec.sources.labels import format_labels
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
 
 

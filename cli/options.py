@@ -201,8 +201,9 @@ objects_option = click.option(
     f"the fewest bytes. [default: {DEFAULT_OBJECTS}]",
 )  # fmt: skip
 labels_option = click.option(
-    "--labels", default="auto", show_default=True, metavar="auto|none|DIR",
-    help="YOLO labels: where YOLO finds them, none, or a folder or URL that mirrors the pictures.",
+    "--labels", default="auto", show_default=True, metavar="auto|none|DIR|FILE",
+    help="YOLO labels where YOLO finds them, none, a folder or URL of YOLO or Pascal VOC labels "
+    "that mirrors the pictures, or a COCO file.",
 )  # fmt: skip
 gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",

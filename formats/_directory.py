@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import schema
 from rinrcodec.formats.checks import check_group
-from rinrcodec.formats.header import CELLS, CODED_ROWS, SECTIONS, SHARED_WEIGHTS, Header
+from rinrcodec.formats.header import (
+    CELLS,
+    CODED_ROWS,
+    LABELS,
+    SECTIONS,
+    SHARED_WEIGHTS,
+    Header,
+)
 from rinrcodec.formats.schema import Kind, Table
 from rinrcodec.limits import Limits
 from rinrcodec.pack import GroupInfo, Spec
@@ -28,6 +35,8 @@ SECTION_OF = {
     Kind.SHARED: "weights",
     Kind.ROWS: "weights",
     Kind.CELLS: "weights",
+    Kind.FRAME_LABELS: "weights",
+    Kind.BOX_LABELS: "weights",
 }
 
 
@@ -208,6 +217,12 @@ def _check_counts(directory: Directory, header: Header) -> None:
     if bool(n_cells) != bool(header.required & CELLS):
         raise RinrFormatError(f"its cells table has {n_cells:,} rows, its feature bit disagrees")
     check(Kind.CELLS, 0, n_boxes if n_cells else 0, schema.CELLS)
+    labels = {Kind.FRAME_LABELS: header.n_frames, Kind.BOX_LABELS: n_boxes}
+    n_labels = {kind: directory.run(kind).n_rows for kind in labels}
+    if any(n_labels.values()) != bool(header.required & LABELS):
+        raise RinrFormatError("its labels tables and their feature bit disagree")
+    for kind, expected in labels.items():
+        check(kind, 0, expected if n_labels[kind] else 0, schema.TABLES[kind])
     n_blocks = directory.run(Kind.METADATA).n_rows
     if n_blocks > 3 * header.n_frames:
         raise RinrFormatError(

@@ -15,13 +15,14 @@ from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import schema
 from rinrcodec.formats._chunks import ChunkStore
 from rinrcodec.formats._directory import Directory
+from rinrcodec.formats._labels import decode_extras, frame_labels
 from rinrcodec.formats.checks import check_rows
 from rinrcodec.formats.header import CELLS, MODES, SHARED_ROWS, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
 from rinrcodec.pack import Cell, Rows
 
-__all__ = ["verify_frames", "verify_metadata", "verify_weights"]
+__all__ = ["verify_frames", "verify_labels", "verify_metadata", "verify_weights"]
 
 _BATCH_ROWS = 65_536  # of boxes; bounds the memory that masks take
 _Mask = NDArray[np.bool_]
@@ -79,6 +80,16 @@ def verify_frames(
         wrong = _wrong_boxes(columns, width[frame], height[frame], n_rows)
         if wrong.any():
             read_frame(int(frame[wrong.argmax()]))
+
+
+def verify_labels(store: ChunkStore, limits: Limits) -> None:
+    """Check what labels have besides class and rectangle."""
+    for columns in store.chunks(Kind.FRAME_LABELS):
+        for labelled, attributes in zip(columns["labelled"], columns["attributes"], strict=True):
+            frame_labels(int(labelled), attributes, limits)
+    for columns in store.chunks(Kind.BOX_LABELS):
+        for item in columns["extras"]:
+            decode_extras(item, limits)
 
 
 def verify_metadata(store: ChunkStore, limits: Limits) -> None:

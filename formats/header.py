@@ -26,6 +26,7 @@ __all__ = [
     "CELLS",
     "CODED_ROWS",
     "HEADER_SIZE",
+    "LABELS",
     "MAGIC",
     "MOST_STRUCTURE",
     "SECTIONS",
@@ -47,7 +48,8 @@ SHARED_WEIGHTS = 1 << 0  # a group has bytes that serve all its rows
 CODED_ROWS = 1 << 1  # a group has entropy-coded bytes per row
 SHARED_ROWS = 1 << 2  # a background row serves several frames, at different times
 CELLS = 1 << 3  # an object is a part of its row
-KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS | CELLS
+LABELS = 1 << 4  # labels have more than a class and a rectangle, or could not be understood
+KNOWN_FEATURES = SHARED_WEIGHTS | CODED_ROWS | SHARED_ROWS | CELLS | LABELS
 
 SECTIONS = ("frames", "boxes", "metadata", "weights", "directory")
 MOST_STRUCTURE = structure_size(SECTIONS)  # bytes of the HDF5 structure of a file that has them all

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
-from rinrcodec.formats._verify import verify_frames, verify_metadata, verify_weights
+from rinrcodec.formats._labels import decode_extras, frame_labels
+from rinrcodec.formats._verify import verify_frames, verify_labels, verify_metadata, verify_weights
 from rinrcodec.formats.checks import check_frame, check_name, naming
-from rinrcodec.formats.header import CELLS, MODES, SHARED_ROWS, BytesLike, open_bytes
+from rinrcodec.formats.header import CELLS, LABELS, MODES, SHARED_ROWS, BytesLike, open_bytes
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import (
@@ -41,7 +42,7 @@ __all__ = ["PackReader", "Sizes", "read_pack"]
 class Sizes:
     """Where the bytes of a file go.
 
-    `payload`: compressed weights, scales and cells. `boxes`: classes, positions and gains.
+    `payload`: compressed weights, scales and cells. `boxes`: labels and gains.
     `metadata`: EXIF, ICC and XMP. `overhead`: all else, names and references included.
     """
 
@@ -190,7 +191,7 @@ class PackReader:
         return Sizes(
             file=self._source.size,
             payload=stored(Kind.SHARED, Kind.ROWS, Kind.CELLS),
-            boxes=stored(Kind.BOXES),
+            boxes=stored(Kind.BOXES, Kind.FRAME_LABELS, Kind.BOX_LABELS),
             metadata=stored(Kind.METADATA),
         )
 
@@ -205,6 +206,7 @@ class PackReader:
                 read_name=lambda name: _name(name, self.limits),
                 read_frame=self._frame,
             )
+            verify_labels(self._store, self.limits)
             verify_metadata(self._store, self.limits)
             verify_weights(self._store, self._directory)
 
@@ -223,6 +225,7 @@ class PackReader:
                 Cell(*map(int, values))
                 for values in zip(*(columns[name] for name in Cell._fields), strict=True)
             ]
+        labels, extras = self._labels(index, start, count)
         frame = Frame(
             name=_name(row["name"], self.limits),
             width=int(row["width"]),
@@ -230,9 +233,9 @@ class PackReader:
             background=InrRef(int(row["background_group"]), int(row["background_row"])),
             mode=MODES[row["mode"]],
             boxes=tuple(
-                Box(int(class_id), float(x), float(y), float(w), float(h))
-                for class_id, x, y, w, h in zip(
-                    *(boxes[name] for name in ("class_id", "x", "y", "w", "h")), strict=True
+                Box(int(class_id), float(x), float(y), float(w), float(h), **extra)
+                for class_id, x, y, w, h, extra in zip(
+                    *(boxes[name] for name in ("class_id", "x", "y", "w", "h")), extras, strict=True
                 )
             ),
             objects=tuple(
@@ -246,6 +249,7 @@ class PackReader:
             source_size=(int(row["source_width"]), int(row["source_height"])),
             source_bytes=int(row["source_bytes"]),
             metadata=Metadata(*(self._block(int(row[k])) for k in ("exif", "icc", "xmp"))),
+            **labels,
         )
         check_frame(frame, self._directory.groups, self.limits)
         if frame.time and not self.header.required & SHARED_ROWS:
@@ -255,6 +259,21 @@ class PackReader:
         if index == 0 and (frame.width, frame.height, frame.mode) != first:
             raise RinrFormatError(f"its first frame is not {first}, as its user block says")
         return frame
+
+    def _labels(
+        self, index: int, start: int, count: int
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What the labels tables say of a frame and of its boxes, as keywords."""
+        labels: dict[str, Any] = {}
+        extras: list[dict[str, Any]] = [{}] * count
+        if self.header.required & LABELS:
+            if self._directory.run(Kind.FRAME_LABELS).n_rows:
+                row = self._store.rows(Kind.FRAME_LABELS, index, index + 1)
+                labels = frame_labels(int(row["labelled"][0]), row["attributes"][0], self.limits)
+            if self._directory.run(Kind.BOX_LABELS).n_rows:
+                items = self._store.rows(Kind.BOX_LABELS, start, start + count)["extras"]
+                extras = [decode_extras(item, self.limits) for item in items]
+        return labels, extras
 
     def _block(self, reference: int) -> bytes:
         if reference == 0:

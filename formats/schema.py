@@ -22,11 +22,13 @@ from rinrcodec.pack import GroupInfo, code_dtype
 
 __all__ = [
     "BOXES",
+    "BOX_LABELS",
     "CELLS",
     "CHUNKS",
     "CHUNK_BYTES",
     "CODED_FLAG",
     "FRAMES",
+    "FRAME_LABELS",
     "GROUPS",
     "INFO",
     "METADATA",
@@ -61,6 +63,8 @@ class Kind(IntEnum):
     SHARED = 4
     ROWS = 5
     CELLS = 6
+    FRAME_LABELS = 7
+    BOX_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,13 @@ CELLS: Table = (
     Column("y", "<u2", "its top edge"),
 )
 
+FRAME_LABELS: Table = (
+    Column("labelled", "u1", "0: the labels could not be understood in full, 1: they could"),
+    Column("attributes", "bytes", "a JSON object, or nothing"),
+)
+
+BOX_LABELS: Table = (Column("extras", "bytes", "a JSON object, or nothing"),)
+
 METADATA: Table = (Column("data", "bytes", "an EXIF, ICC or XMP block, each different"),)
 
 GROUPS: Table = (
@@ -151,6 +162,8 @@ TABLES = {
     Kind.OBJECTS: OBJECTS,
     Kind.METADATA: METADATA,
     Kind.CELLS: CELLS,
+    Kind.FRAME_LABELS: FRAME_LABELS,
+    Kind.BOX_LABELS: BOX_LABELS,
 }
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import _zstd, schema
 from rinrcodec.formats._directory import SECTION_OF, ChunkRecord, encode_directory
+from rinrcodec.formats._labels import encode_attributes, encode_extras
 from rinrcodec.formats.checks import check_frame, check_group, check_name, check_rows, naming
 from rinrcodec.formats.header import (
     CELLS,
     CODED_ROWS,
+    LABELS,
     MODES,
     SECTIONS,
     SHARED_ROWS,
@@ -114,6 +116,8 @@ def _write(out: BinaryIO, pack: _Packable, limits: Limits) -> int:
     if features & CELLS:
         cells = zip(*_cells(frames), strict=True)
         chunks.add_table(Kind.CELLS, dict(zip(Cell._fields, cells, strict=True)))
+    if features & LABELS:
+        _write_labels(chunks, frames, limits)
     for record in chunks.records:
         sections[SECTION_OF[record.kind]] += record.stored
     directory = encode_directory(groups, pack.info, chunks.records)
@@ -200,12 +204,41 @@ def _check(frames: Sequence[Frame], groups: Sequence[GroupInfo], limits: Limits)
         | CODED_ROWS * any(group.coded for group in groups)
         | SHARED_ROWS * shared_rows
         | CELLS * any(cell != WHOLE for cell in _cells(frames))
+        | LABELS
+        * (any(map(_has_notes, frames)) or any(box.extras for f in frames for box in f.boxes))
     )
 
 
 def _cells(frames: Sequence[Frame]) -> list[Cell]:
     """The cell of every box, also of those without an object."""
     return [inr.cell if inr else WHOLE for frame in frames for inr in frame.objects]
+
+
+def _has_notes(frame: Frame) -> bool:
+    """Whether the table FRAME_LABELS is needed for a frame."""
+    return not frame.labelled or bool(frame.attributes)
+
+
+def _write_labels(chunks: _ChunkWriter, frames: Sequence[Frame], limits: Limits) -> None:
+    """Write what labels have besides class and rectangle, of frames and of boxes."""
+    if any(map(_has_notes, frames)):
+        chunks.add_table(
+            Kind.FRAME_LABELS,
+            {
+                "labelled": [int(frame.labelled) for frame in frames],
+                "attributes": [
+                    encode_attributes(frame.attributes, limits, f"frame {frame.name[:80]!r}")
+                    for frame in frames
+                ],
+            },
+        )
+    extras = [
+        encode_extras(box, limits, f"frame {frame.name[:80]!r}")
+        for frame in frames
+        for box in frame.boxes
+    ]
+    if any(extras):
+        chunks.add_table(Kind.BOX_LABELS, {"extras": extras})
 
 
 def _metadata_blocks(frames: Sequence[Frame]) -> dict[bytes, int]:

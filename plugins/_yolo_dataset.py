@@ -19,9 +19,9 @@ from ultralytics.utils import LOCAL_RANK, LOGGER
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.labels.yolo import format_labels, read_labels
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan
-from rinrcodec.sources.labels import format_labels, read_labels
 from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["RinrYoloDataset"]
@@ -179,8 +179,9 @@ class RinrYoloDataset(YOLODataset):
             path = self._label_folders[ref.pack] / f"{frame_stem(frame.name)}.txt"
             boxes = ()
             if path.is_file():
-                boxes, warnings = read_labels(path, width=width, height=height)
-                for warning in warnings:
+                labels = read_labels(path, width=width, height=height)
+                boxes = labels.boxes
+                for warning in (*labels.lost, *labels.warnings):
                     LOGGER.warning(f"{self.prefix}{warning}")
         values = self._values(ref, format_labels(boxes, width=width, height=height))
         return {

@@ -222,7 +222,13 @@ def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
             "of the same names, sizes and colours, in the same order"
         )
     frames = tuple(
-        replace(frame, boxes=picture.boxes, objects=(None,) * len(picture.boxes))
+        replace(
+            frame,
+            boxes=picture.boxes,
+            objects=(None,) * len(picture.boxes),
+            labelled=picture.labelled,
+            attributes=picture.attributes,
+        )
         for frame, picture in zip(pack.frames, pictures, strict=True)
     )
     return select_frames(replace(pack, frames=frames), range(len(frames)))

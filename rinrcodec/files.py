@@ -13,6 +13,8 @@ from rinrcodec.boxes import Box, Region
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
+from rinrcodec.labels.info import classes_of, task_of
+from rinrcodec.labels.model import Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, GroupInfo, Pack, Rows
 from rinrcodec.storage import files_below
@@ -114,6 +116,24 @@ class RinrFile:
     def info(self) -> Mapping[str, str]:
         """What the encoder wrote down: preset, seed, class names."""
         return self.reader.info
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """The names of the classes by their ids; empty where the source had none.
+
+        Raises `RinrFormatError` where the file holds something else.
+        """
+        with naming(self.reader.name):
+            return classes_of(self.info)
+
+    @property
+    def task(self) -> Task:
+        """What the labels are for: "detect", "segment", "pose" or "obb".
+
+        Raises `RinrFormatError` where the file holds something else.
+        """
+        with naming(self.reader.name):
+            return task_of(self.info)
 
     @property
     def groups(self) -> Sequence[GroupInfo]:

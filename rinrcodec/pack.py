@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,7 +228,10 @@ class Frame:
 
     `objects` is as long as `boxes`; None where a box has no object. `time` is where the frame is
     in a row that serves several. `source_size` is the width and height of the picture it was made
-    from, and `source_bytes` the size of that file (0 where unknown).
+    from, and `source_bytes` the size of that file (0 where unknown). `labelled` is False where the
+    labels could not be understood in full: such a frame must not be used as one without objects,
+    and `boxes` holds what could be understood. `attributes` are the other fields of its labels, as
+    JSON values by name, such as the image record of COCO.
     """
 
     name: str
@@ -242,6 +245,8 @@ class Frame:
     source_size: tuple[int, int] = (0, 0)
     source_bytes: int = 0
     metadata: Metadata = Metadata()
+    labelled: bool = True
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if len(self.boxes) != len(self.objects):
@@ -268,7 +273,8 @@ class PackSource(Protocol):
 class Pack:
     """Frames and the groups that hold their weights; `info` is free text about the making.
 
-    `info` keys in use: `preset`, `seed`, `encoder`, `names` (JSON list of class names).
+    `info` keys in use: `preset`, `seed`, `encoder`, `names` (JSON list of class names), `task`,
+    `kpt_shape`, and `coco` (JSON of what a COCO file says of the whole data set).
     """
 
     frames: tuple[Frame, ...]

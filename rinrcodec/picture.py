@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ class Picture:
     boxes: in pixels of the upright picture, as given.
     source_size: width and height of the picture it was made from, upright.
     source_bytes: size of the file it was made from, 0 where there is none.
+    labelled, attributes: as of `Frame`.
     notes: what a user should know about the conversion, such as "the first of 12 pictures is used".
     """
 
@@ -34,6 +36,8 @@ class Picture:
     source_size: tuple[int, int] = (0, 0)
     source_bytes: int = 0
     notes: tuple[str, ...] = ()
+    labelled: bool = True
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def width(self) -> int:

@@ -29,6 +29,7 @@ from rinrcodec.cli.options import (
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.summary import CompressResult
+    from rinrcodec.labels.model import Task
 
 __all__ = ["command"]
 
@@ -47,6 +48,13 @@ class _Interrupted(click.ClickException):
     help="Output folder; for an image, folder or video also one file ending in .rinr.",
 )  # fmt: skip
 @labels_option
+@click.option(
+    "--task", type=click.Choice(["detect", "segment", "pose", "obb"]),
+    help="What YOLO labels are for. [default: found out from their columns]",
+)  # fmt: skip
+@click.option(
+    "--strict", is_flag=True, help="Stop before fitting where a label cannot be understood."
+)
 @preset_option
 @background_option
 @objects_option
@@ -84,6 +92,8 @@ def command(
     source: Path,
     out: Path,
     labels: str,
+    task: Task | None,
+    strict: bool,
     preset: str,
     background: str,
     objects: str | None,
@@ -133,7 +143,10 @@ def command(
     from rinrcodec.datasets.interruption import CompressInterrupted
     from rinrcodec.datasets.progress import Hint
 
+    said: set[str] = set()
+
     def say(message: str) -> None:
+        said.add(message)
         if not quiet or isinstance(message, Hint):
             click.echo(message, err=True)
 
@@ -143,6 +156,8 @@ def command(
                 source,
                 out,
                 labels=labels,
+                task=task,
+                strict=strict,
                 preset=preset,
                 background=background,
                 objects=objects,
@@ -179,9 +194,10 @@ def command(
                 "figures are of the others",
                 err=True,
             )
-        print_warnings(result.warnings)
+        print_warnings([text for text in result.warnings if f"warning: {text}" not in said])
         if json_path != "-" and result.total.frames:
             print_summary(result)
+    print_warnings(result.lost_labels)
     for miss in result.missed:
         click.echo(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)

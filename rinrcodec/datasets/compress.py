@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
     Layout,
+    check_choice,
     choose_devices,
     default_background_of,
     kind_of,
@@ -25,10 +28,12 @@ from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_misses, total
 from rinrcodec.datasets.work_folder import FittedPart, Work
-from rinrcodec.errors import RinrUsageError
+from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
+from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
+from rinrcodec.sources.survey import Survey, label_info, survey
 from rinrcodec.storage import file_or_folder, to_path
 from rinrcodec.storage.atomic import writing
 from rinrcodec.storage.lock import locked
@@ -42,6 +47,8 @@ def compress(
     out: str | PathLike[str],
     *,
     labels: str | PathLike[str] = "auto",
+    task: Task | None = None,
+    strict: bool = False,
     preset: str = "balanced",
     background: str | None = None,
     objects: str | None = None,
@@ -69,8 +76,12 @@ def compress(
     Args:
         source: a path or URL; a video must be a local file.
         out: the output folder or its URL; for an image, folder or video also one `.rinr` file.
-        labels: YOLO labels: "auto" looks where YOLO does, "none", or a folder that mirrors the
-            pictures.
+        labels: "auto" looks for YOLO labels where YOLO does, "none" skips labels. Else a folder of
+            YOLO or Pascal VOC labels that mirrors the pictures, or a COCO file (docs/labels.md).
+        task: what YOLO labels are for: "detect", "segment", "pose" or "obb"; None finds out from
+            their columns.
+        strict: raise an error, before anything is fitted, where a label cannot be understood. Else
+            its frame is stored as one that is not `labelled`.
         preset: a name of `rinrcodec.PRESETS`.
         background: the family of the backgrounds (`rinrcodec.families`); None takes that of
             `rinrcodec.presets.default_background`.
@@ -97,7 +108,8 @@ def compress(
 
     Raises:
         RinrUsageError: options that contradict each other, or output that is in the way.
-        RinrInputError: a source that cannot be read, or an output that another run writes to.
+        RinrInputError: a source that cannot be read, an output that another run writes to, or with
+            `strict` a label that cannot be understood.
         RinrDeviceError: a device that is absent or out of memory.
         CompressInterrupted: Ctrl-C; the message says how to resume.
         OSError: a disk or store that fails; `on_message` gets a hint how to resume.
@@ -143,10 +155,26 @@ def compress(
         raise RinrUsageError(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
         )
-    opened = open_source(path, labels=labels)
+    if task is not None:
+        check_choice("task", task, TASKS)
+    seen = survey(open_source(path, labels=labels), task=task)
+    opened = _checked(seen, strict=strict, on_message=on_message or ignore)
     plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
     devices = choose_devices(device, executor)  # before anything is written
     return _compress(plan, folder, options, devices, on_progress or ignore, on_message or ignore)
+
+
+def _checked(seen: Survey, *, strict: bool, on_message: OnMessage) -> Source:
+    """Say what is wrong with the labels before anything is fitted; return the source."""
+    source = replace(seen.source, warnings=(*seen.source.warnings, *seen.warnings))
+    if seen.lost:
+        lost = f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
+        if strict:
+            raise RinrInputError(f"{lost}. Correct them, or go on without strict.")
+        on_message(Hint(f"warning: {lost}; their frames are stored, and training leaves them out"))
+    for text in source.warnings:
+        on_message(f"warning: {text}")
+    return source
 
 
 def _compress(
@@ -183,7 +211,7 @@ def _compress(
             options.target,
             options.seed,
             devices[0],
-            source.names,
+            label_info(source),
             single=plan.layout == "files",
         )
         run = Run(
@@ -235,7 +263,14 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "layout": plan.layout,
         "shard_size": plan.shard_size,
         "names": {str(key): name for key, name in plan.source.names.items()},
+        "labels": _reading(plan.source),
     }
+
+
+def _reading(source: Source) -> str:
+    """How labels are read, which decides what packs hold of them."""
+    known = [repr(one.reader) for one in source.series] + [repr(sorted(source.info.items()))]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
 def _result(
@@ -252,6 +287,7 @@ def _result(
 ) -> CompressResult:
     parts = [part for _, its_parts in series for part in its_parts]
     warnings = [*source.warnings, *(text for part in parts for text in part.warnings)]
+    lost = [text for part in parts for text in part.lost]
     failures = [*source.failures, *(text for part in parts for text in part.failures), *failed]
     return CompressResult(
         source=str(source.path),
@@ -264,6 +300,7 @@ def _result(
         kept_shards=kept,
         failed_shards=len(failed),
         warnings=() if nothing_to_do else tuple(warnings),
+        lost_labels=() if nothing_to_do else tuple(lost),
         failures=() if nothing_to_do else tuple(failures),
         missed=() if nothing_to_do else joined_misses(parts),
         nothing_to_do=nothing_to_do,

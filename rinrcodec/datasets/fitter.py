@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -36,7 +35,7 @@ _READ_AHEAD = 2
 class Fitter:
     """Fits shards into a work folder; one is handed to every worker.
 
-    names: of the classes, which every pack holds.
+    info: what every pack holds about the labels, as entries of `Pack.info`.
     single: every frame goes to a file of its own.
     """
 
@@ -45,7 +44,7 @@ class Fitter:
     target: Target | None
     seed: int
     device: str
-    names: Mapping[int, str]
+    info: Mapping[str, str]
     single: bool = False
 
     def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
@@ -114,6 +113,7 @@ class Fitter:
             seconds=time.monotonic() - began,
             failures=[plain(reading.error) for reading in batch if reading.error is not None],
             warnings=[warning for reading in batch for warning in reading.warnings],
+            lost=[text for reading in batch for text in reading.lost],
             digests=[reading.digest for reading in batch],
             missed=[asdict(miss) for miss in missed],
         )
@@ -141,7 +141,7 @@ class Fitter:
                 target=self.target,
                 seed=self.seed,
                 device=self.device,
-                info=_listed(self.names),
+                info=self.info,
                 on_progress=on_progress,
             )
             packs.append(pack)
@@ -162,14 +162,6 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
         f"{refs[0].path}: not there any more, nor are the {len(refs) - 1} pictures after it; "
         "was the source moved or unmounted?"
     )
-
-
-def _listed(names: Mapping[int, str]) -> dict[str, str]:
-    """The class names as packs hold them."""
-    if not names:
-        return {}
-    listed = [names.get(i, f"class_{i}") for i in range(max(names) + 1)]
-    return {"names": json.dumps(listed, ensure_ascii=False, separators=(",", ":"))}
 
 
 def measure(

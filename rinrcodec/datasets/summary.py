@@ -75,6 +75,8 @@ class CompressResult:
         kept_shards: how many of them `resume` left as they are; no figure counts them.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
+        lost_labels: one message for each label that could not be understood; its frame is in `out`,
+            and not `labelled`.
         missed: the targets that some frames miss.
         nothing_to_do: `resume` found a complete output and changed nothing.
     """
@@ -90,6 +92,7 @@ class CompressResult:
     failed_shards: int = 0
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    lost_labels: tuple[str, ...] = ()
     missed: tuple[Miss, ...] = ()
     nothing_to_do: bool = False
 
@@ -115,6 +118,7 @@ class CompressResult:
             "kept_shards": self.kept_shards,
             "warnings": list(self.warnings),
             "failures": list(self.failures),
+            "lost_labels": list(self.lost_labels),
             "missed": [asdict(miss) for miss in self.missed],
         }
 

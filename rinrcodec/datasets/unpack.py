@@ -16,8 +16,9 @@ from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.labels.info import kpt_shape_of, task_of
+from rinrcodec.labels.yolo import Layout, format_labels
 from rinrcodec.pack import Frame
-from rinrcodec.sources.labels import format_labels
 from rinrcodec.storage.atomic import write_text
 
 __all__ = ["Format", "Job", "Unpacking", "unpack"]
@@ -68,6 +69,7 @@ def unpack(job: Job, work: Unpacking) -> int:
 
 def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     written = 0
+    layout = Layout(task_of(reader.info), kpt_shape_of(reader.info))
     frames = _readable(reader, job, work)
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
@@ -80,7 +82,9 @@ def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
             except RinrInputError as error:
                 work.failures.append(str(error))
             if job.labels:
-                text = format_labels(frame.boxes, width=frame.width, height=frame.height)
+                text = format_labels(
+                    frame.boxes, width=frame.width, height=frame.height, layout=layout
+                )
                 write_text(job.labels[index], text, durable=False)
             work.report(index + 1)
     return written

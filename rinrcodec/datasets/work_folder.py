@@ -44,7 +44,8 @@ class FittedPart:
 
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
-    missed: the fields of a `Miss` for every target that some of its frames miss.
+    missed: the fields of a `Miss` for every target that some of its frames miss. lost: a message
+    for each label that could not be understood.
     """
 
     start: int
@@ -60,6 +61,7 @@ class FittedPart:
     warnings: list[str]
     digests: list[str]
     missed: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def stop(self) -> int:

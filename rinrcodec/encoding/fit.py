@@ -228,6 +228,8 @@ def frame_of(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
         source_size=picture.source_size,
         source_bytes=picture.source_bytes,
         metadata=picture.metadata,
+        labelled=picture.labelled,
+        attributes=picture.attributes,
     )
 
 

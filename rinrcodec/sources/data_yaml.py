@@ -22,6 +22,7 @@ __all__ = ["SPLITS", "load_data_yaml", "open_data_yaml"]
 
 SPLITS = ("train", "val", "test")
 _MOST_CLASSES = 65_536
+_MOST_KEYPOINTS = 1000
 
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
@@ -38,10 +39,6 @@ def load_data_yaml(path: Path) -> dict[str, Any]:
 def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source:
     """Find the pictures of a YOLO data yaml; `find` looks for their labels, None skips them."""
     data = load_data_yaml(path)
-    if data.get("kpt_shape") and find:
-        raise RinrInputError(
-            f"{path}: keypoint labels (kpt_shape) cannot be kept; use --labels none to go without"
-        )
     root = join(path.parent, str(data.get("path") or ""))
     series, failures, warnings = [], [], []
     for split in SPLITS:
@@ -68,7 +65,15 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
         raise RinrInputError(f"{path}: no pictures: {reason}")
     warnings += find.orphans() if find else ()
     names = _class_names(path, data)
-    return Source("yaml", path, tuple(series), names, tuple(warnings), tuple(failures))
+    return Source(
+        "yaml",
+        path,
+        tuple(series),
+        names,
+        kpt_shape=_kpt_shape(path, data),
+        warnings=tuple(warnings),
+        failures=tuple(failures),
+    )
 
 
 def _resolve_entry(
@@ -125,6 +130,18 @@ def _name_refs(
         label, label_stamp = find(file, f"{split}/{name}", name) if find else (None, "")
         refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(sorted(refs, key=lambda ref: name_order(ref.name)))
+
+
+def _kpt_shape(path: Path, data: Mapping[str, Any]) -> tuple[int, int] | None:
+    shape = data.get("kpt_shape")
+    if shape is None:
+        return None
+    good = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
+    if not good or not 1 <= shape[0] <= _MOST_KEYPOINTS or shape[1] not in (2, 3):
+        raise RinrInputError(
+            f"{path}: kpt_shape: {shape!r}; expected [number of keypoints, 2 or 3], such as [17, 3]"
+        )
+    return shape[0], shape[1]
 
 
 def _class_names(path: Path, data: Mapping[str, Any]) -> dict[int, str]:

@@ -9,18 +9,19 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError, RinrSourceError
 from rinrcodec.formats.checks import check_name
+from rinrcodec.labels.model import LabelReader, Labels
+from rinrcodec.labels.yolo import YoloReader, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import decode_picture, read_picture_file
-from rinrcodec.sources.labels import parse_label_bytes, unreadable
 from rinrcodec.storage import may_pass, read_file
 
-__all__ = ["ImageRef", "Reading", "read_image", "with_labels"]
+__all__ = ["YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
 
 _MOST_LABEL_BYTES = 2**26
+YOLO = YoloReader()  # of a single picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class ImageRef:
 
     `label` may name a file that does not exist, which is reported when the picture is read. The
     stamps (`rinrcodec.storage`) are those of the two files when they were found; "" is unknown, or
-    the label file not there.
+    the label file not there. `label_data` is the part of a label file that concerns the picture,
+    where one file has the labels of many; `label_stamp` is then unused.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ImageRef:
     label: Path | None = None
     stamp: str = ""
     label_stamp: str = ""
+    label_data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Reading:
     """The result of reading one picture: the picture, or the error that prevented it.
 
     digest: SHA-256 in hexadecimal of what was read: the bytes of the picture file (of a frame of a
-    video, its pixels) and those of the label file; "" where there is no picture.
+    video, its pixels) and those of the label file; "" where there is no picture. lost: one message
+    for each label that could not be understood; the picture is then not `labelled`.
     """
 
     name: str
@@ -52,9 +56,12 @@ class Reading:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     digest: str = ""
+    lost: tuple[str, ...] = ()
 
 
-def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
+def read_image(
+    ref: ImageRef, *, reader: LabelReader = YOLO, limits: Limits = DEFAULT_LIMITS
+) -> Reading:
     """Read one picture and its labels; an error becomes the reading's `error`.
 
     Every file is read once, and one that is not as its stamp says is an error. Raises
@@ -69,48 +76,55 @@ def read_image(ref: ImageRef, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
         raise
     except RinrError as problem:
         error = str(problem)
-    reading = with_labels(ref.name, picture, error, data, ref.label, ref.label_stamp, limits)
-    if picture is not None and picture.notes:
+    if picture is None:
+        return Reading(ref.name, error=error)
+    reading = with_labels(picture, data, ref, reader, limits)
+    if picture.notes:
         notes = tuple(f"{ref.path}: {note}" for note in picture.notes)
         reading = replace(reading, warnings=notes + reading.warnings)
     return reading
 
 
 def with_labels(
-    name: str,
-    picture: Picture | None,
-    error: str | None,
-    data: bytes,
-    label: Path | None,
-    label_stamp: str,
-    limits: Limits,
+    picture: Picture, data: bytes, ref: ImageRef, reader: LabelReader, limits: Limits
 ) -> Reading:
-    if picture is None:
-        return Reading(name, error=error)
-    text = b""
-    boxes: tuple[Box, ...] = ()
-    warnings: tuple[str, ...] = ()
-    if label is not None:
+    """Add the labels of a picture that was read from `data`.
+
+    ref: says where the labels are; its picture file is not read. Raises `RinrSourceError` where a
+    disk or store fails.
+    """
+    text, labels = b"", Labels()
+    if ref.label_data is not None:
+        text = ref.label_data
+    elif ref.label is not None:
         try:
-            text = read_file(label, stamp=label_stamp, most=_MOST_LABEL_BYTES)
+            text = read_file(ref.label, stamp=ref.label_stamp, most=_MOST_LABEL_BYTES)
         except RinrInputError as problem:  # it has changed
-            return Reading(name, error=str(problem))
+            return Reading(ref.name, error=str(problem))
+        except FileNotFoundError as problem:
+            labels = Labels(warnings=(unreadable(ref.label, problem),))
         except (RinrError, OSError) as problem:
-            if isinstance(problem, OSError) and label_stamp and may_pass(label, problem):
-                raise RinrSourceError(f"{label}: cannot be read: {_reason(problem)}") from problem
-            warnings = (unreadable(label, problem),)
-        else:
-            boxes, warnings = parse_label_bytes(
-                text, width=picture.width, height=picture.height, where=str(label)
-            )
-        if len(boxes) > limits.max_boxes:
-            error = f"{label}: {len(boxes):,} boxes, at most {limits.max_boxes:,}"
-            return Reading(name, error=error)
+            if isinstance(problem, OSError) and ref.label_stamp and may_pass(ref.label, problem):
+                raise RinrSourceError(
+                    f"{ref.label}: cannot be read: {_reason(problem)}"
+                ) from problem
+            labels = Labels(lost=(unreadable(ref.label, problem),))
+    if text:
+        labels = reader.parse(text, size=(picture.width, picture.height), where=str(ref.label))
+    if len(labels.boxes) > limits.max_boxes:
+        error = f"{ref.label}: {len(labels.boxes):,} boxes, at most {limits.max_boxes:,}"
+        return Reading(ref.name, error=error)
     # With its length in front, no byte of the one can pass for one of the other.
     digest = hashlib.sha256(len(data).to_bytes(8, "little"))
     digest.update(data)
     digest.update(text)
-    return Reading(name, replace(picture, boxes=boxes), None, warnings, digest.hexdigest())
+    picture = replace(
+        picture,
+        boxes=labels.boxes,
+        labelled=labels.complete,
+        attributes=labels.attributes,
+    )
+    return Reading(ref.name, picture, None, labels.warnings, digest.hexdigest(), labels.lost)
 
 
 def _reason(error: Exception) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.labels.model import LabelReader, Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
-from rinrcodec.sources.readings import ImageRef, Reading, read_image, with_labels
+from rinrcodec.sources.readings import YOLO, ImageRef, Reading, read_image, with_labels
 from rinrcodec.storage import stamp_of
 
 __all__ = ["Series", "Source"]
@@ -26,7 +27,8 @@ class Series:
     """Pictures that go into one series of packs: a folder, a split of a data yaml, or a video.
 
     A video has no `refs`; its frames are counted, not listed, and the count is what the file
-    declares. `stamp` is that of its file when it was found, "" where there is no video.
+    declares. `stamp` is that of its file when it was found, "" where there is no video. `reader`
+    reads the labels.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Series:
     labels: Path | None = None
     n_frames: int = 0
     stamp: str = ""
+    reader: LabelReader = YOLO
 
     def __len__(self) -> int:
         return self.n_frames if self.video else len(self.refs)
@@ -54,7 +57,7 @@ class Series:
         with ThreadPoolExecutor(jobs) as pool:
             ahead: deque[Future[Reading]] = deque()
             for ref in self.refs[start:]:
-                ahead.append(pool.submit(read_image, ref, limits=limits))
+                ahead.append(pool.submit(read_image, ref, reader=self.reader, limits=limits))
                 if len(ahead) > jobs:
                     yield ahead.popleft().result()
             while ahead:
@@ -74,23 +77,30 @@ class Series:
                     f"{video}: changed while it was read; wait until nothing writes to it and run "
                     "this again"
                 )
-            label = _video_label(self.labels, name)
-            shown = b"" if picture is None else _pixel_bytes(picture)
-            yield with_labels(name, picture, problem, shown, label, "", limits)
+            if picture is None:
+                yield Reading(name, error=problem)
+                continue
+            ref = ImageRef(name, video, _video_label(self.labels, name))
+            yield with_labels(picture, _pixel_bytes(picture), ref, self.reader, limits)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """All that one SRC argument names.
 
-    names: class names by class id, from a data yaml. warnings: oddities that concern no single
-    picture. failures: parts of the source that are not there.
+    names: class names by class id, from a data yaml or the labels. kpt_shape: of pose labels, the
+    number of keypoints and of the numbers of each, from a data yaml. task: what the labels are for,
+    where their format says it. info: more entries for `Pack.info`. warnings: oddities that concern
+    no single picture. failures: parts of the source that are not there.
     """
 
     kind: Literal["image", "folder", "yaml", "video"]
     path: Path
     series: tuple[Series, ...]
     names: Mapping[int, str] = field(default_factory=dict)
+    kpt_shape: tuple[int, int] | None = None
+    task: Task = "detect"
+    info: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
 

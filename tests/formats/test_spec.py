@@ -20,7 +20,18 @@ TYPES = {
     "<f8": "f64",
     "bytes": "bytes",
 }
-TABLES = ["FRAMES", "BOXES", "OBJECTS", "CELLS", "METADATA", "GROUPS", "INFO", "CHUNKS"]
+TABLES = [
+    "FRAMES",
+    "BOXES",
+    "OBJECTS",
+    "CELLS",
+    "FRAME_LABELS",
+    "BOX_LABELS",
+    "METADATA",
+    "GROUPS",
+    "INFO",
+    "CHUNKS",
+]
 
 
 @pytest.mark.parametrize("name", TABLES)

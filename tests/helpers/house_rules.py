@@ -16,7 +16,7 @@ LAYERS = [
     ["rinrcodec.errors", "rinrcodec.limits"],
     ["rinrcodec.storage"],
     ["rinrcodec.boxes", "rinrcodec.targets"],
-    ["rinrcodec.pack", "rinrcodec.picture"],
+    ["rinrcodec.pack", "rinrcodec.picture", "rinrcodec.labels"],
     ["rinrcodec.formats", "rinrcodec.metrics", "rinrcodec.compute"],
     ["rinrcodec.families", "rinrcodec.presets"],
     [

@@ -25,7 +25,7 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
 from rinrcodec.formats.schema import Kind
 
-FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS = Kind
+FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS, FRAME_LABELS, BOX_LABELS = Kind
 
 
 class Cause(NamedTuple):
@@ -362,7 +362,7 @@ CAUSES: dict[str, Cause] = {
     "directory_longer": Cause("directory ends after", directory(lambda raw: raw + b"x")),
     "directory_shorter": Cause("values need", directory(lambda raw: raw[:-1])),
     "counts_huge": Cause("values need .* bytes, there are", header(n_chunks=2**32 - 1)),
-    "kind_unknown": Cause("unknown kind 7", lying("kind", -1, 7)),
+    "kind_unknown": Cause("unknown kind 9", lying("kind", -1, 9)),
     "chunks_out_of_order": Cause("out of order", swapped_chunks),
     "group_of_frames": Cause("group that does not exist", lying("group", 0, 1)),
     "group_of_rows": Cause("group that does not exist", lying("group", -1, 3)),

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from rinrcodec.errors import RinrInputError, RinrSourceError
+from rinrcodec.labels.yolo import read_labels
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.images import load_picture
-from rinrcodec.sources.labels import read_labels
 from rinrcodec.sources.readings import Reading, read_image
 from rinrcodec.sources.source import Source
 from rinrcodec.storage import to_path

@@ -1,0 +1,1 @@
+"""Label files of every format: to boxes of a frame, and back."""

@@ -1,0 +1,83 @@
+"""What label files are read to, and what a reader of a format has to offer.
+
+`sources` picks the reader and calls it for every picture; `datasets` writes labels again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from rinrcodec.boxes import Box
+
+__all__ = ["TASKS", "LabelReader", "Labels", "Task", "far_outside", "oddity"]
+
+Task = Literal["detect", "segment", "pose", "obb"]
+TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of one picture.
+
+    Attributes:
+        boxes: What could be understood, in pixels of the picture.
+        lost: One message for each label that could not. If there is any, the picture must not be
+            used as one whose objects are all known.
+        warnings: Messages about labels that are odd, and kept.
+        attributes: What the labels say of the picture itself, as JSON values by name.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    lost: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all labels could be understood."""
+        return not self.lost
+
+
+class LabelReader(Protocol):
+    """Reads the labels of one picture in one format. It crosses processes, so it is plain data."""
+
+    def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
+        """Read the labels of a picture.
+
+        Args:
+            data: The content of the label file, or the part of it that concerns the picture.
+            size: Width and height of the upright picture, in pixels. None where the picture was
+                not read: the size that the label declares, or a picture of one pixel, is taken.
+            where: The file, for messages.
+
+        Returns:
+            The labels. What cannot be understood is a message in `lost`, never an exception.
+        """
+        ...
+
+
+def far_outside(box: Box, width: int, height: int) -> bool:
+    """Whether a box cannot be meant: it misses the picture, or extends a whole picture beyond it.
+
+    A box may leave the picture, as objects do. Rounding may move an edge, so touching is enough.
+    """
+    right, bottom = box.x + box.w, box.y + box.h
+    misses = box.x > width or box.y > height or right < 0 or bottom < 0
+    extends = max(-box.x / width, -box.y / height, right / width - 1, bottom / height - 1) > 1
+    return misses or extends
+
+
+def oddity(box: Box, width: int, height: int) -> str | None:
+    """What is odd about a box that is kept; None for a usual one."""
+    if box.w == 0 or box.h == 0:
+        return "a box without area; it is kept, without an object"
+    # Six decimals of the centre and of the size may each be off by half a unit at an edge.
+    slack = 1e-6
+    if (
+        min(box.x / width, box.y / height) < -slack
+        or max((box.x + box.w) / width, (box.y + box.h) / height) > 1 + slack
+    ):
+        return "a box partly outside the frame; it is kept"
+    return None

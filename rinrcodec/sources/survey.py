@@ -1,0 +1,165 @@
+"""Look at all labels of a source before anything is fitted.
+
+`compress` calls `survey`. It settles how label files are read, the same way for all of them, and
+says what a user wants to know before hours of work: labels that cannot be understood, classes
+without a name, and data sets without a box.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.labels.info import info_of
+from rinrcodec.labels.model import Task
+from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, unreadable
+from rinrcodec.sources.source import Series, Source
+from rinrcodec.storage import map_stored, read_file
+
+__all__ = ["Survey", "label_info", "survey"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the labels of a source look like.
+
+    Attributes:
+        source: The source, whose series have a reader for these labels.
+        files: How many labels there are, at most one for each picture.
+        boxes: How many boxes they have.
+        lost: One message for each label that cannot be understood.
+        warnings: Messages about the labels as a whole.
+    """
+
+    source: Source
+    files: int = 0
+    boxes: int = 0
+    lost: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The label of one picture: its content, or why it cannot be read."""
+
+    series: int
+    where: str
+    data: bytes = b""
+    error: str = ""
+
+
+def survey(source: Source, *, task: Task | None = None) -> Survey:
+    """Read the labels of all pictures, without the pictures.
+
+    Args:
+        source: As `open_source` gives it.
+        task: What YOLO labels are for; None finds out from their columns.
+
+    Returns:
+        What they look like. Labels that cannot be understood raise nothing.
+    """
+    texts = _texts(source)
+    warnings: list[str] = []
+    if all(isinstance(one.reader, YoloReader) for one in source.series):
+        layout = _layout(texts, source.kpt_shape, task)
+        if task is None and source.kpt_shape is None:
+            warnings += _guesses(source.path, layout)
+        series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
+        source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
+    boxes = 0
+    lost: list[str] = []
+    classes: Counter[int] = Counter()
+    first: dict[int, str] = {}
+    for text in texts:
+        if text.error:
+            lost.append(text.error)
+            continue
+        labels = source.series[text.series].reader.parse(text.data, size=None, where=text.where)
+        lost += labels.lost
+        boxes += len(labels.boxes)
+        for box in labels.boxes:
+            classes[box.class_id] += 1
+            first.setdefault(box.class_id, text.where)
+    warnings += _unnamed(source.names, classes, first)
+    if texts and not boxes:
+        warnings.append(
+            f"{source.path}: {len(texts)} label files without a box; no detector can be trained "
+            "on them"
+        )
+    return Survey(source, len(texts), boxes, tuple(lost), tuple(warnings))
+
+
+def label_info(source: Source) -> dict[str, str]:
+    """What packs hold about the labels of a source, as entries of `Pack.info`."""
+    return info_of(source.names, source.task, source.kpt_shape) | dict(source.info)
+
+
+def _texts(source: Source) -> list[_Text]:
+    """The labels of all pictures, in order."""
+    wanted = [
+        (number, label, data)
+        for number, series in enumerate(source.series)
+        for label, data in _labels_of(series)
+    ]
+
+    def load(item: tuple[int, Path, bytes | None]) -> _Text:
+        number, path, data = item
+        try:
+            return _Text(number, str(path), read_file(path) if data is None else data)
+        except (RinrError, OSError) as error:
+            return _Text(number, str(path), error=unreadable(path, error))
+
+    return map_stored(load, wanted, source.path)
+
+
+def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
+    """The label files of a series that are there, or the parts of one for each picture."""
+    for ref in series.refs:
+        if ref.label is not None and (ref.label_stamp or ref.label_data is not None):
+            yield ref.label, ref.label_data
+    if series.video is not None and series.labels is not None:
+        for path in sorted(series.labels.rglob("*.txt")):
+            yield path, None
+
+
+def _layout(texts: Sequence[_Text], kpt_shape: tuple[int, int] | None, task: Task | None) -> Layout:
+    finder = LayoutFinder(kpt_shape, task)
+    for text in texts:
+        content = label_text(text.data)
+        if not isinstance(content, RinrInputError):
+            finder.add(content)
+    return finder.layout()
+
+
+def _guesses(path: Path, layout: Layout) -> list[str]:
+    """What a user should check, as columns do not say it."""
+    if layout.kpt_shape is not None:
+        count, dims = layout.kpt_shape
+        return [
+            f"{path}: the labels look like poses of {count} keypoints of {dims} numbers and are "
+            "read as such; give a data yaml with kpt_shape, or --task segment if they are polygons"
+        ]
+    if layout.tail:
+        return [f"{path}: labels have extra columns, kept as {' and '.join(layout.tail)}"]
+    return []
+
+
+def _unnamed(
+    names: Mapping[int, str], classes: Mapping[int, int], first: Mapping[int, str]
+) -> list[str]:
+    """A message about classes of the labels beyond those that have a name."""
+    unknown = sorted(classes.keys() - names.keys()) if names else []
+    if not unknown:
+        return []
+    listed = ", ".join(f"{i} ({classes[i]:,} boxes)" for i in unknown[:_SHOWN])
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    return [
+        f"{first[unknown[0]]}: labels use class {listed}{more}, but names has {len(names)} "
+        f"classes, {min(names)} to {max(names)}; YOLO will refuse these frames. Correct the labels "
+        "or the names."
+    ]
