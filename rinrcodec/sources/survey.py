@@ -87,10 +87,8 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
             first.setdefault(box.class_id, text.where)
     warnings += _unnamed(source.names, classes, first)
     if texts and not boxes:
-        warnings.append(
-            f"{source.path}: {len(texts)} label files without a box; no detector can be trained "
-            "on them"
-        )
+        count = "1 label file" if len(texts) == 1 else f"{len(texts):,} label files"
+        warnings.append(f"{source.path}: {count} without a box; no detector can be trained on that")
     return Survey(source, len(texts), boxes, tuple(lost), tuple(warnings))
 
 
@@ -106,6 +104,8 @@ def _texts(source: Source) -> list[_Text]:
         for number, series in enumerate(source.series)
         for label, data in _labels_of(series)
     ]
+    # Splits may share pictures.
+    wanted = list({(str(label), data): (n, label, data) for n, label, data in wanted}.values())
 
     def load(item: tuple[int, Path, bytes | None]) -> _Text:
         number, path, data = item
@@ -156,10 +156,14 @@ def _unnamed(
     unknown = sorted(classes.keys() - names.keys()) if names else []
     if not unknown:
         return []
-    listed = ", ".join(f"{i} ({classes[i]:,} boxes)" for i in unknown[:_SHOWN])
+    listed = ", ".join(f"{i} ({_boxes(classes[i])})" for i in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
     return [
         f"{first[unknown[0]]}: labels use class {listed}{more}, but names has {len(names)} "
         f"classes, {min(names)} to {max(names)}; YOLO will refuse these frames. Correct the labels "
         "or the names."
     ]
+
+
+def _boxes(count: int) -> str:
+    return "1 box" if count == 1 else f"{count:,} boxes"

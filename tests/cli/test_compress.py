@@ -191,16 +191,44 @@ def test_where_no_picture_can_be_read_nothing_is_written(run: Run, tmp_path: Pat
     assert files(tmp_path / "out") == []
 
 
-def test_bad_labels_are_warned_of_and_stop_nothing(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_lost_labels_are_said_before_fitting_and_after(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
     label = dataset.parent / "labels/train/a.txt"
     label.write_text("0 0.5 0.5\n1 0.5 0.5 0.2 0.2\n0 1.5 0.5 0.2 0.2\n")
     write(dataset.parent / "labels/train/gone.txt", "")
-    result = run("compress", dataset, "-o", tmp_path / "out", *QUICK)
-    assert "a.txt, line 1: 3 numbers, want 5" in result.stderr
-    assert "a.txt, line 3: a box outside the frame" in result.stderr
+    result = run("compress", dataset, "-o", tmp_path / "out", "--json", tmp_path / "j", *QUICK)
+    first, *_ = result.stderr.splitlines()
+    assert first.startswith("warning: 2 labels cannot be understood, such as ")
+    assert "a.txt:1: expected 5 columns (class cx cy w h), found 3" in result.stderr
+    assert "a.txt:3: a box of 0.2 x 0.2 of the picture" in result.stderr
     assert "gone.txt: labels without a picture" in result.stderr
+    assert len(json.loads((tmp_path / "j").read_text())["lost_labels"]) == 2
     with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
-        assert [box.class_id for box in file.boxes(0)] == [1, 0]
+        frames = {frame.name: frame for frame in map(file.frame, range(len(file)))}
+    assert [box.class_id for box in frames["a.png"].boxes] == [1]
+    assert [name for name, frame in frames.items() if not frame.labelled] == ["a.png"]
+
+
+def test_quiet_still_tells_of_lost_labels_and_of_nothing_else(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    (dataset.parent / "labels/train/a.txt").write_text("car\n")
+    write(dataset.parent / "labels/train/gone.txt", "")
+    result = run("compress", dataset, "-o", tmp_path / "out", "--quiet", *QUICK)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert all("a.txt" in line and line.startswith("warning: ") for line in lines)
+
+
+def test_strict_stops_before_anything_is_written(run: Run, dataset: Path, tmp_path: Path) -> None:
+    (dataset.parent / "labels/train/a.txt").write_text("0 0,5 0,5 0,2 0,2\n")
+    args = ("compress", dataset, "-o", tmp_path / "out", "--strict", *QUICK)
+    result = run(*args, code=1)
+    assert "'0,5' is not a number" in result.stderr
+    assert not (tmp_path / "out").exists()
+    (dataset.parent / "labels/train/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    run(*args)
 
 
 def test_what_stands_there_is_kept_without_overwrite(
@@ -375,14 +403,15 @@ def test_no_labels_at_all_are_one_warning(run: Run, tmp_path: Path) -> None:
     assert line.endswith("no labels were found, so there are no boxes and no objects")
     assert run(*args, "--labels", "none").stderr == ""
     write(tmp_path / "set/labels/0.txt", "")
-    (line,) = run(*args).stderr.splitlines()
+    no_box, line = run(*args).stderr.splitlines()
+    assert "1 label file without a box" in no_box
     assert "1.txt: there is no such label file" in line
 
 
 def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
     for i in range(24):
         put(tmp_path / f"set/images/{i:02d}.png", picture(i, 2, 2))
-    write(tmp_path / "set/labels/00.txt", "")
+    write(tmp_path / "set/labels/00.txt", "0 0.5 0.5 1 1")
     result = run("compress", tmp_path / "set/images", "-o", tmp_path / "out", *QUICK)
     *lines, last = result.stderr.splitlines()
     assert len(lines) == 20

@@ -67,7 +67,6 @@ def test_a_data_yaml_whose_paths_are_off_by_one_folder(tmp_path: Path) -> None:
         ("train: .\nnames: 3\n", "names: want a list"),
         ("train: .\nnames: {-1: a}\n", "names: want a list"),
         ("train: .\nnc: 10000000000\n", "names: want a list"),
-        ("train: .\nkpt_shape: [17, 3]\n", "keypoint"),
     ],
 )
 def test_a_data_yaml_that_cannot_be_used(tmp_path: Path, text: str, reason: str) -> None:

@@ -299,8 +299,9 @@ def test_what_is_not_there(remote: str) -> None:
         open_source(f"{remote}/a")
     with pytest.raises(RinrInputError, match=r"a\.png: there is no such file"):
         load_picture(f"{remote}/a.png")
-    boxes, (warning,) = read_labels(f"{remote}/a.txt", width=1, height=1)
-    assert boxes == ()
+    labels = read_labels(f"{remote}/a.txt", width=1, height=1)
+    assert (labels.boxes, labels.lost) == ((), ())
+    (warning,) = labels.warnings
     assert warning == f"{remote}/a.txt: there is no such label file; the picture has no boxes"
     write_whole(to_path(f"{remote}/a.png"), b"x")
     with pytest.raises(RinrInputError, match=f"{remote}/no: no such folder of labels"):
