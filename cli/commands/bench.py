@@ -97,10 +97,12 @@ def ladder(
     from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
+    from rinrcodec.sources.survey import survey
     from rinrcodec.storage.atomic import write_text, writing
 
-    opened = open_source(source, labels=labels)
-    for warning in opened.warnings:
+    seen = survey(open_source(source, labels=labels))
+    opened = seen.source
+    for warning in (*opened.warnings, *seen.warnings, *seen.lost):
         click.echo(f"warning: {warning}", err=True)
     chosen_frames = evenly_spread(frames, sum(map(len, opened.series)))
     pictures = read_pictures(opened, chosen_frames)

@@ -131,12 +131,14 @@ def command(
     from rinrcodec.evaluation.report import make_report, report_as_json
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread
+    from rinrcodec.sources.survey import survey
     from rinrcodec.storage.atomic import write_text, writing
 
     presets = [preset_of(preset, steps=steps, background=name) for name in backgrounds]
     used_device = resolve_device(device)
-    opened = open_source(source, labels=labels)
-    for warning in opened.warnings if not quiet else ():
+    seen = survey(open_source(source, labels=labels))
+    opened = seen.source
+    for warning in (*opened.warnings, *seen.warnings, *seen.lost) if not quiet else ():
         click.echo(f"warning: {warning}", err=True)
     total = sum(map(len, opened.series))
     compared = evenly_spread(frames, total)

@@ -56,6 +56,7 @@ def pack_as_text(item: dict[str, Any]) -> str:
     for frame in item.get("frame_list", ()):
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
         boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object')}"
+        boxes += "" if frame["labelled"] else ", labels not understood"
         lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
     return "\n".join(lines)
 

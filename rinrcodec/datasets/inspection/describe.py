@@ -104,4 +104,5 @@ def _frame_as_json(reader: PackReader, index: int) -> dict[str, Any]:
         "mode": frame.mode,
         "boxes": len(frame.boxes),
         "object_inrs": sum(inr is not None for inr in frame.objects),
+        "labelled": frame.labelled,
     }
