@@ -22,6 +22,8 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
+from rinrcodec.labels.info import info_of
+from rinrcodec.labels.model import MOST_CLASSES, TASKS, Task
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
@@ -43,6 +45,8 @@ def encode(
     images: Sequence[PictureLike],
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
+    classes: Mapping[int, str] | Sequence[str] = (),
+    task: Task = "detect",
     preset: str | Preset = "balanced",
     background: str | None = None,
     objects: str | None = None,
@@ -58,6 +62,9 @@ def encode(
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
+    classes: the names of the classes, which `file.classes` returns.
+    task: what the boxes are for: "detect", "segment" (polygons), "pose" (keypoints) or "obb"
+        (polygons of four corners); `file.task` returns it.
     background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
         `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one
         folder of their names, size and mode, in the given order. A `Preset` has its own.
@@ -121,6 +128,7 @@ def encode(
         seed=seed,
         device=device,
         backgrounds=backgrounds,
+        info=_label_info(pictures, classes, task),
         on_progress=on_progress,
     )
     for miss in missed:
@@ -182,6 +190,26 @@ def encode_pictures(
     if on_progress is not None:
         on_progress(1.0)
     return pack, missed
+
+
+def _label_info(
+    pictures: Sequence[Picture], classes: Mapping[int, str] | Sequence[str], task: Task
+) -> dict[str, str]:
+    """What the pack says of its labels."""
+    if task not in TASKS:
+        raise RinrInputError(f"task={task!r}: expected one of {', '.join(TASKS)}")
+    names = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(classes))
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in names.values()):
+        raise RinrInputError(
+            f"classes={classes!r}: expected a list of names, or a map from id to name"
+        )
+    if not all(isinstance(key, int) and 0 <= key < MOST_CLASSES for key in names):
+        raise RinrInputError(f"classes={classes!r}: expected ids of 0 to {MOST_CLASSES - 1}")
+    points = (box.keypoints for picture in pictures for box in picture.boxes)
+    shapes = {(len(one), len(one[0])) for one in points if one} if task == "pose" else set()
+    if len(shapes) > 1:
+        raise RinrInputError(f"boxes with different keypoints, (number, numbers each): {shapes}")
+    return info_of(names, task, next(iter(shapes), None))
 
 
 def _check_target(target: Target | None, preset: Preset) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol
 
 from rinrcodec.boxes import Box
 
-__all__ = ["TASKS", "LabelReader", "Labels", "Task", "far_outside", "oddity"]
+__all__ = ["MOST_CLASSES", "TASKS", "LabelReader", "Labels", "Task", "far_outside", "oddity"]
 
 Task = Literal["detect", "segment", "pose", "obb"]
+MOST_CLASSES = 65_536  # that may have a name
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.labels.model import MOST_CLASSES
 from rinrcodec.sources.label_finder import LabelFinder
 from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, name_order, pictures_among
 from rinrcodec.sources.readings import ImageRef
@@ -21,7 +22,6 @@ from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, te
 __all__ = ["SPLITS", "load_data_yaml", "open_data_yaml"]
 
 SPLITS = ("train", "val", "test")
-_MOST_CLASSES = 65_536
 _MOST_KEYPOINTS = 1000
 
 
@@ -148,15 +148,15 @@ def _class_names(path: Path, data: Mapping[str, Any]) -> dict[int, str]:
     names = data.get("names")
     if names is None:
         count = data.get("nc") or 0
-        known = isinstance(count, int) and count <= _MOST_CLASSES
+        known = isinstance(count, int) and count <= MOST_CLASSES
         names = [f"class_{i}" for i in range(count)] if known else None
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(
-        isinstance(key, int) and 0 <= key < _MOST_CLASSES for key in names
+        isinstance(key, int) and 0 <= key < MOST_CLASSES for key in names
     ):
         raise RinrInputError(
             f"{path}: names: want a list of class names, or a map from class id (0 to "
-            f"{_MOST_CLASSES - 1}) to name"
+            f"{MOST_CLASSES - 1}) to name"
         )
     return {key: str(value) for key, value in sorted(names.items())}

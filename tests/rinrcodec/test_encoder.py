@@ -69,6 +69,43 @@ def test_kept_objects_lower_the_error_in_their_box(mixed: tuple[list[Picture], P
     assert kept >= 3
 
 
+def test_labels_of_any_kind_go_through_a_file(make_picture: MakePicture) -> None:
+    points = ((3.5, 4.0, 2.0), (0.0, 0.0, 0.0))
+    box = Box(1, 2, 3, 8, 9, keypoints=points, track_id=5, attributes={"id": 17})
+    pictures = [
+        Picture("a", make_picture(24, 20), (box,), attributes={"license": 3}),
+        Picture("b", make_picture(24, 20), (BOXES[0],), labelled=False),
+    ]
+    options = {"preset": get_preset("fast", steps=5, background="siren"), "device": "cpu"}
+    pack = encode(pictures, classes=["car", "person"], task="pose", **options)  # type: ignore[arg-type]
+    with rinrcodec.open(pack_bytes(pack)) as file:
+        assert file.classes == {0: "car", 1: "person"}
+        assert file.task == "pose"
+        assert file.info["kpt_shape"] == "[2,3]"
+        assert file.boxes(0) == (box,)
+        assert (file.frame(0).labelled, file.frame(0).attributes) == (True, {"license": 3})
+        assert (file.frame(1).labelled, file.frame(1).attributes) == (False, {})
+    again = encode(pictures, reuse=pack, **options)  # type: ignore[arg-type]
+    assert [frame.labelled for frame in again.frames] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"task": "classify"}, "expected one of detect, segment, pose, obb"),
+        ({"classes": "car"}, "expected a list of names"),
+        ({"classes": [1]}, "expected a list of names"),
+        ({"classes": {-1: "a"}}, "expected ids"),
+        ({"classes": {10**9: "a"}}, "expected ids"),
+    ],
+)
+def test_classes_and_tasks_that_cannot_be(
+    make_picture: MakePicture, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RinrInputError, match=reason):
+        encode([Picture("a", make_picture(24, 20))], preset="fast", steps=1, **options)
+
+
 def test_same_seed_same_bytes(make_picture: MakePicture) -> None:
     picture = Picture("p", make_picture(24, 20), BOXES[:1])
     preset = get_preset("fast", steps=20, background="siren")
