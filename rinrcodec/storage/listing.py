@@ -6,6 +6,7 @@ A data set may have a million objects. Each remote folder is listed once, and pa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Listing:
     """
 
     def __init__(self) -> None:
+        self._added: dict[str, list[tuple[Path, str]]] = {}
         self._stamps: dict[str, str] = {}
         self._folders: set[str] = set()
         self._texts: dict[str, set[str]] = {}
@@ -34,7 +36,10 @@ class Listing:
 
     def add(self, folder: Path) -> list[tuple[Path, str]]:
         """Return the `files_below` a folder and remember them."""
-        files = files_below(folder)
+        text = text_of(folder)
+        if text in self._added:
+            return self._added[text]
+        files = self._added[text] = files_below(folder)
         if is_remote(folder):
             self._remember(folder, ((text_of(file), stamp) for file, stamp in files))
         return files
@@ -74,11 +79,31 @@ class Listing:
         except OSError:
             return ""
 
-    def texts(self, text: str, like: Path) -> list[str]:
-        """Return the sorted names of the `.txt` files of a folder; arguments as for `kind`."""
-        if not is_remote(like):
-            return sorted(file.name for file in Path(text).glob("*.txt"))
-        return sorted(self._texts.get(text, ()))
+    def dangles(self, text: str, like: Path) -> bool:
+        """Return whether this is a link that leads nowhere; arguments as for `kind`."""
+        # Unlike a `Path`, os.path raises nothing for names that are too long.
+        broken = os.path.islink(text) and not os.path.exists(text)  # noqa: PTH110, PTH114
+        return broken and not is_remote(like)
+
+    def texts_below(self, text: str, like: Path, *, deep: bool = True) -> list[str]:
+        """Return the sorted names, relative to a folder, of the `.txt` files in it and below it.
+
+        Args:
+            text, like: as for `kind`.
+            deep: include the files of the folders in it.
+        """
+        if is_remote(like):
+            names = [
+                f"{folder}/{name}"[len(text) + 1 :]
+                for folder, names in self._texts.items()
+                if folder == text or (deep and folder.startswith(f"{text}/"))
+                for name in names
+            ]
+        else:
+            top = Path(text)
+            files = [file for file, _ in files_below(top)] if deep else list(top.glob("*.txt"))
+            names = [file.relative_to(top).as_posix() for file in files]
+        return sorted(name for name in names if name.endswith(".txt"))
 
     def _remember(
         self, folder: Path, files: Iterable[tuple[str, str]], *, deep: bool = True

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from rinrcodec.errors import RinrInputError
 from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
 from rinrcodec.storage.interface import Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
@@ -21,6 +22,9 @@ __all__ = ["LocalStorage", "replacing"]
 # What is wrong with a file rather than with its disk.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
 _LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+# How many files may be listed again by way of links; a folder counts as a few files.
+_MOST_REPEATED = 1_000_000
+_FOLDER_COST = 10
 
 
 @contextmanager
@@ -169,22 +173,52 @@ class LocalStorage(Storage):
         return os.path.commonpath([folder.as_posix() for folder in folders])
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    visited = set()
-    for root, folders, names in os.walk(folder, onerror=_unlisted, followlinks=True):
-        here = Path(root).stat()
-        if (here.st_dev, here.st_ino) in visited:
-            folders.clear()  # a link that leads back up
+def _walk(top: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files at and below a folder with their stamps, each under all of its paths.
+
+    Links to folders are followed, so a folder with two links to it is listed twice. One that is
+    its own ancestor ends there. Links can multiply without a loop: ten folders with two links to
+    the next one have 1,024 paths. `_MOST_REPEATED` bounds that.
+    """
+    seen: set[tuple[int, int]] = set()
+    repeated = 0
+    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(top), frozenset())]
+    while todo:
+        folder, above = todo.pop()
+        try:
+            stat = os.stat(folder)  # noqa: PTH116 (a `Path` for every folder takes longer)
+            here = (stat.st_dev, stat.st_ino)
+            if here in above:  # a link that leads back up
+                continue
+            with os.scandir(folder) as listing:
+                entries = [entry for entry in listing if not entry.name.startswith(".")]
+        except OSError as error:
+            _unlisted(error)
             continue
-        visited.add((here.st_dev, here.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                file = Path(root) / name
-                try:
-                    yield file, local_stamp(file.stat())
-                except OSError:  # reading it says why
-                    yield file, ""
+        if here in seen:
+            repeated += _FOLDER_COST + len(entries)
+            if repeated > _MOST_REPEATED:
+                raise RinrInputError(
+                    f"{top}: links lead to the same files more than {_MOST_REPEATED:,} times, "
+                    f"for example {folder}; remove links between its folders"
+                )
+        seen.add(here)
+        for entry in entries:
+            if _is_folder(entry):
+                todo.append((entry.path, above | {here}))
+                continue
+            file = Path(entry.path)
+            try:
+                yield file, local_stamp(file.stat())
+            except OSError:  # reading it says why
+                yield file, ""
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _unlisted(error: OSError) -> None:

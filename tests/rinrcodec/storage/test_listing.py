@@ -36,10 +36,24 @@ def test_answers(
     assert listing.kind(text_of(folder / "x.txt"), root) is None
     assert listing.stamp(text_of(folder / "a.txt"), root) == stamp_of(folder / "a.txt")
     assert listing.stamp(text_of(folder), root) == listing.stamp(text_of(folder / "x"), root) == ""
-    assert listing.texts(text_of(folder), root) == ["a.txt", "c.txt"]
+    assert listing.texts_below(text_of(folder), root) == ["a.txt", "c.txt"]
+    above = text_of(folder.parent)
+    if deep:
+        assert listing.texts_below(above, root) == ["b/a.txt", "b/c.txt"]
+    assert listing.texts_below(above, root, deep=False) == []
     # What is in no listing is asked.
     assert listing.kind(text_of(root / "images/b/a.png"), root) == "file"
     assert [path for path, _ in listing.add(root / "images")] == [root / "images/b/a.png"]
+
+
+def test_broken_links(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "good").symlink_to("file")
+    (tmp_path / "bad").symlink_to("gone")
+    (tmp_path / "self").symlink_to("self")
+    names = ("file", "good", "bad", "self", "gone", "x" * 5000)
+    dangle = [Listing().dangles(text_of(tmp_path / name), tmp_path) for name in names]
+    assert dangle == [False, False, True, True, False, False]
 
 
 def test_a_bucket_is_listed_once(

@@ -9,20 +9,56 @@ from typing import Any
 
 import pytest
 
-from rinrcodec.storage import files_below, storage_of
+from rinrcodec.errors import RinrInputError
+from rinrcodec.storage import files_below, local, storage_of
 from rinrcodec.storage.atomic import move
 from rinrcodec.storage.byte_source import StreamSource
 from rinrcodec.storage.local import replacing
 
 
-def test_links_are_followed_once(tmp_path: Path) -> None:
+def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/up").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "a/file").write_bytes(b"x")
     (tmp_path / "nowhere").symlink_to("gone")
-    listed = {path.relative_to(tmp_path).as_posix(): stamp for path, stamp in files_below(tmp_path)}
-    assert listed.keys() == {"a/file", "nowhere"}
-    assert (listed["nowhere"], bool(listed["a/file"])) == ("", True)
+    stamps = {path.relative_to(tmp_path).as_posix(): stamp for path, stamp in files_below(tmp_path)}
+    assert stamps.keys() == {"a/file", "nowhere"}
+    assert (stamps["nowhere"], bool(stamps["a/file"])) == ("", True)
+
+
+def listed(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path, _ in files_below(folder)]
+
+
+def test_a_folder_with_two_links_is_listed_under_both(tmp_path: Path) -> None:
+    (tmp_path / "pool/deep").mkdir(parents=True)
+    (tmp_path / "pool/deep/file").write_bytes(b"x")
+    (tmp_path / "top").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "top" / name).symlink_to("../pool")
+    (tmp_path / "top/c").symlink_to("../pool/deep")
+    assert listed(tmp_path / "top") == ["a/deep/file", "b/deep/file", "c/file"]
+
+
+def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x")
+        (tmp_path / name / "other").symlink_to(f"../{other}")
+    (tmp_path / "self").symlink_to("self")
+    assert listed(tmp_path) == ["a/file", "a/other/file", "b/file", "b/other/file", "self"]
+
+
+def test_links_that_multiply_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty folders with two links to the next one have a million paths."""
+    monkeypatch.setattr(local, "_MOST_REPEATED", 3000)
+    for i in range(20):
+        (tmp_path / f"{i}").mkdir()
+        for name in ("x", "y"):
+            (tmp_path / f"{i}/{name}").symlink_to(f"../{i + 1}")
+    with pytest.raises(RinrInputError, match="lead to the same files more than 3,000 times"):
+        files_below(tmp_path / "0")
+    assert len(files_below(tmp_path / "15")) == 2**5
 
 
 def test_replacing_leaves_no_temporary_file(tmp_path: Path) -> None:
