@@ -5,114 +5,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.labels.model import MOST_CLASSES
 from rinrcodec.sources.label_finder import LabelFinder
-from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, name_order, pictures_among
+from rinrcodec.sources.picture_names import name_order
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
-from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
+from rinrcodec.sources.split_entries import Split, entries_of, find_split, is_folder
+from rinrcodec.sources.unused_files import annotation_hint, dangling_links
+from rinrcodec.sources.yaml_keys import (
+    SPLITS,
+    class_names,
+    keypoint_shape,
+    misspelled,
+    other_keys,
+    renamed_splits,
+)
+from rinrcodec.sources.yaml_roots import Root, roots_of
+from rinrcodec.storage import Listing, file_or_folder, read_file, storage_of, text_of
 
-__all__ = ["SPLITS", "load_data_yaml", "open_data_yaml"]
-
-SPLITS = ("train", "val", "test")
-_MOST_KEYPOINTS = 1000
+__all__ = ["load_data_yaml", "open_data_yaml"]
 
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
+    return _parsed(path, read_file(path), yaml.SafeLoader)
+
+
+def _parsed(
+    path: Path, text: bytes, loader: type[yaml.SafeLoader | yaml.BaseLoader]
+) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(read_file(path).decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        data = yaml.load(text.decode("utf-8-sig"), Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also a date of month 13
         raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise RinrInputError(f"{path}: want the keys train, val, names of a YOLO data yaml")
+        raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
     return data
 
 
 def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source:
     """Find the pictures of a YOLO data yaml; `find` looks for their labels, None skips them."""
-    data = load_data_yaml(path)
-    root = join(path.parent, str(data.get("path") or ""))
-    series, failures, warnings = [], [], []
-    for split in SPLITS:
-        if not data.get(split):
-            continue
-        entries = data[split] if isinstance(data[split], list) else [data[split]]
-        files: list[tuple[Path, str]] = []
-        folders: list[Path] = []
-        for entry in entries:
-            pictures, folder, missing = _resolve_entry(listing, root, str(entry))
-            files += pictures
-            folders.append(folder)
-            failures += [f"{path}: {split}: {item}" for item in missing]
-        unique = dict(files)
-        if len(unique) < len(files):
-            extra = len(files) - len(unique)
-            warnings.append(f"{path}: {split}: {extra} pictures are listed twice; one is kept")
-        if unique:
-            alone = len(entries) == 1 and _kind(listing, folders[0]) == "folder"
-            base = text_of(folders[0]) if alone else _common(f"{path}: {split}", list(unique))
-            series.append(Series(split, _name_refs(unique, base, split, find)))
+    text = read_file(path)
+    data = _parsed(path, text, yaml.SafeLoader)
+    keys, warnings = renamed_splits(path, data)
+    entries = {split: entries_of(keys[split], f"{path}: {split}") for split in _given(keys)}
+    root, splits = _best_root(listing, roots_of(path, keys.get("path"), entries), entries)
+    warnings += [root.note] if root.note else []
+    series, failures = [], []
+    for name, split in splits.items():
+        # YOLO needs no test split to train, and exports name one that they do not have.
+        missing = [f"{path}: {name}: {item}" for item in split.missing]
+        if name == "test":
+            warnings += [f"{item}; it is left out" for item in missing]
+        else:
+            failures += missing
+        warnings += [f"{path}: {name}: {note}" for note in split.notes]
+        if extra := split.n_listed - len(split.files):
+            warnings.append(f"{path}: {name}: {extra} pictures are listed twice; one is kept")
+        if split.files:
+            base = _base_folder(f"{path}: {name}", listing, split)
+            series.append(Series(name, _name_refs(split.files, base, name, find)))
+    misspellings = misspelled(path, keys)
+    unused = _unused_keys(path, listing, root.folder, other_keys(keys), splits)
     if not series:
+        hints = [*misspellings.values(), *unused.values()]
         reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
-        raise RinrInputError(f"{path}: no pictures: {reason}")
-    warnings += find.orphans() if find else ()
-    names = _class_names(path, data)
+        raise RinrInputError(f"{path}: no pictures: {'; '.join([reason, *hints])}")
+    warnings += {**unused, **misspellings}.values()
+    folders = [
+        folder
+        for split in splits.values()
+        for folder in split.folders
+        if is_folder(listing, folder)
+    ]
+    others = [item for split in splits.values() for item in split.others]
+    failures += dangling_links(others)
+    if find:
+        warnings += find.orphans(folders)
+        if find.folder is None:
+            warnings += annotation_hint(path.parent, [file for file, _ in others], folders)
+    names, notes = class_names(path, keys, _parsed(path, text, yaml.BaseLoader).get("names"))
     return Source(
         "yaml",
         path,
         tuple(series),
         names,
-        kpt_shape=_kpt_shape(path, data),
-        warnings=tuple(warnings),
+        kpt_shape=keypoint_shape(path, keys),
+        warnings=(*warnings, *notes),
         failures=tuple(failures),
+        yaml_keys=other_keys(keys),
     )
 
 
-def _resolve_entry(
-    listing: Listing, root: Path, entry: str
-) -> tuple[list[tuple[Path, str]], Path, list[str]]:
-    """Return the pictures and stamps of an entry of a split, its path, and what is missing."""
-    path = join(root, entry)
-    kind = _kind(listing, path)
-    if kind is None and entry.startswith("../"):
-        # Exports of some labelling tools are off by one folder; YOLO accepts that, and so do we.
-        path = join(root, entry[3:])
-        kind = _kind(listing, path)
-    if kind == "folder":
-        files = pictures_among(listing.add(path), path)
-        return files, path, [] if files else [f"no picture in the folder {path}"]
-    if kind == "file" and path.suffix.lower() == ".txt":
-        files, missing = [], []
-        for line in read_file(path).decode("utf-8-sig").split("\n"):
-            if not (text := line.strip()):
-                continue
-            for option in (join(path.parent, text), join(root, text)):
-                listing.know(option.parent, deep=False)
-                if stamp := listing.stamp(text_of(option), option):
-                    files.append((storage_of(option).normal(option), stamp))
-                    break
-            else:
-                missing.append(f"{text}: no such picture (in {path})")
-        return files, path, missing
-    if kind == "file" and path.suffix.lower() in IMAGE_SUFFIXES:
-        return [(path, stamp_of(path))], path, []
-    return [], path, [f"no such folder or list: {path}"]
+def _given(keys: Mapping[str, Any]) -> list[str]:
+    return [split for split in SPLITS if keys.get(split)]
 
 
-def _kind(listing: Listing, path: Path) -> Literal["file", "folder"] | None:
-    return listing.kind(text_of(path), path)
+def _best_root(
+    listing: Listing, roots: Sequence[Root], entries: Mapping[str, list[str]]
+) -> tuple[Root, dict[str, Split]]:
+    """Return the first root that has all splits but `test`, else the one that has most."""
+    best: tuple[int, Root, dict[str, Split]] | None = None
+    for root in roots:
+        found = {
+            split: find_split(listing, root.folder, root.entries(texts))
+            for split, texts in entries.items()
+        }
+        score = sum(bool(split.files) for split in found.values())
+        if best is None or score > best[0]:
+            best = (score, root, found)
+        missing = [split for split, its in found.items() if its.missing]
+        if not missing or (missing == ["test"] and score):
+            break
+    assert best is not None
+    return best[1], best[2]
 
 
-def _common(where: str, files: Sequence[Path]) -> str:
-    """The folder that all files are below."""
+def _base_folder(where: str, listing: Listing, split: Split) -> str:
+    """The folder that the names of a split's pictures are relative to, as text."""
+    first = split.folders[0]
+    if len(split.folders) == 1 and is_folder(listing, first):
+        return text_of(first)
+    files = list(split.files)
     storage = storage_of(files[0])
     try:
         return storage.common_folder([storage.absolute(file.parent) for file in files])
@@ -132,31 +152,33 @@ def _name_refs(
     return tuple(sorted(refs, key=lambda ref: name_order(ref.name)))
 
 
-def _kpt_shape(path: Path, data: Mapping[str, Any]) -> tuple[int, int] | None:
-    shape = data.get("kpt_shape")
-    if shape is None:
-        return None
-    good = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
-    if not good or not 1 <= shape[0] <= _MOST_KEYPOINTS or shape[1] not in (2, 3):
-        raise RinrInputError(
-            f"{path}: kpt_shape: {shape!r}; expected [number of keypoints, 2 or 3], such as [17, 3]"
-        )
-    return shape[0], shape[1]
+def _unused_keys(
+    path: Path,
+    listing: Listing,
+    root: Path,
+    keys: Mapping[str, Any],
+    splits: Mapping[str, Split],
+) -> dict[str, str]:
+    """Return a warning for each other key that names pictures or packs which no split has."""
+    warnings: dict[str, str] = {}
+    used = [split.files for split in splits.values()]
+    for key, value in keys.items():
+        texts = value if isinstance(value, list) else [value]
+        texts = [text for text in texts if isinstance(text, str) and _may_be_path(text)]
+        if not texts:
+            continue
+        found = find_split(listing, root, texts)
+        files: Iterable[Path] = [file for file, _ in found.others if file.suffix == ".rinr"]
+        files = [*files, *(file for file in found.files if not any(file in one for one in used))]
+        packs = [folder for folder in found.folders if folder.suffix == ".rinr"]
+        if files or any(file_or_folder(pack) == "file" for pack in packs):
+            warnings[str(key)] = (
+                f"{path}: {key}: {', '.join(texts):.80} names pictures that no split uses: they "
+                "are left out. Splits are train, val and test"
+            )
+    return warnings
 
 
-def _class_names(path: Path, data: Mapping[str, Any]) -> dict[int, str]:
-    names = data.get("names")
-    if names is None:
-        count = data.get("nc") or 0
-        known = isinstance(count, int) and count <= MOST_CLASSES
-        names = [f"class_{i}" for i in range(count)] if known else None
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not all(
-        isinstance(key, int) and 0 <= key < MOST_CLASSES for key in names
-    ):
-        raise RinrInputError(
-            f"{path}: names: want a list of class names, or a map from class id (0 to "
-            f"{MOST_CLASSES - 1}) to name"
-        )
-    return {key: str(value) for key, value in sorted(names.items())}
+def _may_be_path(text: str) -> bool:
+    """Whether a value may name pictures: not a sentence, a script or an address."""
+    return 0 < len(text) < 1000 and "\n" not in text and "://" not in text

@@ -16,6 +16,7 @@ from rinrcodec.sources.label_finder import LabelFinder
 from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, pictures_among
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
+from rinrcodec.sources.unused_files import annotation_hint, dangling_links
 from rinrcodec.storage import (
     Listing,
     file_or_folder,
@@ -55,9 +56,13 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         refs = _list_folder(source, files, find := finder(source))
         if not refs:
             raise RinrInputError(f"{source}: no picture in this folder or below it")
-        warnings = find.orphans() if find else ()
+        failures = dangling_links(files)
+        warnings = find.orphans([source]) if find else ()
+        if find and folder is None:
+            warnings += annotation_hint(source, [file for file, _ in files], [source])
         series = (Series(storage_of(source).absolute(source).name or "frames", refs),)
-        return _without_absent_labels(Source("folder", source, series, warnings=warnings), find)
+        opened = Source("folder", source, series, warnings=warnings, failures=failures)
+        return _without_absent_labels(opened, find)
     if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
     if suffix in {".yaml", ".yml"}:

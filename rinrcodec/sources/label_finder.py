@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rinrcodec.storage import Listing, at, storage_of, text_of
+from rinrcodec.storage import Listing, at, read_range, storage_of, text_of
 
 __all__ = ["LabelFinder"]
+
+# Text files that labelling tools and people put next to labels.
+_NO_LABELS = frozenset(
+    {"classes.txt", "labels.txt", "names.txt", "notes.txt", "license.txt", "requirements.txt"}
+    | {"readme.txt", "readme.dataset.txt", "readme.roboflow.txt", "predefined_classes.txt"}
+    | {"train.txt", "val.txt", "valid.txt", "test.txt"}
+)
+_SHOWN_FILES = 3  # of a folder
+_SHOWN_FOLDERS = 10
+_MOST_LOOKS = 100  # into text files next to pictures
 
 
 class LabelFinder:
@@ -25,6 +36,7 @@ class LabelFinder:
         self._listing = listing
         self._one = one
         self._used: dict[str, tuple[Path, set[str]]] = {}
+        self._next_to: set[str] = set()
         self._yolo_folders: set[str] = set()
         if folder is not None:
             roots: tuple[Path, ...] = (folder,)
@@ -48,15 +60,18 @@ class LabelFinder:
         like = self.folder or picture
         if self.folder is None:
             texts = [*self._yolo_texts(picture), *texts]
-        for text in texts:
+            next_to = _with_txt(text_of(picture))
+        else:
+            next_to = ""
+        for text in [*texts, next_to] if next_to else texts:
             if stamp := self._listing.stamp(text, like):
                 folder, _, name = text.rpartition("/")
                 self._used.setdefault(folder, (like, set()))[1].add(name)
+                if text == next_to:
+                    self._next_to.add(folder)
                 return at(text, like), stamp
-        if self.folder is None:
-            beside = _with_txt(text_of(picture))
-            if stamp := self._listing.stamp(beside, like):
-                return at(beside, like), stamp
+            if self._listing.dangles(text, like):  # labels of another place are not meant
+                return at(text, like), ""
         for text in texts:
             folder = text.rpartition("/")[0]
             if self._listing.kind(folder, like) == "folder":
@@ -64,15 +79,40 @@ class LabelFinder:
                 return at(text, like), ""
         return (at(texts[0], like) if self.folder else None), ""
 
-    def orphans(self) -> tuple[str, ...]:
-        """A warning for each label file, in the folders used, that belongs to no picture."""
-        warnings = []
-        for folder, (like, known) in sorted(self._used.items()):
-            for name in self._listing.texts(folder, like):
-                if name not in known and name != "classes.txt":
-                    file = at(f"{folder}/{name}", like)
-                    warnings.append(f"{file}: labels without a picture; they are left out")
-        return tuple(warnings)
+    def orphans(self, folders: Sequence[Path] = ()) -> tuple[str, ...]:
+        """Return warnings that name the label files that belong to no picture.
+
+        Each folder names a few, and counts the others. Looked at are the folders of labels that
+        were used, those below them, and what mirrors `folders`, where pictures were looked for.
+        """
+        for folder in folders:
+            for text in self._yolo_texts(folder / "picture.png"):
+                self._used.setdefault(text.rpartition("/")[0], (folder, set()))
+        for root in self._roots:
+            for used, (like, _) in list(self._used.items()):
+                if self.folder is not None or used.startswith(f"{root}/"):
+                    self._used.setdefault(root, (like, set()))
+        return _named(self._unused())
+
+    def _unused(self) -> dict[str, list[str]]:
+        """The label files without a picture, by folder."""
+        known = {
+            _joined(folder, name) for folder, (_, names) in self._used.items() for name in names
+        }
+        found: dict[str, list[str]] = {}
+        looks = 0
+        for folder, (like, _) in sorted(self._used.items()):
+            # Labels next to pictures: each of their folders is in this list.
+            deep = folder not in self._next_to
+            for name in self._listing.texts_below(folder or ".", like, deep=deep):
+                text = _joined(folder, name)
+                if text in known or name.rpartition("/")[2].lower() in _NO_LABELS:
+                    continue
+                known.add(text)
+                looks += not deep
+                if deep or looks > _MOST_LOOKS or _looks_like_labels(at(text, like)):
+                    found.setdefault(text.rpartition("/")[0], []).append(text)
+        return found
 
     def _yolo_texts(self, picture: Path) -> list[str]:
         """`a/images/b/c.jpg` -> `a/labels/b/c.txt`; nothing where no folder is called `images`."""
@@ -90,6 +130,34 @@ class LabelFinder:
     def _know(self, folder: Path) -> None:
         if not self._one:
             self._listing.know(folder, deep=True)
+
+
+def _named(found: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Warnings that name a few files of each folder, and count the others."""
+    warnings = []
+    for folder, texts in list(found.items())[:_SHOWN_FOLDERS]:
+        names = texts[:_SHOWN_FILES]
+        warnings += [f"{text}: labels without a picture; they are left out" for text in names]
+        if rest := len(texts) - len(names):
+            warnings.append(f"{folder or '.'}: {rest} more label files without a picture")
+    others = list(found.values())[_SHOWN_FOLDERS:]
+    if others:
+        rest = sum(map(len, others))
+        warnings.append(f"{rest} more label files without a picture, in {len(others)} more folders")
+    return tuple(warnings)
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _looks_like_labels(file: Path) -> bool:
+    """Whether a text file next to pictures begins like YOLO labels, rather than notes."""
+    try:
+        words = read_range(file, 0, 200).split()
+        return len(words) >= 5 and all(float(word) >= 0 for word in words[:5])
+    except (OSError, ValueError):
+        return False
 
 
 def _with_txt(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import LabelReader, Task
@@ -91,7 +91,8 @@ class Source:
     names: class names by class id, from a data yaml or the labels. kpt_shape: of pose labels, the
     number of keypoints and of the numbers of each, from a data yaml. task: what the labels are for,
     where their format says it. info: more entries for `Pack.info`. warnings: oddities that concern
-    no single picture. failures: parts of the source that are not there.
+    no single picture. failures: parts of the source that are not there. yaml_keys: the keys of a
+    data yaml that its copies keep: all but `path`, `names` and the splits.
     """
 
     kind: Literal["image", "folder", "yaml", "video"]
@@ -103,6 +104,7 @@ class Source:
     info: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    yaml_keys: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _video_stamp(video: Path) -> str:

@@ -96,6 +96,18 @@ def test_a_data_yaml_becomes_one(run: Run, dataset: Path, tmp_path: Path) -> Non
         assert file.boxes(0) == ()
 
 
+def test_a_missing_test_split_is_a_warning(run: Run, dataset: Path, tmp_path: Path) -> None:
+    with dataset.open("a") as file:
+        file.write("test: ../test/images\n")
+    result = run("compress", dataset, "-o", tmp_path / "out", *QUICK)
+    assert "test: no such folder or list" in result.stderr
+    assert "test" not in yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+    with dataset.open("a") as file:
+        file.write("val: gone\n")
+    result = run("compress", dataset, "-o", tmp_path / "two", *QUICK, code=1)
+    assert "val: no such folder or list" in result.stderr
+
+
 def test_the_printed_quality_is_that_of_the_files(run: Run, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("compress", dataset, "-o", out, "--json", "-", "--steps", 60, "--device", "cpu")

@@ -61,12 +61,14 @@ def test_a_data_yaml_whose_paths_are_off_by_one_folder(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("train: [unclosed", "not a yaml file"),
-        ("- a\n", "want the keys"),
+        ("- a\n", "expected the keys"),
         ("names: [a]\n", "none of the keys"),
         ("train: nowhere\n", "no such folder or list"),
-        ("train: .\nnames: 3\n", "names: want a list"),
-        ("train: .\nnames: {-1: a}\n", "names: want a list"),
-        ("train: .\nnc: 10000000000\n", "names: want a list"),
+        ("train: .\nnames: 3\n", "names: found 3; expected a list"),
+        ("train: .\nnames: {-1: a}\n", "names: found the class id -1; expected a list"),
+        ("train: .\nnc: 10000000000\n", "nc: 10000000000; expected a whole number"),
+        ("train: .\nkpt_shape: [17, 4]\n", r"kpt_shape: \[17, 4\]; expected"),
+        ("train: .\nkpt_shape: 17\n", "kpt_shape: 17; expected"),
     ],
 )
 def test_a_data_yaml_that_cannot_be_used(tmp_path: Path, text: str, reason: str) -> None:

@@ -92,7 +92,8 @@ def test_a_folder(tmp_path: Path, remote: str, upload: Upload, labels: str) -> N
     assert len(names) == 11
     assert names.index("a/f2.png") < names.index("a/f10.png")
     assert any(label for *_, label in source["series"]["frames"])
-    assert bool(source["warnings"]) == (labels != "frames")
+    (orphan,) = source["warnings"]
+    assert "orphan.txt: labels without a picture" in orphan
     assert same(tmp_path, remote, "frames", labels="none")["warnings"] == []
 
 
