@@ -22,6 +22,7 @@ from rinrcodec.datasets.options import (
     default_background_of,
     kind_of,
 )
+from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.run import Run
@@ -251,6 +252,7 @@ def _kept(options: CompressOptions) -> str:
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:
     """What decides the bytes of a run, beside its pictures, as its manifest has it."""
+    keys = plan.source.yaml_keys
     return {
         "preset": options.preset,
         "background": options.background,
@@ -264,6 +266,8 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "shard_size": plan.shard_size,
         "names": {str(key): name for key, name in plan.source.names.items()},
         "labels": _reading(plan.source),
+        # As text: YAML has values that JSON has not, such as dates.
+        **({"yaml_keys": yaml_text(keys)} if keys else {}),
     }
 
 

@@ -16,6 +16,7 @@ from rinrcodec.datasets.progress import OnProgress, ignore
 from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
 from rinrcodec.errors import RinrError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
 
@@ -168,4 +169,4 @@ def _write_data_yaml(packs: PackFiles, source_data: dict[str, Any], out: Path) -
     data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
     if source_data.get("names"):
         data["names"] = source_data["names"]
-    write_text(out / "data.yaml", yaml_text(data))
+    write_text(out / "data.yaml", yaml_text({**data, **other_keys(source_data)}))

@@ -11,7 +11,10 @@ import yaml
 
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.files import packs_below
-from rinrcodec.sources.data_yaml import SPLITS, load_data_yaml
+from rinrcodec.sources.data_yaml import load_data_yaml
+from rinrcodec.sources.split_entries import entries_of
+from rinrcodec.sources.yaml_keys import SPLITS, renamed_splits
+from rinrcodec.sources.yaml_roots import Root, roots_of
 from rinrcodec.storage import file_or_folder, join
 
 __all__ = ["PackFiles", "find_packs", "list_packs", "yaml_text"]
@@ -72,22 +75,29 @@ def yaml_text(data: Mapping[str, Any]) -> str:
 
 
 def _from_yaml(path: Path) -> PackFiles:
-    data = load_data_yaml(path)
-    root = join(path.parent, str(data.get("path") or ""))
-    splits: dict[str, list[Path]] = {}
-    failures = []
-    for split in SPLITS:
-        if not data.get(split):
-            continue
-        entries = data[split] if isinstance(data[split], list) else [data[split]]
-        files = [file for entry in entries for file in _below(join(root, str(entry)))]
-        if files:
-            splits[split] = files
-        else:
-            failures.append(f"{path}: {split}: no .rinr file in {', '.join(map(str, entries))}")
+    data, _ = renamed_splits(path, load_data_yaml(path))
+    entries = {
+        split: entries_of(data[split], f"{path}: {split}") for split in SPLITS if data.get(split)
+    }
+    roots = roots_of(path, data.get("path"), entries)
+    splits = next(filter(None, (_splits(root, entries) for root in roots)), {})
+    failures = [
+        f"{path}: {split}: no .rinr file in {', '.join(texts)}"
+        for split, texts in entries.items()
+        if split not in splits
+    ]
     if not splits:
         raise RinrInputError("; ".join(failures) or f"{path}: no split names .rinr files")
     return PackFiles(splits, data, failures)
+
+
+def _splits(root: Root, entries: Mapping[str, list[str]]) -> dict[str, list[Path]]:
+    """The packs of each split that has some, of entries relative to a root."""
+    files = {
+        split: [file for text in root.entries(texts) for file in _below(join(root.folder, text))]
+        for split, texts in entries.items()
+    }
+    return {split: found for split, found in files.items() if found}
 
 
 def _below(path: Path) -> list[Path]:

@@ -52,13 +52,16 @@ def publish_series(
 
 
 def publish_yaml(plan: Plan, work: Work, splits: Sequence[str]) -> dict[Path, FileRecord]:
-    """Write the `data.yaml` beside the splits that hold packs, where the source is one."""
+    """Write the `data.yaml` of the splits that hold packs, where the source is a data yaml.
+
+    It keeps all keys of the source but `path` and its splits, whose paths are others here.
+    """
     if plan.data_yaml is None:
         return {}
     data: dict[str, object] = {split: split for split in splits}
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    text = _YAML_COMMENT + yaml_text(data)
+    text = _YAML_COMMENT + yaml_text({**data, **plan.source.yaml_keys})
     return {plan.data_yaml: work.publish_bytes(plan.data_yaml, text.encode())}
 
 
