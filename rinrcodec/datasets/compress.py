@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -159,23 +160,37 @@ def compress(
     if task is not None:
         check_choice("task", task, TASKS)
     seen = survey(open_source(path, labels=labels), task=task)
-    opened = _checked(seen, strict=strict, on_message=on_message or ignore)
+    if strict:
+        _refuse_lost(seen)
+    opened = replace(seen.source, warnings=(*seen.source.warnings, *seen.warnings))
     plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
     devices = choose_devices(device, executor)  # before anything is written
-    return _compress(plan, folder, options, devices, on_progress or ignore, on_message or ignore)
+    say = on_message or ignore
+
+    def warn() -> None:
+        _warn(seen, opened, say)
+
+    return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
 
 
-def _checked(seen: Survey, *, strict: bool, on_message: OnMessage) -> Source:
-    """Say what is wrong with the labels before anything is fitted; return the source."""
-    source = replace(seen.source, warnings=(*seen.source.warnings, *seen.warnings))
+def _refuse_lost(seen: Survey) -> None:
+    """Raise `RinrInputError` for labels that cannot be understood."""
     if seen.lost:
-        lost = f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
-        if strict:
-            raise RinrInputError(f"{lost}. Correct them, or go on without strict.")
-        on_message(Hint(f"warning: {lost}; their frames are stored, and training leaves them out"))
+        raise RinrInputError(f"{_lost(seen)}. Correct them, or go on without strict.")
+
+
+def _lost(seen: Survey) -> str:
+    return f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
+
+
+def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
+    """Say what is wrong with the source before anything is fitted."""
+    if seen.lost:
+        on_message(
+            Hint(f"warning: {_lost(seen)}; their frames are stored, and training leaves them out")
+        )
     for text in source.warnings:
         on_message(f"warning: {text}")
-    return source
 
 
 def _compress(
@@ -185,6 +200,7 @@ def _compress(
     devices: list[str],
     on_progress: OnProgress,
     on_message: OnMessage,
+    warn: Callable[[], None],
 ) -> CompressResult:
     source = plan.source
     recipe = options.recipe()
@@ -204,6 +220,7 @@ def _compress(
             plan, entry, manifest, resume=options.resume, overwrite=options.overwrite
         ):
             return _result(source, out, options, devices, [], len(shards), nothing_to_do=True)
+        warn()
         work = Work(plan.work, entry.key)
         work.begin(fresh=options.overwrite)
         fitter = Fitter(

@@ -135,12 +135,12 @@ def test_where_no_picture_can_be_read_nothing_is_written(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_odd_labels_are_warnings(dataset: Path, tmp_path: Path) -> None:
+def test_labels_that_are_lost_are_no_failures(dataset: Path, tmp_path: Path) -> None:
     write(dataset.parent / "labels/train/a.txt", "0 0.5 0.5\n")
     result = rinrcodec.compress(dataset, tmp_path / "out", **QUICK)
-    (warning,) = result.warnings
-    assert "a.txt, line 1" in warning
-    assert result.failures == ()
+    (lost,) = result.lost_labels
+    assert "a.txt:1: expected 5 columns" in lost
+    assert (result.warnings, result.failures) == ((), ())
 
 
 def test_output_in_the_way_is_kept_without_overwrite(folder: Path, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_an_error_keeps_its_type_and_comes_after_a_hint(folder: Path, tmp_path: 
             raise OSError(5, os.strerror(5), "disk")
 
     said: list[str] = []
-    options = {"shard_size": 2, "on_progress": fail, **QUICK}
+    options = {"shard_size": 2, "on_progress": fail, "labels": "none", **QUICK}
     with pytest.raises(OSError, match="Input/output error"):
         rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **options)
     (hint,) = said

@@ -283,7 +283,8 @@ def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) ->
 
 def test_more_processes_than_packs(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    rinrcodec.compress(folder, tmp_path / "out", jobs=8, on_message=said.append, **QUICK)
+    options = {"labels": "none", "jobs": 8, **QUICK}
+    rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **options)
     assert said == ["one pack for 8 processes: a smaller --shard-size makes more"]
 
 

@@ -174,7 +174,7 @@ def test_a_store_that_fails_in_the_middle(
 ) -> None:
     import fsspec
 
-    options = {"shard_size": 2, **QUICK}
+    options = {"shard_size": 2, "labels": "none", **QUICK}
     rinrcodec.compress(folder, tmp_path / "one", **options)
     kind = fsspec.get_filesystem_class("memory")
     original = kind.pipe_file

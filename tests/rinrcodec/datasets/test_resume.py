@@ -52,7 +52,8 @@ def test_a_full_disk(
         rinrcodec.compress(folder, out, on_message=said.append, **TWO)
     monkeypatch.undo()
     hint = "what is fitted is kept; the same command with --resume continues"
-    assert said == ([hint] if n >= 3 else [])
+    hints = [text for text in said if not text.startswith("warning: ")]
+    assert hints == ([hint] if n >= 3 else [])
     assert list(out.glob("*.rinr")) == []
     assert list(out.rglob("*.tmp")) == []
     rinrcodec.compress(folder, out, resume=n >= 3, **TWO)
