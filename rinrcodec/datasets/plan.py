@@ -161,7 +161,8 @@ def check_output(
         else:
             runs.append(key)
     where = plan.single or plan.folder
-    if before and (run.key in runs or before.is_used) and not shares_pictures(plan, before):
+    is_continued = before is not None and (run.key in runs or before.is_used)
+    if before and is_continued and not shares_pictures(plan.source, plan.folder, before):
         first = before.shards[0]
         raise RinrUsageError(
             f"{where} holds another run: it has the same settings and the same name "

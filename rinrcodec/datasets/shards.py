@@ -14,6 +14,7 @@ from rinrcodec.datasets.manifest import RunEntry, ShardEntry
 from rinrcodec.presets import Preset
 from rinrcodec.sources.readings import Reading
 from rinrcodec.sources.source import Series, Source
+from rinrcodec.storage import size_in
 
 __all__ = ["Shard", "make_entry", "run_key", "shards_of"]
 
@@ -71,7 +72,10 @@ class Shard:
     @property
     def names(self) -> str:
         """A hash of the names and the order of its pictures, which bound its batches."""
-        names = [ref.name for ref in self.series.refs]
+        names: list[object] = [ref.name for ref in self.series.refs]
+        if self.series.video is not None:
+            # Frames keep their share of the bytes of the file.
+            names = [size_in(self.series.stamp), self.series.n_frames]
         return hashlib.sha256(repr((self.start, self.count, names)).encode()).hexdigest()[:32]
 
     def inputs(self, digests: Iterable[str]) -> str:

@@ -116,7 +116,7 @@ def _contents(shard: Shard, readings: Iterable[Reading], on_read: Callable[[], N
 def _summary(
     readings: Iterable[Reading], on_read: Callable[[], None] = lambda: None
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The digests, failures, warnings and lost labels of readings, whose pictures are let go one by one."""
+    """The digests and messages of readings, whose pictures are let go one by one."""
     digests: list[str] = []
     failures: list[str] = []
     warnings: list[str] = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rinrcodec.datasets.manifest import RunEntry, ShardEntry
 from rinrcodec.errors import RinrError
 from rinrcodec.formats import PackReader
-
-if TYPE_CHECKING:
-    from rinrcodec.datasets.plan import Plan
+from rinrcodec.sources.source import Source
 
 __all__ = ["differences", "earlier_run", "series_of", "shares_pictures"]
 
@@ -46,25 +45,25 @@ def differences(before: RunEntry, now: RunEntry) -> str:
     return "; ".join(said) or "the code of rinrcodec changed"
 
 
-def shares_pictures(plan: Plan, before: RunEntry) -> bool:
+def shares_pictures(source: Source, folder: Path, before: RunEntry) -> bool:
     """Whether any picture of an earlier run has the name of one of the source.
 
     Another folder may have the same name and settings; its pictures must not replace those.
     """
-    names = {ref.name for series in plan.source.series for ref in series.refs}
-    mine = {series.name for series in plan.source.series}
+    names = {ref.name for series in source.series for ref in series.refs}
+    mine = {series.name for series in source.series}
     shards = [shard for shard in before.shards if shard.series in mine]
     if not names:  # frames of a video have numbers alone
         return any(shard.first.startswith("frame ") for shard in shards)
     if any(shard.first in names or shard.last in names for shard in shards):
         return True
-    return any(not names.isdisjoint(_names_in(plan, shard)) for shard in shards)
+    return any(not names.isdisjoint(_names_in(folder, shard)) for shard in shards)
 
 
-def _names_in(plan: Plan, shard: ShardEntry) -> Iterable[str]:
+def _names_in(folder: Path, shard: ShardEntry) -> Iterable[str]:
     for name in shard.files:
         try:
-            with PackReader(plan.folder / name) as reader:
+            with PackReader(folder / name) as reader:
                 yield from reader.names()
         except (RinrError, OSError):  # it is lost
             continue
