@@ -84,7 +84,11 @@ class _Interrupted(click.ClickException):
     "--ray-address", metavar="ADDR",
     help="The Ray to fit on: HOST:PORT, or auto. [default: RAY_ADDRESS, or one of this machine]",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue a run, or update its packs whose pictures or labels changed.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace packs that OUT already has.")
 @json_option
 @quiet_option
@@ -178,22 +182,10 @@ def command(
             )
     except CompressInterrupted as error:
         raise _Interrupted(str(error)) from None
-    if result.nothing_to_do:
-        click.echo(
-            f"{out} is complete: nothing to resume; rinrcodec verify checks it, --overwrite "
-            "starts again",
-            err=True,
-        )
-        return 0
     if json_path is not None:
         write_report(json_path, json_text(result.as_json()))
     if not quiet:
-        if result.kept_shards:
-            click.echo(
-                f"{result.kept_shards} of {result.shards} shards are there and left alone; the "
-                "figures are of the others",
-                err=True,
-            )
+        _print_kept(result)
         print_warnings([text for text in result.warnings if f"warning: {text}" not in said])
         if json_path != "-" and result.total.frames:
             print_summary(result)
@@ -201,18 +193,36 @@ def command(
     for miss in result.missed:
         click.echo(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)
-    return 1 if result.failures or result.missed else 0
+    failed = bool(result.failures or result.missed)
+    if result.nothing_to_do and not failed:
+        click.echo(
+            f"{out} is complete: nothing to resume; rinrcodec verify checks it, --overwrite "
+            "starts again",
+            err=True,
+        )
+    return 1 if failed else 0
+
+
+def _print_kept(result: CompressResult) -> None:
+    """Print what `--resume` kept, fitted again and removed."""
+    if (not result.kept_shards and not result.changed_shards) or result.nothing_to_do:
+        return
+    said = [f"{result.kept_shards} of {result.shards} packs are kept"]
+    if result.changed_shards:
+        said.append(f"{result.changed_shards} fitted again because pictures or labels changed")
+    if result.removed_files:
+        said.append(f"{result.removed_files} files of earlier pictures removed")
+    click.echo(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
 
 
 def _print_failures(result: CompressResult) -> None:
     from rinrcodec.cli.output import print_errors
 
     print_errors(result.failures)
-    if result.failures and result.total.frames:
+    if result.can_resume:
         count = len(result.failures)
         items = "1 item" if count == 1 else f"{count} items"
-        rerun = "--resume" if result.can_resume else "--overwrite"
-        click.echo(f"{items} failed (see above). Fix them and rerun with {rerun}.", err=True)
+        click.echo(f"{items} failed (see above). Fix them and rerun with --resume.", err=True)
 
 
 command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

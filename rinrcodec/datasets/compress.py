@@ -26,6 +26,7 @@ from rinrcodec.datasets.options import (
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
+from rinrcodec.datasets.resuming.earlier import earlier_run
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_misses, total
@@ -99,7 +100,8 @@ def compress(
             for.
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
-        resume: continue an interrupted run, or rebuild missing packs of a finished one.
+        resume: continue an interrupted run, or update a finished one: packs that are missing, or
+            whose pictures or labels changed, are fitted again, and those alone.
         overwrite: replace the output of earlier runs.
         on_progress: called with a `Progress`, in the calling thread.
         on_message: called with notes for people as text; None drops them.
@@ -216,10 +218,12 @@ def _compress(
 
     with writing(out), locked(plan.work, out, on_message=say_anyway) as check_lock:
         manifest = Manifest(plan.manifest) if plan.manifest else None
-        if not check_output(
-            plan, entry, manifest, resume=options.resume, overwrite=options.overwrite
-        ):
-            return _result(source, out, options, devices, [], len(shards), nothing_to_do=True)
+        before = earlier_run(manifest.runs, entry) if manifest and options.resume else None
+        if before is not None:
+            entry.key = before.key
+        check_output(
+            plan, entry, manifest, before, resume=options.resume, overwrite=options.overwrite
+        )
         warn()
         work = Work(plan.work, entry.key)
         work.begin(fresh=options.overwrite)
@@ -237,9 +241,9 @@ def _compress(
             shards,
             entry,
             manifest,
+            before,
             fitter,
             check_lock,
-            resume=options.resume,
             overwrite=options.overwrite,
         )
         with resumable(
@@ -251,11 +255,10 @@ def _compress(
                 devices=devices,
                 address=options.ray_address,
                 on_progress=on_progress,
+                on_message=on_message,
             )
             series = run.publish()
-    return _result(
-        source, out, options, devices, series, len(shards), run.kept, tuple(run.failures)
-    )
+    return _result(source, out, options, devices, series, len(shards), run)
 
 
 def _kept(options: CompressOptions) -> str:
@@ -301,15 +304,16 @@ def _result(
     devices: list[str],
     series: list[tuple[SeriesSummary, list[FittedPart]]],
     shards: int,
-    kept: int = 0,
-    failed: tuple[str, ...] = (),
-    *,
-    nothing_to_do: bool = False,
+    run: Run,
 ) -> CompressResult:
     parts = [part for _, its_parts in series for part in its_parts]
-    warnings = [*source.warnings, *(text for part in parts for text in part.warnings)]
-    lost = [text for part in parts for text in part.lost]
-    failures = [*source.failures, *(text for part in parts for text in part.failures), *failed]
+    failures, warnings, lost = run.messages
+    failures += [text for part in parts for text in part.failures] + run.failures
+    warnings += [text for part in parts for text in part.warnings]
+    lost += [text for part in parts for text in part.lost]
+    missed = run.missed + [miss for part in parts for miss in part.missed]
+    if run.did_nothing:
+        series = []
     return CompressResult(
         source=str(source.path),
         out=str(out),
@@ -318,11 +322,13 @@ def _result(
         series=tuple(one for one, _ in series),
         total=total(series),
         shards=shards,
-        kept_shards=kept,
-        failed_shards=len(failed),
-        warnings=() if nothing_to_do else tuple(warnings),
-        lost_labels=() if nothing_to_do else tuple(lost),
-        failures=() if nothing_to_do else tuple(failures),
-        missed=() if nothing_to_do else joined_misses(parts),
-        nothing_to_do=nothing_to_do,
+        kept_shards=len(run.kept),
+        changed_shards=len(run.changed),
+        removed_files=run.removed,
+        failed_shards=len(run.failures),
+        warnings=(*source.warnings, *warnings),
+        lost_labels=tuple(lost),
+        failures=(*source.failures, *failures),
+        missed=joined_misses(missed),
+        nothing_to_do=run.did_nothing,
     )

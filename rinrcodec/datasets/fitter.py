@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rinrcodec.datasets.batches import batches, sequence_batches
+from rinrcodec.datasets.resuming.contents import usable_parts
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrInputError, plain
@@ -52,7 +53,7 @@ class Fitter:
         if self.work.fitted(shard) is not None:
             return
         self.work.begin_shard(shard)
-        parts = self.work.parts(shard)
+        parts = usable_parts(self.work, shard)
         position = parts[-1].stop if parts else 0
         on_progress(position)
         began = time.monotonic()
@@ -116,6 +117,8 @@ class Fitter:
             lost=[text for reading in batch for text in reading.lost],
             digests=[reading.digest for reading in batch],
             missed=[asdict(miss) for miss in missed],
+            shard_names=shard.names,
+            stamps=shard.stamps_of(start, start + len(batch)),
         )
         self.work.add(shard, part)
         return part

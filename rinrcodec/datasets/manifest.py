@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import warnings
@@ -68,8 +69,10 @@ class ShardEntry:
     """One shard: its number in its series, its pictures, and its state.
 
     stamps: a hash of names, sizes and times of its pictures and labels when the run began. inputs:
-    a SHA-256 over those of their contents. files: by their names within the folder, one of all
-    `frames` or one of each. state: waiting, done, or failed, where its workers died.
+    a SHA-256 over their names and contents. files: by their names within the folder, one of all
+    `frames` or one of each. state: waiting, done, or failed, where its workers died. unreadable,
+    warned: how many failures and warnings there were; to show them, its pictures are read again.
+    missed: the fields of a `Miss` for every target that some of its frames miss.
     """
 
     series: str
@@ -84,6 +87,8 @@ class ShardEntry:
     unreadable: int = 0
     inputs: str = ""
     files: dict[str, FileRecord] = field(default_factory=dict)
+    warned: int = 0
+    missed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def frames_of_a_file(self) -> int:
@@ -96,7 +101,7 @@ class RunEntry:
     """One run of `compress`.
 
     complete: all its shards are done and published. files: those that are of no shard, such as
-    `data.yaml`.
+    `data.yaml`. replaced: files of earlier inputs, which go when the run is complete.
     """
 
     key: str
@@ -104,6 +109,12 @@ class RunEntry:
     shards: list[ShardEntry]
     complete: bool = False
     files: dict[str, FileRecord] = field(default_factory=dict)
+    replaced: list[str] = field(default_factory=list)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any file of it may be there."""
+        return self.complete or bool(self.all_files() or self.replaced)
 
     def all_files(self) -> dict[str, FileRecord]:
         """All files of the run, by their names within the folder."""
@@ -145,15 +156,15 @@ class Manifest:
         """Take in a run as it is now; others whose files it has replaced are forgotten."""
         replaced = run.all_files().keys()
         self.runs = {
-            key: other
+            key: run if key == run.key else other
             for key, other in self.runs.items()
-            if key != run.key and not replaced & other.all_files().keys()
+            if key == run.key or not replaced & other.all_files().keys()
         }
-        self.runs[run.key] = run
+        self.runs.setdefault(run.key, run)
 
     def forget_unfinished(self) -> None:
         """Drop the runs of which nothing is there, as one is about to begin in their place."""
-        self.runs = {key: run for key, run in self.runs.items() if run.complete or run.all_files()}
+        self.runs = {key: run for key, run in self.runs.items() if run.is_used}
 
     def data(self) -> bytes:
         """The file, as UTF-8."""
@@ -266,15 +277,26 @@ def _parse(data: Any) -> dict[str, RunEntry]:
 
 
 def _run(data: Any) -> RunEntry:
-    run = _checked(data, key=str, settings=dict, shards=list, complete=bool, files=dict)
+    run = _checked(
+        _with_defaults(data, replaced=[]),
+        key=str,
+        settings=dict,
+        shards=list,
+        complete=bool,
+        files=dict,
+        replaced=list,
+    )
     shards = [_shard(item) for item in run["shards"]]
     complete = run["complete"] and all(shard.state == "done" for shard in shards)
-    return RunEntry(run["key"], run["settings"], shards, complete, _files(run["files"]))
+    for name in run["replaced"]:
+        _check_inside(name)
+    files = _files(run["files"])
+    return RunEntry(run["key"], run["settings"], shards, complete, files, run["replaced"])
 
 
 def _shard(data: Any) -> ShardEntry:
     item = _checked(
-        data,
+        _with_defaults(data, warned=0, missed=[]),
         series=str,
         number=int,
         start=int,
@@ -287,7 +309,11 @@ def _shard(data: Any) -> ShardEntry:
         unreadable=int,
         inputs=str,
         files=dict,
+        warned=int,
+        missed=list,
     )
+    for miss in item["missed"]:
+        _check_miss(miss)
     shard = ShardEntry(**{**item, "files": _files(item["files"])})
     if shard.state not in _STATES:
         raise ValueError(f"a shard is {shard.state!r}"[:100])
@@ -307,6 +333,22 @@ def _files(data: dict[str, Any]) -> dict[str, FileRecord]:
     return files
 
 
+def _with_defaults(data: Any, **defaults: Any) -> Any:
+    """A JSON object with the keys that earlier code did not write."""
+    return {**defaults, **data} if isinstance(data, dict) else data
+
+
+def _check_miss(data: Any) -> None:
+    """Raise `ValueError` unless these are the fields of a `Miss`."""
+    numbers = {"wanted", "reached"}
+    rest = {name: data[name] for name in data.keys() - numbers} if isinstance(data, dict) else {}
+    _checked(rest, field=str, frames=int, name=str)
+    for name in numbers:
+        value = data.get(name)
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} of a missed target is {str(value)[:60]!r}")
+
+
 def _checked(data: Any, **kinds: type) -> dict[str, Any]:
     """A JSON object, if it has these keys alone, with values of these kinds; no number below 0."""
     if not isinstance(data, dict) or data.keys() != kinds.keys():
@@ -320,6 +362,8 @@ def _checked(data: Any, **kinds: type) -> dict[str, Any]:
 
 def _check_inside(name: str) -> None:
     """Raise `ValueError` unless it names a file below a folder, in the one way there is."""
+    if not isinstance(name, str):
+        raise ValueError(f"{str(name)[:100]!r} is no name of a file")
     wrong = "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))
     if wrong or (os.sep != "/" and (os.sep in name or ":" in name)):
         raise ValueError(f"{name[:100]!r} is no name of a file in its folder")

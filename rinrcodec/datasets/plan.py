@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
+from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry
 from rinrcodec.datasets.names import fit_name, output_names
+from rinrcodec.datasets.resuming.earlier import differences, series_of, shares_pictures
 from rinrcodec.datasets.work_folder import unfinished_runs
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.sources.source import Series, Source
@@ -138,15 +138,21 @@ def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
 
 
 def check_output(
-    plan: Plan, run: RunEntry, manifest: Manifest | None, *, resume: bool, overwrite: bool
-) -> bool:
-    """Whether there is work to do; raises `RinrUsageError` where output is in the way.
+    plan: Plan,
+    run: RunEntry,
+    manifest: Manifest | None,
+    before: RunEntry | None,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Raise `RinrUsageError` where output is in the way.
 
     run: what is to be done; its key names its folder below `plan.work`. manifest: None for one
-    image.
+    image. before: the run that it resumes, with the same key.
     """
     if overwrite:
-        return True
+        return
     known = manifest.runs if manifest else {}
     runs = []
     for key in unfinished_runs(plan.work):
@@ -154,61 +160,51 @@ def check_output(
             remove_tree(plan.work / key)
         else:
             runs.append(key)
-    if resume and run.key in runs:
-        return True
-    if runs:
-        before = known.get(runs[0])
-        why = f" ({_differences(before, run)})" if before else ""
+    where = plan.single or plan.folder
+    is_continued = before is not None and (run.key in runs or before.is_used)
+    if before and is_continued and not shares_pictures(plan.source, plan.folder, before):
+        first = before.shards[0]
         raise RinrUsageError(
-            f"{plan.folder}: the unfinished run was made with other options or pictures{why}; "
-            "give the same ones, or start again with --overwrite"
-            if resume
-            else f"{plan.folder} holds an unfinished run; --resume continues it, "
-            "--overwrite starts again"
+            f"{where} holds another run: it has the same settings and the same name "
+            f"{first.series}, but other pictures ({first.first} to {before.shards[-1].last}). "
+            "Give another -o to keep both, or --overwrite to replace it."
         )
-    before = known.get(run.key)
-    if resume and before and (before.complete or before.all_files()):
-        return not before.complete or bool(lost_files(plan, before))
+    if resume and run.key in runs:
+        return
+    if runs:
+        other = known.get(runs[0])
+        if not resume:
+            raise RinrUsageError(
+                f"{plan.folder} holds an unfinished run; --resume continues it, "
+                "--overwrite starts again"
+            )
+        raise RinrUsageError(
+            f"{plan.folder} holds an unfinished run with other options{_why(other, run)}. "
+            "Give the same options to continue it, or --overwrite to start again."
+        )
+    if before and before.is_used:
+        return
     existing = list(plan.existing())
     if existing and resume and plan.manifest:
-        mine = _pictures(run.shards).keys()
-        others = (old for old in known.values() if mine & _pictures(old.shards).keys())
-        other = next(others, None)
-        why = f" ({_differences(other, run)})" if other else ""
+        overlap = (old for old in known.values() if series_of(old) & series_of(run))
+        other = next(overlap, None)
         raise RinrUsageError(
-            f"{plan.single or plan.folder} holds the output of another run{why}; "
-            "--overwrite replaces it"
+            f"{where} holds the output of another run{_why(other, run)}. Give the same options to "
+            "keep its packs, or --overwrite to replace them."
         )
     if existing:
         raise RinrUsageError(
             f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
         )
-    return True
+
+
+def _why(before: RunEntry | None, now: RunEntry) -> str:
+    if before is None:
+        return ""
+    if not series_of(before) & series_of(now):
+        return f" (of {', '.join(sorted(series_of(before)))})"
+    return f" ({differences(before, now)})"
 
 
 def _more(files: list[Path]) -> str:
     return f" and {len(files) - 1} more" if len(files) > 1 else ""
-
-
-def _differences(before: RunEntry, now: RunEntry) -> str:
-    """What sets a run apart from an earlier one, for people."""
-    for name in sorted(now.settings.keys() | before.settings.keys()):
-        then, here = before.settings.get(name), now.settings.get(name)
-        if then != here and name != "recipe":
-            return f"{name} was {json.dumps(then)} and is {json.dumps(here)}"
-    sizes = [_pictures(run.shards) for run in (before, now)]
-    for name in sorted(sizes[0].keys() | sizes[1].keys()):
-        then, here = sizes[0].get(name, 0), sizes[1].get(name, 0)
-        if then != here:
-            return f"{name} had {then:,} pictures and has {here:,}"
-    for old, new in zip(before.shards, now.shards, strict=False):
-        if old.stamps != new.stamps:
-            return f"pictures or labels changed between {new.first} and {new.last} of {new.series}"
-    return "the code of rinrcodec changed"
-
-
-def _pictures(shards: Iterable[ShardEntry]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for shard in shards:
-        counts[shard.series] = counts.get(shard.series, 0) + shard.count
-    return counts

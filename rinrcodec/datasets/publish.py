@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,18 +52,24 @@ def publish_series(
     return written
 
 
-def publish_yaml(plan: Plan, work: Work, splits: Sequence[str]) -> dict[Path, FileRecord]:
+def publish_yaml(
+    plan: Plan, work: Work, splits: Sequence[str], written: Mapping[Path, FileRecord]
+) -> dict[Path, FileRecord]:
     """Write the `data.yaml` of the splits that hold packs, where the source is a data yaml.
 
     It keeps all keys of the source but `path` and its splits, whose paths are others here.
+    written: what an earlier run wrote and is there; it is kept where it would be the same.
     """
     if plan.data_yaml is None:
         return {}
     data: dict[str, object] = {split: split for split in splits}
     if plan.source.names:
         data["names"] = dict(plan.source.names)
-    text = _YAML_COMMENT + yaml_text({**data, **plan.source.yaml_keys})
-    return {plan.data_yaml: work.publish_bytes(plan.data_yaml, text.encode())}
+    text = (_YAML_COMMENT + yaml_text({**data, **plan.source.yaml_keys})).encode()
+    record = FileRecord(len(text), hashlib.sha256(text).hexdigest())
+    if written.get(plan.data_yaml) != record:
+        work.publish_bytes(plan.data_yaml, text)
+    return {plan.data_yaml: record}
 
 
 def _publish_files(

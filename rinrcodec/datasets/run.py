@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rinrcodec.datasets.executors.local import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.datasets.fitter import Fitter
-from rinrcodec.datasets.manifest import Manifest, RunEntry
+from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.datasets.options import Executor
 from rinrcodec.datasets.plan import Plan, lost_files
-from rinrcodec.datasets.progress import OnProgress, Progress
+from rinrcodec.datasets.progress import OnMessage, OnProgress, Progress
 from rinrcodec.datasets.publish import publish_series, publish_yaml
+from rinrcodec.datasets.resuming.contents import Contents, read_contents
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.summary import SeriesSummary, summarise
 from rinrcodec.datasets.work_folder import FittedPart, FittedShard
@@ -26,7 +28,16 @@ SAVE_S = 5.0
 
 
 class Run:
-    """Fits and publishes; `failures` has a message for every shard that failed."""
+    """Fits and publishes.
+
+    Attributes:
+        failures: a message for every shard that failed.
+        is_complete: the manifest says that the run is complete.
+        kept: the shards whose earlier packs are kept, with what their pictures were found to be
+            where they were read again.
+        changed: the shards that are fitted again because their pictures or labels changed.
+        removed: how many packs of earlier inputs were removed.
+    """
 
     def __init__(
         self,
@@ -34,13 +45,17 @@ class Run:
         shards: Sequence[Shard],
         entry: RunEntry,
         manifest: Manifest | None,
+        before: RunEntry | None,
         fitter: Fitter,
         check_lock: Callable[[], None],
         *,
-        resume: bool,
         overwrite: bool,
     ) -> None:
         self.failures: list[str] = []
+        self.is_complete = False
+        self.kept: dict[Shard, Contents | None] = {}
+        self.changed: set[Shard] = set()
+        self.removed = 0
         self._plan = plan
         self._entries = dict(zip(shards, entry.shards, strict=True))
         self._entry = entry
@@ -50,12 +65,42 @@ class Run:
         self._overwrite = overwrite
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
-        self._kept: set[Shard] = set()
         # The manifest's entry of this run, if it has published files already.
-        known = manifest.runs.get(entry.key) if manifest and resume else None
-        self._before = known if known and known.all_files() else None
+        self._before = before if before and before.is_used else None
+        self._written = manifest.data() if manifest and manifest.runs else b""
+        self._wrote_yaml = False
+        self._notes: list[str] = []
         self._saved = 0.0
-        self.is_complete = False  # and the manifest says so
+        if overwrite and manifest and entry.key in manifest.runs:
+            entry.replaced = _files_of(manifest.runs[entry.key])
+        # Of a part of the source that is not there, packs are kept until it is back or given up.
+        present = {series.name for series in plan.source.series}
+        self._absent = [
+            shard
+            for shard in (self._before.shards if self._before and plan.source.failures else ())
+            if shard.series not in present and shard.state == "done"
+        ]
+        entry.shards += self._absent
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether the output was complete and nothing of it changed."""
+        return self.is_complete and not (self._fitted or self.removed or self._wrote_yaml)
+
+    @property
+    def messages(self) -> tuple[list[str], list[str], list[str]]:
+        """The failures, warnings and lost labels of the pictures of kept packs."""
+        found = [contents for contents in self.kept.values() if contents is not None]
+        return (
+            [text for contents in found for text in contents.failures],
+            [text for contents in found for text in contents.warnings] + self._notes,
+            [text for contents in found for text in contents.lost],
+        )
+
+    @property
+    def missed(self) -> list[dict[str, Any]]:
+        """The fields of a `Miss` for every target that frames of kept packs miss."""
+        return [miss for shard in self.kept for miss in self._entries[shard].missed]
 
     def fit(
         self,
@@ -65,6 +110,7 @@ class Run:
         devices: Sequence[str],
         address: str | None,
         on_progress: OnProgress,
+        on_message: OnMessage,
     ) -> None:
         """Fit what is not fitted yet; a shard that kills its workers is a failure."""
         if self._manifest:
@@ -73,10 +119,11 @@ class Run:
             self._take(shard)
             if not pack_waits:
                 self._drop_if_lost(shard)
-        self._keep()
-        self._save()
-        there = self._fitted.keys() | self._kept
+        self._keep(on_message)
+        there = self._fitted.keys() | self.kept
         todo = [shard for shard in self._entries if shard not in there]
+        if todo or self._fitted:
+            self._save()
         total = sum(shard.count for shard in self._entries)
 
         def report(done: float, label: str) -> None:
@@ -85,7 +132,8 @@ class Run:
 
         watch = Watch(report, self._done)
         watch.n_done = total - sum(shard.count for shard in todo)
-        report(watch.n_done, "")
+        if todo or self._fitted:
+            report(watch.n_done, "")
         if executor == "ray" and todo:
             from rinrcodec.datasets.executors.ray import fit_on_ray
 
@@ -133,37 +181,110 @@ class Run:
         entry.inputs = known.inputs
         entry.frames = sum(len(part.names) for part in known.parts)
         entry.unreadable = sum(len(part.failures) for part in known.parts)
+        entry.warned = sum(len(part.warnings) + len(part.lost) for part in known.parts)
+        entry.missed = [miss for part in known.parts for miss in part.missed]
 
     def _drop_if_lost(self, shard: Shard) -> None:
         """Forget a shard whose pack was published before the run ended early, and is lost since."""
         pack = self._fitted[shard].pack
         if pack and size_of(self._plan.pack_path(shard.series, shard.number)) != pack.bytes:
-            self._work.forget(shard)
-            del self._fitted[shard]
+            self._forget(shard)
+
+    def _forget(self, shard: Shard) -> None:
+        self._work.forget(shard)
+        del self._fitted[shard]
+        entry = self._entries[shard]
+        entry.state, entry.frames, entry.inputs = "waiting", 0, ""
+        entry.unreadable, entry.warned, entry.missed = 0, 0, []
+
+    def _keep(self, on_message: OnMessage) -> None:
+        """Keep what was fitted of the same pictures and labels; drop what was fitted of others."""
+        earlier = self._earlier()
+        doubtful = [
+            shard for shard in self._entries if self._is_doubtful(shard, earlier.get(shard))
+        ]
+        if doubtful:
+            packs = "1 pack" if len(doubtful) == 1 else f"{len(doubtful)} packs"
+            on_message(f"reading the pictures of {packs} again, to see whether they changed")
+        found = read_contents(doubtful)
+        for shard, known in list(self._fitted.items()):
+            if shard in found and found[shard].inputs != known.inputs:
+                self._forget(shard)
+                self.changed.add(shard)
+        for shard, old in earlier.items():
+            if shard in self._fitted:
+                continue
+            contents = found.get(shard)
+            if contents is None or contents.inputs == old.inputs:
+                stamps = shard.stamps
+            elif old.files and contents.count == len(contents.failures):
+                # A damaged disk, or a reader that is not installed here, must not cost a pack.
+                stamps = old.stamps
+                self._notes.append(f"{shard.label}: no picture can be read now; its pack is kept")
+            else:
+                self.changed.add(shard)
+                continue
             entry = self._entries[shard]
-            entry.state, entry.frames, entry.unreadable, entry.inputs = "waiting", 0, 0, ""
+            entry.state, entry.frames, entry.stamps = "done", old.frames, stamps
+            entry.unreadable, entry.warned, entry.missed = old.unreadable, old.warned, old.missed
+            entry.inputs, entry.files = old.inputs, old.files
+            if contents is not None and stamps == shard.stamps:
+                entry.warned = len(contents.warnings) + len(contents.lost)
+            self.kept[shard] = contents
+        if self._before is not None:
+            kept = self._entry.all_files().keys()
+            self._entry.replaced = [name for name in _files_of(self._before) if name not in kept]
 
-    @property
-    def kept(self) -> int:
-        """How many shards were left alone, as what was made of them before is there."""
-        return len(self._kept)
+    def _is_doubtful(self, shard: Shard, old: ShardEntry | None) -> bool:
+        """Whether only its pictures can tell if earlier work on a shard is to be kept.
 
-    def _keep(self) -> None:
+        Pictures that could not be read are tried again, also where their files did not change.
+        """
+        known = self._fitted.get(shard)
+        if known is not None:
+            return known.stamps != shard.stamps or self._entries[shard].unreadable > 0
+        return old is not None and (
+            old.stamps != shard.stamps or old.unreadable > 0 or old.warned > 0
+        )
+
+    def _earlier(self) -> dict[Shard, ShardEntry]:
+        """What the manifest says of the shards that are done and whose files are there."""
         if self._before is None:
-            return
+            return {}
         lost = {self._name(path) for path in lost_files(self._plan, self._before)}
         if not lost & self._before.files.keys():
             self._entry.files = dict(self._before.files)
         before = {(old.series, old.number): old for old in self._before.shards}
+        places = self._places()
+        earlier: dict[Shard, ShardEntry] = {}
         for shard, entry in self._entries.items():
             old = before.get((entry.series, entry.number))
-            if shard in self._fitted or old is None or old.state != "done":
+            if old is None or old.state != "done" or lost & old.files.keys():
                 continue
-            if lost & old.files.keys() or not old.files:
+            if bool(old.frames) != bool(old.files):  # it was not published
                 continue
-            entry.state, entry.frames, entry.unreadable = old.state, old.frames, old.unreadable
-            entry.inputs, entry.files = old.inputs, old.files
-            self._kept.add(shard)
+            inside = places.get(entry.series)
+            if inside is None or old.files.keys() <= set(inside[shard.start :][: shard.count]):
+                earlier[shard] = old
+            else:
+                self.changed.add(shard)
+        return earlier
+
+    def _places(self) -> dict[str, list[str]]:
+        """The files of every picture of a series, where each has its own.
+
+        A new picture with a similar name can move those of others.
+        """
+        if self._plan.layout == "pack":
+            return {}
+        return {
+            series.name: [
+                self._name(path)
+                for path in self._plan.file_paths(series, [ref.name for ref in series.refs])
+            ]
+            for series in self._plan.source.series
+            if series.video is None
+        }
 
     def publish(self) -> list[tuple[SeriesSummary, list[FittedPart]]]:
         """Publish the output; return the figures of every series."""
@@ -181,26 +302,40 @@ class Run:
             for shard, files in written.items():
                 self._entries[shard].files = {self._name(path): files[path] for path in files}
             records = [record for files in written.values() for record in files.values()]
-            if records or any(shard.series.name == series.name for shard in self._kept):
+            kept = (shard for shard in self.kept if shard.series.name == series.name)
+            if records or any(self._entries[shard].files for shard in kept):
                 splits.append(series.name)
             parts = [part for known in mine.values() for part in known.parts]
             summaries.append((summarise(series.name, parts, records), parts))
-        before = self._before.shards if self._before else ()
-        if not self._entry.files or {old.series for old in before if old.files} != set(splits):
-            for path, record in publish_yaml(self._plan, self._work, splits).items():
-                self._entry.files[self._name(path)] = record
+        splits += sorted({shard.series for shard in self._absent} - set(splits))
+        known_files = {
+            self._plan.folder / name: self._entry.files[name] for name in self._entry.files
+        }
+        for path, record in publish_yaml(self._plan, self._work, splits, known_files).items():
+            self._wrote_yaml = known_files.get(path) != record
+            self._entry.files[self._name(path)] = record
         if self._overwrite:
             self._remove_replaced()
         self._entry.complete = not any(shard.state == "failed" for shard in self._entry.shards)
+        if self._entry.complete:
+            self._remove_outdated()
         if self._entry.all_files() or not self._entry.complete:
             self._save()
         else:
-            self.forget()
+            self._forget_run()
         # Killed from here on, it is complete: the manifest says so.
         self.is_complete = self._entry.complete
         if self.is_complete:
             self._work.drop()
         return summaries
+
+    def _remove_outdated(self) -> None:
+        """Remove the packs of earlier inputs that have no successor of the same name."""
+        for name in set(self._entry.replaced) - self._entry.all_files().keys():
+            if name.endswith(".rinr"):
+                remove_file(self._plan.folder / name)
+                self.removed += 1
+        self._entry.replaced = []
 
     def _remove_replaced(self) -> None:
         """Remove the packs of earlier runs over the same series that this one did not write.
@@ -221,15 +356,19 @@ class Run:
     def forget(self) -> None:
         """Nothing came of this run: the manifest is to say what it said before."""
         self._check_lock()
+        self._forget_run(self._before)
+
+    def _forget_run(self, before: RunEntry | None = None) -> None:
         if self._manifest is None:
             return
         self._manifest.runs.pop(self._entry.key, None)
-        if self._before is not None:
-            self._manifest.runs[self._before.key] = self._before
+        if before is not None:
+            self._manifest.runs[before.key] = before
         if self._manifest.runs:
             self._write()
         else:
             remove_file(self._manifest.path)
+            self._written = b""
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._plan.folder).as_posix()
@@ -243,4 +382,12 @@ class Run:
     def _write(self) -> None:
         assert self._manifest is not None
         self._check_lock()
-        self._work.publish_bytes(self._manifest.path, self._manifest.data())
+        data = self._manifest.data()
+        if data != self._written:
+            self._work.publish_bytes(self._manifest.path, data)
+            self._written = data
+
+
+def _files_of(run: RunEntry) -> list[str]:
+    """The files of a run, and those that it was to replace."""
+    return sorted({*run.all_files(), *run.replaced})

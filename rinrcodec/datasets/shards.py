@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from rinrcodec.datasets.manifest import RunEntry, ShardEntry
 from rinrcodec.presets import Preset
 from rinrcodec.sources.readings import Reading
 from rinrcodec.sources.source import Series, Source
+from rinrcodec.storage import size_in
 
 __all__ = ["Shard", "make_entry", "run_key", "shards_of"]
 
@@ -52,11 +53,37 @@ class Shard:
     @property
     def stamps(self) -> str:
         """A hash of what its pictures and labels looked like when the run began."""
-        digest = hashlib.sha256(repr((self.series.name, self.series.stamp)).encode())
+        return self.stamps_of(0, self.count)
+
+    def stamps_of(self, start: int, stop: int) -> str:
+        """The same of pictures `start` to `stop` of the shard; of a video, of the whole file."""
+        series = self.series
+        video = (series.stamp, series.label_stamps) if series.label_stamps else series.stamp
+        digest = hashlib.sha256(repr((series.name, video)).encode())
         digest.update(repr((self.start, self.count)).encode())
-        for ref in self.series.refs:
-            digest.update(repr((ref.name, ref.stamp, ref.label_stamp)).encode())
+        for ref in series.refs[start:stop]:
+            # One that is expected and not there is a warning.
+            label = ref.label_stamp or ("absent" if ref.label else "")
+            if ref.label_data is not None:
+                label = hashlib.sha256(ref.label_data).hexdigest()
+            digest.update(repr((ref.name, ref.stamp, label)).encode())
         return digest.hexdigest()[:32]
+
+    @property
+    def names(self) -> str:
+        """A hash of the names and the order of its pictures, which bound its batches."""
+        names: list[object] = [ref.name for ref in self.series.refs]
+        if self.series.video is not None:
+            # Frames keep their share of the bytes of the file.
+            names = [size_in(self.series.stamp), self.series.n_frames]
+        return hashlib.sha256(repr((self.start, self.count, names)).encode()).hexdigest()[:32]
+
+    def inputs(self, digests: Iterable[str]) -> str:
+        """A SHA-256 over all that decides its bytes but settings: names, pictures and labels.
+
+        digests: those of the `Reading` of every picture.
+        """
+        return hashlib.sha256("\n".join((self.names, *digests)).encode()).hexdigest()
 
     def folders(self) -> Sequence[str]:
         """The folder of each picture, which separates sequences."""
@@ -84,14 +111,14 @@ def shards_of(source: Source, shard_size: int) -> list[Shard]:
 
 
 def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
-    """A name for a run, by everything that decides its bytes: pictures, labels and settings.
+    """A name for a run, by its settings and series.
 
-    Files count by their names within the source and their stamps: a run can be continued from
-    another folder.
+    It says nothing of the pictures, so that a run can be continued after one of them was fixed.
     """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for shard in shards:
-        digest.update(shard.stamps.encode())
+    given = {name: value for name, value in settings.items() if value is not None}
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
+    for name in sorted({shard.series.name for shard in shards}):
+        digest.update(repr(name).encode())
     return digest.hexdigest()[:24]
 
 

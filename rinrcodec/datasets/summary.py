@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -73,12 +73,15 @@ class CompressResult:
         total: the figures of all of them.
         shards: how many packs the source is cut into.
         kept_shards: how many of them `resume` left as they are; no figure counts them.
+        changed_shards: how many `resume` fitted again because their pictures or labels changed.
+        removed_files: how many files of earlier pictures `resume` removed.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
         lost_labels: one message for each label that could not be understood; its frame is in `out`,
             and not `labelled`.
         missed: the targets that some frames miss.
-        nothing_to_do: `resume` found a complete output and changed nothing.
+        nothing_to_do: `resume` found a complete output and changed nothing. What failed or was
+            missed before, and is so now, is listed nevertheless.
     """
 
     source: str
@@ -89,6 +92,8 @@ class CompressResult:
     total: SeriesSummary
     shards: int
     kept_shards: int = 0
+    changed_shards: int = 0
+    removed_files: int = 0
     failed_shards: int = 0
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
@@ -98,8 +103,8 @@ class CompressResult:
 
     @property
     def can_resume(self) -> bool:
-        """Whether `resume` tries all failures again; else only `overwrite` does."""
-        return bool(self.failures) and self.failed_shards == len(self.failures)
+        """Whether something failed and there is output that `resume` can complete."""
+        return bool(self.failures) and (self.total.frames > 0 or self.kept_shards > 0)
 
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
@@ -116,6 +121,8 @@ class CompressResult:
             "series": [one.as_json() for one in self.series],
             "total": self.total.as_json(),
             "kept_shards": self.kept_shards,
+            "changed_shards": self.changed_shards,
+            "removed_files": self.removed_files,
             "warnings": list(self.warnings),
             "failures": list(self.failures),
             "lost_labels": list(self.lost_labels),
@@ -149,10 +156,10 @@ def total(series: Sequence[tuple[SeriesSummary, Sequence[FittedPart]]]) -> Serie
     return replace(whole, bytes=sum(one.bytes for one, _ in series))
 
 
-def joined_misses(parts: Iterable[FittedPart]) -> tuple[Miss, ...]:
-    """Join what the parts of all series miss: one `Miss` for each target, with the worst frame."""
+def joined_misses(missed: Iterable[Mapping[str, Any]]) -> tuple[Miss, ...]:
+    """Join misses, given by their fields: one for each target, with the worst frame."""
     joined: dict[str, Miss] = {}
-    for miss in (Miss(**fields) for part in parts for fields in part.missed):
+    for miss in (Miss(**fields) for fields in missed):
         other = joined.get(miss.field)
         if other is not None:
             worst = miss if miss.worse(other) else other

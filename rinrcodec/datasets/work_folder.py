@@ -4,14 +4,15 @@ A shard is fitted in parts, batches of frames that are kept one by one. A part i
 file about it, which is written last and so says that the part is complete; a shard whose parts are
 all there becomes one pack and one JSON file likewise. Parts depend on pictures and options alone,
 never on who fitted them or when a run was interrupted: a resumed run gives the bytes of an
-undisturbed one.
+undisturbed one. Both JSON files say what the pictures were, because one may change before the run
+is resumed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ class FittedPart:
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
     missed: the fields of a `Miss` for every target that some of its frames miss. lost: a message
     for each label that could not be understood.
+    shard_names, stamps: `Shard.names`, and the `Shard.stamps_of` its pictures, when it was fitted;
+    "" in what earlier code left.
     """
 
     start: int
@@ -62,6 +65,8 @@ class FittedPart:
     digests: list[str]
     missed: list[dict[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    shard_names: str = ""
+    stamps: str = ""
 
     @property
     def stop(self) -> int:
@@ -72,13 +77,14 @@ class FittedPart:
 class FittedShard:
     """What is known of a shard that is done.
 
-    parts: without the digests of their pictures. inputs: a SHA-256 over those. pack: its pack, None
-    where no picture of it could be read.
+    parts: without the digests of their pictures. inputs, stamps: those of the shard when it was
+    fitted. pack: its pack, None where no picture of it could be read.
     """
 
     parts: list[FittedPart]
     inputs: str
     pack: FileRecord | None
+    stamps: str = ""
 
 
 class Work:
@@ -133,6 +139,12 @@ class Work:
         names = self._parts_of(shard.name)
         return int(names[-1].removesuffix(".json").split("-")[1]) if names else 0
 
+    def drop_parts(self, shard: Shard, *, after: int) -> None:
+        """Remove the parts of a shard that begin at `after` or later, the last one first."""
+        for name in reversed(self._parts_of(shard.name)):
+            if int(name.split("-")[0]) >= after:
+                remove_file(self._folder / shard.name / name)
+
     def part_path(self, shard: Shard, start: int, stop: int) -> Path:
         """The pack of a part; there is none where no picture of it could be read."""
         return self._folder / shard.name / f"{start:08d}-{stop:08d}.rinr"
@@ -159,7 +171,10 @@ class Work:
             record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
         digests = (digest for part in parts for digest in part.digests)
         fitted = FittedShard(
-            [replace(part, digests=[]) for part in parts], _joined(digests), record
+            [replace(part, digests=[]) for part in parts],
+            shard.inputs(digests),
+            record,
+            shard.stamps,
         )
         write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
         remove_tree(self._folder / shard.name)
@@ -182,7 +197,7 @@ class Work:
             return None
         parts = [FittedPart(**part) for part in known["parts"]]
         pack = known["pack"] and FileRecord(**known["pack"])
-        return FittedShard(parts, known["inputs"], pack)
+        return FittedShard(parts, known["inputs"], pack, known.get("stamps", ""))
 
     def publish(self, shard: Shard, path: Path) -> None:
         """Move the pack of a shard that is done to its final path.
@@ -226,7 +241,3 @@ class Work:
 def unfinished_runs(root: Path) -> list[str]:
     """The keys of the runs that wait in a work folder."""
     return sorted(set(names_in(root)) - {LOCK})
-
-
-def _joined(digests: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

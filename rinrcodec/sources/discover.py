@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -20,6 +21,7 @@ from rinrcodec.sources.unused_files import annotation_hint, dangling_links
 from rinrcodec.storage import (
     Listing,
     file_or_folder,
+    files_below,
     stamp_of,
     storage_of,
     text_of,
@@ -90,8 +92,17 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
     if auto and (source.parent / "labels" / source.stem).is_dir():
         folder = source.parent / "labels"
     stamp = stamp_of(source)
-    one = Series(source.stem, (), source, folder, count_frames(source), stamp)
+    label_stamps = _label_stamps(folder) if folder else ""
+    n_frames = count_frames(source)
+    one = Series(source.stem, (), source, folder, n_frames, stamp, label_stamps=label_stamps)
     return Source("video", source, (one,))
+
+
+def _label_stamps(folder: Path) -> str:
+    """A hash of the names and stamps of all files in a folder of labels."""
+    base = text_of(folder)
+    names = [(text_of(path).removeprefix(base), stamp) for path, stamp in files_below(folder)]
+    return hashlib.sha256(repr(names).encode()).hexdigest()[:32]
 
 
 def _list_folder(

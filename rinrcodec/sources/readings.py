@@ -118,6 +118,8 @@ def with_labels(
     digest = hashlib.sha256(len(data).to_bytes(8, "little"))
     digest.update(data)
     digest.update(text)
+    if not labels.complete:  # as one that cannot be read is not the same as an empty one
+        digest.update(b"\0")
     picture = replace(
         picture,
         boxes=labels.boxes,

@@ -27,7 +27,8 @@ class Series:
     """Pictures that go into one series of packs: a folder, a split of a data yaml, or a video.
 
     A video has no `refs`; its frames are counted, not listed, and the count is what the file
-    declares. `stamp` is that of its file when it was found, "" where there is no video. `reader`
+    declares. `stamp` is that of its file when it was found, "" where there is no video;
+    `label_stamps` is a hash of those of its label files, "" where it has no labels. `reader`
     reads the labels.
     """
 
@@ -38,6 +39,7 @@ class Series:
     n_frames: int = 0
     stamp: str = ""
     reader: LabelReader = YOLO
+    label_stamps: str = ""
 
     def __len__(self) -> int:
         return self.n_frames if self.video else len(self.refs)

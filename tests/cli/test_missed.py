@@ -39,3 +39,28 @@ def test_a_target_that_is_reached_says_nothing(run: Run, frames: Path, tmp_path:
     options = ("--preset", "fast", "--target-bytes", 5000)
     result = run("compress", frames, "-o", tmp_path / "out", *options)
     assert "miss the target" not in result.output
+
+
+def test_resume_of_complete_packs_that_miss_the_target_fails_again(
+    run: Run, frames: Path, tmp_path: Path
+) -> None:
+    options = ("-o", tmp_path / "out", "--preset", "fast", "--target-psnr", 60)
+    first = run("compress", frames, *options, code=1)
+    again = run("compress", frames, *options, "--resume", code=1)
+    (line,) = [line for line in first.stderr.splitlines() if line.startswith("error: ")]
+    assert line in again.stderr.splitlines()
+    assert "is complete" not in again.stderr
+
+
+def test_failures_are_reported_until_they_are_fixed(run: Run, frames: Path, tmp_path: Path) -> None:
+    good = (frames / "1.png").read_bytes()
+    (frames / "1.png").write_bytes(b"broken")
+    options = ("-o", tmp_path / "out", "--preset", "fast", "--shard-size", 1)
+    run("compress", frames, *options, code=1)
+    again = run("compress", frames, *options, "--resume", code=1)
+    assert "1.png: not a picture" in again.stderr
+    assert "1 item failed (see above). Fix them and rerun with --resume." in again.stderr
+    (frames / "1.png").write_bytes(good)
+    (frames / "0.txt").write_text("1 0.5 0.5 0.25 0.25\n", encoding="utf-8")
+    fixed = run("compress", frames, *options, "--resume", code=0)
+    assert "0 of 2 packs are kept; 2 fitted again because" in fixed.stderr

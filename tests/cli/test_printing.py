@@ -113,7 +113,7 @@ def test_what_was_kept_and_what_is_complete(run: Run, folder: Path, tmp_path: Pa
     run(*args)
     lost = tmp_path / "out/frames-00001.rinr"
     lost.unlink()
-    kept = "2 of 3 shards are there and left alone; the figures are of the others\n"
+    kept = "2 of 3 packs are kept; the figures are of the new packs only\n"
     assert run(*args, "--resume").stderr == kept
     lost.unlink()
     assert run(*args, "--resume", "--quiet").stderr == ""
@@ -154,8 +154,8 @@ def test_an_error_comes_after_how_to_resume(
 
 
 @pytest.mark.parametrize(
-    ("unreadable", "died", "ending"),
-    [(1, 0, "--overwrite."), (0, 1, "--resume."), (1, 1, "--overwrite.")],
+    ("unreadable", "died"),
+    [(1, 0), (0, 1), (1, 1)],
 )
 def test_what_to_do_about_failures(
     run: Run,
@@ -164,7 +164,6 @@ def test_what_to_do_about_failures(
     monkeypatch: pytest.MonkeyPatch,
     unreadable: int,
     died: int,
-    ending: str,
 ) -> None:
     if unreadable:
         write(folder / "0.png", "text")
@@ -181,7 +180,7 @@ def test_what_to_do_about_failures(
     assert len(errors) == unreadable + died
     count = unreadable + died
     items = "1 item" if count == 1 else f"{count} items"
-    assert lines[-1] == f"{items} failed (see above). Fix them and rerun with {ending}"
+    assert lines[-1] == f"{items} failed (see above). Fix them and rerun with --resume."
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:

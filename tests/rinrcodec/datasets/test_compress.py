@@ -124,7 +124,7 @@ def test_unreadable_pictures_are_failures_of_the_result(folder: Path, tmp_path: 
     assert len(result.failures) == 2
     assert "1.png: not a picture" in result.failures[0]
     assert "9.png: the file is empty" in result.failures[1]
-    assert (result.total.frames, result.failed_shards, result.can_resume) == (4, 0, False)
+    assert (result.total.frames, result.failed_shards, result.can_resume) == (4, 0, True)
 
 
 def test_where_no_picture_can_be_read_nothing_is_written(tmp_path: Path) -> None:
@@ -166,7 +166,8 @@ def test_nothing_to_do(folder: Path, tmp_path: Path) -> None:
         folder, tmp_path / "out", resume=True, on_progress=reports.append, **QUICK
     )
     assert again.nothing_to_do
-    assert (again.series, again.total.frames, again.warnings) == ((), 0, ())
+    assert (again.series, again.total.frames, again.kept_shards) == ((), 0, 1)
+    assert "no labels were found" in again.warnings[-1]
     assert reports == []
     assert contents(tmp_path / "out") == before
 

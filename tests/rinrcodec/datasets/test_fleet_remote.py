@@ -19,7 +19,7 @@ from rinrcodec.storage import lock as lock_module
 from rinrcodec.storage import names_in, read_file, read_range, to_path
 from rinrcodec.storage.atomic import write_whole
 
-from .conftest import QUICK, contents, write
+from .conftest import QUICK, contents, picture, put, write
 
 Upload = Callable[[Path, str], str]
 
@@ -51,6 +51,22 @@ def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload
     rinrcodec.compress(dataset, f"{remote}/pack", seed=1, overwrite=True, **QUICK)
     names = stored(f"{remote}/pack").keys()
     assert {name for name in names if name.endswith("-00001.rinr")} == set()
+
+
+@pytest.mark.slow
+def test_an_update_of_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload: Upload) -> None:
+    options = {"shard_size": 1, **QUICK}
+    source = upload(dataset.parent, f"{remote}/set") + "/data.yaml"
+    rinrcodec.compress(source, f"{remote}/out", **options)
+    # Files of a disk have other stamps than objects.
+    assert rinrcodec.compress(dataset, f"{remote}/out", resume=True, **options).nothing_to_do
+    write(dataset.parent / "labels/train/b.txt", "1 0.5 0.5 0.25 0.25\n")
+    (dataset.parent / "images/val/s/c.png").rename(dataset.parent / "images/val/s/d.png")
+    put(dataset.parent / "images/train/c.png", picture(8))
+    rinrcodec.compress(dataset, tmp_path / "fresh", **options)
+    result = rinrcodec.compress(dataset, f"{remote}/out", resume=True, **options)
+    assert (result.kept_shards, result.changed_shards, result.shards) == (1, 2, 4)
+    assert stored(f"{remote}/out") == contents(tmp_path / "fresh")
 
 
 def test_one_file_in_a_bucket(folder: Path, tmp_path: Path, remote: str) -> None:

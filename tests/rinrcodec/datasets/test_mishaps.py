@@ -50,7 +50,6 @@ def test_the_manifest_says_what_was_made_of_what(dataset: Path, tmp_path: Path) 
     rinrcodec.compress(copy / "data.yaml", tmp_path / "b", shard_size=1, **QUICK)
     (other,) = Manifest(tmp_path / "b/manifest.json").runs.values()
     assert {shard.inputs for shard in other.shards} == inputs
-    assert other.key != entry.key
 
 
 def test_resume_says_what_changed(
@@ -69,17 +68,13 @@ def test_resume_says_what_changed(
         rinrcodec.compress(folder, out, **TWO)
 
     def why(**options: Any) -> str:
-        with pytest.raises(RinrUsageError, match="unfinished run was made with other") as caught:
+        with pytest.raises(RinrUsageError, match="unfinished run with other options") as caught:
             rinrcodec.compress(folder, out, resume=True, **{**TWO, **options})
-        return str(caught.value).partition("pictures (")[2].partition(")")[0]
+        return str(caught.value).partition("options (")[2].partition(")")[0]
 
     assert why(shard_size=3) == "shard_size was 2 and is 3"
     assert why(seed=1) == "seed was 0 and is 1"
-    put(folder / "5.png", picture(5))
-    assert why() == "frames had 5 pictures and has 6"
-    (folder / "5.png").unlink()
-    put(folder / "3.png", picture(7))
-    assert why() == "pictures or labels changed between 2.png and 3.png of frames"
+    assert why(steps=9, seed=1) == "seed was 0 and is 1; steps was 8 and is 9"
 
 
 def test_a_manifest_of_another_program_is_left_alone(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,136 @@
+"""Read the pictures of shards again, to compare them with those that were fitted.
+
+Stamps change without the contents: by `touch`, `rsync` or a checkout. So `--resume` reads the
+pictures of such shards, which takes far less time than to fit them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+
+from rinrcodec.datasets.shards import Shard
+from rinrcodec.datasets.work_folder import FittedPart, Work
+from rinrcodec.errors import plain
+from rinrcodec.sources.readings import Reading
+
+__all__ = ["Contents", "read_contents", "usable_parts"]
+
+_READ_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the pictures of a shard are now.
+
+    inputs: as `Shard.inputs`. count: of its pictures. failures: a message for each of those that
+    cannot be read. lost: one for each label that cannot be understood.
+    """
+
+    inputs: str
+    count: int
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def read_contents(
+    shards: Sequence[Shard], on_read: Callable[[], None] = lambda: None
+) -> dict[Shard, Contents]:
+    """Read the pictures of shards; shards of one series must follow each other.
+
+    A video is decoded once for all its shards. on_read: called after every picture.
+
+    Raises `RinrSourceError` or `OSError` where a disk or store fails, and `RinrInputError` for a
+    video that is gone.
+    """
+    contents: dict[Shard, Contents] = {}
+    for video, group in groupby(shards, key=lambda shard: shard.series.video):
+        members = list(group)
+        if video is not None:
+            contents |= _read_video(members, on_read)
+            continue
+        for shard in members:
+            contents[shard] = _contents(shard, shard.read(0, jobs=os.cpu_count() or 1), on_read)
+    return contents
+
+
+def usable_parts(work: Work, shard: Shard) -> list[FittedPart]:
+    """The parts of an unfinished shard whose pictures are as they were; the others are removed.
+
+    Parts are read again from the first one whose stamps differ, or that has a picture that could
+    not be read.
+    """
+    parts = work.parts(shard)
+    usable: list[FittedPart] = []
+    stop = 0
+    if all(part.shard_names == shard.names for part in parts):
+        for part in parts:
+            if part.stamps != shard.stamps_of(part.start, part.stop) or part.failures:
+                break
+            usable.append(part)
+            stop = part.stop
+        if len(usable) < len(parts):
+            with closing(_generator(shard.read(stop, jobs=_READ_AHEAD))) as readings:
+                for part in parts[len(usable) :]:
+                    again = _again(part, islice(readings, part.count))
+                    if again is None:
+                        break
+                    usable.append(again)
+                    stop = part.stop
+    if len(usable) < len(parts):
+        work.drop_parts(shard, after=stop)
+    return usable
+
+
+def _again(part: FittedPart, readings: Iterable[Reading]) -> FittedPart | None:
+    """A part with the messages of now, None where its pictures changed."""
+    digests, failures, warnings, lost = _summary(readings)
+    if digests != part.digests:
+        return None
+    return replace(part, failures=failures, warnings=warnings, lost=lost)
+
+
+def _read_video(shards: Sequence[Shard], on_read: Callable[[], None]) -> dict[Shard, Contents]:
+    contents = {}
+    position = shards[0].start
+    with closing(_generator(shards[0].series.read(position))) as readings:
+        for shard in shards:
+            for _ in islice(readings, shard.start - position):
+                pass
+            mine = readings if shard.last else islice(readings, shard.count)
+            contents[shard] = _contents(shard, mine, on_read)
+            position = shard.start + shard.count
+    return contents
+
+
+def _contents(shard: Shard, readings: Iterable[Reading], on_read: Callable[[], None]) -> Contents:
+    digests, failures, warnings, lost = _summary(readings, on_read)
+    inputs = shard.inputs(digests)
+    return Contents(inputs, len(digests), tuple(failures), tuple(warnings), tuple(lost))
+
+
+def _summary(
+    readings: Iterable[Reading], on_read: Callable[[], None] = lambda: None
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The digests and messages of readings, whose pictures are let go one by one."""
+    digests: list[str] = []
+    failures: list[str] = []
+    warnings: list[str] = []
+    lost: list[str] = []
+    for reading in readings:
+        digests.append(reading.digest)
+        if reading.error is not None:
+            failures.append(plain(reading.error))
+        warnings += reading.warnings
+        lost += reading.lost
+        on_read()
+    return digests, failures, warnings, lost
+
+
+def _generator(readings: Iterator[Reading]) -> Generator[Reading, None, None]:
+    """An iterator that can be closed."""
+    yield from readings

@@ -1,0 +1,81 @@
+"""The earlier run of a manifest that `--resume` continues, and how it differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.manifest import RunEntry, ShardEntry
+from rinrcodec.errors import RinrError
+from rinrcodec.formats import PackReader
+from rinrcodec.sources.source import Source
+
+__all__ = ["differences", "earlier_run", "series_of", "shares_pictures"]
+
+_SHOWN = 60  # characters of a setting
+
+
+def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None:
+    """The run with the same settings and a series of the same name; None where there is none."""
+    same = [
+        run
+        for run in known.values()
+        if not _changed(run.settings, now.settings) and series_of(run) & series_of(now)
+    ]
+    # Where --overwrite was interrupted, there are two.
+    same.sort(key=lambda run: (run.key != now.key, run.complete))
+    return same[0] if same else None
+
+
+def series_of(run: RunEntry) -> set[str]:
+    """The names of the series of a run."""
+    return {shard.series for shard in run.shards}
+
+
+def differences(before: RunEntry, now: RunEntry) -> str:
+    """All options that differ between two runs, for people."""
+    changed = _changed(before.settings, now.settings)
+    said = [
+        f"{name} was {_shown(before.settings.get(name))} and is {_shown(now.settings.get(name))}"
+        for name in changed
+        if name != "recipe"
+    ]
+    return "; ".join(said) or "the code of rinrcodec changed"
+
+
+def shares_pictures(source: Source, folder: Path, before: RunEntry) -> bool:
+    """Whether any picture of an earlier run has the name of one of the source.
+
+    Another folder may have the same name and settings; its pictures must not replace those.
+    """
+    names = {ref.name for series in source.series for ref in series.refs}
+    mine = {series.name for series in source.series}
+    shards = [shard for shard in before.shards if shard.series in mine]
+    if not names:  # frames of a video have numbers alone
+        return any(shard.first.startswith("frame ") for shard in shards)
+    if any(shard.first in names or shard.last in names for shard in shards):
+        return True
+    return any(not names.isdisjoint(_names_in(folder, shard)) for shard in shards)
+
+
+def _names_in(folder: Path, shard: ShardEntry) -> Iterable[str]:
+    for name in shard.files:
+        try:
+            with PackReader(folder / name) as reader:
+                yield from reader.names()
+        except (RinrError, OSError):  # it is lost
+            continue
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names of the settings that differ; one that earlier code did not have is None."""
+    return [
+        name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
+    ]
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
