@@ -44,6 +44,8 @@ from rinrcodec.targets import Target
 
 __all__ = ["compress"]
 
+_SHOWN = 200  # letters of a setting that a person reads
+
 
 def compress(
     source: str | PathLike[str],
@@ -292,9 +294,10 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
 
 
 def _reading(source: Source) -> str:
-    """How labels are read, which decides what packs hold of them."""
-    known = [repr(one.reader) for one in source.series] + [repr(sorted(source.info.items()))]
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+    """How labels are read, which decides what packs hold of them: short enough for messages."""
+    readers = sorted({repr(one.reader) for one in source.series})
+    known = "; ".join([*readers, *(f"{key} {text}" for key, text in sorted(source.info.items()))])
+    return known if len(known) <= _SHOWN else hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
 def _result(
