@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -21,7 +20,6 @@ from rinrcodec.sources.unused_files import annotation_hint, dangling_links
 from rinrcodec.storage import (
     Listing,
     file_or_folder,
-    files_below,
     stamp_of,
     storage_of,
     text_of,
@@ -81,7 +79,8 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
 
 
 def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
-    from rinrcodec.sources.video import count_frames
+    from rinrcodec.sources.video import count_frames, probe_video
+    from rinrcodec.sources.video_labels import find_video_labels
 
     for path in (source, folder):
         if path is not None and not storage_of(path).has_native_paths:
@@ -89,20 +88,15 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
                 f"{path}: of a video, both it and its labels must be local files; "
                 "download them first"
             )
-    if auto and (source.parent / "labels" / source.stem).is_dir():
-        folder = source.parent / "labels"
     stamp = stamp_of(source)
-    label_stamps = _label_stamps(folder) if folder else ""
-    n_frames = count_frames(source)
-    one = Series(source.stem, (), source, folder, n_frames, stamp, label_stamps=label_stamps)
-    return Source("video", source, (one,))
-
-
-def _label_stamps(folder: Path) -> str:
-    """A hash of the names and stamps of all files in a folder of labels."""
-    base = text_of(folder)
-    names = [(text_of(path).removeprefix(base), stamp) for path, stamp in files_below(folder)]
-    return hashlib.sha256(repr(names).encode()).hexdigest()[:32]
+    probe = probe_video(source)
+    labels, warnings = None, probe.warnings
+    if folder or auto:
+        labels, oddities = find_video_labels(source, folder, n_frames=probe.n_frames)
+        warnings += oddities
+    n_frames, label_stamps = count_frames(source), labels.stamp if labels else ""
+    one = Series(source.stem, (), source, labels, n_frames, stamp, label_stamps=label_stamps)
+    return Source("video", source, (one,), warnings=warnings)
 
 
 def _list_folder(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from rinrcodec.labels.model import LabelReader, Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.readings import YOLO, ImageRef, Reading, read_image, with_labels
+from rinrcodec.sources.video_labels import VideoLabels
 from rinrcodec.storage import stamp_of
 
 __all__ = ["Series", "Source"]
@@ -27,15 +28,15 @@ class Series:
     """Pictures that go into one series of packs: a folder, a split of a data yaml, or a video.
 
     A video has no `refs`; its frames are counted, not listed, and the count is what the file
-    declares. `stamp` is that of its file when it was found, "" where there is no video;
-    `label_stamps` is a hash of those of its label files, "" where it has no labels. `reader`
-    reads the labels.
+    declares. `labels` are those of a video. `stamp` is that of its file when it was found, ""
+    where there is no video; `label_stamps` is a hash of those of its label files, "" where it has
+    no labels. `reader` reads the labels.
     """
 
     name: str
     refs: tuple[ImageRef, ...] = ()
     video: Path | None = None
-    labels: Path | None = None
+    labels: VideoLabels | None = None
     n_frames: int = 0
     stamp: str = ""
     reader: LabelReader = YOLO
@@ -73,17 +74,23 @@ class Series:
             error = f"{video}: changed after this run began; wait until nothing writes to it"
             yield Reading(frame_name(video, start), error=f"{error} and run this again")
             return
+        number, last = start, None
         for name, picture, problem in read_video(video, start, len(self), limits=limits):
-            if _video_stamp(video) != before:
-                raise RinrInputError(
-                    f"{video}: changed while it was read; wait until nothing writes to it and run "
-                    "this again"
-                )
+            _check_unchanged(video, before)
+            if last is not None:
+                yield last
+            label, stamp = self.labels.of_frame(number) if self.labels else (None, "")
+            ref = ImageRef(name, video, label, label_stamp=stamp)
             if picture is None:
-                yield Reading(name, error=problem)
-                continue
-            ref = ImageRef(name, video, _video_label(self.labels, name))
-            yield with_labels(picture, _pixel_bytes(picture), ref, self.reader, limits)
+                last = Reading(name, error=problem)
+            else:
+                last = with_labels(picture, _pixel_bytes(picture), ref, self.reader, limits)
+            number += 1
+        if last is not None:
+            _check_unchanged(video, before)
+            # Only now is the number of frames known.
+            late = self.labels.warnings_after(number) if self.labels else ()
+            yield replace(last, warnings=(*last.warnings, *late))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +123,12 @@ def _video_stamp(video: Path) -> str:
         raise RinrInputError(f"{video}: it is gone; was it moved or unmounted?") from None
 
 
-def _video_label(folder: Path | None, name: str) -> Path | None:
-    if folder is None:
-        return None
-    mirrored = (folder / name).with_suffix(".txt")
-    flat = folder / mirrored.name
-    return flat if flat.exists() and not mirrored.exists() else mirrored
+def _check_unchanged(video: Path, stamp: str) -> None:
+    if _video_stamp(video) != stamp:
+        raise RinrInputError(
+            f"{video}: changed while it was read; wait until nothing writes to it and run "
+            "this again"
+        )
 
 
 def _pixel_bytes(picture: Picture) -> bytes:

@@ -123,7 +123,7 @@ def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
         if ref.label is not None and (ref.label_stamp or ref.label_data is not None):
             yield ref.label, ref.label_data
     if series.video is not None and series.labels is not None:
-        for path in sorted(series.labels.rglob("*.txt")):
+        for path in series.labels.of_frames():
             yield path, None
 
 

@@ -331,6 +331,26 @@ def test_a_cut_video_is_exit_code_one(run: Run, tmp_path: Path) -> None:
     assert f"the file ends after {len(frames)} of 5 frames" in result.stderr
 
 
+@pytest.mark.parametrize("more", [0, 9, 60])
+def test_a_video_without_frames_writes_nothing(run: Run, tmp_path: Path, more: int) -> None:
+    path = video(tmp_path / "clip.mkv", 3)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(bytes.fromhex("1f43b675")) + more])
+    result = run("compress", path, "-o", tmp_path / "out", *QUICK, code=1)
+    assert "clip.mkv: it has no frames; was the recording interrupted?" in result.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_labels_of_a_video_that_count_from_zero(run: Run, tmp_path: Path) -> None:
+    path = video(tmp_path / "clip.avi", 3)
+    for number in range(3):
+        write(tmp_path / f"labels/clip/frame_{number:06d}.txt", f"{number} 0.5 0.5 0.4 0.4\n")
+    result = run("compress", path, "-o", tmp_path / "out.rinr", *QUICK)
+    assert "frame_000000.txt belongs to the first frame, clip/000001.png" in result.stderr
+    with rinrcodec.open(tmp_path / "out.rinr") as file:
+        assert [[box.class_id for box in file.boxes(i)] for i in range(3)] == [[0], [1], [2]]
+
+
 def test_a_video(run: Run, tmp_path: Path) -> None:
     video(tmp_path / "clip.avi", 5)
     result = run("compress", tmp_path / "clip.avi", "-o", tmp_path / "out", "--json", "-", *QUICK)
