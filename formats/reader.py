@@ -276,7 +276,11 @@ class PackReader:
                 for part in self._store.parts(Kind.BOX_LABELS, start, start + count):
                     items = list(zip(part["extras"], part["shapes"], strict=True))
                     total += sum(len(extra) + len(shapes) for extra, shapes in items)
-                    self.limits.check("max_label_bytes", total, f"bytes of the extras of all boxes of frame {index}")
+                    self.limits.check(
+                        "max_label_bytes",
+                        total,
+                        f"bytes of the extras of all boxes of frame {index}",
+                    )
                     extras += [decode_extras(*item) for item in items]
         return labels, extras
 

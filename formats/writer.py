@@ -221,7 +221,9 @@ def _has_notes(frame: Frame) -> bool:
 
 def _write_labels(chunks: _ChunkWriter, frames: Sequence[Frame], limits: Limits) -> None:
     """Write what labels have besides class and rectangle, of frames and of boxes."""
-    attributes, extras, shapes = [], [], []
+    attributes: list[bytes] = []
+    extras: list[bytes] = []
+    shapes: list[bytes] = []
     for frame in frames:
         what = f"frame {frame.name[:80]!r}"
         attributes.append(encode_attributes(frame.attributes, what))

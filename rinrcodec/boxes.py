@@ -186,29 +186,38 @@ def _checked(box: Box) -> dict[str, Any]:
     if track_id is not None:
         whole = isinstance(track_id, Integral) and not isinstance(track_id, bool)
         if not whole or not -(2**63) <= int(track_id) < 2**63:
-            raise RinrInputError(f"a box's track_id is an integer of 64 bits, got {track_id!r}")
+            raise RinrInputError(
+                f"a box's track_id is an integer of 64 bits, got {_shown(track_id)}"
+            )
         track_id = int(track_id)
     if score is not None:
-        score = _number(score, "score")
+        score = _number(score, "score needs a finite number")
     for name in ("crowd", "difficult"):
         if getattr(box, name) not in (False, True):
-            raise RinrInputError(f"a box's {name} is True or False, got {getattr(box, name)!r}")
+            raise RinrInputError(
+                f"a box's {name} is True or False, got {_shown(getattr(box, name))}"
+            )
     if not isinstance(box.attributes, Mapping):
-        raise RinrInputError(f"a box's attributes map names to values, got {box.attributes!r}")
+        raise RinrInputError(
+            f"a box's attributes map names to values, got {_shown(box.attributes)}"
+        )
     values = (polygons, keypoints, track_id, score, bool(box.crowd), bool(box.difficult))
     return dict(zip(_PLAIN, (*values, dict(box.attributes)), strict=True))
 
 
 def _shapes(shapes: Any, name: str) -> tuple[tuple[float, ...], ...]:
     try:
-        return tuple(tuple(_number(value, name) for value in shape) for shape in shapes)
+        return tuple(
+            tuple(_number(value, f"{name} need finite numbers") for value in shape)
+            for shape in shapes
+        )
     except TypeError as error:
         raise RinrInputError(
             f"a box's {name} are a list of lists of numbers, got {str(shapes)[:80]}"
         ) from error
 
 
-def _number(value: Any, name: str) -> float:
+def _number(value: Any, need: str) -> float:
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -216,4 +225,12 @@ def _number(value: Any, name: str) -> float:
             number = math.inf
         if math.isfinite(number):
             return number
-    raise RinrInputError(f"a box's {name} need finite numbers, got {value!r:.80}")
+    raise RinrInputError(f"a box's {need}, got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; Python refuses to show integers of thousands of digits."""
+    try:
+        return f"{value!r:.80}"
+    except ValueError:
+        return "an integer of thousands of digits"

@@ -219,6 +219,7 @@ def labels() -> Pack:
     return replace(
         pack,
         frames=frames,
+        stacks=pack.stacks[:1],
         info={"kpt_shape": "[3,3]", "names": '["a","b","c","d"]', "task": "pose"},
     )
 

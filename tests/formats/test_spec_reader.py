@@ -182,8 +182,8 @@ def test_reader_written_from_the_spec(name: str) -> None:
                 )
                 assert ("residual", "direct")[objects["mode"][at]] == inr.mode
                 assert boxes["gain"][at] == inr.gain
-            label = [file["tables"][8].get(key, [b""] * (at + 1))[at] for key in ("extras", "shapes")]
-            assert box_label(*label) == box.extras
+            columns = (file["tables"][8].get(key, [b""] * (at + 1)) for key in ("extras", "shapes"))
+            assert box_label(*(column[at] for column in columns)) == box.extras
             cell = tuple(
                 file["tables"][6].get(key, [0] * (at + 1))[at] for key in ("time", "x", "y")
             )
