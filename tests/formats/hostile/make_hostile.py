@@ -19,14 +19,14 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from forge import Parts, assemble, compress, fix_block, take_apart
-from sample_packs import cells, features, labels, many_frames, one_frame
+from hostile_labels import LABEL_CAUSES
+from sample_packs import cells, features, many_frames, one_frame
 
-from rinrcodec.boxes import Box
 from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
-from rinrcodec.formats.schema import TABLES, Kind, decode_rows, encode_rows
+from rinrcodec.formats.schema import Kind
 
-FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS, FRAME_LABELS, BOX_LABELS = Kind
+FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS, *_ = Kind
 
 
 class Cause(NamedTuple):
@@ -206,62 +206,6 @@ def name_over_the_end() -> bytes:
     p = parts()
     at = p.find(FRAMES)
     p.raw[at] = struct.pack("<I", 2**31) + p.raw[at][4:]
-    return assemble(p)
-
-
-def label(extras: bytes, shapes: bytes | None = None) -> Callable[[], bytes]:
-    """A file whose first box has such a label."""
-
-    def change(columns: dict[str, Any]) -> None:
-        columns["extras"][0] = extras
-        columns["shapes"][0] = b"" if shapes is None else shapes
-
-    return lambda: assemble(parts(labels).edit(BOX_LABELS, change))
-
-
-def coordinates(shapes: bytes) -> Callable[[], bytes]:
-    """A file with a triangle of such coordinates."""
-    return label(b'{"polygons":[3]}', shapes)
-
-
-def noted(attributes: bytes) -> Callable[[], bytes]:
-    """A file whose first frame has such attributes."""
-    return edited(FRAME_LABELS, "attributes", attributes, pack=labels)
-
-
-def fewer_rows(kind: Kind) -> Callable[[], bytes]:
-    """A file whose table of labels lacks its last row."""
-
-    def build() -> bytes:
-        p = parts(labels)
-        at = p.find(kind)
-        table = TABLES[kind]
-        columns = decode_rows(table, p.chunks["rows"][at], p.raw[at])
-        p.raw[at] = encode_rows(table, {name: values[:-1] for name, values in columns.items()})
-        p.chunks["rows"][at] -= 1
-        return assemble(p)
-
-    return build
-
-
-def infinite() -> bytes:
-    planes = np.array([0.0] * 5 + [INF], "<f8").view("u1").reshape(6, 8).T
-    return coordinates(b"\xff" + planes.tobytes())()
-
-
-def much_of_labels() -> bytes:
-    """Sixty bytes of file for each of the 40 boxes of a frame, and 1 MB of label."""
-    pack = labels()
-    boxes = (Box(0, 0, 0, 1, 1, track_id=1),) * 40
-    frame = replace(pack.frames[0], boxes=boxes, objects=(None,) * 40)
-    p = parts(lambda: replace(pack, frames=(frame, *pack.frames[3:])))
-    extras = b'{"attributes":{"a":"' + b"a" * 2**20 + b'"}}'
-    columns = {"extras": [extras], "shapes": [b""]}
-    at = p.find(BOX_LABELS)
-    p.raw[at : at + 1] = [encode_rows(TABLES[BOX_LABELS], columns)] * 40
-    for values in p.chunks.values():
-        values[at : at + 1] = [values[at]] * 40
-    p.chunks["rows"][at : at + 40] = [1] * 40
     return assemble(p)
 
 
@@ -520,59 +464,8 @@ CAUSES: dict[str, Cause] = {
     "object_mode": Cause("object INR of the unknown mode 2", edited(OBJECTS, "mode", 2)),
     "object_group": Cause("refers to group 3 of 3", edited(OBJECTS, "group", 4)),
     "object_row": Cause("refers to row 5 of group 1", edited(OBJECTS, "row", 5)),
-    # labels
-    "labels_without_bit": Cause(
-        "labels tables .* feature bit", lambda: assemble(parts(labels), required=0)
-    ),
-    "bit_without_labels": Cause("labels tables .* feature bit", header(required=16)),
-    "frame_labels_count": Cause("FRAME_LABELS .* 3 rows, expected 4", fewer_rows(FRAME_LABELS)),
-    "box_labels_count": Cause("BOX_LABELS .* 5 rows, expected 6", fewer_rows(BOX_LABELS)),
-    "labelled_2": Cause("has 2 as `labelled`", edited(FRAME_LABELS, "labelled", 2, pack=labels)),
-    "label_not_json": Cause("label of a box is not JSON: Expecting", label(b"{crowd:true}")),
-    "label_not_utf8": Cause("not JSON: 'utf-8' codec", label('{"score":1}'.encode("utf-16"))),
-    "label_list": Cause("no JSON object with fields: b'\\[7\\]'", label(b"[7]")),
-    "label_of_nothing": Cause("no JSON object with fields: b'{}'", label(b"{}")),
-    "label_unknown": Cause("unknown field 'depth'", label(b'{"depth":3}')),
-    "label_crowd": Cause("has 'crowd': False", label(b'{"crowd":false}')),
-    "label_crowd_1": Cause("has 'crowd': 1", label(b'{"crowd":1}')),
-    "label_score": Cause("has 'score': high", label(b'{"score":"high"}')),
-    "label_score_true": Cause("has 'score': True", label(b'{"score":true}')),
-    "label_nan": Cause("nan is no number of JSON", label(b'{"score":NaN}')),
-    "label_huge": Cause("inf is no number of JSON", label(b'{"score":1e999}')),
-    "label_digits": Cause("integer of more than 300", label(b'{"track_id":1%s}' % (b"0" * 5000))),
-    "label_track": Cause("track_id is an integer of 64 bits", label(b'{"track_id":%d}' % 2**63)),
-    "label_twice": Cause("name is there twice", label(b'{"score":1,"score":1}')),
-    "label_attributes": Cause("has 'attributes': \\[\\]", label(b'{"attributes":[]}')),
-    "label_deep": Cause(
-        "more than 32 lists", label(b'{"attributes":{"a":%s%s}}' % (b"[" * 31, b"]" * 31))
-    ),
-    "label_deeper": Cause("more than 32 lists", label(b'{"attributes":' + b'{"a":' * 100_000)),
-    "label_surrogate": Cause("half of a surrogate pair", label(b'{"attributes":{"a":"\\ud800"}}')),
-    "label_polygon": Cause("has 'polygons': \\[2\\]", label(b'{"polygons":[2]}', bytes(9))),
-    "label_polygons": Cause("has 'polygons': \\[\\]", label(b'{"polygons":[]}')),
-    "label_points": Cause("has 'polygons': \\[3.5\\]", label(b'{"polygons":[3.5]}', bytes(9))),
-    "label_keypoints": Cause("has 'keypoints': \\[2, 4\\]", label(b'{"keypoints":[2,4]}')),
-    "label_joints": Cause("has 'keypoints': \\[17\\]", label(b'{"keypoints":[17]}')),
-    "label_short": Cause("has 8 bytes for 6", coordinates(bytes(8))),
-    "label_bomb": Cause(
-        "has 9 bytes for the coordinates of 0 polygons and 999,999,999,999 keypoints",
-        label(b'{"keypoints":[999999999999,3]}', bytes(9)),
-    ),
-    "label_longer": Cause("has 10 bytes for 6", coordinates(bytes(10))),
-    "label_no_points": Cause("has 9 bytes for 0", label(b'{"score":1}', bytes(9))),
-    "label_shapes_alone": Cause("label of a box is not JSON", label(b"", bytes(9))),
-    "label_decimals": Cause("of 10 decimals", coordinates(b"\x0a\1\1" + bytes(6))),
-    "label_unit": Cause("coordinates without a unit", coordinates(b"\2\0\1" + bytes(6))),
-    "label_bits": Cause("of more than 53 bits", coordinates(b"\0" + b"\xff" * 64)),
-    "label_infinite": Cause("polygons need finite numbers, got inf", infinite),
-    "frame_label_list": Cause("label of a frame .* with fields", noted(b"[]")),
-    "frame_label_not_json": Cause("label of a frame is not JSON", noted(b"{'a': 1}")),
-    "frame_label_nan": Cause("-inf is no number of JSON", noted(b'{"a":[-Infinity]}')),
-    "frame_label_limit": Cause(
-        "attributes of a frame: 17,825,800 .* max_label_bytes",
-        noted(b'{"a":"%s"}' % (b"a" * 17 * 2**20)),
-    ),
-    "labels_limit": Cause("all boxes of frame 0: .* limit max_label_bytes", much_of_labels),
+    # labels, of which there are many
+    **{name: Cause(*cause) for name, cause in LABEL_CAUSES.items()},
     # weights
     "codes_over_bits": Cause("from -2048 to 2048 do not fit 12 bits", bad_codes),
     "scale_infinite": Cause("a scale is infinite", bad_scale),
