@@ -79,20 +79,25 @@ class ChunkStore:
 
     def rows(self, kind: Kind, start: int, stop: int) -> Columns:
         """Rows `[start, stop)` of a table, from as few chunks as hold them."""
+        parts = list(self.parts(kind, start, stop))
+        if not parts:
+            return {column.name: [] for column in schema.TABLES[kind]}
+        return {k: _joined([part[k] for part in parts]) for k in parts[0]}
+
+    def parts(self, kind: Kind, start: int, stop: int) -> Iterator[Columns]:
+        """Rows `[start, stop)` of a table, chunk by chunk."""
         run = self._directory.run(kind)
         if not 0 <= start <= stop <= run.n_rows:
             raise RinrFormatError(
                 f"a frame asks for rows {start} to {stop} of {kind.name}, there are {run.n_rows}"
             )
         if start == stop:
-            return {column.name: [] for column in schema.TABLES[kind]}
+            return
         first, last = (np.searchsorted(run.starts, [start, stop - 1], "right") - 1).tolist()
-        parts = []
         for i in range(first, last + 1):
             at = int(run.starts[i])
             columns = self.chunk(run.first + i)
-            parts.append({k: v[max(0, start - at) : stop - at] for k, v in columns.items()})
-        return {k: _joined([part[k] for part in parts]) for k in parts[0]}
+            yield {k: v[max(0, start - at) : stop - at] for k, v in columns.items()}
 
     def weights(self, group: int, wanted: NDArray[np.int64]) -> Rows:
         """The given rows of a group, each chunk decoded once."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import schema
 from rinrcodec.formats._chunks import ChunkStore
@@ -36,10 +37,11 @@ def verify_frames(
     *,
     read_name: Callable[[bytes], str],
     read_frame: Callable[[int], object],
-) -> None:
+) -> NDArray[np.int64]:
     """Check the frames, boxes and objects tables; decodes each chunk once.
 
-    `read_name` and `read_frame` raise the error of a name or frame that is wrong.
+    `read_name` and `read_frame` raise the error of a name or frame that is wrong. Returns, for each
+    frame, the row after its last box.
     """
     n_rows = np.array([group.n_rows for group in directory.groups], np.int64)
     total = directory.run(Kind.BOXES).n_rows
@@ -80,16 +82,24 @@ def verify_frames(
         wrong = _wrong_boxes(columns, width[frame], height[frame], n_rows)
         if wrong.any():
             read_frame(int(frame[wrong.argmax()]))
+    return ends
 
 
-def verify_labels(store: ChunkStore, limits: Limits) -> None:
-    """Check what labels have besides class and rectangle."""
+def verify_labels(store: ChunkStore, ends: NDArray[np.int64], limits: Limits) -> None:
+    """Check what labels have besides class and rectangle; `ends` are those of `verify_frames`."""
     for columns in store.chunks(Kind.FRAME_LABELS):
         for labelled, attributes in zip(columns["labelled"], columns["attributes"], strict=True):
             frame_labels(int(labelled), attributes, limits)
+    row, frame, total = 0, 0, 0
     for columns in store.chunks(Kind.BOX_LABELS):
-        for item in columns["extras"]:
-            decode_extras(item, limits)
+        for extras, shapes in zip(columns["extras"], columns["shapes"], strict=True):
+            while row == ends[frame]:
+                frame, total = frame + 1, 0
+            row, total = row + 1, total + len(extras) + len(shapes)
+            limits.check(
+                "max_label_bytes", total, f"bytes of the extras of all boxes of frame {frame}"
+            )
+            Box(0, 0, 0, 0, 0, **decode_extras(extras, shapes))
 
 
 def verify_metadata(store: ChunkStore, limits: Limits) -> None:

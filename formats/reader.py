@@ -198,7 +198,7 @@ class PackReader:
     def verify(self) -> None:
         """Read and check everything; returns if the file is sound in all its bytes."""
         with naming(self.name):
-            verify_frames(
+            ends = verify_frames(
                 self._store,
                 self._directory,
                 self.header,
@@ -206,7 +206,7 @@ class PackReader:
                 read_name=lambda name: _name(name, self.limits),
                 read_frame=self._frame,
             )
-            verify_labels(self._store, self.limits)
+            verify_labels(self._store, ends, self.limits)
             verify_metadata(self._store, self.limits)
             verify_weights(self._store, self._directory)
 
@@ -271,8 +271,17 @@ class PackReader:
                 row = self._store.rows(Kind.FRAME_LABELS, index, index + 1)
                 labels = frame_labels(int(row["labelled"][0]), row["attributes"][0], self.limits)
             if self._directory.run(Kind.BOX_LABELS).n_rows:
-                items = self._store.rows(Kind.BOX_LABELS, start, start + count)["extras"]
-                extras = [decode_extras(item, self.limits) for item in items]
+                extras, total = [], 0
+                # Chunk by chunk, as a small file can hold labels of any size.
+                for part in self._store.parts(Kind.BOX_LABELS, start, start + count):
+                    items = list(zip(part["extras"], part["shapes"], strict=True))
+                    total += sum(len(extra) + len(shapes) for extra, shapes in items)
+                    self.limits.check(
+                        "max_label_bytes",
+                        total,
+                        f"bytes of the extras of all boxes of frame {index}",
+                    )
+                    extras += [decode_extras(*item) for item in items]
         return labels, extras
 
     def _block(self, reference: int) -> bytes:

@@ -41,10 +41,12 @@ __all__ = [
     "decode_part",
     "decode_rows",
     "encode_rows",
+    "from_planes",
     "row_bytes",
     "rows_table",
     "to_bfloat16",
     "to_float32",
+    "to_planes",
 ]
 
 CHUNK_BYTES = 65_536  # the uncompressed size of a chunk that the writer aims at
@@ -129,7 +131,10 @@ FRAME_LABELS: Table = (
     Column("attributes", "bytes", "a JSON object, or nothing"),
 )
 
-BOX_LABELS: Table = (Column("extras", "bytes", "a JSON object, or nothing"),)
+BOX_LABELS: Table = (
+    Column("extras", "bytes", "a JSON object, or nothing"),
+    Column("shapes", "bytes", "the coordinates of polygons and keypoints, or nothing"),
+)
 
 METADATA: Table = (Column("data", "bytes", "an EXIF, ICC or XMP block, each different"),)
 
@@ -196,13 +201,13 @@ def encode_rows(table: Table, columns: Mapping[str, Any]) -> bytes:
     for column in table:
         values = columns[column.name]
         if column.dtype == "bytes":
-            parts.append(_to_planes(np.array([len(item) for item in values], "<u4")))
+            parts.append(to_planes(np.array([len(item) for item in values], "<u4")))
             parts.extend(values)
             continue
         array = np.ascontiguousarray(values, dtype=column.dtype)
         if column.delta:
             array = np.diff(array, prepend=array.dtype.type(0))
-        parts.append(_to_planes(array))
+        parts.append(to_planes(array))
     return b"".join(parts)
 
 
@@ -222,7 +227,7 @@ def decode_part(table: Table, n_rows: int, raw: bytes, at: int) -> tuple[Columns
             columns[column.name], at = _decode_items(n_rows, raw, at)
             continue
         items = 1 if column.items is None else column.items
-        array, at = _from_planes(np.dtype(column.dtype), n_rows * items, raw, at)
+        array, at = from_planes(np.dtype(column.dtype), n_rows * items, raw, at)
         if column.delta:
             array = np.cumsum(array, dtype=array.dtype)
         columns[column.name] = array if column.items is None else array.reshape(n_rows, items)
@@ -230,7 +235,7 @@ def decode_part(table: Table, n_rows: int, raw: bytes, at: int) -> tuple[Columns
 
 
 def _decode_items(n_rows: int, raw: bytes, at: int) -> tuple[list[bytes], int]:
-    lengths, at = _from_planes(np.dtype("<u4"), n_rows, raw, at)
+    lengths, at = from_planes(np.dtype("<u4"), n_rows, raw, at)
     ends = at + np.cumsum(lengths, dtype=np.uint64)
     end = int(ends[-1]) if n_rows else at
     if end > len(raw):
@@ -239,14 +244,16 @@ def _decode_items(n_rows: int, raw: bytes, at: int) -> tuple[list[bytes], int]:
     return [raw[a:b] for a, b in zip(chain([at], stops), stops, strict=False)], end
 
 
-def _to_planes(array: NDArray[Any]) -> bytes:
+def to_planes(array: NDArray[Any]) -> bytes:
+    """The lowest bytes of all values, then the second bytes, and so on."""
     if array.itemsize == 1:
         return array.tobytes()
     planes: NDArray[np.uint8] = array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T
     return planes.tobytes()
 
 
-def _from_planes(dtype: np.dtype[Any], count: int, raw: bytes, at: int) -> tuple[NDArray[Any], int]:
+def from_planes(dtype: np.dtype[Any], count: int, raw: bytes, at: int) -> tuple[NDArray[Any], int]:
+    """The inverse of `to_planes`, for values that begin at `raw[at]`; also where they end."""
     end = at + count * dtype.itemsize
     if end > len(raw):
         raise RinrFormatError(f"{count:,} values need {end:,} bytes, there are {len(raw):,}")

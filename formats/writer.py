@@ -221,24 +221,26 @@ def _has_notes(frame: Frame) -> bool:
 
 def _write_labels(chunks: _ChunkWriter, frames: Sequence[Frame], limits: Limits) -> None:
     """Write what labels have besides class and rectangle, of frames and of boxes."""
+    attributes: list[bytes] = []
+    extras: list[bytes] = []
+    shapes: list[bytes] = []
+    for frame in frames:
+        what = f"frame {frame.name[:80]!r}"
+        attributes.append(encode_attributes(frame.attributes, what))
+        limits.check("max_label_bytes", len(attributes[-1]), f"bytes of the attributes of {what}")
+        total = 0
+        for box in frame.boxes:
+            for column, item in zip((extras, shapes), encode_extras(box, what), strict=True):
+                column.append(item)
+                total += len(item)
+        limits.check("max_label_bytes", total, f"bytes of the extras of all boxes of {what}")
     if any(map(_has_notes, frames)):
         chunks.add_table(
             Kind.FRAME_LABELS,
-            {
-                "labelled": [int(frame.labelled) for frame in frames],
-                "attributes": [
-                    encode_attributes(frame.attributes, limits, f"frame {frame.name[:80]!r}")
-                    for frame in frames
-                ],
-            },
+            {"labelled": [int(frame.labelled) for frame in frames], "attributes": attributes},
         )
-    extras = [
-        encode_extras(box, limits, f"frame {frame.name[:80]!r}")
-        for frame in frames
-        for box in frame.boxes
-    ]
-    if any(extras):
-        chunks.add_table(Kind.BOX_LABELS, {"extras": extras})
+    if any(extras) or any(shapes):
+        chunks.add_table(Kind.BOX_LABELS, {"extras": extras, "shapes": shapes})
 
 
 def _metadata_blocks(frames: Sequence[Frame]) -> dict[bytes, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from rinrcodec.errors import RinrInputError
@@ -61,10 +61,12 @@ class Region(NamedTuple):
         return cls(left, top, right - left, bottom - top)
 
 
-# Names of the fields of a label beside class and rectangle -> what they are without it.
-_EXTRAS: dict[str, Any] = {
-    "polygons": (),
-    "keypoints": (),
+_NONE: tuple[Any, ...] = ()
+
+# The fields of a label besides class and rectangle -> their values where it has nothing else.
+_PLAIN: dict[str, Any] = {
+    "polygons": _NONE,
+    "keypoints": _NONE,
     "track_id": None,
     "score": None,
     "crowd": False,
@@ -75,7 +77,7 @@ _EXTRAS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Box:
-    """A labelled object: its class, its rectangle, and whatever else its label says.
+    """A labelled object: its class, its rectangle, and all else that its label says.
 
     All coordinates are float pixels of the stored frame, with the origin at the top left. Every
     value is kept exactly as given (float64), also when it is partly outside the frame.
@@ -100,7 +102,7 @@ class Box:
         >>> from rinrcodec import Box
         >>> box = Box(0, 10, 20, 30, 40, keypoints=((12, 25, 2), (35, 50, 1)), track_id=7)
         >>> box.extras
-        {'keypoints': ((12, 25, 2), (35, 50, 1)), 'track_id': 7}
+        {'keypoints': ((12.0, 25.0, 2.0), (35.0, 50.0, 1.0)), 'track_id': 7}
     """
 
     class_id: int
@@ -108,8 +110,8 @@ class Box:
     y: float
     w: float
     h: float
-    polygons: tuple[tuple[float, ...], ...] = field(default=(), kw_only=True)
-    keypoints: tuple[tuple[float, ...], ...] = field(default=(), kw_only=True)
+    polygons: tuple[tuple[float, ...], ...] = field(default=_NONE, kw_only=True)
+    keypoints: tuple[tuple[float, ...], ...] = field(default=_NONE, kw_only=True)
     track_id: int | None = field(default=None, kw_only=True)
     score: float | None = field(default=None, kw_only=True)
     crowd: bool = field(default=False, kw_only=True)
@@ -119,18 +121,29 @@ class Box:
     def __post_init__(self) -> None:
         if not isinstance(self.class_id, Integral):
             raise RinrInputError(f"a box's class_id is a whole number, got {self.class_id!r}")
-        if not all(math.isfinite(v) for v in (self.x, self.y, self.w, self.h)):
+        finite = math.isfinite
+        if not (finite(self.x) and finite(self.y) and finite(self.w) and finite(self.h)):
             raise RinrInputError(f"a box needs finite numbers, got {self}")
         if self.w < 0 or self.h < 0 or self.class_id < 0:
             raise RinrInputError(f"a box needs class_id, w and h of 0 or more, got {self}")
-        if extras := self.extras:
-            _check_extras(extras)
+        # Most boxes have nothing else, and data sets have millions.
+        if (
+            self.polygons is not _NONE
+            or self.keypoints is not _NONE
+            or self.track_id is not None
+            or self.score is not None
+            or self.crowd is not False
+            or self.difficult is not False
+            or self.attributes != _PLAIN["attributes"]
+        ):
+            for name, value in _checked(self).items():
+                object.__setattr__(self, name, value)
 
     @property
     def extras(self) -> dict[str, Any]:
         """What the label has besides class and rectangle, by the names of the fields."""
-        values = ((name, getattr(self, name)) for name in _EXTRAS)
-        return {name: value for name, value in values if value != _EXTRAS[name]}
+        values = ((name, getattr(self, name)) for name in _PLAIN)
+        return {name: value for name, value in values if value != _PLAIN[name]}
 
     def __repr__(self) -> str:
         names = ("class_id", "x", "y", "w", "h")
@@ -155,24 +168,69 @@ class Box:
         return Region(left, top, right - left, bottom - top)
 
 
-def _check_extras(extras: Mapping[str, Any]) -> None:
-    """Raise `RinrInputError` for fields of a label that no box can have."""
-    for polygon in extras.get("polygons", ()):
+def _checked(box: Box) -> dict[str, Any]:
+    """The fields of a label as plain Python values; raises `RinrInputError` for wrong ones."""
+    polygons = _shapes(box.polygons, "polygons")
+    keypoints = _shapes(box.keypoints, "keypoints")
+    for polygon in polygons:
         if len(polygon) < 6 or len(polygon) % 2:
             raise RinrInputError(
                 f"a polygon needs x and y of at least 3 points, got {len(polygon)} numbers"
             )
-    keypoints = extras.get("keypoints", ())
-    if len({len(point) for point in keypoints} | {2, 3}) > 2 or len(set(map(len, keypoints))) > 1:
+    lengths = sorted({len(point) for point in keypoints})
+    if lengths not in ([], [2], [3]):
         raise RinrInputError(
-            f"keypoints need 2 or 3 numbers each, all as many, got {keypoints[:3]!r}"
+            f"each keypoint of a box needs 2 numbers, or each needs 3, got {lengths} numbers"
         )
-    numbers = [v for shape in (*extras.get("polygons", ()), *keypoints) for v in shape]
-    numbers.append(extras.get("score", 0.0))
-    if not all(math.isfinite(v) for v in numbers):
-        raise RinrInputError("a polygon, keypoint or score of a box is not finite")
-    track_id = extras.get("track_id", 0)
-    if not isinstance(track_id, Integral) or not -(2**63) <= int(track_id) < 2**63:
-        raise RinrInputError(f"a box's track_id is a whole number of 64 bits, got {track_id!r}")
-    if not isinstance(extras.get("attributes", {}), Mapping):
-        raise RinrInputError(f"a box's attributes map names to values: {extras['attributes']!r}")
+    track_id, score = box.track_id, box.score
+    if track_id is not None:
+        whole = isinstance(track_id, Integral) and not isinstance(track_id, bool)
+        if not whole or not -(2**63) <= int(track_id) < 2**63:
+            raise RinrInputError(
+                f"a box's track_id is an integer of 64 bits, got {_shown(track_id)}"
+            )
+        track_id = int(track_id)
+    if score is not None:
+        score = _number(score, "score needs a finite number")
+    for name in ("crowd", "difficult"):
+        if getattr(box, name) not in (False, True):
+            raise RinrInputError(
+                f"a box's {name} is True or False, got {_shown(getattr(box, name))}"
+            )
+    if not isinstance(box.attributes, Mapping):
+        raise RinrInputError(
+            f"a box's attributes map names to values, got {_shown(box.attributes)}"
+        )
+    values = (polygons, keypoints, track_id, score, bool(box.crowd), bool(box.difficult))
+    return dict(zip(_PLAIN, (*values, dict(box.attributes)), strict=True))
+
+
+def _shapes(shapes: Any, name: str) -> tuple[tuple[float, ...], ...]:
+    try:
+        return tuple(
+            tuple(_number(value, f"{name} need finite numbers") for value in shape)
+            for shape in shapes
+        )
+    except TypeError as error:
+        raise RinrInputError(
+            f"a box's {name} are a list of lists of numbers, got {str(shapes)[:80]}"
+        ) from error
+
+
+def _number(value: Any, need: str) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise RinrInputError(f"a box's {need}, got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; Python refuses to show integers of thousands of digits."""
+    try:
+        return f"{value!r:.80}"
+    except ValueError:
+        return "an integer of thousands of digits"

@@ -27,7 +27,7 @@ class Limits:
     max_scales: int = 65_536  # of one INR
     max_name_bytes: int = 4096  # of one frame's name, as UTF-8
     max_metadata_bytes: int = 2**24  # of one EXIF, ICC or XMP block
-    max_label_bytes: int = 2**20  # of what a label has besides class and rectangle, as JSON
+    max_label_bytes: int = 2**24  # of one frame: attributes; extras of all boxes
     max_chunk_bytes: int = 2**26  # of one chunk, uncompressed
     max_shared_bytes: int = 2**26  # of all groups' shared weights, which stay in memory
     max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all

@@ -46,7 +46,7 @@ def classes_of(info: Mapping[str, str]) -> dict[int, str]:
     names = _load(info, "names")
     if names is None:
         return {}
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(map(_is_text, names)):
         raise RinrFormatError(f"its class names are no list of texts: {info['names'][:80]}")
     return dict(enumerate(names))
 
@@ -73,10 +73,19 @@ def kpt_shape_of(info: Mapping[str, str]) -> tuple[int, int] | None:
     shape = _load(info, "kpt_shape")
     if shape is None:
         return None
-    match shape:
-        case [int(count), 2 | 3 as dims] if 1 <= count <= _MOST_KEYPOINTS:
+    if isinstance(shape, list) and [type(value) for value in shape] == [int, int]:
+        count, dims = shape
+        if 1 <= count <= _MOST_KEYPOINTS and dims in (2, 3):
             return count, dims
     raise RinrFormatError(f"its kpt_shape is {info['kpt_shape'][:40]}, expected such as [17, 3]")
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value can be printed; half of a surrogate pair cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _json(value: Any) -> str:

@@ -191,12 +191,46 @@ def decodable() -> Pack:
     return Pack(frames, groups)
 
 
+def labels() -> Pack:
+    """Everything that labels have besides class and rectangle, by frames and by boxes."""
+    outline = tuple(
+        round(v * size, 9) for v in (0.1015625, 0.25, 0.333333, 0.9, 0.5) for size in (64, 48)
+    )
+    nested = {"RLE": {"size": [48, 64], "counts": "höhe 高度"}, "none": None, "n": [1.5, [], {}]}
+    boxes = (
+        Box(0, 1.0, 2.0, 30.0, 40.0, polygons=(outline, (0.1, 0.2, -7.25, 1e-9, 3.0, 2.0**20))),
+        Box(1, 1.0, 2.0, 3.0, 4.0, keypoints=((12.5, 25, 2), (0, 0, 0), (31.25, 7, 1)), score=0.1),
+        Box(2, 0.0, 0.0, 5.0, 5.0),
+        Box(1, 1.0, 2.0, 3.0, 4.0, keypoints=((1e300, -0.0), (1 / 3, 5e-324)), track_id=2**63 - 1),
+        Box(1, 9.0, 2.0, 3.0, 4.0, track_id=-7, crowd=True, difficult=True, attributes=nested),
+        Box(3, 0.0, 0.0, 9.0, 9.0, polygons=(outline,), keypoints=((1, 2, 0.5), (3, 4, 1))),
+    )
+    pack = many_frames(4, boxes=0)
+    changes = (
+        {"boxes": boxes[:3], "attributes": {"file_name": "höhe.jpg", "id": 10**30, "license": 3}},
+        {"labelled": False},
+        {"boxes": boxes[3:], "labelled": False, "attributes": {"": {}}},
+        {},
+    )
+    frames = tuple(
+        replace(frame, objects=(None,) * len(change.get("boxes", ())), **change)
+        for frame, change in zip(pack.frames, changes, strict=True)
+    )
+    return replace(
+        pack,
+        frames=frames,
+        stacks=pack.stacks[:1],
+        info={"kpt_shape": "[3,3]", "names": '["a","b","c","d"]', "task": "pose"},
+    )
+
+
 PACKS = {
     "one_frame": one_frame,
     "many_frames": many_frames,
     "features": features,
     "cells": cells,
     "decodable": decodable,
+    "labels": labels,
 }
 
 

@@ -156,7 +156,7 @@ def forged(data: bytes, rng: random.Random) -> bytes:
             parts.groups[column][0] = value & (0xFF if column in ("bits", "flags") else 2**32 - 1)
         elif kind == 3:
             column = rng.choice(["n_frames", "width", "height", "required", "n_groups", "n_info"])
-            changes[column] = forge_value(rng, 1) & (7 if column == "required" else 2**32 - 1)
+            changes[column] = forge_value(rng, 1) & (31 if column == "required" else 2**32 - 1)
         elif kind == 4:
             spec = parts.groups["spec"]
             spec[0] = mutate(spec[0], rng) if spec[0] else b"{}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import struct
 from pathlib import Path
 
 import pytest
 
 import rinrcodec.formats
-from rinrcodec.formats import header, pack_bytes, schema
+from rinrcodec.boxes import Box
+from rinrcodec.formats import _labels, header, pack_bytes, schema
+from rinrcodec.formats._labels import encode_extras
 
 SPEC = (Path(rinrcodec.formats.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
 TYPES = {
@@ -20,6 +24,7 @@ TYPES = {
     "<f8": "f64",
     "bytes": "bytes",
 }
+FEATURES = ("SHARED_WEIGHTS", "CODED_ROWS", "SHARED_ROWS", "CELLS", "LABELS")
 TABLES = [
     "FRAMES",
     "BOXES",
@@ -56,7 +61,7 @@ def test_kinds_sections_and_features() -> None:
     for kind in schema.Kind:
         assert f"\n| {int(kind)} | {kind.name.lower().replace('_', ' ')}" in SPEC
     assert f"in this order, without gaps: {', '.join(header.SECTIONS)}\n" in SPEC
-    for bit, name in enumerate(("SHARED_WEIGHTS", "CODED_ROWS", "SHARED_ROWS", "CELLS")):
+    for bit, name in enumerate(FEATURES):
         assert getattr(header, name) == 1 << bit
         assert f"\n| {bit} | {name.lower().replace('_', ' ')} | " in SPEC
 
@@ -66,6 +71,19 @@ def test_numbers() -> None:
     assert f"cuts after {schema.CHUNK_BYTES:,} bytes or {schema.TABLE_ROWS}\n" in SPEC
     assert "version 1\n" in SPEC
     assert header.VERSION == 1
+
+
+def test_labels() -> None:
+    assert f"more than {_labels.MOST_DEPTH}\nobjects and arrays" in SPEC
+    assert f"an integer of more than {_labels.MOST_DIGITS} digits" in SPEC
+    assert f"*d* = 0 to {_labels.MOST_DECIMALS}: " in SPEC
+    assert f"*d* = {_labels.FLOATS}: " in SPEC
+    fields = SPEC.partition("`extras` has these and no others")[2].partition("For example")[0]
+    plain = {field.name for field in dataclasses.fields(Box)} - {"class_id", "x", "y", "w", "h"}
+    assert set(re.findall(r"^\| `(\w+)` ", fields, re.MULTILINE)) == plain
+    data, shapes = encode_extras(Box(0, 0, 0, 0, 0, polygons=[(10.5, 20, 11, 20, 11, 20.5)]), "")
+    assert data == b'{"polygons":[3]}'
+    assert f"takes the bytes {shapes.hex(' ').upper()}: one place" in SPEC
 
 
 def test_data_start_formula() -> None:

@@ -6,6 +6,7 @@ rinrcodec and of NumPy.
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -25,6 +26,8 @@ FRAMES = (
 BOXES = "class_id u32, x f64, y f64, w f64, h f64, gain f32"
 OBJECTS = "group u32, row u32, mode u8"
 CELLS = "time u8, x u16, y u16"
+FRAME_LABELS = "labelled u8, attributes bytes"
+BOX_LABELS = "extras bytes, shapes bytes"
 GROUPS = "spec bytes, bits u8, flags u8, n_rows u32, n_params u32, n_scales u32"
 CHUNKS = "kind u8, group u32, rows u32, stored u32, size u32, crc u32"
 
@@ -60,6 +63,38 @@ def table(columns: str, raw: bytes, at: int, n: int) -> tuple[dict[str, list[Any
     return out, at
 
 
+def box_label(extras: bytes, shapes: bytes) -> dict[str, Any]:
+    """The fields of a box, with polygons and keypoints as lists of numbers."""
+    fields = json.loads(extras) if extras else {}
+    points = fields.get("polygons", [])
+    count, dims = fields.get("keypoints", (0, 2))
+    axes = [sum(points) + count] * 2 + [count] * (dims - 2)
+    flat: list[float] = []
+    if shapes and shapes[0] == 255:
+        flat, end = numbers(shapes, 1, sum(axes), "f64")
+        assert end == len(shapes)
+    elif shapes:
+        n = dims + sum(axes)
+        raw = shapes[1:] + bytes(8 * n - len(shapes) + 1)
+        stored, _ = numbers(raw, 0, n, "u64")
+        values, at = [], dims
+        for unit, length in zip(stored, axes, strict=False):
+            total, axis = 0, []
+            for step in stored[at : at + length]:
+                total += -(step + 1) // 2 if step % 2 else step // 2
+                axis.append(total * unit / 10 ** shapes[0])
+            values.append(axis)
+            at += length
+        for i in range(sum(points) + count):
+            flat += [values[0][i], values[1][i]]
+            flat += [values[2][i - sum(points)]] if i >= sum(points) and dims == 3 else []
+    for name, lengths in (("polygons", [2 * n for n in points]), ("keypoints", [dims] * count)):
+        if lengths:
+            fields[name] = tuple(tuple(flat.pop(0) for _ in range(n)) for n in lengths)
+    assert not flat
+    return fields
+
+
 def read(data: bytes) -> dict[str, Any]:
     fields = struct.unpack_from("<9sBBBIIIIIIIIIIQ5Q", data)
     assert fields[0] == bytes.fromhex("89 52 49 4E 52 0D 0A 1A 0A")
@@ -81,8 +116,9 @@ def read(data: bytes) -> dict[str, Any]:
     chunks, end = table(CHUNKS, raw, end, n_chunks)
     assert end == len(raw)
 
-    tables: dict[int, dict[str, list[Any]]] = {0: {}, 1: {}, 2: {}, 3: {}, 6: {}}
+    tables: dict[int, dict[str, list[Any]]] = {0: {}, 1: {}, 2: {}, 3: {}, 6: {}, 7: {}, 8: {}}
     columns = {0: FRAMES, 1: BOXES, 2: OBJECTS, 3: "data bytes", 6: CELLS}
+    columns |= {7: FRAME_LABELS, 8: BOX_LABELS}
     weights: dict[int, dict[str, list[Any]]] = {g: {} for g in range(n_groups)}
     shared: dict[int, bytes] = {}
     for kind, group, rows, length, size, crc in zip(*chunks.values(), strict=True):
@@ -129,6 +165,10 @@ def test_reader_written_from_the_spec(name: str) -> None:
         for key in ("exif", "icc", "xmp"):
             row = frames[key][i]
             assert (metadata["data"][row - 1] if row else b"") == getattr(frame.metadata, key)
+        labelled = file["tables"][7].get("labelled", [1] * (i + 1))[i]
+        attributes = file["tables"][7].get("attributes", [b""] * (i + 1))[i]
+        assert labelled == frame.labelled
+        assert json.loads(attributes or b"{}") == frame.attributes
         assert frames["box_count"][i] == len(frame.boxes)
         for k, (box, inr) in enumerate(zip(frame.boxes, frame.objects, strict=True)):
             at = frames["box_start"][i] + k
@@ -142,6 +182,8 @@ def test_reader_written_from_the_spec(name: str) -> None:
                 )
                 assert ("residual", "direct")[objects["mode"][at]] == inr.mode
                 assert boxes["gain"][at] == inr.gain
+            columns = (file["tables"][8].get(key, [b""] * (at + 1)) for key in ("extras", "shapes"))
+            assert box_label(*(column[at] for column in columns)) == box.extras
             cell = tuple(
                 file["tables"][6].get(key, [0] * (at + 1))[at] for key in ("time", "x", "y")
             )

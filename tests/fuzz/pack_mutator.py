@@ -47,7 +47,29 @@ _SPECS = (
     b"{}",
 )
 _NAMES = (b"a", b"a/b", b"..", b"a/../b", b"/a", b"C:a", b"\\\\a\\b", b"\xff", b"\0", b"")
+_LABELS = (
+    b'{"polygons":[3]}',
+    b'{"polygons":[3,4],"keypoints":[2,3]}',
+    b'{"keypoints":[1,2],"track_id":7}',
+    b'{"keypoints":[999999999999,3]}',
+    b'{"crowd":true,"difficult":true}',
+    b'{"score":1e999}',
+    b'{"score":0.5,"attributes":{"a":[1,{"b":null}]}}',
+    b'{"track_id":9223372036854775808}',
+    b'{"attributes":{"a":"\\ud800"}}',
+    b"",
+)
+_SHAPES = (
+    b"\0" + bytes(8),
+    b"\2\1\1" + bytes(range(6)),
+    b"\x09" + b"\xff" * 64,
+    b"\0" + b"\1" * 8 + bytes(48) + b"\x10" * 8,
+    b"\xff" + bytes(48),
+    b"\xff" + b"\x7f" * 48,
+    b"",
+)
 _HEADER = ("n_frames", "width", "height", "required", "optional", "version", "mode")
+_ITEMS = {"name": _NAMES, "extras": _LABELS, "attributes": _LABELS, "shapes": _SHAPES}
 _LONG = 500_000
 _EDGE = 40_000  # uncompressed bytes of a chunk that is made longer
 
@@ -167,7 +189,7 @@ def _change_header(parts: Parts, tools: _Tools) -> None:
         tools.header[name] = tools.rng.choice(MODES)
     elif name == "required":
         tools.header[name] = tools.rng.choice(
-            (7, 15, tools.rng.randrange(16), 1 << tools.rng.randrange(32))
+            (7, 31, tools.rng.randrange(32), 1 << tools.rng.randrange(32))
         )
     elif name == "version":
         tools.header[name] = tools.number(parts.header.version, 8)
@@ -246,7 +268,7 @@ def _change_chunk_table(parts: Parts, tools: _Tools) -> None:
     column = tools.rng.choice(sorted(parts.chunks))
     at = tools.rng.randrange(len(parts.raw))
     bits = 8 if column == "kind" else 32
-    value = tools.rng.randrange(8) if column == "kind" else tools.number(parts.chunks[column][at])
+    value = tools.rng.randrange(10) if column == "kind" else tools.number(parts.chunks[column][at])
     if column in ("stored", "size", "crc"):
         parts.lies[column, at] = value & ((1 << bits) - 1)
     else:
@@ -328,8 +350,9 @@ def _change_values(parts: Parts, tools: _Tools) -> None:
     for _ in range(rng.choice((1, 1, 2))):
         if column.dtype == "bytes":
             at = rng.randrange(len(values))
-            same = column.name == "name" and rng.random() < 0.3
-            values[at] = rng.choice((*_NAMES, *values)) if same else tools.bytes(values[at])
+            known = _ITEMS.get(column.name, ())
+            same = known and rng.random() < 0.3
+            values[at] = rng.choice((*known, *values)) if same else tools.bytes(values[at])
             continue
         flat = values.reshape(-1)
         at = rng.randrange(len(flat))

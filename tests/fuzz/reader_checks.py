@@ -46,6 +46,7 @@ SMALL = Limits(
     max_scales=2**8,
     max_name_bytes=2**8,
     max_metadata_bytes=2**12,
+    max_label_bytes=2**12,
     max_chunk_bytes=2**16,
     max_shared_bytes=2**16,
     max_frames_bytes=2**16,

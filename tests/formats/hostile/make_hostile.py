@@ -19,13 +19,14 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from forge import Parts, assemble, compress, fix_block, take_apart
+from hostile_labels import LABEL_CAUSES
 from sample_packs import cells, features, many_frames, one_frame
 
 from rinrcodec.formats import pack_bytes
 from rinrcodec.formats.header import HEADER_SIZE
 from rinrcodec.formats.schema import Kind
 
-FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS, FRAME_LABELS, BOX_LABELS = Kind
+FRAMES, BOXES, OBJECTS, METADATA, SHARED, ROWS, CELLS, *_ = Kind
 
 
 class Cause(NamedTuple):
@@ -362,7 +363,7 @@ CAUSES: dict[str, Cause] = {
     "directory_longer": Cause("directory ends after", directory(lambda raw: raw + b"x")),
     "directory_shorter": Cause("values need", directory(lambda raw: raw[:-1])),
     "counts_huge": Cause("values need .* bytes, there are", header(n_chunks=2**32 - 1)),
-    "kind_unknown": Cause("unknown kind 9", lying("kind", -1, 9)),
+    "kind_unknown": Cause("unknown kind 99", lying("kind", -1, 99)),
     "chunks_out_of_order": Cause("out of order", swapped_chunks),
     "group_of_frames": Cause("group that does not exist", lying("group", 0, 1)),
     "group_of_rows": Cause("group that does not exist", lying("group", -1, 3)),
@@ -463,6 +464,8 @@ CAUSES: dict[str, Cause] = {
     "object_mode": Cause("object INR of the unknown mode 2", edited(OBJECTS, "mode", 2)),
     "object_group": Cause("refers to group 3 of 3", edited(OBJECTS, "group", 4)),
     "object_row": Cause("refers to row 5 of group 1", edited(OBJECTS, "row", 5)),
+    # labels, of which there are many
+    **{name: Cause(*cause) for name, cause in LABEL_CAUSES.items()},
     # weights
     "codes_over_bits": Cause("from -2048 to 2048 do not fit 12 bits", bad_codes),
     "scale_infinite": Cause("a scale is infinite", bad_scale),
