@@ -158,6 +158,11 @@ class RinrImageFile(ImageFile.ImageFile):
                 self._release()
         return Image.Image.load(self)
 
+    def load_read(self, read_bytes: int) -> bytes:
+        """Read from the file. `PIL.ImageFile.Parser` takes this as: wait for the whole file."""
+        assert self.fp is not None
+        return self.fp.read(read_bytes)
+
     def verify(self) -> None:
         """Read and check the whole file, pixels aside; afterwards it has to be opened again."""
         reader = self._source()
