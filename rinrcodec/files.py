@@ -29,12 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["RinrFile", "open", "packs_below", "save"]
 
 
-def save(pack: Pack, path: str | PathLike[str], *, overwrite: bool = True) -> int:
+def save(
+    pack: Pack,
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+) -> int:
     """Write a pack to a path or URL, whole or not at all; returns the bytes written.
 
     The same pack gives the same bytes. Errors are those of `rinrcodec.formats.write_pack`.
     """
-    return write_pack(path, pack, overwrite=overwrite)
+    return write_pack(path, pack, overwrite=overwrite, limits=limits)
 
 
 def open(  # noqa: A001

@@ -119,7 +119,7 @@ def decode_picture(
     except Image.DecompressionBombError as error:
         raise RinrLimitError(f"{file}: {error}") from error
     except RinrError as error:
-        raise type(error)(_with_file(file, str(error))) from error
+        raise type(error)(f"{file}: {str(error).removeprefix(f'{name}: ')}") from error
     # A broken file makes Pillow's decoders raise almost anything; it is always the file's fault.
     except Exception as error:
         whole = completed(data, _jpeg_pixels) if data.startswith(_JPEG) else None
@@ -250,7 +250,3 @@ def _why_unidentified(data: bytes) -> str:
     if not data.startswith(MAGIC):
         return "not a picture that Pillow can read"
     return "a .rinr file, which Pillow reads after rinrcodec.register_pillow()"
-
-
-def _with_file(file: Path, message: str) -> str:
-    return message if message.startswith(str(file)) else f"{file}: {message}"

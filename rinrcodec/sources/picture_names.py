@@ -82,7 +82,7 @@ def pictures_among(files: Sequence[tuple[Path, str]], folder: Path) -> list[tupl
     return sorted(pictures, key=lambda item: name_order(relative_name(item[0], base)))
 
 
-def left_out(files: Sequence[tuple[Path, str]], where: Path) -> tuple[str, ...]:
+def left_out(files: Sequence[tuple[Path, str]], where: object) -> tuple[str, ...]:
     """A warning that counts and names the pictures among files that cannot be read, if any."""
     lost = [path for path, _ in files if unreadable_kind(path.suffix)]
     if not lost:

@@ -135,9 +135,8 @@ class StreamSource:
         self._owned = owned
         self._lock = threading.Lock()
         try:
-            # `seek` of some files returns None.
-            file.seek(0, io.SEEK_END)
-            self.size = file.tell()
+            size: int | None = file.seek(0, io.SEEK_END)
+            self.size = file.tell() if size is None else size
         except (OSError, ValueError) as error:
             if not isinstance(error, OSError):
                 raise RinrInputError(f"{self.name}: {_closed(error)}") from error
@@ -228,7 +227,7 @@ def source_of(source: object) -> MemorySource | StreamSource:
     """Wrap a buffer or an open file; raises `RinrInputError` for an object that is neither."""
     if is_buffer(source):
         return MemorySource(source)  # type: ignore[arg-type]
-    if not all(callable(getattr(source, name, None)) for name in ("read", "seek", "tell")):
+    if not all(callable(getattr(source, name, None)) for name in ("read", "seek")):
         raise RinrInputError(
             f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
             "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"

@@ -78,13 +78,11 @@ def completed(data: bytes, decode: Callable[[bytes], NDArray[np.uint8]]) -> byte
     if not scans.are_all_there:
         return None
     whole = data[: scans.stop].rstrip(b"\xff")
-    # Filling may pass for data, so the data before it must be complete. Of zeros, one is data:
-    # a stuffed one, or the last byte of a flat area.
+    # Filling may pass for data, so the data before it must be complete. A single zero is data.
     bare = whole.rstrip(whole[-1:])
-    if whole.endswith(b"\0"):
-        whole = whole[: len(bare) + 1]
-    elif len(whole) - len(bare) >= _LEAST_FILLING:
-        whole = bare
+    if len(whole) - len(bare) >= (2 if whole.endswith(b"\0") else _LEAST_FILLING):
+        # FF is data only with a zero after it.
+        whole = whole[: len(bare) + bare.endswith(b"\xff")]
     return whole + _END if _is_complete(whole, scans.start, decode) else None
 
 
