@@ -52,8 +52,9 @@ def open(  # noqa: A001
     which is not copied) or a seekable binary file. Close the result before the memory map.
 
     Raises `RinrFormatError` for a file that is damaged or none, `RinrLimitError` for one that is
-    larger than `limits`, `RinrInputError` for an object that holds no bytes, `FileNotFoundError` for one that is not there, another `OSError` for a
-    store that cannot be read, `MissingExtraError` for a URL without the extra `remote`.
+    larger than `limits`, `RinrInputError` for an object that holds no bytes, `FileNotFoundError`
+    for a file that is not there, another `OSError` for a store that cannot be read,
+    `MissingExtraError` for a URL without the extra `remote`.
     """
     return RinrFile(source, limits=limits)
 
@@ -74,9 +75,7 @@ class RinrFile:
     after the other. Pickles as its path or URL.
     """
 
-    def __init__(
-        self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+    def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
         try:
             self.reader = PackReader(source, limits=limits)
         except IsADirectoryError as error:

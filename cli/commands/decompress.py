@@ -8,7 +8,13 @@ from typing import Literal
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
-from rinrcodec.cli.options import PathOrUrl, device_option, json_option, max_pixels_option, quiet_option
+from rinrcodec.cli.options import (
+    PathOrUrl,
+    device_option,
+    json_option,
+    max_pixels_option,
+    quiet_option,
+)
 
 __all__ = ["command"]
 

@@ -22,7 +22,9 @@ __all__ = ["command"]
     "--json", "as_json", is_flag=True,
     help="Print JSON: a list with an item for every file, or folder with a manifest.",
 )  # fmt: skip
-def command(sources: tuple[Path, ...], each: bool, frames: bool, max_pixels: int | None, as_json: bool) -> int:
+def command(
+    sources: tuple[Path, ...], each: bool, frames: bool, max_pixels: int | None, as_json: bool
+) -> int:
     """Show what .rinr files hold.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
@@ -34,9 +36,7 @@ def command(sources: tuple[Path, ...], each: bool, frames: bool, max_pixels: int
     from rinrcodec.datasets.inspection.describe import describe
     from rinrcodec.limits import limits_for
 
-    described = describe(
-        sources, files=each, frames=frames, limits=limits_for(max_pixels)
-    )
+    described = describe(sources, files=each, frames=frames, limits=limits_for(max_pixels))
     if as_json:
         folders = [] if each or frames else described.folders
         click.echo(json_text([*folders, *described.packs]), nl=False)

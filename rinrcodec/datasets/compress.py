@@ -34,8 +34,8 @@ from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_mis
 from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
-from rinrcodec.limits import limits_for
 from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.limits import limits_for
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.survey import Survey, label_info, survey

@@ -96,6 +96,8 @@ def without_overhead(
     none = np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32)
     empty = Group(Spec.of("none"), 8, Rows(*none, (b"",)))
     frames = tuple(frame_of(picture, InrRef(0, 0)) for picture in pictures)
-    overhead = len(pack_bytes(Pack(frames, (empty,), info), limits=limits_of(pictures))) / len(pictures)
+    overhead = len(pack_bytes(Pack(frames, (empty,), info), limits=limits_of(pictures))) / len(
+        pictures
+    )
     n_bytes = max(1, math.floor(context.target.n_bytes - overhead))
     return replace(context, target=replace(context.target, n_bytes=n_bytes))

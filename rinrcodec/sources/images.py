@@ -28,7 +28,7 @@ from rinrcodec.sources.pictures.depth import (
     eight_bit_greys,
     raw_mode,
 )
-from rinrcodec.sources.pictures.jpeg_end import completed
+from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
 from rinrcodec.sources.pictures.metadata import read_metadata
 from rinrcodec.sources.pictures.opening import open_picture
 from rinrcodec.storage import may_pass, read_file, to_path
@@ -44,7 +44,7 @@ __all__ = [
 # What a file may take: four channels of 32 bits without compression, and its metadata.
 _BYTES_A_PIXEL = 16
 _MOST_EXTRA = 2**26
-_JPEG = b"\xff\xd8\xff"
+_NO_END = "has no end marker (FF D9); no pixel is missing"
 _DNG_VERSION = 50706
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
@@ -112,24 +112,25 @@ def decode_picture(
     name = file.name if name is None else name
     if problem := unreadable_kind(file.suffix):
         raise RinrInputError(f"{file}: {problem}")
+    whole = data
+    notes: tuple[str, ...] = ()
     try:
-        picture = _decoded(data, name, boxes, depth_range, limits)
+        if lacks_end(data):
+            _check_size(data, name, limits)
+            whole, notes = completed(data, _jpeg_pixels) or b"", (_NO_END,)
+            if not whole:
+                raise OSError("it has no end marker, FF D9, and pixels may be missing")
+        picture = _decoded(whole, name, boxes, depth_range, limits)
     except UnidentifiedImageError:
         raise RinrInputError(f"{file}: {_why_unidentified(data)}") from None
     except Image.DecompressionBombError as error:
-        raise RinrLimitError(f"{file}: {error}") from error
+        raise RinrLimitError(f"{file}: {error}; convert it to PNG or TIFF") from error
     except RinrError as error:
         raise type(error)(f"{file}: {str(error).removeprefix(f'{name}: ')}") from error
     # A broken file makes Pillow's decoders raise almost anything; it is always the file's fault.
     except Exception as error:
-        whole = completed(data, _jpeg_pixels) if data.startswith(_JPEG) else None
-        if whole is None:
-            message = f"{file}: the picture is damaged or truncated ({error})"
-            raise RinrInputError(message) from error
-        picture = _decoded(whole, name, boxes, depth_range, limits)
-        note = "has no end marker (FF D9); no pixel is missing"
-        picture = replace(picture, notes=(note, *picture.notes))
-    return replace(picture, source_bytes=len(data))
+        raise RinrInputError(f"{file}: the picture is damaged or truncated ({error})") from error
+    return replace(picture, source_bytes=len(data), notes=notes + picture.notes)
 
 
 def _decoded(
@@ -146,6 +147,12 @@ def _decoded(
             image, name=name, boxes=boxes, depth_range=depth_range, limits=limits
         )
         return replace(picture, notes=_notes(image) + picture.notes)
+
+
+def _check_size(data: bytes, name: str, limits: Limits) -> None:
+    with open_picture(data) as image:
+        width, height = image.size
+    limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")
 
 
 def _jpeg_pixels(data: bytes) -> NDArray[np.uint8]:

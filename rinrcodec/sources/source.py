@@ -66,9 +66,7 @@ class Series:
         if self.video is not None:
             yield from self._read_video(self.video, start, limits)
             return
-        read = partial(
-            read_image, reader=self.reader, depth_range=depth_range, limits=limits
-        )
+        read = partial(read_image, reader=self.reader, depth_range=depth_range, limits=limits)
         with ThreadPoolExecutor(jobs) as pool:
             ahead: deque[Future[Reading]] = deque()
             for ref in self.refs[start:]:

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +160,8 @@ class StreamSource:
             except ValueError as error:
                 if isinstance(error, OSError):
                     raise
+                if self._owned:
+                    raise ValueError(f"{self.name}: the reader is closed") from error
                 raise RinrError(_closed(error)) from error
             return data
 
@@ -241,7 +243,7 @@ def _closed(error: object) -> str:
 
 
 def _view(data: bytearray | memoryview | NDArray[np.uint8]) -> memoryview:
-    view = memoryview(data)
+    view = memoryview(cast(Any, data))
     if view.ndim != 1 or view.format not in {"B", "b", "c"}:
         raise RinrInputError(
             f"a {type(data).__name__} of {view.ndim} dimensions and items of format "

@@ -7,7 +7,8 @@ greys would be left; a note says so and names the range.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ _PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED = 262, 339, 1
 def check_depth_range(value: object) -> DepthRange:
     """Return a pair of numbers, the lower first; raises `RinrInputError` for anything else."""
     try:
-        low, high = value  # type: ignore[misc]
-        low, high = float(low), float(high)
+        low, high = map(float, cast(Iterable[Any], value))
     except (TypeError, ValueError):
         raise RinrInputError(
             f"depth_range {value!r} is not a pair of numbers, such as (7000, 8020)"
@@ -43,7 +43,7 @@ def check_depth_range(value: object) -> DepthRange:
 
 def raw_mode(image: Image.Image) -> str:
     """How the file holds its pixels, in Pillow's words; ask before they are loaded."""
-    tiles = getattr(image, "tile", ())
+    tiles: Sequence[Any] = getattr(image, "tile", ())
     args = tiles[0].args if tiles else ""
     first = args[0] if isinstance(args, tuple) and args else args
     # Portable pixmaps say the largest value instead.
@@ -88,7 +88,7 @@ def deep_colour_note(
         return ("has 8 bits a value, so --depth-range is not applied",)
     channels = pixels.reshape(-1, pixels.shape[2]).T if pixels.ndim == 3 else [pixels.ravel()]
     levels = max(int(np.count_nonzero(np.bincount(one, minlength=256))) for one in channels)
-    what = "colour" if pixels.ndim == 3 else "grey with alpha"
+    what = "grey with alpha" if stored.startswith("LA") else "colour"
     advice = "save it as 16-bit grey and use --depth-range to keep more"
     if depth_range is not None:
         return (f"is 16-bit {what}, to which --depth-range is not applied; {advice}",)
@@ -114,8 +114,8 @@ def _whole_range(
         )
     values = values.astype(np.uint16, copy=False)
     # 65535 = 255 * 257; adding half the divisor rounds.
-    table = np.arange(_WHITE + 1, dtype=np.uint32)
-    table = np.minimum((table * 255 + white // 2) // white, 255).astype(np.uint8)
+    all_values = np.arange(_WHITE + 1, dtype=np.uint32)
+    table = np.minimum((all_values * 255 + white // 2) // white, 255).astype(np.uint8)
     return table[values], _few_greys(values, table)
 
 
@@ -144,6 +144,6 @@ def _mapped(values: NDArray[Any], depth_range: DepthRange) -> NDArray[np.uint8]:
     rows = max(1, _BLOCK // values.shape[1])  # float64 of a whole picture would take much memory
     for start in range(0, len(values), rows):
         block = values[start : start + rows].astype(np.float64)
-        scaled = (np.clip(block, low, high) - low) * (255 / (high - low))
+        scaled = (np.clip(block, low, high) - low) * 255 / (high - low)
         greys[start : start + rows] = np.floor(np.nan_to_num(scaled, nan=0.0) + 0.5)
     return greys

@@ -1,7 +1,7 @@
 """JPEGs that only lack their end marker, FF D9, as some cameras write them.
 
-`images.decode_picture` calls `completed` after Pillow has refused a file. No entropy code is parsed.
-The file is decoded with the marker appended, and again with random bytes before the marker:
+`images.decode_picture` calls `lacks_end` and then `completed`. No entropy code is parsed. The file
+is decoded with the marker appended, and again with random bytes before the marker:
 
     ... scan data | FF D9               the decoder fills what is missing with zeros
     ... scan data | random bytes FF D9  the decoder fills what is missing with the random bytes
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["completed"]
+__all__ = ["completed", "lacks_end"]
 
 _END = b"\xff\xd9"
 # Scan data goes on over stuffed zeros (FF 00), restart markers (FF D0 to D7) and fill bytes.
@@ -61,11 +61,25 @@ class _Scans:
         )
 
 
+def lacks_end(data: bytes) -> bool:
+    """Whether a file is a JPEG whose scans are not followed by the end marker.
+
+    Pillow reads some of these, also where pixels are missing, and refuses others.
+    """
+    if data.endswith(_END) or not data.startswith(b"\xff\xd8\xff"):
+        return False
+    try:
+        scans = _scans(data)
+    except (IndexError, KeyError, struct.error):
+        return False
+    return scans.stop > 0 and data[scans.stop : scans.stop + 2] != _END
+
+
 def completed(data: bytes, decode: Callable[[bytes], NDArray[np.uint8]]) -> bytes | None:
     """Append the end marker to a JPEG that lacks it.
 
     Args:
-        data: the file, which does not decode as it is.
+        data: the file, of which `lacks_end` is true.
         decode: gives the pixels of a JPEG, and raises any error for one that it cannot decode.
 
     Returns:

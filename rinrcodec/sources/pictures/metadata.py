@@ -40,6 +40,7 @@ def read_metadata(image: Image.Image, limits: Limits) -> tuple[Metadata, int, tu
     1 where there is none. Notes name what cannot be kept.
     """
     notes: list[str] = []
+    turned: int | None
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # Pillow has turned its pixels already.
         exif, turned = _exif_of_tiff(image, limits.max_metadata_bytes, notes), 1
@@ -101,9 +102,7 @@ def _upright_xmp(xmp: bytes) -> tuple[int, bytes]:
     return int(found[2]), _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
-def _exif_of_tiff(
-    image: TiffImagePlugin.TiffImageFile, most: int, notes: list[str]
-) -> bytes:
+def _exif_of_tiff(image: TiffImagePlugin.TiffImageFile, most: int, notes: list[str]) -> bytes:
     """Make EXIF bytes of the descriptive tags, and of the Exif and GPS tags, of a TIFF."""
     source = image.getexif()
     tags = {int(tag): value for tag, value in source.items() if int(tag) not in _STRUCTURE}

@@ -37,6 +37,15 @@ _OPTIONAL = {
 }
 
 
+class _TiffImageFile(TiffImagePlugin.TiffImageFile):
+    """One without the limit of the whole process, which Pillow checks again when it loads."""
+
+    def load_prepare(self) -> None:
+        if self._im is None:
+            self.im = Image.core.new(self.mode, self._tile_size)  # type: ignore[attr-defined]
+        super().load_prepare()
+
+
 def open_picture(data: bytes) -> Image.Image:
     """Open a picture with Pillow: reads its header.
 
@@ -49,8 +58,11 @@ def open_picture(data: bytes) -> Image.Image:
         if name not in Image.OPEN:
             continue
         factory, accept = Image.OPEN[name]
+        factory = _TiffImageFile if name == "TIFF" else factory
         accepted = accept is None or accept(prefix)
-        if not accepted or isinstance(accepted, str):  # a text: Pillow was built without its library
+        if not accepted or isinstance(
+            accepted, str
+        ):  # a text: Pillow was built without its library
             continue
         try:
             return factory(BytesIO(data), "")
@@ -87,5 +99,7 @@ def _foreign() -> list[str]:
     """The formats that neither Pillow nor this package has registered."""
     own = ("PIL.", "rinrcodec.")
     return [
-        name for name in Image.ID if not getattr(Image.OPEN[name][0], "__module__", "").startswith(own)
+        name
+        for name in Image.ID
+        if not getattr(Image.OPEN[name][0], "__module__", "").startswith(own)
     ]
