@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from rinrcodec.limits import DEFAULT_LIMITS
-from tests.cli.conftest import Run
+
+from .conftest import Run
 
 FIT = ("--preset", "fast", "--steps", "1", "--background", "siren", "--device", "cpu")
 
