@@ -28,7 +28,8 @@ class Split:
 
     files: the pictures with their stamps. folders: the paths of the entries. n_listed: how many
     pictures were named, with those that were named twice. unread: pictures of kinds that cannot be
-    read. others: files in the folders that are no pictures. missing, notes: messages without the name of the yaml.
+    read. others: files in the folders that are no pictures. missing, notes: messages without the
+    name of the yaml.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
