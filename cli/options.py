@@ -17,6 +17,7 @@ from rinrcodec.families import (
     background_families_for,
     object_families,
 )
+from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.presets import PRESET_NAMES, default_background
 from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
 
@@ -34,11 +35,13 @@ __all__ = [
     "Finite",
     "PathOrUrl",
     "background_option",
+    "depth_range_option",
     "device_option",
     "family_help",
     "gop_option",
     "json_option",
     "labels_option",
+    "max_pixels_option",
     "objects_option",
     "option_of",
     "preset_of",
@@ -123,6 +126,23 @@ class FamilyChoice(_StringType):
 
     def _names(self) -> list[str]:
         return [*self._more, *self._families()]
+
+
+class _DepthRange(_StringType):
+    """Two numbers, LOW:HIGH."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from rinrcodec.errors import RinrInputError
+        from rinrcodec.sources.pictures.depth import check_depth_range
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return check_depth_range(value.split(":"))
+        except RinrInputError:
+            self.fail(f"{value!r} is not LOW:HIGH with LOW below HIGH, as 7000:8020.", param, ctx)
 
 
 ABOVE_0 = Finite(min=0, min_open=True)
@@ -309,6 +329,14 @@ def preset_of(
 
 
 device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+max_pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(min=1), metavar="N",
+    help=f"Most pixels of a picture. [default: {DEFAULT_LIMITS.max_pixels:,}]",
+)  # fmt: skip
+depth_range_option = click.option(
+    "--depth-range", type=_DepthRange(), metavar="LOW:HIGH",
+    help="Values of 16- and 32-bit greys that become black and white. [default: 0:65535]",
+)  # fmt: skip
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N",
     help="Seed of the fit.",

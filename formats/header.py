@@ -14,10 +14,12 @@ from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import ColorMode
 from rinrcodec.storage import (
+    Buffer,
     ByteSource,
     MemorySource,
-    StreamSource,
+    is_buffer,
     read_range,
+    source_of,
     storage_of,
     to_path_or_none,
 )
@@ -78,7 +80,7 @@ _STRUCT = struct.Struct("<" + "".join(kind for _, kind in FIELDS))
 _CRC_AT = HEADER_SIZE - 4
 
 # Where the bytes of a file come from: a path or URL, the bytes themselves, or a binary file.
-BytesLike = str | os.PathLike[str] | bytes | BinaryIO
+BytesLike = str | os.PathLike[str] | Buffer | BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,26 +210,31 @@ def _check_magic(block: bytes) -> None:
 
 
 def open_bytes(source: BytesLike) -> ByteSource:
-    """Open a path or URL (which may be closed again) or wrap bytes or a seekable binary file."""
-    if isinstance(source, bytes):
-        return MemorySource(source)
+    """Open a path or URL, or wrap bytes in memory or a seekable binary file.
+
+    Raises `RinrInputError` for an object that is none of them.
+    """
     if path := to_path_or_none(source):
         return storage_of(path).open_ranges(path, head=HEADER_SIZE + MOST_STRUCTURE)
-    return StreamSource(cast(BinaryIO, source), owned=False)
+    return source_of(source)
 
 
 def read_header(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Read the first 512 bytes of a path or URL, a bytes object or a binary file at its start.
+    """Read the first 512 bytes of a path or URL, of bytes in memory or a binary file at its start.
 
     Does not look at the rest of the file, nor whether it is there. Errors as `Header.from_bytes`,
     and `OSError` if the file cannot be opened.
     """
-    if isinstance(source, bytes):
-        name, block = "<bytes>", source[:HEADER_SIZE]
-    elif path := to_path_or_none(source):
+    if path := to_path_or_none(source):
         name, block = str(path), read_range(path, 0, HEADER_SIZE)
+    elif is_buffer(source):
+        memory = MemorySource(cast(Buffer, source))
+        name, block = memory.name, memory.read(0, HEADER_SIZE)
+        memory.close()
     else:
-        name = str(getattr(source, "name", "<file>"))
-        block = cast(BinaryIO, source).read(HEADER_SIZE)
+        stream = cast(BinaryIO, source)
+        name, block = str(getattr(stream, "name", None) or "<file>"), b""
+        while len(block) < HEADER_SIZE and (more := stream.read(HEADER_SIZE - len(block))):
+            block += more
     with naming(name):
         return Header.from_bytes(block, limits=limits)

@@ -33,7 +33,7 @@ from rinrcodec.pack import (
     Rows,
     Spec,
 )
-from rinrcodec.storage import storage_of, to_path_or_none
+from rinrcodec.storage import MemorySource, storage_of, to_path_or_none
 
 __all__ = ["PackReader", "Sizes", "read_pack"]
 
@@ -59,9 +59,10 @@ class Sizes:
 class PackReader:
     """An open `.rinr` file: a `PackSource` whose frames and weights are read when asked for.
 
-    source: a path, a URL that fsspec knows, bytes, or a seekable binary file (left open; its
-    position is not kept). Opening reads the user block, the HDF5 structure and the directory.
-    Threads may share a reader; one of a path or URL may also cross a fork, and pickles as that.
+    source: a path, a URL that fsspec knows, bytes (also a bytearray, memoryview, memory map or
+    uint8 array, none of them copied), or a seekable binary file (left open; its position is not
+    kept). Opening reads the user block, the HDF5 structure and the directory. Threads may share a
+    reader; one of a path, URL or bytes may also cross a fork, and pickles as that.
 
     Every method raises `RinrFormatError` where the file is damaged, not valid or changed since it
     was opened, and `RinrLimitError` where it declares more than `limits` allow. Opening may raise
@@ -99,6 +100,8 @@ class PackReader:
         self._source.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self._source, MemorySource):
+            return _open_again, (self._source.whole(), self.limits)
         if self._reopen is None:
             raise TypeError(f"{self.name}: a reader of an open file cannot be pickled; use a path")
         return _open_again, (self._reopen, self.limits)
@@ -328,7 +331,7 @@ def _lasting(source: BytesLike) -> BytesLike | None:
     """What opens a source again in another process; None where nothing does."""
     if path := to_path_or_none(source):
         return path.absolute() if storage_of(path).has_native_paths else source
-    return source if isinstance(source, bytes) else None
+    return None
 
 
 def _open_again(source: BytesLike, limits: Limits) -> PackReader:

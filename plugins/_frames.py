@@ -26,11 +26,15 @@ from rinrcodec.families import background_family, check_group
 from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame, InrRef
 from rinrcodec.plugins._rows import may_share_rows
-from rinrcodec.sources.picture_names import IMAGE_SUFFIXES
 
 __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
 
 StrPath = str | os.PathLike[str]
+# Suffixes that hosts can write a picture for.
+_WRITABLE = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo"}
+    | {".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
 # Readers kept open; a folder of single files may hold more than a process may open.
 _OPEN_PACKS = 64
 # Rows of several frames whose decoders are kept, each with what it remembers: about 12 MB.
@@ -203,7 +207,7 @@ if hasattr(os, "register_at_fork"):
 
 def _frame_path(pack: Path, name: str) -> str:
     # Hosts choose a writer by the suffix, so there has to be one.
-    known = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    known = PurePosixPath(name).suffix.lower() in _WRITABLE
     return str(pack / (name if known else f"{name}.png"))
 
 

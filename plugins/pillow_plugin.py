@@ -20,6 +20,7 @@ from PIL import Image, ImageFile, ImageSequence
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
+from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import Frame
 from rinrcodec.storage.local import replacing
 from rinrcodec.targets import Target
@@ -44,6 +45,7 @@ _TARGETS = {
     "objects_psnr": "objects_psnr",
     "target_bytes": "n_bytes",
 }
+_ANY_SIZE = limits_for(2**40)
 _METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
 
 
@@ -77,7 +79,7 @@ class RinrImageFile(ImageFile.ImageFile):
             raise SyntaxError("not a .rinr file")
         self.fp.seek(0)
         with _as_os_error():
-            self._header = read_header(cast(BinaryIO, self.fp))
+            self._header = read_header(cast(BinaryIO, self.fp), limits=_limits())
         self._show(0, self._header.width, self._header.height, self._header.mode)
         self._info_unread = True
 
@@ -147,7 +149,7 @@ class RinrImageFile(ImageFile.ImageFile):
                 if self._info_unread:
                     self._keep_info(reader, reader.frame(self._number))
                 if self._decoder is None or self._decoder.source is not reader:
-                    self._decoder = Decoder(reader)
+                    self._decoder = Decoder(reader, limits=reader.limits)
                 pixels = self._decoder.decode([self._number], scale=self._scale)[0]
             pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
             self.load_prepare()
@@ -157,6 +159,11 @@ class RinrImageFile(ImageFile.ImageFile):
             if self.n_frames == 1:
                 self._release()
         return Image.Image.load(self)
+
+    def load_read(self, read_bytes: int) -> bytes:
+        """Read from the file. `PIL.ImageFile.Parser` takes this as: wait for the whole file."""
+        assert self.fp is not None
+        return self.fp.read(read_bytes)
 
     def verify(self) -> None:
         """Read and check the whole file, pixels aside; afterwards it has to be opened again."""
@@ -208,7 +215,7 @@ class RinrImageFile(ImageFile.ImageFile):
                 raise ValueError("Operation on closed image")
             with _as_os_error():
                 # Through the open file, not its name: the name may lead elsewhere by now.
-                self._reader = PackReader(cast(BinaryIO, self.fp))
+                self._reader = PackReader(cast(BinaryIO, self.fp), limits=_limits())
         return self._reader
 
     def _release(self) -> None:
@@ -226,6 +233,13 @@ def register_pillow() -> None:
     Image.register_save_all(FORMAT, _save_all)
     Image.register_extension(FORMAT, SUFFIX)
     Image.register_mime(FORMAT, MIME)
+
+
+def _limits() -> Limits:
+    """The limits of the reader, with Pillow's own for the pixels where that is higher."""
+    if Image.MAX_IMAGE_PIXELS is None:
+        return _ANY_SIZE
+    return limits_for(max(2 * Image.MAX_IMAGE_PIXELS, DEFAULT_LIMITS.max_pixels))
 
 
 def _accept(prefix: bytes) -> bool:
@@ -285,6 +299,7 @@ def _encode(
     boxes: Sequence[Sequence[Box]] | None,
 ) -> None:
     from rinrcodec.encoder import encode
+    from rinrcodec.picture import limits_of
     from rinrcodec.presets import get_preset
 
     options = image.encoderinfo
@@ -312,7 +327,7 @@ def _encode(
     )
     # In one go and only when all is done: Pillow has opened the file already, and removes a new
     # one when an exception leaves here.
-    file.write(pack_bytes(pack))
+    file.write(pack_bytes(pack, limits=limits_of(pictures)))
     file.flush()
 
 
@@ -340,7 +355,7 @@ def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
         for key in _METADATA:
             value = options.get(key, frame.info.get(key))
             frame.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
-    return picture_from_pil(frame, name=name)
+    return picture_from_pil(frame, name=name, limits=_ANY_SIZE)
 
 
 def _checked(boxes: Sequence[Sequence[Box]]) -> Sequence[Sequence[Box]]:

@@ -30,7 +30,8 @@ __all__ = [
     "reason",
 ]
 
-# The hint of `Limits.check`, which only a program can follow.
+# The hint of `Limits.check`, which only a program can follow, and what commands have instead.
+_PIXELS_HINT = re.compile(r"; pass limits=Limits\(max_pixels=\.\.\.\)[^;]*")
 _LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
 
 
@@ -81,7 +82,8 @@ class MissingExtraError(RinrError, ImportError):
 
 
 def plain(message: str) -> str:
-    """A message without the advice that only a program can follow."""
+    """A message with advice for the command line, in place of that for programs."""
+    message = _PIXELS_HINT.sub("; allow more with --max-pixels, or cut it into tiles", message)
     return _LIMITS_HINT.sub("", message)
 
 

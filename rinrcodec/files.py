@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from rinrcodec.boxes import Box, Region
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
+from rinrcodec.formats.header import BytesLike
 from rinrcodec.labels.info import classes_of, task_of
 from rinrcodec.labels.model import Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -28,22 +29,32 @@ if TYPE_CHECKING:
 __all__ = ["RinrFile", "open", "packs_below", "save"]
 
 
-def save(pack: Pack, path: str | PathLike[str], *, overwrite: bool = True) -> int:
+def save(
+    pack: Pack,
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+) -> int:
     """Write a pack to a path or URL, whole or not at all; returns the bytes written.
 
     The same pack gives the same bytes. Errors are those of `rinrcodec.formats.write_pack`.
     """
-    return write_pack(path, pack, overwrite=overwrite)
+    return write_pack(path, pack, overwrite=overwrite, limits=limits)
 
 
 def open(  # noqa: A001
-    source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
+    source: BytesLike, *, limits: Limits = DEFAULT_LIMITS
 ) -> RinrFile:
     """Open a `.rinr` file, a path or a URL such as `s3://bucket/a.rinr`; reads its index only.
 
+    source: also its bytes in memory (`bytes`, a bytearray, memoryview, memory map or uint8 array,
+    which is not copied) or a seekable binary file. Close the result before the memory map.
+
     Raises `RinrFormatError` for a file that is damaged or none, `RinrLimitError` for one that is
-    larger than `limits`, `FileNotFoundError` for one that is not there, another `OSError` for a
-    store that cannot be read, `MissingExtraError` for a URL without the extra `remote`.
+    larger than `limits`, `RinrInputError` for an object that holds no bytes, `FileNotFoundError`
+    for a file that is not there, another `OSError` for a store that cannot be read,
+    `MissingExtraError` for a URL without the extra `remote`.
     """
     return RinrFile(source, limits=limits)
 
@@ -64,9 +75,7 @@ class RinrFile:
     after the other. Pickles as its path or URL.
     """
 
-    def __init__(
-        self, source: str | PathLike[str] | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+    def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
         try:
             self.reader = PackReader(source, limits=limits)
         except IsADirectoryError as error:

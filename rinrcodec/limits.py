@@ -7,11 +7,11 @@ for the decoder alone: large networks of zeros, or many boxes, are a small file 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rinrcodec.errors import RinrLimitError
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "limits_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,31 @@ class Limits:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""
         most = getattr(self, limit)
         if value > most:
+            tiles = ", or cut it into tiles" if limit == "max_pixels" else ""
             raise RinrLimitError(
                 f"{what}: {value:,} is over the limit {limit} = {most:,}; "
-                f"pass limits=Limits({limit}=...) with a higher value if you trust the data"
+                f"pass limits=Limits({limit}=...) with a higher value if you trust the data{tiles}"
             )
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def limits_for(max_pixels: int | None) -> Limits:
+    """Return the limits for frames of at most so many pixels; None returns the default.
+
+    What grows with the pixels of a frame, its work and its bytes, is widened as much.
+
+    Example:
+        >>> limits_for(2**27).max_work == 2 * Limits().max_work
+        True
+    """
+    if max_pixels is None:
+        return DEFAULT_LIMITS
+    times = max(1, -(-max_pixels // DEFAULT_LIMITS.max_pixels))
+    return replace(
+        DEFAULT_LIMITS,
+        max_pixels=max_pixels,
+        max_chunk_bytes=times * DEFAULT_LIMITS.max_chunk_bytes,
+        max_work=times * DEFAULT_LIMITS.max_work,
+    )

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
+from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import ColorMode, Metadata
 
-__all__ = ["Picture", "alike"]
+__all__ = ["Picture", "alike", "limits_of"]
 
 _NO_METADATA = Metadata()
 
@@ -56,6 +57,12 @@ class Picture:
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
         return 1 if self.pixels.ndim == 2 else 3
+
+
+def limits_of(pictures: Sequence[Picture]) -> Limits:
+    """Return limits with room for these pictures, which were accepted when they were read."""
+    most = max(picture.width * picture.height for picture in pictures)
+    return limits_for(max(most, DEFAULT_LIMITS.max_pixels))
 
 
 def alike(pictures: Sequence[Picture]) -> list[list[int]]:

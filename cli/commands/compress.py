@@ -12,11 +12,13 @@ from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import (
     PathOrUrl,
     background_option,
+    depth_range_option,
     device_option,
     family_help,
     gop_option,
     json_option,
     labels_option,
+    max_pixels_option,
     objects_option,
     option_of,
     preset_option,
@@ -55,6 +57,8 @@ class _Interrupted(click.ClickException):
 @click.option(
     "--strict", is_flag=True, help="Stop before fitting where a label cannot be understood."
 )
+@depth_range_option
+@max_pixels_option
 @preset_option
 @background_option
 @objects_option
@@ -98,6 +102,8 @@ def command(
     labels: str,
     task: Task | None,
     strict: bool,
+    depth_range: tuple[float, float] | None,
+    max_pixels: int | None,
     preset: str,
     background: str,
     objects: str | None,
@@ -162,6 +168,8 @@ def command(
                 labels=labels,
                 task=task,
                 strict=strict,
+                depth_range=depth_range,
+                max_pixels=max_pixels,
                 preset=preset,
                 background=background,
                 objects=objects,

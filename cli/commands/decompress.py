@@ -8,7 +8,13 @@ from typing import Literal
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
-from rinrcodec.cli.options import PathOrUrl, device_option, json_option, quiet_option
+from rinrcodec.cli.options import (
+    PathOrUrl,
+    device_option,
+    json_option,
+    max_pixels_option,
+    quiet_option,
+)
 
 __all__ = ["command"]
 
@@ -27,6 +33,7 @@ __all__ = ["command"]
     "--labels", is_flag=True, help="Write YOLO label files too, as is always done from a data.yaml."
 )
 @device_option
+@max_pixels_option
 @click.option("--overwrite", is_flag=True, help="Replace files that DIR already has.")
 @json_option
 @quiet_option
@@ -36,6 +43,7 @@ def command(
     kind: Literal["png", "jpg", "webp", "npy"],
     labels: bool,
     device: str,
+    max_pixels: int | None,
     overwrite: bool,
     json_path: str | None,
     quiet: bool,
@@ -58,6 +66,7 @@ def command(
             labels=labels,
             device=device,
             overwrite=overwrite,
+            max_pixels=max_pixels,
             on_progress=draw,
         )
     if json_path is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rinrcodec.cli.options import PathOrUrl
+from rinrcodec.cli.options import PathOrUrl, max_pixels_option
 
 __all__ = ["command"]
 
@@ -17,11 +17,14 @@ __all__ = ["command"]
     "--files", "each", is_flag=True, help="Open every file, also of a folder with a manifest."
 )
 @click.option("--frames", is_flag=True, help="List the frames of every file, too.")
+@max_pixels_option
 @click.option(
     "--json", "as_json", is_flag=True,
     help="Print JSON: a list with an item for every file, or folder with a manifest.",
 )  # fmt: skip
-def command(sources: tuple[Path, ...], each: bool, frames: bool, as_json: bool) -> int:
+def command(
+    sources: tuple[Path, ...], each: bool, frames: bool, max_pixels: int | None, as_json: bool
+) -> int:
     """Show what .rinr files hold.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
@@ -31,8 +34,9 @@ def command(sources: tuple[Path, ...], each: bool, frames: bool, as_json: bool) 
     from rinrcodec.cli.output import json_text, print_errors
     from rinrcodec.cli.views.info_text import folder_as_text, pack_as_text
     from rinrcodec.datasets.inspection.describe import describe
+    from rinrcodec.limits import limits_for
 
-    described = describe(sources, files=each, frames=frames)
+    described = describe(sources, files=each, frames=frames, limits=limits_for(max_pixels))
     if as_json:
         folders = [] if each or frames else described.folders
         click.echo(json_text([*folders, *described.packs]), nl=False)

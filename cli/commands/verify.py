@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
-from rinrcodec.cli.options import PathOrUrl, json_option, quiet_option
+from rinrcodec.cli.options import PathOrUrl, json_option, max_pixels_option, quiet_option
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.verify import VerifyResult
@@ -22,9 +22,16 @@ __all__ = ["command"]
     "--jobs", type=click.IntRange(min=1), metavar="N",
     help="Files that are read at a time. [default: one for each core]",
 )  # fmt: skip
+@max_pixels_option
 @json_option
 @quiet_option
-def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, quiet: bool) -> int:
+def command(
+    sources: tuple[Path, ...],
+    jobs: int | None,
+    max_pixels: int | None,
+    json_path: str | None,
+    quiet: bool,
+) -> int:
     """Check .rinr files for damage.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
@@ -37,7 +44,7 @@ def command(sources: tuple[Path, ...], jobs: int | None, json_path: str | None, 
     from rinrcodec.datasets.verify import verify
 
     with drawing(unit="files", quiet=quiet) as draw:
-        result = verify(*sources, jobs=jobs, on_progress=draw)
+        result = verify(*sources, jobs=jobs, max_pixels=max_pixels, on_progress=draw)
     print_errors(result.bad.values())
     if json_path is not None:
         write_report(json_path, json_text(result.as_json()))

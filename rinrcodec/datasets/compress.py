@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,7 @@ from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
 from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.limits import limits_for
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.survey import Survey, label_info, survey
@@ -52,6 +54,8 @@ def compress(
     out: str | PathLike[str],
     *,
     labels: str | PathLike[str] = "auto",
+    depth_range: tuple[float, float] | None = None,
+    max_pixels: int | None = None,
     task: Task | None = None,
     strict: bool = False,
     preset: str = "balanced",
@@ -87,6 +91,9 @@ def compress(
             their columns.
         strict: raise an error, before anything is fitted, where a label cannot be understood. Else
             its frame is stored as one that is not `labelled`.
+        depth_range: of greys of 16 or 32 bits, the values that become black and white, 0 and 255;
+            others are clipped. None takes all of 16 bits. Packs hold it in their `info`.
+        max_pixels: the most pixels of a picture, by default those of `rinrcodec.limits.Limits`.
         preset: a name of `rinrcodec.PRESETS`.
         background: the family of the backgrounds (`rinrcodec.families`); None takes that of
             `rinrcodec.presets.default_background`.
@@ -155,6 +162,8 @@ def compress(
         ray_address=ray_address,
         resume=resume,
         overwrite=overwrite,
+        depth_range=depth_range,
+        max_pixels=max_pixels,
     )
     path, folder = to_path(source), to_path(out)
     if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
@@ -227,7 +236,8 @@ def _compress(
             plan, entry, manifest, before, resume=options.resume, overwrite=options.overwrite
         )
         warn()
-        work = Work(plan.work, entry.key)
+        limits = limits_for(options.max_pixels)
+        work = Work(plan.work, entry.key, limits=limits)
         work.begin(fresh=options.overwrite)
         fitter = Fitter(
             work,
@@ -235,8 +245,10 @@ def _compress(
             options.target,
             options.seed,
             devices[0],
-            label_info(source),
+            {**label_info(source), **_picture_info(options)},
             single=plan.layout == "files",
+            depth_range=options.depth_range,
+            limits=limits,
         )
         run = Run(
             plan,
@@ -290,7 +302,25 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "labels": _reading(plan.source),
         # As text: YAML has values that JSON has not, such as dates.
         **({"yaml_keys": yaml_text(keys)} if keys else {}),
+        **_picture_settings(options),
     }
+
+
+def _picture_settings(options: CompressOptions) -> dict[str, Any]:
+    """How pictures are read, where it is not as usual."""
+    given: dict[str, Any] = {}
+    if options.depth_range is not None:
+        given["depth_range"] = [float(value) for value in options.depth_range]
+    if options.max_pixels is not None:
+        given["max_pixels"] = options.max_pixels
+    return given
+
+
+def _picture_info(options: CompressOptions) -> dict[str, str]:
+    """What packs hold about the pixels: the values that became 0 and 255."""
+    if options.depth_range is None:
+        return {}
+    return {"depth_range": json.dumps([float(value) for value in options.depth_range])}
 
 
 def _reading(source: Source) -> str:

@@ -10,12 +10,13 @@ from typing import Any, get_args
 
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.datasets.names import output_names
-from rinrcodec.datasets.options import check_choice
+from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import OnProgress, ignore
 from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
 from rinrcodec.errors import RinrError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.limits import limits_for
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
@@ -58,6 +59,7 @@ def decompress(
     labels: bool = False,
     device: str = "auto",
     overwrite: bool = False,
+    max_pixels: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> DecompressResult:
     """Turn `.rinr` files back into pictures and labels.
@@ -73,6 +75,7 @@ def decompress(
         labels: write label files too.
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
+        max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
         on_progress: called with a `Progress`, in the calling thread.
 
     Returns:
@@ -104,8 +107,16 @@ def decompress(
         raise RinrInputError(f"{path}: there is no such file or folder")
     if file_or_folder(folder) == "file":
         raise RinrUsageError(f"{folder} is a file; give a folder for the output")
+    if max_pixels is not None:
+        check_whole("max_pixels", max_pixels, least=1)
     packs = find_packs(path)
-    work = Unpacking(format, device, on_progress or ignore, failures=list(packs.failures))
+    work = Unpacking(
+        format,
+        device,
+        on_progress or ignore,
+        failures=list(packs.failures),
+        limits=limits_for(max_pixels),
+    )
     jobs = _make_jobs(packs, folder, work, labels=labels or packs.data is not None)
     if not overwrite:
         _refuse_existing(jobs, packs, folder)
@@ -137,7 +148,7 @@ def _make_jobs(packs: PackFiles, out: Path, work: Unpacking, *, labels: bool) ->
         readable: list[tuple[Path, tuple[str, ...]]] = []
         for path in paths:
             try:
-                with PackReader(path) as reader:
+                with PackReader(path, limits=work.limits) as reader:
                     readable.append((path, reader.names()))
             except (RinrError, OSError) as error:
                 work.failures.append(reason(path, error))

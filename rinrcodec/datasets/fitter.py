@@ -15,8 +15,10 @@ from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import RinrInputError, plain
 from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes, read_pack
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.presets import Preset
+from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import Reading
 from rinrcodec.storage import file_or_folder
 from rinrcodec.storage.atomic import write_whole
@@ -37,7 +39,8 @@ class Fitter:
     """Fits shards into a work folder; one is handed to every worker.
 
     info: what every pack holds about the labels, as entries of `Pack.info`.
-    single: every frame goes to a file of its own.
+    single: every frame goes to a file of its own. depth_range and limits: of the pictures, as of
+    `load_picture`.
     """
 
     work: Work
@@ -47,6 +50,8 @@ class Fitter:
     device: str
     info: Mapping[str, str]
     single: bool = False
+    depth_range: DepthRange | None = None
+    limits: Limits = DEFAULT_LIMITS
 
     def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
         """Fit what is left of a shard; `on_progress` gets the number of pictures done."""
@@ -69,14 +74,16 @@ class Fitter:
             on_progress(position)
             began = time.monotonic()
         packs = [
-            read_pack(self.work.part_path(shard, part.start, part.stop))
+            read_pack(self.work.part_path(shard, part.start, part.stop), limits=self.limits)
             for part in parts
             if part.names
         ]
         self.work.complete(shard, parts, merge_packs(packs) if packs else None)
 
     def _batches(self, shard: Shard, position: int) -> Iterator[list[Reading]]:
-        readings = shard.read(position, jobs=_READ_AHEAD)
+        readings = shard.read(
+            position, jobs=_READ_AHEAD, depth_range=self.depth_range, limits=self.limits
+        )
         encoder = self.preset.background
         if not background_family(encoder.family).joins_frames:
             return batches(readings, _pixels)
@@ -99,8 +106,8 @@ class Fitter:
         if pictures:
             pack, missed = self._encode(pictures, report)
             path = self.work.part_path(shard, start, start + len(batch))
-            write_whole(path, pack_bytes(pack))
-            quality = measure(path, pictures, device=self.device)
+            write_whole(path, pack_bytes(pack, limits=self.limits))
+            quality = measure(path, pictures, device=self.device, limits=self.limits)
             objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
         part = FittedPart(
             start=start,
@@ -168,7 +175,7 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
 
 
 def measure(
-    path: Path, pictures: list[Picture], *, device: str
+    path: Path, pictures: list[Picture], *, device: str, limits: Limits = DEFAULT_LIMITS
 ) -> list[tuple[float, float | None, float | None]]:
     """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
     from rinrcodec.compute.compose import to_array
@@ -178,10 +185,10 @@ def measure(
     from rinrcodec.metrics import frame_quality
 
     result = []
-    with PackReader(path) as reader:
+    with PackReader(path, limits=limits) as reader:
         # A few at a time: those of a sequence are many.
         for members in batches(range(len(pictures)), lambda i: pictures[i].pixels.size):
-            decoded = decode(reader, members, device=resolve_device(device))
+            decoded = decode(reader, members, device=resolve_device(device), limits=limits)
             for i, pixels in zip(members, decoded, strict=True):
                 array = to_array(pixels, pictures[i].mode)
                 quality = frame_quality(pictures[i].pixels, array, pictures[i].boxes)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.presets import PRESET_NAMES, Preset, default_background, get_preset, target_problem
+from rinrcodec.sources.pictures.depth import DepthRange, check_depth_range
 from rinrcodec.targets import Target
 
 __all__ = [
@@ -48,6 +49,8 @@ class CompressOptions:
     ray_address: str | None
     resume: bool
     overwrite: bool
+    depth_range: DepthRange | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
@@ -60,6 +63,13 @@ class CompressOptions:
         check_choice("executor", self.executor, get_args(Executor))
         check_whole("shard_size", self.shard_size, least=1)
         check_whole("seed", self.seed, least=0, most=_MOST_SEED)
+        if self.depth_range is not None:
+            try:
+                check_depth_range(self.depth_range)
+            except RinrInputError as error:
+                raise RinrUsageError(str(error)) from error
+        if self.max_pixels is not None:
+            check_whole("max_pixels", self.max_pixels, least=1)
         if self.jobs is not None:
             check_whole("jobs", self.jobs, least=1)
         if self.ray_address and self.executor != "ray":

@@ -86,11 +86,12 @@ def _publish_files(
         written[shard] = {}
         if known.pack is None:
             continue
-        pack = read_pack(work.pack_path(shard))
+        pack = read_pack(work.pack_path(shard), limits=work.limits)
 
         def publish(index: int, pack: Pack = pack) -> tuple[Path, FileRecord]:
             path = paths[pack.frames[index].name]
-            return path, work.publish_bytes(path, pack_bytes(select_frames(pack, [index])))
+            data = pack_bytes(select_frames(pack, [index]), limits=work.limits)
+            return path, work.publish_bytes(path, data)
 
         written[shard] = dict(map_stored(publish, range(len(pack.frames)), plan.folder))
     return written

@@ -11,7 +11,9 @@ from typing import Any
 
 from rinrcodec import __version__
 from rinrcodec.datasets.manifest import RunEntry, ShardEntry
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.presets import Preset
+from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import Reading
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import size_in
@@ -89,12 +91,19 @@ class Shard:
         """The folder of each picture, which separates sequences."""
         return [ref.name.rpartition("/")[0] for ref in self.series.refs] or [""] * self.count
 
-    def read(self, position: int, *, jobs: int) -> Iterator[Reading]:
+    def read(
+        self,
+        position: int,
+        *,
+        jobs: int,
+        depth_range: DepthRange | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Iterator[Reading]:
         """Read the pictures from number `position` of this shard on, in order."""
         if self.series.video is None:
-            return self.series.read(position, jobs=jobs)
+            return self.series.read(position, jobs=jobs, depth_range=depth_range, limits=limits)
         count = None if self.last else self.count - position
-        return itertools.islice(self.series.read(self.start + position), count)
+        return itertools.islice(self.series.read(self.start + position, limits=limits), count)
 
 
 def shards_of(source: Source, shard_size: int) -> list[Shard]:

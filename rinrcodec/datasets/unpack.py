@@ -18,6 +18,7 @@ from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.info import kpt_shape_of, task_of
 from rinrcodec.labels.yolo import Layout, format_labels
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame
 from rinrcodec.storage.atomic import write_text
 
@@ -43,6 +44,7 @@ class Unpacking:
     device: str
     on_progress: OnProgress
     failures: list[str]
+    limits: Limits = DEFAULT_LIMITS
     warnings: list[str] = field(default_factory=list)
     total: int = 0
     done: int = 0  # frames of the packs before
@@ -56,7 +58,7 @@ def unpack(job: Job, work: Unpacking) -> int:
     """Write the frames of a pack that can be read, with their labels; return how many."""
     written = 0
     try:
-        reader = PackReader(job.path)
+        reader = PackReader(job.path, limits=work.limits)
     except (RinrError, OSError) as error:
         work.failures.append(reason(job.path, error))
     else:
@@ -106,7 +108,8 @@ def _decoded(
 ) -> Iterator[tuple[int, Frame, Tensor]]:
     """A batch with its pixels: decoded together or, where one is damaged, each by itself."""
     try:
-        decoded = decode(reader, [index for index, _ in batch], device=work.device)
+        numbers = [index for index, _ in batch]
+        decoded = decode(reader, numbers, device=work.device, limits=work.limits)
     except (RinrError, OSError) as error:
         if len(batch) == 1:
             index = batch[0][0]

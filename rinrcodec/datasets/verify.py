@@ -17,6 +17,7 @@ from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.options import check_whole
 from rinrcodec.datasets.progress import OnProgress, Progress, ignore
 from rinrcodec.errors import RinrUsageError
+from rinrcodec.limits import limits_for
 from rinrcodec.storage import to_path
 
 __all__ = ["VerifiedManifest", "VerifyResult", "verify"]
@@ -71,7 +72,10 @@ class VerifyResult:
 
 
 def verify(
-    *sources: str | PathLike[str], jobs: int | None = None, on_progress: OnProgress | None = None
+    *sources: str | PathLike[str],
+    jobs: int | None = None,
+    max_pixels: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> VerifyResult:
     """Check `.rinr` files and whole data sets for damage.
 
@@ -82,13 +86,14 @@ def verify(
         *sources: `.rinr` files, folders of them, or data yamls that `compress` wrote; paths or
             URLs.
         jobs: files that are read at a time, by default one for each core.
+        max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
         on_progress: called with a `Progress` that counts files, in the calling thread.
 
     Returns:
         The counts, and a message for everything that is wrong; a bad file is no exception.
 
     Raises:
-        RinrUsageError: no source, or `jobs` below 1.
+        RinrUsageError: no source, or `jobs` or `max_pixels` below 1.
         MissingExtraError: a URL without the extra `remote`.
 
     Example:
@@ -107,12 +112,15 @@ def verify(
         raise RinrUsageError("nothing to verify: give a .rinr file, a folder or a data.yaml")
     if jobs is not None:
         check_whole("jobs", jobs, least=1)
+    if max_pixels is not None:
+        check_whole("max_pixels", max_pixels, least=1)
     report = on_progress or ignore
     inventory = take_inventory([to_path(source) for source in sources])
     files, bad = list(inventory.files.values()), inventory.bad
     frames = 0
     report(Progress("verifying", 0, len(files)))
-    with closing(check_files(files, jobs=jobs or os.cpu_count() or 1)) as checked:
+    limits, jobs = limits_for(max_pixels), jobs or os.cpu_count() or 1
+    with closing(check_files(files, jobs=jobs, limits=limits)) as checked:
         for number, one in enumerate(checked, start=1):
             if one.error is None:
                 frames += one.n_frames

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import pack_bytes
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import (
     file_or_folder,
     make_folder,
@@ -93,7 +94,8 @@ class Work:
     It is handed to workers, which may be on other machines if they can reach the folder.
     """
 
-    def __init__(self, root: Path, key: str) -> None:
+    def __init__(self, root: Path, key: str, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits  # of the packs
         self._root = root
         self._folder = root / key
 
@@ -166,7 +168,7 @@ class Work:
         """Write the pack of a shard, mark the shard as done, and drop its parts."""
         record = None
         if pack is not None:
-            data = pack_bytes(pack)
+            data = pack_bytes(pack, limits=self.limits)
             write_whole(self.pack_path(shard), data)
             record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
         digests = (digest for part in parts for digest in part.digests)

@@ -13,7 +13,7 @@ from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import LARGEST_DB, frame_quality
 from rinrcodec.pack import InrRef, Pack
-from rinrcodec.picture import Picture
+from rinrcodec.picture import Picture, limits_of
 from rinrcodec.targets import Miss, Target
 
 __all__ = ["misses"]
@@ -35,7 +35,7 @@ def misses(
     """
     found = []
     if target.n_bytes is not None:
-        size = len(pack_bytes(pack)) / pack.n_frames
+        size = len(pack_bytes(pack, limits=limits_of(pictures))) / pack.n_frames
         if size > _ROOM * target.n_bytes:
             name = pack.frames[0].name
             found.append(Miss("n_bytes", target.n_bytes, size, pack.n_frames, name))

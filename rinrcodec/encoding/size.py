@@ -12,7 +12,7 @@ from rinrcodec.encoding.fit import Encoding, frame_of
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import Group, InrRef, Pack, Rows, Spec
-from rinrcodec.picture import Picture
+from rinrcodec.picture import Picture, limits_of
 from rinrcodec.presets import Preset
 
 __all__ = ["TRIES", "encode_for_size", "without_overhead"]
@@ -51,7 +51,7 @@ def encode_for_size(
             higher = max(quality, min(quality + _OBJECTS_ABOVE, _LARGEST_OF_OBJECTS))
             asked = replace(asked, objects_quality=higher)
         pack = Encoding(pictures, preset, replace(context, target=asked), info).run(None)
-        return pack, len(pack_bytes(pack))
+        return pack, len(pack_bytes(pack, limits=limits_of(pictures)))
 
     low, high, quality = -1, _BEST + 1, _START
     sizes: dict[int, int] = {}
@@ -96,6 +96,8 @@ def without_overhead(
     none = np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32)
     empty = Group(Spec.of("none"), 8, Rows(*none, (b"",)))
     frames = tuple(frame_of(picture, InrRef(0, 0)) for picture in pictures)
-    overhead = len(pack_bytes(Pack(frames, (empty,), info))) / len(pictures)
+    overhead = len(pack_bytes(Pack(frames, (empty,), info), limits=limits_of(pictures))) / len(
+        pictures
+    )
     n_bytes = max(1, math.floor(context.target.n_bytes - overhead))
     return replace(context, target=replace(context.target, n_bytes=n_bytes))

@@ -13,7 +13,7 @@ import yaml
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.label_finder import LabelFinder
-from rinrcodec.sources.picture_names import name_order
+from rinrcodec.sources.picture_names import left_out, name_order
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.sources.split_entries import Split, entries_of, find_split, is_folder
@@ -58,6 +58,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     root, splits = _best_root(listing, roots_of(path, keys.get("path"), entries), entries)
     warnings += [root.note] if root.note else []
     series, failures = [], []
+    unread: list[str] = []
     for name, split in splits.items():
         # YOLO needs no test split to train, and exports name one that they do not have.
         missing = [f"{path}: {name}: {item}" for item in split.missing]
@@ -66,6 +67,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
         else:
             failures += missing
         warnings += [f"{path}: {name}: {note}" for note in split.notes]
+        unread += left_out(split.unread, f"{path}: {name}")
         if extra := split.n_listed - len(split.files):
             warnings.append(f"{path}: {name}: {extra} pictures are listed twice; one is kept")
         if split.files:
@@ -74,9 +76,10 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     misspellings = misspelled(path, keys)
     unused = _unused_keys(path, listing, root.folder, other_keys(keys), splits)
     if not series:
-        hints = [*misspellings.values(), *unused.values()]
+        hints = [*unread, *misspellings.values(), *unused.values()]
         reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
         raise RinrInputError(f"{path}: no pictures: {'; '.join([reason, *hints])}")
+    warnings += unread
     warnings += {**unused, **misspellings}.values()
     folders = [
         folder

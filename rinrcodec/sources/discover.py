@@ -13,7 +13,7 @@ from pathlib import Path
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.data_yaml import open_data_yaml
 from rinrcodec.sources.label_finder import LabelFinder
-from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, pictures_among
+from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, left_out, pictures_among
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.sources.unused_files import annotation_hint, dangling_links
@@ -54,10 +54,12 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     if kind == "folder":
         files = listing.add(source)
         refs = _list_folder(source, files, find := finder(source))
+        unread = left_out(files, source)
         if not refs:
-            raise RinrInputError(f"{source}: no picture in this folder or below it")
+            reason = "".join(f" that can be read. {text}" for text in unread)
+            raise RinrInputError(f"{source}: no picture in this folder or below it{reason}")
         failures = dangling_links(files)
-        warnings = find.orphans([source]) if find else ()
+        warnings = (*unread, *(find.orphans([source]) if find else ()))
         if find and folder is None:
             warnings += annotation_hint(source, [file for file, _ in files], [source])
         series = (Series(storage_of(source).absolute(source).name or "frames", refs),)

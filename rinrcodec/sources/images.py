@@ -6,10 +6,8 @@ inside the EXIF bytes is set to 1, because labels and detectors speak of the upr
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,17 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError, RinrSourceError
 from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Metadata
 from rinrcodec.picture import Picture
+from rinrcodec.sources.picture_names import unreadable_kind
+from rinrcodec.sources.pictures.depth import (
+    DepthRange,
+    deep_colour_note,
+    eight_bit_greys,
+    raw_mode,
+)
+from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
+from rinrcodec.sources.pictures.metadata import read_metadata
+from rinrcodec.sources.pictures.opening import open_picture
 from rinrcodec.storage import may_pass, read_file, to_path
 
 __all__ = [
@@ -34,11 +41,11 @@ __all__ = [
     "read_picture_file",
 ]
 
-_EXIF_PREFIX = b"Exif\x00\x00"
 # What a file may take: four channels of 32 bits without compression, and its metadata.
 _BYTES_A_PIXEL = 16
 _MOST_EXTRA = 2**26
-_ORIENTATION_TAG = 0x0112
+_NO_END = "has no end marker (FF D9); no pixel is missing"
+_DNG_VERSION = 50706
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,8 +56,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# The colour profile of these modes does not describe the RGB pixels made of them.
-_FOREIGN_PROFILE = {"CMYK", "LAB", "YCbCr", "HSV"}
 
 
 def load_picture(
@@ -58,11 +63,14 @@ def load_picture(
     *,
     name: str | None = None,
     boxes: Sequence[Box] = (),
+    depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
     """Read a picture file; `name` is the file's own name where none is given.
 
     path: also the URL of one (docs/remote.md). Its bytes are read whole before they are decoded.
+    depth_range: of greys of 16 or 32 bits, the values that become 0 and 255; what lies outside is
+    clipped. None takes all of 16 bits.
 
     Raises `RinrInputError` for a file that is missing, empty, truncated or no picture,
     `RinrSourceError` where its disk or store fails, and `RinrLimitError` for one of more pixels
@@ -70,7 +78,9 @@ def load_picture(
     """
     file = to_path(path)
     data = read_picture_file(file, limits=limits)
-    return decode_picture(data, file, name=name, boxes=boxes, limits=limits)
+    return decode_picture(
+        data, file, name=name, boxes=boxes, depth_range=depth_range, limits=limits
+    )
 
 
 def read_picture_file(file: Path, *, stamp: str = "", limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -93,30 +103,61 @@ def decode_picture(
     *,
     name: str | None = None,
     boxes: Sequence[Box] = (),
+    depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
     """As `load_picture`, of bytes that were read from `file`."""
     if not data:
-        raise RinrInputError(f"{file}: the file is empty (0 bytes); want a picture")
+        raise RinrInputError(f"{file}: the file is empty (0 bytes), not a picture")
+    name = file.name if name is None else name
+    if problem := unreadable_kind(file.suffix):
+        raise RinrInputError(f"{file}: {problem}")
+    whole = data
+    notes: tuple[str, ...] = ()
     try:
-        with Image.open(BytesIO(data)) as image:
-            picture = picture_from_pil(
-                image,
-                name=file.name if name is None else name,
-                boxes=boxes,
-                source_bytes=len(data),
-                limits=limits,
-            )
-            return replace(picture, notes=_notes(image))
+        if lacks_end(data):
+            _check_size(data, name, limits)
+            whole, notes = completed(data, _jpeg_pixels) or b"", (_NO_END,)
+            if not whole:
+                raise OSError("it has no end marker, FF D9, and pixels may be missing")
+        picture = _decoded(whole, name, boxes, depth_range, limits)
     except UnidentifiedImageError:
         raise RinrInputError(f"{file}: {_why_unidentified(data)}") from None
     except Image.DecompressionBombError as error:
-        raise RinrLimitError(f"{file}: {error}") from error
+        raise RinrLimitError(f"{file}: {error}; convert it to PNG or TIFF") from error
     except RinrError as error:
-        raise type(error)(_with_file(file, str(error))) from error
+        raise type(error)(f"{file}: {str(error).removeprefix(f'{name}: ')}") from error
     # A broken file makes Pillow's decoders raise almost anything; it is always the file's fault.
     except Exception as error:
         raise RinrInputError(f"{file}: the picture is damaged or truncated ({error})") from error
+    return replace(picture, source_bytes=len(data), notes=notes + picture.notes)
+
+
+def _decoded(
+    data: bytes,
+    name: str,
+    boxes: Sequence[Box],
+    depth_range: DepthRange | None,
+    limits: Limits,
+) -> Picture:
+    with open_picture(data) as image:
+        if _DNG_VERSION in getattr(image, "tag_v2", ()):
+            raise RinrInputError(unreadable_kind(".dng"))
+        picture = picture_from_pil(
+            image, name=name, boxes=boxes, depth_range=depth_range, limits=limits
+        )
+        return replace(picture, notes=_notes(image) + picture.notes)
+
+
+def _check_size(data: bytes, name: str, limits: Limits) -> None:
+    with open_picture(data) as image:
+        width, height = image.size
+    limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")
+
+
+def _jpeg_pixels(data: bytes) -> NDArray[np.uint8]:
+    with open_picture(data) as image:
+        return np.asarray(image)
 
 
 def picture_from_pil(
@@ -125,34 +166,31 @@ def picture_from_pil(
     name: str,
     boxes: Sequence[Box] = (),
     source_bytes: int = 0,
+    depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
     """Convert a Pillow image: upright, 8 bit, grey where the image is grey and RGB otherwise.
 
-    16-bit grey is scaled by 257 and rounded (Pillow's own conversion clips at 255); alpha is
-    dropped; of a multi-frame file the current frame is used. Raises `RinrInputError` for a mode
-    without a meaning in 8 bits ("F", or 32-bit values beyond 65,535), `RinrLimitError` for more
-    pixels than `limits.max_pixels`.
+    Greys of 16 bits are scaled by 257 and rounded (Pillow's own conversion clips at 255), or
+    `depth_range` is mapped to 0 to 255; alpha is dropped; of a multi-frame file the current frame
+    is used. Raises `RinrInputError` for a mode without a meaning in 8 bits ("F", or 32-bit values
+    beyond 65,535, both without `depth_range`), `RinrLimitError` for more pixels than
+    `limits.max_pixels`.
     """
     width, height = image.size
     limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")
+    stored = raw_mode(image)
     image.load()
-    pixels_image = _eight_bit(image, name)
-    exif = _bytes(image.info.get("exif"))
-    orientation, exif = _upright_exif(exif)
+    pixels, notes = _eight_bit(image, name, stored, depth_range)
+    metadata, orientation, more = read_metadata(image, limits)
     if orientation in _UPRIGHT:
-        pixels_image = pixels_image.transpose(_UPRIGHT[orientation])
-    metadata = Metadata(
-        exif=exif,
-        icc=b"" if image.mode in _FOREIGN_PROFILE else _bytes(image.info.get("icc_profile")),
-        xmp=_bytes(image.info.get("xmp")),
-    )
+        pixels = np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
     for part in (metadata.exif, metadata.icc, metadata.xmp):
         limits.check("max_metadata_bytes", len(part), f"{name}: bytes of metadata")
     picture = picture_from_array(
-        np.asarray(pixels_image), name=name, boxes=boxes, source_bytes=source_bytes, limits=limits
+        pixels, name=name, boxes=boxes, source_bytes=source_bytes, limits=limits
     )
-    return replace(picture, metadata=metadata)
+    return replace(picture, metadata=metadata, notes=notes + more)
 
 
 def picture_from_array(
@@ -182,59 +220,29 @@ def picture_from_array(
     )
 
 
-def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+def _eight_bit(
+    image: Image.Image, name: str, stored: str, depth_range: DepthRange | None
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The pixels in 8 bits, and notes about what was lost."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return eight_bit_greys(image, name, stored=stored, depth_range=depth_range)
+    pixels = np.asarray(_grey_or_rgb(image, name))
+    return pixels, deep_colour_note(pixels, stored, depth_range)
+
+
+def _grey_or_rgb(image: Image.Image, name: str) -> Image.Image:
     mode = image.mode
     if mode in {"L", "RGB"}:
         return image
     if mode in {"1", "LA", "La"}:
         return image.convert("LA").convert("L") if mode == "La" else image.convert("L")
-    if mode.startswith("I"):
-        return Image.fromarray(_from_sixteen_bit(np.asarray(image), name))
-    if mode == "F":
-        raise RinrInputError(
-            f"{name}: floating-point pixels (mode F) have no fixed white; "
-            "scale them to 8 or 16 bits and save again"
-        )
     if mode == "P" and "transparency" in image.info:
         # Straight to RGB would warn that the transparency is lost, which is the point.
         return image.convert("RGBA").convert("RGB")
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise RinrInputError(f"{name}: pixels of mode {mode}; want grey or RGB") from error
-
-
-def _from_sixteen_bit(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise RinrInputError(
-            f"{name}: 32-bit values from {low} to {high}; want 16 bits (0 to 65535)"
-        )
-    # 65535 = 255 * 257; adding half the divisor rounds.
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _upright_exif(exif: bytes) -> tuple[int, bytes]:
-    """The orientation that EXIF bytes give (1 where none) and the bytes with it set to 1."""
-    start = len(_EXIF_PREFIX) if exif.startswith(_EXIF_PREFIX) else 0
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[start : start + 4])
-    if order is None:
-        return 1, exif
-    try:
-        (offset,) = struct.unpack_from(f"{order}I", exif, start + 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start + offset)
-        for entry in range(start + offset + 2, start + offset + 2 + 12 * count, 12):
-            tag, kind, values = struct.unpack_from(f"{order}HHI", exif, entry)
-            code = {1: "B", 3: "H", 4: "I"}.get(kind)
-            if tag == _ORIENTATION_TAG and values == 1 and code:
-                (value,) = struct.unpack_from(f"{order}{code}", exif, entry + 8)
-                patched = bytearray(exif)
-                struct.pack_into(f"{order}{code}", patched, entry + 8, 1)
-                return value, bytes(patched)
-    except struct.error:
-        # Cut-off EXIF is common and harmless: the picture counts as upright, the bytes stay.
-        pass
-    return 1, exif
+        raise RinrInputError(f"{name}: pixels of mode {mode} are neither grey nor RGB") from error
 
 
 def _notes(image: Image.Image) -> tuple[str, ...]:
@@ -249,13 +257,3 @@ def _why_unidentified(data: bytes) -> str:
     if not data.startswith(MAGIC):
         return "not a picture that Pillow can read"
     return "a .rinr file, which Pillow reads after rinrcodec.register_pillow()"
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    return value if isinstance(value, bytes) else b""
-
-
-def _with_file(file: Path, message: str) -> str:
-    return message if message.startswith(str(file)) else f"{file}: {message}"

@@ -16,6 +16,7 @@ from rinrcodec.labels.yolo import YoloReader, unreadable
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import decode_picture, read_picture_file
+from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.storage import may_pass, read_file
 
 __all__ = ["YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
@@ -60,7 +61,11 @@ class Reading:
 
 
 def read_image(
-    ref: ImageRef, *, reader: LabelReader = YOLO, limits: Limits = DEFAULT_LIMITS
+    ref: ImageRef,
+    *,
+    reader: LabelReader = YOLO,
+    depth_range: DepthRange | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Reading:
     """Read one picture and its labels; an error becomes the reading's `error`.
 
@@ -71,7 +76,9 @@ def read_image(
     try:
         check_name(ref.name, limits)
         data = read_picture_file(ref.path, stamp=ref.stamp, limits=limits)
-        picture = decode_picture(data, ref.path, name=ref.name, limits=limits)
+        picture = decode_picture(
+            data, ref.path, name=ref.name, depth_range=depth_range, limits=limits
+        )
     except RinrSourceError:
         raise
     except RinrError as problem:

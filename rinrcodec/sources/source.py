@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import LabelReader, Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
+from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import YOLO, ImageRef, Reading, read_image, with_labels
 from rinrcodec.sources.video_labels import VideoLabels
 from rinrcodec.storage import stamp_of
@@ -46,9 +48,16 @@ class Series:
         return self.n_frames if self.video else len(self.refs)
 
     def read(
-        self, start: int = 0, *, jobs: int = 1, limits: Limits = DEFAULT_LIMITS
+        self,
+        start: int = 0,
+        *,
+        jobs: int = 1,
+        depth_range: DepthRange | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> Iterator[Reading]:
         """Read the pictures from number `start` on, in order, `jobs` at a time.
+
+        `depth_range` is that of `load_picture`; frames of videos have 8 bits.
 
         A picture that cannot be read is an item with an `error`, and the next one follows. So is
         one that has changed since the source was opened. Raises `RinrInputError` for a video that
@@ -57,10 +66,11 @@ class Series:
         if self.video is not None:
             yield from self._read_video(self.video, start, limits)
             return
+        read = partial(read_image, reader=self.reader, depth_range=depth_range, limits=limits)
         with ThreadPoolExecutor(jobs) as pool:
             ahead: deque[Future[Reading]] = deque()
             for ref in self.refs[start:]:
-                ahead.append(pool.submit(read_image, ref, reader=self.reader, limits=limits))
+                ahead.append(pool.submit(read, ref))
                 if len(ahead) > jobs:
                     yield ahead.popleft().result()
             while ahead:

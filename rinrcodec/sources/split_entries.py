@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, pictures_among
+from rinrcodec.sources.picture_names import is_picture, pictures_among, unreadable_kind
 from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
@@ -27,19 +27,24 @@ class Split:
     """What the entries of one split name.
 
     files: the pictures with their stamps. folders: the paths of the entries. n_listed: how many
-    pictures were named, with those that were named twice. others: files in the folders that are
-    no pictures. missing, notes: messages without the name of the yaml.
+    pictures were named, with those that were named twice. unread: pictures of kinds that cannot be
+    read. others: files in the folders that are no pictures. missing, notes: messages without the
+    name of the yaml.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
     folders: list[Path] = field(default_factory=list)
     n_listed: int = 0
+    unread: list[tuple[Path, str]] = field(default_factory=list)
     others: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, file: Path, stamp: str) -> None:
         """Add a picture."""
+        if unreadable_kind(file.suffix):
+            self.unread.append((file, stamp))
+            return
         self.n_listed += 1
         self.files.setdefault(file, stamp)
 
@@ -115,7 +120,8 @@ def _add_path(
         pictures = pictures_among(files, path)
         for file, stamp in pictures:
             split.add(file, stamp)
-        split.others += [item for item in files if item[0].suffix.lower() not in IMAGE_SUFFIXES]
+        split.unread += [item for item in files if unreadable_kind(item[0].suffix)]
+        split.others += [item for item in files if not is_picture(item[0].suffix)]
         if not pictures:
             split.missing.append(f"no picture in the folder {path}")
     elif kind == "file" and path.suffix.lower() == ".txt":
@@ -123,7 +129,7 @@ def _add_path(
             split.missing.append(f"{path}: this list names itself")
         else:
             _add_list(listing, root, path, split, lists=(*lists, path))
-    elif kind == "file" and path.suffix.lower() in IMAGE_SUFFIXES:
+    elif kind == "file" and (is_picture(path.suffix) or unreadable_kind(path.suffix)):
         split.add(path, stamp_of(path))
     elif listing.dangles(text_of(path), path):
         split.missing.append(f"{path}: this link leads nowhere")

@@ -5,7 +5,14 @@ Only this folder knows which paths are remote. Others call the functions below o
 
 from __future__ import annotations
 
-from rinrcodec.storage.byte_source import ByteSource, MemorySource, StreamSource
+from rinrcodec.storage.byte_source import (
+    Buffer,
+    ByteSource,
+    MemorySource,
+    StreamSource,
+    is_buffer,
+    source_of,
+)
 from rinrcodec.storage.files import (
     at,
     file_or_folder,
@@ -30,6 +37,7 @@ from rinrcodec.storage.locations import to_path, to_path_or_none
 from rinrcodec.storage.stamps import size_in
 
 __all__ = [
+    "Buffer",
     "ByteSource",
     "Listing",
     "MemorySource",
@@ -38,6 +46,7 @@ __all__ = [
     "at",
     "file_or_folder",
     "files_below",
+    "is_buffer",
     "join",
     "make_folder",
     "map_stored",
@@ -49,6 +58,7 @@ __all__ = [
     "remove_tree",
     "size_in",
     "size_of",
+    "source_of",
     "stamp_of",
     "storage_of",
     "text_of",

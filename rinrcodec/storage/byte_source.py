@@ -5,17 +5,35 @@ A pack reader (`formats`) reads through one of these. `Storage.open_ranges` pick
 
 from __future__ import annotations
 
+import errno
 import io
+import mmap
 import os
 import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.storage.stamps import size_in
 
-__all__ = ["ByteSource", "FileSource", "MemorySource", "ObjectSource", "StreamSource"]
+__all__ = [
+    "Buffer",
+    "ByteSource",
+    "FileSource",
+    "MemorySource",
+    "ObjectSource",
+    "StreamSource",
+    "is_buffer",
+    "source_of",
+]
+
+# Bytes in memory. `collections.abc.Buffer` would say it, from Python 3.12 on.
+Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap | NDArray[np.uint8]
 
 
 class ByteSource(Protocol):
@@ -112,22 +130,46 @@ class StreamSource:
     """A file object has one position, so threads take turns; it must not cross a fork."""
 
     def __init__(self, file: BinaryIO, *, owned: bool) -> None:
-        self.name = str(getattr(file, "name", "<file>"))
+        self.name = str(getattr(file, "name", None) or "<file>")
         self._file = file
         self._owned = owned
         self._lock = threading.Lock()
-        self.size = file.seek(0, io.SEEK_END)
+        try:
+            size: int | None = file.seek(0, io.SEEK_END)
+            self.size = file.tell() if size is None else size
+        except (OSError, ValueError) as error:
+            if not isinstance(error, OSError):
+                raise RinrInputError(f"{self.name}: {_closed(error)}") from error
+            if not isinstance(error, io.UnsupportedOperation) and error.errno != errno.ESPIPE:
+                raise
+            raise RinrInputError(
+                f"{self.name}: cannot be read at any place ({error}); "
+                "read it whole and open the bytes: rinrcodec.open(file.read())"
+            ) from error
 
     def read(self, offset: int, length: int) -> bytes:
         with self._lock:
-            self._file.seek(offset)
-            data = self._file.read(length)
-            while 0 < len(data) < length:
-                more = self._file.read(length - len(data))
-                if not more:
-                    break
-                data += more
+            try:
+                self._file.seek(offset)
+                data = self._read(length)
+                while 0 < len(data) < length:
+                    more = self._read(length - len(data))
+                    if not more:
+                        break
+                    data += more
+            except ValueError as error:
+                if isinstance(error, OSError):
+                    raise
+                if self._owned:
+                    raise ValueError(f"{self.name}: the reader is closed") from error
+                raise RinrError(_closed(error)) from error
             return data
+
+    def _read(self, length: int) -> bytes:
+        data: Any = self._file.read(length)
+        if isinstance(data, str):
+            raise RinrError('it is open as text; open it with mode "rb"')
+        return bytes(data or b"")
 
     def changed(self) -> bool:
         return False
@@ -139,18 +181,73 @@ class StreamSource:
 
 
 class MemorySource:
-    """Bytes in memory."""
+    """Bytes in memory: those of a buffer, which are not copied."""
 
-    def __init__(self, data: bytes) -> None:
-        self.name = "<bytes>"
-        self.size = len(data)
-        self._data = data
+    def __init__(self, data: Buffer) -> None:
+        self.name = "<bytes>" if isinstance(data, bytes) else f"<{type(data).__name__}>"
+        self._data: bytes | mmap.mmap | memoryview | None
+        try:
+            # A view of a memory map would keep its owner from closing it.
+            self._data = data if isinstance(data, (bytes, mmap.mmap)) else _view(data)
+            self.size = len(self._data)
+        except (ValueError, BufferError) as error:
+            raise RinrInputError(f"{self.name}: cannot be read: {error}") from error
 
     def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
+        if self._data is None:
+            raise ValueError(f"{self.name}: the reader is closed")
+        try:
+            return bytes(self._data[offset : offset + length])
+        except ValueError as error:
+            raise RinrError(_closed(error)) from error
+
+    def whole(self) -> bytes:
+        """Return a copy of all bytes."""
+        return self.read(0, self.size)
 
     def changed(self) -> bool:
         return False
 
     def close(self) -> None:
-        """Release nothing."""
+        """Let go of the buffer, so that its owner may resize or free it."""
+        if isinstance(self._data, memoryview):
+            self._data.release()
+        if not isinstance(self._data, bytes):
+            self._data = None
+
+
+def is_buffer(source: object) -> bool:
+    """Whether an object holds bytes in memory, as `bytes`, a memory map or an array does."""
+    try:
+        memoryview(source).release()  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return isinstance(source, (mmap.mmap, memoryview))
+    return True
+
+
+def source_of(source: object) -> MemorySource | StreamSource:
+    """Wrap a buffer or an open file; raises `RinrInputError` for an object that is neither."""
+    if is_buffer(source):
+        return MemorySource(source)  # type: ignore[arg-type]
+    if not all(callable(getattr(source, name, None)) for name in ("read", "seek")):
+        raise RinrInputError(
+            f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
+            "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
+        )
+    return StreamSource(source, owned=False)  # type: ignore[arg-type]
+
+
+def _closed(error: object) -> str:
+    """Without a name, which readers put before it."""
+    return f"it was closed ({error}); keep it open until its reader is closed"
+
+
+def _view(data: bytearray | memoryview | NDArray[np.uint8]) -> memoryview:
+    view = memoryview(cast(Any, data))
+    if view.ndim != 1 or view.format not in {"B", "b", "c"}:
+        raise RinrInputError(
+            f"a {type(data).__name__} of {view.ndim} dimensions and items of format "
+            f"{view.format!r} is not the bytes of a file; pass uint8 with one dimension"
+        )
+    # What has gaps is copied.
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())

@@ -308,7 +308,8 @@ def test_no_advice_that_a_command_line_cannot_follow(
     put(folder / "large.png", Image.new("1", (2**14, 2**12 + 1)))
     result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
     (failure,) = json.loads(result.stdout)["failures"]
-    assert failure.endswith("is over the limit max_pixels = 67,108,864")
+    advice = "allow more with --max-pixels, or cut it into tiles"
+    assert failure.endswith(f"is over the limit max_pixels = 67,108,864; {advice}")
     assert "Limits(" not in result.stderr
 
 

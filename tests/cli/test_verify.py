@@ -296,14 +296,14 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
     turn = threading.Semaphore(0)
     verify = check_module._check
 
-    def last_first(file: ListedFile, stop: threading.Event) -> check_module.Checked:
+    def last_first(file: ListedFile, *rest: Any) -> check_module.Checked:
         # The first file is done when all others are.
         if file.path.name == "train-00000.rinr":
             for _ in range(7):
                 assert turn.acquire(timeout=60)
-            return verify(file, stop)
+            return verify(file, *rest)
         try:
-            return verify(file, stop)
+            return verify(file, *rest)
         finally:
             turn.release()
 
@@ -352,12 +352,12 @@ def test_few_files_are_open_at_a_time(
     lock, now, most = threading.Lock(), 0, 0
     check = check_module._check
 
-    def count(file: ListedFile, stop: threading.Event) -> check_module.Checked:
+    def count(file: ListedFile, *rest: Any) -> check_module.Checked:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        checked = check(file, stop)
+        checked = check(file, *rest)
         with lock:
             now -= 1
         return checked

@@ -16,6 +16,7 @@ from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
@@ -30,7 +31,9 @@ class Checked:
     error: str | None = None
 
 
-def check_files(files: Sequence[ListedFile], *, jobs: int) -> Generator[Checked, None, None]:
+def check_files(
+    files: Sequence[ListedFile], *, jobs: int, limits: Limits = DEFAULT_LIMITS
+) -> Generator[Checked, None, None]:
     """Check files in `jobs` threads and give what comes of each, in order.
 
     Closing the iterator ends the threads at their next read.
@@ -42,7 +45,7 @@ def check_files(files: Sequence[ListedFile], *, jobs: int) -> Generator[Checked,
             for file in files:
                 if len(ahead) >= 4 * jobs:
                     yield ahead.popleft().result()
-                ahead.append(pool.submit(_check, file, stop))
+                ahead.append(pool.submit(_check, file, stop, limits))
             while ahead:
                 yield ahead.popleft().result()
         finally:
@@ -50,13 +53,13 @@ def check_files(files: Sequence[ListedFile], *, jobs: int) -> Generator[Checked,
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _check(file: ListedFile, stop: threading.Event) -> Checked:
+def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
     try:
         with _opened(file, stop) as opened:
             record = None if file.record is None else read_record(cast(IO[bytes], opened))
             if not file.is_pack:
                 return Checked(file.path, 0, _difference(file, record))
-            with PackReader(cast(BinaryIO, opened)) as reader:
+            with PackReader(cast(BinaryIO, opened), limits=limits) as reader:
                 reader.verify()
                 n_frames = reader.n_frames
     except FileNotFoundError as error:

@@ -11,6 +11,7 @@ from rinrcodec.datasets.inspection.runs import by_manifest, folder_as_json, read
 from rinrcodec.datasets.packs import list_packs
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["Description", "describe"]
 
@@ -28,7 +29,13 @@ class Description:
     bad: dict[str, str] = field(default_factory=dict)
 
 
-def describe(sources: Sequence[Path], *, files: bool = False, frames: bool = False) -> Description:
+def describe(
+    sources: Sequence[Path],
+    *,
+    files: bool = False,
+    frames: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Description:
     """Describe packs, folders of them, and data yamls that `compress` wrote.
 
     files: open every pack, also of folders whose manifest describes them. frames: list the frames
@@ -56,7 +63,7 @@ def describe(sources: Sequence[Path], *, files: bool = False, frames: bool = Fal
     items = []
     for name, file in opened.items():
         try:
-            with PackReader(file) as reader:
+            with PackReader(file, limits=limits) as reader:
                 items.append(_pack_as_json(reader, file, frames=frames))
         except (RinrError, OSError) as error:
             bad[name] = reason(file, error)

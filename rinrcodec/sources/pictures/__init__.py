@@ -1,0 +1,1 @@
+"""What pictures of the field need: kinds of files, depth, metadata, JPEGs without an end marker."""

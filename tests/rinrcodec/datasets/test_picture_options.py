@@ -1,0 +1,147 @@
+"""`max_pixels` and `depth_range` of whole data sets: in workers, manifests and packs."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rinrcodec
+from rinrcodec.errors import RinrLimitError, RinrUsageError
+from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
+from rinrcodec.sources.images import load_picture
+
+QUICK: dict[str, Any] = {"preset": "fast", "steps": 1, "background": "siren", "device": "cpu"}
+
+
+@pytest.fixture
+def thermal(tmp_path: Path) -> Path:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    for number in range(3):
+        values = np.arange(20 * 30).reshape(20, 30) + 7000 + number
+        Image.fromarray(values.astype(np.uint16)).save(folder / f"{number}.png")
+    return folder
+
+
+def packs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.rinr"))}
+
+
+def test_a_depth_range_is_in_the_packs_and_the_manifest(thermal: Path, tmp_path: Path) -> None:
+    result = rinrcodec.compress(thermal, tmp_path / "p", depth_range=(7000, 7602), **QUICK)
+    assert result.warnings == (
+        f"{thermal}: no labels were found, so there are no boxes and no objects",
+    )
+    with rinrcodec.open(tmp_path / "p" / "t-00000.rinr") as file:
+        assert json.loads(file.info["depth_range"]) == [7000.0, 7602.0]
+    (run,) = json.loads((tmp_path / "p" / "manifest.json").read_text())["runs"]
+    assert run["settings"]["depth_range"] == [7000.0, 7602.0]
+
+
+def test_without_the_options_nothing_is_added(thermal: Path, tmp_path: Path) -> None:
+    result = rinrcodec.compress(thermal, tmp_path / "p", **QUICK)
+    assert sum("--depth-range" in text for text in result.warnings) == 3
+    with rinrcodec.open(tmp_path / "p" / "t-00000.rinr") as file:
+        assert "depth_range" not in file.info
+    (run,) = json.loads((tmp_path / "p" / "manifest.json").read_text())["runs"]
+    assert run["settings"].keys().isdisjoint({"depth_range", "max_pixels"})
+
+
+@pytest.mark.slow
+def test_workers_get_the_options(thermal: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "shard_size": 1, "depth_range": (7000, 7602)}
+    options["max_pixels"] = 600
+    rinrcodec.compress(thermal, tmp_path / "one", **options)
+    result = rinrcodec.compress(thermal, tmp_path / "two", jobs=2, **options)
+    assert result.failures == ()
+    assert packs(tmp_path / "one") == packs(tmp_path / "two")
+    rinrcodec.compress(thermal, tmp_path / "other", **{**options, "depth_range": None})
+    assert packs(tmp_path / "one") != packs(tmp_path / "other")
+
+
+def test_another_range_is_another_run(thermal: Path, tmp_path: Path) -> None:
+    rinrcodec.compress(thermal, tmp_path / "p", depth_range=(7000, 7602), **QUICK)
+    with pytest.raises(RinrUsageError, match=r"depth_range was \[7000.0, 7602.0\] and is \[1.0, 2"):
+        rinrcodec.compress(thermal, tmp_path / "p", depth_range=(1, 2), resume=True, **QUICK)
+    same = rinrcodec.compress(
+        thermal, tmp_path / "p", depth_range=(7000.0, 7602.0), resume=True, **QUICK
+    )
+    assert same.nothing_to_do
+
+
+@pytest.mark.parametrize("value", [(5, 5), (9, 1), (0, float("nan")), "7", (1, 2, 3), 7])
+def test_ranges_that_are_none(thermal: Path, tmp_path: Path, value: Any) -> None:
+    with pytest.raises(RinrUsageError, match="depth_range"):
+        rinrcodec.compress(thermal, tmp_path / "p", depth_range=value, **QUICK)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Any:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    Image.new("L", (40, 30), 90).save(folder / "ortho.png")
+    before = DEFAULT_LIMITS.max_pixels
+    object.__setattr__(DEFAULT_LIMITS, "max_pixels", 1000)
+    yield folder
+    object.__setattr__(DEFAULT_LIMITS, "max_pixels", before)
+
+
+def test_pictures_over_the_limit(large: Path, tmp_path: Path) -> None:
+    result = rinrcodec.compress(large, tmp_path / "p", **QUICK)
+    (failure,) = result.failures
+    assert failure == (
+        f"{large / 'ortho.png'}: 40x30 pixels: 1,200 is over the limit max_pixels = 1,000; "
+        "allow more with --max-pixels, or cut it into tiles"
+    )
+
+
+def test_every_command_takes_the_option(large: Path, tmp_path: Path) -> None:
+    out, back = tmp_path / "p", tmp_path / "b"
+    rinrcodec.compress(large, out, max_pixels=1200, **QUICK)
+    (pack,) = out.glob("*.rinr")
+    assert not rinrcodec.verify(out).ok
+    assert rinrcodec.verify(out, max_pixels=1200).ok
+    assert rinrcodec.decompress(out, back, device="cpu").frames == 0
+    assert rinrcodec.decompress(out, back, max_pixels=1200, device="cpu").frames == 1
+    with pytest.raises(RinrLimitError, match="or cut it into tiles"):
+        rinrcodec.open(pack)
+    assert len(rinrcodec.open(pack, limits=Limits(max_pixels=1200))) == 1
+
+
+def test_packs_in_python(large: Path, tmp_path: Path) -> None:
+    limits = limits_for(1200)
+    picture = load_picture(large / "ortho.png", limits=limits)
+    pack = rinrcodec.encode([picture], preset="fast", steps=1, background="siren", device="cpu")
+    with pytest.raises(RinrLimitError):
+        rinrcodec.save(pack, tmp_path / "a.rinr")
+    rinrcodec.save(pack, tmp_path / "a.rinr", limits=limits)
+    assert rinrcodec.open(tmp_path / "a.rinr", limits=limits)[0].sum() != 0
+
+
+def test_pillows_own_limit_neither_stops_nor_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for suffix in ("png", "jpg", "tif", "gif", "bmp", "avif"):
+        path = tmp_path / f"a.{suffix}"
+        Image.new("RGB", (40, 30)).save(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert load_picture(path).width == 40
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_limits_for_widens_what_grows() -> None:
+    assert limits_for(None) is DEFAULT_LIMITS
+    assert limits_for(5).max_work == DEFAULT_LIMITS.max_work
+    wide = limits_for(3 * DEFAULT_LIMITS.max_pixels)
+    assert wide.max_pixels == 3 * DEFAULT_LIMITS.max_pixels
+    assert wide.max_work == 3 * DEFAULT_LIMITS.max_work
+    assert wide.max_chunk_bytes == 3 * DEFAULT_LIMITS.max_chunk_bytes
