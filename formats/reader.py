@@ -163,6 +163,24 @@ class PackReader:
         )
         return group, row
 
+    def labelled(self) -> NDArray[np.bool_]:
+        """Return whether the labels of each frame could be understood in full, bool [n_frames].
+
+        Only files with the feature bit `LABELS` have frames of which they could not; of others,
+        nothing is read.
+
+        Raises:
+            RinrFormatError: The table is damaged.
+        """
+        if not self.header.required & LABELS or not self._directory.run(Kind.FRAME_LABELS).n_rows:
+            return np.ones(self.n_frames, bool)
+        with naming(self.name):
+            chunks = [chunk["labelled"] for chunk in self._store.chunks(Kind.FRAME_LABELS)]
+            values: NDArray[np.uint8] = np.concatenate(chunks)
+            if values.max() > 1:
+                raise RinrFormatError(f"a frame has {values.max()} as `labelled`, expected 0 or 1")
+        return values.astype(bool)
+
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.
 

@@ -134,6 +134,7 @@ def put_run() -> Callable[..., Path]:
         series: str = "train",
         below: str = "",
         complete: bool = True,
+        unlabelled: int | None = 0,
     ) -> Path:
         shards = []
         (folder / below).mkdir(parents=True, exist_ok=True)
@@ -144,6 +145,7 @@ def put_run() -> Callable[..., Path]:
             start, stop = i * n_frames, (i + 1) * n_frames
             shard = ShardEntry(series, i, start, n_frames, f"{start}.png", f"{stop - 1}.png", "")
             shard.state, shard.frames, shard.files = "done", n_frames, {name: record}
+            shard.unlabelled = unlabelled
             shards.append(shard)
         manifest = Manifest(folder / MANIFEST)
         manifest.put(RunEntry(f"{series}-{len(packs)}", {"seed": 0}, shards, complete))

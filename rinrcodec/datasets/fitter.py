@@ -122,6 +122,7 @@ class Fitter:
             failures=[plain(reading.error) for reading in batch if reading.error is not None],
             warnings=[warning for reading in batch for warning in reading.warnings],
             lost=[text for reading in batch for text in reading.lost],
+            unlabelled=sum(not picture.labelled for picture in pictures),
             digests=[reading.digest for reading in batch],
             missed=[asdict(miss) for miss in missed],
             shard_names=shard.names,

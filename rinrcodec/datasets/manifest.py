@@ -72,7 +72,8 @@ class ShardEntry:
     a SHA-256 over their names and contents. files: by their names within the folder, one of all
     `frames` or one of each. state: waiting, done, or failed, where its workers died. unreadable,
     warned: how many failures and warnings there were; to show them, its pictures are read again.
-    missed: the fields of a `Miss` for every target that some of its frames miss.
+    missed: the fields of a `Miss` for every target that some of its frames miss. unlabelled: how
+    many of its frames are not `labelled`, None where only its files tell.
     """
 
     series: str
@@ -89,6 +90,7 @@ class ShardEntry:
     files: dict[str, FileRecord] = field(default_factory=dict)
     warned: int = 0
     missed: list[dict[str, Any]] = field(default_factory=list)
+    unlabelled: int | None = None
 
     @property
     def frames_of_a_file(self) -> int:
@@ -176,11 +178,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class CountedPack:
-    """A pack of a folder, and how many frames it has, if a manifest says so; which one does."""
+    """A pack of a folder, and how many frames it has, if a manifest says so; which one does.
+
+    labelled: the manifest says that all its frames are `labelled`.
+    """
 
     path: Path
     n_frames: int | None = None
     manifest: Path | None = None
+    labelled: bool = False
 
 
 def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[CountedPack]:
@@ -222,18 +228,19 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
             continue
         count = counts.get(text_of(path))
         if count is not None and stamp and size_in(stamp) == count.bytes:
-            packs.append(CountedPack(path, count.n_frames, count.manifest))
+            packs.append(CountedPack(path, count.n_frames, count.manifest, count.labelled))
         else:
             packs.append(CountedPack(path))
     return packs
 
 
 class _Count(NamedTuple):
-    """The size of a file, its frames, and who says so."""
+    """The size of a file, its frames, who says so, and whether all frames are `labelled`."""
 
     bytes: int
     n_frames: int
     manifest: Path
+    labelled: bool
 
 
 def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
@@ -248,7 +255,8 @@ def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
             n_frames = shard.frames_of_a_file
             if n_frames <= limits.max_frames:
                 for name, record in shard.files.items():
-                    yield start + name, _Count(record.bytes, n_frames, path)
+                    labelled = shard.unlabelled == 0
+                    yield start + name, _Count(record.bytes, n_frames, path, labelled)
 
 
 def _start_of(folder: Path) -> str:
@@ -295,8 +303,9 @@ def _run(data: Any) -> RunEntry:
 
 
 def _shard(data: Any) -> ShardEntry:
+    known = isinstance(data, dict) and data.get("unlabelled") is not None
     item = _checked(
-        _with_defaults(data, warned=0, missed=[]),
+        _with_defaults(data, warned=0, missed=[], unlabelled=None),
         series=str,
         number=int,
         start=int,
@@ -311,6 +320,7 @@ def _shard(data: Any) -> ShardEntry:
         files=dict,
         warned=int,
         missed=list,
+        unlabelled=int if known else type(None),
     )
     for miss in item["missed"]:
         _check_miss(miss)

@@ -182,6 +182,7 @@ class Run:
         entry.frames = sum(len(part.names) for part in known.parts)
         entry.unreadable = sum(len(part.failures) for part in known.parts)
         entry.warned = sum(len(part.warnings) + len(part.lost) for part in known.parts)
+        entry.unlabelled = sum(part.unlabelled for part in known.parts)
         entry.missed = [miss for part in known.parts for miss in part.missed]
 
     def _drop_if_lost(self, shard: Shard) -> None:
@@ -196,6 +197,7 @@ class Run:
         entry = self._entries[shard]
         entry.state, entry.frames, entry.inputs = "waiting", 0, ""
         entry.unreadable, entry.warned, entry.missed = 0, 0, []
+        entry.unlabelled = None
 
     def _keep(self, on_message: OnMessage) -> None:
         """Keep what was fitted of the same pictures and labels; drop what was fitted of others."""
@@ -227,6 +229,7 @@ class Run:
             entry = self._entries[shard]
             entry.state, entry.frames, entry.stamps = "done", old.frames, stamps
             entry.unreadable, entry.warned, entry.missed = old.unreadable, old.warned, old.missed
+            entry.unlabelled = old.unlabelled
             entry.inputs, entry.files = old.inputs, old.files
             if contents is not None and stamps == shard.stamps:
                 entry.warned = len(contents.warnings) + len(contents.lost)

@@ -47,7 +47,7 @@ class FittedPart:
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
     missed: the fields of a `Miss` for every target that some of its frames miss. lost: a message
-    for each label that could not be understood.
+    for each label that could not be understood. unlabelled: how many frames such labels are of.
     shard_names, stamps: `Shard.names`, and the `Shard.stamps_of` its pictures, when it was fitted;
     "" in what earlier code left.
     """
@@ -66,6 +66,7 @@ class FittedPart:
     digests: list[str]
     missed: list[dict[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    unlabelled: int = 0
     shard_names: str = ""
     stamps: str = ""
 
