@@ -49,6 +49,7 @@ class EpochOrder(Sampler[Step]):
 
     Args:
         dataset: Whose items are ordered.
+        items: Those that take part, in order; the order of a sampler counts from their start.
         batch_size: Items in a batch.
         shuffle: True shuffles rows, then frames in a buffer; "frames" all frames, wherever their
             rows are.
@@ -61,6 +62,7 @@ class EpochOrder(Sampler[Step]):
     def __init__(
         self,
         dataset: RinrDataset,
+        items: Sequence[int],
         *,
         batch_size: int,
         shuffle: Shuffle,
@@ -70,14 +72,14 @@ class EpochOrder(Sampler[Step]):
         sampler: Sampler[int] | Sequence[int] | None,
     ) -> None:
         self.epoch = 0
-        self._length = len(dataset)
+        self._all = items
         self._rows = _Rows(dataset)
         self._batch_size, self._drop_last = batch_size, drop_last
         self._shuffle, self._seed, self._buffer_size = shuffle, seed, buffer_size
         self._sampler = sampler
 
     def __len__(self) -> int:
-        length = self._length if self._sampler is None else len(self._sampler)  # type: ignore[arg-type]
+        length = len(self._all if self._sampler is None else self._sampler)  # type: ignore[arg-type]
         return length // self._batch_size if self._drop_last else -(-length // self._batch_size)
 
     def __iter__(self) -> Iterator[Step]:
@@ -86,14 +88,15 @@ class EpochOrder(Sampler[Step]):
     def _items(self) -> list[int]:
         """The items of the epoch, in order."""
         if self._sampler is not None:
-            return list(self._sampler)
+            return [self._all[position] for position in self._sampler]
         generator = np.random.default_rng((self._seed, self.epoch))
         if self._shuffle == "frames":
-            order: list[int] = generator.permutation(self._length).tolist()
-            return order
-        if self._shuffle:
-            return _shuffled(self._rows.all(), self._buffer_size, generator)
-        return list(range(self._length))
+            order = generator.permutation(len(self._all)).tolist()
+        elif self._shuffle:
+            order = _shuffled(self._rows.of(self._all), self._buffer_size, generator)
+        else:
+            return list(self._all)
+        return [self._all[position] for position in order]
 
     def _steps(self, items: Sequence[int]) -> Iterator[Step]:
         """Cut items into batches; a row's items that are near enough are decoded together."""
@@ -125,17 +128,19 @@ class _Rows:
         self._starts: dict[int, NDArray[np.int64] | None] = {}
 
     def start(self, item: int) -> int:
-        """The first item with the row of an item; the item itself if it is decoded alone."""
-        file, frame = self._dataset.locate(item)
+        """The first item with the row of an item, from 0; itself if it is decoded alone."""
+        file, _ = self._dataset.locate(item)
         if file not in self._starts:
             self._starts[file] = self._dataset.row_starts(file)
         starts = self._starts[file]
         first = self._dataset.first_items[file]
-        return first + (frame if starts is None else int(starts[frame]))
+        return item if starts is None else first + int(starts[item - first])
 
-    def all(self) -> NDArray[np.int64]:
-        """`start` of all items."""
-        missing = [k for k in range(len(self._dataset.files)) if k not in self._starts]
+    def of(self, items: Sequence[int]) -> NDArray[np.int64]:
+        """`start` of many items."""
+        wanted = np.asarray(items, np.int64)
+        files = np.unique(np.searchsorted(self._dataset.first_items, wanted, "right") - 1)
+        missing = [k for k in files.tolist() if k not in self._starts]
         with ThreadPoolExecutor(_READERS) as pool:
             self._starts |= zip(missing, pool.map(self._dataset.row_starts, missing), strict=True)
         result = np.arange(len(self._dataset))
@@ -143,7 +148,7 @@ class _Rows:
             if starts is not None:
                 first = self._dataset.first_items[file]
                 result[first : first + len(starts)] = first + starts
-        return result
+        return result[wanted]
 
 
 def _shuffled(

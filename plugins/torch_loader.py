@@ -7,21 +7,24 @@ touches the device, so they may be forked.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from rinrcodec.compute.compose import stack_if_equal
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrInputError
-from rinrcodec.pack import Pack, PackSource
+from rinrcodec.pack import Pack
 from rinrcodec.plugins._torch_order import EpochOrder, Shuffle, Step
-from rinrcodec.plugins.torch_data import Annotations, Item, RinrDataset, target_of
+from rinrcodec.plugins._torch_targets import PER_BOX, Annotations, target_of
+from rinrcodec.plugins._torch_transforms import finish_item, tv_tensors
+from rinrcodec.plugins.torch_data import Item, RinrDataset
 
 __all__ = ["RinrLoader"]
 
@@ -37,7 +40,7 @@ class _Batch:
     """The undecoded frames of a step: the numbers in `source` of its items."""
 
     step: Step
-    source: PackSource
+    source: Pack
     frames: list[int]
 
 
@@ -53,10 +56,10 @@ class _Reading(Dataset[_Batch]):
 
 
 class RinrLoader:
-    """Batches `(images, targets)` of a `RinrDataset`, decoded on a device.
+    """Batches `(images, targets)` of a `RinrDataset`, or of a `Subset` of one, decoded on a device.
 
     images: uint8 [n, 3, H, W] on `device`, or a list of [3, H, W] where sizes differ.
-    targets: a list of the dataset's targets, boxes and labels on `device`.
+    targets: a list of the dataset's targets, with all tensors on `device`.
 
     Iterating once is an epoch. The same `seed` gives the same order and the same tensors for any
     number of workers; every epoch has an order of its own (see `set_epoch`). The dataset's
@@ -68,8 +71,8 @@ class RinrLoader:
     buffer_size: frames of the buffer; a longer row is a buffer of its own. In every order, frames
         of one row that are due within `buffer_size` frames are decoded together, if decoding one
         takes those before it. They wait on `device`, at 3 bytes a pixel.
-    sampler: items in an order of your own instead, as a `DistributedSampler` gives it, whose epoch
-        is yours to set.
+    sampler: items in an order of your own instead, as a `DistributedSampler` of the same dataset or
+        subset gives it, whose epoch is yours to set.
     num_workers: processes that read ahead, `prefetch` batches each; 0 reads in the main process.
         On CUDA the next batch is decoded on a stream of its own while the last one is used.
     resident: read everything once and keep the weights on the device, about 4 bytes a parameter;
@@ -82,7 +85,7 @@ class RinrLoader:
 
     def __init__(
         self,
-        dataset: RinrDataset,
+        dataset: RinrDataset | Subset[Item],
         *,
         batch_size: int = 16,
         device: str | torch.device = "auto",
@@ -96,8 +99,7 @@ class RinrLoader:
         sampler: Sampler[int] | Sequence[int] | None = None,
         multiprocessing_context: str | None = None,
     ) -> None:
-        if not isinstance(dataset, RinrDataset):
-            raise RinrInputError(f"{dataset!r} is no dataset: want RinrLoader(RinrDataset(paths))")
+        base, items = _resolved(dataset)
         if batch_size < 1 or num_workers < 0 or prefetch < 1:
             raise RinrInputError(
                 f"batch_size={batch_size}, num_workers={num_workers}, prefetch={prefetch}: "
@@ -110,9 +112,11 @@ class RinrLoader:
         if shuffle and sampler is not None:
             raise RinrInputError("shuffle and sampler both say which order: want one of them")
         self.dataset = dataset
+        self._base, self._items = base, items
         self.device = resolve_device(device)
         self._order = EpochOrder(
-            dataset,
+            base,
+            items,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
@@ -122,10 +126,11 @@ class RinrLoader:
         )
         self._next_epoch = 0
         self._resident = resident
-        self._everything: Decoder | None = None
+        # The pack of all items, its decoder, and where in it each item is.
+        self._everything: tuple[Pack, Decoder, dict[int, int]] | None = None
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._batches: DataLoader[_Batch] = DataLoader(
-            _Reading(dataset),
+            _Reading(base),
             sampler=self._order,
             batch_size=None,  # the order makes batches already
             collate_fn=_as_it_is,
@@ -154,13 +159,16 @@ class RinrLoader:
 
     def _from_memory(self) -> Iterator[_Batch]:
         if self._everything is None:
-            pack = self.dataset.read(range(len(self.dataset)))
-            self._everything = self._decoder(pack, resident=True)
+            items = sorted(set(self._items))
+            pack = self._base.read(items)
+            places = {item: place for place, item in enumerate(items)}
+            self._everything = pack, self._decoder(pack, resident=True), places
+        pack, _, places = self._everything
         for step in self._order:
-            yield _Batch(step, self._everything.source, step.items)
+            yield _Batch(step, pack, [places[item] for item in step.items])
 
-    def _decoder(self, source: PackSource, *, resident: bool = False) -> Decoder:
-        limits = self.dataset.limits
+    def _decoder(self, source: Pack, *, resident: bool = False) -> Decoder:
+        limits = self._base.limits
         return Decoder(source, device=self.device, resident=resident, limits=limits)
 
     def _decode(self, batch: _Batch, waiting: dict[int, Item]) -> Decoded:
@@ -168,12 +176,13 @@ class RinrLoader:
 
         waiting: frames decoded for later batches, by their positions in the epoch.
         """
-        decoder = self._everything or self._decoder(batch.source)
+        decoder = self._everything[1] if self._everything else self._decoder(batch.source)
+        options = self._base.options
         for part in _parts(batch):
             frames = batch.frames[part]
             images = decoder.decode(frames)
             targets = [
-                target_of(batch.source.frame(frame), item)
+                target_of(batch.source.frame(frame), item, batch.source.info, options)
                 for frame, item in zip(frames, batch.step.items[part], strict=True)
             ]
             if self.device.type != "cpu":
@@ -181,10 +190,12 @@ class RinrLoader:
             waiting.update(
                 zip(batch.step.positions[part], zip(images, targets, strict=True), strict=True)
             )
-        pairs = [waiting.pop(position) for position in batch.step.due]
-        if self.dataset.transforms is not None:
-            pairs = [self.dataset.transforms(image, target) for image, target in pairs]
-        return stack_if_equal([image for image, _ in pairs]), [target for _, target in pairs]
+        due = [waiting.pop(position) for position in batch.step.due]
+        pairs = [finish_item(*item, self._base.transforms, options) for item in due]
+        stacked = stack_if_equal([image for image, _ in pairs])
+        if options.tv and isinstance(stacked, Tensor):
+            stacked = tv_tensors().Image(stacked)
+        return stacked, [target for _, target in pairs]
 
     def _ahead(
         self, batches: Iterator[_Batch], waiting: dict[int, Item], stream: torch.cuda.Stream
@@ -232,9 +243,38 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _move(targets: Sequence[Annotations], device: torch.device) -> None:
-    """Boxes and labels of a batch to the device, in one copy each."""
-    counts = [len(target["labels"]) for target in targets]
-    for key in ("boxes", "labels"):
-        moved = torch.cat([target[key] for target in targets]).to(device)
-        for target, part in zip(targets, moved.split(counts), strict=True):
-            target[key] = part
+    """The tensors of a batch to the device, in one copy each; masks one by one."""
+    for key in PER_BOX:
+        having = [target for target in targets if key in target]
+        if key == "masks":
+            for target in having:
+                target[key] = target[key].to(device)
+        elif having:
+            counts = [len(target[key]) for target in having]
+            moved = torch.cat([target[key] for target in having]).to(device)
+            for target, part in zip(having, moved.split(counts), strict=True):
+                target[key] = part
+
+
+def _resolved(dataset: Any) -> tuple[RinrDataset, Sequence[int]]:
+    """The data set below subsets of it, and which of its items they have.
+
+    Raises `RinrInputError` for other data sets, and for an index that is not in one.
+    """
+    chain = [dataset]
+    while isinstance(chain[-1], Subset):
+        chain.append(chain[-1].dataset)
+    base = chain.pop()
+    if not isinstance(base, RinrDataset):
+        raise RinrInputError(
+            f"RinrLoader takes a RinrDataset or a Subset of one, found {base!r}. Join files with "
+            "RinrDataset([path, path]); for other datasets use torch's DataLoader."
+        )
+    items: Sequence[int] = range(len(base))
+    for subset in reversed(chain):
+        indices = [operator.index(index) for index in subset.indices]
+        wrong = [index for index in indices if not -len(items) <= index < len(items)]
+        if wrong:
+            raise RinrInputError(f"a Subset has item {wrong[0]} of a dataset of {len(items)}")
+        items = [items[index] for index in indices]
+    return base, items

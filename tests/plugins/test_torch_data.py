@@ -347,7 +347,7 @@ def test_options_that_make_no_sense_are_refused(pack_file):
     for options in ({"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}):
         with pytest.raises(RinrInputError, match="want at least 1, 0 and 1"):
             RinrLoader(dataset, **options)
-    with pytest.raises(RinrInputError, match=r"'packs' is no dataset: .*RinrDataset\(paths\)"):
+    with pytest.raises(RinrInputError, match="a Subset of one, found 'packs'"):
         RinrLoader("packs")
     with pytest.raises(RinrInputError, match="shuffle and sampler"):
         RinrLoader(dataset, shuffle=True, sampler=[0])

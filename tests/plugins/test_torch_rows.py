@@ -260,7 +260,7 @@ def test_shards_are_looked_at_once_and_only_when_rows_matter(
 
 def test_in_order_files_are_looked_at_when_they_are_near(clips: Path, opens: Any) -> None:
     options: Any = {"batch_size": 4, "shuffle": False, "seed": 0, "drop_last": False}
-    order = EpochOrder(RinrDataset(clips), **options, buffer_size=12, sampler=None)
+    order = EpochOrder(RinrDataset(clips), range(60), **options, buffer_size=12, sampler=None)
     steps = iter(order)
     with opens(clips) as opened:
         for _ in range(4):

@@ -1,0 +1,145 @@
+"""Masks of labelled objects: from polygons, from the run lengths of COCO, or from rectangles.
+
+A pixel belongs to a shape if its centre is inside, so shapes that share an edge share no pixel:
+
+    polygon (1, 1) (4, 1) (4, 3) (1, 3)      . . . . .
+    in a picture of 5 x 4 pixels             . # # # .
+                                             . # # # .
+                                             . . . . .
+
+`_torch_targets` calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.boxes import Box
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.pack import Frame
+
+__all__ = ["decode_rle", "has_outline", "masks_of", "polygon_mask", "run_lengths"]
+
+# No picture is as large; beyond, products of coordinates would overflow.
+_FAR = 1e9
+
+
+def run_lengths(box: Box) -> dict[str, Any] | None:
+    """The outline of a box in COCO's run lengths, where it has one."""
+    segmentation = box.attributes.get("segmentation")
+    return segmentation if isinstance(segmentation, dict) else None
+
+
+def has_outline(box: Box) -> bool:
+    """Whether more is known of the shape of an object than its rectangle."""
+    return bool(box.polygons) or run_lengths(box) is not None
+
+
+def masks_of(frame: Frame) -> NDArray[np.uint8]:
+    """Draw every box of a frame: uint8 [n, H, W], 1 inside.
+
+    The polygons of a box are joined. A box without an outline is drawn as its rectangle.
+
+    Raises:
+        RinrFormatError: Run lengths that are not those of a picture of the frame's size.
+    """
+    masks = np.zeros((len(frame.boxes), frame.height, frame.width), np.uint8)
+    for mask, box in zip(masks, frame.boxes, strict=True):
+        rle = run_lengths(box)
+        if rle is not None:
+            try:
+                mask[:] = decode_rle(rle, frame.width, frame.height)
+            except ValueError as error:
+                raise RinrFormatError(
+                    f"frame {frame.name!r}: a label has run lengths that cannot be drawn: {error}"
+                ) from error
+            continue
+        right, bottom = box.x + box.w, box.y + box.h
+        rectangle = (box.x, box.y, right, box.y, right, bottom, box.x, bottom)
+        for polygon in box.polygons or (rectangle,):
+            mask |= polygon_mask(polygon, frame.width, frame.height)
+    return masks
+
+
+def polygon_mask(polygon: Sequence[float], width: int, height: int) -> NDArray[np.uint8]:
+    """Fill a polygon (x1, y1, x2, y2, ...): uint8 [height, width], 1 where it covers the centre.
+
+    Where it overlaps itself, the even-odd rule decides.
+
+    Example:
+        >>> polygon_mask((0, 0, 2, 0, 2, 1, 0, 1), 3, 2).tolist()
+        [[1, 1, 0], [0, 0, 0]]
+    """
+    start = np.clip(np.asarray(polygon, np.float64).reshape(-1, 2), -_FAR, _FAR)
+    step = np.roll(start, -1, 0) - start
+    # The rows whose centres an edge crosses; half open, so a corner counts for one of its edges.
+    ends = np.sort(np.stack([start[:, 1], start[:, 1] + step[:, 1]]), 0)
+    first, last = np.clip(np.ceil(ends - 0.5), 0, height).astype(np.int64)
+    counts = last - first
+    edge = np.repeat(np.arange(len(start)), counts)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    share = (row + 0.5 - start[edge, 1]) / step[edge, 1]
+    # Each crossing switches the pixels to its right.
+    x = start[edge, 0] + share * step[edge, 0]
+    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+    switches = np.bincount(row * (width + 1) + column, minlength=height * (width + 1))
+    inside = np.cumsum(switches.reshape(height, width + 1)[:, :width], 1) & 1
+    return inside.astype(np.uint8)
+
+
+def decode_rle(rle: dict[str, Any], width: int, height: int) -> NDArray[np.uint8]:
+    """Expand run lengths of COCO, plain or compressed: uint8 [height, width].
+
+    Args:
+        rle: `size` as [height, width], and `counts`: lengths of runs of 0 and 1 in turn, down the
+            columns, as a list or as COCO's text.
+        width, height: Of the picture.
+
+    Raises:
+        ValueError: They are those of another picture, or none.
+
+    Example:
+        >>> decode_rle({"size": [2, 3], "counts": [1, 2, 3]}, 3, 2).tolist()
+        [[0, 1, 0], [1, 0, 0]]
+    """
+    size, counts = rle.get("size"), rle.get("counts")
+    if size != [height, width]:
+        raise ValueError(f"their size is {str(size)[:40]}, the frame is {height} x {width}")
+    if isinstance(counts, str):
+        counts = _uncompressed(counts)
+    if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
+        raise ValueError(f"their counts are {str(counts)[:40]}, expected a list or text")
+    if sum(counts) != width * height:
+        raise ValueError(f"they cover {sum(counts)} pixels of {width * height}")
+    values = np.arange(len(counts), dtype=np.int64) & 1
+    mask: NDArray[np.uint8] = np.repeat(values.astype(np.uint8), counts).reshape(width, height).T
+    return mask
+
+
+def _uncompressed(text: str) -> list[int]:
+    """The counts that COCO wrote as text.
+
+    A count is given in groups of five bits, the lowest first, one character each; 32 says that more
+    follow. The last group has a sign. From the fourth count on, the count two before is added.
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"their counts are {text[:40]!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value, shift = 0, 0
+    if shift:
+        raise ValueError(f"their counts end early: {text[-40:]!r}")
+    return counts
