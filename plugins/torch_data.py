@@ -124,7 +124,7 @@ class RinrDataset(Dataset[Item]):
         >>> import numpy as np, rinrcodec
         >>> image = np.zeros((32, 48, 3), np.uint8)
         >>> pack = rinrcodec.encode([image], boxes=[[rinrcodec.Box(0, 3, 4, 10, 12)]], steps=1)
-        >>> rinrcodec.save(pack, "one.rinr")
+        >>> size = rinrcodec.save(pack, "one.rinr")
         >>> image, target = rinrcodec.RinrDataset("one.rinr")[0]
         >>> target["boxes"].tolist(), target["area"].tolist()
         ([[3.0, 4.0, 13.0, 16.0]], [120.0])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import rinrcodec
 from rinrcodec.pack import Pack
+from rinrcodec.plugins import _torch_masks, torch_data
 from rinrcodec.plugins._torch_targets import PER_BOX
 
 PAGE = Path(__file__).parents[2] / "docs" / "torch.md"
@@ -41,3 +44,13 @@ def test_the_examples_run(tmp_path: Path, pack: Pack) -> None:
 def test_every_entry_of_a_target_is_in_the_table() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
     assert set(rows) == {*PER_BOX, "image_id", "name"}
+
+
+@pytest.mark.parametrize("module", [torch_data, _torch_masks], ids=lambda m: m.__name__)
+def test_examples_of_docstrings(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed

@@ -130,6 +130,7 @@ WRONG: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("runs", 1, "key"), ["one"]),
     (("runs", 0, "shards", 0, "frames"), [None, -1, 1.5, True, "7", 2**63, 1e999]),
     (("runs", 0, "shards", 1, "frames"), [3, 5, 0]),
+    (("runs", 0, "shards", 0, "unlabelled"), [-1, 1.0, True, "0", []]),
     (("runs", 0, "shards", 0, "state"), [None, "lost", 1]),
     (("runs", 0, "shards", 0, "series"), [None, 3]),
     (("runs", 0, "shards", 0, "files"), [None, [], {"a": None}]),
