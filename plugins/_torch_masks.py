@@ -55,7 +55,8 @@ def masks_of(frame: Frame) -> NDArray[np.uint8]:
                 mask[:] = decode_rle(rle, frame.width, frame.height)
             except ValueError as error:
                 raise RinrFormatError(
-                    f"frame {frame.name!r}: a label has run lengths that cannot be drawn: {error}"
+                    f"frame {frame.name!r}: a label has run lengths that cannot be drawn: {error}; "
+                    "masks=False leaves masks out"
                 ) from error
             continue
         right, bottom = box.x + box.w, box.y + box.h
