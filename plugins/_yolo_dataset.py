@@ -209,9 +209,9 @@ class RinrYoloDataset(YOLODataset):
             return rules.judge(*size, self._label_folders[ref.pack] / _label_name(outcome))
         if not outcome.labelled:
             return None
-        verdict = rules.judge(*size, label_text_of(outcome, self._layouts[ref.pack]))
+        text = label_text_of(outcome, self._layouts[ref.pack])
         # A pack does not say whether a frame without boxes had a label file.
-        return replace(verdict, found=bool(outcome.boxes))
+        return replace(rules.judge(*size, text), found=bool(text))
 
     def _check_keypoints(self) -> None:
         """Raise for a pose model without a number of keypoints, as Ultralytics does."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.labels.model import TASKS
 from rinrcodec.labels.yolo import Layout
 
@@ -215,6 +218,30 @@ def test_stand_ins_have_any_size_and_take_no_memory(
     with pytest.raises(rinrcodec.RinrInputError, match=reason):
         rules.judge(*size, BOX)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 200
+
+
+def test_labels_of_coco_are_those_of_the_converter(quick: Any, tmp_path: Path) -> None:
+    squares = [(x, y, x + 8.0, y, x + 8.0, y + 8.0, x, y + 8.0) for x, y in ((4.0, 4.0), (28, 20))]
+    polygons = tuple(tuple(map(float, square)) for square in squares)
+    boxes = [
+        Box(1, 4, 4, 32, 24, polygons=polygons),
+        Box(0, 0, 0, 40, 30, crowd=True),
+        Box(0, 4, 4, 8, 8, polygons=polygons[:1]),
+    ]
+    pack = rinrcodec.encode([Image.new("RGB", (48, 32))], boxes=[boxes], preset=quick, device="cpu")
+    for task, n_segments in (("segment", 2), ("detect", 0)):
+        folder = tmp_path / task
+        folder.mkdir()
+        rinrcodec.save(replace(pack, info={**pack.info, "task": task}), folder / "a.rinr")
+        (label,) = build(folder, task=task).labels
+        assert label["cls"][:, 0].tolist() == [1, 0]
+        assert len(label["segments"]) == n_segments
+        size = np.array([48, 32, 48, 32])
+        wanted = np.array([[20, 16, 32, 24], [8, 8, 8, 8]]) / size
+        np.testing.assert_allclose(label["bboxes"], wanted, atol=1e-6)
+    points = build(tmp_path / "segment", task="segment").labels[0]["segments"][0] * size[:2]
+    corners = {tuple(corner) for corner in np.round(points).astype(int).tolist()}
+    assert corners == {(int(p[i]), int(p[i + 1])) for p in polygons for i in range(0, 8, 2)}
 
 
 def test_layouts_of_packs() -> None:
