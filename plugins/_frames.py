@@ -27,7 +27,7 @@ from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame, InrRef
 from rinrcodec.plugins._rows import may_share_rows
 
-__all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan"]
+__all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan", "scan_file"]
 
 StrPath = str | os.PathLike[str]
 # Suffixes that hosts can write a picture for.
@@ -80,29 +80,36 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
 
 
 def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
-    """Every frame of a pack, or the error that keeps it from being used.
+    """Every frame of a pack, or the error that keeps it from being used; see `scan_file`.
 
-    All weights are read and checked against their checksums. Where that finds damage, frames that
-    it does not concern are still given. Raises `RinrError` or `OSError` for a file of which
-    nothing can be read.
+    Raises `RinrError` or `OSError` for a file of which nothing can be read.
     """
     with RinrFile(pack) as file:
-        sound = _is_sound(file)
-        paths: set[str] = set()
-        for index in range(len(file)):
-            ref = FrameRef(str(pack), index, str(pack / f"{index:06d}.png"))
-            try:
-                frame = file.frame(index)
-                ref = FrameRef(str(pack), index, _frame_path(pack, frame.name))
-                if ref.path in paths:
-                    raise RinrFormatError(f"{pack}: two of its frames have the name {frame.name!r}")
-                paths.add(ref.path)
-                if not sound:
-                    _check_weights(file, frame)
-            except RinrError as error:
-                yield ref, error
-            else:
-                yield ref, frame
+        yield from scan_file(file, pack)
+
+
+def scan_file(file: RinrFile, pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
+    """Every frame of an open pack, or the error that keeps it from being used.
+
+    All weights are read and checked against their checksums. Where that finds damage, frames that
+    it does not concern are still given.
+    """
+    sound = _is_sound(file)
+    paths: set[str] = set()
+    for index in range(len(file)):
+        ref = FrameRef(str(pack), index, str(pack / f"{index:06d}.png"))
+        try:
+            frame = file.frame(index)
+            ref = FrameRef(str(pack), index, _frame_path(pack, frame.name))
+            if ref.path in paths:
+                raise RinrFormatError(f"{pack}: two of its frames have the name {frame.name!r}")
+            paths.add(ref.path)
+            if not sound:
+                _check_weights(file, frame)
+        except RinrError as error:
+            yield ref, error
+        else:
+            yield ref, frame
 
 
 def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:

@@ -1,11 +1,13 @@
-"""A YOLO dataset over packs: frames and boxes are ours, all else is Ultralytics' own."""
+"""A YOLO dataset over packs: frames and labels are ours, all else is Ultralytics' own."""
 
 from __future__ import annotations
 
 import math
 import random
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +19,57 @@ from ultralytics.data import YOLODataset
 from ultralytics.data import utils as data_utils
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
-from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.labels.yolo import format_labels, read_labels
+from rinrcodec.files import RinrFile
+from rinrcodec.labels.yolo import Layout
 from rinrcodec.pack import Frame
-from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan
+from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan_file
+from rinrcodec.plugins._yolo_labels import (
+    REFUSES_NO_LABELS,
+    LabelRules,
+    Verdict,
+    check_shapes,
+    label_text_of,
+    layout_of,
+)
 from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["RinrYoloDataset"]
 
-# What Ultralytics asks of a picture and its labels: a violation leaves the picture out.
-_SMALLEST_SIDE = 10
-_TOLERANCE = 0.01
+_SHOWN = 5  # names in a message
 # How many pictures Ultralytics looks at to reckon the memory for all.
 _LOOK_AT = 30
 
 Scanned = tuple[FrameRef, Frame | RinrError]
 
 
+class NoFramesError(RinrInputError, RuntimeError):
+    """A data set without a frame that can be used: what Ultralytics raises is a RuntimeError."""
+
+
 class RinrYoloDataset(YOLODataset):
     """`YOLODataset` over packs, with the items that it gives for `rinrcodec decompress --labels`.
 
-    img_path: a folder of packs, a pack, a list file, or several of these. Boxes come from the
+    img_path: a folder of packs, a pack, a list file, or several of these. Labels come from the
     packs; a folder `labels` with a file for any frame wins, and the log says so. Damaged frames
     and files are reported and left out. `cache="disk"` is not offered: a pack is that cache.
 
-    Raises `RinrInputError` for tasks other than "detect" and where no frame can be used.
+    task: "detect", "segment", "pose" or "obb". A model without keypoints takes the boxes of poses.
+
+    Frames whose label file could not be understood when they were compressed are left out, as are
+    those that Ultralytics leaves out of pictures. Raises `RinrInputError` where no frame can be
+    used, and in training where no frame has a box.
     """
 
     def __init__(
         self, *args: Any, data: dict[str, Any], task: str = "detect", **options: Any
     ) -> None:
-        if task != "detect":
-            raise RinrInputError(f"packs hold boxes, which is not enough for the task {task!r}")
         if str(options.get("cache")).lower() == "disk":
             prefix = options.get("prefix", "")
             LOGGER.warning(f"{prefix}cache='disk' is not offered for packs; use cache='ram'")
             options["cache"] = None
         self._refs: dict[str, FrameRef] = {}
+        self._layouts: dict[str, Layout] = {}
         self._sizes: list[tuple[int, int]] = []
         self._label_folders: dict[str, Path] = {}
         self._scanned: list[Scanned] = []
@@ -95,29 +110,39 @@ class RinrYoloDataset(YOLODataset):
         """The labels of all frames that can be used; no cache file is written."""
         scanned, self._scanned = self._scanned, []
         failures, self._failures = self._failures, []
-        labels = []
-        for ref, outcome in scanned:
-            try:
-                if isinstance(outcome, RinrError):
-                    raise outcome
-                label = self._label(ref, outcome)
-            except RinrError as error:
-                failures.append(f"{ref.path}: {error}")
-            else:
-                labels.append(label)
+        self._check_keypoints()
+        labels: list[dict[str, Any]] = []
+        unread: list[str] = []
+        notes: list[str] = []
+        found = 0
+        with tempfile.TemporaryDirectory(prefix="rinr-") as folder:
+            rules = LabelRules(self, Path(folder))
+            for ref, outcome in scanned:
+                try:
+                    verdict = self._judge(rules, ref, outcome)
+                except RinrError as error:
+                    failures.append(f"{ref.path}: {error}")
+                    continue
+                if verdict is None:
+                    unread.append(ref.path)
+                    continue
+                found += verdict.found
+                labels.append({"im_file": ref.path, **verdict.label})
                 self._refs[ref.path] = ref
-                self._sizes.append(label["shape"])
+                self._sizes.append(verdict.label["shape"])
+                if verdict.note:
+                    notes.append(f"{ref.path}: {verdict.note}")
+        n_corrupt = len(failures) + len(unread)
+        if unread:
+            failures.append(_unread(unread))
         if LOCAL_RANK in {-1, 0}:
-            for failure in failures:
-                LOGGER.warning(f"{self.prefix}corrupt, left out: {failure}")
-            empty = sum(not len(label["cls"]) for label in labels)
-            LOGGER.info(
-                f"{self.prefix}{self.img_path}: {len(labels)} frames, {empty} without boxes, "
-                f"{len(failures)} corrupt"
-            )
+            self._report(labels, notes, failures, n_corrupt)
         if not labels:
-            raise RinrInputError(f"{self.img_path}: no frame can be used: {_first(failures)}")
+            raise NoFramesError(f"{self.img_path}: no frame can be used: {_first(failures)}")
         self.im_files = [label["im_file"] for label in labels]
+        if not found:
+            self._refuse_no_labels(len(labels))
+        check_shapes(self, labels)
         return labels
 
     def load_image(
@@ -157,65 +182,72 @@ class RinrYoloDataset(YOLODataset):
 
     def _scan(self, pack: Path) -> list[Scanned]:
         try:
-            # As YOLO orders pictures: by their names as text, where packs have f2 before f10.
-            return sorted(scan(pack), key=lambda item: str(Path(item[0].path).with_suffix(".png")))
+            with RinrFile(pack) as file:
+                self._layouts[str(pack)] = layout_of(file.info, keypoints=self.use_keypoints)
+                scanned = list(scan_file(file, pack))
         except (RinrError, OSError) as error:
             text = str(error)
             self._failures.append(text if str(pack) in text else f"{pack}: {text}")
             return []
+        # As YOLO orders pictures: by their names as text, where packs have f2 before f10.
+        return sorted(scanned, key=lambda item: str(Path(item[0].path).with_suffix(".png")))
 
     def _find_labels(self, base: Path, scanned: Sequence[Scanned]) -> None:
         folder = _label_folder(base, scanned)
         if folder is not None:
-            LOGGER.info(f"{self.prefix}labels from {folder} in place of the boxes in the packs")
+            LOGGER.info(f"{self.prefix}labels from {folder} in place of those in the packs")
             self._label_folders |= dict.fromkeys((ref.pack for ref, _ in scanned), folder)
 
-    def _label(self, ref: FrameRef, frame: Frame) -> dict[str, Any]:
-        boxes: Sequence[Box] = frame.boxes
-        width, height = frame.width, frame.height
-        if min(width, height) < _SMALLEST_SIDE:
-            raise RinrInputError(f"{width}x{height} pixels, YOLO wants {_SMALLEST_SIDE} a side")
+    def _judge(
+        self, rules: LabelRules, ref: FrameRef, outcome: Frame | RinrError
+    ) -> Verdict | None:
+        """What Ultralytics makes of a frame; None where its labels could not be understood."""
+        if isinstance(outcome, RinrError):
+            raise outcome
+        size = outcome.width, outcome.height
         if ref.pack in self._label_folders:
-            path = self._label_folders[ref.pack] / f"{frame_stem(frame.name)}.txt"
-            boxes = ()
-            if path.is_file():
-                labels = read_labels(path, width=width, height=height)
-                boxes = labels.boxes
-                for warning in (*labels.lost, *labels.warnings):
-                    LOGGER.warning(f"{self.prefix}{warning}")
-        values = self._values(ref, format_labels(boxes, width=width, height=height))
-        return {
-            "im_file": ref.path,
-            "shape": (height, width),
-            "cls": values[:, :1],
-            "bboxes": values[:, 1:],
-            "segments": [],
-            "keypoints": None,
-            "normalized": True,
-            "bbox_format": "xywh",
-        }
+            return rules.judge(*size, self._label_folders[ref.pack] / _label_name(outcome))
+        if not outcome.labelled:
+            return None
+        text = label_text_of(outcome, self._layouts[ref.pack])
+        # A pack does not say whether a frame without boxes had a label file.
+        return replace(rules.judge(*size, text), found=bool(text))
 
-    def _values(self, ref: FrameRef, text: str) -> NDArray[np.float32]:
-        """Label text as float32 [n, 5], judged by the rules for label files."""
-        values = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
-        if not len(values):
-            return values
-        low, high = values[:, 1:].min(), values[:, 1:].max()
-        if low < -_TOLERANCE or high > 1 + _TOLERANCE:
-            worst = low if low < -_TOLERANCE else high
-            raise RinrInputError(f"a box with {worst:.3f}, want values between 0 and 1")
-        n_classes = len(self.data["names"])
-        if not self.single_cls and values[:, 0].max() >= n_classes:
-            highest = int(values[:, 0].max())
+    def _check_keypoints(self) -> None:
+        """Raise for a pose model without a number of keypoints, as Ultralytics does."""
+        count, dims = self.data.get("kpt_shape", (0, 0))
+        if self.use_keypoints and (count < 1 or dims not in (2, 3)):
             raise RinrInputError(
-                f"a box of class {highest}, the data yaml names 0 to {n_classes - 1}"
+                f"kpt_shape of the data yaml is {[count, dims]}, expected the number of keypoints "
+                "and 2 or 3, such as [17, 3]"
             )
-        distinct = np.unique(values, axis=0)
-        if len(distinct) < len(values):
-            n = len(values) - len(distinct)
-            LOGGER.info(f"{self.prefix}{ref.path}: {n} boxes given twice are left out")
-            return distinct
-        return values
+
+    def _report(
+        self,
+        labels: Sequence[dict[str, Any]],
+        notes: Sequence[str],
+        failures: Sequence[str],
+        n_corrupt: int,
+    ) -> None:
+        for note in notes:
+            LOGGER.info(f"{self.prefix}{note}")
+        for failure in failures:
+            LOGGER.warning(f"{self.prefix}corrupt, left out: {failure}")
+        empty = sum(not len(label["cls"]) for label in labels)
+        LOGGER.info(
+            f"{self.prefix}{self.img_path}: {len(labels)} frames, {empty} without boxes, "
+            f"{n_corrupt} corrupt"
+        )
+
+    def _refuse_no_labels(self, n_frames: int) -> None:
+        """Raise or warn, as Ultralytics does where no picture has a label file."""
+        message = f"{self.prefix}No labels found in {self.img_path}: {n_frames} frames, no boxes"
+        if self.augment and REFUSES_NO_LABELS:
+            raise RinrInputError(
+                f"{message}. Training needs labels: add a folder `labels` of YOLO files, or "
+                "compress the pictures again with their labels."
+            )
+        LOGGER.warning(message)
 
     def _pixels(self, ref: FrameRef) -> NDArray[np.uint8]:
         rgb = decode_rgb(ref)
@@ -239,6 +271,20 @@ def _first(failures: Sequence[str]) -> str:
     return failures[0] if len(failures) == 1 else f"{failures[0]} (and {len(failures) - 1} more)"
 
 
+def _unread(paths: Sequence[str]) -> str:
+    """The message about frames whose labels could not be understood."""
+    listed = ", ".join(paths[:_SHOWN])
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return (
+        f"{len(paths)} frames whose labels could not be understood: {listed}{more}; correct their "
+        "label files and compress them again"
+    )
+
+
+def _label_name(frame: Frame) -> str:
+    return f"{frame_stem(frame.name)}.txt"
+
+
 def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
     """The folder of label files that belongs to a folder of packs, if it labels any frame."""
     parts = base.absolute().parts
@@ -246,9 +292,9 @@ def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
     if "images" in parts:
         last = len(parts) - 1 - parts[::-1].index("images")
         folders.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
-    names = [frame_stem(outcome.name) for _, outcome in scanned if isinstance(outcome, Frame)]
+    names = [_label_name(outcome) for _, outcome in scanned if isinstance(outcome, Frame)]
     for folder in folders:
-        if folder.is_dir() and any((folder / f"{name}.txt").is_file() for name in names):
+        if folder.is_dir() and any((folder / name).is_file() for name in names):
             return folder
     return None
 

@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("ultralytics", "yolo") from error
 
 from ultralytics.data import build
-from ultralytics.models.yolo import detect
+from ultralytics.models.yolo import detect, obb, pose, segment
 
 from rinrcodec.plugins._frames import StrPath, find_packs
 from rinrcodec.plugins._yolo_dataset import RinrYoloDataset
@@ -37,6 +37,15 @@ __all__ = [
     "RinrDetectionPredictor",
     "RinrDetectionTrainer",
     "RinrDetectionValidator",
+    "RinrOBBPredictor",
+    "RinrOBBTrainer",
+    "RinrOBBValidator",
+    "RinrPosePredictor",
+    "RinrPoseTrainer",
+    "RinrPoseValidator",
+    "RinrSegmentationPredictor",
+    "RinrSegmentationTrainer",
+    "RinrSegmentationValidator",
     "RinrYoloDataset",
     "disable_ultralytics",
     "enable_ultralytics",
@@ -53,10 +62,11 @@ _replaced: dict[tuple[Any, str], Any] = {}
 def enable_ultralytics() -> None:
     """Make `YOLO(...).train`, `.val` and `.predict` take packs where they take pictures.
 
-    Four names inside Ultralytics are replaced: its dataset class and two source loaders, which
-    hand everything but packs on to the originals, and the detection trainer, which does this in
-    the processes of distributed training. Calling it again changes nothing;
-    `disable_ultralytics` puts the originals back. Raises `MissingExtraError` without Ultralytics.
+    The tasks are detect, segment, pose and obb. Some names inside Ultralytics are replaced: its
+    dataset class and two source loaders, which hand everything but packs on to the originals, and
+    the trainer of each task, which does this in the processes of distributed training. Calling it
+    again changes nothing; `disable_ultralytics` puts the originals back. Raises
+    `MissingExtraError` without Ultralytics.
     """
     if _replaced:
         return
@@ -65,6 +75,9 @@ def enable_ultralytics() -> None:
         (build, "LoadImagesAndVideos"): _make_loader,
         (build, "autocast_list"): open_listed,
         (detect, "DetectionTrainer"): RinrDetectionTrainer,
+        (segment, "SegmentationTrainer"): RinrSegmentationTrainer,
+        (pose, "PoseTrainer"): RinrPoseTrainer,
+        (obb, "OBBTrainer"): RinrOBBTrainer,
     }
     for module, name in replacements:
         if not hasattr(module, name):
@@ -130,6 +143,15 @@ class _BuildsFromPacks:
             return super().build_dataset(*args, **options)  # type: ignore[misc]
 
 
+class _OpensPacks:
+    """A predictor whose source may be packs."""
+
+    def setup_source(self, *args: Any, **options: Any) -> None:
+        """Open the source, which may be packs."""
+        with _enabled():
+            super().setup_source(*args, **options)  # type: ignore[misc]
+
+
 class RinrDetectionTrainer(_BuildsFromPacks, detect.DetectionTrainer):
     """For `YOLO(...).train(trainer=RinrDetectionTrainer, data=...)`."""
 
@@ -138,10 +160,41 @@ class RinrDetectionValidator(_BuildsFromPacks, detect.DetectionValidator):
     """For `YOLO(...).val(validator=RinrDetectionValidator, data=...)`."""
 
 
-class RinrDetectionPredictor(detect.DetectionPredictor):
+class RinrDetectionPredictor(_OpensPacks, detect.DetectionPredictor):
     """For `YOLO(...).predict(predictor=RinrDetectionPredictor, source="x.rinr")`."""
 
-    def setup_source(self, *args: Any, **options: Any) -> None:
-        """Open the source, which may be packs."""
-        with _enabled():
-            super().setup_source(*args, **options)
+
+class RinrSegmentationTrainer(_BuildsFromPacks, segment.SegmentationTrainer):
+    """`RinrDetectionTrainer` for the task segment."""
+
+
+class RinrSegmentationValidator(_BuildsFromPacks, segment.SegmentationValidator):
+    """`RinrDetectionValidator` for the task segment."""
+
+
+class RinrSegmentationPredictor(_OpensPacks, segment.SegmentationPredictor):
+    """`RinrDetectionPredictor` for the task segment."""
+
+
+class RinrPoseTrainer(_BuildsFromPacks, pose.PoseTrainer):
+    """`RinrDetectionTrainer` for the task pose."""
+
+
+class RinrPoseValidator(_BuildsFromPacks, pose.PoseValidator):
+    """`RinrDetectionValidator` for the task pose."""
+
+
+class RinrPosePredictor(_OpensPacks, pose.PosePredictor):
+    """`RinrDetectionPredictor` for the task pose."""
+
+
+class RinrOBBTrainer(_BuildsFromPacks, obb.OBBTrainer):
+    """`RinrDetectionTrainer` for the task obb."""
+
+
+class RinrOBBValidator(_BuildsFromPacks, obb.OBBValidator):
+    """`RinrDetectionValidator` for the task obb."""
+
+
+class RinrOBBPredictor(_OpensPacks, obb.OBBPredictor):
+    """`RinrDetectionPredictor` for the task obb."""

@@ -37,7 +37,7 @@ def test_validation_decodes_every_frame_once(
 def test_the_threads_that_fill_the_cache_decode_every_frame_once(
     clips: Path, clip_frames: Any, reads: list[int]
 ) -> None:
-    dataset = build(clips, "train", imgsz=48, cache="ram", deterministic=False)
+    dataset = build(clips, imgsz=48, cache="ram", deterministic=False)
     assert Counter(reads) == ONCE
     for index in np.random.default_rng(0).permutation(60):
         pixels, _, _ = dataset.load_image(index)

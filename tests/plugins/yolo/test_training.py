@@ -17,9 +17,10 @@ import pytest
 import torch
 
 import rinrcodec
-from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.labels.model import TASKS
 
-from .conftest import HOST, ODD, QUIET, build, damage, no_installs, weight_offset
+from .conftest import HOST, ODD, QUIET, damage, no_installs, weight_offset
 
 pytestmark = HOST
 
@@ -27,11 +28,15 @@ pytestmark = HOST
 def test_enabling_is_idempotent_and_undone() -> None:
     from ultralytics import YOLO
     from ultralytics.data import build as host
-    from ultralytics.models.yolo import detect
+    from ultralytics.models.yolo import detect, obb, pose, segment
+
+    trainers = {"DetectionTrainer": detect, "SegmentationTrainer": segment}
+    trainers |= {"PoseTrainer": pose, "OBBTrainer": obb}
 
     def names() -> list[Any]:
         listed = [(host, name) for name in ("YOLODataset", "LoadImagesAndVideos", "autocast_list")]
-        return [getattr(module, name) for module, name in [*listed, (detect, "DetectionTrainer")]]
+        listed += [(module, name) for name, module in trainers.items()]
+        return [getattr(module, name) for module, name in listed]
 
     stock = names()
     rinrcodec.enable_ultralytics()
@@ -40,9 +45,10 @@ def test_enabling_is_idempotent_and_undone() -> None:
     assert names() == ours
     assert not set(ours) & set(stock)
     # The processes of distributed training import the trainer by its name.
-    trainer = YOLO("yolov8n.yaml").task_map["detect"]["trainer"]
-    assert pickle.loads(pickle.dumps(trainer)) is trainer
-    assert trainer.__module__ == "rinrcodec.plugins.ultralytics_adapter"
+    tasks = YOLO("yolov8n.yaml").task_map
+    for trainer in (tasks[task]["trainer"] for task in TASKS):
+        assert pickle.loads(pickle.dumps(trainer)) is trainer
+        assert trainer.__module__ == "rinrcodec.plugins.ultralytics_adapter"
     for _ in range(2):
         rinrcodec.disable_ultralytics()
         assert names() == stock
@@ -185,11 +191,6 @@ def test_the_classes_validate_and_predict_without_enabling(sets: Path, tmp_path:
     data = str(sets / "packs/data.yaml")
     metrics = YOLO("yolov8n.yaml").val(validator=RinrDetectionValidator, data=data, **options)
     assert "metrics/mAP50(B)" in metrics.results_dict
-
-
-def test_other_tasks_are_refused(sets: Path) -> None:
-    with pytest.raises(RinrInputError, match="not enough for the task 'segment'"):
-        build(sets / "packs/train", task="segment")
 
 
 def test_without_ultralytics_the_message_is_the_pip_command() -> None:
