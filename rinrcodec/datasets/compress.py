@@ -76,7 +76,7 @@ def compress(
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
 ) -> CompressResult:
-    """Turn an image, a folder of images, a YOLO data yaml or a video into `.rinr` files.
+    """Turn an image, a folder, a YOLO data yaml, a COCO file or a video into `.rinr` files.
 
     Writes the same bytes as `rinrcodec compress` with the same options, on any number of processes
     and after `resume`. Code that calls this with `jobs` above 1 must be importable:

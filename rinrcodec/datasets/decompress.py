@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
 from rinrcodec.compute.devices import resolve_device
-from rinrcodec.datasets.names import output_names
+from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import OnProgress, ignore
 from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
 from rinrcodec.errors import RinrError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.labels.coco_writer import CocoWriter
+from rinrcodec.labels.info import classes_of, kpt_shape_of
+from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import limits_for
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
@@ -35,6 +40,7 @@ class DecompressResult:
         failed_frames: how many frames could not be decoded or written.
         seconds: from the call to its end.
         warnings, failures: one message each.
+        lost_labels: one message for each kind of label that the output does not have.
     """
 
     source: str
@@ -45,6 +51,7 @@ class DecompressResult:
     seconds: float
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    lost_labels: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
@@ -56,7 +63,7 @@ def decompress(
     out: str | PathLike[str],
     *,
     format: Format = "png",  # noqa: A002 (the option's name)
-    labels: bool = False,
+    labels: bool | LabelFormat = False,
     device: str = "auto",
     overwrite: bool = False,
     max_pixels: int | None = None,
@@ -65,14 +72,16 @@ def decompress(
     """Turn `.rinr` files back into pictures and labels.
 
     Pictures keep their names, with a new suffix. With `labels`, or from a data yaml, pictures go
-    to OUT/images and YOLO labels to OUT/labels.
+    to OUT/images. Labels go to OUT/labels ("yolo"), OUT/annotations.json, or OUT/annotations/ with
+    a file for each split ("coco"), or OUT/Annotations ("voc"). Pictures whose labels could not be
+    understood go to OUT/unlabelled, so that none is taken for one without objects.
 
     Args:
         source: a `.rinr` file, a folder of them, or the data.yaml that `compress` wrote; a path
             or URL.
         out: the output folder, or its URL.
         format: "png", "webp" (lossless), "jpg" (quality 95) or "npy" (a uint8 array).
-        labels: write label files too.
+        labels: write labels too, as "yolo", "coco" or "voc"; True is "yolo".
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
@@ -102,6 +111,8 @@ def decompress(
     """
     began = time.monotonic()
     check_choice("format", format, get_args(Format))
+    if not isinstance(labels, bool):
+        check_choice("labels", labels, LABEL_FORMATS)
     path, folder = to_path(source), to_path(out)
     if file_or_folder(path) is None:
         raise RinrInputError(f"{path}: there is no such file or folder")
@@ -110,25 +121,36 @@ def decompress(
     if max_pixels is not None:
         check_whole("max_pixels", max_pixels, least=1)
     packs = find_packs(path)
+    kind: LabelFormat | None = "yolo" if labels is True or packs.data is not None else None
+    if isinstance(labels, str):
+        kind = labels
+    losses = Losses(kind or "yolo")
     work = Unpacking(
         format,
         device,
         on_progress or ignore,
         failures=list(packs.failures),
+        losses=losses,
         limits=limits_for(max_pixels),
     )
-    jobs = _make_jobs(packs, folder, work, labels=labels or packs.data is not None)
-    if not overwrite:
-        _refuse_existing(jobs, packs, folder)
-    resolve_device(device)
-    work.total = sum(len(job.pictures) for job in jobs)
     written = 0
-    with writing(folder):
-        work.report(0)
-        for job in jobs:
-            written += unpack(job, work)
-        if packs.data is not None:
-            _write_data_yaml(packs, packs.data, folder)
+    with ExitStack() as stack:
+        jobs, writers = _make_jobs(packs, folder, work, kind, stack)
+        data = _output_yaml(packs, jobs, kind, work)
+        if not overwrite:
+            files = [folder / "data.yaml"] if data else []
+            _refuse_existing(jobs, [*files, *(writer.path for writer in writers)], folder)
+        resolve_device(device)
+        work.total = sum(len(job.pictures) for job in jobs)
+        with writing(folder):
+            work.report(0)
+            for job in jobs:
+                written += unpack(job, work)
+            for writer in writers:
+                writer.finish()
+                work.warnings += writer.warnings
+            if data:
+                write_text(folder / "data.yaml", yaml_text(data))
     return DecompressResult(
         source=str(path),
         out=str(folder),
@@ -138,36 +160,66 @@ def decompress(
         seconds=time.monotonic() - began,
         warnings=tuple(work.warnings),
         failures=tuple(work.failures),
+        lost_labels=(*work.lost_labels, *losses.messages()),
     )
 
 
-def _make_jobs(packs: PackFiles, out: Path, work: Unpacking, *, labels: bool) -> list[Job]:
+def _make_jobs(
+    packs: PackFiles, out: Path, work: Unpacking, kind: LabelFormat | None, stack: ExitStack
+) -> tuple[list[Job], list[CocoWriter]]:
     """Decide every file name before anything is written."""
-    jobs = []
+    jobs: list[Job] = []
+    writers: list[CocoWriter] = []
     for split, paths in packs.splits.items():
-        readable: list[tuple[Path, tuple[str, ...]]] = []
+        readable: list[tuple[Path, tuple[str, ...], list[bool], Mapping[str, str]]] = []
         for path in paths:
             try:
                 with PackReader(path, limits=work.limits) as reader:
-                    readable.append((path, reader.names()))
+                    names = reader.names()
+                    known = reader.labelled().tolist() if kind else [True] * len(names)
+                    readable.append((path, names, known, reader.info))
             except (RinrError, OSError) as error:
                 work.failures.append(reason(path, error))
-        flat = [name for _, names in readable for name in names]
-        images = out / "images" / split if labels else out
-        pictures = [images / name for name in output_names(flat, f".{work.format}")]
-        texts = [out / "labels" / split / name for name in output_names(flat, ".txt")]
+        flat = [name for _, names, _, _ in readable for name in names]
+        labelled = [one for _, _, known, _ in readable for one in known]
+        images = out / "images" / split if kind else out
+        folders = [images if one else out / "unlabelled" / split for one in labelled]
+        files = output_names(flat, f".{work.format}")
+        pictures = [folder / name for folder, name in zip(folders, files, strict=True)]
+        labels = _label_files(out, split, flat, labelled, kind)
+        coco = None
+        if kind == "coco":
+            file = out / "annotations" / f"{split}.json" if split else out / "annotations.json"
+            coco = stack.enter_context(CocoWriter(file))
+            writers.append(coco)
+        if not all(labelled):
+            work.lost_labels.append(
+                f"{out / 'unlabelled' / split}: {count(labelled.count(False), 'frame')} whose "
+                f"labels could not be understood, such as {flat[labelled.index(False)]}: pictures "
+                "without labels; do not train on them as background"
+            )
         start = 0
-        for path, names in readable:
-            stop = start + len(names)
-            jobs.append(Job(path, pictures[start:stop], texts[start:stop] if labels else []))
+        for path, names_of_pack, _, info in readable:
+            stop = start + len(names_of_pack)
+            jobs.append(Job(path, pictures[start:stop], labels[start:stop], info, coco, images))
             start = stop
-    return jobs
+    return jobs, writers
 
 
-def _refuse_existing(jobs: list[Job], packs: PackFiles, out: Path) -> None:
-    files = [file for job in jobs for file in (*job.pictures, *job.labels)]
-    if packs.data is not None:
-        files.append(out / "data.yaml")
+def _label_files(
+    out: Path, split: str, names: list[str], labelled: list[bool], kind: LabelFormat | None
+) -> list[Path | None]:
+    """The label file of each frame, where every frame has its own."""
+    if kind is None or kind == "coco":
+        return []
+    folder, suffix = ("labels", ".txt") if kind == "yolo" else ("Annotations", ".xml")
+    files = [out / folder / split / name for name in output_names(names, suffix)]
+    return [file if one else None for file, one in zip(files, labelled, strict=True)]
+
+
+def _refuse_existing(jobs: list[Job], others: list[Path], out: Path) -> None:
+    files = [file for job in jobs for file in (*job.pictures, *job.labels) if file is not None]
+    files += others
     # One listing rather than a request for every frame.
     there = {str(file) for file, _ in files_below(out)} if storage_of(out).lists_at_once else None
     existing = [f for f in files if (f.exists() if there is None else str(f) in there)]
@@ -176,8 +228,31 @@ def _refuse_existing(jobs: list[Job], packs: PackFiles, out: Path) -> None:
         raise RinrUsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
 
 
-def _write_data_yaml(packs: PackFiles, source_data: dict[str, Any], out: Path) -> None:
-    data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
-    if source_data.get("names"):
-        data["names"] = source_data["names"]
-    write_text(out / "data.yaml", yaml_text({**data, **other_keys(source_data)}))
+def _output_yaml(
+    packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, work: Unpacking
+) -> dict[str, Any]:
+    """The data yaml of the output; nothing where there is none.
+
+    YOLO labels are numbers, so names must be somewhere, also where the source was no data yaml.
+    """
+    if packs.data is not None:
+        data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
+        if packs.data.get("names"):
+            data["names"] = packs.data["names"]
+        return {**data, **other_keys(packs.data)}
+    keys = {"names", "kpt_shape"}
+    found = {tuple(sorted((key, job.info[key]) for key in keys & job.info.keys())) for job in jobs}
+    if kind != "yolo" or found <= {()}:
+        return {}
+    if len(found) > 1:
+        work.lost_labels.append(
+            f"{jobs[0].path.parent}: packs have different class names, so one class id of the "
+            "labels means several classes; decompress them one by one, or with --labels coco"
+        )
+        return {}
+    data = {"train": "images", "val": "images"}
+    if names := classes_of(jobs[0].info):
+        data["names"] = names
+    if shape := kpt_shape_of(jobs[0].info):
+        data["kpt_shape"] = list(shape)
+    return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,14 @@ from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.formats import PackReader
-from rinrcodec.labels.info import kpt_shape_of, task_of
+from rinrcodec.labels.coco_writer import CocoWriter
+from rinrcodec.labels.info import classes_of, kpt_shape_of, task_of
+from rinrcodec.labels.losses import Losses
+from rinrcodec.labels.voc_writer import voc_text
 from rinrcodec.labels.yolo import Layout, format_labels
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame
+from rinrcodec.storage import storage_of, text_of
 from rinrcodec.storage.atomic import write_text
 
 __all__ = ["Format", "Job", "Unpacking", "unpack"]
@@ -29,11 +33,18 @@ Format = Literal["png", "jpg", "webp", "npy"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pack, and the picture and label file of each of its frames."""
+    """One pack, and the picture and label file of each of its frames.
+
+    Frames whose labels could not be understood have no label file. info: that of the pack. coco:
+    the file of all pictures below `root`, where there is one for all.
+    """
 
     path: Path
     pictures: list[Path] = field(default_factory=list)
-    labels: list[Path] = field(default_factory=list)
+    labels: list[Path | None] = field(default_factory=list)
+    info: Mapping[str, str] = field(default_factory=dict)
+    coco: CocoWriter | None = None
+    root: Path = Path()
 
 
 @dataclass(slots=True)
@@ -44,8 +55,10 @@ class Unpacking:
     device: str
     on_progress: OnProgress
     failures: list[str]
+    losses: Losses
     limits: Limits = DEFAULT_LIMITS
     warnings: list[str] = field(default_factory=list)
+    lost_labels: list[str] = field(default_factory=list)
     total: int = 0
     done: int = 0  # frames of the packs before
 
@@ -71,7 +84,6 @@ def unpack(job: Job, work: Unpacking) -> int:
 
 def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     written = 0
-    layout = Layout(task_of(reader.info), kpt_shape_of(reader.info))
     frames = _readable(reader, job, work)
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
@@ -83,13 +95,30 @@ def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
                 written += 1
             except RinrInputError as error:
                 work.failures.append(str(error))
-            if job.labels:
-                text = format_labels(
-                    frame.boxes, width=frame.width, height=frame.height, layout=layout
-                )
-                write_text(job.labels[index], text, durable=False)
+            try:
+                _write_label(reader, job, index, frame, work)
+            except RinrError as error:
+                work.failures.append(f"{job.pictures[index]}: its labels are lost: {error}")
             work.report(index + 1)
     return written
+
+
+def _write_label(reader: PackReader, job: Job, index: int, frame: Frame, work: Unpacking) -> None:
+    """Write the labels of a frame in the format that was asked for, if any."""
+    info, picture = reader.info, job.pictures[index]
+    label = job.labels[index] if job.labels else None
+    if job.coco is not None and frame.labelled:
+        job.coco.add(frame, storage_of(picture).relative_name(picture, text_of(job.root)), info)
+    elif label is not None and label.suffix == ".xml":
+        text = voc_text(frame, picture.name, classes_of(info))
+        write_text(label, text, durable=False)
+    elif label is not None:
+        layout = Layout(task_of(info), kpt_shape_of(info))
+        text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
+        write_text(label, text, durable=False)
+    else:
+        return
+    work.losses.count(frame, task_of(info))
 
 
 def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[int, Frame]]:

@@ -59,7 +59,7 @@ class LabelReader(Protocol):
         ...
 
 
-def far_outside(box: Box, width: int, height: int) -> bool:
+def far_outside(box: Box, width: float, height: float) -> bool:
     """Whether a box cannot be meant: it misses the picture, or extends a whole picture beyond it.
 
     A box may leave the picture, as objects do. Rounding may move an edge, so touching is enough.
@@ -70,7 +70,7 @@ def far_outside(box: Box, width: int, height: int) -> bool:
     return misses or extends
 
 
-def oddity(box: Box, width: int, height: int) -> str | None:
+def oddity(box: Box, width: float, height: float) -> str | None:
     """What is odd about a box that is kept; None for a usual one."""
     if box.w == 0 or box.h == 0:
         return "a box without area; it is kept, without an object"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.labels.fields import area_of
 from rinrcodec.labels.model import Labels, Task, far_outside, oddity
 from rinrcodec.storage import read_file, to_path
 
@@ -290,7 +291,7 @@ def format_labels(
 def _line(box: Box, layout: Layout, width: int, height: int) -> str:
     sizes = (width, height)
     if layout.task in ("segment", "obb") and box.polygons:
-        polygon = max(box.polygons, key=_area)
+        polygon = max(box.polygons, key=area_of)
         words = [_decimal(v / sizes[i % 2]) for i, v in enumerate(polygon)]
     elif layout.task == "obb":
         right, bottom = box.x + box.w, box.y + box.h
@@ -410,10 +411,3 @@ def _is_pose(values: Sequence[float], dims: int) -> bool:
         if abs(x - cx) > 0.55 * w or abs(y - cy) > 0.55 * h:
             return False
     return seen > 0
-
-
-def _area(polygon: Sequence[float]) -> float:
-    """The area of a polygon, by the shoelace formula."""
-    xs, ys = polygon[0::2], polygon[1::2]
-    pairs = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
-    return abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in pairs)) / 2

@@ -1,4 +1,4 @@
-"""Find the pictures of an image, a folder tree, a YOLO data yaml, or a video file.
+"""Find the pictures of an image, a folder tree, a YOLO data yaml, a COCO file, or a video file.
 
 `open_source` looks at names only. Everything but a video may be behind a URL.
 """
@@ -11,6 +11,8 @@ from os import PathLike
 from pathlib import Path
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.sources.annotations.coco import open_coco
+from rinrcodec.sources.annotations.given import other_labels
 from rinrcodec.sources.data_yaml import open_data_yaml
 from rinrcodec.sources.label_finder import LabelFinder
 from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, left_out, pictures_among
@@ -30,12 +32,13 @@ __all__ = ["open_source"]
 
 
 def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "auto") -> Source:
-    """Find the pictures of an image, folder, YOLO data yaml or video, and their label files.
+    """Find the pictures of an image, folder, YOLO data yaml, COCO file or video, and their labels.
 
     path: also a URL that fsspec knows; its folder is listed, not walked. labels: "auto" looks where
     YOLO does (`images` -> `labels` in the path), then in a folder `labels` beside or inside the
-    source, then beside the picture; "none" skips labels; anything else is a folder, or its URL,
-    that mirrors the pictures' names.
+    source, then beside the picture; "none" skips labels; anything else is a path or URL: a folder
+    of YOLO or Pascal VOC files that mirrors the pictures' names, a COCO file, or the VOC file of
+    one picture.
 
     Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a
     URL without the extra `remote`, `OSError` where a store cannot be read.
@@ -43,10 +46,10 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
     source = to_path(path)
     suffix = source.suffix.lower()
     folder = None if str(labels) in {"auto", "none"} else to_path(labels)
-    if folder is not None and file_or_folder(folder) != "folder":
-        raise RinrInputError(f"{folder}: no such folder of labels; want auto, none or a folder")
-    kind = file_or_folder(source)
     listing = Listing()
+    if folder is not None and (attach := other_labels(folder, listing)) is not None:
+        return attach(open_source(source, labels="none"))
+    kind = file_or_folder(source)
 
     def finder(around: Path | None, *, one: bool = False) -> LabelFinder | None:
         return None if str(labels) == "none" else LabelFinder(listing, around, folder, one=one)
@@ -67,6 +70,10 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         return _without_absent_labels(opened, find)
     if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
+    if suffix == ".json":
+        if folder is not None:
+            raise RinrInputError(f"{source}: a COCO file has labels of its own; leave {folder} out")
+        return open_coco(source, listing, labels=str(labels) != "none")
     if suffix in {".yaml", ".yml"}:
         find = finder(None)
         return _without_absent_labels(open_data_yaml(source, listing, find), find)

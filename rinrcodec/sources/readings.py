@@ -32,7 +32,8 @@ class ImageRef:
     `label` may name a file that does not exist, which is reported when the picture is read. The
     stamps (`rinrcodec.storage`) are those of the two files when they were found; "" is unknown, or
     the label file not there. `label_data` is the part of a label file that concerns the picture,
-    where one file has the labels of many; `label_stamp` is then unused.
+    where one file has the labels of many; `label_stamp` is then a hash of it. `listed` is False
+    where `label` has the labels of other pictures, and says nothing of this one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ImageRef:
     stamp: str = ""
     label_stamp: str = ""
     label_data: bytes | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def with_labels(
     text, labels = b"", Labels()
     if ref.label_data is not None:
         text = ref.label_data
-    elif ref.label is not None:
+    elif ref.label is not None and ref.listed:
         try:
             text = read_file(ref.label, stamp=ref.label_stamp, most=_MOST_LABEL_BYTES)
         except RinrInputError as problem:  # it has changed
@@ -130,7 +132,7 @@ def with_labels(
     picture = replace(
         picture,
         boxes=labels.boxes,
-        labelled=labels.complete,
+        labelled=labels.complete and ref.listed,
         attributes=labels.attributes,
     )
     return Reading(ref.name, picture, None, labels.warnings, digest.hexdigest(), labels.lost)

@@ -72,7 +72,7 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
     boxes = 0
-    lost: list[str] = []
+    lost = _unlisted(source)
     classes: Counter[int] = Counter()
     first: dict[int, str] = {}
     for text in texts:
@@ -95,6 +95,17 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
 def label_info(source: Source) -> dict[str, str]:
     """What packs hold about the labels of a source, as entries of `Pack.info`."""
     return info_of(source.names, source.task, source.kpt_shape) | dict(source.info)
+
+
+def _unlisted(source: Source) -> list[str]:
+    """A message about pictures that the labels given do not mention."""
+    refs = [ref for series in source.series for ref in series.refs if not ref.listed]
+    if not refs:
+        return []
+    return [
+        f"{refs[0].label}: has no label for {len(refs):,} pictures, such as {refs[0].name}, and "
+        "does not say that they are empty"
+    ]
 
 
 def _texts(source: Source) -> list[_Text]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_too_much_metadata_for_a_jpeg_is_said(run: Run, tmp_path: Path) -> None:
 def test_labels_of_a_plain_pack(run: Run, packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("decompress", packs / "val/val-00000.rinr", "-o", out, "--labels")
-    assert files(out) == ["images/s/c.png", "labels/s/c.txt"]
+    assert files(out) == ["data.yaml", "images/s/c.png", "labels/s/c.txt"]
     assert (out / "labels/s/c.txt").read_text() == LABELS["val/s/c"]
 
 
@@ -285,3 +286,43 @@ def test_merged_packs_decode_as_their_parts(packs: Path, tmp_path: Path) -> None
     single = select_frames(merged, [2])
     np.testing.assert_array_equal(decode(single, 0).numpy(), decode(parts[1], 0).numpy())
     assert single.frames[0].boxes == parts[1].frames[0].boxes
+
+
+@pytest.mark.parametrize(
+    ("args", "made"),
+    [
+        (["--labels", "{}"], "labels"),
+        (["{}", "--labels"], "labels"),
+        (["--labels", "--quiet", "{}"], "labels"),
+        (["--labels", "yolo", "{}"], "labels"),
+        (["--labels", "coco", "{}"], "annotations.json"),
+        (["{}", "--labels=voc"], "Annotations"),
+        (["{}", "--labels", "voc"], "Annotations"),
+    ],
+)
+def test_labels_have_a_format_or_none(
+    run: Run, packs: Path, tmp_path: Path, args: list[str], made: str
+) -> None:
+    out = tmp_path / "out"
+    pack = packs / "train/train-00000.rinr"
+    run("decompress", "-o", out, *(arg.format(pack) for arg in args))
+    names = {"data.yaml"} if made == "labels" else set()
+    assert {path.name for path in out.iterdir()} == {"images", made} | names
+
+
+def test_a_format_that_there_is_not(run: Run, packs: Path, tmp_path: Path) -> None:
+    for args in (["--labels", "labelme", packs], [packs, "--labels", "labelme"]):
+        result = run("decompress", *args, "-o", tmp_path / "out", code=2)
+        assert "'labelme' is no format of labels (yolo, coco, voc), and no file" in result.output
+    result = run("decompress", packs, "--labels=labelme", "-o", tmp_path / "out", code=2)
+    assert "'labelme' is not one of 'yolo', 'coco', 'voc'" in result.output
+
+
+def test_lost_labels_are_said_in_quiet(run: Run, packs: Path, tmp_path: Path) -> None:
+    pack = read_pack(packs / "val/val-00000.rinr")
+    crowd = replace(pack.frames[0].boxes[0], crowd=True)
+    frame = replace(pack.frames[0], boxes=(crowd, *pack.frames[0].boxes[1:]))
+    write_pack(tmp_path / "a.rinr", replace(pack, frames=(frame,)))
+    result = run("decompress", tmp_path / "a.rinr", "-o", tmp_path / "out", "--labels", "--quiet")
+    said = "warning: YOLO labels cannot hold crowds (1 box); --labels coco keeps them\n"
+    assert result.output == said

@@ -35,6 +35,7 @@ def test_a_data_set_comes_back(packs: Path, tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(result)) == result
     assert list(result.as_json()) == [
         "source", "out", "packs", "frames", "failed_frames", "seconds", "warnings", "failures",
+        "lost_labels",
     ]  # fmt: skip
     json.dumps(result.as_json(), allow_nan=False)
 
@@ -44,7 +45,9 @@ def test_paths_may_be_text_and_labels_are_asked_for(packs: Path, tmp_path: Path)
     rinrcodec.decompress(pack, str(tmp_path / "bare"), format="npy")
     assert contents(tmp_path / "bare").keys() == {"s/c.npy"}
     rinrcodec.decompress(pack, tmp_path / "both", labels=True)
-    assert contents(tmp_path / "both").keys() == {"images/s/c.png", "labels/s/c.txt"}
+    assert contents(tmp_path / "both").keys() == {
+        "images/s/c.png", "labels/s/c.txt", "data.yaml",
+    }  # fmt: skip
     with rinrcodec.open(pack) as file:
         pixels = file.decode(0).permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(np.load(tmp_path / "bare/s/c.npy"), pixels)

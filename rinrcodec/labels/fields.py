@@ -1,0 +1,124 @@
+"""What the readers and writers of COCO and Pascal VOC share.
+
+Fields of labels as JSON values, numbers in few digits, and the checks of every box.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rinrcodec.boxes import Box
+from rinrcodec.errors import RinrInputError
+from rinrcodec.labels.model import Labels, far_outside, oddity
+from rinrcodec.limits import DEFAULT_LIMITS
+
+__all__ = ["Gathering", "area_of", "bounds_of", "compact", "number", "short", "storable"]
+
+# JSON of a label takes at most so many times the bytes of its file: digits of floats, above all.
+_GROWTH = 4
+
+
+def compact(value: Any) -> str:
+    """A value as JSON without spaces; raises `ValueError` where JSON cannot hold it."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text.encode()  # a lone surrogate has no UTF-8
+    return text
+
+
+def storable(fields: Mapping[str, Any], where: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """The fields that a pack can hold; a message to `say` for each that it cannot."""
+    kept = {}
+    for name, value in fields.items():
+        try:
+            compact([name, value])
+        except (ValueError, RecursionError):
+            say(f"{where}: {name[:40]!r} is no value that JSON can hold; it is left out")
+        else:
+            kept[name] = value
+    return kept
+
+
+class Gathering:
+    """Collects the boxes of one picture, and messages about those that cannot be understood.
+
+    Args:
+        size: Width and height of the picture; None where they are unknown.
+        source_bytes: The size of what is read.
+    """
+
+    def __init__(self, size: tuple[float, float] | None, source_bytes: int) -> None:
+        self.lost: list[str] = []
+        self.warnings: list[str] = []
+        self._size = size
+        self._may_be_long = source_bytes * _GROWTH > DEFAULT_LIMITS.max_label_bytes
+        self._boxes: dict[Box, str] = {}
+        self._all: list[Box] = []
+
+    def add(self, where: str, read: Callable[[], Box]) -> None:
+        """Take in the box that `read` returns, or the `RinrInputError` that it raises."""
+        try:
+            box = read()
+            self._check(box)
+        except RinrInputError as error:
+            self.lost.append(f"{where}: {error}; the label is left out")
+            return
+        if self._size and (note := oddity(box, *self._size)):
+            self.warnings.append(f"{where}: {note}")
+        if box in self._boxes:
+            self.warnings.append(f"{where}: the same as {self._boxes[box]}; both are kept")
+        self._boxes.setdefault(box, where)
+        self._all.append(box)
+
+    def labels(self, attributes: Mapping[str, Any], where: str) -> Labels:
+        """All that was collected, with the fields of the picture."""
+        most = DEFAULT_LIMITS.max_label_bytes
+        if self._may_be_long and (length := len(compact(attributes).encode())) > most:
+            self.lost.append(f"{where}: fields of {length:,} bytes, expected at most {most:,}")
+            attributes = {}
+        return Labels(tuple(self._all), tuple(self.lost), tuple(self.warnings), attributes)
+
+    def _check(self, box: Box) -> None:
+        if self._size and far_outside(box, *self._size):
+            width, height = self._size
+            raise RinrInputError(
+                f"a box of {box.w:g} x {box.h:g} pixels at {box.x:g}, {box.y:g}, far outside the "
+                f"picture of {width:g} x {height:g}"
+            )
+        most = DEFAULT_LIMITS.max_label_bytes
+        if self._may_be_long and (length := len(compact(box.extras).encode())) > most:
+            raise RinrInputError(f"a label of {length:,} bytes, expected at most {most:,}")
+
+
+def number(value: Any) -> float:
+    """A JSON number as a float; raises `RinrInputError` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise RinrInputError(f"{str(value)[:40]!r} is not a number")
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise RinrInputError("a number is not finite")
+    return result
+
+
+def short(value: float) -> float | int:
+    """A number that is written with the fewest digits and read back as an equal one."""
+    return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
+
+
+def bounds_of(polygons: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
+    """The x, y, w, h of the rectangle around polygons (x1, y1, x2, y2, ...)."""
+    xs = [x for polygon in polygons for x in polygon[0::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def area_of(polygon: Sequence[float]) -> float:
+    """The area of a polygon (x1, y1, x2, y2, ...), by the shoelace formula."""
+    xs, ys = polygon[0::2], polygon[1::2]
+    pairs = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
+    return abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in pairs)) / 2

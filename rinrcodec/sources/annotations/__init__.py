@@ -1,0 +1,1 @@
+"""Labels of whole data sets: COCO files and folders of Pascal VOC files, and their pictures."""

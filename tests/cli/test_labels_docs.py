@@ -1,0 +1,48 @@
+"""The commands of docs/labels.md run, from first to last, on a tiny data set."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rinrcodec.cli.main import cli
+from rinrcodec.labels.losses import LABEL_FORMATS
+
+from .conftest import contents, picture, put, write
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
+QUICK = ["--preset", "fast", "--steps", "1", "--device", "cpu", "--quiet"]
+
+
+def commands() -> list[list[str]]:
+    (block,) = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+@pytest.mark.slow
+def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "ds/val/a.jpg", picture(1))
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 24, "height": 16}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 8]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    write(tmp_path / "ds/annotations/instances_val.json", json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    for command in commands():
+        options = QUICK if command[0] == "compress" else QUICK[-3:]
+        result = CliRunner().invoke(cli, [*command, *options])
+        assert result.exit_code == 0, result.output
+    assert contents(tmp_path / "back").keys() == {"images/a.png", "annotations.json"}
+    assert contents(tmp_path / "voc").keys() == {"images/a.png", "Annotations/a.xml"}
+
+
+def test_the_page_names_every_format() -> None:
+    assert f"--labels {'|'.join(LABEL_FORMATS)}" in PAGE
+    for name in LABEL_FORMATS:
+        assert f"`--labels {name}` |" in PAGE
