@@ -17,8 +17,11 @@ from rinrcodec.limits import DEFAULT_LIMITS
 
 __all__ = ["Gathering", "area_of", "bounds_of", "compact", "number", "short", "storable"]
 
-# JSON of a label takes at most so many times the bytes of its file: digits of floats, above all.
-_GROWTH = 4
+# A label in a pack takes at most so many times the bytes of its text: "1," may become a float64.
+_GROWTH = 8
+# What packs hold of values inside each other and of digits (`formats/SPEC.md`), less some room.
+_MOST_DEPTH = 24
+_MOST_DIGITS = 300
 
 
 def compact(value: Any) -> str:
@@ -34,8 +37,9 @@ def storable(fields: Mapping[str, Any], where: str, say: Callable[[str], None]) 
     for name, value in fields.items():
         try:
             compact([name, value])
+            _check_depth(value, _MOST_DEPTH)
         except (ValueError, RecursionError):
-            say(f"{where}: {name[:40]!r} is no value that JSON can hold; it is left out")
+            say(f"{where}: {name[:40]!r} is no value that a pack can hold; it is left out")
         else:
             kept[name] = value
     return kept
@@ -53,7 +57,10 @@ class Gathering:
         self.lost: list[str] = []
         self.warnings: list[str] = []
         self._size = size
-        self._may_be_long = source_bytes * _GROWTH > DEFAULT_LIMITS.max_label_bytes
+        # What is left for all boxes; None where all of the source would fit.
+        self._room: int | None = None
+        if source_bytes * _GROWTH > DEFAULT_LIMITS.max_label_bytes:
+            self._room = DEFAULT_LIMITS.max_label_bytes
         self._boxes: dict[Box, str] = {}
         self._all: list[Box] = []
 
@@ -75,7 +82,8 @@ class Gathering:
     def labels(self, attributes: Mapping[str, Any], where: str) -> Labels:
         """All that was collected, with the fields of the picture."""
         most = DEFAULT_LIMITS.max_label_bytes
-        if self._may_be_long and (length := len(compact(attributes).encode())) > most:
+        long = self._room is not None
+        if long and (length := len(compact(attributes).encode())) > most:
             self.lost.append(f"{where}: fields of {length:,} bytes, expected at most {most:,}")
             attributes = {}
         return Labels(tuple(self._all), tuple(self.lost), tuple(self.warnings), attributes)
@@ -87,9 +95,27 @@ class Gathering:
                 f"a box of {box.w:g} x {box.h:g} pixels at {box.x:g}, {box.y:g}, far outside the "
                 f"picture of {width:g} x {height:g}"
             )
-        most = DEFAULT_LIMITS.max_label_bytes
-        if self._may_be_long and (length := len(compact(box.extras).encode())) > most:
-            raise RinrInputError(f"a label of {length:,} bytes, expected at most {most:,}")
+        if self._room is not None:
+            shapes = (*box.polygons, *box.keypoints)
+            length = (
+                len(compact(box.attributes).encode()) + 256 + sum(9 * len(s) + 9 for s in shapes)
+            )
+            if length > self._room:
+                raise RinrInputError(
+                    f"a label of {length:,} bytes, but all labels of a picture may take "
+                    f"{DEFAULT_LIMITS.max_label_bytes:,}"
+                )
+            self._room -= length
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if isinstance(value, (dict, list)):
+        if depth == 0:
+            raise ValueError("too many lists and objects inside each other")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, depth - 1)
+    elif isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise ValueError("too many digits")
 
 
 def number(value: Any) -> float:

@@ -19,7 +19,7 @@ from rinrcodec.errors import RinrInputError
 __all__ = ["holdable", "parse_xml", "xml_name", "xml_text"]
 
 _MOST_BYTES = 2**24
-_MOST_DEPTH = 32
+_MOST_DEPTH = 12
 _NAME = re.compile(r"[^\W\d][\w.-]*(?::[^\W\d][\w.-]*)?")
 # What XML 1.0 cannot have, not even as a reference.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -208,7 +208,7 @@ def test_pictures_without_annotations_are_empty() -> None:
         ({**GOOD, "keypoints": [1, 2]}, "expected x, y, visibility"),
         ({**GOOD, "keypoints": [1, 2, 2]}, "1 keypoints, but its category has 2"),
         ({**GOOD, "score": "high"}, "'high' is not a number"),
-        ({**GOOD, "segmentation": [[0.123456789] * 200_000]}, "bytes, expected at most"),
+        ({**GOOD, "segmentation": [[0.5] * 2_000_000]}, "all labels of a picture may take"),
     ],
 )
 def test_a_label_that_cannot_be_understood(annotation: dict[str, Any], message: str) -> None:
@@ -237,6 +237,10 @@ def test_a_record_of_another_size(record: dict[str, Any], message: str) -> None:
     assert message in labels.lost[0]
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 3
+
+
 def test_oddities_are_kept_and_said() -> None:
     content = data_set(
         [
@@ -247,6 +251,8 @@ def test_oddities_are_kept_and_said() -> None:
             {**CAR, "bbox": [-5, 2, 10, 4]},
             {**GOOD, "area": float("inf")},
             {**GOOD, "note": "\ud800"},
+            {**GOOD, "deep": nested(25)},
+            {**GOOD, "long": 10**300, "fits": nested(24)},
         ]
     )
     labels = one(content)
@@ -259,10 +265,14 @@ def test_oddities_are_kept_and_said() -> None:
          "kept, but not used as an outline"],
         ["annotation 4", "a box without area; it is kept, without an object"],
         ["annotation 5", "a box partly outside the frame; it is kept"],
-        ["annotation 6", "'area' is no value that JSON can hold; it is left out"],
-        ["annotation 7", "'note' is no value that JSON can hold; it is left out"],
+        ["annotation 6", "'area' is no value that a pack can hold; it is left out"],
+        ["annotation 7", "'note' is no value that a pack can hold; it is left out"],
+        ["annotation 8", "'deep' is no value that a pack can hold; it is left out"],
+        ["annotation 9", "'long' is no value that a pack can hold; it is left out"],
     ]  # fmt: skip
     assert labels.boxes[0] == Box(0, 1, 2, 10, 8, polygons=(tuple(SQUARE),), attributes={"id": 1})
+    assert labels.boxes[8].attributes["fits"] == nested(24)
+    assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
     assert labels.boxes[1].attributes["segmentation"] == [[1, 2, 3, 4]]
 
 
