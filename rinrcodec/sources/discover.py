@@ -70,6 +70,11 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         return _without_absent_labels(opened, find)
     if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
+    if suffix == ".xml":
+        raise RinrInputError(
+            f"{source}: labels, not a picture; give the folder of the pictures, and the folder of "
+            f"the labels: --labels {source.parent}"
+        )
     if suffix == ".json":
         if folder is not None:
             raise RinrInputError(f"{source}: a COCO file has labels of its own; leave {folder} out")

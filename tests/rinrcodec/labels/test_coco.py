@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.labels import fields
 from rinrcodec.labels.coco_file import load_coco
 from rinrcodec.labels.model import Labels
 from rinrcodec.labels.yolo import Layout, YoloReader, format_labels
+from rinrcodec.limits import Limits
 
 from .coco_files import HEIGHT, SIZE, WIDTH, data_set, info_from, load, parsed, stored, written
 
@@ -81,6 +83,7 @@ def coco_files(draw: st.DrawFn) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories, **more}
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(content=coco_files())
 def test_every_field_survives_a_pack(tmp_path: Path, content: dict[str, Any]) -> None:
@@ -208,7 +211,6 @@ def test_pictures_without_annotations_are_empty() -> None:
         ({**GOOD, "keypoints": [1, 2]}, "expected x, y, visibility"),
         ({**GOOD, "keypoints": [1, 2, 2]}, "1 keypoints, but its category has 2"),
         ({**GOOD, "score": "high"}, "'high' is not a number"),
-        ({**GOOD, "segmentation": [[0.5] * 2_000_000]}, "all labels of a picture may take"),
     ],
 )
 def test_a_label_that_cannot_be_understood(annotation: dict[str, Any], message: str) -> None:
@@ -274,6 +276,47 @@ def test_oddities_are_kept_and_said() -> None:
     assert labels.boxes[8].attributes["fits"] == nested(24)
     assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
     assert labels.boxes[1].attributes["segmentation"] == [[1, 2, 3, 4]]
+
+
+def test_more_than_a_pack_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fields, "DEFAULT_LIMITS", Limits(max_label_bytes=2000))
+    labels = one(data_set([{**GOOD, "segmentation": [[0.5] * 60]}] * 3))
+    (lost,) = labels.lost
+    assert lost.startswith("c: a.jpg: annotation 3: a label of ")
+    assert "all labels of a picture may take 2,000" in lost
+    assert len(labels.boxes) == 2
+    content = data_set([])
+    content["images"][0]["note"] = "x" * 2000
+    labels = one(content)
+    assert (labels.complete, labels.attributes) == (False, {})
+    assert "fields of 2," in labels.lost[0]
+
+
+def perhaps(good: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Fields with good values, of which some are missing or anything."""
+    optional = {key: st.just(value) | values for key, value in good.items()}
+    return st.fixed_dictionaries({}, optional=optional)
+
+
+@settings(max_examples=60)
+@given(
+    record=perhaps({"width": WIDTH, "height": HEIGHT, "license": 1}),
+    annotations=st.lists(
+        perhaps(
+            {**GOOD, "id": 1, "image_id": 1, "segmentation": [SQUARE], "keypoints": [1, 2, 2] * 2,
+             "iscrowd": 1, "score": 0.5, "track_id": 3, "difficult": 1, "attributes": {}}
+        ),
+        max_size=3,
+    ),
+)  # fmt: skip
+def test_anything_is_read_or_refused(
+    record: dict[str, Any], annotations: list[dict[str, Any]]
+) -> None:
+    content = data_set([{"image_id": 1, **one} for one in annotations])
+    content["annotations"] = annotations
+    content["images"][0] |= record
+    labels = one(content)
+    assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
 
 
 def test_without_the_picture_the_declared_size_is_taken() -> None:

@@ -177,6 +177,18 @@ def test_a_file_that_cannot_be_understood(data: bytes, message: str) -> None:
     assert not labels.complete
 
 
+@settings(max_examples=60)
+@given(data=st.data())
+def test_anything_is_read_or_refused(data: st.DataObject) -> None:
+    text = xml_text("annotation", {"size": {"width": "40", "height": "30"}, "object": [CAR, CAR]})
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    middle = data.draw(st.binary(max_size=20) | st.sampled_from([b"<a>", b"</object>", b"&#0;"]))
+    labels = READER.parse(
+        text[:start].encode() + middle + text[stop:].encode(), size=SIZE, where="v"
+    )
+    assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
+
+
 def test_oddities_are_kept_and_said() -> None:
     outline = {"x1": "1", "y1": "2", "x2": "11", "y2": "2", "x3": "11", "y3": "10"}
     points = {"pt": [{"x": "1", "y": "1"}, {"x": "2", "y": "2"}, {"x": "3", "y": "1"}]}

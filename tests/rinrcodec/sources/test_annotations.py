@@ -11,10 +11,12 @@ import pytest
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
+from rinrcodec.sources.annotations.given import other_labels
 from rinrcodec.sources.annotations.matching import match
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.survey import survey
+from rinrcodec.storage import Listing
 
 from .tiny_sources import LABEL, names, put, write
 
@@ -267,6 +269,13 @@ def test_labels_that_cannot_be_those(tmp_path: Path) -> None:
     with pytest.raises(RinrInputError, match=r"has 1 \.xml and 1 \.txt files; give a folder"):
         open_source(picture, labels=tmp_path / "both")
     voc(tmp_path / "other/b.xml", "car")
+    with pytest.raises(RinrInputError, match=r"b\.xml: labels, not a picture; give the folder"):
+        open_source(tmp_path / "other/b.xml")
+    for labels in (tmp_path / "json/l.json", tmp_path / "other"):
+        attach = other_labels(labels, Listing())
+        assert attach is not None
+        with pytest.raises(RinrInputError, match="labels of a video are YOLO files"):
+            attach(Source("video", tmp_path / "a.mp4", ()))
     with pytest.raises(RinrInputError, match=r"no \.xml file has the name of a picture"):
         open_source(picture, labels=tmp_path / "other")
     write(tmp_path / "cvat/annotations.xml", "<annotations/>")
