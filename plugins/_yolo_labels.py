@@ -10,17 +10,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ultralytics.data import YOLODataset
-from ultralytics.data.converter import merge_multi_segment
 from ultralytics.data.utils import verify_image_label
 from ultralytics.utils import LOGGER
 
-from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.info import kpt_shape_of, task_of
 from rinrcodec.labels.yolo import Layout, format_labels
@@ -130,20 +127,8 @@ def layout_of(info: Mapping[str, str], *, keypoints: bool) -> Layout:
 
 
 def label_text_of(frame: Frame, layout: Layout) -> str:
-    """The content of the label file of a frame.
-
-    What YOLO files cannot hold becomes what Ultralytics' converter of COCO makes of it: a crowd is
-    left out, and the polygons of one object are joined to one.
-    """
-    boxes = [box for box in frame.boxes if not box.crowd]
-    if layout.task == "segment":
-        boxes = [_joined(box) if len(box.polygons) > 1 else box for box in boxes]
-    return format_labels(boxes, width=frame.width, height=frame.height, layout=layout)
-
-
-def _joined(box: Box) -> Box:
-    parts = merge_multi_segment([list(polygon) for polygon in box.polygons])
-    return replace(box, polygons=(tuple(map(float, np.concatenate(parts).flat)),))
+    """The content of the label file of a frame."""
+    return format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
 
 
 def check_shapes(dataset: YOLODataset, labels: Sequence[dict[str, Any]]) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
-from rinrcodec.labels.fields import Gathering, bounds_of, number, storable
+from rinrcodec.labels.fields import Gathering, number, storable
 from rinrcodec.labels.model import Labels
+from rinrcodec.labels.outlines import bounds_of
 
 __all__ = ["CocoReader", "nested_track"]
 

@@ -17,8 +17,9 @@ from typing import IO, Any
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.labels.coco import nested_track
-from rinrcodec.labels.fields import area_of, compact, short
+from rinrcodec.labels.fields import compact, short
 from rinrcodec.labels.info import classes_of, kpt_shape_of
+from rinrcodec.labels.outlines import area_of
 from rinrcodec.pack import Frame
 from rinrcodec.storage import make_folder, storage_of
 

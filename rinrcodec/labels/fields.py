@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rinrcodec.boxes import Box
@@ -15,7 +15,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import Labels, far_outside, oddity
 from rinrcodec.limits import DEFAULT_LIMITS
 
-__all__ = ["Gathering", "area_of", "bounds_of", "compact", "number", "short", "storable"]
+__all__ = ["Gathering", "compact", "number", "short", "storable"]
 
 # A label in a pack takes at most so many times the bytes of its text: "1," may become a float64.
 _GROWTH = 8
@@ -134,17 +134,3 @@ def number(value: Any) -> float:
 def short(value: float) -> float | int:
     """A number that is written with the fewest digits and read back as an equal one."""
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
-
-
-def bounds_of(polygons: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
-    """The x, y, w, h of the rectangle around polygons (x1, y1, x2, y2, ...)."""
-    xs = [x for polygon in polygons for x in polygon[0::2]]
-    ys = [y for polygon in polygons for y in polygon[1::2]]
-    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-
-
-def area_of(polygon: Sequence[float]) -> float:
-    """The area of a polygon (x1, y1, x2, y2, ...), by the shoelace formula."""
-    xs, ys = polygon[0::2], polygon[1::2]
-    pairs = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
-    return abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in pairs)) / 2

@@ -67,7 +67,7 @@ def _yolo(box: Box, task: Task) -> Iterator[str]:
     if box.polygons and task not in ("segment", "obb"):
         yield f"polygons where the task is {task}"
     elif len(box.polygons) > 1:
-        yield "several polygons of a box, but the largest"
+        yield "several polygons of a box, which are joined"
     if box.keypoints and task != "pose":
         yield f"keypoints where the task is {task}"
     if box.crowd:

@@ -13,8 +13,9 @@ from typing import Any
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
-from rinrcodec.labels.fields import Gathering, bounds_of, number
+from rinrcodec.labels.fields import Gathering, number
 from rinrcodec.labels.model import Labels
+from rinrcodec.labels.outlines import bounds_of
 from rinrcodec.labels.xml_tree import parse_xml
 
 __all__ = ["VocReader", "far_edge", "names_used", "read_annotation"]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.labels.fields import area_of
 from rinrcodec.labels.model import Labels, Task, far_outside, oddity
+from rinrcodec.labels.outlines import area_of, joined
 from rinrcodec.storage import read_file, to_path
 
 __all__ = [
@@ -273,7 +273,8 @@ def format_labels(
     """The text of a label file for boxes of a picture of `width` x `height`.
 
     Numbers have six decimals, and up to nine where they need them: canonical text that was read
-    comes out byte for byte.
+    comes out byte for byte. Several polygons of a box are joined, and crowds are left out: they
+    would be trained on as single objects.
 
     Args:
         boxes: In pixels of the picture.
@@ -285,14 +286,16 @@ def format_labels(
         RinrInputError: A box lacks the keypoints or corners that its layout needs.
     """
     layout = layout or Layout("detect")
-    return "".join(_line(box, layout, width, height) + "\n" for box in boxes)
+    return "".join(_line(box, layout, width, height) + "\n" for box in boxes if not box.crowd)
 
 
 def _line(box: Box, layout: Layout, width: int, height: int) -> str:
     sizes = (width, height)
     if layout.task in ("segment", "obb") and box.polygons:
-        polygon = max(box.polygons, key=area_of)
-        words = [_decimal(v / sizes[i % 2]) for i, v in enumerate(polygon)]
+        outline = max(box.polygons, key=area_of)
+        if len(box.polygons) > 1 and layout.task == "segment":
+            outline = joined(box.polygons)
+        words = [_decimal(v / sizes[i % 2]) for i, v in enumerate(outline)]
     elif layout.task == "obb":
         right, bottom = box.x + box.w, box.y + box.h
         corners = (box.x, box.y, right, box.y, right, bottom, box.x, bottom)

@@ -95,7 +95,8 @@ def test_options_that_choose_labels_are_those_of_ultralytics(
 ) -> None:
     options = {"task": task, "keys": KPT if task == "pose" else {}, **options}
     mode = "train" if "fraction" in options else "val"
-    for split in ("train", "val"):
+    # A fraction counts frames that are left out later; decompress puts those elsewhere.
+    for split in ("train",) if "fraction" in options else ("train", "val"):
         ours = built(task_sets / task / "packs" / split, mode, **options)
         same_labels(ours, built(task_sets / task / "png/images" / split, mode, **options))
 

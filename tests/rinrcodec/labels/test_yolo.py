@@ -6,12 +6,14 @@ import re
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rinrcodec.boxes import Box
 from rinrcodec.labels.model import Labels
+from rinrcodec.labels.outlines import area_of, joined
 from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, format_labels, read_labels
 
 # Six to nine decimals, without superfluous zeros.
@@ -233,11 +235,27 @@ def test_a_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
     assert labels.warnings == ()
 
 
-def test_the_largest_of_several_polygons_is_written() -> None:
+def test_several_polygons_are_joined_and_crowds_left_out() -> None:
     small, large = (0, 0, 1, 0, 1, 1), (2, 2, 9, 2, 9, 9, 2, 9)
     box = Box(0, 0, 0, 9, 9, polygons=(small, large))
-    text = format_labels([box], width=10, height=10, layout=Layout("segment"))
-    assert text.split()[1:3] == ["0.200000", "0.200000"]
+    crowd = Box(0, 0, 0, 9, 9, crowd=True)
+    text = format_labels([box, crowd], width=10, height=10, layout=Layout("segment"))
+    (line,) = text.splitlines()
+    points = [float(word) * 10 for word in line.split()[1:]]
+    outline = joined((small, large))
+    assert points == pytest.approx(outline)
+    assert area_of(outline) == area_of(small) + area_of(large)
+    corners = format_labels([box], width=10, height=10, layout=Layout("obb")).split()
+    assert [float(word) * 10 for word in corners[1:]] == pytest.approx(large)
+
+
+def test_joining_large_polygons_takes_no_memory() -> None:
+    turns = np.linspace(0, 2 * np.pi, 20_000, endpoint=False)
+    circle = np.stack([np.cos(turns), np.sin(turns)], 1)
+    parts = [tuple((circle + offset).flatten().tolist()) for offset in (0.0, 5.0, 10.0)]
+    outline = joined(parts)
+    assert len(outline) == 3 * 40_000 + 8
+    assert area_of(outline) == pytest.approx(3 * np.pi, rel=1e-4)
 
 
 def test_a_box_without_corners_is_written_as_its_rectangle() -> None:
