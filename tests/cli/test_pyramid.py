@@ -239,7 +239,8 @@ def test_ctrl_c_says_when_work_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(encode_pyramid, "fit_pyramid", stop)
-    stopped = run("compress", folder, "-o", tmp_path / "out", *PYRAMID, code=130)
+    options = ("-o", tmp_path / "out", "--labels", "none", *PYRAMID)
+    stopped = run("compress", folder, *options, code=130)
     nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames\n"
     assert stopped.stderr == nothing
 
