@@ -206,10 +206,14 @@ def _checked(box: Box) -> dict[str, Any]:
 
 
 def _shapes(shapes: Any, name: str) -> tuple[tuple[float, ...], ...]:
+    need = f"{name} need finite numbers"
     try:
         return tuple(
-            tuple(_number(value, f"{name} need finite numbers") for value in shape)
-            for shape in shapes
+            # Floats are most of a data set, and the check of other numbers is slow.
+            shape
+            if all(type(value) is float and math.isfinite(value) for value in shape)
+            else tuple(_number(value, need) for value in shape)
+            for shape in map(tuple, shapes)
         )
     except TypeError as error:
         raise RinrInputError(

@@ -120,6 +120,8 @@ def _check_depth(value: Any, depth: int) -> None:
 
 def number(value: Any) -> float:
     """A JSON number as a float; raises `RinrInputError` for anything else."""
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RinrInputError(f"{str(value)[:40]!r} is not a number")
     try:
