@@ -1,8 +1,8 @@
 """Labels beyond class and rectangle: what a row of FRAME_LABELS or BOX_LABELS means.
 
 The reader and the writer call this. Coordinates of labels are short decimals, so a box stores them
-as integers: differences of neighbours, in a unit that its points share. After zstd, that takes a
-third to a half fewer bytes than JSON. All else is JSON.
+as integers: differences of neighbours, in a unit that its points share. Of outlines, that takes
+fewer bytes than JSON after zstd (docs/results/label_bytes.md). All else is JSON.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ TINY = {
         *("--background-psnr=31", "--object-psnr=33"),
     ],
     "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
+    "label_bytes": ["--frames=2"],
     "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
     "av1_sequences": [
         "--frames=3",
