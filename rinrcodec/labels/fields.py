@@ -51,17 +51,21 @@ class Gathering:
     Args:
         size: Width and height of the picture; None where they are unknown.
         source_bytes: The size of what is read.
+        fractions: The source has fractions of the picture instead of pixels.
     """
 
-    def __init__(self, size: tuple[float, float] | None, source_bytes: int) -> None:
+    def __init__(
+        self, size: tuple[float, float] | None, source_bytes: int, *, fractions: bool = False
+    ) -> None:
         self.lost: list[str] = []
         self.warnings: list[str] = []
         self._size = size
+        self._fractions = fractions
         # What is left for all boxes; None where all of the source would fit.
         self._room: int | None = None
         if source_bytes * _GROWTH > DEFAULT_LIMITS.max_label_bytes:
             self._room = DEFAULT_LIMITS.max_label_bytes
-        self._boxes: dict[Box, str] = {}
+        self._seen: dict[tuple[Any, ...], str] = {}
         self._all: list[Box] = []
 
     def add(self, where: str, read: Callable[[], Box]) -> None:
@@ -70,13 +74,15 @@ class Gathering:
             box = read()
             self._check(box)
         except RinrInputError as error:
-            self.lost.append(f"{where}: {error}; the label is left out")
+            self.lost.append(f"{where}: {error}")
             return
         if self._size and (note := oddity(box, *self._size)):
             self.warnings.append(f"{where}: {note}")
-        if box in self._boxes:
-            self.warnings.append(f"{where}: the same as {self._boxes[box]}; both are kept")
-        self._boxes.setdefault(box, where)
+        # Without attributes, which the hash of a box leaves out: sources give each an id.
+        key = (box.class_id, box.x, box.y, box.w, box.h, box.polygons, box.keypoints)
+        if key in self._seen:
+            self.warnings.append(f"{where}: the same box as {self._seen[key]}; both are kept")
+        self._seen.setdefault(key, where)
         self._all.append(box)
 
     def labels(self, attributes: Mapping[str, Any], where: str) -> Labels:
@@ -91,6 +97,12 @@ class Gathering:
     def _check(self, box: Box) -> None:
         if self._size and far_outside(box, *self._size):
             width, height = self._size
+            if self._fractions:
+                raise RinrInputError(
+                    f"a box of {box.w / width:.3g} x {box.h / height:.3g} of the picture at "
+                    f"{box.x / width:.3g}, {box.y / height:.3g}, far outside it; are these pixels "
+                    "instead of fractions?"
+                )
             raise RinrInputError(
                 f"a box of {box.w:g} x {box.h:g} pixels at {box.x:g}, {box.y:g}, far outside the "
                 f"picture of {width:g} x {height:g}"

@@ -14,6 +14,7 @@ from rinrcodec.boxes import Box
 __all__ = ["MOST_CLASSES", "TASKS", "LabelReader", "Labels", "Task", "far_outside", "oddity"]
 
 Task = Literal["detect", "segment", "pose", "obb"]
+_FAR = 0.5  # of the picture's size
 MOST_CLASSES = 65_536  # that may have a name
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
@@ -60,14 +61,15 @@ class LabelReader(Protocol):
 
 
 def far_outside(box: Box, width: float, height: float) -> bool:
-    """Whether a box cannot be meant: it misses the picture, or extends a whole picture beyond it.
+    """Whether a box cannot be meant: it misses the picture, or extends half a picture beyond it.
 
-    A box may leave the picture, as objects do. Rounding may move an edge, so touching is enough.
+    A box may leave the picture by less, as objects do. Rounding may move an edge, so touching is
+    enough.
     """
     right, bottom = box.x + box.w, box.y + box.h
     misses = box.x > width or box.y > height or right < 0 or bottom < 0
-    extends = max(-box.x / width, -box.y / height, right / width - 1, bottom / height - 1) > 1
-    return misses or extends
+    beyond = max(-box.x / width, -box.y / height, right / width - 1, bottom / height - 1)
+    return misses or beyond >= _FAR
 
 
 def oddity(box: Box, width: float, height: float) -> str | None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.labels.model import Labels, Task, far_outside, oddity
+from rinrcodec.labels.fields import Gathering
+from rinrcodec.labels.model import Labels, Task
 from rinrcodec.labels.outlines import area_of, joined
 from rinrcodec.storage import read_file, to_path
 
@@ -56,7 +58,7 @@ class Layout:
         tails = range(len(self.tail) + 1)
         if self.kpt_shape is not None:
             sizes = [_BOX + math.prod(self.kpt_shape)]
-        elif self.task == "detect":
+        elif self.task in ("detect", "pose"):
             sizes = [_BOX]
         elif self.task == "obb":
             sizes = [_CORNERS]
@@ -71,7 +73,7 @@ class Layout:
         tail = "".join(f" [{name}]" for name in self.tail)
         if self.kpt_shape is not None:
             count, dims = self.kpt_shape
-            shape = f"class cx cy w h and {count} keypoints of {dims}"
+            shape = f"class cx cy w h and {count} keypoints of {dims} numbers, as kpt_shape says"
             return f"{5 + count * dims} columns ({shape}){tail}"
         shapes = {
             "detect": "5 columns (class cx cy w h)",
@@ -120,12 +122,22 @@ class LayoutFinder:
                 self._maybe[name, n] = holds and self._maybe.get((name, n), True)
 
     def layout(self) -> Layout:
-        """The layout that fits all lines."""
+        """The layout that fits all lines.
+
+        Raises:
+            RinrInputError: The task is "pose", and lines do not say how many keypoints they have.
+        """
         counts = self._counts
         if self._kpt_shape is not None:
             return Layout("pose", self._kpt_shape, self._tail(_BOX + math.prod(self._kpt_shape)))
         if self._task == "pose":
-            return self._pose() or Layout("pose")
+            pose = self._pose()
+            if pose is None and counts - {_BOX}:
+                raise RinrInputError(
+                    "the columns of the labels do not say how many keypoints there are; give a "
+                    "data yaml with kpt_shape, such as [17, 3]"
+                )
+            return pose or Layout("pose")
         if self._task == "obb":
             return Layout("obb", tail=self._tail(_CORNERS))
         if self._task == "detect" or counts <= {_BOX, _BOX + 1}:
@@ -163,10 +175,14 @@ class LayoutFinder:
         return ("track_id",) if all(map(self._is_track, odd)) else ("score",)
 
     def _pose(self) -> Layout | None:
-        """Keypoints without a `kpt_shape`: every line has as many, inside its own box."""
-        if len(self._counts) != 1:
+        """Keypoints without a `kpt_shape`: every line has as many, inside its own box.
+
+        Lines without any are left aside: they are errors, as they are to Ultralytics.
+        """
+        others = self._counts - {_BOX}
+        if len(others) != 1:
             return None
-        (n,) = self._counts
+        (n,) = others
         for dims in (3, 2):
             if self._holds(f"pose {dims}", n):
                 return Layout("pose", ((n - _BOX) // dims, dims))
@@ -198,30 +214,10 @@ class YoloReader:
             finder = LayoutFinder()
             finder.add(text)
             layout = finder.layout()
-        boxes: list[Box] = []
-        lost: list[str] = []
-        warnings: list[str] = []
-        seen: dict[Box, int] = {}
+        found = Gathering((width, height), len(data), fractions=True)
         for number, words in _lines(text):
-            at = f"{where}:{number}"
-            try:
-                box = _box(words, layout, width, height)
-                if far_outside(box, width, height):
-                    raise RinrInputError(
-                        f"a box of {box.w / width:.3g} x {box.h / height:.3g} of the picture at "
-                        f"{box.x / width:.3g}, {box.y / height:.3g}, far outside it; are these "
-                        "pixels instead of fractions?"
-                    )
-            except RinrInputError as error:
-                lost.append(f"{at}: {error}; the line is left out")
-                continue
-            if note := oddity(box, width, height):
-                warnings.append(f"{at}: {note}")
-            if box in seen:
-                warnings.append(f"{at}: the same box as in line {seen[box]}; both are kept")
-            seen.setdefault(box, number)
-            boxes.append(box)
-        return Labels(tuple(boxes), tuple(lost), tuple(warnings))
+            found.add(f"{where}:{number}", partial(_box, words, layout, width, height))
+        return found.labels({}, where)
 
 
 def read_labels(
@@ -279,7 +275,7 @@ def format_labels(
     Args:
         boxes: In pixels of the picture.
         width: Of the picture.
-        height: Likewise.
+        height: In pixels.
         layout: What the columns are; None writes boxes with scores and tracks.
 
     Raises:
@@ -346,8 +342,10 @@ def _box(words: Sequence[str], layout: Layout, width: int, height: int) -> Box:
     box = _shaped(int(class_id), shape, layout, width, height)
     if "track_id" in tail:
         if tail["track_id"] != int(tail["track_id"]):
-            raise RinrInputError(f"track {words[-1]}, expected a whole number")
-        box = replace(box, track_id=int(tail["track_id"]))
+            raise RinrInputError(f"track {words[-1][:40]}, expected a whole number")
+        # Not by way of a float, which has 53 bits.
+        whole = words[-1].lstrip("+-").isdigit()
+        box = replace(box, track_id=int(words[-1] if whole else tail["track_id"]))
     return replace(box, score=tail["score"]) if "score" in tail else box
 
 

@@ -155,6 +155,11 @@ def _guesses(path: Path, layout: Layout) -> list[str]:
             f"{path}: the labels look like poses of {count} keypoints of {dims} numbers and are "
             "read as such; give a data yaml with kpt_shape, or --task segment if they are polygons"
         ]
+    if layout.task == "obb":
+        return [
+            f"{path}: the labels have four corners each and are read as rotated boxes (obb); give "
+            "--task segment if they are polygons"
+        ]
     if layout.tail:
         return [f"{path}: labels have extra columns, kept as {' and '.join(layout.tail)}"]
     return []

@@ -202,7 +202,8 @@ def test_oddities_are_kept_and_said() -> None:
     assert [re.sub("^v: object ", "", text) for text in labels.warnings] == [
         "1: no bndbox; the rectangle around its polygon is taken",
         "2: a polygon not of x1, y1, x2, ...; it is kept, but not as an outline",
-        "4: the same as v: object 3; both are kept",
+        "3: the same box as v: object 2; both are kept",
+        "4: the same box as v: object 2; both are kept",
     ]
     assert labels.boxes[1].attributes == {"polygon": points}
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rinrcodec.boxes import Box
+from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import Labels
 from rinrcodec.labels.outlines import area_of, joined
 from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, format_labels, read_labels
@@ -67,11 +68,8 @@ def test_canonical_labels_of_every_task_survive_byte_for_byte(
     text = text_of(data.draw(st.lists(row, max_size=5)))
     layout = Layout(layout.task, layout.kpt_shape, names)
     labels = parse(text, width=width, height=height, layout=layout)
-    lines = text.splitlines(keepends=True)
-    refused = {int(re.findall(r"f:(\d+):", message)[0]) for message in labels.lost}
-    kept = "".join(line for number, line in enumerate(lines, 1) if number not in refused)
-    assert format_labels(labels.boxes, width=width, height=height, layout=layout) == kept
-    assert all("far outside" in message for message in labels.lost)
+    assert labels.lost == ()
+    assert format_labels(labels.boxes, width=width, height=height, layout=layout) == text
 
 
 @given(st.lists(st.tuples(classes, columns(4)), max_size=8), sizes, sizes)
@@ -101,6 +99,7 @@ def test_boxes_of_any_file_survive(
         ("0 0.1 0.1 0.5 0.1 0.5 0.4 0.1 0.4 0.1 0.3 0.7\n", Layout("segment", tail=("score",))),
         ("0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.55\n", Layout("pose", (2, 2))),
         ("0 0.5 0.5 0.2 0.2 0.45 0.45 2 0 0 0\n", Layout("pose", (2, 3))),
+        ("0 0.5 0.5 0.2 0.2 0.45 0.45 2 0 0 0\n1 0.5 0.5 0.2 0.2", Layout("pose", (2, 3))),
     ],
 )
 def test_the_columns_of_all_files_tell_what_they_are(text: str, layout: Layout) -> None:
@@ -120,6 +119,41 @@ def test_a_given_task_or_keypoint_shape_decides() -> None:
         finder = LayoutFinder(**given_)
         finder.add(corners)
         assert finder.layout() == wanted
+
+
+def test_keypoints_outside_their_boxes_need_a_shape() -> None:
+    line = "0 .5 .5 .2 .2 .9 .9 .1 .1"
+    finder = LayoutFinder(task="pose")
+    assert finder.layout() == Layout("pose")  # there are no lines
+    finder.add(line)
+    with pytest.raises(RinrInputError, match="give a data yaml with kpt_shape"):
+        finder.layout()
+    assert not parse(line, layout=Layout("pose")).complete
+
+
+def test_visibilities_do_not_become_points_of_a_polygon() -> None:
+    labels = parse("0 .5 .5 .2 .2 .9 .9 2 .1 .1 2", layout=Layout("segment"))
+    assert labels.boxes == ()
+    assert "far outside" in labels.lost[0]
+
+
+def test_track_ids_keep_all_digits() -> None:
+    layout = Layout(tail=("track_id",))
+    labels = parse("0 .5 .5 .2 .2 9007199254740993\n0 .5 .5 .1 .1 7.0", layout=layout)
+    assert [box.track_id for box in labels.boxes] == [2**53 + 1, 7]
+    (lost,) = parse("0 .5 .5 .2 .2 7.5", layout=layout).lost
+    assert lost == "f:1: track 7.5, expected a whole number"
+
+
+def test_many_labels_take_no_more_than_a_pack_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rinrcodec.labels import fields
+    from rinrcodec.limits import Limits
+
+    monkeypatch.setattr(fields, "DEFAULT_LIMITS", Limits(max_label_bytes=2000))
+    line = "0" + " 0.25 0.5" * 30 + "\n"
+    labels = parse(line * 9, layout=Layout("segment"))
+    assert 0 < len(labels.boxes) < 9
+    assert "all labels of a picture may take 2,000" in labels.lost[0]
 
 
 def test_boxes_are_in_pixels_of_the_picture() -> None:
@@ -158,6 +192,7 @@ def test_keypoints_score_and_track() -> None:
         ("0 1e308 0.5 0.1 0.1", "finite"),
         ("0 320 180 64 36", "pixels instead of fractions"),
         ("0 0.5 0.5 100 0.1", "far outside"),
+        ("0 0.5 0.5 2 0.1", "far outside"),
         ("0 1.5 0.5 0.1 0.1", "far outside"),
         ("0 0.5 0.5 0.1 0.1 0.2 0.2 0.3", "found 8"),
     ],
@@ -197,7 +232,7 @@ def test_a_box_that_touches_the_edge_within_rounding_is_not_odd() -> None:
 def test_duplicates_are_kept_and_named() -> None:
     labels = parse("0 0.5 0.5 0.1 0.1\n0 .5 .5 .1 .1\n", width=9, height=9)
     assert len(labels.boxes) == 2
-    assert "f:2: the same box as in line 1" in labels.warnings[0]
+    assert "f:2: the same box as f:1; both are kept" in labels.warnings[0]
 
 
 @pytest.mark.parametrize(
