@@ -30,7 +30,7 @@ class Losses:
         >>> losses = Losses("yolo")
         >>> losses.count(Frame("a", 8, 8, InrRef(0, 0), boxes=(box,), objects=(None,)), "detect")
         >>> print(*losses.messages())
-        YOLO labels cannot hold crowds (1 box); --labels coco keeps them
+        YOLO labels cannot hold crowds, which are left out (1 box); --labels coco keeps them
     """
 
     def __init__(self, kind: LabelFormat) -> None:
@@ -49,7 +49,7 @@ class Losses:
         else:
             lost = bool(split_attributes(frame.attributes, {"object"})[1])
         if lost:
-            self._counts["further fields", "frame"] += 1
+            self._counts["other fields", "frame"] += 1
 
     def messages(self) -> list[str]:
         """One message for each kind of loss."""
@@ -71,21 +71,21 @@ def _yolo(box: Box, task: Task) -> Iterator[str]:
     if box.keypoints and task != "pose":
         yield f"keypoints where the task is {task}"
     if box.crowd:
-        yield "crowds"
+        yield "crowds, which are left out"
     if box.difficult:
         yield "difficult"
     if box.attributes:
-        yield "further fields"
+        yield "other fields"
 
 
 def _voc(box: Box) -> Iterator[str]:
     if box.keypoints:
         yield "keypoints"
     if box.crowd:
-        yield "crowds"
+        yield "crowds, which are written as difficult"
     if box.score is not None:
         yield "scores"
     if box.track_id is not None:
         yield "tracks"
     if split_attributes(box.attributes)[1]:
-        yield "further fields that are no texts"
+        yield "other fields that are not text"

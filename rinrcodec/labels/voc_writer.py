@@ -77,7 +77,8 @@ def _object(box: Box, names: Mapping[int, str]) -> dict[str, Any]:
         for polygon in box.polygons
     ]
     result = {"name": name, **kept}
-    result.setdefault("difficult", str(int(box.difficult)))
+    # VOC has no crowds; its evaluation leaves difficult objects out, as that of COCO does crowds.
+    result.setdefault("difficult", str(int(box.difficult or box.crowd)))
     result["bndbox"] = bndbox
     if polygons:
         result["polygon"] = polygons

@@ -125,9 +125,9 @@ def test_coco_as_yolo_and_voc(coco: Path, tmp_path: Path) -> None:
     result = rinrcodec.decompress(tmp_path / "packs", tmp_path / "yolo", labels=True)
     texts = [text.split("; ")[0] for text in result.lost_labels[1:]]
     assert texts == [
-        "YOLO labels cannot hold crowds (1 box)",
-        "YOLO labels cannot hold further fields (4 boxes)",
-        "YOLO labels cannot hold further fields (3 frames)",
+        "YOLO labels cannot hold crowds, which are left out (1 box)",
+        "YOLO labels cannot hold other fields (4 boxes)",
+        "YOLO labels cannot hold other fields (3 frames)",
         "YOLO labels cannot hold polygons where the task is pose (3 boxes)",
     ]
     label = (tmp_path / "yolo/labels/0.txt").read_text().splitlines()

@@ -229,10 +229,10 @@ def test_what_voc_cannot_hold_is_counted() -> None:
     assert losses.messages() == [
         f"Pascal VOC cannot hold {kind}; --labels coco keeps them"
         for kind in (
-            "crowds (2 boxes)",
-            "further fields (2 frames)",
-            "further fields that are no texts (2 boxes)",
+            "crowds, which are written as difficult (2 boxes)",
             "keypoints (2 boxes)",
+            "other fields (2 frames)",
+            "other fields that are not text (2 boxes)",
             "scores (2 boxes)",
             "tracks (2 boxes)",
         )
