@@ -28,6 +28,7 @@ from rinrcodec.cli.options import (
     target_of,
     target_options,
 )
+from rinrcodec.labels.model import TASKS
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.summary import CompressResult
@@ -51,7 +52,7 @@ class _Interrupted(click.ClickException):
 )  # fmt: skip
 @labels_option
 @click.option(
-    "--task", type=click.Choice(["detect", "segment", "pose", "obb"]),
+    "--task", type=click.Choice(TASKS),
     help="What YOLO labels are for. [default: found out from their columns]",
 )  # fmt: skip
 @click.option(

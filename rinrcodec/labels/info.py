@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.labels.model import TASKS, Task, as_kpt_shape
 
 __all__ = ["classes_of", "info_of", "kpt_shape_of", "task_of"]
-
-_MOST_KEYPOINTS = 1000
 
 
 def info_of(
@@ -73,10 +71,8 @@ def kpt_shape_of(info: Mapping[str, str]) -> tuple[int, int] | None:
     shape = _load(info, "kpt_shape")
     if shape is None:
         return None
-    if isinstance(shape, list) and [type(value) for value in shape] == [int, int]:
-        count, dims = shape
-        if 1 <= count <= _MOST_KEYPOINTS and dims in (2, 3):
-            return count, dims
+    if (known := as_kpt_shape(shape)) is not None:
+        return known
     raise RinrFormatError(f"its kpt_shape is {info['kpt_shape'][:40]}, expected such as [17, 3]")
 
 

@@ -11,9 +11,19 @@ from typing import Any, Literal, Protocol
 
 from rinrcodec.boxes import Box
 
-__all__ = ["MOST_CLASSES", "TASKS", "LabelReader", "Labels", "Task", "far_outside", "oddity"]
+__all__ = [
+    "MOST_CLASSES",
+    "TASKS",
+    "LabelReader",
+    "Labels",
+    "Task",
+    "as_kpt_shape",
+    "far_outside",
+    "oddity",
+]
 
 Task = Literal["detect", "segment", "pose", "obb"]
+_MOST_KEYPOINTS = 1000
 _FAR = 0.5  # of the picture's size
 MOST_CLASSES = 65_536  # that may have a name
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
@@ -58,6 +68,15 @@ class LabelReader(Protocol):
             The labels. What cannot be understood is a message in `lost`, never an exception.
         """
         ...
+
+
+def as_kpt_shape(value: object) -> tuple[int, int] | None:
+    """The number of keypoints, and of the numbers of each (2 or 3); None for anything else."""
+    if isinstance(value, list | tuple) and [type(number) for number in value] == [int, int]:
+        count, dims = value
+        if 1 <= count <= _MOST_KEYPOINTS and dims in (2, 3):
+            return count, dims
+    return None
 
 
 def far_outside(box: Box, width: float, height: float) -> bool:

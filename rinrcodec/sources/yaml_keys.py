@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.labels.model import MOST_CLASSES
+from rinrcodec.labels.model import MOST_CLASSES, as_kpt_shape
 
 __all__ = [
     "SPLITS",
@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
-_MOST_KEYPOINTS = 1000
 _REWRITTEN = {"path", "names", "validation", *SPLITS}
 # Keys that are close to a split's name and mean something else.
 _NOT_MISSPELLED = {"nc", "date", "task", "text", "type", "data", "kpt_names"}
@@ -149,13 +148,13 @@ def keypoint_shape(path: Path, data: Mapping[str, Any]) -> tuple[int, int] | Non
     shape = data.get("kpt_shape")
     if shape is None:
         return None
-    good = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
-    if not good or not 1 <= shape[0] <= _MOST_KEYPOINTS or shape[1] not in (2, 3):
+    known = as_kpt_shape(shape)
+    if known is None:
         raise RinrInputError(
             f"{path}: kpt_shape: {shown(shape)}; expected [number of keypoints, 2 or 3], such as "
             "[17, 3]"
         )
-    return shape[0], shape[1]
+    return known
 
 
 def _names_error(path: Path, found: str) -> str:
