@@ -102,7 +102,7 @@ def test_big_endian_sixteen_bits() -> None:
 
 def test_thirty_two_bits_are_refused() -> None:
     image = Image.fromarray(np.array([[70000, 0]], np.int32))
-    with pytest.raises(RinrInputError, match="a: 32-bit values from 0 to 70000"):
+    with pytest.raises(RinrInputError, match="a: values from 0 to 70000"):
         picture_from_pil(image, name="a")
 
 
