@@ -31,7 +31,7 @@ from rinrcodec.sources.pictures.depth import (
 )
 from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
 from rinrcodec.sources.pictures.metadata import read_metadata
-from rinrcodec.sources.pictures.opening import open_picture
+from rinrcodec.sources.pictures.opening import load_unmapped, open_picture
 from rinrcodec.storage import may_pass, read_file, to_path
 
 __all__ = [
@@ -183,7 +183,7 @@ def picture_from_pil(
     limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")
     stored = raw_mode(image)
     check_planes(image, name, stored)
-    image.load()
+    load_unmapped(image)
     pixels, notes = _eight_bit(image, name, stored, depth_range)
     metadata, orientation, more = read_metadata(image, limits)
     if orientation in _UPRIGHT:
