@@ -87,6 +87,7 @@ def finish_item(
     elif "torchvision.tv_tensors" in sys.modules:
         # A function may call torchvision's, whose boxes have to move, too.
         image, target = _to_tv(image, target, points=False)
+    shape = (image.shape[-2], image.shape[-1])
     # Transforms may change tensors in place.
     given = {
         name: value.clone() if isinstance(value, Tensor) and name != "masks" else value
@@ -97,7 +98,7 @@ def finish_item(
     result = transforms((image, target)) if _is_chain(transforms) else transforms(image, target)
     match result:
         case (image, dict(target)):
-            _check_size(image, given, target)
+            _check_size(image, given, target, shape)
             target = _settled(given, target)
             if options.drop_degenerate:
                 target = _without_degenerate(image, target)
@@ -286,20 +287,28 @@ def _check_moved(given: Annotations, target: Annotations, rows: Tensor | slice) 
             )
 
 
-def _check_size(image: Any, given: Annotations, target: Annotations) -> None:
-    """Raise `RinrInputError` where a transform of torchvision got the image without its boxes."""
-    size = getattr(target.get("boxes"), "canvas_size", None)
-    if size is None or type(image).__name__ != "Image" or not isinstance(image, Tensor):
+def _check_size(
+    image: Any, given: Annotations, target: Annotations, shape: tuple[int, int]
+) -> None:
+    """Raise `RinrInputError` where the image got another size without its boxes.
+
+    shape: height and width of the image before.
+    """
+    old, boxes = given["boxes"], target.get("boxes")
+    if not isinstance(boxes, Tensor) or not isinstance(image, Tensor) or not len(old):
         return
-    if (
-        size != tuple(image.shape[-2:])
-        and len(given["boxes"])
-        and torch.equal(given["boxes"], target["boxes"])
-    ):
+    if image.ndim != 3 or image.shape[0] not in (1, 3) or not torch.equal(old, boxes):
+        return
+    size = getattr(boxes, "canvas_size", None)
+    (height, width), plain = image.shape[-2:], _xyxy(old)
+    # A transform of torchvision got the image alone, or boxes end where no pixels are any more.
+    alone = size not in (None, (height, width)) and type(image).__name__ == "Image"
+    right, bottom = plain[:, 2], plain[:, 3]
+    outside = (right > width) & (right <= shape[1]) | (bottom > height) & (bottom <= shape[0])
+    if alone or bool(outside.any()):
         raise RinrInputError(
-            f"{given['name']}: transforms made the image {image.shape[-1]} x {image.shape[-2]}, "
-            f"and left its boxes in one of {size[1]} x {size[0]}. Pass image and target to the "
-            "transform together."
+            f"{given['name']}: transforms made the image {width} x {height}, and left its boxes "
+            f"in one of {shape[1]} x {shape[0]}. Pass image and target to the transform together."
         )
 
 

@@ -80,6 +80,8 @@ def encode(
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
         time.
 
+    The notes of pictures, such as those of 16 bits of which few greys are left, are warnings.
+
     A CPU fits one chunk of INRs on each core at a time, so a single picture keeps one core busy.
     The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. Raises
     `RinrInputError` for pictures or boxes that cannot be used.
@@ -106,6 +108,9 @@ def encode(
             for picture, boxes_of_picture in zip(pictures, boxes, strict=True)
         ]
     _check_pictures(pictures)
+    for picture in pictures:
+        for note in picture.notes:
+            warnings.warn(f"{picture.name}: {note}", stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
     if reuse is not None and chosen.objects is None:
@@ -274,7 +279,14 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
             f"cannot encode a {type(image).__name__}: want a path, a Pillow image, a Picture or a "
             "uint8 array [H, W] or [H, W, 3]"
         )
-    return picture_from_pil(image, name=name)
+    try:
+        return picture_from_pil(image, name=name)
+    except OSError as error:
+        file = getattr(image, "filename", "") or name
+        raise RinrInputError(
+            f"{file}: Pillow cannot load the image ({error}); pass its path instead: JPEGs that "
+            "lack nothing but their end marker are read from paths"
+        ) from error
 
 
 def _are_boxes(boxes: Sequence[object]) -> bool:

@@ -24,13 +24,14 @@ from rinrcodec.picture import Picture
 from rinrcodec.sources.picture_names import unreadable_kind
 from rinrcodec.sources.pictures.depth import (
     DepthRange,
+    check_planes,
     deep_colour_note,
     eight_bit_greys,
     raw_mode,
 )
 from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
 from rinrcodec.sources.pictures.metadata import read_metadata
-from rinrcodec.sources.pictures.opening import open_picture
+from rinrcodec.sources.pictures.opening import load_unmapped, open_picture
 from rinrcodec.storage import may_pass, read_file, to_path
 
 __all__ = [
@@ -46,6 +47,7 @@ _BYTES_A_PIXEL = 16
 _MOST_EXTRA = 2**26
 _NO_END = "has no end marker (FF D9); no pixel is missing"
 _DNG_VERSION = 50706
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -180,7 +182,8 @@ def picture_from_pil(
     width, height = image.size
     limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")
     stored = raw_mode(image)
-    image.load()
+    check_planes(image, name, stored)
+    load_unmapped(image)
     pixels, notes = _eight_bit(image, name, stored, depth_range)
     metadata, orientation, more = read_metadata(image, limits)
     if orientation in _UPRIGHT:
@@ -254,6 +257,8 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
 
 
 def _why_unidentified(data: bytes) -> str:
+    if data.startswith(_TIFF):
+        return "Pillow cannot read this kind of TIFF; save its pixels as 8-bit or 16-bit PNG"
     if not data.startswith(MAGIC):
         return "not a picture that Pillow can read"
     return "a .rinr file, which Pillow reads after rinrcodec.register_pillow()"

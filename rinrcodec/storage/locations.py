@@ -28,7 +28,7 @@ def to_path(source: str | os.PathLike[str]) -> Path:
     """Return a path or URL as a path; a `file://` URL is a local path.
 
     Raises:
-        RinrInputError: fsspec does not know the protocol, or the bucket is missing.
+        RinrInputError: not a path; fsspec does not know the protocol, or the bucket is missing.
         MissingExtraError: the extra `remote` or the package of the protocol is not installed.
 
     >>> to_path("images/a.png").name
@@ -36,6 +36,11 @@ def to_path(source: str | os.PathLike[str]) -> Path:
     """
     if is_remote(source):
         return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise RinrInputError(
+            f"cannot use a value of type {type(source).__name__} as a path: pass a path or URL; "
+            "write bytes in memory to a file first"
+        )
     if not isinstance(source, str) or not _URL.match(source):
         return Path(source)
     protocol, rest = source.split("://", 1)

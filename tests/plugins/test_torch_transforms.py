@@ -336,3 +336,38 @@ def test_workers_of_a_data_loader_give_the_same(write: Any, method: str, target:
     assert targets[1]["boxes"].shape == (0, 4)
     if target == "tv":
         assert targets[0]["boxes"].canvas_size == (HEIGHT, WIDTH)
+
+
+def halved(image: Any, target: Any) -> Any:
+    return nn.functional.interpolate(image[None].float(), size=(16, 24))[0], target
+
+
+@pytest.mark.parametrize("target", ["plain", "tv"])
+def test_a_function_that_leaves_boxes_outside_of_its_image_is_refused(
+    target: Any, tmp_path: Path
+) -> None:
+    rinrcodec.save(
+        rinrcodec.encode(
+            [torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8).numpy()],
+            boxes=[[Box(0, 2, 3, 10, 12), Box(0, 40, 20, 8, 12)]],
+            preset="fast",
+            background="siren",
+            steps=1,
+        ),
+        tmp_path / "a.rinr",
+    )
+
+    def dataset(transforms: Any) -> RinrDataset:
+        return RinrDataset(tmp_path / "a.rinr", target=target, transforms=transforms)
+
+    with pytest.raises(
+        RinrInputError, match=r"made the image 24 x 16, and left its boxes in .* 48"
+    ):
+        dataset(halved)[0]
+    # Room at the right and at the bottom moves no box; nor does another layout or type.
+    padded = dataset(lambda image, target: (nn.functional.pad(image, (0, 9, 0, 9)), target))
+    assert padded[0][0].shape == (3, HEIGHT + 9, WIDTH + 9)
+    last = dataset(lambda image, target: (image.permute(1, 2, 0), target))
+    assert last[0][0].shape == (HEIGHT, WIDTH, 3)
+    scaled = dataset(lambda i, t: (halved(i, t)[0], {**t, "boxes": t["boxes"] * 0.5}))
+    assert scaled[0][1]["boxes"][1].tolist() == [20, 10, 24, 16]

@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 import rinrcodec
 from rinrcodec.boxes import Box
@@ -24,6 +26,7 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.pack import ObjectMode, Pack, Rows
 from rinrcodec.picture import Picture
 from rinrcodec.presets import PRESETS, compared_backgrounds, default_background, get_preset
+from rinrcodec.sources.images import load_picture
 from rinrcodec.targets import Target
 
 from .conftest import BOXES, QUICK, MakePicture
@@ -376,3 +379,14 @@ def test_a_target_is_a_target() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(RinrInputError, match=r"target=30: want a rinrcodec\.Target"):
         rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]
+
+
+def test_what_a_conversion_loses_is_a_warning(tmp_path: Path) -> None:
+    thermal = Image.fromarray((np.arange(600).reshape(20, 30) + 7000).astype(np.uint16))
+    path = tmp_path / "t.png"
+    thermal.save(path)
+    for image in (path, thermal, load_picture(path)):
+        with pytest.warns(UserWarning, match=r"7000 to 7599 leave . of 256 greys"):
+            rinrcodec.encode([image], preset="fast", steps=1, background="siren")
+    mapped = load_picture(path, depth_range=(7000, 7599))
+    rinrcodec.encode([mapped], preset="fast", steps=1, background="siren")

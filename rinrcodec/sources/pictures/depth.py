@@ -16,7 +16,14 @@ from PIL import Image
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["DepthRange", "check_depth_range", "deep_colour_note", "eight_bit_greys", "raw_mode"]
+__all__ = [
+    "DepthRange",
+    "check_depth_range",
+    "check_planes",
+    "deep_colour_note",
+    "eight_bit_greys",
+    "raw_mode",
+]
 
 # The values that become 0 and 255.
 DepthRange: TypeAlias = tuple[float, float]
@@ -25,7 +32,10 @@ _WHITE = 65_535
 # Fewer greys than this are few, if there were twice as many values.
 _FEW_GREYS = 128
 _BLOCK = 2**22
-_PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED = 262, 339, 1
+# More than this share of pixels outside a range is worth a word.
+_MOST_OUTSIDE = 0.8
+_BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
+_UNSIGNED, _SEPARATE = 1, 2
 
 
 def check_depth_range(value: object) -> DepthRange:
@@ -73,9 +83,21 @@ def eight_bit_greys(
         greys, notes = _whole_range(values, name, 4095 if stored.startswith("I;12") else _WHITE)
     else:
         greys = _mapped(values, depth_range)
+        notes = _outside(values, depth_range)
         if values.dtype.kind == "f" and (unknown := int(np.isnan(values).sum())):
-            notes = (f"{unknown:,} pixels are not a number (NaN) and become black",)
+            notes += (f"NaN pixels become black: {unknown:,} of {values.size:,}",)
     return (255 - greys if white_is_zero else greys), notes
+
+
+def check_planes(image: Image.Image, name: str, stored: str) -> None:
+    """Raise `RinrInputError` for a TIFF whose planes of 16 bits Pillow takes for 8 bits."""
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS, (1,))
+    if tags.get(_PLANAR) == _SEPARATE and len(bits) > 1 and max(bits) > 8 and ";16" not in stored:
+        raise RinrInputError(
+            f"{name}: colour of {max(bits)} bits in separate planes (PlanarConfiguration 2) is not "
+            "read; save it with interleaved samples (PlanarConfiguration 1) or as PNG"
+        )
 
 
 def deep_colour_note(
@@ -110,7 +132,7 @@ def _whole_range(
         )
     if low < 0 or high > _WHITE:
         raise RinrInputError(
-            f"{name}: 32-bit values from {low} to {high} are not 16 bits (0 to 65535); {advice}"
+            f"{name}: values from {low} to {high} are not unsigned 16 bits (0 to 65535); {advice}"
         )
     values = values.astype(np.uint16, copy=False)
     # 65535 = 255 * 257; adding half the divisor rounds.
@@ -147,3 +169,16 @@ def _mapped(values: NDArray[Any], depth_range: DepthRange) -> NDArray[np.uint8]:
         scaled = (np.clip(block, low, high) - low) * 255 / (high - low)
         greys[start : start + rows] = np.floor(np.nan_to_num(scaled, nan=0.0) + 0.5)
     return greys
+
+
+def _outside(values: NDArray[Any], depth_range: DepthRange) -> tuple[str, ...]:
+    """Note that a range has little to do with the values."""
+    low, high = depth_range
+    known = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    outside = int(np.count_nonzero(known < low)) + int(np.count_nonzero(known > high))
+    if outside <= _MOST_OUTSIDE * known.size:
+        return ()
+    return (
+        f"{outside / known.size:.0%} of its values are outside of --depth-range {low:g}:{high:g} "
+        f"and become black or white; it has values from {known.min():g} to {known.max():g}",
+    )

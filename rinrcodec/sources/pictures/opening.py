@@ -1,6 +1,6 @@
 """Which kinds of picture files are read, and how Pillow opens them.
 
-`images.decode_picture` calls `open_picture`, `picture_names` asks for `plugin_suffixes`.
+`images` calls `open_picture` and `load_unmapped`, `picture_names` asks for `plugin_suffixes`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import (  # noqa: F401 (importing a plugin registers it)
     WebPImagePlugin,
 )
 
-__all__ = ["find_plugin", "open_picture", "plugin_suffixes"]
+__all__ = ["find_plugin", "load_unmapped", "open_picture", "plugin_suffixes"]
 
 # The kinds that are read. Importing their plugins, above, registers them.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -69,6 +69,20 @@ def open_picture(data: bytes) -> Image.Image:
         except (SyntaxError, IndexError, TypeError, struct.error):  # it is of another kind
             continue
     raise UnidentifiedImageError("cannot identify the picture")
+
+
+def load_unmapped(image: Image.Image) -> None:
+    """Load the pixels of an image; Pillow maps a TIFF that is turned by 90 degrees wrongly."""
+    file = getattr(image, "filename", "")
+    if not file or not isinstance(image, TiffImagePlugin.TiffImageFile):
+        image.load()
+        return
+    # Pillow maps files that have a name, and gives them the width of the upright picture.
+    image.filename = ""
+    try:
+        image.load()
+    finally:
+        image.filename = file
 
 
 def plugin_suffixes() -> frozenset[str]:

@@ -110,7 +110,7 @@ def test_values_can_be_mapped_back(values: np.ndarray, low: int, span: int) -> N
 def test_32_bits_and_floats_with_a_range(tmp_path: Path) -> None:
     signed = np.array([[-40_000, 0, 40_000, 90_000]], np.int32)
     path = saved(tmp_path, signed, "a.tif")
-    with pytest.raises(RinrInputError, match=r"a\.tif: 32-bit values from -40000 .*--depth-range"):
+    with pytest.raises(RinrInputError, match=r"a\.tif: values from -40000 .*--depth-range"):
         load_picture(path)
     picture = load_picture(path, depth_range=(-40_000, 40_000))
     np.testing.assert_array_equal(picture.pixels, [[0, 128, 255, 255]])
@@ -120,7 +120,7 @@ def test_32_bits_and_floats_with_a_range(tmp_path: Path) -> None:
         load_picture(path)
     picture = load_picture(path, depth_range=(-20, 50))
     np.testing.assert_array_equal(picture.pixels, [[0, 0, 0, 128, 255, 255]])
-    assert picture.notes == ("1 pixels are not a number (NaN) and become black",)
+    assert picture.notes == ("NaN pixels become black: 1 of 6",)
 
 
 def test_large_unsigned_values(tmp_path: Path) -> None:
@@ -183,3 +183,63 @@ def test_8_bits_say_that_a_range_is_not_applied() -> None:
     image = Image.new("RGB", (3, 2))
     picture = picture_from_pil(image, name="a", depth_range=(0, 9))
     assert picture.notes == ("has 8 bits a value, so --depth-range is not applied",)
+
+
+@pytest.mark.parametrize("depth_range", [(0, 10), (8100, 9000), (7900, 8020)])
+def test_a_range_beside_the_values_is_noted(
+    tmp_path: Path, depth_range: tuple[float, float]
+) -> None:
+    path = saved(tmp_path, THERMAL)
+    (note,) = load_picture(path, depth_range=depth_range).notes
+    assert f"outside of --depth-range {depth_range[0]}:{depth_range[1]} " in note
+    assert "values from 7000 to 8020" in note
+
+
+@pytest.mark.parametrize("depth_range", [(7000, 8020), (0, 65535), (7200, 7800)])
+def test_a_range_of_most_values_is_not_noted(
+    tmp_path: Path, depth_range: tuple[float, float]
+) -> None:
+    assert not load_picture(saved(tmp_path, THERMAL), depth_range=depth_range).notes
+
+
+@pytest.mark.parametrize("depth_range", [None, (7000, 8020)])
+def test_separate_planes_of_sixteen_bits_are_refused(
+    tmp_path: Path, depth_range: tuple[float, float] | None
+) -> None:
+    """Pillow reads their first bytes as pixels of 8 bits."""
+    path = tmp_path / "a.tif"
+    path.write_bytes(planar(THERMAL))
+    with pytest.raises(RinrInputError, match=r"a\.tif: colour of 16 bits in separate planes"):
+        load_picture(path, depth_range=depth_range)
+
+
+def test_separate_planes_of_eight_bits_are_read(tmp_path: Path) -> None:
+    values = (THERMAL % 251).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    path.write_bytes(planar(values))
+    expected = np.stack([values, values, values], -1)
+    np.testing.assert_array_equal(load_picture(path).pixels, expected)
+
+
+def planar(values: np.ndarray) -> bytes:
+    """A TIFF of three equal planes, one after the other."""
+    height, width = values.shape
+    pixels = values.tobytes() * 3
+    at = 8 + len(pixels)
+    after = at + 2 + 11 * 12 + 4
+    shorts = [values.dtype.itemsize * 8] * 3
+    offsets = [8 + values.nbytes * plane for plane in range(3)]
+    entries = [
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, after), (259, 4, 1, 1)),
+        *((262, 4, 1, 2), (273, 4, 3, after + 6), (277, 4, 1, 3), (278, 4, 1, height)),
+        *((279, 4, 3, after + 18), (284, 3, 1, 2), (339, 3, 1, 1)),
+    ]
+    ifd = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
+    extra = struct.pack("<3H3I3I", *shorts, *offsets, *[values.nbytes] * 3)
+    return b"II*\0" + struct.pack("<I", at) + pixels + ifd + bytes(4) + extra
+
+
+def test_a_tiff_that_pillow_cannot_read_gets_advice(tmp_path: Path) -> None:
+    path = tiff(tmp_path, np.zeros((2, 3), np.uint64), 1)
+    with pytest.raises(RinrInputError, match=r"a\.tif: Pillow cannot read this kind of TIFF; save"):
+        load_picture(path)

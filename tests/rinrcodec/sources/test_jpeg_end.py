@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.images import load_picture
 
@@ -133,3 +134,16 @@ def test_metadata_and_orientation_survive(folder: Path) -> None:
 def test_odd_beginnings_are_refused(folder: Path, data: bytes) -> None:
     with pytest.raises(RinrInputError, match=r"a\.jpg: "):
         read(folder, data)
+
+
+def test_an_opened_image_without_end_marker_is_refused_with_advice(folder: Path) -> None:
+    path = folder / "opened.jpg"
+    path.write_bytes(jpeg((48, 40), "RGB", noise=9)[:-2])
+    with (
+        Image.open(path) as image,
+        pytest.raises(RinrInputError, match="pass its path instead") as e,
+    ):
+        encode([image], preset="fast", steps=1, background="siren")
+    assert str(path) in str(e.value)
+    pack = encode([path], preset="fast", steps=1, background="siren")
+    assert pack.frames[0].name == "opened.jpg"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.sources.images import load_picture
 from rinrcodec.storage import join, to_path, to_path_or_none
 from rinrcodec.storage.locations import is_remote
 
@@ -98,3 +101,12 @@ def test_join() -> None:
     assert join(far, "") == far
     assert join(far, "memory://a") == to_path("memory://a")
     assert join(far, "/data") == Path("/data")
+
+
+@pytest.mark.parametrize("value", [3, None, b"a.rinr", io.BytesIO(b"a"), object()])
+def test_values_that_are_no_path_get_a_clear_error(value: Any) -> None:
+    kind = type(value).__name__
+    with pytest.raises(RinrInputError, match=f"value of type {kind} as a path: pass a path or URL"):
+        to_path(value)
+    with pytest.raises(RinrInputError, match="as a path"):
+        load_picture(value)
