@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,10 @@ def print_errors(messages: Iterable[str]) -> None:
         click.echo(f"error: {message}", err=True)
 
 
-def print_warnings(messages: Sequence[str]) -> None:
+def print_warnings(messages: Iterable[str]) -> None:
     """Print the first warnings to the standard error, and how many more there are."""
+    # Splits may share pictures.
+    messages = list(dict.fromkeys(messages))
     for message in messages[:_SHOWN_WARNINGS]:
         click.echo(f"warning: {message}", err=True)
     if len(messages) > _SHOWN_WARNINGS:

@@ -220,7 +220,8 @@ def _print_kept(result: CompressResult) -> None:
     if result.changed_shards:
         said.append(f"{result.changed_shards} fitted again because pictures or labels changed")
     if result.removed_files:
-        said.append(f"{result.removed_files} files of earlier pictures removed")
+        files = "1 file" if result.removed_files == 1 else f"{result.removed_files} files"
+        said.append(f"{files} of earlier pictures removed")
     click.echo(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
 
 

@@ -175,7 +175,8 @@ def compress(
     seen = survey(open_source(path, labels=labels), task=task)
     if strict:
         _refuse_lost(seen)
-    opened = replace(seen.source, warnings=(*seen.source.warnings, *seen.warnings))
+    warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
+    opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
     devices = choose_devices(device, executor)  # before anything is written
     say = on_message or ignore
@@ -189,10 +190,12 @@ def compress(
 def _refuse_lost(seen: Survey) -> None:
     """Raise `RinrInputError` for labels that cannot be understood."""
     if seen.lost:
-        raise RinrInputError(f"{_lost(seen)}. Correct them, or go on without strict.")
+        raise RinrInputError(f"{_lost(seen)}. Correct the labels, or run without strict.")
 
 
 def _lost(seen: Survey) -> str:
+    if len(seen.lost) == 1:
+        return f"1 label cannot be understood: {seen.lost[0]}"
     return f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
 
 
@@ -200,10 +203,11 @@ def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
     """Say what is wrong with the source before anything is fitted."""
     if seen.lost:
         on_message(
-            Hint(f"warning: {_lost(seen)}; their frames are stored, and training leaves them out")
+            Hint(f"warning: {_lost(seen)}; such frames are stored, and training leaves them out")
         )
     for text in source.warnings:
-        on_message(f"warning: {text}")
+        message = f"warning: {text}"
+        on_message(Hint(message) if text in seen.refused else message)
 
 
 def _compress(

@@ -27,13 +27,14 @@ __all__ = [
     "YoloReader",
     "format_labels",
     "label_text",
+    "not_read",
     "read_labels",
-    "unreadable",
 ]
 
 _MAX_CLASS = 2**31 - 1
 _BOX = 4  # columns of a box, after the class
 _TRIANGLE, _CORNERS = 6, 8
+_MOST_BEYOND = 0.5  # of the picture, by which a keypoint may be outside
 # What pixels hold of fractions of nine decimals: as many decimals.
 _DECIMALS = 9
 
@@ -153,6 +154,16 @@ class LayoutFinder:
                 return Layout("obb", tail=self._tail(_CORNERS))
         return Layout("segment", tail=self._tail_of_polygons())
 
+    @property
+    def may_be_tracks(self) -> bool:
+        """Whether triangles may be boxes with a score and a track of 0 or 1."""
+        n = _BOX + 2
+        return (
+            n in self._counts
+            and self._counts <= {_BOX, _BOX + 1, n}
+            and (self._holds("integer last", n) or self._holds("score first", n))
+        )
+
     def _holds(self, name: str, n: int) -> bool:
         return self._maybe.get((name, n), False)
 
@@ -225,25 +236,26 @@ def read_labels(
 ) -> Labels:
     """Read a label file of a picture of `width` x `height`.
 
-    A missing file gives no boxes and one warning. One that cannot be read gives a message in
-    `lost`.
+    A missing file gives no boxes and one warning. One that cannot be read, or a link that leads
+    nowhere, gives a message in `lost`.
     """
     file = to_path(path)
     try:
         data = read_file(file)
-    except FileNotFoundError as error:
-        return Labels(warnings=(unreadable(file, error),))
     except (RinrError, OSError) as error:
-        return Labels(lost=(unreadable(file, error),))
+        return not_read(file, error)
     return (reader or YoloReader()).parse(data, size=(width, height), where=str(file))
 
 
-def unreadable(file: Path, error: Exception) -> str:
-    """The message about a label file that cannot be read."""
+def not_read(file: Path, error: Exception) -> Labels:
+    """The labels of a file that cannot be read: a missing one has no boxes, others are lost."""
     if isinstance(error, FileNotFoundError):
-        return f"{file}: there is no such label file; the picture has no boxes"
+        if file.is_symlink():
+            return Labels(lost=(f"{file}: this link leads nowhere; its labels are left out",))
+        return Labels(warnings=(f"{file}: there is no such label file; the picture has no boxes",))
     reason = (error.strerror or error) if isinstance(error, OSError) else error
-    return f"{file}: {str(reason).removeprefix(f'{file}: ')}; its labels are left out"
+    text = str(reason).removeprefix(f"{file}: ")
+    return Labels(lost=(f"{file}: {text}; its labels are left out",))
 
 
 def label_text(data: bytes) -> str | RinrInputError:
@@ -366,6 +378,12 @@ def _shaped(class_id: int, shape: Sequence[float], layout: Layout, width: int, h
             (*_pixels(rest[i : i + 2], width, height), *rest[i + 2 : i + dims])
             for i in range(0, count * dims, dims)
         )
+        for i in range(0, count * dims, dims):
+            if not all(-_MOST_BEYOND <= value <= 1 + _MOST_BEYOND for value in rest[i : i + 2]):
+                raise RinrInputError(
+                    f"a keypoint at {rest[i]:.3g}, {rest[i + 1]:.3g} of the picture, far outside "
+                    "it; are these pixels instead of fractions, or is kpt_shape wrong?"
+                )
     x, y = (cx - w / 2) * width, (cy - h / 2) * height
     return Box(class_id, x, y, w * width, h * height, keypoints=keypoints)
 

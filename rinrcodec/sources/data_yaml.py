@@ -57,11 +57,12 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     entries = {split: entries_of(keys[split], f"{path}: {split}") for split in _given(keys)}
     root, splits = _best_root(listing, roots_of(path, keys.get("path"), entries), entries)
     warnings += [root.note] if root.note else []
-    series, failures = [], []
+    series, failures, absent = [], [], []
     unread: list[str] = []
     for name, split in splits.items():
         # YOLO needs no test split to train, and exports name one that they do not have.
         missing = [f"{path}: {name}: {item}" for item in split.missing]
+        absent += missing
         if name == "test":
             warnings += [f"{item}; it is left out" for item in missing]
         else:
@@ -77,7 +78,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     unused = _unused_keys(path, listing, root.folder, other_keys(keys), splits)
     if not series:
         hints = [*unread, *misspellings.values(), *unused.values()]
-        reason = "; ".join(failures) or "none of the keys train, val and test names pictures"
+        reason = "; ".join(absent) or "none of the keys train, val and test names pictures"
         raise RinrInputError(f"{path}: no pictures: {'; '.join([reason, *hints])}")
     warnings += unread
     warnings += {**unused, **misspellings}.values()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -125,11 +125,28 @@ def _list_folder(
     return tuple(refs)
 
 
+def _without_labels(source: Source) -> Iterator[str]:
+    """Warn of pictures for which there is not even a folder of labels, where others have labels."""
+    for one in source.series:
+        bare = [ref for ref in one.refs if ref.label is None]
+        if not bare:
+            continue
+        where = f"{source.path}: {one.name}" if source.kind == "yaml" else str(source.path)
+        if len(bare) == len(one.refs):
+            yield f"{where}: no labels were found, so there are no boxes and no objects"
+        else:
+            n, rest = len(bare), len(one.refs)
+            some = "1 picture has" if n == 1 else f"{n:,} pictures have"
+            yield f"{where}: {some} no labels, of {rest:,}, such as {bare[0].path}; no boxes there"
+
+
 def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
     """Where `auto` finds no label at all, one warning rather than one for every picture."""
     refs = [ref for series in source.series for ref in series.refs]
-    if find is None or find.folder is not None or any(ref.label_stamp for ref in refs):
+    if find is None or find.folder is not None:
         return source
+    if any(ref.has_label for ref in refs):
+        return replace(source, warnings=(*source.warnings, *_without_labels(source)))
     series = tuple(
         replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
         for one in source.series

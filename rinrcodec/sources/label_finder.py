@@ -16,6 +16,7 @@ _NO_LABELS = frozenset(
     | {"readme.txt", "readme.dataset.txt", "readme.roboflow.txt", "predefined_classes.txt"}
     | {"train.txt", "val.txt", "valid.txt", "test.txt"}
 )
+_CAPITALS = ".TXT"  # as old tools of Windows write it
 _SHOWN_FILES = 3  # of a folder
 _SHOWN_FOLDERS = 10
 _MOST_LOOKS = 100  # into text files next to pictures
@@ -38,6 +39,7 @@ class LabelFinder:
         self._used: dict[str, tuple[Path, set[str]]] = {}
         self._next_to: set[str] = set()
         self._yolo_folders: set[str] = set()
+        self._capitals: list[str] = []
         if folder is not None:
             roots: tuple[Path, ...] = (folder,)
         elif around is None:
@@ -63,15 +65,18 @@ class LabelFinder:
             next_to = _with_txt(text_of(picture))
         else:
             next_to = ""
-        for text in [*texts, next_to] if next_to else texts:
-            if stamp := self._listing.stamp(text, like):
+        places = [*texts, next_to] if next_to else texts
+        for text in [*places, *map(_with_capitals, places)]:
+            stamp = self._listing.stamp(text, like)
+            # After a link that leads nowhere, labels of another place are not meant.
+            if stamp or self._listing.dangles(text, like):
                 folder, _, name = text.rpartition("/")
                 self._used.setdefault(folder, (like, set()))[1].add(name)
-                if text == next_to:
+                if text[:-4] == next_to[:-4]:
                     self._next_to.add(folder)
+                if text.endswith(_CAPITALS):
+                    self._capitals.append(text)
                 return at(text, like), stamp
-            if self._listing.dangles(text, like):  # labels of another place are not meant
-                return at(text, like), ""
         for text in texts:
             folder = text.rpartition("/")[0]
             if self._listing.kind(folder, like) == "folder":
@@ -85,14 +90,25 @@ class LabelFinder:
         Each folder names a few, and counts the others. Looked at are the folders of labels that
         were used, those below them, and what mirrors `folders`, where pictures were looked for.
         """
-        for folder in folders:
+        # Where the user gave a folder, those that mirror the pictures are not meant.
+        for folder in () if self.folder else folders:
             for text in self._yolo_texts(folder / "picture.png"):
                 self._used.setdefault(text.rpartition("/")[0], (folder, set()))
         for root in self._roots:
             for used, (like, _) in list(self._used.items()):
                 if self.folder is not None or used.startswith(f"{root}/"):
                     self._used.setdefault(root, (like, set()))
-        return _named(self._unused())
+        warnings = _named(self._unused())
+        if not self._capitals:
+            return warnings
+        n = len(self._capitals)
+        files = (
+            "1 label file is used that ends" if n == 1 else f"{n:,} label files are used that end"
+        )
+        return (
+            f"{self._capitals[0]}: {files} in {_CAPITALS}; YOLO finds only .txt. Rename them",
+            *warnings,
+        )
 
     def _unused(self) -> dict[str, list[str]]:
         """The label files without a picture, by folder."""
@@ -162,3 +178,7 @@ def _looks_like_labels(file: Path) -> bool:
 
 def _with_txt(name: str) -> str:
     return posixpath.splitext(name)[0] + ".txt"
+
+
+def _with_capitals(text: str) -> str:
+    return text.removesuffix(".txt") + _CAPITALS

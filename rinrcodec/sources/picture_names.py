@@ -15,6 +15,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "frame_stem",
+    "is_left_out",
     "is_picture",
     "left_out",
     "name_order",
@@ -43,6 +44,7 @@ _ADVICE = {
     **dict.fromkeys(_RAW, "develop the camera's raw files to TIFF or JPEG first"),
     **dict.fromkeys(_OTHER, "convert them to PNG or TIFF first"),
 }
+_VIDEO_ADVICE = "give each video to compress by itself"
 _NAMED = 3
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
@@ -74,6 +76,11 @@ def unreadable_kind(suffix: str) -> str:
     return f"pictures of kind {suffix} are not read: {_ADVICE[suffix]}"
 
 
+def is_left_out(suffix: str) -> bool:
+    """Whether files of this suffix hold pictures that are not read from folders."""
+    return suffix.lower() in VIDEO_SUFFIXES or bool(unreadable_kind(suffix))
+
+
 def pictures_among(files: Sequence[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
     """The picture files among those below a folder, in the order of their names."""
     readable = {suffix for suffix in _suffixes(files) if is_picture(suffix)}
@@ -83,20 +90,22 @@ def pictures_among(files: Sequence[tuple[Path, str]], folder: Path) -> list[tupl
 
 
 def left_out(files: Sequence[tuple[Path, str]], where: object) -> tuple[str, ...]:
-    """A warning that counts and names the pictures among files that cannot be read, if any."""
-    lost = [path for path, _ in files if unreadable_kind(path.suffix)]
+    """A warning that counts and names the pictures and videos among files that are not read."""
+    lost = [path for path, _ in files if is_left_out(path.suffix)]
     if not lost:
         return ()
     kinds: dict[str, list[str]] = {}
     for suffix in sorted(path.suffix.lower() for path in lost):
-        kinds.setdefault(_ADVICE[suffix], []).append(suffix)
+        kinds.setdefault(_ADVICE.get(suffix, _VIDEO_ADVICE), []).append(suffix)
     advice = "; ".join(
         f"{', '.join(f'{found.count(kind)} {kind}' for kind in dict.fromkeys(found))}: {todo}"
         for todo, found in kinds.items()
     )
     names = ", ".join(path.name for path in lost[:_NAMED])
     more = f" and {len(lost) - _NAMED:,} more" if len(lost) > _NAMED else ""
-    what = "picture is" if len(lost) == 1 else "pictures are"
+    videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in lost)
+    what = "picture" if not videos else "video" if videos == len(lost) else "file"
+    what += " is" if len(lost) == 1 else "s are"
     return (f"{where}: {len(lost):,} {what} left out ({names}{more}). {advice}",)
 
 

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrSourceError
 from rinrcodec.formats.checks import check_name
 from rinrcodec.labels.model import LabelReader, Labels
-from rinrcodec.labels.yolo import YoloReader, unreadable
+from rinrcodec.labels.yolo import YoloReader, not_read
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import decode_picture, read_picture_file
 from rinrcodec.sources.pictures.depth import DepthRange
-from rinrcodec.storage import may_pass, read_file
+from rinrcodec.storage import may_pass, read_file, storage_of
 
 __all__ = ["YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
 
@@ -43,6 +44,14 @@ class ImageRef:
     label_stamp: str = ""
     label_data: bytes | None = None
     listed: bool = True
+
+    @property
+    def has_label(self) -> bool:
+        """Whether there is a label, perhaps one that cannot be read, such as a broken link."""
+        if self.label_stamp or self.label_data is not None:
+            return True
+        label = self.label
+        return label is not None and storage_of(label).has_native_paths and os.path.lexists(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +119,14 @@ def with_labels(
             text = read_file(ref.label, stamp=ref.label_stamp, most=_MOST_LABEL_BYTES)
         except RinrInputError as problem:  # it has changed
             return Reading(ref.name, error=str(problem))
-        except FileNotFoundError as problem:
-            labels = Labels(warnings=(unreadable(ref.label, problem),))
         except (RinrError, OSError) as problem:
-            if isinstance(problem, OSError) and ref.label_stamp and may_pass(ref.label, problem):
+            missing = isinstance(problem, FileNotFoundError)
+            passing = isinstance(problem, OSError) and may_pass(ref.label, problem)
+            if passing and ref.label_stamp and not missing:
                 raise RinrSourceError(
                     f"{ref.label}: cannot be read: {_reason(problem)}"
                 ) from problem
-            labels = Labels(lost=(unreadable(ref.label, problem),))
+            labels = not_read(ref.label, problem)
     if text:
         labels = reader.parse(text, size=(picture.width, picture.height), where=str(ref.label))
     if len(labels.boxes) > limits.max_boxes:

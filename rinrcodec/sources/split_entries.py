@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.sources.picture_names import is_picture, pictures_among, unreadable_kind
+from rinrcodec.sources.picture_names import is_left_out, is_picture, pictures_among, unreadable_kind
 from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
@@ -120,7 +120,7 @@ def _add_path(
         pictures = pictures_among(files, path)
         for file, stamp in pictures:
             split.add(file, stamp)
-        split.unread += [item for item in files if unreadable_kind(item[0].suffix)]
+        split.unread += [item for item in files if is_left_out(item[0].suffix)]
         split.others += [item for item in files if not is_picture(item[0].suffix)]
         if not pictures:
             split.missing.append(f"no picture in the folder {path}")
@@ -155,7 +155,10 @@ def _add_list(
         bases.append(Path())  # YOLO takes lines without "./" from the working folder
     cut: int | None = None
     searches = 0
-    for line in filter(None, map(str.strip, lines)):
+    lines = list(filter(None, map(str.strip, lines)))
+    if not lines:
+        split.missing.append(f"{path}: this list is empty")
+    for line in lines:
         found = _locate(listing, bases, line, 0)
         if found is None and cut is not None:
             found = _locate(listing, bases, line, cut)

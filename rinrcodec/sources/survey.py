@@ -15,7 +15,7 @@ from pathlib import Path
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.labels.info import info_of
 from rinrcodec.labels.model import Task
-from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, unreadable
+from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, not_read
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import map_stored, read_file
 
@@ -33,13 +33,15 @@ class Survey:
         files: How many labels there are, at most one for each picture.
         boxes: How many boxes they have.
         lost: One message for each label that cannot be understood.
-        warnings: Messages about the labels as a whole.
+        refused: Messages about labels that YOLO refuses.
+        warnings: Other messages about the labels as a whole.
     """
 
     source: Source
     files: int = 0
     boxes: int = 0
     lost: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -66,9 +68,14 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
     texts = _texts(source)
     warnings: list[str] = []
     if all(isinstance(one.reader, YoloReader) for one in source.series):
-        layout = _layout(texts, source.kpt_shape, task)
-        if task is None and source.kpt_shape is None:
-            warnings += _guesses(source.path, layout)
+        finder = _columns(texts, source.kpt_shape, task)
+        layout = finder.layout()
+        warnings += _guesses(source, layout, task)
+        if task is None and finder.may_be_tracks:
+            warnings.append(
+                f"{source.path}: lines of 7 columns are read as triangles, as YOLO reads them; "
+                "give --task detect if they are boxes with a score and a track"
+            )
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
     boxes = 0
@@ -85,11 +92,11 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
         for box in labels.boxes:
             classes[box.class_id] += 1
             first.setdefault(box.class_id, text.where)
-    warnings += _unnamed(source.names, classes, first)
     if texts and not boxes:
         count = "1 label file" if len(texts) == 1 else f"{len(texts):,} label files"
         warnings.append(f"{source.path}: {count} without a box; no detector can be trained on that")
-    return Survey(source, len(texts), boxes, tuple(lost), tuple(warnings))
+    refused = _unnamed(source.names, classes, first)
+    return Survey(source, len(texts), boxes, tuple(lost), tuple(refused), tuple(warnings))
 
 
 def label_info(source: Source) -> dict[str, str]:
@@ -123,7 +130,9 @@ def _texts(source: Source) -> list[_Text]:
         try:
             return _Text(number, str(path), read_file(path) if data is None else data)
         except (RinrError, OSError) as error:
-            return _Text(number, str(path), error=unreadable(path, error))
+            # Also of a file that has vanished since it was found.
+            labels = not_read(path, error)
+            return _Text(number, str(path), error=(labels.lost + labels.warnings)[0])
 
     return map_stored(load, wanted, source.path)
 
@@ -138,31 +147,42 @@ def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
             yield path, None
 
 
-def _layout(texts: Sequence[_Text], kpt_shape: tuple[int, int] | None, task: Task | None) -> Layout:
+def _columns(
+    texts: Sequence[_Text], kpt_shape: tuple[int, int] | None, task: Task | None
+) -> LayoutFinder:
     finder = LayoutFinder(kpt_shape, task)
     for text in texts:
         content = label_text(text.data)
         if not isinstance(content, RinrInputError):
             finder.add(content)
-    return finder.layout()
+    return finder
 
 
-def _guesses(path: Path, layout: Layout) -> list[str]:
+def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
     """What a user should check, as columns do not say it."""
-    if layout.kpt_shape is not None:
+    warnings = []
+    if source.kpt_shape is not None:
+        if task not in (None, "pose"):
+            warnings.append(
+                f"{source.path}: kpt_shape declares poses, so the labels are not read as {task}; "
+                "a detector can be trained on poses, too"
+            )
+    elif layout.kpt_shape is not None and task is None:
         count, dims = layout.kpt_shape
-        return [
-            f"{path}: the labels look like poses of {count} keypoints of {dims} numbers and are "
-            "read as such; give a data yaml with kpt_shape, or --task segment if they are polygons"
-        ]
-    if layout.task == "obb":
-        return [
-            f"{path}: the labels have four corners each and are read as rotated boxes (obb); give "
-            "--task segment if they are polygons"
-        ]
+        warnings.append(
+            f"{source.path}: the labels look like poses of {count} keypoints of {dims} numbers and "
+            "are read as such; give a data yaml with kpt_shape, or --task segment if they are "
+            "polygons"
+        )
+    elif layout.task == "obb" and task is None:
+        warnings.append(
+            f"{source.path}: the labels have four corners each and are read as rotated boxes (obb); "
+            "give --task segment if they are polygons"
+        )
     if layout.tail:
-        return [f"{path}: labels have extra columns, kept as {' and '.join(layout.tail)}"]
-    return []
+        kept = " and ".join(layout.tail)
+        warnings.append(f"{source.path}: labels have extra columns, kept as {kept}")
+    return warnings
 
 
 def _unnamed(
@@ -175,11 +195,16 @@ def _unnamed(
     listed = ", ".join(f"{i} ({_boxes(classes[i])})" for i in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
     return [
-        f"{first[unknown[0]]}: labels use class {listed}{more}, but names has {len(names)} "
-        f"classes, {min(names)} to {max(names)}; YOLO will refuse these frames. Correct the labels "
-        "or the names."
+        f"{first[unknown[0]]}: labels use class {listed}{more}, but names has {_classes(names)}; "
+        "YOLO will refuse these frames. Correct the labels or the names."
     ]
 
 
 def _boxes(count: int) -> str:
     return "1 box" if count == 1 else f"{count:,} boxes"
+
+
+def _classes(names: Mapping[int, str]) -> str:
+    if len(names) == 1:
+        return f"only class {min(names)}"
+    return f"{len(names)} classes, {min(names)} to {max(names)}"

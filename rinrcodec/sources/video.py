@@ -12,6 +12,7 @@ a packet that it cannot use, so the times of the packets are compared with those
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 from collections.abc import Iterator
@@ -101,7 +102,9 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
     except av.error.InvalidDataError as error:
         raise RinrInputError(f"{path}: not a video that can be read; {_ADVICE}") from error
     except (av.FFmpegError, OSError) as error:
-        raise RinrInputError(f"{path}: not a video that can be read ({error})") from error
+        # FFmpeg calls it an error of the disk where the file ends within its head.
+        advice = f"; {_ADVICE}" if error.errno == errno.EIO else ""
+        raise RinrInputError(f"{path}: not a video that can be read ({error}){advice}") from error
     if not found:
         why = f"none of its {n_packets:,} frames can be decoded"
         raise RinrInputError(f"{path}: {why if n_packets else 'it has no frames'}; {_ADVICE}")
@@ -143,7 +146,7 @@ def read_video(
                         yield name, _picture(item, name, share, limits), None
                 number += 1
     except (av.FFmpegError, RinrError) as error:
-        problem = f"frame {number + 1}: {error}"
+        problem = f"frame {number + 1}: {_reason(error)}"
     # The call that read that frame, or the first that is missing, has reported it.
     if problem is not None and number >= start:
         yield frame_name(path, number), None, f"{path}: {problem}"
@@ -190,7 +193,7 @@ def _decoded(file: Any, path: Path, size: int, *, threads: str) -> Iterator[Any]
             except av.FFmpegError as error:
                 if threads != "SLICE":
                     raise _DecoderError from error
-                reason = str(error)
+                reason = _reason(error)
                 if not times.known:
                     yield f"frame {number + 1}: {reason}; {_LAST}"
                     return
@@ -331,6 +334,13 @@ class _Times:
         self._waiting.clear()
 
 
+def _reason(error: Exception) -> str:
+    """An error in words; FFmpeg's of damaged data name functions of its code."""
+    import av
+
+    return _NOTHING if isinstance(error, av.error.InvalidDataError) else str(error)
+
+
 def _end_problem(
     container: Any, stream: Any, structure: Structure, decoded: int, shown: float | None
 ) -> str:
@@ -375,7 +385,7 @@ def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
 def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
     streams = _video_streams(container)
     if not streams:
-        raise RinrInputError(f"{path}: there is no video in this file")
+        raise RinrInputError(f"{path}: there is no video in this file; {_ADVICE}")
     if streams[0].codec_context is None:
         raise RinrInputError(
             f"{path}: its video is damaged or of a codec that FFmpeg cannot decode"

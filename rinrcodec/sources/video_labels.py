@@ -23,6 +23,7 @@ from rinrcodec.storage import stamp_of
 __all__ = ["VideoLabels", "find_video_labels"]
 
 _MOST_NAMED = 10
+_NO_LABELS = {"classes.txt", "train.txt", "val.txt", "test.txt", "README.txt", "notes.txt"}
 _NUMBERED = re.compile(r"(.*?)([0-9]+)", re.DOTALL)
 # What may be between the name of a video and the number of a frame: "clip_1", "clip-frame-000001".
 _OF_VIDEO = re.compile(r"[\W_]*(?:(?:frame|image|img)[\W_]*)?[0-9]+", re.IGNORECASE)
@@ -87,15 +88,25 @@ def find_video_labels(
         RinrInputError: labels that cannot be assigned to frames for sure.
     """
     root = folder or video.parent / "labels"
+    unused: list[Path] = []
     for place in (root / video.stem, root):
         names = _text_files(place)
         numbered, of_video = _numbered(names, video)
         if numbered and (folder or of_video or place != root):
             break
+        unused += [place / name for name in names if name not in _NO_LABELS]
     else:
         nowhere = f"{video}: no labels were found" if folder is None else f"{root}: no labels"
         of = "" if folder is None else f" of {video.name}"
-        return None, (f"{nowhere}{of}, so there are no boxes and no objects",)
+        missing = f"{nowhere}{of}, so there are no boxes and no objects"
+        if not unused:
+            return None, (missing,)
+        n = len(unused)
+        files = "1 file has" if n == 1 else f"{n:,} files have"
+        return None, (
+            f"{missing}. {files} another name, such as {unused[0]}; name labels by video and "
+            f"frame: {root / video.stem / '000001.txt'}",
+        )
     warnings: list[str] = []
     if not of_video:
         _check_prefixes(numbered, place, video)
@@ -104,7 +115,7 @@ def find_video_labels(
                 f"{place}: no label file begins with {video.stem!r}; those that begin with "
                 f"{prefix!r} are used for {video.name}"
             )
-        unnumbered = set(names) - {name for _, _, name in numbered} - {"classes.txt"}
+        unnumbered = set(names) - {name for _, _, name in numbered} - _NO_LABELS
         if unnumbered:
             warnings.append(
                 f"{place}: label files without a frame number: {_some(sorted(unnumbered))}; "
@@ -124,8 +135,8 @@ def find_video_labels(
     if missing:
         frames = "1 frame has" if missing == 1 else f"{missing:,} frames have"
         warnings.append(
-            f"{place}: {frames} no label file, of {n_frames:,} frames of {video.name}; "
-            "they have no boxes"
+            f"{place}: {frames} no label file, of {n_frames:,} frames of {video.name} "
+            f"(numbered from {first}); they have no boxes"
         )
     return labels, tuple(warnings)
 

@@ -105,7 +105,9 @@ def class_names(
             raise RinrInputError(
                 f"{path}: nc: {found_nc}; expected a whole number from 0 to {MOST_CLASSES}"
             )
-        return {i: f"class_{i}" for i in range(count or 0)}, []
+        if count is None:
+            return {}, [f"{path}: neither names nor nc: YOLO refuses that; name the classes"]
+        return {i: f"class_{i}" for i in range(count)}, []
     if isinstance(names, list):
         names = dict(enumerate(names))
         words = dict(enumerate(words)) if isinstance(words, list) else {}

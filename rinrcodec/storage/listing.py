@@ -101,9 +101,11 @@ class Listing:
             ]
         else:
             top = Path(text)
-            files = [file for file, _ in files_below(top)] if deep else list(top.glob("*.txt"))
+            files = (
+                [file for file, _ in files_below(top)] if deep else list(top.glob("*.[tT][xX][tT]"))
+            )
             names = [file.relative_to(top).as_posix() for file in files]
-        return sorted(name for name in names if name.endswith(".txt"))
+        return sorted(name for name in names if name.lower().endswith(".txt"))
 
     def _remember(
         self, folder: Path, files: Iterable[tuple[str, str]], *, deep: bool = True
@@ -115,7 +117,7 @@ class Listing:
         for text, stamp in files:
             self._stamps[text] = stamp
             above, _, last = text.rpartition("/")
-            if last.endswith(".txt"):
+            if last.lower().endswith(".txt"):
                 self._texts.setdefault(above, set()).add(last)
             while above not in self._folders and "://" in above:
                 self._folders.add(above)
