@@ -71,7 +71,7 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
         finder = _columns(texts, source.kpt_shape, task)
         layout = finder.layout()
         warnings += _guesses(source, layout, task)
-        if task is None and finder.may_be_tracks:
+        if task is None and layout.task == "segment" and finder.may_be_tracks:
             warnings.append(
                 f"{source.path}: lines of 7 columns are read as triangles, as YOLO reads them; "
                 "give --task detect if they are boxes with a score and a track"
@@ -140,7 +140,7 @@ def _texts(source: Source) -> list[_Text]:
 def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
     """The label files of a series that are there, or the parts of one for each picture."""
     for ref in series.refs:
-        if ref.label is not None and (ref.label_stamp or ref.label_data is not None):
+        if ref.label is not None and ref.has_label:
             yield ref.label, ref.label_data
     if series.video is not None and series.labels is not None:
         for path in series.labels.of_frames():

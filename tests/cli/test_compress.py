@@ -468,3 +468,19 @@ def test_the_figures_name_the_device_that_was_used(run: Run, tmp_path: Path) -> 
     args = ("--steps", 8, "--device", "auto", "--json", "-")
     result = run("compress", tmp_path / "a.png", "-o", tmp_path / "a.rinr", *args)
     assert json.loads(result.stdout)["device"] == str(resolve_device("auto"))
+
+
+def test_quiet_still_tells_of_classes_that_yolo_refuses(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    write(dataset.parent / "labels/train/a.txt", "3 0.5 0.5 0.2 0.2\n")
+    args = ("compress", dataset, "-o", tmp_path / "packs", "--quiet", *QUICK)
+    (line,) = run(*args).stderr.splitlines()
+    assert "labels use class 3 (1 box), but names has 3 classes, 0 to 2" in line
+
+
+def test_splits_that_share_pictures_warn_once(run: Run, dataset: Path, tmp_path: Path) -> None:
+    write(dataset, "train: images/train\nval: images/train\nnames: [person, car, bus]\n")
+    write(dataset.parent / "labels/train/a.txt", "0 0.5 0.5 0 0.2\n")
+    stderr = run("compress", dataset, "-o", tmp_path / "packs", *QUICK).stderr
+    assert stderr.count("a box without area") == 1

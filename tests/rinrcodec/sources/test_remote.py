@@ -92,8 +92,9 @@ def test_a_folder(tmp_path: Path, remote: str, upload: Upload, labels: str) -> N
     assert len(names) == 11
     assert names.index("a/f2.png") < names.index("a/f10.png")
     assert any(label for *_, label in source["series"]["frames"])
-    (orphan,) = source["warnings"]
+    orphan, *others = source["warnings"]
     assert "orphan.txt: labels without a picture" in orphan
+    assert all(" no labels, of 11, such as " in other for other in others)
     assert same(tmp_path, remote, "frames", labels="none")["warnings"] == []
 
 
@@ -105,7 +106,8 @@ def test_labels_where_yolo_looks(tmp_path: Path, remote: str, upload: Upload) ->
     write(tmp_path / "images/x/labels/train/classes.txt", "car")
     upload(tmp_path, remote)
     source = same(tmp_path, remote, "images/x/images")
-    assert len(source["warnings"]) == 1
+    _, bare = source["warnings"]
+    assert "1 picture has no labels, of 3, such as ROOT/images/x/images/val/c.png" in bare
     assert sum(label for *_, label in source["series"]["images"]) == 1
     assert "there is no such label file" in str(source["readings"])
 

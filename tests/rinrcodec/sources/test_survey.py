@@ -88,13 +88,13 @@ def test_labels_that_cannot_be_understood_are_named(tmp_path: Path) -> None:
 def test_classes_beyond_the_names_are_counted(tmp_path: Path) -> None:
     labels = {"a": "0 .5 .5 .2 .2\n2 .5 .5 .2 .2\n", "b": "25 .5 .5 .2 .2\n25 .4 .5 .2 .2\n"}
     seen = survey(open_source(data_set(tmp_path, labels, "names: [car, bus]\n")))
-    (warning,) = seen.warnings
+    (warning,) = seen.refused
     assert "class 2 (1 box), 25 (2 boxes)" in warning
     assert "names has 2 classes, 0 to 1" in warning
 
 
 def test_without_names_no_class_is_beyond_them(tmp_path: Path) -> None:
-    assert survey(open_source(data_set(tmp_path, {"a": "99 .5 .5 .2 .2"}))).warnings == ()
+    assert survey(open_source(data_set(tmp_path, {"a": "99 .5 .5 .2 .2"}))).refused == ()
 
 
 def test_a_data_set_without_a_box_is_said(tmp_path: Path) -> None:

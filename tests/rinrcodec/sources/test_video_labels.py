@@ -78,7 +78,7 @@ def test_what_predicting_with_ultralytics_writes(clip: Path) -> None:
     found, warnings = classes(clip, labels=clip.parent / "predict/labels")
     assert found == [None, 0, None, 1]
     (warning,) = warnings
-    assert "2 frames have no label file, of 4 frames of clip.avi; they have no boxes" in warning
+    assert "2 frames have no label file, of 4 frames of clip.avi (numbered from 1); they" in warning
 
 
 def test_labels_next_to_the_video_count_if_they_have_its_name(clip: Path) -> None:
@@ -91,7 +91,9 @@ def test_labels_next_to_the_video_without_its_name_are_not_its_own(clip: Path) -
     write_labels(clip.parent / "labels", "000001.txt", "other_2.txt")
     found, (warning,) = classes(clip)
     assert found == [None] * N
-    assert warning == f"{clip}: no labels were found, so there are no boxes and no objects"
+    assert warning.startswith(f"{clip}: no labels were found, so there are no boxes and no objects")
+    first = clip.parent / "labels/000001.txt"
+    assert f"2 files have another name, such as {first}; name labels by video" in warning
     assert classes(clip, labels="none") == ([None] * N, ())
 
 
@@ -139,11 +141,11 @@ def test_two_files_for_one_number(clip: Path) -> None:
 
 def test_names_without_a_number_are_named(clip: Path) -> None:
     write_labels(clip.parent / "labels/clip", "1.txt", "2.txt", "3.txt", "4.txt")
-    for name in ("classes.txt", "notes.txt", "readme.md", "5.json"):
+    for name in ("classes.txt", "notes.txt", "cars.txt", "readme.md", "5.json"):
         (clip.parent / "labels/clip" / name).write_text("x")
     found, (warning,) = classes(clip)
     assert found == [0, 1, 2, 3]
-    assert "label files without a frame number: notes.txt; they are not used" in warning
+    assert "label files without a frame number: cars.txt; they are not used" in warning
 
 
 def test_labels_of_several_videos_and_none_of_this_one(clip: Path) -> None:

@@ -107,11 +107,16 @@ def test_keys_are_kept(tmp_path: Path) -> None:
         ("nc: '2'", {0: "class_0", 1: "class_1"}),
         ("names:\nnc: 1", {0: "class_0"}),
         ("nc: 0", {}),
-        ("{}", {}),
     ],
 )
 def test_names_of_every_form(text: str, found: dict[int, str]) -> None:
     assert named(text) == (found, [])
+
+
+def test_a_yaml_without_classes_is_named() -> None:
+    names, (warning,) = named("{}")
+    assert names == {}
+    assert "neither names nor nc: YOLO refuses that" in warning
 
 
 @pytest.mark.parametrize(
