@@ -86,9 +86,9 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         return _open_video(source, folder, auto=str(labels) == "auto")
     find = finder(source.parent, one=True)
     label, label_stamp = find(source, source.name) if find else (None, "")
-    if folder is None and not label_stamp:
-        label = None
     ref = ImageRef(source.name, source, label, stamp_of(source), label_stamp)
+    if folder is None and not ref.has_label:
+        ref = replace(ref, label=None)
     return Source("image", source, (Series(source.stem, (ref,)),))
 
 

@@ -98,13 +98,13 @@ def find_video_labels(
     else:
         nowhere = f"{video}: no labels were found" if folder is None else f"{root}: no labels"
         of = "" if folder is None else f" of {video.name}"
-        missing = f"{nowhere}{of}, so there are no boxes and no objects"
+        none = f"{nowhere}{of}, so there are no boxes and no objects"
         if not unused:
-            return None, (missing,)
+            return None, (none,)
         n = len(unused)
-        files = "1 file has" if n == 1 else f"{n:,} files have"
+        others = "1 file has" if n == 1 else f"{n:,} files have"
         return None, (
-            f"{missing}. {files} another name, such as {unused[0]}; name labels by video and "
+            f"{none}. {others} another name, such as {unused[0]}; name labels by video and "
             f"frame: {root / video.stem / '000001.txt'}",
         )
     warnings: list[str] = []

@@ -45,6 +45,7 @@ def test_a_label_that_is_a_broken_link_is_lost(tmp_path: Path, others: bool) -> 
     assert not reading.picture.labelled
     assert reading.lost == seen.lost
     assert read_labels(link, width=20, height=10).lost == seen.lost
+    assert survey(open_source(tmp_path / "images/b.png")).lost == seen.lost
 
 
 def test_a_label_that_is_a_folder_is_lost_before_anything_is_fitted(tmp_path: Path) -> None:
