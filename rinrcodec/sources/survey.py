@@ -176,8 +176,8 @@ def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
         )
     elif layout.task == "obb" and task is None:
         warnings.append(
-            f"{source.path}: the labels have four corners each and are read as rotated boxes (obb); "
-            "give --task segment if they are polygons"
+            f"{source.path}: the labels have four corners each and are read as rotated boxes "
+            "(obb); give --task segment if they are polygons"
         )
     if layout.tail:
         kept = " and ".join(layout.tail)
