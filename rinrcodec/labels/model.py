@@ -25,6 +25,8 @@ __all__ = [
 Task = Literal["detect", "segment", "pose", "obb"]
 _MOST_KEYPOINTS = 1000
 _FAR = 0.5  # of the picture's size
+# Six decimals of the centre and of the size may each be off by half a unit at an edge.
+_SLACK = 1e-6
 MOST_CLASSES = 65_536  # that may have a name
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
@@ -80,7 +82,7 @@ def as_kpt_shape(value: object) -> tuple[int, int] | None:
 
 
 def far_outside(box: Box, width: float, height: float) -> bool:
-    """Whether a box cannot be meant: it misses the picture, or extends half a picture beyond it.
+    """Whether a box cannot be meant: it misses the picture, or leaves it by over half a picture.
 
     A box may leave the picture by less, as objects do. Rounding may move an edge, so touching is
     enough.
@@ -88,18 +90,16 @@ def far_outside(box: Box, width: float, height: float) -> bool:
     right, bottom = box.x + box.w, box.y + box.h
     misses = box.x > width or box.y > height or right < 0 or bottom < 0
     beyond = max(-box.x / width, -box.y / height, right / width - 1, bottom / height - 1)
-    return misses or beyond >= _FAR
+    return misses or beyond > _FAR + _SLACK
 
 
 def oddity(box: Box, width: float, height: float) -> str | None:
     """What is odd about a box that is kept; None for a usual one."""
     if box.w == 0 or box.h == 0:
         return "a box without area; it is kept, without an object"
-    # Six decimals of the centre and of the size may each be off by half a unit at an edge.
-    slack = 1e-6
     if (
-        min(box.x / width, box.y / height) < -slack
-        or max((box.x + box.w) / width, (box.y + box.h) / height) > 1 + slack
+        min(box.x / width, box.y / height) < -_SLACK
+        or max((box.x + box.w) / width, (box.y + box.h) / height) > 1 + _SLACK
     ):
         return "a box partly outside the frame; it is kept"
     return None

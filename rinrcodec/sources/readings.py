@@ -50,7 +50,7 @@ class ImageRef:
         """Whether there is a label, perhaps one that cannot be read, such as a broken link."""
         if self.label_stamp or self.label_data is not None:
             return True
-        label = self.label
+        label = self.label if self.listed else None
         return label is not None and storage_of(label).has_native_paths and os.path.lexists(label)
 
 

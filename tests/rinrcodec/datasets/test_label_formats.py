@@ -223,9 +223,7 @@ def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
     unknown: Any = "labelme"
     with pytest.raises(RinrUsageError, match="labels 'labelme': want one of yolo, coco, voc"):
         rinrcodec.decompress(tmp_path, tmp_path / "out", labels=unknown)
-    with pytest.raises(
-        RinrInputError, match=r"1 labels cannot be understood, such as .*annotation"
-    ):
+    with pytest.raises(RinrInputError, match=r"1 label cannot be understood: .*annotation"):
         rinrcodec.compress(coco, tmp_path / "packs", strict=True, **TINY)
     rest = json.loads(coco.read_text()) | {"images": []}
     with pytest.raises(RinrInputError, match="none of its 0 pictures is there"):

@@ -192,7 +192,7 @@ def test_keypoints_score_and_track() -> None:
         ("0 1e308 0.5 0.1 0.1", "finite"),
         ("0 320 180 64 36", "pixels instead of fractions"),
         ("0 0.5 0.5 100 0.1", "far outside"),
-        ("0 0.5 0.5 2 0.1", "far outside"),
+        ("0 0.5 0.5 2.1 0.1", "far outside"),
         ("0 1.5 0.5 0.1 0.1", "far outside"),
         ("0 0.5 0.5 0.1 0.1 0.2 0.2 0.3", "found 8"),
     ],

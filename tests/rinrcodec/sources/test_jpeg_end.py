@@ -145,5 +145,6 @@ def test_an_opened_image_without_end_marker_is_refused_with_advice(folder: Path)
     ):
         encode([image], preset="fast", steps=1, background="siren")
     assert str(path) in str(e.value)
-    pack = encode([path], preset="fast", steps=1, background="siren")
+    with pytest.warns(UserWarning, match="no pixel is missing"):
+        pack = encode([path], preset="fast", steps=1, background="siren")
     assert pack.frames[0].name == "opened.jpg"
