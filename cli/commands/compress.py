@@ -132,7 +132,7 @@ def command(
 
     SRC is an image, a folder of images, a YOLO data yaml, a COCO file, or a video. A yaml becomes
     packs OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml, all else OUT/NAME-00000.rinr; manifest.json
-    beside them lists what was made. SRC, but for a video, and OUT may be URLs (s3://bucket/out).
+    lists them. SRC, but for a video, and OUT may be URLs (s3://bucket/out).
 
     Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.

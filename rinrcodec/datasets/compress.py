@@ -145,7 +145,7 @@ def compress(
             'if __name__ == "__main__":'
         )
     if not isinstance(labels, (str, PathLike)):
-        raise RinrUsageError(f'labels {labels!r}: want "auto", "none" or a folder')
+        raise RinrUsageError(f'labels={labels!r}: expected "auto", "none", a folder or a file')
     options = CompressOptions(
         preset=preset,
         background=background or default_background_of(preset),

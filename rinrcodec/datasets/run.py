@@ -222,7 +222,9 @@ class Run:
             elif old.files and contents.count == len(contents.failures):
                 # A damaged disk, or a reader that is not installed here, must not cost a pack.
                 stamps = old.stamps
-                self._notes.append(f"{shard.label}: no picture can be read now; its pack is kept")
+                self._notes.append(
+                    f"{shard.label}: all pictures are unreadable; the old pack is kept"
+                )
             else:
                 self.changed.add(shard)
                 continue

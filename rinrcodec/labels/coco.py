@@ -122,7 +122,7 @@ def _rectangle(
         raise RinrInputError(f"bbox {str(bbox)[:60]}, expected four numbers [x, y, width, height]")
     x, y, w, h = map(number, bbox)
     if w < 0 or h < 0:
-        raise RinrInputError(f"bbox {bbox} has a negative size; COCO wants [x, y, width, height]")
+        raise RinrInputError(f"bbox {bbox} has a negative size; expected [x, y, width, height]")
     return x, y, w, h
 
 

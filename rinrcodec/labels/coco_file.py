@@ -197,7 +197,7 @@ def _categories(records: Sequence[Any], where: str) -> list[dict[str, Any]]:
         if not isinstance(record.get("name"), str):
             raise RinrInputError(f"{at}: id {record['id']} has no name")
         if record["id"] in ids:
-            raise RinrInputError(f"{at}: id {record['id']} is there twice; make the ids unique")
+            raise RinrInputError(f"{at}: id {record['id']} is a duplicate; make the ids unique")
         keypoints = record.get("keypoints") or []
         if not isinstance(keypoints, list):
             raise RinrInputError(f"{at}: keypoints {str(keypoints)[:60]}, expected a list of names")
@@ -276,7 +276,7 @@ def _attach(
     twice = [one for one, count in ids.items() if count > 1]
     if twice:
         warnings.append(
-            f"{where}: {len(twice):,} annotation ids are there twice, such as {twice[0]!r}; all "
+            f"{where}: {len(twice):,} annotation ids are duplicates, such as {twice[0]!r}; all "
             "annotations are kept, and get new ids when they are written again"
         )
     return shaped

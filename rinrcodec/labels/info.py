@@ -45,7 +45,7 @@ def classes_of(info: Mapping[str, str]) -> dict[int, str]:
     if names is None:
         return {}
     if not isinstance(names, list) or not all(map(_is_text, names)):
-        raise RinrFormatError(f"its class names are no list of texts: {info['names'][:80]}")
+        raise RinrFormatError(f"its class names are not a list of strings: {info['names'][:80]}")
     return dict(enumerate(names))
 
 

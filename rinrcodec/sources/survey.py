@@ -94,7 +94,7 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
             first.setdefault(box.class_id, text.where)
     if texts and not boxes:
         count = "1 label file" if len(texts) == 1 else f"{len(texts):,} label files"
-        warnings.append(f"{source.path}: {count} without a box; no detector can be trained on that")
+        warnings.append(f"{source.path}: {count} without a box; a detector cannot learn from them")
     refused = _unnamed(source.names, classes, first)
     return Survey(source, len(texts), boxes, tuple(lost), tuple(refused), tuple(warnings))
 

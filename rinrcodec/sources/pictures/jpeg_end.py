@@ -109,7 +109,7 @@ def _is_complete(data: bytes, start: int, decode: Callable[[bytes], NDArray[np.u
             np.array_equal(pixels, decode(data + _tail(data, start, seed) + _END))
             for seed in range(_TRIES)
         )
-    except Exception:  # whatever Pillow raises, it cannot be decoded
+    except Exception:  # any error of Pillow means that it cannot be decoded
         return False
 
 

@@ -22,7 +22,7 @@ _ORIENTATION_TAG = 0x0112
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)([0-9])")
 # The colour profile of these modes does not describe the RGB pixels made of them.
 _FOREIGN_PROFILE = {"CMYK", "LAB", "YCbCr", "HSV"}
-# Tags of a TIFF that say how its pixels lie in the file, or that have a place of their own here.
+# Tags of a TIFF for the layout of its pixels in the file, and those kept in other ways here.
 _STRUCTURE = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281),
     *(284, 288, 289, 290, 291, 292, 293, 297, 301, 317, 320, 321, 322, 323, 324, 325, 330, 332),

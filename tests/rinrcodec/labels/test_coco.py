@@ -202,7 +202,7 @@ def test_pictures_without_annotations_are_empty() -> None:
         ({**CAR, "bbox": "1 2 3 4"}, "expected four numbers"),
         ({**CAR}, "bbox None, expected four"),
         ({**CAR, "segmentation": {"counts": [], "size": []}}, "bbox None, expected four"),
-        ({**CAR, "bbox": [1, 2, -3, 4]}, "negative size; COCO wants"),
+        ({**CAR, "bbox": [1, 2, -3, 4]}, "negative size; expected"),
         ({**CAR, "bbox": [1, 2, float("nan"), 4]}, "not finite"),
         ({**CAR, "bbox": [1, 2, 10**400, 4]}, "not finite"),
         ({**CAR, "bbox": [1, 2, "3", 4]}, "'3' is not a number"),
@@ -349,7 +349,7 @@ def test_ids_that_do_not_say_which_picture() -> None:
     warnings = load(content).warnings
     assert any("1 annotations are of images that it does not list" in text for text in warnings)
     assert any("the same record of c.jpg" in text for text in warnings)
-    assert any("1 annotation ids are there twice, such as 1" in text for text in warnings)
+    assert any("1 annotation ids are duplicates, such as 1" in text for text in warnings)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_ids_that_do_not_say_which_picture() -> None:
         ({**data_set([{"bboxes": []}])}, "a file of video tracks"),
         ({**data_set([]), "categories": [{"id": 1}]}, "id 1 has no name"),
         ({**data_set([]), "categories": [{"id": "1", "name": "a"}]}, "expected an id that is a"),
-        ({**data_set([]), "categories": [{"id": 1, "name": "a"}] * 2}, "id 1 is there twice"),
+        ({**data_set([]), "categories": [{"id": 1, "name": "a"}] * 2}, "id 1 is a duplicate"),
         ({**data_set([]), "images": [{"id": 1}]}, "id 1 has no file_name"),
         ({**data_set([]), "images": [3]}, "expected a record with an id"),
         ({**data_set([]), "annotations": [3]}, "annotation 1: 3, expected a record"),
