@@ -251,7 +251,7 @@ def test_a_pack_stays_where_no_picture_of_it_can_be_read_now(folder: Path, tmp_p
     for _ in range(2):
         result = rinrcodec.compress(folder, out, labels="none", resume=True, **TWO)
         assert len(result.failures) == 2
-        assert [text for text in result.warnings if "its pack is kept" in text]
+        assert [text for text in result.warnings if "the old pack is kept" in text]
         packs = {name: data for name, data in contents(out).items() if name.endswith(".rinr")}
         assert packs == {name: data for name, data in before.items() if name.endswith(".rinr")}
 
