@@ -20,6 +20,7 @@ from rinrcodec.sources.split_entries import Split, entries_of, find_split, is_fo
 from rinrcodec.sources.unused_files import annotation_hint, dangling_links, unused_keys
 from rinrcodec.sources.yaml_keys import (
     SPLITS,
+    check_nodes,
     class_names,
     keypoint_shape,
     misspelled,
@@ -31,6 +32,15 @@ from rinrcodec.storage import Listing, read_file, storage_of, text_of
 
 __all__ = ["load_data_yaml", "open_data_yaml"]
 
+# Aliases (*name) can make a short yaml say more than any memory holds.
+_MOST_CHARACTERS = 2**22
+_MOST_SHOWN = 500  # characters of an error
+# What PyYAML raises, also for a date of month 13 and for tags such as `!!bool maybe`.
+_YAML_ERRORS = (
+    *(yaml.YAMLError, ValueError, TypeError, AttributeError),
+    *(LookupError, ArithmeticError, RecursionError),
+)
+
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
@@ -41,9 +51,15 @@ def _parsed(
     path: Path, text: bytes, loader: type[yaml.SafeLoader | yaml.BaseLoader]
 ) -> dict[str, Any]:
     try:
-        data = yaml.load(text.decode("utf-8-sig"), Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also a date of month 13
-        raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
+        parser = loader(text.decode("utf-8-sig"))
+        node = parser.get_single_node()
+        check_nodes(path, node, most=max(_MOST_CHARACTERS, 4 * len(text)))
+        data = parser.construct_document(node) if node else None
+    except RinrInputError:
+        raise
+    except _YAML_ERRORS as error:
+        found = " ".join(str(error).split())[:_MOST_SHOWN]
+        raise RinrInputError(f"{path}: not a yaml file: {found}") from error
     if not isinstance(data, dict):
         raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
     return data

@@ -46,7 +46,7 @@ def test_val_and_validation(tmp_path: Path) -> None:
     source = opened(tmp_path, "train: a\nval: b\nvalidation: c\nnc: 1\n")
     assert names(source.series[1]) == ["b.png"]
     (warning,) = source.warnings
-    assert "val and validation are both given; val is used: b" in warning
+    assert "val and validation are both given; val is used: 'b'" in warning
 
 
 @pytest.mark.parametrize(
