@@ -191,7 +191,9 @@ def test_no_key_makes_us_look_outside_of_the_root(
 
     monkeypatch.setattr("rinrcodec.storage.listing.files_below", spy)
     quoted = '"' + text.replace("{root}", str(root)) + '"'
-    source = opened(root, f"train: a\nval: b\nworkspace: {quoted}\nother: [c/deep, {quoted}]\n")
+    source = opened(
+        root, f"train: a\nval: b\nworkspace: {quoted}\nother: [c/deep, {quoted}]\nnc: 1\n"
+    )
     assert source.warnings == ()
     assert listed == [root / "a", root / "b"]
 
@@ -202,7 +204,7 @@ def test_no_key_makes_us_look_outside_of_the_root(
 def test_pictures_inside_the_root_are_named_in_any_spelling(tmp_path: Path, text: str) -> None:
     write(tmp_path / "lists/l.txt", "\n../a/a.png\nnowhere.png\n../c/c.png\n")
     quoted = '"' + text.replace("{root}", str(tmp_path)) + '"'
-    (warning,) = opened(tmp_path, f"train: a\nval: b\nminival: {quoted}\n").warnings
+    (warning,) = opened(tmp_path, f"train: a\nval: b\nminival: {quoted}\nnc: 1\n").warnings
     assert "names pictures that no split uses" in warning
 
 
