@@ -12,20 +12,22 @@ A pixel belongs to a shape if its centre is inside, so shapes that share an edge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import RinrFormatError, RinrLimitError
 from rinrcodec.pack import Frame
 
 __all__ = ["decode_rle", "has_outline", "masks_of", "polygon_mask", "run_lengths"]
 
 # No picture is as large; beyond, products of coordinates would overflow.
 _FAR = 1e9
+_MOST_MASK_BYTES = 2**31  # of one frame
+_BLOCK = 2**18  # crossings of edges and rows that are looked at together
 
 
 def run_lengths(box: Box) -> dict[str, Any] | None:
@@ -46,7 +48,15 @@ def masks_of(frame: Frame) -> NDArray[np.uint8]:
 
     Raises:
         RinrFormatError: Run lengths that are not those of a picture of the frame's size.
+        RinrLimitError: The masks would take more than 2 GiB.
     """
+    n_bytes = len(frame.boxes) * frame.height * frame.width
+    if n_bytes > _MOST_MASK_BYTES:
+        raise RinrLimitError(
+            f"frame {frame.name!r}: masks of {len(frame.boxes):,} boxes in {frame.width} x "
+            f"{frame.height} take {n_bytes:,} bytes, at most {_MOST_MASK_BYTES:,}; masks=False "
+            "leaves masks out"
+        )
     masks = np.zeros((len(frame.boxes), frame.height, frame.width), np.uint8)
     for mask, box in zip(masks, frame.boxes, strict=True):
         rle = run_lengths(box)
@@ -80,16 +90,29 @@ def polygon_mask(polygon: Sequence[float], width: int, height: int) -> NDArray[n
     # The rows whose centres an edge crosses; half open, so a corner counts for one of its edges.
     ends = np.sort(np.stack([start[:, 1], start[:, 1] + step[:, 1]]), 0)
     first, last = np.clip(np.ceil(ends - 0.5), 0, height).astype(np.int64)
-    counts = last - first
-    edge = np.repeat(np.arange(len(start)), counts)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts - first, counts)
-    share = (row + 0.5 - start[edge, 1]) / step[edge, 1]
-    # Each crossing switches the pixels to its right.
-    x = start[edge, 0] + share * step[edge, 0]
-    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-    switches = np.bincount(row * (width + 1) + column, minlength=height * (width + 1))
-    inside = np.cumsum(switches.reshape(height, width + 1)[:, :width], 1) & 1
-    return inside.astype(np.uint8)
+    # Each crossing switches the pixels to its right. Bytes may overflow: odd stays odd.
+    switches = np.zeros((height, width + 1), np.uint8)
+    for block in _blocks(last - first):
+        counts = (last - first)[block]
+        edge = np.repeat(np.arange(block.start, block.stop), counts)
+        row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts - first[block], counts)
+        share = (row + 0.5 - start[edge, 1]) / step[edge, 1]
+        x = start[edge, 0] + share * step[edge, 0]
+        column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+        np.add.at(switches, (row, column), np.uint8(1))
+    inside: NDArray[np.uint8] = np.cumsum(switches[:, :width], 1, np.uint8) & np.uint8(1)
+    return inside
+
+
+def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:
+    """Divide edges into blocks of few crossings in all, or of one edge."""
+    totals = np.cumsum(counts)
+    start = 0
+    while start < len(counts):
+        done = totals[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(totals, done + _BLOCK, "right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def decode_rle(rle: dict[str, Any], width: int, height: int) -> NDArray[np.uint8]:

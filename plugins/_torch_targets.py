@@ -65,6 +65,7 @@ def target_of(
 
     Raises:
         RinrFormatError: The info is no task or number of keypoints, or a mask cannot be drawn.
+        RinrLimitError: Its masks would take more than 2 GiB.
     """
     boxes, task = frame.boxes, task_of(info)
     corners = [(b.x, b.y, b.x + b.w, b.y + b.h) for b in boxes]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["area_of", "bounds_of", "joined"]
 
-_COMPARED = 1000  # points of a part at most that are looked at for the nearest two
+_Points: TypeAlias = NDArray[np.float64]  # [n, 2]
+
+# Points of a part at most that are looked at for the nearest two, where parts are few or many.
+_COMPARED, _COMPARED_OF_MANY = 1000, 100
+_MANY = 200
 
 
 def bounds_of(polygons: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
@@ -29,7 +35,8 @@ def joined(polygons: Sequence[Sequence[float]]) -> tuple[float, ...]:
     """One polygon in place of several, for formats that hold one.
 
     The parts are connected there and back by a line between their nearest points, which has no
-    area. The largest part comes first; each other one joins what is connected already.
+    area. The largest part comes first; each other one joins what is connected already. Of more than
+    200 parts, each one joins a neighbour instead, so that the time grows with their number only.
 
     Args:
         polygons: At least one.
@@ -41,15 +48,55 @@ def joined(polygons: Sequence[Sequence[float]]) -> tuple[float, ...]:
         >>> joined([(0, 0, 2, 0, 2, 2, 0, 2), (4, 2, 6, 2, 6, 4)])
         (0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 4.0, 2.0, 6.0, 2.0, 6.0, 4.0, 4.0, 2.0, 2.0, 2.0, 0.0, 2.0)
     """
-    first, *others = sorted(polygons, key=area_of, reverse=True)
-    whole = np.reshape(np.asarray(first, float), (-1, 2))
-    for other in others:
-        part = np.reshape(np.asarray(other, float), (-1, 2))
-        steps = [1 + len(points) // _COMPARED for points in (whole, part)]
-        distances = ((whole[:: steps[0], None] - part[None, :: steps[1]]) ** 2).sum(2)
-        nearest = np.unravel_index(distances.argmin(), distances.shape)
-        i, j = (int(n) * step for n, step in zip(nearest, steps, strict=True))
+    if len(polygons) > _MANY:
+        return _chained([_points(polygon) for polygon in polygons])
+    whole, *others = (_points(polygon) for polygon in sorted(polygons, key=area_of, reverse=True))
+    for part in others:
+        i, j = _nearest(whole, part, _COMPARED)
         # ... whole[i] | part[j], the other points of the part, part[j] | whole[i] ...
-        bridge = np.concatenate([part[j:], part[: j + 1]])
-        whole = np.concatenate([whole[: i + 1], bridge, whole[i:]])
+        whole = np.concatenate([whole[: i + 1], _from(part, j), whole[i:]])
     return tuple(whole.flatten().tolist())
+
+
+def _chained(parts: Sequence[_Points]) -> tuple[float, ...]:
+    """Join each part to the one before it: all the way to the last part, then back."""
+    whole, *others = (parts[i] for i in _path([part[0] for part in parts]))
+    there: list[_Points] = []
+    back: list[_Points] = []
+    for part in others:
+        i, j = _nearest(whole, part, _COMPARED_OF_MANY)
+        there.append(whole[: i + 1])
+        back.append(whole[i:])
+        whole = _from(part, j)
+    return tuple(np.concatenate([*there, whole, *reversed(back)]).flatten().tolist())
+
+
+def _path(points: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Order points so that the next one is near: in strips, to the right and to the left in turn.
+
+    1 - 2 --- 3
+              |
+    6 --- 5 - 4
+    """
+    x, y = np.asarray(points).T
+    n_strips = int(len(x) ** 0.5)
+    strip = np.argsort(np.argsort(y, kind="stable"), kind="stable") * n_strips // len(x)
+    return [int(i) for i in np.lexsort([np.where(strip % 2, -x, x), strip])]
+
+
+def _points(polygon: Sequence[float]) -> _Points:
+    return np.reshape(np.asarray(polygon, np.float64), (-1, 2))
+
+
+def _nearest(whole: _Points, part: _Points, most: int) -> tuple[int, int]:
+    """The numbers of the points of two outlines that are nearest, of about `most` of each."""
+    steps = [1 + len(points) // most for points in (whole, part)]
+    squares = (whole[:: steps[0], None] - part[:: steps[1]]) ** 2
+    distances = squares[..., 0] + squares[..., 1]
+    i, j = divmod(int(distances.argmin()), distances.shape[1])
+    return i * steps[0], j * steps[1]
+
+
+def _from(part: _Points, j: int) -> _Points:
+    """All points of a part from number `j` on, and that one again."""
+    return np.concatenate([part[j:], part[: j + 1]])

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from rinrcodec.sources.picture_names import left_out, name_order
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.sources.split_entries import Split, entries_of, find_split, is_folder
-from rinrcodec.sources.unused_files import annotation_hint, dangling_links
+from rinrcodec.sources.unused_files import annotation_hint, dangling_links, unused_keys
 from rinrcodec.sources.yaml_keys import (
     SPLITS,
+    check_nodes,
     class_names,
     keypoint_shape,
     misspelled,
@@ -27,9 +28,18 @@ from rinrcodec.sources.yaml_keys import (
     renamed_splits,
 )
 from rinrcodec.sources.yaml_roots import Root, roots_of
-from rinrcodec.storage import Listing, file_or_folder, read_file, storage_of, text_of
+from rinrcodec.storage import Listing, read_file, storage_of, text_of
 
 __all__ = ["load_data_yaml", "open_data_yaml"]
+
+# Aliases (*name) can make a short yaml say more than any memory holds.
+_MOST_CHARACTERS = 2**22
+_MOST_SHOWN = 500  # characters of an error
+# What PyYAML raises, also for a date of month 13 and for tags such as `!!bool maybe`.
+_YAML_ERRORS = (
+    *(yaml.YAMLError, ValueError, TypeError, AttributeError),
+    *(LookupError, ArithmeticError, RecursionError),
+)
 
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
@@ -41,9 +51,15 @@ def _parsed(
     path: Path, text: bytes, loader: type[yaml.SafeLoader | yaml.BaseLoader]
 ) -> dict[str, Any]:
     try:
-        data = yaml.load(text.decode("utf-8-sig"), Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also a date of month 13
-        raise RinrInputError(f"{path}: not a yaml file: {' '.join(str(error).split())}") from error
+        parser = loader(text.decode("utf-8-sig"))
+        node = parser.get_single_node()
+        check_nodes(path, node, most=max(_MOST_CHARACTERS, 4 * len(text)))
+        data = parser.construct_document(node) if node else None
+    except RinrInputError:
+        raise
+    except _YAML_ERRORS as error:
+        found = " ".join(str(error).split())[:_MOST_SHOWN]
+        raise RinrInputError(f"{path}: not a yaml file: {found}") from error
     if not isinstance(data, dict):
         raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
     return data
@@ -75,7 +91,8 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
             base = _base_folder(f"{path}: {name}", listing, split)
             series.append(Series(name, _name_refs(split.files, base, name, find)))
     misspellings = misspelled(path, keys)
-    unused = _unused_keys(path, listing, root.folder, other_keys(keys), splits)
+    used = [split.files for split in splits.values()]
+    unused = unused_keys(path, listing, root.folder, other_keys(keys), used)
     if not series:
         hints = [*unread, *misspellings.values(), *unused.values()]
         reason = "; ".join(absent) or "none of the keys train, val and test names pictures"
@@ -154,35 +171,3 @@ def _name_refs(
         label, label_stamp = find(file, f"{split}/{name}", name) if find else (None, "")
         refs.append(ImageRef(name, file, label, stamp, label_stamp))
     return tuple(sorted(refs, key=lambda ref: name_order(ref.name)))
-
-
-def _unused_keys(
-    path: Path,
-    listing: Listing,
-    root: Path,
-    keys: Mapping[str, Any],
-    splits: Mapping[str, Split],
-) -> dict[str, str]:
-    """Return a warning for each other key that names pictures or packs which no split has."""
-    warnings: dict[str, str] = {}
-    used = [split.files for split in splits.values()]
-    for key, value in keys.items():
-        texts = value if isinstance(value, list) else [value]
-        texts = [text for text in texts if isinstance(text, str) and _may_be_path(text)]
-        if not texts:
-            continue
-        found = find_split(listing, root, texts)
-        files: Iterable[Path] = [file for file, _ in found.others if file.suffix == ".rinr"]
-        files = [*files, *(file for file in found.files if not any(file in one for one in used))]
-        packs = [folder for folder in found.folders if folder.suffix == ".rinr"]
-        if files or any(file_or_folder(pack) == "file" for pack in packs):
-            warnings[str(key)] = (
-                f"{path}: {key}: {', '.join(texts):.80} names pictures that no split uses: they "
-                "are left out. Splits are train, val and test"
-            )
-    return warnings
-
-
-def _may_be_path(text: str) -> bool:
-    """Whether a value may name pictures: not a sentence, a script or an address."""
-    return 0 < len(text) < 1000 and "\n" not in text and "://" not in text

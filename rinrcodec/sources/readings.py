@@ -20,9 +20,9 @@ from rinrcodec.sources.images import decode_picture, read_picture_file
 from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.storage import may_pass, read_file, storage_of
 
-__all__ = ["YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
+__all__ = ["MOST_LABEL_BYTES", "YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
 
-_MOST_LABEL_BYTES = 2**26
+MOST_LABEL_BYTES = 2**26
 YOLO = YoloReader()  # of a single picture
 
 
@@ -116,7 +116,7 @@ def with_labels(
         text = ref.label_data
     elif ref.label is not None and ref.listed:
         try:
-            text = read_file(ref.label, stamp=ref.label_stamp, most=_MOST_LABEL_BYTES)
+            text = read_file(ref.label, stamp=ref.label_stamp, most=MOST_LABEL_BYTES)
         except RinrInputError as problem:  # it has changed
             return Reading(ref.name, error=str(problem))
         except (RinrError, OSError) as problem:

@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.picture_names import is_left_out, is_picture, pictures_among, unreadable_kind
+from rinrcodec.sources.yaml_keys import shown
 from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
 
 _MOST_ENTRIES = 100_000
+# Folders may be called 7, 1.5 or 2024-05-01.
+_PATHS = (str, int, float, date)
 # For how many lines of a list file to look for a shorter path that exists.
 _MOST_SEARCHES = 100
 # What YAML makes of a path with backslashes in double quotes.
@@ -53,7 +57,7 @@ def entries_of(value: object, where: str) -> list[str]:
     """Return the entries of a split as texts; lists in lists are flattened.
 
     Raises:
-        RinrInputError: it is a map, or has more than 100,000 entries.
+        RinrInputError: one is no path, or there are more than 100,000.
     """
     entries: list[str] = []
     todo = [value]
@@ -68,6 +72,8 @@ def entries_of(value: object, where: str) -> list[str]:
         if isinstance(item, list):
             todo += reversed(item)
         elif item is not None and item != "":
+            if type(item) not in _PATHS:
+                raise RinrInputError(f"{where}: expected a path, found {shown(item)}")
             entries.append(str(item))
     raise RinrInputError(f"{where}: more than {_MOST_ENTRIES:,} entries; use a list file (.txt)")
 

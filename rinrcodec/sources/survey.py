@@ -8,7 +8,7 @@ without a name, and data sets without a box.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.labels.info import info_of
 from rinrcodec.labels.model import Task
 from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, not_read
+from rinrcodec.sources.readings import MOST_LABEL_BYTES
 from rinrcodec.sources.source import Series, Source
-from rinrcodec.storage import map_stored, read_file
+from rinrcodec.storage import map_stored, read_file, storage_of
 
 __all__ = ["Survey", "label_info", "survey"]
 
 _SHOWN = 5
+_AT_ONCE = 32  # label files to ask a remote store for
+_MOST_KEPT_BYTES = 2**28
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
     Returns:
         What they look like. Labels that cannot be understood raise nothing.
     """
-    texts = _texts(source)
+    texts = _Texts(source)
     warnings: list[str] = []
     if all(isinstance(one.reader, YoloReader) for one in source.series):
         finder = _columns(texts, source.kpt_shape, task)
@@ -115,26 +118,49 @@ def _unlisted(source: Source) -> list[str]:
     ]
 
 
-def _texts(source: Source) -> list[_Text]:
-    """The labels of all pictures, in order."""
-    wanted = [
-        (number, label, data)
-        for number, series in enumerate(source.series)
-        for label, data in _labels_of(series)
-    ]
-    # Splits may share pictures.
-    wanted = list({(str(label), data): (n, label, data) for n, label, data in wanted}.values())
+class _Texts:
+    """The labels of all pictures, in order, to be gone through once or twice.
 
-    def load(item: tuple[int, Path, bytes | None]) -> _Text:
-        number, path, data = item
-        try:
-            return _Text(number, str(path), read_file(path) if data is None else data)
-        except (RinrError, OSError) as error:
-            # Also of a file that has vanished since it was found.
-            labels = not_read(path, error)
-            return _Text(number, str(path), error=(labels.lost + labels.warnings)[0])
+    A million label files may not fit in memory: those after the first 256 MiB are read again.
+    """
 
-    return map_stored(load, wanted, source.path)
+    def __init__(self, source: Source) -> None:
+        wanted = [
+            (number, label, data)
+            for number, series in enumerate(source.series)
+            for label, data in _labels_of(series)
+        ]
+        # Splits may share pictures.
+        self._wanted = list({(str(item[1]), item[2]): item for item in wanted}.values())
+        self._path = source.path
+        self._kept: list[_Text] = []
+        self._kept_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __iter__(self) -> Iterator[_Text]:
+        yield from self._kept
+        step = 1 if storage_of(self._path).has_native_paths else _AT_ONCE
+        for start in range(len(self._kept), len(self), step):
+            wanted = self._wanted[start : start + step]
+            for number, text in enumerate(map_stored(_load, wanted, self._path), start):
+                self._kept_bytes += len(text.data)
+                if number == len(self._kept) and self._kept_bytes <= _MOST_KEPT_BYTES:
+                    self._kept.append(text)
+                yield text
+
+
+def _load(item: tuple[int, Path, bytes | None]) -> _Text:
+    number, path, data = item
+    try:
+        if data is None:
+            data = read_file(path, most=MOST_LABEL_BYTES)
+        return _Text(number, str(path), data)
+    except (RinrError, OSError) as error:
+        # Also of a file that has vanished since it was found.
+        labels = not_read(path, error)
+        return _Text(number, str(path), error=(labels.lost + labels.warnings)[0])
 
 
 def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
@@ -148,7 +174,7 @@ def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
 
 
 def _columns(
-    texts: Sequence[_Text], kpt_shape: tuple[int, int] | None, task: Task | None
+    texts: Iterable[_Text], kpt_shape: tuple[int, int] | None, task: Task | None
 ) -> LayoutFinder:
     finder = LayoutFinder(kpt_shape, task)
     for text in texts:

@@ -1,4 +1,4 @@
-"""Name what is in the folders of a source and not used: broken links, labels of other formats.
+"""Name what a source has and does not use: broken links, labels of other formats, yaml keys.
 
 Called where folders and data yamls are opened.
 """
@@ -6,20 +6,23 @@ Called where folders and data yamls are opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from rinrcodec.sources.picture_names import IMAGE_SUFFIXES
-from rinrcodec.storage import names_in, read_range, size_of, storage_of
+from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, is_picture
+from rinrcodec.sources.split_entries import with_slashes
+from rinrcodec.storage import Listing, join, names_in, read_range, size_of, storage_of, text_of
 
-__all__ = ["annotation_hint", "dangling_links"]
+__all__ = ["annotation_hint", "dangling_links", "unused_keys"]
 
 _SHOWN = 3
 # Of how many folders, and of how many files in each, the first bytes are read.
 _MOST_FOLDERS = 10
 _MOST_FILES = 4
 _READ = 1 << 16
+_MOST_PATHS = 100  # of one key of a data yaml
 _ANNOTATIONS = ("annotations", "Annotations")
 
 
@@ -112,3 +115,79 @@ def _kind_of_labels(file: Path) -> str:
     images = b'"images"' in text and b'"file_name"' in text
     labels = any(key in text for key in (b'"annotations"', b'"bbox"', b'"categories"'))
     return "COCO" if images and labels else ""
+
+
+def unused_keys(
+    path: Path,
+    listing: Listing,
+    root: Path,
+    keys: Mapping[str, Any],
+    used: Sequence[Collection[Path]],
+) -> dict[str, str]:
+    """Return a warning for each key of a data yaml that names pictures or packs of no split.
+
+    A key may hold any text, such as `workspace: /`. So only paths inside `root` are looked at,
+    one folder deep, and what cannot be looked at gives no warning.
+
+    Args:
+        path: the data yaml, for messages.
+        listing: knows which files exist.
+        root: the folder that the paths are relative to.
+        keys: those that are not splits.
+        used: the pictures of each split.
+    """
+    warnings: dict[str, str] = {}
+    for key, value in keys.items():
+        texts = value if isinstance(value, list) else [value]
+        texts = [text for text in texts if isinstance(text, str) and _may_be_path(text)]
+        files = (file for text in texts[:_MOST_PATHS] for file in _files_of(listing, root, text))
+        if any(not any(file in one for one in used) for file in files):
+            warnings[key] = (
+                f"{path}: {key!s:.60}: {', '.join(texts):.80} names pictures that no split "
+                "uses: they are left out. Splits are train, val and test"
+            )
+    return warnings
+
+
+def _files_of(listing: Listing, root: Path, text: str) -> Iterator[Path]:
+    """Yield the pictures and packs that a text names: a file, those in a folder or a list."""
+    # Exports of Roboflow are off by one folder.
+    path = _inside(root, root, text) or _inside(root, root, with_slashes(text).removeprefix("../"))
+    if path is None:
+        return
+    with suppress(OSError, ValueError):
+        kind = listing.kind(text_of(path), path)
+        if kind == "folder":
+            yield from (path / name for name in names_in(path) if _is_used_kind(path / name))
+        elif kind == "file" and path.suffix.lower() == ".txt":
+            lines = read_range(path, 0, _READ).decode("utf-8-sig", "replace").splitlines()
+            for line in filter(_may_be_path, map(str.strip, lines)):
+                for base in (path.parent, root):
+                    file = _inside(root, base, line)
+                    if file and _is_used_kind(file) and listing.stamp(text_of(file), file):
+                        yield file
+                        break
+        elif kind == "file" and _is_used_kind(path):
+            yield path
+
+
+def _inside(root: Path, base: Path, text: str) -> Path | None:
+    """Return the path of a text relative to `base`; None if it is not in `root` or below it."""
+    with suppress(OSError, ValueError):
+        path = join(base, with_slashes(text))
+        storage = storage_of(path)
+        path = storage.normal(path)
+        top, inner = (text_of(storage.absolute(one)).rstrip("/") for one in (root, path))
+        if f"{inner}/".startswith(f"{top}/"):
+            return path
+    return None
+
+
+def _is_used_kind(file: Path) -> bool:
+    """Whether a file of this name is a picture or a pack."""
+    return is_picture(file.suffix) or file.suffix == ".rinr"
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether a value may name pictures: not a sentence, a script or an address."""
+    return 0 < len(text) < 1000 and "\n" not in text and "://" not in text

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import MOST_CLASSES, as_kpt_shape
 
 __all__ = [
     "SPLITS",
+    "check_nodes",
     "class_names",
     "keypoint_shape",
     "misspelled",
@@ -24,10 +28,56 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+_MOST_SHOWN = 60  # characters of a value in a message
+_MOST_DIGITS = 1000
 _REWRITTEN = {"path", "names", "validation", *SPLITS}
 # Keys that are close to a split's name and mean something else.
 _NOT_MISSPELLED = {"nc", "date", "task", "text", "type", "data", "kpt_names"}
 _OTHER_WORDS = {"valid": "val", "training": "train", "testing": "test", "dev": "val"}
+
+
+def check_nodes(path: Path, top: yaml.Node | None, *, most: int) -> None:
+    """Check that a yaml is small once its aliases are expanded, before anything expands them.
+
+    Args:
+        path: the data yaml, for messages.
+        top: the root node, None of an empty file.
+        most: how many characters its values may have in all; each node counts one more.
+
+    Raises:
+        RinrInputError: it is larger, contains itself, or has a number of over 1,000 digits.
+    """
+    sizes: dict[int, int | None] = {}  # by identity: an alias is the same node again
+
+    def size_of(node: yaml.Node) -> int:
+        where = f"{path}:{node.start_mark.line + 1}"
+        if id(node) in sizes:
+            known = sizes[id(node)]
+            if known is None:
+                raise RinrInputError(f"{where}: a value contains itself")
+            return known
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag.endswith((":int", ":float")) and len(node.value) > _MOST_DIGITS:
+                raise RinrInputError(
+                    f"{where}: a number of {len(node.value):,} digits, at most {_MOST_DIGITS:,}"
+                )
+            size = len(node.value)
+        else:
+            sizes[id(node)] = None
+            inside = node.value
+            if isinstance(node, yaml.MappingNode):
+                inside = [part for pair in inside for part in pair]
+            size = sum(map(size_of, inside))
+        if size > most:
+            raise RinrInputError(
+                f"{where}: more than {most:,} characters when its aliases "
+                "(*name) are expanded; write the values out, or shorten them"
+            )
+        sizes[id(node)] = size + 1
+        return size + 1
+
+    if top is not None:
+        size_of(top)
 
 
 def renamed_splits(path: Path, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -43,7 +93,8 @@ def renamed_splits(path: Path, data: Mapping[str, Any]) -> tuple[dict[str, Any],
         return keys, []
     if not keys.get("val"):
         return {**keys, "val": validation}, []
-    return keys, [f"{path}: val and validation are both given; val is used: {keys['val']}"]
+    used = shown(keys["val"])
+    return keys, [f"{path}: val and validation are both given; val is used: {used}"]
 
 
 def other_keys(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,24 +114,29 @@ def misspelled(path: Path, data: Mapping[str, Any]) -> dict[str, str]:
         close += difflib.get_close_matches(word, wanted, n=1, cutoff=0.7)
         if close and close[0] in wanted and (close[0] == "names" or not isinstance(value, dict)):
             warnings[key] = (
-                f"{path}: unknown key {key!r}: it is not used; did you mean {close[0]!r}?"
+                f"{path}: unknown key {shown(key)}: it is not used; did you mean {close[0]!r}?"
             )
     return warnings
 
 
 def shown(value: object) -> str:
-    """Return a value of a yaml for a message; a list may hold too much to be printed.
+    """Return a value of a yaml for a message, in at most 60 characters.
+
+    Lists are not looked into, unless they are short ones of numbers: they may hold too much.
 
     Example:
-        >>> shown({}), shown("a")
-        ('a map', "'a'")
+        >>> shown({}), shown("a"), shown([1, 2]), shown([[1], [2]])
+        ('a map', "'a'", '[1, 2]', 'a list')
     """
-    if isinstance(value, dict):
-        return "a map"
-    if isinstance(value, (list, set, tuple)):
+    if isinstance(value, (dict, set)):
+        return "a map" if isinstance(value, dict) else "a set"
+    if isinstance(value, (list, tuple)):
         short = len(value) < 5 and all(isinstance(item, (int, float)) for item in value)
-        return repr(value) if short else "a list"
-    return repr(value)[:60]
+        if not short:
+            return "a list" if isinstance(value, list) else "a pair"
+    if isinstance(value, date):
+        return str(value)
+    return repr(value)[:_MOST_SHOWN]
 
 
 def class_names(
@@ -114,7 +170,8 @@ def class_names(
     if not isinstance(names, dict):
         raise RinrInputError(_names_error(path, f"found {shown(names)}"))
     texts = list(words.values()) if isinstance(words, dict) else []
-    if len(texts) != len(names):
+    # With merged maps (<<), there are other keys.
+    if len(texts) != len(names) or not all(isinstance(text, str) for text in texts):
         texts = [str(value) for value in names.values()]
     found: dict[int, str] = {}
     for (key, value), text in zip(names.items(), texts, strict=True):
@@ -123,7 +180,7 @@ def class_names(
             raise RinrInputError(_names_error(path, f"found the class id {shown(key)}"))
         if class_id in found:
             raise RinrInputError(f"{path}: names: class id {class_id} is given twice")
-        if isinstance(value, (list, dict)):
+        if isinstance(value, (list, dict, tuple, set)):
             raise RinrInputError(
                 f"{path}: names: class {class_id} is {shown(value)}; expected a name"
             )
@@ -134,8 +191,8 @@ def class_names(
         found[class_id] = str(text)
         if str(value) != str(text):
             warnings.append(
-                f"{path}: names: class {class_id}: YAML reads {text} as {value!r}; the name is "
-                f'kept as "{text}". Put it in quotes'
+                f"{path}: names: class {class_id}: YAML reads {text:.60} as {shown(value)}; the "
+                f'name is kept as "{text:.60}". Put it in quotes'
             )
     warnings += _count_warnings(path, found, data.get("nc"), count)
     return dict(sorted(found.items())), warnings

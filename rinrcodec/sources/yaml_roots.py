@@ -60,7 +60,7 @@ def roots_of(path: Path, given: object, entries: Mapping[str, list[str]]) -> lis
     Raises:
         RinrInputError: `path` is no text.
     """
-    if isinstance(given, (list, dict)):
+    if isinstance(given, (list, dict, set)):
         raise RinrInputError(f"{path}: path: found {shown(given)}; expected one folder")
     text = str(given or "")
     if not storage_of(path).has_native_paths:

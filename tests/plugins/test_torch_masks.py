@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rinrcodec.boxes import Box
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.pack import Frame, InrRef
+from rinrcodec.plugins import _torch_masks
 from rinrcodec.plugins._torch_masks import decode_rle, has_outline, masks_of, polygon_mask
 
 SQUARE = (1.0, 1.0, 4.0, 1.0, 4.0, 3.0, 1.0, 3.0)
@@ -142,3 +144,49 @@ def test_run_lengths_that_cannot_be_drawn_name_the_frame(rle: dict[str, Any]) ->
     assert has_outline(box)
     with pytest.raises(RinrFormatError, match=r"frame 'f\.png': a label has run lengths that"):
         masks_of(frame_of(box))
+
+
+def reference_mask(polygon: np.ndarray[Any, Any], width: int, height: int) -> np.ndarray[Any, Any]:
+    """The same rule row by row, for all edges at once."""
+    ends = np.roll(polygon, -1, 0)
+    mask = np.zeros((height, width), np.uint8)
+    for row in range(height):
+        y = row + 0.5
+        hit = (polygon[:, 1] <= y) != (ends[:, 1] <= y)
+        (x0, y0), (x1, y1) = polygon[hit].T, ends[hit].T
+        xs = np.sort(x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+        mask[row] = np.searchsorted(xs, np.arange(width) + 0.5, "right") % 2
+    return mask
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000, 10**9])
+def test_blocks_of_edges_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_torch_masks, "_BLOCK", block)
+    polygon = np.random.default_rng(0).uniform(-20, 120, (500, 2))
+    mask = polygon_mask(tuple(polygon.flatten()), 100, 90)
+    assert np.array_equal(mask, reference_mask(polygon, 100, 90))
+
+
+def test_many_edges_over_many_rows_take_little_memory() -> None:
+    n, width, height = 2000, 300, 4000  # 8,000,000 crossings, over 250 MB if all were kept
+    rng = np.random.default_rng(1)
+    zigzag = np.stack([rng.uniform(0, width, n), np.tile([0.0, height], n // 2)], 1)
+    points = tuple(zigzag.flatten().tolist())
+    tracemalloc.start()
+    try:
+        mask = polygon_mask(points, width, height)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 50e6
+    assert np.array_equal(mask[:3], reference_mask(zigzag, width, 3))
+
+
+def test_masks_of_more_bytes_than_allowed_name_the_frame() -> None:
+    boxes = [Box(0, 0, 0, 1, 1)] * 3
+    with pytest.raises(
+        RinrError,
+        match=r"frame 'f\.png': masks of 3 boxes in 40000 x 30000 take 3,600,000,000 bytes, .*"
+        "masks=False",
+    ):
+        masks_of(frame_of(*boxes, width=40_000, height=30_000))

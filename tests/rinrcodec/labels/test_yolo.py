@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rinrcodec.boxes import Box
@@ -291,6 +292,40 @@ def test_joining_large_polygons_takes_no_memory() -> None:
     outline = joined(parts)
     assert len(outline) == 3 * 40_000 + 8
     assert area_of(outline) == pytest.approx(3 * np.pi, rel=1e-4)
+
+
+def test_joining_many_parts_takes_time_for_each_only() -> None:
+    corners = np.random.default_rng(0).permutation(300 * 300)[:50_000]
+    parts = [(x, y, x + 0.5, y, x, y + 0.5) for y, x in (divmod(int(n), 300) for n in corners)]
+    outline = joined(parts)
+    assert len(outline) == 2 * (3 + 5 * 49_999)
+    points = np.reshape(outline, (-1, 2))
+    # Neighbours are connected: lines across the picture would be drawn.
+    lengths = np.abs(np.diff(points, axis=0)).max(1)
+    assert np.percentile(lengths, 99.9) < 15
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(195, 230), st.integers(0, 2**32 - 1))
+def test_joined_parts_cover_what_the_parts_cover(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cells = rng.permutation(20 * 20)[:n]
+    parts = []
+    for y, x in (divmod(int(cell), 20) for cell in cells):
+        turns = np.sort(rng.random(int(rng.integers(3, 9)))) * 2 * np.pi
+        points = np.stack([x + 0.4 * np.cos(turns), y + 0.4 * np.sin(turns)], 1)
+        parts.append(tuple(points.flatten().tolist()))
+    outline = joined(parts)
+    pairs = list(zip(outline[0::2], outline[1::2], strict=True))
+    edges = Counter(frozenset(edge) for edge in zip(pairs, pairs[1:] + pairs[:1], strict=True))
+    rings = [list(zip(part[0::2], part[1::2], strict=True)) for part in parts]
+    wanted = Counter(
+        frozenset(edge) for ring in rings for edge in zip(ring, ring[1:] + ring[:1], strict=True)
+    )
+    # What is added are lines there and back.
+    assert wanted <= edges
+    assert all(count == 2 for edge, count in (edges - wanted).items() if len(edge) > 1)
+    assert area_of(outline) == pytest.approx(sum(map(area_of, parts)), abs=1e-9)
 
 
 def test_a_box_without_corners_is_written_as_its_rectangle() -> None:

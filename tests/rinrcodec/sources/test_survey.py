@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from rinrcodec.labels.yolo import Layout, YoloReader
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.survey import label_info, survey
+from rinrcodec.storage import read_file
 
 
 def data_set(folder: Path, labels: dict[str, str | bytes], yaml: str = "") -> Path:
@@ -107,3 +109,41 @@ def test_labels_none_has_nothing_to_survey(tmp_path: Path) -> None:
     images = data_set(tmp_path, {"a": "car"})
     seen = survey(open_source(images, labels="none"))
     assert (seen.files, seen.lost, seen.warnings) == (0, (), ())
+
+
+def test_labels_that_do_not_fit_in_memory_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: dict[str, str | bytes] = {f"{i:02}": f"{i} .5 .5 .2 .2 .9 {i}\n" for i in range(40)}
+    labels |= {"07": "car", "31": b"\xff\xfe0\x00", "32": ""}
+    source = open_source(data_set(tmp_path, labels, "names: [car, bus]\n"))
+    expected = survey(source)
+    read: list[str] = []
+
+    def spy(path: Path, **options: Any) -> bytes:
+        read.append(path.name)
+        return read_file(path, **options)
+
+    monkeypatch.setattr("rinrcodec.sources.survey.read_file", spy)
+    assert survey(source) == expected
+    assert read == [f"{name}.txt" for name in sorted(labels)]
+    for most, again in ((0, 40), (45, 38), (700, 4)):
+        read.clear()
+        monkeypatch.setattr("rinrcodec.sources.survey._MOST_KEPT_BYTES", most)
+        assert survey(source) == expected
+        assert len(read) == 40 + again, most
+
+
+def test_a_label_file_that_is_too_large_is_lost_as_at_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "0 .5 .5 .2 .2\n"
+    source = open_source(data_set(tmp_path, {"a": line, "b": line * 9}))
+    for module in ("survey", "readings"):
+        monkeypatch.setattr(f"rinrcodec.sources.{module}.MOST_LABEL_BYTES", 100)
+    seen = survey(source)
+    assert (seen.files, seen.boxes) == (2, 1)
+    (lost,) = seen.lost
+    assert lost.endswith("b.txt: 126 bytes, at most 100 are read; its labels are left out")
+    a, b = source.series[0].read()
+    assert (a.lost, b.lost) == ((), (lost,))

@@ -14,6 +14,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.yaml_keys import class_names
+from rinrcodec.storage import files_below
 
 from .tiny_sources import names, put, write
 
@@ -45,7 +46,7 @@ def test_val_and_validation(tmp_path: Path) -> None:
     source = opened(tmp_path, "train: a\nval: b\nvalidation: c\nnc: 1\n")
     assert names(source.series[1]) == ["b.png"]
     (warning,) = source.warnings
-    assert "val and validation are both given; val is used: b" in warning
+    assert "val and validation are both given; val is used: 'b'" in warning
 
 
 @pytest.mark.parametrize(
@@ -170,3 +171,49 @@ def test_every_word_in_quotes_is_kept(words: list[str]) -> None:
     for value in (words, {str(i): word for i, word in enumerate(words)}):
         text = yaml.safe_dump({"names": value}, allow_unicode=True)
         assert named(text) == (dict(enumerate(words)), [])
+
+
+@pytest.mark.parametrize("text", ["/", "..", "../..", "{root}/../set2", "up", "\\0", "x\\0y", "~"])
+def test_no_key_makes_us_look_outside_of_the_root(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "set2/deep/x.png")
+    put(tmp_path / "x.png")
+    root = tmp_path / "set"
+    put(root / "c/deep/below/x.png")
+    (root / "up").symlink_to(tmp_path.parent)
+    listed: list[Path] = []
+    below = files_below
+
+    def spy(folder: Path) -> list[tuple[Path, str]]:
+        listed.append(folder)
+        return below(folder)
+
+    monkeypatch.setattr("rinrcodec.storage.listing.files_below", spy)
+    quoted = '"' + text.replace("{root}", str(root)) + '"'
+    source = opened(
+        root, f"train: a\nval: b\nworkspace: {quoted}\nother: [c/deep, {quoted}]\nnc: 1\n"
+    )
+    assert source.warnings == ()
+    assert listed == [root / "a", root / "b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["./c", "../c", "{root}/c", "c/c.png", ".\\\\c\\\\", "lists/l.txt"]
+)
+def test_pictures_inside_the_root_are_named_in_any_spelling(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "lists/l.txt", "\n../a/a.png\nnowhere.png\n../c/c.png\n")
+    quoted = '"' + text.replace("{root}", str(tmp_path)) + '"'
+    (warning,) = opened(tmp_path, f"train: a\nval: b\nminival: {quoted}\nnc: 1\n").warnings
+    assert "names pictures that no split uses" in warning
+
+
+def test_a_key_that_may_not_be_looked_at_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> list[str]:
+        raise PermissionError(13, "no", str(folder))
+
+    monkeypatch.setattr("rinrcodec.sources.unused_files.names_in", refuse)
+    source = opened(tmp_path, "train: a\nval: b\nminival: c\n")
+    assert not any("minival" in warning for warning in source.warnings)
