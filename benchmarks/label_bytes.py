@@ -115,7 +115,8 @@ def as_json(pack: Pack) -> bytes:
 def as_floats(pack: Pack) -> bytes:
     """All coordinates as byte planes of float64."""
     shapes = [s for f in pack.frames for b in f.boxes for s in (*b.polygons, *b.keypoints)]
-    return np.concatenate(shapes).astype("<f8").view("u1").reshape(-1, 8).T.tobytes()
+    numbers = np.concatenate(shapes).astype("<f8")
+    return bytes(numbers.view("u1").reshape(-1, 8).T.tobytes())
 
 
 def measure(name: str, drawn: Drawn, plain: Pack, pictures: list[Picture], seed: int) -> list[Any]:
