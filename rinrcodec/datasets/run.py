@@ -143,8 +143,8 @@ class Run:
         for shard in watch.died:
             self._entries[shard].state = "failed"
             self.failures.append(
-                f"{shard.label}: the process that fitted it died {TRIES} times, "
-                "of too little memory perhaps; --resume tries it again"
+                f"{shard.label}: the worker died {TRIES} times (out of memory?). "
+                "Rerun with --resume."
             )
 
     def _fit_locally(
@@ -171,7 +171,7 @@ class Run:
             self._save()
 
     def _take(self, shard: Shard) -> None:
-        """Note what came of a shard, if it is done."""
+        """Record the result of a shard that is done."""
         known = self._work.fitted(shard)
         if known is None:
             return
@@ -359,7 +359,7 @@ class Run:
             del self._manifest.runs[run.key]
 
     def forget(self) -> None:
-        """Nothing came of this run: the manifest is to say what it said before."""
+        """Restore the manifest of before this run."""
         self._check_lock()
         self._forget_run(self._before)
 

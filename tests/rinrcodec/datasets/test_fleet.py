@@ -132,8 +132,8 @@ def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
     result = rinrcodec.compress(folder, out, jobs=2, **options)
     assert len(list(deaths.iterdir())) == 2
     assert result.failures == (
-        "shard 1 of frames (2.png to 3.png): the process that fitted it died 2 times, "
-        "of too little memory perhaps; --resume tries it again",
+        "shard 1 of frames (2.png to 3.png): the worker died 2 times (out of memory?). "
+        "Rerun with --resume.",
     )
     assert (result.failed_shards, result.can_resume, result.total.frames) == (1, True, 3)
     assert {name for name in whole if name not in contents(out)} == {"frames-00001.rinr"}
