@@ -208,7 +208,9 @@ class Run:
         if doubtful:
             packs = "1 pack" if len(doubtful) == 1 else f"{len(doubtful)} packs"
             on_message(f"reading the pictures of {packs} again, to see whether they changed")
-        found = read_contents(doubtful)
+        found = read_contents(
+            doubtful, depth_range=self._fitter.depth_range, limits=self._fitter.limits
+        )
         for shard, known in list(self._fitted.items()):
             if shard in found and found[shard].inputs != known.inputs:
                 self._forget(shard)

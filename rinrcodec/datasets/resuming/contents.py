@@ -7,7 +7,7 @@ pictures of such shards, which takes far less time than to fit them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
@@ -15,6 +15,8 @@ from itertools import groupby, islice
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.work_folder import FittedPart, Work
 from rinrcodec.errors import plain
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import Reading
 
 __all__ = ["Contents", "read_contents", "usable_parts"]
@@ -38,11 +40,15 @@ class Contents:
 
 
 def read_contents(
-    shards: Sequence[Shard], on_read: Callable[[], None] = lambda: None
+    shards: Sequence[Shard],
+    *,
+    depth_range: DepthRange | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[Shard, Contents]:
     """Read the pictures of shards; shards of one series must follow each other.
 
-    A video is decoded once for all its shards. on_read: called after every picture.
+    A video is decoded once for all its shards. depth_range and limits: those of the fit, or its
+    pictures and messages would be others.
 
     Raises `RinrSourceError` or `OSError` where a disk or store fails, and `RinrInputError` for a
     video that is gone.
@@ -51,18 +57,27 @@ def read_contents(
     for video, group in groupby(shards, key=lambda shard: shard.series.video):
         members = list(group)
         if video is not None:
-            contents |= _read_video(members, on_read)
+            contents |= _read_video(members, limits)
             continue
         for shard in members:
-            contents[shard] = _contents(shard, shard.read(0, jobs=os.cpu_count() or 1), on_read)
+            readings = shard.read(
+                0, jobs=os.cpu_count() or 1, depth_range=depth_range, limits=limits
+            )
+            contents[shard] = _contents(shard, readings)
     return contents
 
 
-def usable_parts(work: Work, shard: Shard) -> list[FittedPart]:
+def usable_parts(
+    work: Work,
+    shard: Shard,
+    *,
+    depth_range: DepthRange | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[FittedPart]:
     """The parts of an unfinished shard whose pictures are as they were; the others are removed.
 
     Parts are read again from the first one whose stamps differ, or that has a picture that could
-    not be read.
+    not be read. depth_range and limits: those of the fit.
     """
     parts = work.parts(shard)
     usable: list[FittedPart] = []
@@ -74,7 +89,8 @@ def usable_parts(work: Work, shard: Shard) -> list[FittedPart]:
             usable.append(part)
             stop = part.stop
         if len(usable) < len(parts):
-            with closing(_generator(shard.read(stop, jobs=_READ_AHEAD))) as readings:
+            rest = shard.read(stop, jobs=_READ_AHEAD, depth_range=depth_range, limits=limits)
+            with closing(_generator(rest)) as readings:
                 for part in parts[len(usable) :]:
                     again = _again(part, islice(readings, part.count))
                     if again is None:
@@ -94,27 +110,27 @@ def _again(part: FittedPart, readings: Iterable[Reading]) -> FittedPart | None:
     return replace(part, failures=failures, warnings=warnings, lost=lost)
 
 
-def _read_video(shards: Sequence[Shard], on_read: Callable[[], None]) -> dict[Shard, Contents]:
+def _read_video(shards: Sequence[Shard], limits: Limits) -> dict[Shard, Contents]:
     contents = {}
     position = shards[0].start
-    with closing(_generator(shards[0].series.read(position))) as readings:
+    with closing(_generator(shards[0].series.read(position, limits=limits))) as readings:
         for shard in shards:
             for _ in islice(readings, shard.start - position):
                 pass
             mine = readings if shard.last else islice(readings, shard.count)
-            contents[shard] = _contents(shard, mine, on_read)
+            contents[shard] = _contents(shard, mine)
             position = shard.start + shard.count
     return contents
 
 
-def _contents(shard: Shard, readings: Iterable[Reading], on_read: Callable[[], None]) -> Contents:
-    digests, failures, warnings, lost = _summary(readings, on_read)
+def _contents(shard: Shard, readings: Iterable[Reading]) -> Contents:
+    digests, failures, warnings, lost = _summary(readings)
     inputs = shard.inputs(digests)
     return Contents(inputs, len(digests), tuple(failures), tuple(warnings), tuple(lost))
 
 
 def _summary(
-    readings: Iterable[Reading], on_read: Callable[[], None] = lambda: None
+    readings: Iterable[Reading],
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """The digests and messages of readings, whose pictures are let go one by one."""
     digests: list[str] = []
@@ -127,7 +143,6 @@ def _summary(
             failures.append(plain(reading.error))
         warnings += reading.warnings
         lost += reading.lost
-        on_read()
     return digests, failures, warnings, lost
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 import rinrcodec
+from rinrcodec.datasets import batches, fitter
 from rinrcodec.errors import RinrLimitError, RinrUsageError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.sources.images import load_picture
@@ -75,6 +78,69 @@ def test_another_range_is_another_run(thermal: Path, tmp_path: Path) -> None:
     assert same.nothing_to_do
 
 
+def floats(folder: Path) -> Path:
+    for path in folder.iterdir():
+        values = np.asarray(Image.open(path), dtype=np.float32)
+        Image.fromarray(values).save(path.with_suffix(".tif"))
+        path.unlink()
+    return folder
+
+
+def touch(folder: Path) -> None:
+    for path in folder.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+@pytest.mark.parametrize("change", [floats, lambda folder: folder])
+def test_a_touched_source_is_read_with_the_range_of_the_fit(
+    thermal: Path, tmp_path: Path, change: Callable[[Path], Path]
+) -> None:
+    options: dict[str, Any] = {**QUICK, "depth_range": (7000, 7602), "labels": "none"}
+    rinrcodec.compress(change(thermal), tmp_path / "p", **options)
+    before = packs(tmp_path / "p")
+    touch(thermal)
+    for _ in range(2):
+        again = rinrcodec.compress(thermal, tmp_path / "p", resume=True, **options)
+        assert (again.failures, again.warnings, again.changed_shards) == ((), (), 0)
+        assert again.kept_shards == 1
+    rinrcodec.compress(thermal, tmp_path / "new", **options)
+    assert packs(tmp_path / "p") == before == packs(tmp_path / "new")
+
+
+def test_a_change_among_floats_is_found(thermal: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "depth_range": (7000, 7602), "shard_size": 1}
+    rinrcodec.compress(floats(thermal), tmp_path / "p", **options)
+    touch(thermal)
+    Image.fromarray(np.full((20, 30), 7300, np.float32)).save(thermal / "1.tif")
+    again = rinrcodec.compress(thermal, tmp_path / "p", resume=True, **options)
+    assert (again.failures, again.changed_shards, again.kept_shards) == ((), 1, 2)
+    rinrcodec.compress(thermal, tmp_path / "new", **options)
+    assert packs(tmp_path / "p") == packs(tmp_path / "new")
+
+
+def test_parts_of_an_ended_run_are_read_with_the_options_of_the_fit(
+    thermal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {**QUICK, "depth_range": (7000, 7602), "labels": "none"}
+    floats(thermal)
+    rinrcodec.compress(thermal, tmp_path / "whole", **options)
+    monkeypatch.setattr(batches, "BATCH_FRAMES", 1)
+    fit, starts = fitter.Fitter._fit, []
+
+    def fit_two(self: Any, shard: Any, start: int, *rest: Any) -> Any:
+        starts.append(start)
+        if len(starts) == 3:
+            raise KeyboardInterrupt
+        return fit(self, shard, start, *rest)
+
+    monkeypatch.setattr(fitter.Fitter, "_fit", fit_two)
+    with pytest.raises(rinrcodec.CompressInterrupted):
+        rinrcodec.compress(thermal, tmp_path / "p", **options)
+    touch(thermal)
+    again = rinrcodec.compress(thermal, tmp_path / "p", resume=True, **options)
+    assert (again.failures, again.total.frames, starts) == ((), 3, [0, 1, 2, 2])
+
+
 @pytest.mark.parametrize("value", [(5, 5), (9, 1), (0, float("nan")), "7", (1, 2, 3), 7])
 def test_ranges_that_are_none(thermal: Path, tmp_path: Path, value: Any) -> None:
     with pytest.raises(RinrUsageError, match="depth_range"):
@@ -100,6 +166,17 @@ def test_pictures_over_the_limit(large: Path, tmp_path: Path) -> None:
         f"{large / 'ortho.png'}: 40x30 pixels: 1,200 is over the limit max_pixels = 1,000; "
         "allow more with --max-pixels, or cut it into tiles"
     )
+
+
+def test_a_touched_source_is_read_with_the_limit_of_the_fit(large: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "max_pixels": 1200, "labels": "none"}
+    rinrcodec.compress(large, tmp_path / "p", **options)
+    touch(large)
+    again = rinrcodec.compress(large, tmp_path / "p", resume=True, **options)
+    assert (again.failures, again.warnings, again.kept_shards) == ((), (), 1)
+    assert rinrcodec.compress(large, tmp_path / "p", resume=True, **options).nothing_to_do
+    rinrcodec.compress(large, tmp_path / "new", **options)
+    assert packs(tmp_path / "p") == packs(tmp_path / "new")
 
 
 def test_every_command_takes_the_option(large: Path, tmp_path: Path) -> None:
