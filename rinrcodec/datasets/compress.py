@@ -172,7 +172,9 @@ def compress(
         )
     if task is not None:
         check_choice("task", task, TASKS)
-    seen = survey(open_source(path, labels=labels), task=task)
+    seen = survey(
+        open_source(path, labels=labels), task=task, sizes=strict, limits=limits_for(max_pixels)
+    )
     if strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)

@@ -58,9 +58,7 @@ class Fitter:
         if self.work.fitted(shard) is not None:
             return
         self.work.begin_shard(shard)
-        parts = usable_parts(
-            self.work, shard, depth_range=self.depth_range, limits=self.limits
-        )
+        parts = usable_parts(self.work, shard, depth_range=self.depth_range, limits=self.limits)
         position = parts[-1].stop if parts else 0
         on_progress(position)
         began = time.monotonic()

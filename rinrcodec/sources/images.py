@@ -7,6 +7,7 @@ inside the EXIF bytes is set to 1, because labels and detectors speak of the upr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -32,7 +33,7 @@ from rinrcodec.sources.pictures.depth import (
 from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
 from rinrcodec.sources.pictures.metadata import read_metadata
 from rinrcodec.sources.pictures.opening import load_unmapped, open_picture
-from rinrcodec.storage import may_pass, read_file, to_path
+from rinrcodec.storage import may_pass, read_file, read_range, to_path
 
 __all__ = [
     "decode_picture",
@@ -40,6 +41,7 @@ __all__ = [
     "picture_from_array",
     "picture_from_pil",
     "read_picture_file",
+    "upright_size",
 ]
 
 # What a file may take: four channels of 32 bits without compression, and its metadata.
@@ -48,6 +50,13 @@ _MOST_EXTRA = 2**26
 _NO_END = "has no end marker (FF D9); no pixel is missing"
 _DNG_VERSION = 50706
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# What the header of a JPEG fits in; those with more before their pixels are read whole.
+_JPEG_HEADER = 2**16
+_JPEG_START = b"\xff\xd8"
+# A PNG may have these behind its pixels.
+_PNG_METADATA = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+_PNG_PIXELS = b"IDAT"
+_ON_THEIR_SIDE = (5, 6, 7, 8)
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,6 +142,33 @@ def decode_picture(
     except Exception as error:
         raise RinrInputError(f"{file}: the picture is damaged or truncated ({error})") from error
     return replace(picture, source_bytes=len(data), notes=notes + picture.notes)
+
+
+def upright_size(file: Path, *, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int] | None:
+    """Return the width and height that `load_picture` gives, from the header of a picture file.
+
+    Of a JPEG, the header alone is read. None where the file cannot be opened: `load_picture` raises
+    the reason.
+    """
+    # A broken file makes Pillow's plugins raise almost anything.
+    with suppress(Exception):
+        start = read_range(file, 0, _JPEG_HEADER)
+        if start.startswith(_JPEG_START):
+            with suppress(Exception):
+                return _size_of(start, limits)
+        return _size_of(read_picture_file(file, limits=limits), limits)
+    return None
+
+
+def _size_of(data: bytes, limits: Limits) -> tuple[int, int]:
+    with open_picture(data) as image:
+        width, height = image.size
+        limits.check("max_pixels", width * height, f"{width}x{height} pixels")
+        behind = data[data.rfind(_PNG_PIXELS) :] if image.format == "PNG" else b""
+        if any(name in behind for name in _PNG_METADATA):
+            image.load()
+        _, orientation, _ = read_metadata(image, limits)
+    return (height, width) if orientation in _ON_THEIR_SIDE else (width, height)
 
 
 def _decoded(

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.labels.info import info_of
 from rinrcodec.labels.model import Task
 from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, not_read
+from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.sources.images import upright_size
 from rinrcodec.sources.readings import MOST_LABEL_BYTES
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import map_stored, read_file, storage_of
@@ -56,19 +59,29 @@ class _Text:
     where: str
     data: bytes = b""
     error: str = ""
+    size: tuple[int, int] | None = None
 
 
-def survey(source: Source, *, task: Task | None = None) -> Survey:
-    """Read the labels of all pictures, without the pictures.
+def survey(
+    source: Source,
+    *,
+    task: Task | None = None,
+    sizes: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Survey:
+    """Read the labels of all pictures, without the pixels.
 
     Args:
         source: As `open_source` gives it.
         task: What YOLO labels are for; None finds out from their columns.
+        sizes: Compare labels in pixels with the size of their picture, which takes reading its
+            header. What is wrong is else found when it is read. YOLO labels have no pixels.
+        limits: Of the pictures, as of `load_picture`.
 
     Returns:
         What they look like. Labels that cannot be understood raise nothing.
     """
-    texts = _Texts(source)
+    texts = _Texts(source, limits if sizes else None)
     warnings: list[str] = []
     if all(isinstance(one.reader, YoloReader) for one in source.series):
         finder = _columns(texts, source.kpt_shape, task)
@@ -89,7 +102,7 @@ def survey(source: Source, *, task: Task | None = None) -> Survey:
         if text.error:
             lost.append(text.error)
             continue
-        labels = source.series[text.series].reader.parse(text.data, size=None, where=text.where)
+        labels = source.series[text.series].reader.parse(text.data, size=text.size, where=text.where)
         lost += labels.lost
         boxes += len(labels.boxes)
         for box in labels.boxes:
@@ -124,12 +137,13 @@ class _Texts:
     A million label files may not fit in memory: those after the first 256 MiB are read again.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, sized: Limits | None) -> None:
         wanted = [
-            (number, label, data)
+            (number, label, data, None if isinstance(series.reader, YoloReader) else picture)
             for number, series in enumerate(source.series)
-            for label, data in _labels_of(series)
+            for label, data, picture in _labels_of(series)
         ]
+        self._load = partial(_load, sized=sized)
         # Splits may share pictures.
         self._wanted = list({(str(item[1]), item[2]): item for item in wanted}.values())
         self._path = source.path
@@ -144,33 +158,35 @@ class _Texts:
         step = 1 if storage_of(self._path).has_native_paths else _AT_ONCE
         for start in range(len(self._kept), len(self), step):
             wanted = self._wanted[start : start + step]
-            for number, text in enumerate(map_stored(_load, wanted, self._path), start):
+            for number, text in enumerate(map_stored(self._load, wanted, self._path), start):
                 self._kept_bytes += len(text.data)
                 if number == len(self._kept) and self._kept_bytes <= _MOST_KEPT_BYTES:
                     self._kept.append(text)
                 yield text
 
 
-def _load(item: tuple[int, Path, bytes | None]) -> _Text:
-    number, path, data = item
+def _load(item: tuple[int, Path, bytes | None, Path | None], sized: Limits | None) -> _Text:
+    """Read a label, and with limits the size of its picture."""
+    number, path, data, picture = item
+    size = upright_size(picture, limits=sized) if sized and picture else None
     try:
         if data is None:
             data = read_file(path, most=MOST_LABEL_BYTES)
-        return _Text(number, str(path), data)
+        return _Text(number, str(path), data, size=size)
     except (RinrError, OSError) as error:
         # Also of a file that has vanished since it was found.
         labels = not_read(path, error)
         return _Text(number, str(path), error=(labels.lost + labels.warnings)[0])
 
 
-def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None]]:
-    """The label files of a series that are there, or the parts of one for each picture."""
+def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None, Path | None]]:
+    """The label files of a series that are there, or the parts of one, and their pictures."""
     for ref in series.refs:
         if ref.label is not None and ref.has_label:
-            yield ref.label, ref.label_data
+            yield ref.label, ref.label_data, ref.path
     if series.video is not None and series.labels is not None:
         for path in series.labels.of_frames():
-            yield path, None
+            yield path, None, None
 
 
 def _columns(

@@ -228,3 +228,20 @@ def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
     rest = json.loads(coco.read_text()) | {"images": []}
     with pytest.raises(RinrInputError, match="none of its 0 pictures is there"):
         rinrcodec.compress(write(coco, json.dumps(rest)), tmp_path / "packs", **TINY)
+
+
+def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_path: Path) -> None:
+    known = json.loads(coco.read_text())
+    known["annotations"].pop()  # the one without meaning
+    known["images"][1]["width"] = 25
+    write(coco, json.dumps(known))
+    with pytest.raises(
+        RinrInputError, match=r"1 labels cannot be .*1\.jpg: its image record has 25"
+    ):
+        rinrcodec.compress(coco, tmp_path / "out", strict=True, **TINY)
+    assert not (tmp_path / "out").exists()
+    result = rinrcodec.compress(coco, tmp_path / "out", **TINY)
+    assert len(result.lost_labels) == 1
+    known["images"][1]["width"] = 24
+    write(coco, json.dumps(known))
+    assert rinrcodec.compress(coco, tmp_path / "good", strict=True, **TINY).lost_labels == ()
