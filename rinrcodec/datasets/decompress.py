@@ -136,7 +136,7 @@ def decompress(
     written = 0
     with ExitStack() as stack:
         jobs, writers = _make_jobs(packs, folder, work, kind, stack)
-        data = _output_yaml(packs, jobs, kind, work)
+        data = _output_yaml(packs, jobs, kind, folder, work)
         if not overwrite:
             files = [folder / "data.yaml"] if data else []
             _refuse_existing(jobs, [*files, *(writer.path for writer in writers)], folder)
@@ -183,7 +183,8 @@ def _make_jobs(
         flat = [name for _, names, _, _ in readable for name in names]
         labelled = [one for _, _, known, _ in readable for one in known]
         images = out / "images" / split if kind else out
-        folders = [images if one else out / "unlabelled" / split for one in labelled]
+        unlabelled = out / "unlabelled" / split
+        folders = [images if one else unlabelled for one in labelled]
         files = output_names(flat, f".{work.format}")
         pictures = [folder / name for folder, name in zip(folders, files, strict=True)]
         labels = _label_files(out, split, flat, labelled, kind)
@@ -194,14 +195,24 @@ def _make_jobs(
             writers.append(coco)
         if not all(labelled):
             work.lost_labels.append(
-                f"{out / 'unlabelled' / split}: {count(labelled.count(False), 'frame')} whose "
+                f"{unlabelled}: {count(labelled.count(False), 'frame')} whose "
                 f"labels could not be understood, such as {flat[labelled.index(False)]}: pictures "
                 "without labels; do not train on them as background"
             )
         start = 0
         for path, names_of_pack, _, info in readable:
             stop = start + len(names_of_pack)
-            jobs.append(Job(path, pictures[start:stop], labels[start:stop], info, coco, images))
+            jobs.append(
+                Job(
+                    path,
+                    pictures[start:stop],
+                    labels[start:stop],
+                    info,
+                    coco,
+                    images,
+                    unlabelled,
+                )
+            )
             start = stop
     return jobs, writers
 
@@ -229,7 +240,7 @@ def _refuse_existing(jobs: list[Job], others: list[Path], out: Path) -> None:
 
 
 def _output_yaml(
-    packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, work: Unpacking
+    packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, out: Path, work: Unpacking
 ) -> dict[str, Any]:
     """The data yaml of the output; nothing where there is none.
 
@@ -250,6 +261,10 @@ def _output_yaml(
             "labels means several classes; decompress them one by one, or with --labels coco"
         )
         return {}
+    work.warnings.append(
+        f"{out / 'data.yaml'}: train and val are the same pictures, {out / 'images'}; split them "
+        "before you train"
+    )
     data = {"train": "images", "val": "images"}
     if names := classes_of(jobs[0].info):
         data["names"] = names

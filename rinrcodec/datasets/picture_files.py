@@ -16,17 +16,19 @@ from rinrcodec.pack import Metadata
 from rinrcodec.storage import make_folder
 from rinrcodec.storage.atomic import write_whole
 
-__all__ = ["MOST_PIXELS_A_SIDE", "write_picture"]
+__all__ = ["MOST_PIXELS_A_SIDE", "picture_bytes", "write_picture"]
 
 MOST_PIXELS_A_SIDE = {"jpg": 65_500, "webp": 16_383}
 _EXIF_PREFIX = b"Exif\x00\x00"
 _MOST_JPEG_BLOCK = 65_000
 
 
-def write_picture(
+def picture_bytes(
     path: Path, pixels: NDArray[np.uint8], metadata: Metadata, *, kind: str
-) -> list[str]:
-    """Write pixels, [H, W] or [H, W, 3], as a `kind` file; return what could not be carried.
+) -> tuple[bytes, list[str]]:
+    """Make the bytes of a `kind` file of pixels, [H, W] or [H, W, 3].
+
+    Returns them, and messages about what they could not carry, with the path that they will have.
 
     kind: "png", "webp" (lossless), "jpg" (quality 95, full colour resolution) or "npy" (no
     metadata). Raises `RinrInputError` for a picture that the format cannot hold.
@@ -44,10 +46,14 @@ def write_picture(
         options, lost = _options(metadata, kind)
         names = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
         Image.fromarray(pixels).save(file, names[kind], **options)
+    return file.getvalue(), [f"{path}: {item}" for item in lost]
+
+
+def write_picture(path: Path, data: bytes) -> None:
+    """Write the bytes of a picture."""
     make_folder(path.parent)
     # Thousands of small files: they can be decoded again, so the disk need not be waited for.
-    write_whole(path, file.getvalue(), durable=False)
-    return [f"{path}: {item}" for item in lost]
+    write_whole(path, data, durable=False)
 
 
 def _options(metadata: Metadata, kind: str) -> tuple[dict[str, Any], list[str]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
-from rinrcodec.datasets.picture_files import write_picture
+from rinrcodec.datasets.picture_files import picture_bytes, write_picture
 from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrError, RinrInputError, reason
@@ -23,7 +26,7 @@ from rinrcodec.labels.voc_writer import voc_text
 from rinrcodec.labels.yolo import Layout, format_labels
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame
-from rinrcodec.storage import storage_of, text_of
+from rinrcodec.storage import remove_file, storage_of, text_of
 from rinrcodec.storage.atomic import write_text
 
 __all__ = ["Format", "Job", "Unpacking", "unpack"]
@@ -36,7 +39,8 @@ class Job:
     """One pack, and the picture and label file of each of its frames.
 
     Frames whose labels could not be understood have no label file. info: that of the pack. coco:
-    the file of all pictures below `root`, where there is one for all.
+    the file of all pictures below `root`, where there is one for all. unlabelled: where a picture
+    goes, as below `root`, if its labels cannot be written.
     """
 
     path: Path
@@ -45,6 +49,7 @@ class Job:
     info: Mapping[str, str] = field(default_factory=dict)
     coco: CocoWriter | None = None
     root: Path = Path()
+    unlabelled: Path = Path()
 
 
 @dataclass(slots=True)
@@ -88,37 +93,87 @@ def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
             array = to_array(pixels, frame.mode)
-            try:
-                work.warnings += write_picture(
-                    job.pictures[index], array, frame.metadata, kind=work.format
-                )
-                written += 1
-            except RinrInputError as error:
-                work.failures.append(str(error))
-            try:
-                _write_label(reader, job, index, frame, work)
-            except RinrError as error:
-                work.failures.append(f"{job.pictures[index]}: its labels are lost: {error}")
+            written += _write_frame(reader.info, job, index, frame, array, work)
             work.report(index + 1)
     return written
 
 
-def _write_label(reader: PackReader, job: Job, index: int, frame: Frame, work: Unpacking) -> None:
-    """Write the labels of a frame in the format that was asked for, if any."""
-    info, picture = reader.info, job.pictures[index]
+def _write_frame(
+    info: Mapping[str, str],
+    job: Job,
+    index: int,
+    frame: Frame,
+    array: NDArray[np.uint8],
+    work: Unpacking,
+) -> bool:
+    """Write the picture and the labels of a frame; return whether the picture is there.
+
+    A picture without its labels would be taken for background, so both are made before either is
+    written, and the labels are written first.
+    """
+    picture = job.pictures[index]
+    put: Callable[[], None] = _nothing
+    try:
+        put = _label_of(info, job, index, frame, work)
+    except RinrError as error:
+        picture = _unlabelled(job, index)
+        work.failures.append(
+            f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: {error}"
+        )
+    try:
+        data, warnings = picture_bytes(picture, array, frame.metadata, kind=work.format)
+    except RinrInputError as error:
+        work.failures.append(str(error))
+        return False
+    put()
+    write_picture(picture, data)
+    work.warnings += warnings
+    return True
+
+
+def _label_of(
+    info: Mapping[str, str], job: Job, index: int, frame: Frame, work: Unpacking
+) -> Callable[[], None]:
+    """Make the labels of a frame in the format that was asked for; return what writes them."""
+    picture = job.pictures[index]
     label = job.labels[index] if job.labels else None
+    write: Callable[[], None]
     if job.coco is not None and frame.labelled:
-        job.coco.add(frame, storage_of(picture).relative_name(picture, text_of(job.root)), info)
-    elif label is not None and label.suffix == ".xml":
-        text = voc_text(frame, picture.name, classes_of(info))
-        write_text(label, text, durable=False)
+        record = job.coco.record(frame, _name_below(job.root, picture), info)
+        write = partial(job.coco.take, record)
     elif label is not None:
-        layout = Layout(task_of(info), kpt_shape_of(info))
-        text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
-        write_text(label, text, durable=False)
+        if label.suffix == ".xml":
+            text = voc_text(frame, picture.name, classes_of(info))
+        else:
+            layout = Layout(task_of(info), kpt_shape_of(info))
+            text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
+        write = partial(write_text, label, text, durable=False)
     else:
-        return
-    work.losses.count(frame, task_of(info))
+        return _nothing
+    task = task_of(info)
+
+    def write_and_count() -> None:
+        write()
+        work.losses.count(frame, task)
+
+    return write_and_count
+
+
+def _nothing() -> None:
+    """Write no labels."""
+
+
+def _unlabelled(job: Job, index: int) -> Path:
+    """Where the picture of a frame without labels goes; what an earlier run wrote for it goes."""
+    picture = job.pictures[index]
+    for old in (picture, *job.labels[index : index + 1]):
+        if old is not None:
+            remove_file(old)
+    return job.unlabelled / _name_below(job.root, picture)
+
+
+def _name_below(root: Path, picture: Path) -> str:
+    return storage_of(picture).relative_name(picture, text_of(root))
 
 
 def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[int, Frame]]:

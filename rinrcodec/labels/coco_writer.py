@@ -61,7 +61,11 @@ class CocoWriter:
         self._spool.close()
 
     def add(self, frame: Frame, file_name: str, info: Mapping[str, str]) -> None:
-        """Take in a frame.
+        """Take in a frame: `record` and `take`."""
+        self.take(self.record(frame, file_name, info))
+
+    def record(self, frame: Frame, file_name: str, info: Mapping[str, str]) -> bytes:
+        """Make the record of a frame, which `take` adds to the file once the picture is written.
 
         Args:
             frame: A frame with its boxes.
@@ -87,7 +91,11 @@ class CocoWriter:
             _with_id(box.attributes, self._box_ids) | _annotation(box, ids[box.class_id])
             for box in frame.boxes
         ]
-        self._spool.write(compact([image, boxes]).encode() + b"\n")
+        return compact([image, boxes]).encode()
+
+    def take(self, record: bytes) -> None:
+        """Add a record that `record` made."""
+        self._spool.write(record + b"\n")
 
     def finish(self) -> None:
         """Write the file."""

@@ -102,7 +102,9 @@ def survey(
         if text.error:
             lost.append(text.error)
             continue
-        labels = source.series[text.series].reader.parse(text.data, size=text.size, where=text.where)
+        labels = source.series[text.series].reader.parse(
+            text.data, size=text.size, where=text.where
+        )
         lost += labels.lost
         boxes += len(labels.boxes)
         for box in labels.boxes:

@@ -1,0 +1,116 @@
+"""`decompress` where the labels or the picture of a frame cannot be written: no false background."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rinrcodec
+from rinrcodec import Box
+from rinrcodec.datasets import picture_files
+from rinrcodec.picture import Picture
+
+from .conftest import contents, write
+
+TWO = ((4.0, 4.0, 2.0), (8.0, 8.0, 2.0))
+LINE = "0 0.375000 0.500000 0.250000 0.500000 0.125000 0.250000 2 0.250000 0.500000 2\n"
+
+
+def pack(path: Path, *, info: dict[str, str] | None = None, wide: int = 32) -> Path:
+    """Poses of two keypoints: in the first frame and the third; in the second, one of one."""
+    box = Box(0, 8, 4, 8, 8, keypoints=TWO)
+    pictures = [
+        Picture("s/a.png", np.full((16, 32, 3), 90, np.uint8), (box,)),
+        Picture(
+            "s/b.png", np.full((16, wide, 3), 90, np.uint8), (replace(box, keypoints=TWO[:1]),)
+        ),
+        Picture("s/c.png", np.full((16, 32, 3), 90, np.uint8), (box,)),
+    ]
+    made = rinrcodec.encode(pictures, preset="fast", steps=1, background="siren", device="cpu")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rinrcodec.save(replace(made, info={"task": "pose", "kpt_shape": "[2,3]", **(info or {})}), path)
+    return path
+
+
+def decompress(source: Path, out: Path, **options: Any) -> rinrcodec.DecompressResult:
+    return rinrcodec.decompress(source, out, device="cpu", **{"labels": "yolo", **options})
+
+
+def test_a_frame_whose_labels_do_not_fit_goes_to_the_unlabelled(tmp_path: Path) -> None:
+    result = decompress(pack(tmp_path / "p.rinr"), tmp_path / "out")
+    images, spare = tmp_path / "out/images/s/b.png", tmp_path / "out/unlabelled/s/b.png"
+    (failure,) = result.failures
+    assert failure.startswith(f"{images}: its labels cannot be written, and it is in {spare}: ")
+    assert "1 keypoints of 3 numbers, expected 2 of 3" in failure
+    found = contents(tmp_path / "out")
+    assert found.keys() == {
+        *("images/s/a.png", "labels/s/a.txt", "images/s/c.png", "labels/s/c.txt"),
+        *("unlabelled/s/b.png", "data.yaml"),
+    }
+    assert found["labels/s/a.txt"].decode() == LINE
+    assert (result.frames, result.failed_frames) == (3, 0)
+    (warning,) = result.warnings
+    assert warning.startswith(f"{tmp_path / 'out/data.yaml'}: train and val are the same pictures")
+
+
+def test_in_a_split_and_over_what_an_earlier_run_wrote(tmp_path: Path) -> None:
+    pack(tmp_path / "packs/train/train-00000.rinr")
+    data = write(tmp_path / "packs/data.yaml", "train: train\nnames: [a]\nkpt_shape: [2, 3]\n")
+    for name in ("images/train/s/b.png", "labels/train/s/b.txt"):
+        write(tmp_path / "out" / name, "of before")
+    result = decompress(data, tmp_path / "out", overwrite=True)
+    assert result.warnings == ()
+    assert contents(tmp_path / "out").keys() == {
+        *("images/train/s/a.png", "labels/train/s/a.txt"),
+        *("images/train/s/c.png", "labels/train/s/c.txt"),
+        *("unlabelled/train/s/b.png", "data.yaml"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "key", "text"),
+    [("yolo", "task", "jump"), ("voc", "names", "[3"), ("coco", "coco", "{")],
+)
+def test_damaged_entries_of_a_pack(tmp_path: Path, labels: str, key: str, text: str) -> None:
+    source = pack(tmp_path / "p.rinr", info={key: text})
+    result = decompress(source, tmp_path / "out", labels=labels)
+    assert [text.partition(": its labels cannot be written")[0] for text in result.failures] == [
+        str(tmp_path / f"out/images/s/{letter}.png") for letter in "abc"
+    ]
+    found = {name for name in contents(tmp_path / "out") if name.count("/")}
+    assert found == {f"unlabelled/s/{letter}.png" for letter in "abc"}
+
+
+@pytest.mark.parametrize("labels", ["yolo", "coco", "voc"])
+def test_no_labels_without_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    monkeypatch.setitem(picture_files.MOST_PIXELS_A_SIDE, "jpg", 35)
+    source = pack(tmp_path / "p.rinr", info={"kpt_shape": "[1,3]"}, wide=40)
+    result = decompress(source, tmp_path / "out", labels=labels, format="jpg")
+    found = contents(tmp_path / "out")
+    assert any("40x16 pixels; a jpg file has at most 35" in text for text in result.failures)
+    assert not any("/b." in name for name in found)
+    if labels == "coco":
+        images = json.loads(found["annotations.json"])["images"]
+        assert [one["file_name"] for one in images] == ["s/a.jpg", "s/c.jpg"]
+    if labels == "voc":
+        assert {"Annotations/s/a.xml", "Annotations/s/c.xml"} <= found.keys()
+
+
+def test_a_full_disk_leaves_no_picture_without_its_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    source = pack(tmp_path / "p.rinr")
+    monkeypatch.setattr("rinrcodec.datasets.unpack.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        decompress(source, tmp_path / "out")
+    assert not [name for name in contents(tmp_path / "out") if name.endswith(".png")]
