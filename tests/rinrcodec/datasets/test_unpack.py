@@ -1,4 +1,4 @@
-"""`decompress` where the labels or the picture of a frame cannot be written: no false background."""
+"""`decompress` where labels or pictures of frames cannot be written: no false background."""
 
 from __future__ import annotations
 
