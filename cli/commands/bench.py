@@ -102,7 +102,7 @@ def ladder(
 
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
-    for warning in (*opened.warnings, *seen.warnings, *seen.lost):
+    for warning in (*opened.warnings, *seen.warnings, *opened.lost_labels, *seen.lost):
         click.echo(f"warning: {warning}", err=True)
     chosen_frames = evenly_spread(frames, sum(map(len, opened.series)))
     pictures = read_pictures(opened, chosen_frames)

@@ -198,7 +198,7 @@ def command(
         print_warnings([text for text in result.warnings if f"warning: {text}" not in said])
         if json_path != "-" and result.total.frames:
             print_summary(result)
-    print_warnings(result.lost_labels)
+    print_warnings([text for text in result.lost_labels if f"warning: {text}" not in said])
     for miss in result.missed:
         click.echo(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)

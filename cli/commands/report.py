@@ -138,7 +138,8 @@ def command(
     used_device = resolve_device(device)
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
-    for warning in (*opened.warnings, *seen.warnings, *seen.lost) if not quiet else ():
+    hints = (*opened.warnings, *seen.warnings) if not quiet else ()
+    for warning in (*hints, *opened.lost_labels, *seen.lost):
         click.echo(f"warning: {warning}", err=True)
     total = sum(map(len, opened.series))
     compared = evenly_spread(frames, total)

@@ -207,6 +207,8 @@ def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
         on_message(
             Hint(f"warning: {_lost(seen)}; such frames are stored, and training leaves them out")
         )
+    for text in source.lost_labels:
+        on_message(Hint(f"warning: {text}"))
     for text in source.warnings:
         message = f"warning: {text}"
         on_message(Hint(message) if text in seen.refused else message)
@@ -366,7 +368,7 @@ def _result(
         removed_files=run.removed,
         failed_shards=len(run.failures),
         warnings=(*source.warnings, *warnings),
-        lost_labels=tuple(lost),
+        lost_labels=(*source.lost_labels, *lost),
         failures=(*source.failures, *failures),
         missed=joined_misses(missed),
         nothing_to_do=run.did_nothing,

@@ -77,8 +77,8 @@ class CompressResult:
         removed_files: how many files of earlier pictures `resume` removed.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
-        lost_labels: one message for each label that could not be understood; its frame is in `out`,
-            and not `labelled`.
+        lost_labels: one message for each label that could not be understood, whose frame is in
+            `out` and not `labelled`; and messages about labels that belong to no picture.
         missed: the targets that some frames miss.
         nothing_to_do: `resume` found a complete output and changed nothing. What failed or was
             missed before, and is so now, is listed nevertheless.

@@ -59,6 +59,7 @@ class CocoFile:
         task: What its annotations are for.
         info: All but pictures and annotations, as JSON.
         warnings: Messages about the file.
+        lost_labels: Messages about annotations that belong to none of the pictures.
     """
 
     pictures: tuple[CocoPicture, ...]
@@ -67,6 +68,7 @@ class CocoFile:
     task: Task
     info: str
     warnings: tuple[str, ...]
+    lost_labels: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[int, str]:
@@ -113,7 +115,8 @@ def load_coco(data: bytes, where: str) -> CocoFile:
     warnings: list[str] = []
     categories = _categories(content["categories"], where)
     pictures, by_id = _pictures(content["images"], where, warnings)
-    shaped = _attach(content["annotations"], by_id, where, warnings)
+    lost_labels: list[str] = []
+    shaped = _attach(content["annotations"], by_id, where, warnings, lost_labels)
     counts = {len(one["keypoints"]) for one in categories if one.get("keypoints")}
     if len(counts) > 1:
         warnings.append(
@@ -128,6 +131,7 @@ def load_coco(data: bytes, where: str) -> CocoFile:
         "pose" if kpt_shape else "segment" if shaped else "detect",
         _info(content, categories, where, warnings),
         tuple(warnings),
+        tuple(lost_labels),
     )
 
 
@@ -246,6 +250,7 @@ def _attach(
     by_id: Mapping[int | str, list[CocoPicture]],
     where: str,
     warnings: list[str],
+    lost_labels: list[str],
 ) -> bool:
     """Give the pictures their annotations; return whether one has an outline."""
     shaped = False
@@ -269,7 +274,7 @@ def _attach(
             pictures[0].annotations.append(annotation)
     if unknown:
         first = unknown[0]
-        warnings.append(
+        lost_labels.append(
             f"{where}: {len(unknown):,} annotations are of images that it does not list, such as "
             f"annotation {first.get('id')!r} of image {first.get('image_id')!r}; they are left out"
         )

@@ -107,10 +107,9 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     ]
     others = [item for split in splits.values() for item in split.others]
     failures += dangling_links(others)
-    if find:
-        warnings += find.orphans(folders)
-        if find.folder is None:
-            warnings += annotation_hint(path.parent, [file for file, _ in others], folders)
+    lost = find.orphans(folders) if find else ()
+    if find and find.folder is None:
+        warnings += annotation_hint(path.parent, [file for file, _ in others], folders)
     names, notes = class_names(path, keys, _parsed(path, text, yaml.BaseLoader).get("names"))
     return Source(
         "yaml",
@@ -121,6 +120,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
         warnings=(*warnings, *notes),
         failures=tuple(failures),
         yaml_keys=other_keys(keys),
+        lost_labels=tuple(lost),
     )
 
 

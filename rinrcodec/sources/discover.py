@@ -62,11 +62,14 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
             reason = "".join(f" that can be read. {text}" for text in unread)
             raise RinrInputError(f"{source}: no picture in this folder or below it{reason}")
         failures = dangling_links(files)
-        warnings = (*unread, *(find.orphans([source]) if find else ()))
+        warnings = tuple(unread)
+        lost = find.orphans([source]) if find else ()
         if find and folder is None:
             warnings += annotation_hint(source, [file for file, _ in files], [source])
         series = (Series(storage_of(source).absolute(source).name or "frames", refs),)
-        opened = Source("folder", source, series, warnings=warnings, failures=failures)
+        opened = Source(
+            "folder", source, series, warnings=warnings, failures=failures, lost_labels=lost
+        )
         return _without_absent_labels(opened, find)
     if kind is None:
         raise RinrInputError(f"{source}: there is no such file or folder")
@@ -110,7 +113,8 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
         warnings += oddities
     n_frames, label_stamps = count_frames(source), labels.stamp if labels else ""
     one = Series(source.stem, (), source, labels, n_frames, stamp, label_stamps=label_stamps)
-    return Source("video", source, (one,), warnings=warnings)
+    lost = labels.lost if labels else ()
+    return Source("video", source, (one,), warnings=warnings, lost_labels=lost)
 
 
 def _list_folder(

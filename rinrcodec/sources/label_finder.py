@@ -85,7 +85,7 @@ class LabelFinder:
         return (at(texts[0], like) if self.folder else None), ""
 
     def orphans(self, folders: Sequence[Path] = ()) -> tuple[str, ...]:
-        """Return warnings that name the label files that belong to no picture.
+        """Return messages that name the label files that belong to no picture.
 
         Each folder names a few, and counts the others. Looked at are the folders of labels that
         were used, those below them, and what mirrors `folders`, where pictures were looked for.
@@ -149,7 +149,7 @@ class LabelFinder:
 
 
 def _named(found: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Warnings that name a few files of each folder, and count the others."""
+    """Messages that name a few files of each folder, and count the others."""
     warnings = []
     for folder, texts in list(found.items())[:_SHOWN_FOLDERS]:
         names = texts[:_SHOWN_FILES]

@@ -60,7 +60,8 @@ class Reading:
 
     digest: SHA-256 in hexadecimal of what was read: the bytes of the picture file (of a frame of a
     video, its pixels) and those of the label file; "" where there is no picture. lost: one message
-    for each label that could not be understood; the picture is then not `labelled`.
+    for each label that could not be understood, the picture is then not `labelled`; after the last
+    frame of a video, also about labels of frames that it does not have.
     """
 
     name: str

@@ -99,8 +99,8 @@ class Series:
         if last is not None:
             _check_unchanged(video, before)
             # Only now is the number of frames known.
-            late = self.labels.warnings_after(number) if self.labels else ()
-            yield replace(last, warnings=(*last.warnings, *late))
+            late = self.labels.lost_after(number) if self.labels else ()
+            yield replace(last, lost=(*last.lost, *late))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,9 @@ class Source:
     names: class names by class id, from a data yaml or the labels. kpt_shape: of pose labels, the
     number of keypoints and of the numbers of each, from a data yaml. task: what the labels are for,
     where their format says it. info: more entries for `Pack.info`. warnings: oddities that concern
-    no single picture. failures: parts of the source that are not there. yaml_keys: the keys of a
-    data yaml that its copies keep: all but `path`, `names` and the splits.
+    no single picture. lost_labels: messages about labels that belong to no picture for sure, so
+    that they are not used. failures: parts of the source that are not there. yaml_keys: the keys of
+    a data yaml that its copies keep: all but `path`, `names` and the splits.
     """
 
     kind: Literal["image", "folder", "yaml", "video"]
@@ -124,6 +125,7 @@ class Source:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     yaml_keys: Mapping[str, Any] = field(default_factory=dict)
+    lost_labels: tuple[str, ...] = ()
 
 
 def _video_stamp(video: Path) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rinrcodec.errors import RinrInputError
@@ -36,6 +36,7 @@ class VideoLabels:
 
     first: the number that the file of the first frame has, 0 or 1. files: the name and stamp of
     each file, by its number. n_frames: how many frames were expected. stamp: a hash of the files.
+    lost: messages about label files that belong to no frame, or share one with another.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class VideoLabels:
     files: Mapping[int, tuple[str, str]] = field(repr=False)
     n_frames: int
     stamp: str
+    lost: tuple[str, ...] = ()
 
     def of_frame(self, number: int) -> tuple[Path | None, str]:
         """Return the label file of a frame, counted from 0, and its stamp; None where it has none.
@@ -62,8 +64,8 @@ class VideoLabels:
             if path is not None:
                 yield path
 
-    def warnings_after(self, n_frames: int) -> tuple[str, ...]:
-        """Warn of files whose frames were expected, where the video has only `n_frames`."""
+    def lost_after(self, n_frames: int) -> tuple[str, ...]:
+        """Name the files whose frames were expected, where the video has only `n_frames`."""
         numbers = range(n_frames + self.first, self.n_frames + self.first)
         return _beyond(self, [number for number in numbers if number in self.files], n_frames)
 
@@ -82,7 +84,8 @@ def find_video_labels(
         n_frames: how many frames the video has.
 
     Returns:
-        The labels, or None where there are none, and the warnings.
+        The labels, or None where there are none, and the warnings. Messages about files that
+        belong to no frame are `VideoLabels.lost`.
 
     Raises:
         RinrInputError: labels that cannot be assigned to frames for sure.
@@ -108,6 +111,7 @@ def find_video_labels(
             f"frame: {root / video.stem / '000001.txt'}",
         )
     warnings: list[str] = []
+    lost: list[str] = []
     if not of_video:
         _check_prefixes(numbered, place, video)
         if place == root and (prefix := numbered[0][0]).strip("_-. ").lower() not in _ANY_VIDEO:
@@ -117,7 +121,7 @@ def find_video_labels(
             )
         unnumbered = set(names) - {name for _, _, name in numbered} - _NO_LABELS
         if unnumbered:
-            warnings.append(
+            lost.append(
                 f"{place}: label files without a frame number: {_some(sorted(unnumbered))}; "
                 "they are not used"
             )
@@ -125,12 +129,12 @@ def find_video_labels(
     for _, number, name in numbered:
         used = files.setdefault(number, name)
         if used != name:
-            warnings.append(f"{place}: {name} and {used} have the same number; only {used} is used")
+            lost.append(f"{place}: {name} and {used} have the same number; only {used} is used")
     first = 0 if 0 in files else 1
     if first == 0:
         warnings.append(_from_zero(files, place, video, n_frames))
     labels = _labels(place, first, files, n_frames)
-    warnings += _beyond(labels, sorted(n for n in files if n >= n_frames + first), n_frames)
+    lost += _beyond(labels, sorted(n for n in files if n >= n_frames + first), n_frames)
     missing = sum(number not in files for number in range(first, n_frames + first))
     if missing:
         frames = "1 frame has" if missing == 1 else f"{missing:,} frames have"
@@ -138,7 +142,7 @@ def find_video_labels(
             f"{place}: {frames} no label file, of {n_frames:,} frames of {video.name} "
             f"(numbered from {first}); they have no boxes"
         )
-    return labels, tuple(warnings)
+    return replace(labels, lost=tuple(lost)), tuple(warnings)
 
 
 def _text_files(folder: Path) -> list[str]:

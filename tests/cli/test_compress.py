@@ -215,7 +215,7 @@ def test_lost_labels_are_said_before_fitting_and_after(
     assert "a.txt:1: expected 5 columns (class cx cy w h), found 3" in result.stderr
     assert "a.txt:3: a box of 0.2 x 0.2 of the picture" in result.stderr
     assert "gone.txt: labels without a picture" in result.stderr
-    assert len(json.loads((tmp_path / "j").read_text())["lost_labels"]) == 2
+    assert len(json.loads((tmp_path / "j").read_text())["lost_labels"]) == 3
     with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
         frames = {frame.name: frame for frame in map(file.frame, range(len(file)))}
     assert [box.class_id for box in frames["a.png"].boxes] == [1]
@@ -229,8 +229,26 @@ def test_quiet_still_tells_of_lost_labels_and_of_nothing_else(
     write(dataset.parent / "labels/train/gone.txt", "")
     result = run("compress", dataset, "-o", tmp_path / "out", "--quiet", *QUICK)
     lines = result.stderr.splitlines()
-    assert len(lines) == 2
-    assert all("a.txt" in line and line.startswith("warning: ") for line in lines)
+    assert len(lines) == 3
+    assert all(line.startswith("warning: ") for line in lines)
+    assert ["a.txt" in line for line in lines] == [True, False, True]
+    assert lines[1].endswith("gone.txt: labels without a picture; they are left out")
+
+
+def test_quiet_tells_of_labels_of_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "gone.png"}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    labels = write(tmp_path / "l.json", json.dumps(content))
+    args = ("compress", folder, "-o", tmp_path / "out", "--labels", labels, "--quiet", *QUICK)
+    for again in ((), ("--resume",)):
+        said = run(*args, *again, "--json", tmp_path / "j").stderr.splitlines()
+        for text in ("1 annotations are of images that it does", "1 records are of pictures that"):
+            assert sum(f"l.json: {text}" in line for line in said) == 1
+        lost = json.loads((tmp_path / "j").read_text())["lost_labels"]
+        assert len([text for text in lost if "l.json: 1 " in text]) == 2
 
 
 def test_strict_stops_before_anything_is_written(run: Run, dataset: Path, tmp_path: Path) -> None:

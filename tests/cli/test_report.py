@@ -18,7 +18,7 @@ from PIL import Image
 
 from rinrcodec.cli.main import cli
 from rinrcodec.cli.views.report.page import report_page
-from rinrcodec.errors import MissingExtraError
+from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.evaluation.advice import Option, advise
 from rinrcodec.evaluation.comparison import OURS
 from rinrcodec.evaluation.fog import Codec, equal_devices
@@ -378,3 +378,19 @@ def test_a_page_needs_no_words_on_how_it_was_made():
     page = Page(report_page(report))
     assert page.tags.count("dt") == 1
     assert f"{OURS} decoded, the other" in " ".join(page.texts)
+
+
+def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
+    (folder / "labels").mkdir()
+    for i in range(4):
+        write(folder / f"labels/{i}.txt", "" if i else "car\n")
+    write(folder / "labels/gone.txt", "")
+
+    def stop(*_, **__):
+        raise RinrInputError("stopped")
+
+    monkeypatch.setattr("rinrcodec.cli.commands.report._measure", stop)
+    result = run("report", folder, "-o", tmp_path / "r.html", "--quiet", *QUICK, code=1)
+    lost = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert ["gone.txt: labels without" in lost[0], "0.txt:1: 'car' is" in lost[1]] == [True, True]
+    assert len(lost) == 2

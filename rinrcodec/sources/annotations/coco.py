@@ -68,7 +68,7 @@ def open_coco(path: Path, listing: Listing, *, labels: bool = True) -> Source:
     if not labels:
         bare = tuple(replace(ref, label=None, label_data=None, label_stamp="") for ref in refs)
         return replace(source, series=(replace(series, refs=bare),))
-    return _labelled(source, coco, path)
+    return _labelled(replace(source, lost_labels=coco.lost_labels), coco, path)
 
 
 def with_coco(source: Source, path: Path) -> Source:
@@ -88,16 +88,16 @@ def with_coco(source: Source, path: Path) -> Source:
             f"{path}: has no record of any of the {len(refs):,} pictures of {source.path}; its "
             f"first is {first}, theirs is {refs[0].name}"
         )
-    warnings = [*source.warnings, *coco.warnings]
+    lost = list(coco.lost_labels)
     if matches.ambiguous:
         name = refs[matches.ambiguous[0]].name
-        warnings.append(
+        lost.append(
             f"{path}: its records fit {len(matches.ambiguous):,} pictures equally well, such as "
             f"{name}; these get no labels. Write file_name with the folder"
         )
     unused = sorted(set(range(len(coco.pictures))) - set(matches.labels.values()))
     if unused:
-        warnings.append(
+        lost.append(
             f"{path}: {len(unused):,} records are of pictures that {source.path} does not have, "
             f"such as {coco.pictures[unused[0]].file_name}"
         )
@@ -110,7 +110,13 @@ def with_coco(source: Source, path: Path) -> Source:
     series = tuple(
         replace(one, refs=tuple(next(labelled) for _ in one.refs)) for one in source.series
     )
-    return _labelled(replace(source, series=series, warnings=tuple(warnings)), coco, path)
+    source = replace(
+        source,
+        series=series,
+        warnings=(*source.warnings, *coco.warnings),
+        lost_labels=(*source.lost_labels, *lost),
+    )
+    return _labelled(source, coco, path)
 
 
 def refuse_video(source: Source, path: Path) -> None:

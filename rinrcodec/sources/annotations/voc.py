@@ -89,19 +89,19 @@ def with_voc(source: Source, path: Path, files: Sequence[tuple[Path, str]]) -> S
         replace(one, refs=tuple(next(given) for _ in one.refs), reader=reader)
         for one in source.series
     )
-    warnings = list(source.warnings)
+    lost = list(source.lost_labels)
     if matches.ambiguous:
-        warnings.append(
+        lost.append(
             f"{path}: .xml files fit {len(matches.ambiguous):,} pictures equally well, such as "
             f"{refs[matches.ambiguous[0]].name}; these get no labels. Give the folder of the "
             "pictures that the labels belong to"
         )
     if unused := sorted(set(range(len(labels))) - set(used)):
-        warnings.append(
+        lost.append(
             f"{path}: {len(unused):,} .xml files are of pictures that {source.path} does not have, "
             f"such as {stems[unused[0]]}.xml"
         )
-    return replace(source, series=series, names=names, warnings=tuple(warnings))
+    return replace(source, series=series, names=names, lost_labels=tuple(lost))
 
 
 def _reader(names: Mapping[int, str]) -> VocReader:

@@ -156,7 +156,8 @@ def test_a_file_for_a_folder(tmp_path: Path) -> None:
     path = coco(tmp_path / "l.json", ["x.png", "a.png", "me/ds/s/b.png"])
     source = open_source(tmp_path / "ds", labels=path)
     assert counts(source) == {"ds/a.png": 1, "ds/c.png": None, "ds/s/b.png": 2}
-    (warning,) = source.warnings
+    assert source.warnings == ()
+    (warning,) = source.lost_labels
     assert "1 records are of pictures that" in warning
     (lost,) = survey(source).lost
     assert lost.startswith(f"{path}: has no label for 1 pictures, such as c.png, and does not say")
@@ -178,7 +179,7 @@ def test_a_file_for_the_splits_of_a_yaml(tmp_path: Path) -> None:
     path = coco(tmp_path / "l.json", ["b.png", "a.png"])
     source = open_source(tmp_path / "d.yaml", labels=path)
     assert counts(source) == {"train/a.png": None, "train/b.png": 0, "val/a.png": None}
-    assert "records fit 2 pictures equally well" in source.warnings[0]
+    assert "records fit 2 pictures equally well" in source.lost_labels[0]
     write(tmp_path / "d.yaml", yaml.replace("bus", "van"))
     with pytest.raises(RinrInputError, match="category 'bus' is not among the names of the data"):
         open_source(
@@ -212,7 +213,7 @@ def test_a_folder_of_voc_files(tmp_path: Path, pictures: str) -> None:
     boxes = next(iter(source.series[0].read())).picture
     assert boxes is not None
     assert boxes.boxes[:2] == (Box(1, 1.0, 1.0, 2.0, 2.0), Box(0, 1.0, 1.0, 2.0, 2.0))
-    assert "1 .xml files are of pictures that" in source.warnings[0]
+    assert "1 .xml files are of pictures that" in source.lost_labels[0]
     lost = survey(source).lost
     assert "has no label for 1 pictures, such as" in lost[0]
     assert "4.xml: not XML" in lost[1]
@@ -252,7 +253,7 @@ def test_two_pictures_of_one_voc_file(tmp_path: Path) -> None:
     voc(tmp_path / "Annotations/1.xml", "car")
     source = open_source(tmp_path, labels=tmp_path / "Annotations")
     assert set(counts(source).values()) == {None}
-    assert "fit 2 pictures equally well" in source.warnings[0]
+    assert "fit 2 pictures equally well" in source.lost_labels[0]
 
 
 def test_labels_that_cannot_be_those(tmp_path: Path) -> None:

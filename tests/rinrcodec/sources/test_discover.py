@@ -101,7 +101,7 @@ def test_missing_labels_and_labels_without_a_picture_are_named(tmp_path: Path) -
     write(tmp_path / "labels/gone.txt", LABEL)
     write(tmp_path / "labels/classes.txt", "car")
     source = open_source(tmp_path / "images")
-    (orphan,) = source.warnings
+    (orphan,) = source.lost_labels
     assert "gone.txt: labels without a picture" in orphan
     first, second = source.series[0].read()
     assert first.warnings == ()

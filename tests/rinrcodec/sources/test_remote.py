@@ -53,6 +53,7 @@ def content(source: Source, root: str) -> dict[str, Any]:
         "kind": source.kind,
         "names": dict(source.names),
         "warnings": [said(warning) for warning in source.warnings],
+        "lost": [said(text) for text in source.lost_labels],
         "failures": [said(failure) for failure in source.failures],
         "series": {
             series.name: [
@@ -92,10 +93,11 @@ def test_a_folder(tmp_path: Path, remote: str, upload: Upload, labels: str) -> N
     assert len(names) == 11
     assert names.index("a/f2.png") < names.index("a/f10.png")
     assert any(label for *_, label in source["series"]["frames"])
-    orphan, *others = source["warnings"]
+    (orphan,) = source["lost"]
     assert "orphan.txt: labels without a picture" in orphan
-    assert all(" no labels, of 11, such as " in other for other in others)
-    assert same(tmp_path, remote, "frames", labels="none")["warnings"] == []
+    assert all(" no labels, of 11, such as " in other for other in source["warnings"])
+    bare = same(tmp_path, remote, "frames", labels="none")
+    assert bare["warnings"] == bare["lost"] == []
 
 
 def test_labels_where_yolo_looks(tmp_path: Path, remote: str, upload: Upload) -> None:
@@ -106,7 +108,8 @@ def test_labels_where_yolo_looks(tmp_path: Path, remote: str, upload: Upload) ->
     write(tmp_path / "images/x/labels/train/classes.txt", "car")
     upload(tmp_path, remote)
     source = same(tmp_path, remote, "images/x/images")
-    _, bare = source["warnings"]
+    (bare,) = source["warnings"]
+    assert len(source["lost"]) == 1
     assert "1 picture has no labels, of 3, such as ROOT/images/x/images/val/c.png" in bare
     assert sum(label for *_, label in source["series"]["images"]) == 1
     assert "there is no such label file" in str(source["readings"])

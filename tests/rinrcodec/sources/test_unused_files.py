@@ -21,11 +21,9 @@ VOC = '<?xml version="1.0"?>\n<annotation>\n<filename>a.png</filename></annotati
 
 
 def orphans(source: Path, labels: str | Path = "auto") -> list[str]:
-    warnings = open_source(source, labels=labels).warnings
     return [
-        warning.partition(":")[0].rpartition("/")[2]
-        for warning in warnings
-        if "labels without a picture" in warning
+        message.partition(":")[0].rpartition("/")[2]
+        for message in open_source(source, labels=labels).lost_labels
     ]
 
 
@@ -72,10 +70,10 @@ def test_many_orphans_are_counted(tmp_path: Path) -> None:
     for i in range(14):
         for j in range(5):
             write(tmp_path / f"labels/{i:02d}/{j}.txt", LABEL)
-    warnings = open_source(tmp_path / "images").warnings
-    assert len(warnings) == 10 * 4 + 1
-    assert warnings[3].endswith("labels/00: 2 more label files without a picture")
-    assert warnings[-1] == "20 more label files without a picture, in 4 more folders"
+    lost = open_source(tmp_path / "images").lost_labels
+    assert len(lost) == 10 * 4 + 1
+    assert lost[3].endswith("labels/00: 2 more label files without a picture")
+    assert lost[-1] == "20 more label files without a picture, in 4 more folders"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def write_labels(folder: Path, *names: str) -> None:
 
 
 def classes(path: Path, **options: object) -> tuple[list[int | None], tuple[str, ...]]:
-    """The class of the box of each frame, and all warnings."""
+    """The class of the box of each frame, and all warnings and lost labels."""
     source = open_source(path, **options)  # type: ignore[arg-type]
     readings = list(source.series[0].read())
     found = [
@@ -41,7 +41,8 @@ def classes(path: Path, **options: object) -> tuple[list[int | None], tuple[str,
         for reading in readings
     ]
     assert not any(reading.error for reading in readings)
-    return found, (*source.warnings, *(text for one in readings for text in one.warnings))
+    late = [text for one in readings for text in (*one.warnings, *one.lost)]
+    return found, (*source.warnings, *source.lost_labels, *late)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +200,8 @@ def test_labels_of_frames_that_did_not_come(tmp_path: Path) -> None:
     # The packets promise more frames than there are: one is not used, and that is said.
     files = {number: (f"{number}.txt", "") for number in range(1, 6)}
     labels = VideoLabels(tmp_path, 1, files, 4, "")
-    assert labels.warnings_after(4) == ()
-    (warning,) = labels.warnings_after(3)
+    assert labels.lost_after(4) == ()
+    (warning,) = labels.lost_after(3)
     assert "beyond the last frame (3 frames): 4.txt; they are not used" in warning
 
 
@@ -222,7 +223,8 @@ def test_every_label_belongs_to_a_frame_or_is_named(data: st.DataObject) -> None
             path, stamp = labels.of_frame(number)
             assert (path and path.name) == (names[number] if number in frames else None)
             assert bool(stamp) == (number in frames)
-        text = "\n".join(warnings)
+        text = "\n".join([*warnings, *labels.lost])
+        assert all("not used" not in warning for warning in warnings)
         assert ("no label file, of" in text) == (len(frames) < n_frames)
         assert ("numbered from 0" in text) == (first == 0)
         named = sum(names[number] in text for number in extra)
