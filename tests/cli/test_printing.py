@@ -201,3 +201,19 @@ def test_the_bar_follows_the_library(
     result = run("compress", folder, "-o", tmp_path / "out", *QUICK, code=1)
     assert result.stderr == "error: enough\n"  # which is no terminal, so there is no bar
     assert drawn == [None]
+
+
+def test_quiet_tells_of_labels_of_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "gone.png"}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    labels = write(tmp_path / "l.json", json.dumps(content))
+    args = ("compress", folder, "-o", tmp_path / "out", "--labels", labels, "--quiet", *QUICK)
+    for again in ((), ("--resume",)):
+        said = run(*args, *again, "--json", tmp_path / "j").stderr.splitlines()
+        for text in ("1 annotations are of images that it does", "1 records are of pictures that"):
+            assert sum(f"l.json: {text}" in line for line in said) == 1
+        lost = json.loads((tmp_path / "j").read_text())["lost_labels"]
+        assert len([text for text in lost if "l.json: 1 " in text]) == 2
