@@ -236,7 +236,7 @@ def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_pat
     known["images"][1]["width"] = 25
     write(coco, json.dumps(known))
     with pytest.raises(
-        RinrInputError, match=r"1 labels cannot be .*1\.jpg: its image record has 25"
+        RinrInputError, match=r"1 label cannot be .*1\.jpg: its image record has 25"
     ):
         rinrcodec.compress(coco, tmp_path / "out", strict=True, **TINY)
     assert not (tmp_path / "out").exists()
