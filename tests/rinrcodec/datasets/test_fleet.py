@@ -157,7 +157,7 @@ def test_a_shard_that_kills_twice_on_ray(
     options = {"shard_size": 4, "executor": "ray", "jobs": 2, **QUICK}
     (failure,) = rinrcodec.compress(folder, tmp_path / "out", **options).failures
     assert len(list(deaths.iterdir())) == 2
-    assert failure.startswith("shard 0 of frames (0.png to 3.png): the process that fitted")
+    assert failure.startswith("shard 0 of frames (0.png to 3.png): the worker died 2 times")
     assert (tmp_path / "out/frames-00001.rinr").exists()
 
 
