@@ -196,7 +196,7 @@ def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> 
         ({"preset": "none"}, "unknown preset 'none'"),
         ({"preset": rinrcodec.PRESETS["fast"]}, "want one of paper, fast"),
         ({"target": 30}, "target 30: want a rinrcodec.Target"),
-        ({"labels": None}, 'labels None: want "auto", "none" or a folder'),
+        ({"labels": None}, 'labels=None: expected "auto", "none", a folder or a file'),
         ({"background": "none"}, "background 'none': want one of"),
         ({"steps": 0}, "steps=0: want a whole number"),
         ({"shard_size": 0}, "shard_size=0: want a whole number, 1 or more"),

@@ -65,7 +65,7 @@ def test_labels_in_capitals_are_used_and_named(tmp_path: Path) -> None:
     counts = [len(one.picture.boxes) for one in source.series[0].read() if one.picture]
     assert counts == [1, 2, 0]
     assert "a.TXT: 1 label file is used that ends in .TXT; YOLO finds only" in source.warnings[0]
-    unused = [text for text in source.warnings if "without a picture" in text]
+    unused = [text for text in source.lost_labels if "without a picture" in text]
     assert [text.split(": ")[0][-5:] for text in unused] == ["b.TXT", "d.TXT"]
 
 
@@ -77,7 +77,7 @@ def test_a_folder_of_labels_that_is_given_is_not_compared_with_others(
     label(tmp_path / "labels/train/b.txt")
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [x]\n")
     monkeypatch.chdir(tmp_path)
-    (warning,) = open_source("data.yaml", labels="labels").warnings
+    (warning,) = open_source("data.yaml", labels="labels").lost_labels
     assert warning == "labels/train/b.txt: labels without a picture; they are left out"
 
 
