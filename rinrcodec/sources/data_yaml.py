@@ -108,6 +108,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     others = [item for split in splits.values() for item in split.others]
     failures += dangling_links(others)
     lost = find.orphans(folders) if find else ()
+    warnings += find.in_capitals() if find else ()
     if find and find.folder is None:
         warnings += annotation_hint(path.parent, [file for file, _ in others], folders)
     names, notes = class_names(path, keys, _parsed(path, text, yaml.BaseLoader).get("names"))

@@ -64,6 +64,7 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         failures = dangling_links(files)
         warnings = tuple(unread)
         lost = find.orphans([source]) if find else ()
+        warnings += find.in_capitals() if find else ()
         if find and folder is None:
             warnings += annotation_hint(source, [file for file, _ in files], [source])
         series = (Series(storage_of(source).absolute(source).name or "frames", refs),)

@@ -87,8 +87,8 @@ class LabelFinder:
     def orphans(self, folders: Sequence[Path] = ()) -> tuple[str, ...]:
         """Return messages that name the label files that belong to no picture.
 
-        Each folder names a few, and counts the others. Looked at are the folders of labels that
-        were used, those below them, and what mirrors `folders`, where pictures were looked for.
+        Each folder names a few, and counts the others. This searches the folders of labels that
+        were used, those below them, and those that mirror `folders`, the folders of pictures.
         """
         # Where the user gave a folder, those that mirror the pictures are not meant.
         for folder in () if self.folder else folders:
@@ -98,17 +98,17 @@ class LabelFinder:
             for used, (like, _) in list(self._used.items()):
                 if self.folder is not None or used.startswith(f"{root}/"):
                     self._used.setdefault(root, (like, set()))
-        warnings = _named(self._unused())
+        return _named(self._unused())
+
+    def in_capitals(self) -> tuple[str, ...]:
+        """Return a message about label files that YOLO would not find, as they end in .TXT."""
         if not self._capitals:
-            return warnings
+            return ()
         n = len(self._capitals)
         files = (
             "1 label file is used that ends" if n == 1 else f"{n:,} label files are used that end"
         )
-        return (
-            f"{self._capitals[0]}: {files} in {_CAPITALS}; YOLO finds only .txt. Rename them",
-            *warnings,
-        )
+        return (f"{self._capitals[0]}: {files} in {_CAPITALS}; YOLO finds only .txt. Rename them",)
 
     def _unused(self) -> dict[str, list[str]]:
         """The label files without a picture, by folder."""
