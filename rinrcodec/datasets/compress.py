@@ -46,6 +46,7 @@ from rinrcodec.targets import Target
 
 __all__ = ["compress"]
 
+_SHOWN_LOST = 20
 _SHOWN = 200  # letters of a setting that a person reads
 
 
@@ -191,8 +192,16 @@ def compress(
 
 def _refuse_lost(seen: Survey) -> None:
     """Raise `RinrInputError` for labels that cannot be understood."""
-    if seen.lost:
-        raise RinrInputError(f"{_lost(seen)}. Correct the labels, or run without strict.")
+    if not seen.lost:
+        return
+    lines = list(seen.lost[:_SHOWN_LOST])
+    if len(seen.lost) > len(lines):
+        lines.append(f"and {len(seen.lost) - len(lines):,} more")
+    count = "1 label" if len(seen.lost) == 1 else f"{len(seen.lost):,} labels"
+    found = "\n  ".join(lines)
+    raise RinrInputError(
+        f"{count} cannot be understood. Correct them, or run without --strict.\n  {found}"
+    )
 
 
 def _lost(seen: Survey) -> str:

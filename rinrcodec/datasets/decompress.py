@@ -136,10 +136,13 @@ def decompress(
     written = 0
     with ExitStack() as stack:
         jobs, writers = _make_jobs(packs, folder, work, kind, stack)
-        data = _output_yaml(packs, jobs, kind, folder, work)
+        texts = {}
+        if data := _output_yaml(packs, jobs, kind, folder, work):
+            texts[folder / "data.yaml"] = yaml_text(data)
+        if names := _class_list(jobs, kind):
+            texts[folder / "classes.txt"] = names
         if not overwrite:
-            files = [folder / "data.yaml"] if data else []
-            _refuse_existing(jobs, [*files, *(writer.path for writer in writers)], folder)
+            _refuse_existing(jobs, [*texts, *(writer.path for writer in writers)], folder)
         resolve_device(device)
         work.total = sum(len(job.pictures) for job in jobs)
         with writing(folder):
@@ -149,8 +152,8 @@ def decompress(
             for writer in writers:
                 writer.finish()
                 work.warnings += writer.warnings
-            if data:
-                write_text(folder / "data.yaml", yaml_text(data))
+            for file, text in texts.items():
+                write_text(file, text)
     return DecompressResult(
         source=str(path),
         out=str(folder),
@@ -271,3 +274,13 @@ def _output_yaml(
     if shape := kpt_shape_of(jobs[0].info):
         data["kpt_shape"] = list(shape)
     return data
+
+
+def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
+    """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
+    found = {tuple(classes_of(job.info).values()) for job in jobs}
+    if kind != "voc" or len(found) != 1:
+        return ""
+    (names,) = found
+    kept = all(name.strip() == name and len(name.splitlines()) == 1 for name in names)
+    return "".join(f"{name}\n" for name in names) if kept else ""

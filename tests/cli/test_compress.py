@@ -239,6 +239,7 @@ def test_strict_stops_before_anything_is_written(run: Run, dataset: Path, tmp_pa
     (dataset.parent / "labels/train/a.txt").write_text("0 0,5 0,5 0,2 0,2\n")
     args = ("compress", dataset, "-o", tmp_path / "out", "--strict", *QUICK)
     result = run(*args, code=1)
+    assert result.stderr.startswith("error: 1 label cannot be understood. Correct them, or run")
     assert "'0,5' is not a number" in result.stderr
     assert not (tmp_path / "out").exists()
     (dataset.parent / "labels/train/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")

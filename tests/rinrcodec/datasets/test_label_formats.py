@@ -139,7 +139,7 @@ def test_coco_as_yolo_and_voc(coco: Path, tmp_path: Path) -> None:
         "train": "images", "val": "images", "names": {0: "cat", 1: "dog"}, "kpt_shape": [2, 3],
     }  # fmt: skip
     rinrcodec.decompress(tmp_path / "packs", tmp_path / "voc", labels="voc")
-    assert contents(tmp_path / "voc").keys() >= {"Annotations/0.xml", "images/0.png"}
+    assert contents(tmp_path / "voc").keys() >= {"Annotations/0.xml", "images/0.png", "classes.txt"}
     rinrcodec.compress(
         tmp_path / "voc/images", tmp_path / "packs2", labels=tmp_path / "voc/Annotations", **TINY
     )
@@ -198,6 +198,23 @@ def test_unlabelled_frames_of_yolo_are_no_background(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_classes_keep_their_order_through_voc(tmp_path: Path) -> None:
+    put(tmp_path / "ds/images/a.png", picture(1))
+    write(tmp_path / "ds/labels/a.txt", "1 0.5 0.5 0.2 0.2\n")
+    data = write(tmp_path / "ds/data.yaml", "train: images\nnames: [zebra, ant]\n")
+    rinrcodec.compress(data, tmp_path / "packs", **TINY)
+    out = tmp_path / "voc"
+    rinrcodec.decompress(tmp_path / "packs/train", out, labels="voc")
+    assert (out / "classes.txt").read_text() == "zebra\nant\n"
+    rinrcodec.compress(out / "images", tmp_path / "again", labels=out / "Annotations", **TINY)
+    with rinrcodec.open(tmp_path / "again/images-00000.rinr") as file:
+        assert file.classes == {0: "zebra", 1: "ant"}
+        assert [box.class_id for box in file.boxes(0)] == [1]
+    with pytest.raises(RinrUsageError, match=r"classes\.txt|already there"):
+        rinrcodec.decompress(tmp_path / "packs/train", out, labels="voc")
+
+
+@pytest.mark.slow
 def test_packs_of_different_classes(tmp_path: Path) -> None:
     """As YOLO labels, one number would mean two classes; as COCO, both names stay."""
     for split, name in (("a", "cat"), ("b", "dog")):
@@ -223,7 +240,7 @@ def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
     unknown: Any = "labelme"
     with pytest.raises(RinrUsageError, match="labels 'labelme': want one of yolo, coco, voc"):
         rinrcodec.decompress(tmp_path, tmp_path / "out", labels=unknown)
-    with pytest.raises(RinrInputError, match=r"1 label cannot be understood: .*annotation"):
+    with pytest.raises(RinrInputError, match=r"(?s)1 label cannot be understood\..*annotation"):
         rinrcodec.compress(coco, tmp_path / "packs", strict=True, **TINY)
     rest = json.loads(coco.read_text()) | {"images": []}
     with pytest.raises(RinrInputError, match="none of its 0 pictures is there"):
@@ -236,7 +253,7 @@ def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_pat
     known["images"][1]["width"] = 25
     write(coco, json.dumps(known))
     with pytest.raises(
-        RinrInputError, match=r"1 label cannot be .*1\.jpg: its image record has 25"
+        RinrInputError, match=r"(?s)1 label cannot be .*1\.jpg: its image record has 25"
     ):
         rinrcodec.compress(coco, tmp_path / "out", strict=True, **TINY)
     assert not (tmp_path / "out").exists()
