@@ -39,7 +39,8 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         result = CliRunner().invoke(cli, [*command, *options])
         assert result.exit_code == 0, result.output
     assert contents(tmp_path / "back").keys() == {"images/a.png", "annotations.json"}
-    assert contents(tmp_path / "voc").keys() == {"images/a.png", "Annotations/a.xml"}
+    voc = {"images/a.png", "Annotations/a.xml", "classes.txt"}
+    assert contents(tmp_path / "voc").keys() == voc
 
 
 def test_the_page_names_every_format() -> None:
