@@ -43,7 +43,9 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
 @pytest.mark.interrupts
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
-    moments = kill_everywhere("SIGINT", tmp_path / "runs", "compress", folder, *QUICK)
+    moments = kill_everywhere(
+        "SIGINT", tmp_path / "runs", "compress", folder, "--labels", "none", *QUICK
+    )
     assert len(moments) == 11
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
