@@ -361,7 +361,7 @@ class Run:
             del self._manifest.runs[run.key]
 
     def forget(self) -> None:
-        """Restore the manifest of before this run."""
+        """Restore the manifest as it was when this run began."""
         self._check_lock()
         self._forget_run(self._before)
 

@@ -186,7 +186,7 @@ class _Categories:
     def _put(self, record: dict[str, Any], before: Mapping[str, int]) -> int:
         """Take in a category and return its id.
 
-        It is that of the same name of the packs before, if any; else its own, unless it is taken.
+        The id of an earlier pack with the same name comes first, then its own, unless it is taken.
         """
         wanted, name = int(record["id"]), record["name"]
         taken = self._by_id.get(wanted)

@@ -62,7 +62,7 @@ def test_in_a_split_and_over_what_an_earlier_run_wrote(tmp_path: Path) -> None:
     pack(tmp_path / "packs/train/train-00000.rinr")
     data = write(tmp_path / "packs/data.yaml", "train: train\nnames: [a]\nkpt_shape: [2, 3]\n")
     for name in ("images/train/s/b.png", "labels/train/s/b.txt"):
-        write(tmp_path / "out" / name, "of before")
+        write(tmp_path / "out" / name, "earlier")
     result = decompress(data, tmp_path / "out", overwrite=True)
     assert result.warnings == ()
     assert contents(tmp_path / "out").keys() == {

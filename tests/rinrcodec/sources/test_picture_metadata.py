@@ -122,7 +122,7 @@ def test_orientation_in_xmp(tmp_path: Path, suffix: str, xmp: str, orientation: 
     with Image.open(path) as image:
         wanted = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(picture.pixels, wanted)
-    # Whoever reads the stored XMP must not turn the picture again.
+    # A reader of the stored XMP must not turn the picture again.
     again = io.BytesIO()
     Image.fromarray(picture.pixels).save(again, "JPEG", xmp=picture.metadata.xmp)
     with Image.open(again) as image:
