@@ -16,7 +16,7 @@ from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import OnProgress, ignore
 from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
-from rinrcodec.errors import RinrError, RinrInputError, RinrUsageError, reason
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of
@@ -278,7 +278,10 @@ def _output_yaml(
 
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
     """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
-    found = {tuple(classes_of(job.info).values()) for job in jobs}
+    try:
+        found = {tuple(classes_of(job.info).values()) for job in jobs}
+    except RinrFormatError:  # each of its frames reports it
+        return ""
     if kind != "voc" or len(found) != 1:
         return ""
     (names,) = found

@@ -306,7 +306,7 @@ def test_labels_have_a_format_or_none(
     out = tmp_path / "out"
     pack = packs / "train/train-00000.rinr"
     run("decompress", "-o", out, *(arg.format(pack) for arg in args))
-    names = {"data.yaml"} if made == "labels" else set()
+    names = {"labels": {"data.yaml"}, "Annotations": {"classes.txt"}}.get(made, set())
     assert {path.name for path in out.iterdir()} == {"images", made} | names
 
 
