@@ -278,11 +278,13 @@ def _output_yaml(
 
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
     """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
+    if kind != "voc":
+        return ""
     try:
         found = {tuple(classes_of(job.info).values()) for job in jobs}
     except RinrFormatError:  # each of its frames reports it
         return ""
-    if kind != "voc" or len(found) != 1:
+    if len(found) != 1:
         return ""
     (names,) = found
     kept = all(name.strip() == name and len(name.splitlines()) == 1 for name in names)

@@ -286,8 +286,8 @@ def format_labels(
 
     Args:
         boxes: In pixels of the picture.
-        width: Of the picture.
-        height: In pixels.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
         layout: What the columns are; None writes boxes with scores and tracks.
 
     Raises:

@@ -79,7 +79,10 @@ def survey(
         limits: Of the pictures, as of `load_picture`.
 
     Returns:
-        What they look like. Labels that cannot be understood raise nothing.
+        What they look like. Labels that cannot be understood are in `lost`.
+
+    Raises:
+        RinrInputError: `task` is "pose", and nothing says how many keypoints there are.
     """
     texts = _Texts(source, limits if sizes else None)
     warnings: list[str] = []
