@@ -9,13 +9,16 @@ scikit-image stand in, for both splits: that shows only that the script runs.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +88,7 @@ def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
 def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
     """The pictures as a pack: from those that `compress` made, or fitted now."""
     if options.packs is None:
-        preset = get_preset(
-            options.preset, steps=options.steps, background="siren", objects="siren"
-        )
+        preset = get_preset(options.preset, steps=options.steps, background=options.background)
         return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
     splits = find_packs(options.packs).splits
     pack = merge_packs([read_pack(path) for path in splits.get("train", splits.get("", []))])
@@ -179,6 +180,18 @@ def train(arm: str, data: Path, seed: int, size: float, options: argparse.Namesp
     return Run(arm, seed, size, float(scores.map50), float(scores.map), seconds)
 
 
+def train_all(tasks: Sequence[tuple[str, Path, int, float]], options: Any) -> list[Run]:
+    """Train once for each task (the arguments of `train`), `options.jobs` at a time."""
+    if options.jobs == 1:
+        return [train(*task, options) for task in tasks]
+    with ProcessPoolExecutor(
+        options.jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=rinrcodec.enable_ultralytics,
+    ) as pool:
+        return list(pool.map(train, *zip(*tasks, strict=True), repeat(options)))
+
+
 def table(runs: Sequence[Run]) -> str:
     """Mean and standard deviation over the seeds, as Markdown."""
     rows = []
@@ -200,14 +213,14 @@ def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str)
         statistics.stdev([run.map50 for run in runs if run.arm == arm]) if options.seeds > 1 else 0
         for arm in options.arms
     )
+    pack = f"a pack of `{options.background}` backgrounds" if options.background else "a pack"
     return (
         f"{options.model}, {options.epochs} epochs at {options.imgsz} pixels, trained on {train}, "
         f"validated on {val} as they come. Scores are those of the last epoch: mean and "
         f"standard deviation over {options.seeds} seeds.\n\n{table(runs)}\n\n"
-        "`original` are the JPEG files as they come, `rinr` is a pack, and the others have as many "
-        f"bytes a frame as the pack. The seeds alone move mAP50 by up to ±{spread:.3f}: a smaller "
-        "difference between two rows says nothing, and so short a training says little about "
-        "one to the end. Times of the trainings are in the JSON file."
+        f"`original` are the JPEG files as they come, `rinr` is {pack}, and the others have as "
+        f"many bytes a frame as it. The seeds alone move mAP50 by up to ±{spread:.3f}: a smaller "
+        "difference between two rows says nothing. Times of the trainings are in the JSON file."
     )
 
 
@@ -223,6 +236,8 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--background", default="av1", help="family of the pack's backgrounds")
     parser.add_argument("--preset", default="balanced", help="preset of the pack")
     parser.add_argument("--steps", type=int, help="fitting steps in place of the preset's")
     parser.add_argument("--packs", type=Path, help="output of compress, in place of fitting")
@@ -241,7 +256,7 @@ def main() -> None:
         pack_file.parent.mkdir()
         rinrcodec.save(get_pack(frames.pictures, options), pack_file)
         ours = pack_file.stat().st_size / len(frames.pictures)
-        runs = []
+        tasks = []
         for arm in options.arms:
             root, size = pack_file.parent, ours
             if arm != "rinr":
@@ -250,9 +265,11 @@ def main() -> None:
             train_place = root if arm == "rinr" else root / "images"
             data = write_data(folder / f"{arm}.yaml", train_place, val / "images", names)
             for seed in range(options.seed, options.seed + options.seeds):
-                runs.append(train(arm, data, seed, size, options))
+                tasks.append((arm, data, seed, size))
+        runs = train_all(tasks, options)
     if options.packs is not None:
-        options.preset = options.steps = None  # what the packs were made with is not known here
+        # What the packs were made with is not known here.
+        options.preset = options.steps = options.background = None
     for name in ("packs", "weights"):  # on the page by name, without the folders of this machine
         path = getattr(options, name)
         setattr(options, name, path and Path(path.name))

@@ -189,6 +189,7 @@ def test_chunks_cover_everything_in_order_and_respect_the_cache() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_cuda_steps_never_synchronise(picture: NDArray[np.uint8]) -> None:
     recipe = Recipe(20, 1e-3, 256, quantized=0.5)
     device = torch.device("cuda")
