@@ -31,11 +31,13 @@ page() { # SCRIPT OPTIONS...
     mv "$new/$name.md" "$out/${name}_$kind.md"
 }
 
+tested=0
 (cd "$here/.." && python -m pytest -q -m "not slow" tests/rinrcodec/test_cuda.py \
-    tests/rinrcodec/test_decoder.py tests/rinrcodec/families tests/plugins)
+    tests/rinrcodec/test_decoder.py tests/rinrcodec/families) || tested=$?
 page grouping --frames "${FRAMES:-24}" --one-in 1 --repeats 12 --frame-batches 1 8 64
 page dataloader --frames "${FRAMES:-32}" --workers 0 4 8
 page presets --frames "${FRAMES:-3}" --one-in 7
 page encode_siren --frames 2 --reference-steps "${STEPS:-2000}"
 page sequences
 echo "done: $out"
+exit "$tested"

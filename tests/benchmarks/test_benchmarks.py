@@ -180,3 +180,33 @@ def test_every_script_is_covered():
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
     # test_fleet.py and test_pyramid.py run these.
     assert scripts == set(TINY) | {"fleet", "pyramid", "pyramid_start"}
+
+
+def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
+    """With a stand-in for Python that writes a page as a script would, but measures nothing."""
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin/python"
+    python.write_text(
+        "#!/bin/bash\n"
+        'case $1 in -m) exit 3 ;; esac\nname=$(basename "$1" .py)\n'
+        'while [ "$1" != --out ]; do shift; done\n'
+        'touch "$2/$name.md" "$2/$name.json"; echo "made $name"\n'
+    )
+    python.chmod(0o755)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "grouping_cuda.md").write_text("as it was")
+    command = ["bash", str(BENCHMARKS / "gpu.sh"), "cuda:0", str(out)]
+    path = f"{python.parent}:/usr/bin:/bin"
+    done = subprocess.run(
+        command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr  # the tests failed, and the pages are made
+    assert "already there" in done.stdout
+    assert "made grouping" not in done.stdout
+    assert (out / "grouping_cuda.md").read_text() == "as it was"
+    assert (out / "presets_cuda.md").exists()
+    assert (out / "presets_cuda.json").exists()
+    shown = subprocess.run([*command[:2], "-h"], capture_output=True, text=True, check=True).stdout
+    assert "gpu.sh [DEVICE] [OUT]" in shown
+    assert "set -" not in shown
