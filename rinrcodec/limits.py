@@ -51,7 +51,9 @@ class Limits:
         self.check("max_work", work, f"multiplications to decode {name}")
         per_pixel = work // max(pixels, _FEW_PIXELS)
         self.check("max_pixel_work", per_pixel, f"multiplications for each pixel of {name}")
-        self.check("max_memory", memory, f"bytes of memory to decode {name}")
+        # Frames that are larger than the default allows take more memory in any family.
+        if memory > self.max_memory * max(1.0, pixels / DEFAULT_LIMITS.max_pixels):
+            self.check("max_memory", memory, f"bytes of memory to decode {name}")
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""

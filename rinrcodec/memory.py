@@ -35,10 +35,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, RinrError):
         return isinstance(error, MemoryError)
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
     known = isinstance(error, (RuntimeError, OSError, ImportError))
     return known and _SIGNS.search(str(error)) is not None
 
