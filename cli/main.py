@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from rinrcodec.errors import RinrError, plain
+from rinrcodec.memory import is_out_of_memory, memory_error
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -73,6 +74,10 @@ def _report(error: Exception) -> int:
     if isinstance(error, RinrError):
         click.echo(f"error: {plain(str(error))}", err=True)
         return error.exit_code
+    if is_out_of_memory(error):
+        message = str(memory_error(error, "this command"))
+        click.echo(f"error: {message}", err=True)
+        return 1
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.split(".")[0]
         if package == "rinrcodec":

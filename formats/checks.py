@@ -12,6 +12,7 @@ import numpy as np
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import Limits
+from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.pack import Cell, Frame, GroupInfo, InrRef, Rows, code_dtype
 
 __all__ = ["check_frame", "check_group", "check_name", "check_rows", "naming"]
@@ -24,7 +25,8 @@ _MOST_OF_CELL = Cell(2**8 - 1, 2**16 - 1, 2**16 - 1)
 def naming(name: str | os.PathLike[str]) -> Iterator[None]:
     """Put the file's name before the message of any error raised inside.
 
-    A `RinrInputError` of the data model means here that the file holds such data.
+    A `RinrInputError` of the data model means here that the file holds such data. A lack of memory
+    says nothing of the file, and is a `RinrMemoryError`.
     """
     try:
         yield
@@ -32,6 +34,10 @@ def naming(name: str | os.PathLike[str]) -> Iterator[None]:
         raise RinrFormatError(f"{name}: {error}") from error
     except RinrError as error:
         raise type(error)(f"{name}: {error}") from error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise memory_error(error, f"{name}: reading or writing it") from error
 
 
 def check_name(name: str, limits: Limits) -> bytes:

@@ -18,9 +18,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 from PIL import Image, ImageFile, ImageSequence
 
 from rinrcodec.boxes import Box
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
+from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
 from rinrcodec.storage.local import replacing
 from rinrcodec.targets import Target
@@ -152,8 +153,9 @@ class RinrImageFile(ImageFile.ImageFile):
                     self._decoder = Decoder(reader, limits=reader.limits)
                 pixels = self._decoder.decode([self._number], scale=self._scale)[0]
             pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
-            self.load_prepare()
-            self.frombytes(pixels.numpy().tobytes())
+            with memory_errors("loading the image"):
+                self.load_prepare()
+                self.frombytes(pixels.numpy().tobytes())
             self.tile = []
             self.readonly = 0
             if self.n_frames == 1:
@@ -237,9 +239,11 @@ def register_pillow() -> None:
 
 def _limits() -> Limits:
     """The limits of the reader, with Pillow's own for the pixels where that is higher."""
-    if Image.MAX_IMAGE_PIXELS is None:
-        return _ANY_SIZE
-    return limits_for(max(2 * Image.MAX_IMAGE_PIXELS, DEFAULT_LIMITS.max_pixels))
+    limits = _ANY_SIZE
+    if Image.MAX_IMAGE_PIXELS is not None:
+        limits = limits_for(max(2 * Image.MAX_IMAGE_PIXELS, DEFAULT_LIMITS.max_pixels))
+    # It is about pixels: a small frame may take no more memory for it.
+    return replace(limits, max_memory=DEFAULT_LIMITS.max_memory)
 
 
 def _accept(prefix: bytes) -> bool:
@@ -267,6 +271,8 @@ def _leads_to(file: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
 def _as_os_error() -> Iterator[None]:
     try:
         yield
+    except RinrMemoryError:  # which Pillow, too, raises as a MemoryError
+        raise
     except RinrError as error:
         raise OSError(str(error)) from error
 

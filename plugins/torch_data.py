@@ -30,6 +30,7 @@ from rinrcodec.formats.header import LABELS
 from rinrcodec.labels.info import kpt_shape_of
 from rinrcodec.labels.model import Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
 from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.plugins._torch_targets import Annotations, TargetOptions, target_of
@@ -179,6 +180,7 @@ class RinrDataset(Dataset[Item]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    @memory_errors("reading an item")
     def __getitem__(self, index: int) -> Item:
         file, number = self.locate(index)
         source = self._source(file)
@@ -227,6 +229,7 @@ class RinrDataset(Dataset[Item]):
         tasks = [self._source(file).task for file in self._one_of_each()]
         return tasks[0]
 
+    @memory_errors("reading a batch")
     def read(self, indices: Sequence[int]) -> Pack:
         """Some frames undecoded, as one pack in that order, without EXIF, ICC and XMP.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RinrFormatError,
         RinrInputError,
         RinrLimitError,
+        RinrMemoryError,
         RinrUsageError,
     )
     from rinrcodec.files import RinrFile, open, save  # noqa: A004
@@ -62,6 +63,7 @@ _HOMES = {
     "RinrFormatError": "errors",
     "RinrInputError": "errors",
     "RinrLimitError": "errors",
+    "RinrMemoryError": "errors",
     "RinrLoader": "plugins.torch_loader",
     "RinrUsageError": "errors",
     "SeriesSummary": "datasets.summary",
@@ -104,6 +106,7 @@ __all__ = [
     "RinrFormatError",
     "RinrInputError",
     "RinrLimitError",
+    "RinrMemoryError",
     "RinrLoader",
     "RinrUsageError",
     "SeriesSummary",

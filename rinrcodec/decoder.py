@@ -19,23 +19,32 @@ from rinrcodec.compute.compose import (
     apply_object,
     as_rgb,
     paste_order,
-    stack_if_equal,
     to_pixels,
     to_signal,
 )
 from rinrcodec.compute.devices import memory_errors, resolve_device
-from rinrcodec.compute.grids import Grid
+from rinrcodec.compute.grids import Grid, grid_shape
 from rinrcodec.compute.parallel import without_torch_threads
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import background_family, object_family
 from rinrcodec.families.group_reader import GroupReader
-from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily, ObjectView, View
+from rinrcodec.families.interface import (
+    BackgroundFamily,
+    Cost,
+    Family,
+    ObjectFamily,
+    ObjectView,
+    View,
+)
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame, InrRef, PackSource
 
 __all__ = ["Decoder", "decode"]
 
-_VALUES_OF_OBJECTS = 1 << 24  # pixels and weights at once, however many boxes overlap
+_BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
+_POSITION_BYTES = 32  # of a line or column of a grid, while it is made
+_SIGNAL_BYTES = 12  # of a pixel as float32
+_NOTHING = torch.empty(0)
 
 
 @overload
@@ -82,11 +91,13 @@ def decode(
     scale: 0.5 evaluates a grid half as fine on each axis, 2.0 one twice as fine.
     objects: False decodes the background INR alone.
 
-    limits: of which `max_work` holds here, for every frame on its own.
+    limits: how much work and memory a frame may take, and how large the result may be. Several
+        frames are decoded together where that takes no more memory than one may.
 
     Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
-    not fit their spec, `RinrLimitError` for a frame that takes too much work, `RinrDeviceError` for
-    a device that is not there.
+    not fit their spec, `RinrLimitError` for a frame that takes too much work or memory,
+    `RinrMemoryError` where this machine has less memory than that, `RinrDeviceError` for a device
+    that is not there.
     """
     decoder = Decoder(source, device=device, limits=limits)
     return decoder.decode(frames, region=region, scale=scale, objects=objects)
@@ -122,14 +133,22 @@ class Decoder:
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
         indices, alone = _indices(frames)
-        with memory_errors(), without_torch_threads(self.device):
-            views = [self._view(index, region, scale) for index in indices]
-            pastes = [list(_pastes(view)) if objects else [] for view in views]
-            self._check_work(views, pastes)
-            signals = self._decode_backgrounds(views)
-            self._paste_objects(pastes, signals)
-            images = [as_rgb(_as_pixels(signal)) for signal in signals]
-            return images[0] if alone else stack_if_equal(images)
+        tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
+        with memory_errors(tried), without_torch_threads(self.device):
+            self._check_result(indices, region, scale)
+            tasks = [self._task(index, region, scale, objects=objects) for index in indices]
+            images = _Images([task.view.shape for task in tasks], self.device)
+            for part in _parts(tasks, self._limits.max_memory):
+                self._decode_part(part, images)
+            return images.result[0] if alone else images.stacked()
+
+    def _decode_part(self, tasks: Sequence[_Task], images: _Images) -> None:
+        """Decode frames together, and add them to the images."""
+        signals = self._decode_backgrounds([task.view for task in tasks])
+        self._paste_objects([task.pastes for task in tasks], signals)
+        for number in range(len(signals)):
+            images.add(as_rgb(_as_pixels(signals[number])))
+            signals[number] = _NOTHING
 
     @torch.no_grad()
     def background_signal(self, index: int, region: Region) -> Tensor:
@@ -138,17 +157,72 @@ class Decoder:
             signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
             return to_signal(signal) if signal.dtype == torch.uint8 else signal
 
+    def _check_result(
+        self,
+        indices: Sequence[int],
+        region: Region | tuple[int, int, int, int] | None,
+        scale: float,
+    ) -> None:
+        """Raise `RinrLimitError` where all pixels together, or one axis, are too large."""
+        pixels = 0
+        for index in indices:
+            frame = self._frame(index)
+            if isinstance(region, Box):
+                raise RinrInputError(
+                    "region: a Box may end between pixels; give box.region(frame.width, "
+                    "frame.height)"
+                )
+            height, width = grid_shape(frame.width, frame.height, region=region, scale=scale)
+            pixels += height * width
+            what = f"bytes of positions to decode {frame.name}"
+            self._limits.check("max_memory", _POSITION_BYTES * (height + width), what)
+        what = "bytes of pixels of all frames; decode fewer at a time"
+        self._limits.check("max_result_bytes", 3 * pixels, what)
+
+    def _frame(self, index: int) -> Frame:
+        if not -self.source.n_frames <= index < self.source.n_frames:
+            raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
+        return self.source.frame(index % self.source.n_frames)
+
     def _view(
         self, index: int, region: Region | tuple[int, int, int, int] | None, scale: float
     ) -> View:
-        if not -self.source.n_frames <= index < self.source.n_frames:
-            raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
-        frame = self.source.frame(index % self.source.n_frames)
-        if isinstance(region, Box):
-            raise RinrInputError(
-                "region: a Box may end between pixels; give box.region(frame.width, frame.height)"
-            )
+        frame = self._frame(index)
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
+
+    def _task(
+        self,
+        index: int,
+        region: Region | tuple[int, int, int, int] | None,
+        scale: float,
+        *,
+        objects: bool,
+    ) -> _Task:
+        """A frame with its objects, if the limits allow to decode it."""
+        view = self._view(index, region, scale)
+        pastes = list(_pastes(view)) if objects else []
+        groups = self.source.groups
+        group = view.frame.background.group
+        cost = self._background_family(group).background_cost(groups[group], view)
+        work, memory = cost.work, cost.memory
+        rows: dict[InrRef, list[ObjectView]] = defaultdict(list)
+        for paste in pastes:
+            ref = paste.view.inr.inr
+            paste.cost = self._object_family(ref.group).object_cost(groups[ref.group], paste.view)
+            work += paste.cost.work
+            rows[ref].append(paste.view)
+        largest = 0
+        for ref, views in rows.items():
+            cost = self._object_family(ref.group).row_cost(groups[ref.group], views)
+            work += cost.work
+            largest = max(largest, cost.memory)
+        memory += largest + _at_once([paste.cost.memory for paste in pastes])
+        height, width = view.shape
+        if len(pastes) > 1:  # which read the background as it was
+            memory += _SIGNAL_BYTES * height * width
+        pixels = max(view.frame.width * view.frame.height, height * width)
+        self._limits.check_frame(work, memory, pixels, view.frame.name)
+        return _Task(view, pastes, memory)
 
     def _reader(self, group: int) -> GroupReader:
         if group not in self._readers:
@@ -175,25 +249,9 @@ class Decoder:
             self._objects[group] = family
         return self._objects[group]
 
-    def _check_work(self, views: Sequence[View], pastes: Sequence[Sequence[_Paste]]) -> None:
-        """Raise `RinrLimitError` for a view that takes more work than is allowed."""
-        groups = self.source.groups
-        for view, objects in zip(views, pastes, strict=True):
-            group = view.frame.background.group
-            work = self._background_family(group).background_work(groups[group], view.shape)
-            for paste in objects:
-                group = paste.view.inr.inr.group
-                work += self._object_family(group).object_work(groups[group], paste.view.n_pixels)
-            rows: dict[InrRef, list[ObjectView]] = defaultdict(list)
-            for paste in objects:
-                rows[paste.view.inr.inr].append(paste.view)
-            for ref, its in rows.items():
-                work += self._object_family(ref.group).row_work(groups[ref.group], its)
-            self._limits.check("max_work", work, f"multiplications to decode {view.frame.name}")
-
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Tensor]:
         """The background of every view, [h, w, channels]: a float32 signal, or uint8 pixels."""
-        signals: list[Tensor] = [torch.empty(0)] * len(views)
+        signals: list[Tensor] = [_NOTHING] * len(views)
         by_group = defaultdict(list)
         for i, view in enumerate(views):
             by_group[view.frame.background.group].append(i)
@@ -211,25 +269,23 @@ class Decoder:
     def _paste_objects(self, pastes: Sequence[Sequence[_Paste]], signals: Sequence[Tensor]) -> None:
         """Decode the objects of all views group by group, and paste them view by view."""
         waiting: list[_Paste] = []
-        values = 0
+        memory = 0
         for objects, signal in zip(pastes, signals, strict=True):
             background = signal.clone() if len(objects) > 1 else signal
             for paste in objects:
                 paste.background, paste.result = background, signal
-                n_params = self.source.groups[paste.view.inr.inr.group].n_params
-                more = paste.view.n_pixels + n_params
-                if waiting and values + more > _VALUES_OF_OBJECTS:
+                if waiting and memory + paste.cost.memory > _BYTES_OF_OBJECTS:
                     self._decode_and_paste(waiting)
-                    waiting, values = [], 0
+                    waiting, memory = [], 0
                 waiting.append(paste)
-                values += more
+                memory += paste.cost.memory
         self._decode_and_paste(waiting)
 
     def _decode_and_paste(self, pastes: Sequence[_Paste]) -> None:
         by_group: dict[int, list[int]] = defaultdict(list)
         for k, paste in enumerate(pastes):
             by_group[paste.view.inr.inr.group].append(k)
-        outputs: list[Tensor] = [torch.empty(0)] * len(pastes)
+        outputs: list[Tensor] = [_NOTHING] * len(pastes)
         for group, members in by_group.items():
             family, reader = self._object_family(group), self._reader(group)
             channels = family.channels(reader.info.spec)
@@ -246,7 +302,7 @@ class Decoder:
                 paste.result[part] = to_pixels(apply_object(to_signal(below), output, inr))
             else:
                 paste.result[part] = apply_object(below, output, inr)
-            paste.background = paste.result = torch.empty(0)  # which may be the last to hold them
+            paste.background = paste.result = _NOTHING  # which may be the last to hold them
 
 
 @dataclass(slots=True)
@@ -254,8 +310,59 @@ class _Paste:
     """An object on a view's grid, the background that it reads and the signal that it writes."""
 
     view: ObjectView
-    background: Tensor = field(default_factory=lambda: torch.empty(0))
-    result: Tensor = field(default_factory=lambda: torch.empty(0))
+    cost: Cost = Cost(0, 0)
+    background: Tensor = field(default_factory=lambda: _NOTHING)
+    result: Tensor = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A frame that the limits allow, its objects, and the bytes that decoding it takes."""
+
+    view: View
+    pastes: Sequence[_Paste]
+    memory: int
+
+
+class _Images:
+    """The images of a call: one tensor [n, 3, h, w] where all shapes agree, else a list."""
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], device: torch.device) -> None:
+        self._count = 0
+        self.result: Tensor | list[Tensor] = []
+        if len(set(shapes)) == 1 and len(shapes) > 1:
+            size = (len(shapes), 3, *shapes[0])
+            self.result = torch.empty(size, dtype=torch.uint8, device=device)
+
+    def add(self, image: Tensor) -> None:
+        """Take the next image [3, h, w]."""
+        if isinstance(self.result, Tensor):
+            self.result[self._count] = image
+        else:
+            self.result.append(image)
+        self._count += 1
+
+    def stacked(self) -> Tensor | list[Tensor]:
+        """All images."""
+        alone = isinstance(self.result, list) and len(self.result) == 1
+        return self.result[0][None] if alone else self.result
+
+
+def _parts(tasks: Sequence[_Task], most: int) -> Iterator[Sequence[_Task]]:
+    """Cut tasks, in order, into parts whose memory adds up to `most` bytes: threads share it."""
+    start = memory = 0
+    for number, task in enumerate(tasks):
+        if number > start and memory + task.memory > most:
+            yield tasks[start:number]
+            start, memory = number, 0
+        memory += task.memory
+    if start < len(tasks):
+        yield tasks[start:]
+
+
+def _at_once(memories: Sequence[int]) -> int:
+    """The bytes that the objects of a frame take, of which a few are decoded together."""
+    return min(sum(memories), max(_BYTES_OF_OBJECTS, *memories)) if memories else 0
 
 
 def _pastes(view: View) -> Iterator[_Paste]:

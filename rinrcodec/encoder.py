@@ -182,7 +182,7 @@ def encode_pictures(
         backgrounds=backgrounds is None,
         tries=TRIES if searched and backgrounds is None else 1,
     )
-    with memory_errors():
+    with memory_errors(f"encoding {pictures[0].name} and {len(pictures) - 1} more"):
         context = FitContext(seed, resolve_device(device), wanted, progress.counted)
         if backgrounds is not None:
             pack = Encoding(pictures, preset, context, info).run(backgrounds)

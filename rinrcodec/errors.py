@@ -6,6 +6,7 @@
     │   └── RinrUsageError              options that contradict each other, output in the way
     ├── RinrFormatError(ValueError)     a .rinr file that is damaged, hostile or not one
     ├── RinrLimitError(ValueError)      more frames, pixels or bytes than `Limits` allow
+    ├── RinrMemoryError(MemoryError)    this machine has too little memory for what was asked
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
     └── MissingExtraError(ImportError)  an optional package; the message is the pip command
 
@@ -24,6 +25,7 @@ __all__ = [
     "RinrFormatError",
     "RinrInputError",
     "RinrLimitError",
+    "RinrMemoryError",
     "RinrSourceError",
     "RinrUsageError",
     "plain",
@@ -32,6 +34,7 @@ __all__ = [
 
 # The hint of `Limits.check`, which only a program can follow, and what commands have instead.
 _PIXELS_HINT = re.compile(r"; pass limits=Limits\(max_pixels=\.\.\.\)[^;]*")
+_MEMORY_HINT = re.compile(r"; pass limits=Limits\(max_memory=\.\.\.\)[^;]*")
 _LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
 
 
@@ -63,6 +66,10 @@ class RinrLimitError(RinrError, ValueError):
     """A file or request that is larger than the `Limits` in force."""
 
 
+class RinrMemoryError(RinrError, MemoryError):
+    """This machine, or this process, has too little memory for what was asked of it."""
+
+
 class RinrDeviceError(RinrError, RuntimeError):
     """A device that is not available or has too little memory."""
 
@@ -84,6 +91,7 @@ class MissingExtraError(RinrError, ImportError):
 def plain(message: str) -> str:
     """A message with advice for the command line, in place of that for programs."""
     message = _PIXELS_HINT.sub("; allow more with --max-pixels, or cut it into tiles", message)
+    message = _MEMORY_HINT.sub("; --max-pixels N allows 128 N bytes", message)
     return _LIMITS_HINT.sub("", message)
 
 

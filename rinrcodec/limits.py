@@ -1,8 +1,10 @@
 """How large a `.rinr` file may be: bounds against hostile and runaway files.
 
 Readers compare a declared size with its limit before memory is taken for it, and the writer
-applies the same limits, so that nothing is written that the default reader refuses. `max_work` is
-for the decoder alone: large networks of zeros, or many boxes, are a small file and hours of work.
+applies the same limits, so that nothing is written that the default reader refuses. The last four
+are for the decoder alone: a large network of zeros, or many boxes, are a small file that may ask for
+hours of work or all memory. Families declare what a frame takes (`families.interface.Cost`), and
+the decoder compares it before it takes memory.
 """
 
 from __future__ import annotations
@@ -33,6 +35,25 @@ class Limits:
     max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
     max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
     max_work: int = 2**43  # multiplications to decode one frame
+    max_pixel_work: int = 2**17  # the same for each pixel of a frame, which counts as 2**20 or more
+    max_memory: int = 3 * 2**29  # bytes at once to decode one frame, or several small ones together
+    max_result_bytes: int = 2**32  # of all pixels that one call returns
+
+    def check_frame(self, work: int, memory: int, pixels: int, name: str) -> None:
+        """Raise `RinrLimitError` for a frame that takes too much work or memory to decode.
+
+        Args:
+            work: Multiplications.
+            memory: Bytes at the peak.
+            pixels: Pixels of the frame, or of the result where it has more.
+            name: Name of the frame.
+        """
+        self.check("max_work", work, f"multiplications to decode {name}")
+        per_pixel = work // max(pixels, _FEW_PIXELS)
+        self.check("max_pixel_work", per_pixel, f"multiplications for each pixel of {name}")
+        # Frames that are larger than the default allows take more memory in any family.
+        if memory > self.max_memory * max(1.0, pixels / DEFAULT_LIMITS.max_pixels):
+            self.check("max_memory", memory, f"bytes of memory to decode {name}")
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""
@@ -46,12 +67,14 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_FEW_PIXELS = 2**20  # a smaller frame may take as much work as one of so many
+_BYTES_PER_PIXEL = 128  # to decode a large frame, by every family of this package
 
 
 def limits_for(max_pixels: int | None) -> Limits:
     """Return the limits for frames of at most so many pixels; None returns the default.
 
-    What grows with the pixels of a frame, its work and its bytes, is widened as much.
+    What grows with the pixels of a frame, its work, its bytes and its memory, is widened as much.
 
     Example:
         >>> limits_for(2**27).max_work == 2 * Limits().max_work
@@ -65,4 +88,6 @@ def limits_for(max_pixels: int | None) -> Limits:
         max_pixels=max_pixels,
         max_chunk_bytes=times * DEFAULT_LIMITS.max_chunk_bytes,
         max_work=times * DEFAULT_LIMITS.max_work,
+        max_memory=max(DEFAULT_LIMITS.max_memory, _BYTES_PER_PIXEL * max_pixels),
+        max_result_bytes=times * DEFAULT_LIMITS.max_result_bytes,
     )

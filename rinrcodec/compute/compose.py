@@ -29,6 +29,8 @@ __all__ = [
     "to_signal",
 ]
 
+_VALUES_AT_ONCE = 1 << 22
+
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
     """The regions and objects of a frame in the order of pasting."""
@@ -58,8 +60,13 @@ def to_signal(pixels: Tensor) -> Tensor:
 
 
 def to_pixels(signal: Tensor) -> Tensor:
-    """Round a signal in [-1, 1] to uint8 pixels, half to even; values beyond are clipped."""
-    return (signal + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    """Round a signal [h, w, ...] in [-1, 1] to uint8, half to even; values beyond are clipped."""
+    pixels = torch.empty_like(signal, dtype=torch.uint8)
+    # Some lines at a time: a second signal of a large frame is a gigabyte.
+    lines = max(1, _VALUES_AT_ONCE // max(1, signal[0].numel())) if len(signal) else 1
+    for part, done in zip(signal.split(lines), pixels.split(lines), strict=True):
+        done.copy_((part + 1).mul_(127.5).round_().clamp_(0, 255))
+    return pixels
 
 
 def as_rgb(pixels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from rinrcodec import memory
 from rinrcodec.errors import RinrDeviceError
 
 __all__ = ["chunks_by_cost", "memory_errors", "resolve_device"]
@@ -35,14 +36,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn a device's lack of memory into `RinrDeviceError`."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise RinrDeviceError(
-            f"the device ran out of memory; take fewer frames at a time or device='cpu' ({error})"
-        ) from error
+def memory_errors(tried: str) -> Iterator[None]:
+    """Turn a lack of memory into `RinrDeviceError` on a GPU, and `RinrMemoryError` elsewhere.
+
+    Args:
+        tried: What is done inside, such as "decoding frame 3".
+    """
+    with memory.memory_errors(tried):
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise RinrDeviceError(
+                f"the device ran out of memory; take fewer frames at a time or device='cpu' "
+                f"({error})"
+            ) from error
 
 
 def chunks_by_cost(

@@ -17,10 +17,22 @@ from torch.nn.functional import interpolate
 from rinrcodec.boxes import Region
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EVERYWHERE", "Grid", "normalize", "resample", "resample_part"]
+__all__ = [
+    "EVERYWHERE",
+    "Grid",
+    "Positions",
+    "grid_shape",
+    "normalize",
+    "resample",
+    "resample_bytes",
+    "resample_part",
+    "resample_region",
+]
 
 # All positions of a grid, as (slice of y, slice of x).
 EVERYWHERE = (slice(None), slice(None))
+
+_SIGNAL_BYTES = 12  # of a pixel: three channels of float32
 
 
 def normalize(positions: Tensor, start: Tensor | float, size: Tensor | float) -> Tensor:
@@ -53,16 +65,7 @@ class Grid:
         Raises `RinrInputError` for a region that is empty or leaves the frame, or a scale outside
         (0, 16].
         """
-        if region is not None and len(region) != 4:
-            raise RinrInputError(f"region {region}: want (x, y, width, height) in pixels")
-        asked = Region(0, 0, width, height) if region is None else Region(*region)
-        if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
-            raise RinrInputError(
-                f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
-                f"{width}x{height}"
-            )
-        if not 0 < scale <= 16:
-            raise RinrInputError(f"scale={scale}: want more than 0 and at most 16")
+        asked = _checked(width, height, region, scale)
         x, y = _centres(asked.x, asked.width, scale), _centres(asked.y, asked.height, scale)
         return cls(x, y, asked)
 
@@ -70,18 +73,85 @@ class Grid:
         """The positions of the grid that lie in a region: (slice of y, slice of x)."""
         return _between(self.y, region.y, region.bottom), _between(self.x, region.x, region.right)
 
+    def positions(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Positions:
+        """Network inputs of a part of the grid for the INR of a region, made when sliced."""
+        x = normalize(self.x[part[1]], region.x, region.width).float()
+        y = normalize(self.y[part[0]], region.y, region.height).float()
+        return Positions(x, y)
+
     def coords(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Tensor:
         """Network input of a part of the grid for the INR of a region.
 
         Float32 [pixels, 2] as (x, y), line by line; the region is [-1, 1] on both axes.
         """
-        x = normalize(self.x[part[1]], region.x, region.width).float()
-        y = normalize(self.y[part[0]], region.y, region.height).float()
-        return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
+        return self.positions(region, part)[:]
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """All (x, y) of two axes, line by line, as a tensor [pixels, 2] of which a slice is made.
+
+    Those of a large frame would take half a gigabyte.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x) * len(self.y)
+
+    def __getitem__(self, some: slice) -> Tensor:
+        start, stop, _ = some.indices(len(self))
+        width = max(1, len(self.x))
+        if width > stop - start:
+            numbers = torch.arange(start, stop, device=self.x.device)
+            lines = numbers.div(width, rounding_mode="floor")
+            return torch.stack([self.x[numbers - lines * width], self.y[lines]], -1)
+        first = start // width
+        y = self.y[first : -(-stop // width)]
+        whole = torch.stack(torch.meshgrid(self.x, y, indexing="xy"), -1).reshape(-1, 2)
+        return whole[start - first * width : stop - first * width]
+
+    def to(self, device: torch.device) -> Positions:
+        """The same on a device."""
+        return Positions(self.x.to(device), self.y.to(device))
+
+
+def grid_shape(
+    width: int,
+    height: int,
+    *,
+    region: Region | tuple[int, int, int, int] | None = None,
+    scale: float = 1.0,
+) -> tuple[int, int]:
+    """Return the height and width of `Grid.of_frame` without making it; raises the same errors."""
+    asked = _checked(width, height, region, scale)
+    return _count(asked.height, scale), _count(asked.width, scale)
+
+
+def _checked(
+    width: int, height: int, region: Region | tuple[int, int, int, int] | None, scale: float
+) -> Region:
+    """The region that is asked for, if it lies in the frame and the scale is one."""
+    if region is not None and len(region) != 4:
+        raise RinrInputError(f"region {region}: want (x, y, width, height) in pixels")
+    asked = Region(0, 0, width, height) if region is None else Region(*region)
+    if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
+        raise RinrInputError(
+            f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
+            f"{width}x{height}"
+        )
+    if not 0 < scale <= 16:
+        raise RinrInputError(f"scale={scale}: want more than 0 and at most 16")
+    return asked
+
+
+def _count(size: int, scale: float) -> int:
+    return max(1, round(size * scale))
 
 
 def _centres(start: int, size: int, scale: float) -> Tensor:
-    count = max(1, round(size * scale))
+    count = _count(size, scale)
     return (torch.arange(count, dtype=torch.float64) + 0.5) * (size / count) + start
 
 
@@ -92,7 +162,11 @@ def _between(positions: Tensor, start: int, end: int) -> slice:
 
 def resample(signal: Tensor, grid: Grid) -> Tensor:
     """Return the signal [h, w, channels] of a frame on a grid of it; a coarser one averages."""
-    part = signal[grid.region.slices]
+    return resample_region(signal[grid.region.slices], grid)
+
+
+def resample_region(part: Tensor, grid: Grid) -> Tensor:
+    """Return the signal [h, w, channels] of the region of a grid on the grid."""
     shape = (len(grid.y), len(grid.x))
     if shape == part.shape[:2]:
         return part.contiguous()
@@ -100,6 +174,16 @@ def resample(signal: Tensor, grid: Grid) -> Tensor:
         return resample_part(part, grid.region, grid, EVERYWHERE)
     resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).contiguous()
+
+
+def resample_bytes(grid: Grid) -> int:
+    """Return how many bytes `resample` has in memory at most, for three channels of float32."""
+    height, width = len(grid.y), len(grid.x)
+    result = _SIGNAL_BYTES * height * width
+    if (height, width) == (grid.region.height, grid.region.width):
+        return result
+    # The region as float32, twice; then lines of the new width, or columns of the new height.
+    return 2 * _SIGNAL_BYTES * max(grid.region.area, grid.region.height * width) + 2 * result
 
 
 def resample_part(signal: Tensor, region: Region, grid: Grid, part: tuple[slice, slice]) -> Tensor:

@@ -16,6 +16,7 @@ from rinrcodec.errors import RinrInputError, plain
 from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.presets import Preset
 from rinrcodec.sources.pictures.depth import DepthRange
@@ -32,6 +33,7 @@ __all__ = ["Fitter", "measure"]
 
 # Threads of a worker that read pictures while it fits those before.
 _READ_AHEAD = 2
+_FEWER_JOBS = "take fewer --jobs, or a machine with more memory, and go on with --resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Fitter:
     depth_range: DepthRange | None = None
     limits: Limits = DEFAULT_LIMITS
 
+    @memory_errors("fitting a shard", _FEWER_JOBS)
     def fit(self, shard: Shard, on_progress: Callable[[float], None] = lambda _: None) -> None:
         """Fit what is left of a shard; `on_progress` gets the number of pictures done."""
         if self.work.fitted(shard) is not None:

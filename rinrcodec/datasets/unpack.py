@@ -17,7 +17,7 @@ from rinrcodec.datasets.batches import batches
 from rinrcodec.datasets.picture_files import picture_bytes, write_picture
 from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.decoder import decode
-from rinrcodec.errors import RinrError, RinrInputError, reason
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of, task_of
@@ -25,6 +25,7 @@ from rinrcodec.labels.losses import Losses
 from rinrcodec.labels.voc_writer import voc_text
 from rinrcodec.labels.yolo import Layout, format_labels
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
 from rinrcodec.storage import remove_file, storage_of, text_of
 from rinrcodec.storage.atomic import write_text
@@ -121,8 +122,9 @@ def _write_frame(
             f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: {error}"
         )
     try:
-        data, warnings = picture_bytes(picture, array, frame.metadata, kind=work.format)
-    except RinrInputError as error:
+        with memory_errors(f"{picture}: writing the picture"):
+            data, warnings = picture_bytes(picture, array, frame.metadata, kind=work.format)
+    except (RinrInputError, RinrMemoryError) as error:
         work.failures.append(str(error))
         return False
     put()

@@ -51,7 +51,7 @@ def _missed_psnr(
 ) -> Iterator[Miss]:
     """The frames of rows whose mean is below the target."""
     assert target.psnr is not None
-    decoder = Decoder(pack, device=device)
+    decoder = Decoder(pack, device=device, limits=limits_of(pictures))
     by_row: dict[InrRef, list[tuple[float, int]]] = defaultdict(list)
     for i, picture in enumerate(pictures):
         decoded = to_array(decoder.decode([i], objects=False)[0], picture.mode)
@@ -72,7 +72,7 @@ def _missed_objects(
 
     Rows of objects hold parts of frames, so there is one mean for all frames.
     """
-    decoder = Decoder(pack, device=device)
+    decoder = Decoder(pack, device=device, limits=limits_of(pictures))
     values: list[tuple[float, int]] = []
     for i, picture in enumerate(pictures):
         decoded = to_array(decoder.decode([i])[0], picture.mode)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.pack import GroupInfo
 
-__all__ = ["check_sizes"]
+__all__ = ["check_sizes", "number_in_row"]
 
 
 def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
@@ -25,3 +25,11 @@ def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
             f"the spec {info.spec.to_json()} has {sum(sizes)} parameters in {len(sizes)} tensors, "
             f"the group says {info.n_params} in {info.n_scales}"
         )
+
+
+def number_in_row(time: float, most: int) -> int:
+    """Return which of at most `most` frames of a row a time names; the last where it names none.
+
+    Costs are counted before times are checked.
+    """
+    return int(time) if 0 <= time < most else most - 1

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BackgroundEncoder",
     "BackgroundFamily",
+    "Cost",
     "Family",
     "FitContext",
     "FittedObjects",
@@ -87,6 +88,19 @@ class ObjectView:
         """Return the number of pixels of the part."""
         height, width = self.shape
         return height * width
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What decoding takes, from what a file declares and before a byte of it is decoded.
+
+    work: about how many multiplications of one core take as long; a core does about 30 a
+        nanosecond.
+    memory: bytes at the peak, the result as float32 and the weights included.
+    """
+
+    work: int
+    memory: int
 
 
 class Family(ABC):
@@ -150,14 +164,16 @@ class BackgroundFamily(Family):
         """Return the settings by the names of presets (`rinrcodec.presets`); some may lack."""
 
     @abstractmethod
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        """Return about how many multiplications decoding one frame on a grid takes.
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        """Return what decoding one frame alone takes, whatever its coded bytes are.
 
-        The decoder compares the sum over a frame with `Limits.max_work` before it decodes anything.
+        The decoder compares work and memory with the `Limits` before it decodes anything. It
+        decodes frames together, also on several threads, while their memory adds up to
+        `Limits.max_memory` at most.
 
         Args:
             info: A group that was checked.
-            shape: Height and width of the grid.
+            view: The frame and its grid.
         """
 
     @abstractmethod
@@ -192,20 +208,22 @@ class ObjectFamily(Family):
         """Return the settings by the names of presets (`rinrcodec.presets`); some may lack."""
 
     @abstractmethod
-    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
-        """Return about how many multiplications decoding one object on `n_pixels` takes.
+    def object_cost(self, info: GroupInfo, view: ObjectView) -> Cost:
+        """Return what decoding one object takes; the decoder uses it as that of a background.
 
-        The decoder uses it as it uses `BackgroundFamily.background_work`.
+        Args:
+            info: A group that was checked.
+            view: The object, and the part of a grid on which it is decoded.
         """
 
-    def row_work(self, info: GroupInfo, views: Sequence[ObjectView]) -> int:  # noqa: ARG002
-        """Return what a row takes once, on top of `object_work`, however many objects it has.
+    def row_cost(self, info: GroupInfo, views: Sequence[ObjectView]) -> Cost:  # noqa: ARG002
+        """Return what a row takes once, on top of its objects, however many it has.
 
         Args:
             info: The group of the row.
             views: The objects of one frame in that row.
         """
-        return 0
+        return Cost(0, 0)
 
     @abstractmethod
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:

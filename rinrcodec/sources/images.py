@@ -21,6 +21,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError, RinrLimitError, RinrSourceError
 from rinrcodec.formats import MAGIC
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.memory import is_out_of_memory, memory_error, memory_errors
 from rinrcodec.picture import Picture
 from rinrcodec.sources.picture_names import unreadable_kind
 from rinrcodec.sources.pictures.depth import (
@@ -57,6 +58,8 @@ _JPEG_START = b"\xff\xd8"
 _PNG_METADATA = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _PNG_PIXELS = b"IDAT"
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_FEWER = "take fewer pictures at a time (--jobs), or a machine with more memory"
+
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,8 +87,8 @@ def load_picture(
     clipped. None takes all of 16 bits.
 
     Raises `RinrInputError` for a file that is missing, empty, truncated or no picture,
-    `RinrSourceError` where its disk or store fails, and `RinrLimitError` for one of more pixels
-    than `limits.max_pixels`, before they are decoded.
+    `RinrSourceError` where its disk or store fails, `RinrLimitError` for one of more pixels than
+    `limits.max_pixels`, before they are decoded, and `RinrMemoryError` where memory runs out.
     """
     file = to_path(path)
     data = read_picture_file(file, limits=limits)
@@ -100,7 +103,9 @@ def read_picture_file(file: Path, *, stamp: str = "", limits: Limits = DEFAULT_L
     stamp: as in `storage.read_file`.
     """
     try:
-        return read_file(file, stamp=stamp, most=_BYTES_A_PIXEL * limits.max_pixels + _MOST_EXTRA)
+        with memory_errors(f"{file}: reading the picture", _FEWER):
+            most = _BYTES_A_PIXEL * limits.max_pixels + _MOST_EXTRA
+            return read_file(file, stamp=stamp, most=most)
     except FileNotFoundError:
         raise RinrInputError(f"{file}: there is no such file") from None
     except OSError as error:
@@ -138,8 +143,11 @@ def decode_picture(
         raise RinrLimitError(f"{file}: {error}; convert it to PNG or TIFF") from error
     except RinrError as error:
         raise type(error)(f"{file}: {str(error).removeprefix(f'{name}: ')}") from error
-    # A broken file makes Pillow's decoders raise almost anything; it is always the file's fault.
+    # A broken file makes Pillow's decoders raise almost anything; without a lack of memory, it is
+    # always the file's fault.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise memory_error(error, f"{file}: reading the picture", _FEWER) from error
         raise RinrInputError(f"{file}: the picture is damaged or truncated ({error})") from error
     return replace(picture, source_bytes=len(data), notes=notes + picture.notes)
 

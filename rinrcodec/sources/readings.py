@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rinrcodec.errors import RinrError, RinrInputError, RinrSourceError
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, RinrSourceError
 from rinrcodec.formats.checks import check_name
 from rinrcodec.labels.model import LabelReader, Labels
 from rinrcodec.labels.yolo import YoloReader, not_read
@@ -82,7 +82,8 @@ def read_image(
     """Read one picture and its labels; an error becomes the reading's `error`.
 
     Every file is read once, and one that is not as its stamp says is an error. Raises
-    `RinrSourceError` where a disk or store fails: that says nothing of the picture.
+    `RinrSourceError` where a disk or store fails, and `RinrMemoryError` where memory runs out: that
+    says nothing of the picture.
     """
     data, picture, error = b"", None, None
     try:
@@ -91,7 +92,7 @@ def read_image(
         picture = decode_picture(
             data, ref.path, name=ref.name, depth_range=depth_range, limits=limits
         )
-    except RinrSourceError:
+    except (RinrSourceError, RinrMemoryError):
         raise
     except RinrError as problem:
         error = str(problem)

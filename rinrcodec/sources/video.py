@@ -25,6 +25,7 @@ import numpy as np
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
@@ -146,6 +147,8 @@ def read_video(
                         yield name, _picture(item, name, share, limits), None
                 number += 1
     except (av.FFmpegError, RinrError) as error:
+        if is_out_of_memory(error):
+            raise memory_error(error, f"{path}: reading frame {number + 1}") from error
         problem = f"frame {number + 1}: {_reason(error)}"
     # The call that read that frame, or the first that is missing, has reported it.
     if problem is not None and number >= start:

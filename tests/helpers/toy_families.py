@@ -21,6 +21,7 @@ from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import (
     BackgroundEncoder,
     BackgroundFamily,
+    Cost,
     FitContext,
     FittedObjects,
     FittedRows,
@@ -78,8 +79,9 @@ class Flat(BackgroundFamily):
     def background_presets(self) -> Mapping[str, FlatBackgrounds]:
         return {"fast": FlatBackgrounds(), "balanced": FlatBackgrounds(2)}
 
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        return info.n_params * shape[0] * shape[1]
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        values = info.n_params * view.shape[0] * view.shape[1]
+        return Cost(work=values, memory=6 * values)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         rows = [view.frame.background.row for view in views]
@@ -132,9 +134,9 @@ class Flatter(ObjectFamily):
     def object_presets(self) -> Mapping[str, FlatterObjects]:
         return {"fast": FlatterObjects(), "balanced": FlatterObjects()}
 
-    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
+    def object_cost(self, info: GroupInfo, view: ObjectView) -> Cost:
         del info
-        return n_pixels
+        return Cost(work=view.n_pixels, memory=12 * view.n_pixels)
 
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
         coded = group.coded([view.inr.inr.row for view in views])

@@ -14,6 +14,7 @@ from rinrcodec.datasets.executors.local import TRIES, Watch
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.errors import MissingExtraError, RinrDeviceError, RinrError, RinrInputError
+from rinrcodec.memory import is_out_of_memory, memory_error
 
 __all__ = ["fit_on_ray"]
 
@@ -79,6 +80,8 @@ def _succeeded(ray: Any, ref: Any) -> bool:
     except errors.RayTaskError as error:
         if isinstance(error.cause, (RinrError, OSError)):
             raise error.cause from None
+        if is_out_of_memory(error.cause):
+            raise memory_error(error.cause, "a worker of Ray") from error
         said = (str(error.cause).strip() or type(error.cause).__name__).splitlines()[-1]
         raise RinrError(f"a worker of Ray: {said}") from error
     except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.interface import BackgroundFamily, ObjectFamily, ObjectView, View
+from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, ObjectView, View
 from rinrcodec.pack import GroupInfo, Spec
 
 if TYPE_CHECKING:
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     from rinrcodec.families.av1.encode import Av1Backgrounds, Av1Objects
     from rinrcodec.families.group_reader import GroupReader
-
 __all__ = ["Av1"]
 
-
-# About how many multiplications take as long as decoding a pixel.
-_PIXEL_WORK = 300
+# About how many multiplications take as long as decoding a pixel; a frame, and an object, however
+# small they are.
+_PIXEL_WORK, _FRAME_WORK, _OBJECT_WORK = 600, 2**24, 2**22
+# The pixels of a frame and their sums; those of an object, as float32, and its signal.
+_PIXEL_BYTES, _OBJECT_BYTES = 8, 48
 
 
 class Av1(BackgroundFamily, ObjectFamily):
@@ -63,20 +64,36 @@ class Av1(BackgroundFamily, ObjectFamily):
 
         return OBJECTS
 
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        del info
-        return _PIXEL_WORK * shape[0] * shape[1]
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        """Return what the frame takes, and those before it in its row."""
+        from rinrcodec.compute.grids import resample_bytes
+        from rinrcodec.families.checks import number_in_row
+        from rinrcodec.families.av1.layout import MOST_FRAMES, stream_bytes
 
-    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
-        del info
-        return _PIXEL_WORK * n_pixels
+        n_frames = number_in_row(view.frame.time, MOST_FRAMES) + 1
+        pixels = view.frame.width * view.frame.height
+        return Cost(
+            n_frames * (_PIXEL_WORK * pixels + _FRAME_WORK),
+            stream_bytes(info.spec, pixels, n_frames)
+            + _PIXEL_BYTES * pixels
+            + resample_bytes(view.grid),
+        )
 
-    def row_work(self, info: GroupInfo, views: Sequence[ObjectView]) -> int:
-        from rinrcodec.families.av1.layout import most_atlas_pixels
-
+    def object_cost(self, info: GroupInfo, view: ObjectView) -> Cost:
         del info
-        n_atlases = 1 + max(view.inr.cell.time for view in views)
-        return _PIXEL_WORK * n_atlases * most_atlas_pixels(view.region for view in views)
+        # The samples of the whole object are read, also where a part of it is asked for.
+        pixels = view.region.area + view.n_pixels
+        return Cost(_PIXEL_WORK * pixels + _OBJECT_WORK, _OBJECT_BYTES * pixels)
+
+    def row_cost(self, info: GroupInfo, views: Sequence[ObjectView]) -> Cost:
+        from rinrcodec.families.av1.layout import MOST_FRAMES, most_atlas_pixels, stream_bytes
+
+        n_atlases = min(1 + max(view.inr.cell.time for view in views), MOST_FRAMES)
+        pixels = most_atlas_pixels(view.region for view in views)
+        return Cost(
+            n_atlases * (_PIXEL_WORK * pixels + _FRAME_WORK),
+            stream_bytes(info.spec, pixels, n_atlases),
+        )
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.av1.decode import background_signals

@@ -21,14 +21,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rinrcodec.boxes import Region
+
 __all__ = ["Planes", "to_planes", "to_rgb"]
 
 Planes = Sequence[NDArray[np.uint8] | NDArray[np.uint16]]
 
 _FRACTION = 16  # bits of a factor behind the point
+_PIXELS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 24}
 
 
-def to_rgb(planes: Planes, *, channels: int, bits: int, device: torch.device) -> Tensor:
+def to_rgb(
+    planes: Planes, *, channels: int, bits: int, device: torch.device, part: Region | None = None
+) -> Tensor:
     """Convert the planes of a frame to pixels: uint8 [h, w, channels] on the device.
 
     Args:
@@ -36,29 +41,45 @@ def to_rgb(planes: Planes, *, channels: int, bits: int, device: torch.device) ->
         channels: 3 for RGB, 1 for grey, which is Y alone.
         bits: Bits of a sample, 8 or 10.
         device: Where to compute.
+        part: The pixels to convert; None converts all.
     """
-    y, *chroma = (_on(plane, device) for plane in planes[:channels])
+    height, width = planes[0].shape
+    part = part or Region(0, 0, width, height)
+    # Channel after channel in memory, as the decoder returns them.
+    pixels = torch.empty((channels, part.height, part.width), dtype=torch.uint8, device=device)
+    # Some lines at a time: sums of all pixels would not fit in a cache, nor always in memory.
+    lines = max(1, _PIXELS_AT_ONCE[device.type] // part.width)
+    for top in range(0, part.height, lines):
+        band = Region(part.x, part.y + top, part.width, min(lines, part.height - top))
+        _convert(planes, band, bits, pixels[:, top : top + lines])
+    return pixels.permute(1, 2, 0)
+
+
+def _convert(planes: Planes, part: Region, bits: int, pixels: Tensor) -> None:
+    """Convert a part of the planes to pixels [channels, h, w]."""
+    channels, device = len(pixels), pixels.device
+    y = _on(planes[0][part.slices], device)
+    chroma = list(planes[1:channels])
     finer = 0
-    if chroma and chroma[0].shape != y.shape:
-        chroma = [_enlarged(plane, y.shape) for plane in chroma]
+    if chroma and chroma[0].shape != planes[0].shape:
+        parts = [_enlarged_part(plane, part, device) for plane in chroma]
         finer = 4  # the bits that the weights 3 and 1 of two axes add
+    else:
+        parts = [_on(plane[part.slices], device) for plane in chroma]
     # The sums stay below 2^30. They are computed in place: new memory costs more than a sum.
     luma = (y * (_factor(1.0, bits) << finer)).add_(1 << _FRACTION + finer - 1)
-    # Channel after channel in memory, as the decoder returns them.
-    pixels = torch.empty((channels, *y.shape), dtype=torch.uint8, device=device)
 
     def put(channel: int, sums: Tensor) -> None:
         pixels[channel] = sums.bitwise_right_shift_(_FRACTION + finer).clamp_(0, 255)
 
     if channels == 1:
         put(0, luma)
-        return pixels.permute(1, 2, 0)
-    u, v = (plane.sub_(1 << bits - 1 + finer) for plane in chroma)
+        return
+    u, v = (plane.sub_(1 << bits - 1 + finer) for plane in parts)
     put(0, torch.add(luma, v, alpha=_factor(1.402, bits)))
     green = torch.sub(luma, u, alpha=_factor(0.344136, bits))
     put(1, green.sub_(v, alpha=_factor(0.714136, bits)))
     put(2, luma.add_(u, alpha=_factor(1.772, bits)))
-    return pixels.permute(1, 2, 0)
 
 
 def to_planes(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint16]]:
@@ -88,7 +109,19 @@ def _on(plane: NDArray[np.uint8] | NDArray[np.uint16], device: torch.device) -> 
     return torch.from_numpy(plain).to(device).int()
 
 
-def _enlarged(plane: Tensor, shape: torch.Size) -> Tensor:
+def _enlarged_part(
+    plane: NDArray[np.uint8] | NDArray[np.uint16], part: Region, device: torch.device
+) -> Tensor:
+    """A part of a plane that is half as large, as `_enlarged` gives all of it."""
+    # With the samples around it, which the pixels at its edges also read.
+    left, top = max(0, part.x // 2 - 1), max(0, part.y // 2 - 1)
+    samples = _on(plane[top : part.bottom // 2 + 2, left : part.right // 2 + 2], device)
+    x, y = part.x - 2 * left, part.y - 2 * top
+    enlarged = _enlarged(samples, (y + part.height, x + part.width))
+    return enlarged[y:, x:]
+
+
+def _enlarged(plane: Tensor, shape: tuple[int, int]) -> Tensor:
     """A plane twice as large on both axes, its values 16 times as large, cut to a shape."""
     for axis in (0, 1):
         n = plane.shape[axis]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rinrcodec.compute.compose import to_signal
-from rinrcodec.compute.grids import Grid, resample
+from rinrcodec.compute.grids import Grid, resample_region
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
@@ -25,6 +25,7 @@ __all__ = ["OpenRow", "background_signals", "row_pixels"]
 
 _LAST = "the row decoded last"
 _MOST_KEPT = 2**22  # pixels of the frames that an open row keeps
+_LARGE = 2**23  # pixels of frames whose rows are not kept open: each may take a gigabyte
 
 
 class _Key(NamedTuple):
@@ -86,8 +87,10 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
     coded = group.coded([key.row for key in members if key not in open_rows])
     signals: list[Tensor] = [torch.empty(0)] * len(views)
 
+    *_, last_key = members
+
     @torch.no_grad()
-    def decode(key: _Key) -> OpenRow:
+    def decode(key: _Key) -> OpenRow | None:
         with naming(views[members[key][0]].frame.name):
             row = open_rows.get(key)
             if row is None:
@@ -95,11 +98,12 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
             for i in sorted(members[key], key=numbers.__getitem__):
                 pixels = _pixels(row.frame(numbers[i]), spec, group.device)
                 signals[i] = _on_grid(pixels, views[i].grid)
-        return row
+        kept = key == last_key and row.decoder.n_frames > 1 and key.width * key.height <= _LARGE
+        return row if kept else None
 
-    rows = parallel_map(decode, list(members), group.device)
-    if rows and rows[-1].decoder.n_frames > 1:
-        group.memory[_LAST] = rows[-1]
+    kept = parallel_map(decode, list(members), group.device)[-1]
+    if kept is not None:
+        group.memory[_LAST] = kept
     return signals
 
 
@@ -107,7 +111,7 @@ def _on_grid(pixels: Tensor, grid: Grid) -> Tensor:
     """The pixels of a region as they are, or the signal on a finer or coarser grid."""
     part = pixels[grid.region.slices]
     if part.shape[:2] != (len(grid.y), len(grid.x)):
-        return resample(to_signal(pixels), grid)
+        return resample_region(to_signal(part), grid)
     # A copy of a small region: it would keep the whole frame.
     return part if part.shape == pixels.shape else part.clone()
 

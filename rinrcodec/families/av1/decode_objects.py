@@ -67,9 +67,6 @@ def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) 
             f"an object of {region.width}x{region.height} pixels at ({cell.x}, {cell.y}) leaves "
             f"its atlas of {width}x{height}"
         )
-    part = Region(cell.x, cell.y, region.width, region.height).slices
-    whole = any(plane.shape != planes[0].shape for plane in planes[: int(spec["out"])])
-    if not whole:
-        planes = [plane[part] for plane in planes]
-    pixels = to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), device=device)
-    return pixels[part] if whole else pixels
+    part = Region(cell.x, cell.y, region.width, region.height)
+    channels, bits = int(spec["out"]), int(spec["bits"])
+    return to_rgb(planes, channels=channels, bits=bits, device=device, part=part)

@@ -21,6 +21,7 @@ __all__ = [
     "most_atlas_pixels",
     "pixel_format",
     "row_spec",
+    "stream_bytes",
     "temporal_units",
 ]
 
@@ -28,6 +29,7 @@ MOST_FRAMES = 64  # of a row
 # Of an atlas; that of one larger object has as many as it.
 MOST_ATLAS_PIXELS = 2**18
 ROW_FORMAT = 1
+_REFERENCES = 8  # frames that a stream may refer to
 
 # (chroma, bits) of a spec -> the pixel format that FFmpeg decodes such a stream to.
 PIXEL_FORMATS = {
@@ -85,6 +87,21 @@ def check(info: GroupInfo) -> None:
 def most_atlas_pixels(regions: Iterable[Region]) -> int:
     """Return how many pixels an atlas may have in which these objects are."""
     return max(MOST_ATLAS_PIXELS, *(region.area for region in regions))
+
+
+def stream_bytes(spec: Spec, pixels: int, n_frames: int) -> int:
+    """Return how many bytes a decoder of a row has at most for its frames and their planes.
+
+    Args:
+        spec: A checked spec.
+        pixels: Pixels of a frame.
+        n_frames: How many frames are decoded. A stream may refer to eight, and each may come with
+            one that is not shown.
+    """
+    samples = {"400": 1.0, "420": 1.5, "444": 3.0}[str(spec["chroma"])]
+    held = min(2 * n_frames, _REFERENCES) + 3
+    # The fourth part on top: motion vectors, and borders of the frame.
+    return int(pixels * samples * (2 if spec["bits"] == 10 else 1) * held * 1.25)
 
 
 def pixel_format(spec: Spec) -> str:

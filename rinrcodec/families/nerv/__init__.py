@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.interface import BackgroundFamily, View
+from rinrcodec.families.interface import BackgroundFamily, Cost, View
 from rinrcodec.pack import GroupInfo, Spec
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rinrcodec.families.nerv.encode import NervBackgrounds
 
 __all__ = ["Nerv"]
+
+# Reading a weight, and its codes, its scale, its value and a layer's copy of it.
+_PARAM_WORK, _PARAM_BYTES = 256, 20
 
 
 class Nerv(BackgroundFamily):
@@ -45,11 +48,14 @@ class Nerv(BackgroundFamily):
 
         return BACKGROUNDS
 
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        del shape  # the network gives whole frames
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        """Return what the whole frame takes, and a grid of it: the network gives no part alone."""
+        from rinrcodec.compute.grids import resample_bytes
         from rinrcodec.families.nerv import network
 
-        return network.work(info.spec) + info.n_params
+        work = network.work(info.spec) + _PARAM_WORK * info.n_params
+        memory = network.peak_bytes(info.spec) + _PARAM_BYTES * info.n_params
+        return Cost(work, memory + resample_bytes(view.grid))
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.nerv.decode import background_signals

@@ -19,13 +19,15 @@ from torch.nn import functional
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.pack import Spec
 
-__all__ = ["channels", "check", "forward", "init", "largest", "size", "tensor_sizes", "work"]
+__all__ = ["channels", "check", "forward", "init", "largest", "peak_bytes", "size", "tensor_sizes", "work"]
 
 _LARGEST = {"grid_width": 4096, "grid_height": 4096, "stem": 4096, "features": 4096, "levels": 128}
 _LARGEST_WIDTH = 4096
 _LARGEST_STRIDE = 16
 # Of one layer, so that decoding a frame of an unknown file takes at most a few GB.
 _MOST_VALUES = 2**28
+# What an activation and a shuffle of a value take, in multiplications.
+_VALUE_WORK = 64
 
 
 def check(spec: Spec) -> None:
@@ -107,13 +109,28 @@ def largest(spec: Spec) -> int:
 
 
 def work(spec: Spec) -> int:
-    """Those of the convolutions; the MLP's are few beside them."""
+    """Return about how many multiplications a frame takes, values that hardly multiply included."""
     cells = int(spec["grid_width"]) * int(spec["grid_height"])
-    total = 0
+    total = sum(tensor_sizes(spec)[:4]) + _VALUE_WORK * cells * int(spec["features"])
     for inputs, outputs, stride in _blocks(spec):
         total += cells * 9 * inputs * outputs * stride**2
         cells *= stride**2
-    return total
+        total += _VALUE_WORK * cells * outputs
+    return total + cells * channels(spec) * (_blocks(spec)[-1][1] + 2 * _VALUE_WORK)
+
+
+def peak_bytes(spec: Spec) -> int:
+    """Return the bytes of the layers that a frame has in memory at once."""
+    cells = int(spec["grid_width"]) * int(spec["grid_height"])
+    inner = cells * int(spec["features"])
+    values = [2 * inner]
+    for _, outputs, stride in _blocks(spec):
+        cells *= stride**2
+        # Of a block: its input, and its output before and after the shuffle.
+        values.append(inner + 2 * cells * outputs)
+        inner = cells * outputs
+    values.append(inner + 3 * cells * channels(spec))
+    return 4 * max(values)
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
@@ -132,6 +149,7 @@ def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
 
 def forward(spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
     """Signal in [-1, 1]: float32 [n, channels, height, width] for times [n] of one INR [params]."""
+    fits = torch.is_grad_enabled()
     shapes = _shapes(spec)
     flat = weights.split([math.prod(shape) for shape in shapes])
     parts = [part.view(shape) for part, shape in zip(flat, shapes, strict=True)]
@@ -148,5 +166,9 @@ def forward(spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
     for index, (_, _, stride) in enumerate(_blocks(spec)):
         weight, bias = parts[4 + 2 * index : 6 + 2 * index]
         hidden = functional.conv2d(hidden, weight, bias, padding=1)
-        hidden = functional.silu(functional.pixel_shuffle(hidden, stride))
-    return functional.conv2d(hidden, parts[-2], parts[-1]).sigmoid() * 2 - 1
+        # In place, without a gradient: a layer of a large frame takes a gigabyte.
+        hidden = functional.silu(functional.pixel_shuffle(hidden, stride), inplace=not fits)
+    colours = functional.conv2d(hidden, parts[-2], parts[-1])
+    if fits:
+        return colours.sigmoid() * 2 - 1
+    return colours.sigmoid_().mul_(2).sub_(1)

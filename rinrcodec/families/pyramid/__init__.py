@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.families.interface import BackgroundFamily, View
+from rinrcodec.families.interface import BackgroundFamily, Cost, View
 from rinrcodec.pack import GroupInfo, Spec
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 
 __all__ = ["Pyramid"]
+
+# Of a latent and of a pixel of the synthesis, measured; of a frame however small it is.
+_LATENT_WORK, _PIXEL_WORK, _ROW_WORK = 11_000, 14_000, 2**29
+_LATENT_BYTES, _PIXEL_BYTES = 24, 76
 
 
 class Pyramid(BackgroundFamily):
@@ -50,10 +54,23 @@ class Pyramid(BackgroundFamily):
 
         return BACKGROUNDS
 
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        """Return 0: a pixel has a fixed number of latents, and `max_pixels` bounds the pixels."""
-        del info, shape
-        return 0
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        """Return what the whole frame takes, and those that it may be predicted from."""
+        del info
+        from rinrcodec.compute.grids import resample_bytes
+        from rinrcodec.families.checks import number_in_row
+        from rinrcodec.families.pyramid import network
+        from rinrcodec.families.pyramid.limits import MOST_PREDICTED
+
+        frame = view.frame
+        pixels = frame.width * frame.height
+        sizes = network.grid_sizes(frame.width, frame.height)
+        latents = sum(height * width for grids in sizes for height, width in grids)
+        n_frames = number_in_row(frame.time, MOST_PREDICTED) + 1
+        return Cost(
+            n_frames * (latents * _LATENT_WORK + _ROW_WORK) + pixels * _PIXEL_WORK,
+            latents * _LATENT_BYTES + pixels * _PIXEL_BYTES + resample_bytes(view.grid),
+        )
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.pyramid.decode import background_signals

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
 # Of a pass: what is known of a site takes half a kilobyte. On a GPU few calls matter more.
 _SITES_AT_ONCE = {"cpu": 1 << 13, "cuda": 1 << 20}
+_PIXELS_AT_ONCE = 1 << 20  # whose colours are computed together
 
 Weights = Mapping[str, Tensor]
 
@@ -167,7 +169,21 @@ def synthesize(
     latents: for every component its grids [n, h, w], the finest first, in units of their steps;
     steps: [n, 2, LEVELS], one for luma and one for both chromas. Has gradients.
     """
-    features = []
+    stacked = _features(weights, latents, steps)
+    count, n, height, width = stacked.shape
+    flat = stacked.reshape(count, -1)
+    del stacked
+    signal = _mixed(weights, flat).view(3, n, height, width)
+    del flat
+    signal = _with_filter(signal, weights, 0, relu=True)
+    signal = _with_filter(signal, weights, 1, relu=False)
+    signal = signal.transpose(0, 1)
+    return signal.mean(1, keepdim=True) if out == 1 else signal
+
+
+def _features(weights: Weights, latents: Sequence[Sequence[Tensor]], steps: Tensor) -> Tensor:
+    """The grids of all components at the size of the frame: [channels, n, h, w]."""
+    features: list[Tensor] = []
     for component, first in enumerate(COMPONENTS):
         kind = min(component, 1)
         feature = None
@@ -182,23 +198,51 @@ def synthesize(
                 else:
                     feature = torch.cat([grid, feature])
             if level and feature is not None:
-                feature = upsample(feature, weights["kernel.up"][kind, level - 1])
                 height, width = latents[0][level - 1].shape[1:]
-                feature = feature[:, :, :height, :width]
+                kernel = weights["kernel.up"][kind, level - 1]
+                feature = _finer(feature, kernel, height, width)
         assert feature is not None
         features.append(feature)
-    stacked = torch.cat(features)
-    count, n, height, width = stacked.shape
-    flat = stacked.reshape(count, -1)
+    return torch.cat(features)
+
+
+def _finer(feature: Tensor, kernel: Tensor, height: int, width: int) -> Tensor:
+    """Grids [channels, n, h, w] twice as fine, cut to a size."""
+    if torch.is_grad_enabled():
+        return upsample(feature, kernel)[:, :, :height, :width]
+    # Grid by grid: what lies between takes several times the memory of a result.
+    finer = feature.new_empty(*feature.shape[:2], height, width)
+    for one, result in zip(feature.split(1), finer.split(1), strict=True):
+        result.copy_(upsample(one, kernel)[:, :, :height, :width])
+    return finer
+
+
+def _mixed(weights: Weights, flat: Tensor) -> Tensor:
+    """Colours [3, pixels] of features [channels, pixels]."""
+    if torch.is_grad_enabled() or flat.shape[1] <= _PIXELS_AT_ONCE:
+        return _colours(weights, flat)
+    mixed = flat.new_empty(3, flat.shape[1])
+    for part, result in zip(
+        flat.split(_PIXELS_AT_ONCE, 1), mixed.split(_PIXELS_AT_ONCE, 1), strict=True
+    ):
+        result.copy_(_colours(weights, part))
+    return mixed
+
+
+def _colours(weights: Weights, flat: Tensor) -> Tensor:
     hidden = torch.addmm(
         weights["synthesis.hidden_bias"][:, None], weights["synthesis.hidden"], flat
     ).relu_()
     mixed = torch.addmm(weights["synthesis.out_bias"][:, None], weights["synthesis.out"], hidden)
-    signal = (mixed + weights["synthesis.skip"] @ flat).view(3, n, height, width)
-    signal = signal + convolve(signal, weights["filter.0"], weights["filter.0_bias"]).relu()
-    signal = signal + convolve(signal, weights["filter.1"], weights["filter.1_bias"])
-    signal = signal.transpose(0, 1)
-    return signal.mean(1, keepdim=True) if out == 1 else signal
+    return mixed + weights["synthesis.skip"] @ flat
+
+
+def _with_filter(signal: Tensor, weights: Weights, layer: int, *, relu: bool) -> Tensor:
+    """A signal [3, n, h, w] with a 3 x 3 filter of it on top."""
+    added = convolve(signal, weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"])
+    if torch.is_grad_enabled():
+        return signal + (added.relu() if relu else added)
+    return signal.add_(added.relu_() if relu else added)
 
 
 def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -257,11 +301,14 @@ def pass_tables(
     one = PASSES[component][number]
     parts = pass_inputs(one, surrounded(component_grids[k]), coarser, coarsest, others)
     lines, columns = parts[0].shape[1:]
-    tables = []
-    # Some lines at a time, which changes nothing but the memory that it takes.
-    step = max(1, _SITES_AT_ONCE[parts[0].device.type] // max(1, columns))
-    for top in range(0, max(1, lines), step):
-        known = torch.stack([part[0, top : top + step] for part in parts])
+    device = parts[0].device
+    tables = torch.empty((2, lines, columns), dtype=torch.int32, device=device)
+    # Some sites at a time, which changes nothing but the memory that it takes.
+    wide = max(1, min(_SITES_AT_ONCE[device.type], columns))
+    high = _SITES_AT_ONCE[device.type] // wide
+    for top, left in product(range(0, lines, high), range(0, columns, wide)):
+        place = slice(top, top + high), slice(left, left + wide)
+        known = torch.stack([part[(0, *place)] for part in parts])
         which = known.new_zeros(LEVELS, *known.shape[1:])
         which[level] = 1
         inputs = torch.cat([known, known.abs(), which])
@@ -269,6 +316,6 @@ def pass_tables(
         largest = LARGEST * MEAN_STEPS
         eighths = (means * MEAN_STEPS + 0.5).floor_().clamp_(-largest, largest)
         index = ((log_scales - _LOG_SCALES[0]) * 8 + 0.5).floor_().clamp_(0, N_SCALES - 1)
-        tables.append(torch.stack([eighths.flatten(), index.flatten()]).to(torch.int32))
-    both = torch.cat(tables, 1).cpu().numpy()
+        tables[(slice(None), *place)] = torch.stack([eighths, index])
+    both = tables.view(2, -1).cpu().numpy()
     return both[0], both[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.interface import BackgroundFamily, ObjectFamily, ObjectView, View
+from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, ObjectView, View
 from rinrcodec.pack import GroupInfo, Spec
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ __all__ = ["Siren"]
 
 # A product of fewer pixels takes as long as one of so many.
 _LEAST_PIXELS = 128
+# What a network takes however few pixels it has: calls, and reading its weights.
+_CALL_WORK = 2**21
+_PARAM_WORK = 256
+# The output and its pixels, twice; the codes of a weight, its scale, its value and a layer's copy of it.
+_PIXEL_BYTES, _PARAM_BYTES = 18, 20
 
 
 class Siren(BackgroundFamily, ObjectFamily):
@@ -47,13 +52,21 @@ class Siren(BackgroundFamily, ObjectFamily):
 
         return OBJECTS
 
-    def background_work(self, info: GroupInfo, shape: tuple[int, int]) -> int:
-        return self.object_work(info, shape[0] * shape[1])
+    def background_cost(self, info: GroupInfo, view: View) -> Cost:
+        height, width = view.shape
+        return self._cost(info, height * width)
 
-    def object_work(self, info: GroupInfo, n_pixels: int) -> int:
+    def object_cost(self, info: GroupInfo, view: ObjectView) -> Cost:
+        return self._cost(info, view.n_pixels)
+
+    def _cost(self, info: GroupInfo, n_pixels: int) -> Cost:
         from rinrcodec.families.siren import network
 
-        return max(n_pixels, _LEAST_PIXELS) * network.work(info.spec)
+        work = max(n_pixels, _LEAST_PIXELS) * network.work(info.spec)
+        return Cost(
+            work + _CALL_WORK + _PARAM_WORK * info.n_params,
+            _PIXEL_BYTES * n_pixels + _PARAM_BYTES * info.n_params,
+        )
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.siren.evaluate import background_signals

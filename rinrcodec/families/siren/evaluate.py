@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rinrcodec.boxes import Region
 from rinrcodec.compute.devices import chunks_by_cost
-from rinrcodec.compute.parallel import parallel_map
+from rinrcodec.compute.grids import Positions
+from rinrcodec.compute.parallel import cores, parallel_map
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import ObjectView, View
 from rinrcodec.families.siren import network
@@ -22,6 +23,9 @@ __all__ = ["background_signals", "evaluate", "object_signals"]
 _WORTH_THREADS = 1 << 28  # pixels x parameters: below about 10 ms, threads cost more
 _MULTIPLE = 128  # tiles are padded to a multiple of so many pixels
 _TILE_PIXELS = {"cpu": 4_096, "cuda": 1 << 18}
+_TILE_VALUES = {"cpu": 1 << 20, "cuda": 1 << 26}  # of a tile's widest layer
+_GROUPED_PARAMS = 1 << 18  # of networks whose tiles are computed together
+_THREAD_PARAMS = 1 << 25  # of all threads together
 
 
 def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
@@ -34,7 +38,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
     for (width, height, shape), members in alike.items():
         rows = [views[i].frame.background.row for i in members]
         weights = group.weights(rows, network.tensor_sizes(spec))
-        coords = views[members[0]].grid.coords(Region(0, 0, width, height))
+        coords = views[members[0]].grid.positions(Region(0, 0, width, height))
         outputs = evaluate(spec, weights, [coords] * len(members), shared=True)
         for i, output in zip(members, outputs, strict=True):
             signals[i] = output.view(*shape, -1)
@@ -46,13 +50,17 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
     spec = group.info.spec
     rows = [view.inr.inr.row for view in views]
     weights = group.weights(rows, network.tensor_sizes(spec))
-    coords = [view.grid.coords(view.region, view.part) for view in views]
+    coords = [view.grid.positions(view.region, view.part) for view in views]
     outputs = evaluate(spec, weights, coords)
     return [output.view(*view.shape, -1) for view, output in zip(views, outputs, strict=True)]
 
 
 def evaluate(
-    spec: Spec, weights: Tensor, coords: Sequence[Tensor], *, shared: bool = False
+    spec: Spec,
+    weights: Tensor,
+    coords: Sequence[Tensor] | Sequence[Positions],
+    *,
+    shared: bool = False,
 ) -> list[Tensor]:
     """Outputs of n INRs of one spec: float32 [pixels, channels] each.
 
@@ -61,9 +69,13 @@ def evaluate(
     of one INR or of several, are computed together, padded to the largest of them.
     """
     device = weights.device
-    most = _TILE_PIXELS[device.type]
+    widest = network.widest(spec)
+    # Of wide networks, fewer pixels are in memory at once.
+    fewer = _TILE_VALUES[device.type] // widest // _MULTIPLE * _MULTIPLE
+    most = min(_TILE_PIXELS[device.type], max(_MULTIPLE, fewer))
     if shared:
-        coords = [coords[0].to(device)] * len(coords)
+        same: Any = coords[0].to(device)
+        coords = [same] * len(coords)
     # Channel by channel in memory, as families give them and images want them.
     outputs = [weights.new_empty(network.channels(spec), len(pixels)).T for pixels in coords]
     tiles = sorted(
@@ -71,9 +83,11 @@ def evaluate(
         for inr, pixels in enumerate(coords)
         for start in range(0, len(pixels), most)
     )
-    widest = network.widest(spec)
     sizes = [-(-tile.pixels // _MULTIPLE) * _MULTIPLE for tile in tiles]
-    chunks = list(chunks_by_cost(sizes, widest, 4 * widest, device))
+    n_params = weights.shape[1]
+    # Tiles of several networks take copies of their weights.
+    grouped = n_params <= _GROUPED_PARAMS
+    chunks = list(chunks_by_cost(sizes, widest, 4 * widest, device, grouped=grouped))
 
     @torch.no_grad()
     def forward(chunk: tuple[int, int]) -> None:
@@ -84,13 +98,24 @@ def evaluate(
         padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True)
         # Products of few rows take another path in torch, which rounds another way.
         padded = torch.nn.functional.pad(padded, (0, 0, 0, -padded.shape[1] % _MULTIPLE)).to(device)
-        outputs_of_tiles = network.forward(spec, weights[[tile.inr for tile in members]], padded)
+        outputs_of_tiles = network.forward(spec, _rows(weights, members), padded)
         for tile, values in zip(members, outputs_of_tiles, strict=True):
             outputs[tile.inr][tile.inside] = values[: tile.pixels]
 
-    work = sum(map(len, coords)) * weights.shape[1]
-    parallel_map(forward, chunks, device, threads=None if work > _WORTH_THREADS else 1)
+    # Each thread has a copy of a layer.
+    threads = min(cores(), max(1, _THREAD_PARAMS // n_params))
+    if sum(map(len, coords)) * n_params <= _WORTH_THREADS:
+        threads = 1
+    parallel_map(forward, chunks, device, threads=threads)
     return outputs
+
+
+def _rows(weights: Tensor, tiles: Sequence[_Tile]) -> Tensor:
+    """The weights [tiles, params] of some tiles: without a copy where all are of one network."""
+    first, last = tiles[0].inr, tiles[-1].inr
+    if len(tiles) == 1 or (weights.shape[0] == 1 and first == last):
+        return weights[first : first + 1].expand(len(tiles), -1)
+    return weights[[tile.inr for tile in tiles]]
 
 
 class _Tile(NamedTuple):

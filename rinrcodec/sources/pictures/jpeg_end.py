@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.memory import is_out_of_memory
+
 __all__ = ["completed", "lacks_end"]
 
 _END = b"\xff\xd9"
@@ -109,7 +111,9 @@ def _is_complete(data: bytes, start: int, decode: Callable[[bytes], NDArray[np.u
             np.array_equal(pixels, decode(data + _tail(data, start, seed) + _END))
             for seed in range(_TRIES)
         )
-    except Exception:  # any error of Pillow means that it cannot be decoded
+    except Exception as error:  # any error of Pillow means that it cannot be decoded
+        if is_out_of_memory(error):
+            raise
         return False
 
 

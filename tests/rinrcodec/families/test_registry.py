@@ -43,7 +43,7 @@ def test_names_are_found_in_entry_points(monkeypatch: pytest.MonkeyPatch) -> Non
         name = "plain"
         summary = ""
 
-        check = channels = background_presets = background_work = decode_backgrounds = None  # type: ignore[assignment]
+        check = channels = background_presets = background_cost = decode_backgrounds = None  # type: ignore[assignment]
 
     Plain.__abstractmethods__ = frozenset()
     entry = EntryPoint("plain", f"{__name__}:Plain", families._ENTRY_POINTS)

@@ -211,9 +211,9 @@ def test_the_largest_layer_is_the_one_that_was_computed(monkeypatch: pytest.Monk
     seen: list[int] = []
     silu = nn.functional.silu
 
-    def watch(values: torch.Tensor) -> torch.Tensor:
+    def watch(values: torch.Tensor, **options: bool) -> torch.Tensor:
         seen.append(values.numel())
-        return silu(values)
+        return silu(values, **options)
 
     monkeypatch.setattr(nn.functional, "silu", watch)
     for change in ({}, {"features": 400}):
