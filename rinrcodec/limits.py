@@ -33,6 +33,9 @@ class Limits:
     max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
     max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
     max_work: int = 2**43  # multiplications to decode one frame
+    # To check a whole file, on top of what its size allows: `verify_bytes` and `verify_work`.
+    max_verify_bytes: int = 2**28  # of all chunks, uncompressed; items of any length count more
+    max_verify_work: int = 2**40  # multiplications to decode its coded rows
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""
@@ -43,6 +46,15 @@ class Limits:
                 f"{what}: {value:,} is over the limit {limit} = {most:,}; "
                 f"pass limits=Limits({limit}=...) with a higher value if you trust the data{tiles}"
             )
+
+
+    def verify_bytes(self, file_bytes: int) -> int:
+        """Return how many uncompressed bytes may be read to check or list a file of that size."""
+        return self.max_verify_bytes + 32 * file_bytes
+
+    def verify_work(self, file_bytes: int) -> int:
+        """Return how many multiplications may be taken to check a file of that size."""
+        return self.max_verify_work + 2**24 * file_bytes
 
 
 DEFAULT_LIMITS = Limits()
@@ -65,4 +77,6 @@ def limits_for(max_pixels: int | None) -> Limits:
         max_pixels=max_pixels,
         max_chunk_bytes=times * DEFAULT_LIMITS.max_chunk_bytes,
         max_work=times * DEFAULT_LIMITS.max_work,
+        max_verify_bytes=times * DEFAULT_LIMITS.max_verify_bytes,
+        max_verify_work=times * DEFAULT_LIMITS.max_verify_work,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.families.interface import BackgroundFamily, View
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +50,18 @@ class Nerv(BackgroundFamily):
         from rinrcodec.families.nerv import network
 
         return network.work(info.spec) + info.n_params
+
+    def check_frames(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
+    ) -> None:
+        del coded, spend
+        from rinrcodec.families.nerv.decode import check_sizes
+
+        check_sizes(info.spec, frames)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.nerv.decode import background_signals

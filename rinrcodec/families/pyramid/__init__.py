@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.interface import BackgroundFamily, View
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rinrcodec.families.pyramid.encode import PyramidBackgrounds
 
 __all__ = ["Pyramid"]
+
+
+# About how many multiplications take as long as decoding the latents of a pixel.
+_PIXEL_WORK = 100_000
 
 
 class Pyramid(BackgroundFamily):
@@ -54,6 +58,20 @@ class Pyramid(BackgroundFamily):
         """Return 0: a pixel has a fixed number of latents, and `max_pixels` bounds the pixels."""
         del info, shape
         return 0
+
+    def check_frames(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
+    ) -> None:
+        from rinrcodec.families.pyramid.decode import check_frames
+
+        def spend_frame(width: int, height: int) -> None:
+            spend(max(_PIXEL_WORK * width * height, self.background_work(info, (height, width))))
+
+        check_frames(info.spec, coded, frames, spend_frame)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.pyramid.decode import background_signals
