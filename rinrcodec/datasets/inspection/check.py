@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -27,6 +27,7 @@ __all__ = ["Checked", "check_files"]
 _LARGE_CHUNK = 2**22
 _LARGE_FRAME = 2**22
 _alone = threading.Lock()
+_SECONDS = 0.25  # between two calls of `on_share`
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def check_files(
     jobs: int,
     decode: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-    on_frames: Callable[[int], object] | None = None,
+    on_share: Callable[[float], object] | None = None,
 ) -> Generator[Checked, None, None]:
     """Check files in `jobs` threads and give the result of each, in order.
 
@@ -59,20 +60,31 @@ def check_files(
         jobs: How many files are checked at a time.
         decode: Compute the pixels of all frames, too.
         limits: For every file.
-        on_frames: Called by the threads with the number of frames that were decoded since the
-            last call.
+        on_share: Called now and then while this waits for a file whose frames are decoded, with
+            how many files are done; fractions count.
     """
-    options = _Options(decode, limits, on_frames or (lambda _: None))
+    options = _Options(decode, limits)
+    done = 0
     stop = threading.Event()
     ahead: deque[Future[Checked]] = deque()
+
+    def next_result() -> Checked:
+        nonlocal done
+        while on_share is not None and not wait([ahead[0]], _SECONDS).done:
+            on_share(done + sum(list(options.shares.values())))
+        checked = ahead.popleft().result()
+        options.shares.pop(checked.path, None)
+        done += 1
+        return checked
+
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for file in files:
                 if len(ahead) >= 4 * jobs:
-                    yield ahead.popleft().result()
+                    yield next_result()
                 ahead.append(pool.submit(_check, file, stop, options))
             while ahead:
-                yield ahead.popleft().result()
+                yield next_result()
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -82,7 +94,7 @@ def check_files(
 class _Options:
     decode: bool
     limits: Limits
-    on_frames: Callable[[int], object]
+    shares: dict[Path, float] = field(default_factory=dict)  # of files whose frames are decoded
 
 
 def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checked:
@@ -97,7 +109,7 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
                     unknown = check_file(reader)
                 n_frames = reader.n_frames
                 if options.decode and not unknown:
-                    _decode(reader, stop, options)
+                    _decode(file.path, reader, stop, options)
     except FileNotFoundError as error:
         if file.manifest is None:
             return Checked(file.path, 0, reason(file.path, error))
@@ -113,13 +125,11 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
     return Checked(file.path, n_frames, difference, _unchecked(file.path, unknown))
 
 
-def _decode(reader: PackReader, stop: threading.Event, options: _Options) -> None:
+def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Options) -> None:
     """Decode all frames, one at a time; large ones in one thread at a time."""
     from rinrcodec.decoder import Decoder
 
     decoder = Decoder(reader, limits=options.limits)
-    most = options.limits.decode_work(reader.sizes().file)
-    work = 0.0
     for index, frame in enumerate(reader.all_frames()):
         if stop.is_set():
             raise _StoppedError
@@ -128,7 +138,7 @@ def _decode(reader: PackReader, stop: threading.Event, options: _Options) -> Non
             _alone if frame.width * frame.height > _LARGE_FRAME else nullcontext(),
         ):
             decoder.decode(index)
-        options.on_frames(1)
+        options.shares[path] = (index + 1) / reader.n_frames
 
 
 def _unchecked(path: Path, unknown: Sequence[str]) -> str | None:
