@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.formats import schema
 from rinrcodec.formats._chunks import ChunkStore
 from rinrcodec.formats._directory import Directory
 from rinrcodec.formats._labels import decode_extras, frame_labels

@@ -8,6 +8,7 @@ which are decoded and dropped. Networks are not computed, since no weights make 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -118,7 +119,9 @@ class _Check:
             name = info.spec.family
             try:
                 family = find_family(name)
-            except RinrInputError:  # another package is broken, which its own error says on decoding
+            except (
+                RinrInputError
+            ):  # another package is broken, which its own error says on decoding
                 family = None
             if family is not None:
                 family.check(info)
@@ -157,48 +160,29 @@ class _Check:
                 )
 
     def _check_work(self) -> None:
-        """Compare what every frame takes with the limit, as the decoder does before it decodes."""
-        groups = self._reader.groups
-        alike: dict[tuple[int, int, int], int] = {}
-        names = ("background_group", "width", "height")
-        keys = zip(*(self._frames[name].tolist() for name in names), strict=True)
-        works = np.empty(len(self._frames["width"]), np.float64)
-        for i, key in enumerate(keys):
-            if key not in alike:
-                group, width, height = key
-                family = self._families[group]
-                alike[key] = 0
-                if isinstance(family, BackgroundFamily):
-                    alike[key] = family.background_work(groups[group], (height, width))
-                self._limit_work(alike[key], i)
-            works[i] = alike[key]
+        """Let the decoder compare what frames take with the limits; alike ones count once."""
+        from rinrcodec.decoder import Decoder
+
+        decoder = Decoder(self._reader, limits=self._reader.limits)
+        coded = np.array([info.coded for info in self._reader.groups])
+        groups = self._frames["background_group"]
+        times = np.where(coded[groups], self._frames["time"], 0)  # which frame of its row it is
+        keys = (groups, self._frames["width"], self._frames["height"], times)
+        _, alike = np.unique(np.column_stack(keys), axis=0, return_index=True)
+        for number in alike.tolist():
+            if self._families[groups[number]] is not None:
+                decoder.check(self._frame(number))
         ends = np.flatnonzero(np.diff(self._objects["frame"], append=-1)) + 1
         start = 0
         for end in ends.tolist():
-            frame = int(self._objects["frame"][start])
-            views = [self._object_view(k) for k in range(start, end)]
-            self._limit_work(int(works[frame]) + self._objects_work(views), frame)
+            frame = self._frame(int(self._objects["frame"][start]))
+            used = {frame.background.group, *self._objects["group"][start:end].tolist()}
+            if all(self._families[group] is not None for group in used):
+                boxes, objects = zip(*map(self._object, range(start, end)), strict=True)
+                decoder.check(replace(frame, boxes=boxes, objects=objects))
             start = end
 
-    def _objects_work(self, views: Sequence[ObjectView]) -> int:
-        total = 0
-        rows: dict[InrRef, list[ObjectView]] = {}
-        for view in views:
-            rows.setdefault(view.inr.inr, []).append(view)
-        for ref, members in rows.items():
-            family, info = self._families[ref.group], self._reader.groups[ref.group]
-            if isinstance(family, ObjectFamily):
-                total += sum(family.object_work(info, view.region.area) for view in members)
-                total += family.row_work(info, members)
-        return total
-
-    def _limit_work(self, work: int, frame: int) -> None:
-        limits = self._reader.limits
-        limits.check("max_work", work, f"multiplications to decode frame {frame}")
-
-    def _check_rows(
-        self, group: int, first: int, stop: int, coded: Sequence[bytes] | None
-    ) -> None:
+    def _check_rows(self, group: int, first: int, stop: int, coded: Sequence[bytes] | None) -> None:
         """Let the family of a group check the rows [first, stop) for all that use them."""
         family, info = self._families[group], self._reader.groups[group]
         if isinstance(family, BackgroundFamily) and _overrides(family.check_frames):
@@ -210,7 +194,7 @@ class _Check:
         if isinstance(family, ObjectFamily) and _overrides(family.check_objects):
             for row, numbers in self._objects_used.of_rows(group, first, stop):
                 data = b"" if coded is None else coded[row - first]
-                views = [self._object_view(k) for k in numbers]
+                views = [self._view(k) for k in numbers]
                 with _naming_row(info, group, row):
                     family.check_objects(info, data, views, self._spend)
 
@@ -232,14 +216,18 @@ class _Check:
         name = f"frame {number}"
         return Frame(name, int(width), int(height), ref, MODES[mode], time=float(time))
 
-    def _object_view(self, number: int) -> ObjectView:
+    def _object(self, number: int) -> tuple[Box, ObjectInr]:
         group, row, x, y, w, h = (self._objects[name][number] for name in _OF_BOXES)
         cell = Cell(*(int(self._objects[name][number]) for name in _OF_CELLS))
+        box = Box(0, float(x), float(y), float(w), float(h))
+        return box, ObjectInr(InrRef(int(group), int(row)), cell=cell)
+
+    def _view(self, number: int) -> ObjectView:
         frame = self._frame(int(self._objects["frame"][number]))
-        region = Box(0, float(x), float(y), float(w), float(h)).region(frame.width, frame.height)
-        inr = ObjectInr(InrRef(int(group), int(row)), cell=cell)
+        box, inr = self._object(number)
+        region = box.region(frame.width, frame.height)
         part = (slice(0, region.height), slice(0, region.width))
-        return ObjectView(frame, inr, region, cast(Any, None), part)  # no grid: it would take torch
+        return ObjectView(frame, inr, region, cast(Any, None), part)  # no grid, as nothing is drawn
 
 
 def _joined(parts: Sequence[Columns], names: Sequence[str]) -> Columns:

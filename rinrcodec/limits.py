@@ -35,7 +35,7 @@ class Limits:
     max_work: int = 2**43  # multiplications to decode one frame
     # To check a whole file, on top of what its size allows: `verify_bytes` and `verify_work`.
     max_verify_bytes: int = 2**28  # of all chunks, uncompressed; items of any length count more
-    max_verify_work: int = 2**40  # multiplications to decode its coded rows
+    max_verify_work: int = 2**39  # multiplications to decode its coded rows
 
     def check(self, limit: str, value: int, what: str) -> None:
         """Raise `RinrLimitError` if `value` is over the limit of that name."""
@@ -47,14 +47,13 @@ class Limits:
                 f"pass limits=Limits({limit}=...) with a higher value if you trust the data{tiles}"
             )
 
-
     def verify_bytes(self, file_bytes: int) -> int:
         """Return how many uncompressed bytes may be read to check or list a file of that size."""
         return self.max_verify_bytes + 32 * file_bytes
 
     def verify_work(self, file_bytes: int) -> int:
         """Return how many multiplications may be taken to check a file of that size."""
-        return self.max_verify_work + 2**24 * file_bytes
+        return self.max_verify_work + 2**26 * file_bytes
 
 
 DEFAULT_LIMITS = Limits()

@@ -26,7 +26,7 @@ from .conftest import QUICK, Run, write
 
 PutRun = Callable[..., Path]
 Edit = Callable[[Callable[[dict[str, Any]], object]], None]
-VECTOR = Path(__file__).parents[1] / "formats/vectors/v1/many_frames.rinr"
+VECTOR = Path(__file__).parents[1] / "formats/vectors/v1/decodable.rinr"
 N = 6
 
 

@@ -31,7 +31,7 @@ MEMORY = 500 * 2**20
 LIMITS = Limits(
     **{
         **{name: getattr(SMALL, name) for name in SMALL.__dataclass_fields__},
-        "max_frames": 16,
+        "max_frames": 6,
         "max_pixels": 2**12,
         "max_boxes": 32,
         "max_verify_bytes": 2**22,

@@ -124,9 +124,7 @@ def _change_object(pack: Pack, rng: random.Random, _: MutateBytes) -> Pack:
     else:
         inr = replace(inr, mode=rng.choice(("direct", "residual")))
     objects[at] = inr
-    return _with_frame(
-        pack, number, replace(frame, boxes=tuple(boxes), objects=tuple(objects))
-    )
+    return _with_frame(pack, number, replace(frame, boxes=tuple(boxes), objects=tuple(objects)))
 
 
 def _change_labels(pack: Pack, rng: random.Random, mutate_bytes: MutateBytes) -> Pack:

@@ -55,11 +55,12 @@ class Target:
     name: str
     script: Path
     corpus: Path
+    most_bytes: int  # of the corpus
 
 
 TARGETS = {
-    "read": Target("read", HERE / "fuzz_reader.py", HERE / "corpus"),
-    "decode": Target("decode", HERE / "fuzz_decode.py", HERE / "corpus_decode"),
+    "read": Target("read", HERE / "fuzz_reader.py", HERE / "corpus", 1_000_000),
+    "decode": Target("decode", HERE / "fuzz_decode.py", HERE / "corpus_decode", 600_000),
 }
 
 
@@ -187,7 +188,7 @@ class _Job:
         command = [sys.executable, str(self.target.script)]
         command += [f"-{k}={v}" for k, v in options.items()]
         command += [str(self._corpus), str(self.target.corpus)]
-        with _running(command, self._log, most=seconds + PATIENCE) as process:
+        with _running(command, most=seconds + PATIENCE) as process:
             self._pid = process.pid
             for event, figures, line in _events(process, self._log):
                 self._status[event] = figures
@@ -240,7 +241,7 @@ def _add_run(folder: Path, record: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _running(command: Sequence[str], log: Path, *, most: int) -> Iterator[subprocess.Popen[str]]:
+def _running(command: Sequence[str], *, most: int) -> Iterator[subprocess.Popen[str]]:
     """A process of libFuzzer, which ends after so many seconds at most."""
     # One thread, so that CPU time is that of the target, and the same order of sets every time.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
@@ -260,9 +261,7 @@ def _running(command: Sequence[str], log: Path, *, most: int) -> Iterator[subpro
             end.cancel()
 
 
-def _events(
-    process: subprocess.Popen[str], log: Path
-) -> Iterator[tuple[str, dict[str, int], str]]:
+def _events(process: subprocess.Popen[str], log: Path) -> Iterator[tuple[str, dict[str, int], str]]:
     """The lines of status of libFuzzer, while all it says goes to a log."""
     assert process.stdout is not None
     with log.open("w", encoding="utf-8", errors="replace") as file:
@@ -338,7 +337,7 @@ def minimise(target: Target, out: Path) -> int:
         command += [f"-rss_limit_mb={MEMORY}", f"-timeout={HANG}", str(merged)]
         command += [str(source) for source in sources if source.is_dir()]
         log = out / "merge.txt"
-        with _running(command, log, most=10 * PATIENCE) as process:
+        with _running(command, most=10 * PATIENCE) as process:
             for _ in _events(process, log):
                 pass
         files = sorted(merged.iterdir())
@@ -347,7 +346,13 @@ def minimise(target: Target, out: Path) -> int:
             return 1
         for old in target.corpus.iterdir():
             old.unlink()
+        # Where all are too many, the small ones, which reach most for their size.
+        files.sort(key=lambda path: path.stat().st_size)
+        total = 0
         for path in files:
+            total += path.stat().st_size
+            if total > target.most_bytes:
+                break
             (target.corpus / f"{path.name[:16]}.rinr").write_bytes(path.read_bytes())
     print("the corpus of {} has {} files of {:,} bytes in all".format(target.name, *_size(target)))
     return 0
@@ -389,6 +394,7 @@ def _figures(target: Target, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
         return {"inputs": "no run"}
     slowest = max((job["slowest"]["seconds"] for job in jobs if job["slowest"]), default=0)
     cpu_seconds = sum(job["cpu_seconds"] for job in jobs)
+    peak = max(job["peak_megabytes"] for job in jobs)
 
     def ends(name: str) -> str:
         start = min(job[f"{name}_start"] for job in jobs)
@@ -403,7 +409,7 @@ def _figures(target: Target, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
         "features (edges and how often), likewise": ends("features"),
         "files that libFuzzer kept, likewise": ends("files"),
         "files of the corpus": "{:,} ({:,} bytes)".format(*_size(target)),
-        "memory of a process at its peak, torch included": f"{max(job['peak_megabytes'] for job in jobs):,} MB",
+        "memory of a process at its peak, torch included": f"{peak:,} MB",
         "slowest input, CPU time": f"{slowest:.2f} s" if slowest else "under 0.1 s",
         "crashes, other errors, inputs over the time or memory allowed": str(
             sum(run["findings"] for run in runs)
@@ -430,7 +436,7 @@ characters. No other exception is allowed.
 | | read | decode |
 |---|---|---|
 | CPU time of an input, at most | 1 s | 2 s |
-| memory of an input, at most | 24 MiB under small limits, 160 MiB under the default ones | 500 MiB |
+| memory of an input, at most | 24 MiB (small limits), 160 MiB (default limits) | 500 MiB |
 | what `verify` calls sound | can be read | decodes, with the same pixels alone and in a batch |
 
 One input in 16 has every allocation of Python and NumPy counted; for all others, allocations fail

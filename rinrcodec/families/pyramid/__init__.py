@@ -19,7 +19,7 @@ __all__ = ["Pyramid"]
 
 
 # About how many multiplications take as long as decoding the latents of a pixel.
-_PIXEL_WORK = 100_000
+_CHECK_WORK = 20_000
 
 
 class Pyramid(BackgroundFamily):
@@ -68,10 +68,7 @@ class Pyramid(BackgroundFamily):
     ) -> None:
         from rinrcodec.families.pyramid.decode import check_frames
 
-        def spend_frame(width: int, height: int) -> None:
-            spend(max(_PIXEL_WORK * width * height, self.background_work(info, (height, width))))
-
-        check_frames(info.spec, coded, frames, spend_frame)
+        check_frames(info.spec, coded, frames, lambda pixels: spend(_CHECK_WORK * pixels))
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.pyramid.decode import background_signals

@@ -21,6 +21,8 @@ from rinrcodec.pack import Frame, Spec
 
 __all__ = ["background_signals", "check_frames"]
 
+_LEAST_PIXELS = 2**15
+
 
 def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
     """Decode frames of one group: float32 [h, w, channels] each, one row to a core."""
@@ -47,7 +49,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
 
 
 def check_frames(
-    spec: Spec, coded: bytes, frames: Sequence[Frame], spend: Callable[[int, int], object]
+    spec: Spec, coded: bytes, frames: Sequence[Frame], spend: Callable[[int], object]
 ) -> None:
     """Decode the latents of frames of a row, for `verify`, and drop them.
 
@@ -55,7 +57,7 @@ def check_frames(
         spec: The spec of the row, which was checked.
         coded: Its coded bytes.
         frames: Frames of that row; a damaged file may give them several sizes.
-        spend: Called with the width and height of a frame before it is decoded.
+        spend: Called with the pixels of a frame before it is decoded.
 
     Raises:
         RinrFormatError: A frame cannot be decoded.
@@ -68,7 +70,8 @@ def check_frames(
         number = _number_in_row(frame)
         with naming(frame.name):
             for _ in range(min(max(number, 0), MOST_PREDICTED) + 1 if chained else 1):
-                spend(frame.width, frame.height)
+                # A small frame takes as long as one of so many pixels.
+                spend(max(_LEAST_PIXELS, frame.width * frame.height))
             decode_row(spec, coded, (frame.width, frame.height), [number], torch.device("cpu"))
 
 
