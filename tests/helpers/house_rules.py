@@ -23,6 +23,7 @@ LAYERS = [
         "rinrcodec.sources",
         "rinrcodec.encoder",
         "rinrcodec.encoding",
+        "rinrcodec.decodable",
         "rinrcodec.decoder",
         "rinrcodec.files",
     ],
