@@ -75,7 +75,7 @@ def _tried(call: Callable[[], Any]) -> tuple[Any, RinrError | None]:
         warnings.simplefilter("error")
         try:
             return call(), None
-        except RinrDeviceError as error:
+        except (MemoryError, RinrDeviceError) as error:
             raise Finding(f"it takes over {MEMORY:,} bytes of memory: {error}") from error
         except RinrError as error:
             if len(str(error)) > _MESSAGE:

@@ -71,7 +71,7 @@ def test_corpus_of_packs_that_are_decoded_is_small_and_of_every_family() -> None
     for path in DECODED:
         with suppress(RinrError):
             families |= {spec.family for spec in PackReader(path).specs}
-    assert families > {"siren", "nerv", "pyramid", "av1"}
+    assert families >= {"siren", "nerv", "pyramid", "av1"}
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -138,7 +138,7 @@ def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(self: PackReader) -> None:  # noqa: ARG001
+    def slow(*_: object) -> None:
         end = time.process_time() + 0.2
         while time.process_time() < end:
             pass

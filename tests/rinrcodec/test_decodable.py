@@ -267,9 +267,12 @@ def test_coded_rows_of_a_file_have_a_bound(
 
 def test_an_unknown_family_is_no_sound_file() -> None:
     group = plain(Spec.of("nosuch", x=1), (3,))
-    with rinrcodec.open(pack_bytes(Pack((frame(),), (group,)))) as file:
-        with pytest.raises(RinrFormatError, match="unknown INR family 'nosuch'"):
-            file.verify()
+    data = pack_bytes(Pack((frame(),), (group,)))
+    with (
+        rinrcodec.open(data) as file,
+        pytest.raises(RinrFormatError, match="unknown INR family 'nosuch'"),
+    ):
+        file.verify()
     unused = Pack((frame(),), (coded(STILL, still()), group))
     assert refusal(pack_bytes(unused)) is None
 
