@@ -63,9 +63,16 @@ class ChunkStore:
     def __init__(self, source: ByteSource, directory: Directory) -> None:
         self._source = source
         self._directory = directory
-        # No bound method: a cycle would keep the file open after the reader is gone.
-        self._decode = partial(_decode_chunk, source, directory)
+        # What chunks that were unpacked so far have together. No bound method: a cycle would keep
+        # the file open after the reader is gone.
+        self._count = [0]
+        self._decode = partial(_decode_chunk, source, directory, self._count)
         self._cached = lru_cache(maxsize=_CACHED_CHUNKS)(self._decode)
+
+    @property
+    def unpacked(self) -> int:
+        """Uncompressed bytes of all chunks of tables and rows that were read so far."""
+        return self._count[0]
 
     def chunk(self, number: int) -> Columns:
         """The columns of the chunk of that number, not to be changed."""
@@ -73,9 +80,12 @@ class ChunkStore:
         return self._cached(number) if small else self._decode(number)
 
     def chunks(self, kind: Kind, group: int = 0) -> Iterator[Columns]:
-        """The columns of all chunks of a table, in order."""
+        """The columns of all chunks of a table, in order; each dict is emptied before the next."""
         run = self._directory.run(kind, group)
-        return map(self.chunk, range(run.first, run.first + len(run.starts)))
+        for number in range(run.first, run.first + len(run.starts)):
+            columns = dict(self.chunk(number))
+            yield columns
+            columns.clear()  # which the caller's loop still holds, while the next is unpacked
 
     def rows(self, kind: Kind, start: int, stop: int) -> Columns:
         """Rows `[start, stop)` of a table, from as few chunks as hold them."""
@@ -127,9 +137,12 @@ class ChunkStore:
         return _load_chunk(self._source, self._directory, run.first) if run.n_rows else b""
 
 
-def _decode_chunk(source: ByteSource, directory: Directory, number: int) -> Columns:
+def _decode_chunk(
+    source: ByteSource, directory: Directory, count: list[int], number: int
+) -> Columns:
     record = directory.record(number)
     raw = _load_chunk(source, directory, number)
+    count[0] += len(raw)
     if record.kind is Kind.ROWS:
         table = schema.rows_table(directory.groups[record.group])
     else:

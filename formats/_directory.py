@@ -40,6 +40,17 @@ SECTION_OF = {
 }
 
 
+# Uncompressed bytes that take as long as a row whose items are handled one by one.
+_ITEM_COST = 64
+_ROW_COSTS = {
+    Kind.FRAMES: 256,
+    Kind.OBJECTS: 64,
+    Kind.METADATA: _ITEM_COST,
+    Kind.FRAME_LABELS: 512,
+    Kind.BOX_LABELS: 512,
+}
+
+
 class ChunkRecord(NamedTuple):
     """One row of the chunk table, `schema.CHUNKS`."""
 
@@ -85,6 +96,15 @@ class Directory:
     def record(self, number: int) -> ChunkRecord:
         kind, *values = (int(self.chunks[name][number]) for name in ChunkRecord._fields)
         return ChunkRecord(Kind(kind), *values)
+
+    def cost(self) -> int:
+        """Uncompressed bytes of all chunks; a row that is read in Python counts as several."""
+        total = int(self.chunks["size"].sum())
+        for kind, row_bytes in _ROW_COSTS.items():
+            total += row_bytes * int(self.chunks["rows"][self.chunks["kind"] == kind].sum())
+        coded = [number for number, group in enumerate(self.groups) if group.coded]
+        is_coded = (self.chunks["kind"] == Kind.ROWS) & np.isin(self.chunks["group"], coded)
+        return total + _ITEM_COST * int(self.chunks["rows"][is_coded].sum())
 
     def stored(self, *kinds: Kind) -> int:
         """Bytes in the file of all chunks of these kinds."""

@@ -5,28 +5,46 @@ Masks say which rows are wrong; the sentence about the first of them comes from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.formats import schema
 from rinrcodec.formats._chunks import ChunkStore
 from rinrcodec.formats._directory import Directory
 from rinrcodec.formats._labels import decode_extras, frame_labels
-from rinrcodec.formats.checks import check_rows
+from rinrcodec.formats.checks import check_scales, check_values
 from rinrcodec.formats.header import CELLS, MODES, SHARED_ROWS, Header
 from rinrcodec.formats.schema import Columns, Kind
 from rinrcodec.limits import Limits
-from rinrcodec.pack import Cell, Rows
+from rinrcodec.pack import Cell
 
-__all__ = ["verify_frames", "verify_labels", "verify_metadata", "verify_weights"]
+__all__ = ["Observer", "verify_frames", "verify_labels", "verify_metadata", "verify_weights"]
 
 _BATCH_ROWS = 65_536  # of boxes; bounds the memory that masks take
 _Mask = NDArray[np.bool_]
+
+
+class Observer(Protocol):
+    """What `PackReader.verify` shows of a file, in this order, to who checks more than it does.
+
+    Columns are those of `rinrcodec.formats.schema`, and were checked.
+    """
+
+    def frames(self, columns: Columns) -> None:
+        """Look at the next rows of the frames table."""
+
+    def boxes(self, frame: NDArray[np.int64], columns: Columns) -> None:
+        """Look at the next rows of the boxes, objects and cells tables, and at their frames."""
+
+    def tables_end(self) -> None:
+        """All frames and boxes were shown."""
+
+    def rows(self, group: int, first: int, coded: Sequence[bytes]) -> None:
+        """Look at the coded bytes of the rows of a group from row `first` on."""
 
 
 def verify_frames(
@@ -37,6 +55,7 @@ def verify_frames(
     *,
     read_name: Callable[[bytes], str],
     read_frame: Callable[[int], object],
+    observer: Observer | None,
 ) -> NDArray[np.int64]:
     """Check the frames, boxes and objects tables; decodes each chunk once.
 
@@ -70,6 +89,8 @@ def verify_frames(
         backgrounds = columns["background_group"].astype(np.int64) << 32
         backgrounds |= columns["background_row"]
         kept.append((columns["width"], columns["height"], ends, backgrounds))
+        if observer is not None:
+            observer.frames(columns)
         first, n_boxes = first + len(ends), int(ends[-1])
     if n_boxes != total:
         raise RinrFormatError(f"its frames have {n_boxes} boxes, its table {total}")
@@ -82,6 +103,10 @@ def verify_frames(
         wrong = _wrong_boxes(columns, width[frame], height[frame], n_rows)
         if wrong.any():
             read_frame(int(frame[wrong.argmax()]))
+        if observer is not None:
+            observer.boxes(frame, columns)
+    if observer is not None:
+        observer.tables_end()
     return ends
 
 
@@ -95,7 +120,10 @@ def verify_labels(store: ChunkStore, ends: NDArray[np.int64], limits: Limits) ->
         for extras, shapes in zip(columns["extras"], columns["shapes"], strict=True):
             while row == ends[frame]:
                 frame, total = frame + 1, 0
-            row, total = row + 1, total + len(extras) + len(shapes)
+            row += 1
+            if not (extras or shapes):
+                continue
+            total += len(extras) + len(shapes)
             limits.check(
                 "max_label_bytes", total, f"bytes of the extras of all boxes of frame {frame}"
             )
@@ -109,17 +137,17 @@ def verify_metadata(store: ChunkStore, limits: Limits) -> None:
         limits.check("max_metadata_bytes", longest, "bytes of a block of metadata")
 
 
-def verify_weights(store: ChunkStore, directory: Directory) -> None:
-    """Check the weights of all groups; rows in batches, since a chunk may have millions."""
+def verify_weights(store: ChunkStore, directory: Directory, observer: Observer | None) -> None:
+    """Check the weights of all groups."""
     for number, group in enumerate(directory.groups):
         store.shared(number)
-        row_bytes, _ = schema.row_bytes(schema.rows_table(group))
-        batch = max(1, schema.CHUNK_BYTES // max(1, row_bytes))
+        first = 0
         for columns in store.chunks(Kind.ROWS, number):
-            for first in range(0, len(columns["codes"]), batch):
-                part = {name: values[first : first + batch] for name, values in columns.items()}
-                scales = schema.to_float32(part["scales"])
-                check_rows(Rows(part["codes"], scales, tuple(part.get("coded", ()))), group)
+            check_values(columns["codes"], group)
+            check_scales(columns["scales"])
+            if observer is not None and group.coded:
+                observer.rows(number, first, columns["coded"])
+            first += len(columns["codes"])
 
 
 def _wrong_frames(columns: Columns, directory: Directory, header: Header, limits: Limits) -> _Mask:

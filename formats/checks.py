@@ -7,17 +7,29 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PureWindowsPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import Limits
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.pack import Cell, Frame, GroupInfo, InrRef, Rows, code_dtype
 
-__all__ = ["check_frame", "check_group", "check_name", "check_rows", "naming"]
+__all__ = [
+    "check_frame",
+    "check_group",
+    "check_name",
+    "check_rows",
+    "check_scales",
+    "check_values",
+    "naming",
+]
 
 _U32 = 2**32 - 1
+_INFINITE = "a scale is infinite or not a number"
+_EXPONENT = np.uint16(0x7F80)  # of a bfloat16; all ones are infinities and NaNs
 _MOST_OF_CELL = Cell(2**8 - 1, 2**16 - 1, 2**16 - 1)
 
 
@@ -140,10 +152,22 @@ def check_rows(rows: Rows, group: GroupInfo) -> None:
         )
     if len(rows.coded) != (shape[0] if group.coded else 0):
         raise RinrFormatError(f"{len(rows.coded)} coded items for {shape[0]} rows")
-    if group.bits not in (8, 16) and rows.codes.size:
-        least, most = int(rows.codes.min()), int(rows.codes.max())
-        bound = 1 << (group.bits - 1)
-        if not -bound <= least <= most < bound:
-            raise RinrFormatError(f"weights from {least} to {most} do not fit {group.bits} bits")
+    check_values(rows.codes, group)
     if not np.isfinite(rows.scales).all():
-        raise RinrFormatError("a scale is infinite or not a number")
+        raise RinrFormatError(_INFINITE)
+
+
+def check_values(codes: NDArray[Any], group: GroupInfo) -> None:
+    """Raise `RinrFormatError` unless all quantised weights fit the bits of their group."""
+    if group.bits in (8, 16) or not codes.size:
+        return
+    least, most = int(codes.min()), int(codes.max())
+    bound = 1 << (group.bits - 1)
+    if not -bound <= least <= most < bound:
+        raise RinrFormatError(f"weights from {least} to {most} do not fit {group.bits} bits")
+
+
+def check_scales(scales: NDArray[np.uint16]) -> None:
+    """Raise `RinrFormatError` where scales, stored as bfloat16, have an infinity or a NaN."""
+    if (scales & _EXPONENT == _EXPONENT).any():
+        raise RinrFormatError(_INFINITE)

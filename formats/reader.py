@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType, TracebackType
@@ -12,10 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import RinrFormatError, RinrLimitError
 from rinrcodec.formats._chunks import ChunkStore, read_block, read_directory
 from rinrcodec.formats._labels import decode_extras, frame_labels
-from rinrcodec.formats._verify import verify_frames, verify_labels, verify_metadata, verify_weights
+from rinrcodec.formats._verify import (
+    Observer,
+    verify_frames,
+    verify_labels,
+    verify_metadata,
+    verify_weights,
+)
 from rinrcodec.formats.checks import check_frame, check_name, naming
 from rinrcodec.formats.header import CELLS, LABELS, MODES, SHARED_ROWS, BytesLike, open_bytes
 from rinrcodec.formats.schema import LENGTH_BYTES, Kind
@@ -156,11 +162,9 @@ class PackReader:
             row that does not exist.
         """
         with naming(self.name):
-            chunks = list(self._store.chunks(Kind.FRAMES))
-        group, row = (
-            np.concatenate([chunk[name] for chunk in chunks]).astype(np.int64)
-            for name in ("background_group", "background_row")
-        )
+            names = ("background_group", "background_row")
+            chunks = [[chunk[n] for n in names] for chunk in self._store.chunks(Kind.FRAMES)]
+        group, row = (np.concatenate(parts).astype(np.int64) for parts in zip(*chunks, strict=True))
         return group, row
 
     def labelled(self) -> NDArray[np.bool_]:
@@ -216,9 +220,17 @@ class PackReader:
             metadata=stored(Kind.METADATA),
         )
 
-    def verify(self) -> None:
-        """Read and check everything; returns if the file is sound in all its bytes."""
+    def verify(self, observer: Observer | None = None) -> None:
+        """Read and check everything; returns if the file is sound in all its bytes.
+
+        observer: is shown the tables and the coded bytes, and may check more.
+
+        Whether rows fit their families is not looked at; `rinrcodec.decodable` observes that.
+        Raises `RinrLimitError` where the chunks together unpack to more than
+        `Limits.verify_bytes`, before any of them is read.
+        """
         with naming(self.name):
+            self._check_total()
             ends = verify_frames(
                 self._store,
                 self._directory,
@@ -226,10 +238,42 @@ class PackReader:
                 self.limits,
                 read_name=lambda name: _name(name, self.limits),
                 read_frame=self._frame,
+                observer=observer,
             )
             verify_labels(self._store, ends, self.limits)
             verify_metadata(self._store, self.limits)
-            verify_weights(self._store, self._directory)
+            verify_weights(self._store, self._directory, observer)
+
+    def all_frames(self) -> Iterator[Frame]:
+        """Give all frames in order, within the bound of a whole file.
+
+        Raises:
+            RinrLimitError: Chunks of together more than `Limits.verify_bytes` had to be unpacked.
+        """
+        with naming(self.name):
+            most, start = self.limits.verify_bytes(self._source.size), self._store.unpacked
+            for index in range(self.n_frames):
+                yield self._frame(index)
+                self._check_unpacked(self._store.unpacked - start, most)
+
+    @property
+    def largest_chunk(self) -> int:
+        """Return the uncompressed bytes of the largest chunk, from the directory alone."""
+        return int(self._directory.chunks["size"].max())
+
+    def _check_total(self) -> None:
+        """Raise `RinrLimitError` where reading the whole file takes too much."""
+        most = self.limits.verify_bytes(self._source.size)
+        self._check_unpacked(self._directory.cost(), most)
+
+    def _check_unpacked(self, total: int, most: int) -> None:
+        if total > most:
+            raise RinrLimitError(
+                f"to read all of its {self._source.size:,} bytes takes {total:,} uncompressed "
+                f"ones, over the limit of {most:,}: it is damaged or made to do harm, so do not "
+                "use it; pass limits=Limits(max_verify_bytes=...) with a higher value if you "
+                "trust the file"
+            )
 
     def _frame(self, index: int) -> Frame:
         row = {k: v[0] for k, v in self._store.rows(Kind.FRAMES, index, index + 1).items()}

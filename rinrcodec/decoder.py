@@ -150,6 +150,15 @@ class Decoder:
             images.add(as_rgb(_as_pixels(signals[number])))
             signals[number] = _NOTHING
 
+    def check(self, frame: Frame) -> None:
+        """Raise `RinrLimitError` if decoding a frame of the pack takes more than is allowed.
+
+        This is what `decode` checks before it decodes; `verify` asks for frames that it makes
+        itself, with the sizes, boxes and objects of those of the pack.
+        """
+        view = View(frame, Grid.of_frame(frame.width, frame.height))
+        self._check_work([view], [list(_pastes(view))])
+
     @torch.no_grad()
     def background_signal(self, index: int, region: Region) -> Tensor:
         """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""

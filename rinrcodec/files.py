@@ -206,16 +206,20 @@ class RinrFile:
         return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
     def verify(self) -> None:
-        """Read and check the whole file, and that its rows can be decoded here.
+        """Read and check the whole file, and that its frames decode here.
 
-        Raises `RinrFormatError` with the first thing found.
+        Coded rows are decoded and dropped; networks are not computed.
+
+        Raises `RinrFormatError` with the first thing found, or for a family that is not installed,
+        and `RinrLimitError` for a file that takes more than its limits to read or to decode.
         """
-        from rinrcodec.families import check_group
+        from rinrcodec.decodable import check_file
+        from rinrcodec.families import family_of
 
-        self.reader.verify()
+        unknown = check_file(self.reader)
         with naming(self.reader.name):
-            for group in self.groups:
-                check_group(group)
+            for name in unknown:
+                family_of(name)
 
     def close(self) -> None:
         self._decoders.clear()

@@ -39,6 +39,10 @@ class Limits:
     max_memory: int = 3 * 2**29  # bytes at once to decode one frame, or several small ones together
     max_result_bytes: int = 2**32  # of all pixels that one call returns
 
+    # To check a whole file, on top of what its size allows: `verify_bytes` and `verify_work`.
+    max_verify_bytes: int = 2**28  # of all chunks, uncompressed; items of any length count more
+    max_verify_work: int = 2**39  # multiplications to decode its coded rows
+
     def check_frame(self, work: int, memory: int, pixels: int, name: str) -> None:
         """Raise `RinrLimitError` for a frame that takes too much work or memory to decode.
 
@@ -65,6 +69,14 @@ class Limits:
                 f"pass limits=Limits({limit}=...) with a higher value if you trust the data{tiles}"
             )
 
+    def verify_bytes(self, file_bytes: int) -> int:
+        """Return how many uncompressed bytes may be read to check or list a file of that size."""
+        return self.max_verify_bytes + 32 * file_bytes
+
+    def verify_work(self, file_bytes: int) -> int:
+        """Return how many multiplications may be taken to check a file of that size."""
+        return self.max_verify_work + 2**26 * file_bytes
+
 
 DEFAULT_LIMITS = Limits()
 _FEW_PIXELS = 2**20  # a smaller frame may take as much work as one of so many
@@ -90,4 +102,6 @@ def limits_for(max_pixels: int | None) -> Limits:
         max_work=times * DEFAULT_LIMITS.max_work,
         max_memory=max(DEFAULT_LIMITS.max_memory, _BYTES_PER_PIXEL * max_pixels),
         max_result_bytes=times * DEFAULT_LIMITS.max_result_bytes,
+        max_verify_bytes=times * DEFAULT_LIMITS.max_verify_bytes,
+        max_verify_work=times * DEFAULT_LIMITS.max_verify_work,
     )

@@ -13,7 +13,9 @@ from rinrcodec.cli.options import PathOrUrl, json_option, max_pixels_option, qui
 if TYPE_CHECKING:
     from rinrcodec.datasets.verify import VerifyResult
 
-__all__ = ["command"]
+__all__ = ["UNCHECKED", "command"]
+
+UNCHECKED = 4  # the exit code where a family is not installed, and nothing else is wrong
 
 
 @click.command("verify", cls=LibraryCommand)
@@ -22,41 +24,49 @@ __all__ = ["command"]
     "--jobs", type=click.IntRange(min=1), metavar="N",
     help="Files that are read at a time. [default: one for each core]",
 )  # fmt: skip
+@click.option(
+    "--decode", is_flag=True, help="Compute the pixels of all frames, too. Takes much longer."
+)
 @max_pixels_option
 @json_option
 @quiet_option
 def command(
     sources: tuple[Path, ...],
     jobs: int | None,
+    decode: bool,
     max_pixels: int | None,
     json_path: str | None,
     quiet: bool,
 ) -> int:
-    """Check .rinr files for damage.
+    """Check that .rinr files are undamaged and that their frames decode.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
     Where compress left a manifest.json, in a folder or below it, all that it lists must be there as
     it was written, and every run complete. Prints one line for every bad file, and ends with exit
-    code 1 if there is one.
+    code 1 if there is one. Exit code 4 means that nothing is wrong, but that frames could not be
+    checked, as the family that decodes them is not installed.
     """
     from rinrcodec.cli.output import json_text, print_errors, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.verify import verify
 
     with drawing(unit="files", quiet=quiet) as draw:
-        result = verify(*sources, jobs=jobs, max_pixels=max_pixels, on_progress=draw)
-    print_errors(result.bad.values())
+        result = verify(*sources, jobs=jobs, decode=decode, max_pixels=max_pixels, on_progress=draw)
+    print_errors([*result.bad.values(), *result.unchecked.values()])
     if json_path is not None:
         write_report(json_path, json_text(result.as_json()))
-    if not quiet and not result.bad and json_path != "-":
-        _print_sound(result)
-    return 1 if result.bad else 0
+    if not quiet and result.ok and json_path != "-":
+        _print_sound(result, decoded=decode)
+    if result.bad:
+        return 1
+    return UNCHECKED if result.unchecked else 0
 
 
-def _print_sound(result: VerifyResult) -> None:
+def _print_sound(result: VerifyResult, *, decoded: bool) -> None:
     from rinrcodec.datasets.names import count
 
-    click.echo(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound")
+    every = f"; {count(result.frames, 'frame')} decoded" if decoded else ""
+    click.echo(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound{every}")
     for manifest in result.manifests:
         unreadable = manifest.unreadable
         without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""

@@ -1,4 +1,7 @@
-"""`rinrcodec.verify`: read every byte of `.rinr` files and of whole data sets, and check it."""
+"""`rinrcodec.verify`: read every byte of `.rinr` files and of whole data sets, and check it.
+
+docs/verify.md says what that proves.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,8 @@ class VerifyResult:
         packs: how many `.rinr` files were checked, damaged ones included.
         frames: how many frames the undamaged ones hold.
         bad: a message for everything that is wrong, by the file or source it is about.
+        unchecked: a message for every file that needs a family that is not installed: it is
+            undamaged, but whether its frames decode is not known.
         manifests: the manifests among the sources.
     """
 
@@ -55,11 +60,12 @@ class VerifyResult:
     frames: int
     bad: Mapping[str, str] = field(default_factory=dict)
     manifests: tuple[VerifiedManifest, ...] = ()
+    unchecked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.bad
+        """Whether nothing is wrong, and everything was checked."""
+        return not self.bad and not self.unchecked
 
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
@@ -67,6 +73,7 @@ class VerifyResult:
             "files": self.packs,
             "frames": self.frames,
             "bad": dict(self.bad),
+            "unchecked": dict(self.unchecked),
             "runs": [run for manifest in self.manifests for run in manifest.runs],
         }
 
@@ -74,20 +81,24 @@ class VerifyResult:
 def verify(
     *sources: str | PathLike[str],
     jobs: int | None = None,
+    decode: bool = False,
     max_pixels: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> VerifyResult:
-    """Check `.rinr` files and whole data sets for damage.
+    """Check `.rinr` files and whole data sets for damage, and that their frames decode.
 
-    Reads every byte. Where `compress` left a manifest.json, in a folder or below it, all files that
-    it lists must be present and unmodified, and all its runs complete.
+    Reads every byte, and decodes coded rows without computing pixels (docs/verify.md). Where
+    `compress` left a manifest.json, in a folder or below it, all files that it lists must be
+    present and unmodified, and all its runs complete.
 
     Args:
         *sources: `.rinr` files, folders of them, or data yamls that `compress` wrote; paths or
             URLs.
         jobs: files that are read at a time, by default one for each core.
+        decode: compute the pixels of all frames, too, which takes as long as reading them.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
-        on_progress: called with a `Progress` that counts files, in the calling thread.
+        on_progress: called with a `Progress` that counts files, in the calling thread. With
+            `decode`, fractions of files count.
 
     Returns:
         The counts, and a message for everything that is wrong; a bad file is no exception.
@@ -117,21 +128,34 @@ def verify(
     report = on_progress or ignore
     inventory = take_inventory([to_path(source) for source in sources])
     files, bad = list(inventory.files.values()), inventory.bad
-    frames = 0
+    frames, unchecked = 0, {}
     report(Progress("verifying", 0, len(files)))
     limits, jobs = limits_for(max_pixels), jobs or os.cpu_count() or 1
-    with closing(check_files(files, jobs=jobs, limits=limits)) as checked:
+    shown = 0.0
+
+    def show(done: float) -> None:
+        nonlocal shown
+        shown = max(shown, done)
+        report(Progress("verifying", shown, len(files)))
+
+    on_share = show if decode else None
+    with closing(
+        check_files(files, jobs=jobs, decode=decode, limits=limits, on_share=on_share)
+    ) as checked:
         for number, one in enumerate(checked, start=1):
             if one.error is None:
                 frames += one.n_frames
             else:
                 bad[str(one.path)] = one.error
-            report(Progress("verifying", number, len(files)))
+            if one.unchecked is not None:
+                unchecked[str(one.path)] = one.unchecked
+            show(number)
     return VerifyResult(
         packs=sum(file.is_pack for file in files),
         frames=frames,
         bad=bad,
         manifests=tuple(map(_verified, inventory.manifests.values())),
+        unchecked=unchecked,
     )
 
 

@@ -176,6 +176,30 @@ class BackgroundFamily(Family):
             view: The frame and its grid.
         """
 
+    def check_frames(
+        self,
+        info: GroupInfo,  # noqa: ARG002
+        coded: bytes,  # noqa: ARG002
+        frames: Sequence[Frame],  # noqa: ARG002
+        spend: Callable[[int], object],  # noqa: ARG002
+    ) -> None:
+        """Check that frames of one row can be decoded, as `verify` asks for every row.
+
+        Whatever makes `decode_backgrounds` raise for a frame alone has to be found here. Without
+        this method, that is left to `verify --decode`.
+
+        Args:
+            info: The group, which was checked.
+            coded: The coded bytes of the row, empty in a group without them.
+            frames: All frames of the row: sizes, times, and "frame 3" as the name.
+            spend: Call it with multiplications before you take them; it raises over the limit.
+
+        Raises:
+            RinrFormatError: A frame cannot be decoded from these bytes.
+            RinrLimitError: From `spend`.
+        """
+        return
+
     @abstractmethod
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         """Decode the backgrounds of some frames of one group.
@@ -224,6 +248,27 @@ class ObjectFamily(Family):
             views: The objects of one frame in that row.
         """
         return Cost(0, 0)
+
+    def check_objects(
+        self,
+        info: GroupInfo,  # noqa: ARG002
+        coded: bytes,  # noqa: ARG002
+        views: Sequence[ObjectView],  # noqa: ARG002
+        spend: Callable[[int], object],  # noqa: ARG002
+    ) -> None:
+        """Check that objects of one row can be decoded, as `verify` asks for every row.
+
+        Args:
+            info: The group, which was checked.
+            coded: The coded bytes of the row, empty in a group without them.
+            views: All objects of the row, of any frames, without a grid.
+            spend: As of `BackgroundFamily.check_frames`.
+
+        Raises:
+            RinrFormatError: An object cannot be decoded from these bytes.
+            RinrLimitError: From `spend`.
+        """
+        return
 
     @abstractmethod
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:

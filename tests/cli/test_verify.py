@@ -26,7 +26,7 @@ from .conftest import QUICK, Run, write
 
 PutRun = Callable[..., Path]
 Edit = Callable[[Callable[[dict[str, Any]], object]], None]
-VECTOR = Path(__file__).parents[1] / "formats/vectors/v1/many_frames.rinr"
+VECTOR = Path(__file__).parents[1] / "formats/vectors/v1/decodable.rinr"
 N = 6
 
 
@@ -322,7 +322,7 @@ def test_ctrl_c_ends_it_soon(
     lock, count = threading.Lock(), iter(range(10_000))
     interrupted = threading.Event()
 
-    def interrupt(_: PackReader) -> None:
+    def interrupt(*_: object) -> None:
         with lock:
             number = next(count)
         # Until the main thread has heard of it, which it has not just before it begins to wait.

@@ -153,6 +153,7 @@ SEEDS: dict[str, Callable[[], Pack]] = {
     "latents_pixel": lambda: latents(1, 1, 1),
     "latents_many": lambda: latents(1, 2, 64, largest=1),
     "latents_predicted": lambda: latents(5, 3, 8, largest=1, predicted=True),
+    "latents_pair": lambda: latents(5, 3, 2, largest=1, predicted=True),
     "latents_changed": lambda: latents(
         6, 4, 2, changes=("context.00.bias", "kernel.up", "synthesis.skip", "filter.1_bias")
     ),

@@ -13,6 +13,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from functools import cache, partial
 from pathlib import Path
@@ -65,6 +66,7 @@ _DECLARED = 2**20
 _PIXELS = 2**10  # of a frame that is decoded
 _PLAIN_PIXELS = 64  # of one whose latents are decoded in plain Python, too
 _PREDICTED = 2  # frames of latents that are decoded before it
+_CHECKED = 2  # frames of a file whose coded rows are decoded
 _DECODED = 2  # frames of a file, one of latents
 _FRAMES = 64
 _MESSAGE = 2_000  # characters: nobody reads more, and a terminal shall not be flooded
@@ -194,7 +196,12 @@ def _read(data: bytes, limits: Limits) -> Result:
         # What `verify` has passed must not turn out to be wrong later.
         if sound and reading.refusals:
             raise Finding(f"verified, but then refused: {reading.refusals[0]}")
-        reading.do(file.verify)
+        if file.n_frames <= _CHECKED:
+            small = replace(SMALL, max_pixels=_PIXELS)
+            again: RinrFile | None = reading.do(lambda: RinrFile(data, limits=small))
+            if again is not None:
+                with again:
+                    reading.do(again.verify)
         _decode_some(reading, file, frames)
         return reading.result(Outcome.SOUND if sound else Outcome.DAMAGED)
 

@@ -1,11 +1,14 @@
-"""Fuzz the reader for some time, starting from the corpus, and say what was found.
+"""Fuzz the reader and the decoder for some time, starting from their corpora; say what was found.
 
-    python tests/fuzz/run_fuzz.py                       # a minute; the same as `make fuzz`
-    python tests/fuzz/run_fuzz.py --replay FILE ...     # what a finding does; needs no atheris
-    python tests/fuzz/run_fuzz.py --minimise            # take over what the last run came upon
-    python tests/fuzz/run_fuzz.py --page docs/results   # and write down how it went
+    python tests/fuzz/run_fuzz.py                       # both for a minute; the same as `make fuzz`
+    python tests/fuzz/run_fuzz.py --target decode --seconds 3600 --jobs 4
+    python tests/fuzz/run_fuzz.py --target decode --replay FILE ...  # what it does with a file
+    python tests/fuzz/run_fuzz.py --minimise            # take over what the last runs came upon
+    python tests/fuzz/run_fuzz.py --page docs/results   # and write down how they went
 
-New inputs, findings and the log of libFuzzer go to `fuzz-out/`, which git ignores.
+New inputs, findings, figures and logs of libFuzzer go to `fuzz-out/TARGET`, which git ignores. A
+run goes on from the inputs of the runs before it, and `--page` adds the figures of all runs since
+`--fresh`. Replaying and the page need no atheris.
 """
 
 from __future__ import annotations
@@ -15,20 +18,21 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CORPUS = HERE / "corpus"
-TARGET = HERE / "fuzz_reader.py"
 sys.path[:0] = [str(HERE), str(HERE.parent / "formats")]
 
 LARGEST = 16_384  # bytes of an input: four times the largest of the hostile files
@@ -41,29 +45,54 @@ STATUS = re.compile(
     r"corp: (?P<files>\d+)/"
 )
 FIGURES = ("runs", "edges", "features", "files")
+RUNS = "runs.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is fuzzed: the script that libFuzzer runs, and the files that it starts from."""
+
+    name: str
+    script: Path
+    corpus: Path
+    most_bytes: int  # of the corpus
+
+
+TARGETS = {
+    "read": Target("read", HERE / "fuzz_reader.py", HERE / "corpus", 1_000_000),
+    "decode": Target("decode", HERE / "fuzz_decode.py", HERE / "corpus_decode", 600_000),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--target", choices=(*TARGETS, "both"), default="both")
     parser.add_argument("--seconds", type=int, default=60, help="how long (default: 60)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes for a target (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of libFuzzer's choices (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("fuzz-out"), help="default: fuzz-out")
+    parser.add_argument("--fresh", action="store_true", help="forget the runs in OUT first")
     parser.add_argument("--page", type=Path, metavar="DIR")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--minimise", action="store_true")
     options = parser.parse_args(arguments)
+    targets = [t for name, t in TARGETS.items() if options.target in (name, "both")]
     if options.replay:
-        return replay(options.replay)
+        return max([replay(options.replay, target.name) for target in targets])
     if options.page:
-        write_page(json.loads((options.out / "run.json").read_text("utf-8")), options.page)
+        runs = {name: read_runs(options.out / name) for name in TARGETS}
+        write_page(runs, options.page)
         return 0
     if not _has_atheris():
         print("fuzzing is SKIPPED: atheris cannot be imported, and has no wheels but for Linux on")
-        print("x86-64 (pip install atheris). `pytest tests/fuzz` reads the corpus everywhere.")
+        print("x86-64 (pip install atheris). `pytest tests/fuzz` reads the corpora everywhere.")
         return 0
     if options.minimise:
-        return minimise(options.out)
-    return fuzz(options.seconds, seed=options.seed, out=options.out)
+        return max([minimise(target, options.out / target.name) for target in targets])
+    if options.fresh:
+        for target in targets:
+            shutil.rmtree(options.out / target.name, ignore_errors=True)
+    return fuzz(options.seconds, targets, seed=options.seed, out=options.out, jobs=options.jobs)
 
 
 def _has_atheris() -> bool:
@@ -74,101 +103,180 @@ def _has_atheris() -> bool:
     return True
 
 
-def fuzz(seconds: int, *, seed: int, out: Path, target: Path = TARGET) -> int:
-    """Run the target; returns 1, and says how to see it again, if it found something."""
-    found, corpus = out / "findings", out / "corpus"
-    found.mkdir(parents=True, exist_ok=True)
-    corpus.mkdir(parents=True, exist_ok=True)
-    known = set(found.iterdir())
-    before = list(CORPUS.iterdir())
-    options = {
-        "seed": seed,
-        "max_total_time": seconds,
-        "max_len": LARGEST,
-        "len_control": 0,
-        "timeout": HANG,
-        "report_slow_units": HANG,  # by the clock, which says nothing on a busy machine
-        "rss_limit_mb": MEMORY,
-        "artifact_prefix": f"{found}{os.sep}",
-        "print_final_stats": 1,
-    }
-    command = [sys.executable, str(target), *(f"-{k}={v}" for k, v in options.items())]
-    print(f"fuzzing the reader for {seconds} s from {len(before)} files, seed {seed}", flush=True)
-    log, commit = out / "log.txt", _commit()  # whatever happens to the checkout meanwhile
-    status, code = _run([*command, str(corpus), str(CORPUS)], log, most=seconds + PATIENCE)
-    cpu_seconds = round(os.times().children_user + os.times().children_system)
-    said = log.read_text(encoding="utf-8", errors="replace")  # also of what was found before
-    findings = sorted(path for path in found.iterdir() if path not in known or path.name in said)
-    if code or findings or "DONE" not in status:
-        print(_explanation(log))
-        print(f"fuzzing ended with code {code} and {len(findings)} finding(s)")
-        for path in findings:
-            print(f"again: python tests/fuzz/run_fuzz.py --replay {path}")
-        return 1
-    run = {"commit": commit, "cpu_seconds": cpu_seconds, **_summary(seconds, seed, log, status)}
-    (out / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{run['executions']:,} inputs, {run['edges_start']:,} edges at the start and "
-        f"{run['edges_end']:,} at the end, nothing found"
-    )
-    return 0
+def fuzz(seconds: int, targets: Sequence[Target], *, seed: int, out: Path, jobs: int = 1) -> int:
+    """Run targets side by side; returns 1, and says how to see it again, if one found something."""
+    _check_corpora(targets)
+    runs = [_Job(target, number, out, seed) for target in targets for number in range(jobs)]
+    names = " and ".join(target.name for target in targets)
+    print(f"fuzzing ({names}) for {seconds} s in {len(runs)} process(es), seed {seed}", flush=True)
+    commit = _commit()  # whatever happens to the checkout meanwhile
+    threads = [threading.Thread(target=run.run, args=(seconds,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for run in runs:
+        if run.failed:
+            print(run.explanation())
+            print(f"fuzzing ended with code {run.code} and {len(run.findings)} finding(s)")
+            for path in run.findings:
+                name = run.target.name
+                print(f"again: python tests/fuzz/run_fuzz.py --target {name} --replay {path}")
+    for target in targets:
+        its = [run.summary() for run in runs if run.target is target and not run.failed]
+        if not its:
+            continue
+        record = {
+            "command": f"python tests/fuzz/run_fuzz.py --target {target.name} "
+            f"--seconds {seconds} --seed {seed} --jobs {jobs}",
+            "commit": commit,
+            "machine": f"{os.cpu_count()} CPU cores",
+            "software": f"Python {platform.python_version()}, "
+            f"atheris {metadata.version('atheris')}",
+            "seconds": seconds,
+            "findings": sum(len(run.findings) for run in runs if run.target is target),
+            "jobs": its,
+        }
+        _add_run(out / target.name, record)
+        print(f"{target.name}: {_inputs(its):,} inputs, nothing found")
+    return int(any(run.failed for run in runs))
 
 
-def _run(command: Sequence[str], log: Path, *, most: int) -> tuple[dict[str, dict[str, int]], int]:
-    """Run libFuzzer for at most so many seconds; returns its lines of status and its exit code."""
-    # One thread, so that CPU time is that of the reader, and the same order of sets every time.
+def _check_corpora(targets: Sequence[Target]) -> None:
+    for target in targets:
+        if not any(target.corpus.iterdir()):
+            raise SystemExit(f"{target.corpus} is empty: run --minimise first")
+
+
+def _inputs(jobs: Sequence[dict[str, Any]]) -> int:
+    return sum(job["executions"] for job in jobs)
+
+
+class _Job:
+    """One process of libFuzzer; those of a target share a folder of inputs."""
+
+    def __init__(self, target: Target, number: int, out: Path, seed: int) -> None:
+        self.target = target
+        self._out = out / target.name
+        self._found = self._out / "findings"
+        self._corpus = self._out / "corpus"
+        for folder in (self._found, self._corpus):
+            folder.mkdir(parents=True, exist_ok=True)
+        # A run that goes on makes other choices than those before it.
+        earlier = len(read_runs(self._out))
+        self._seed = seed + 1000 * earlier + number
+        self._log = self._out / f"log-{number}.txt"
+        self._known = set(self._found.iterdir())
+        self._status: dict[str, dict[str, int]] = {}
+        self._cpu_seconds = 0.0
+        self._pid = 0
+        self.code = -1
+
+    def run(self, seconds: int) -> None:
+        options = {
+            "seed": self._seed,
+            "max_total_time": seconds,
+            "max_len": LARGEST,
+            "len_control": 0,
+            "reload": 30,  # takes over what the others found
+            "timeout": HANG,
+            "report_slow_units": HANG,  # by the clock, which says nothing on a busy machine
+            "rss_limit_mb": MEMORY,
+            "artifact_prefix": f"{self._found}{os.sep}",
+            "print_final_stats": 1,
+        }
+        command = [sys.executable, str(self.target.script)]
+        command += [f"-{k}={v}" for k, v in options.items()]
+        command += [str(self._corpus), str(self.target.corpus)]
+        with _running(command, most=seconds + PATIENCE) as process:
+            self._pid = process.pid
+            for event, figures, line in _events(process, self._log):
+                self._status[event] = figures
+                print(f"{self.target.name:7}{line}", flush=True)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        self.code = process.returncode
+        self._cpu_seconds = used.ru_utime + used.ru_stime
+
+    @property
+    def findings(self) -> list[Path]:
+        """New files, and those that the log names, which were found before."""
+        said = self._log.read_text(encoding="utf-8", errors="replace")
+        found = sorted(self._found.iterdir())
+        return [path for path in found if path not in self._known and path.name in said]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.code or self.findings or "DONE" not in self._status)
+
+    def explanation(self) -> str:
+        """The exception, or the last words, of a run that ended early."""
+        return _explanation(self._log)
+
+    def summary(self) -> dict[str, Any]:
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        peak = re.search(r"peak_rss_mb:\s+(\d+)", text)
+        slowest = self._out / f"{self._pid}-slowest.json"
+        start, end = self._status["INITED"], self._status["DONE"]
+        return {
+            "executions": end["runs"],
+            **{f"{name}_start": start[name] for name in FIGURES[1:]},
+            **{f"{name}_end": end[name] for name in FIGURES[1:]},
+            "cpu_seconds": round(self._cpu_seconds),
+            "peak_megabytes": int(peak.group(1)) if peak else 0,
+            "slowest": json.loads(slowest.read_text("utf-8")) if slowest.exists() else None,
+        }
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """The figures of all runs of a target so far."""
+    path = folder / RUNS
+    runs: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+    return runs
+
+
+def _add_run(folder: Path, record: dict[str, Any]) -> None:
+    whole = json.dumps([*read_runs(folder), record], indent=1) + "\n"
+    (folder / RUNS).write_text(whole, encoding="utf-8")
+
+
+@contextmanager
+def _running(command: Sequence[str], *, most: int) -> Iterator[subprocess.Popen[str]]:
+    """A process of libFuzzer, which ends after so many seconds at most."""
+    # One thread, so that CPU time is that of the target, and the same order of sets every time.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    status: dict[str, dict[str, int]] = {}
-    with (
-        log.open("w", encoding="utf-8", errors="replace") as file,
-        subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
         end = threading.Timer(most, process.kill)
         end.start()
+        try:
+            yield process
+        finally:
+            end.cancel()
+
+
+def _events(process: subprocess.Popen[str], log: Path) -> Iterator[tuple[str, dict[str, int], str]]:
+    """The lines of status of libFuzzer, while all it says goes to a log."""
+    assert process.stdout is not None
+    with log.open("w", encoding="utf-8", errors="replace") as file:
         for line in process.stdout:
             file.write(line)
             if match := STATUS.match(line):
                 event, *values = match.group("event", *FIGURES)
-                status[event] = dict(zip(FIGURES, map(int, values), strict=True))
-                print(line.rstrip(), flush=True)
-        end.cancel()
-    return status, process.returncode
+                figures = dict(zip(FIGURES, map(int, values), strict=True))
+                yield event, figures, line.rstrip()
 
 
 def _explanation(log: Path) -> str:
-    """The exception, or the last words, of a run that ended early."""
     text = log.read_text(encoding="utf-8", errors="replace")
     start = text.find("FINDING: ")
     return text[start:] if start >= 0 else text[-4000:]
-
-
-def _summary(
-    seconds: int, seed: int, log: Path, status: dict[str, dict[str, int]]
-) -> dict[str, Any]:
-    peak = re.search(r"peak_rss_mb:\s+(\d+)", log.read_text(encoding="utf-8", errors="replace"))
-    return {
-        "command": f"python tests/fuzz/run_fuzz.py --seconds {seconds} --seed {seed}",
-        "machine": f"{os.cpu_count()} CPU cores, of which fuzzing uses one",
-        "software": f"Python {platform.python_version()}, atheris {metadata.version('atheris')}",
-        "seconds": seconds,
-        "executions": status["DONE"]["runs"],
-        "edges_start": status["INITED"]["edges"],
-        "edges_end": status["DONE"]["edges"],
-        "features_start": status["INITED"]["features"],
-        "features_end": status["DONE"]["features"],
-        "files_start": status["INITED"]["files"],
-        "files_end": status["DONE"]["files"],
-        "peak_megabytes": int(peak.group(1)) if peak else 0,
-        "findings": 0,
-    }
 
 
 def _commit() -> str:
@@ -179,30 +287,32 @@ def _commit() -> str:
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", ".", ":!docs", ":!tests/fuzz/corpus")
+        changed = git("status", "--porcelain", "--", ".", ":!docs", ":!tests/fuzz/corpus*")
         return git("rev-parse", "--short", "HEAD") + (" with local changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def replay(paths: Sequence[Path]) -> int:
-    """Read files as the fuzzer does; returns 1, with the trace, if one does what it may not."""
+def replay(paths: Sequence[Path], target: str) -> int:
+    """Do with files what the fuzzer does; returns 1, with the trace, if one fails."""
+    import decode_checks
+    import reader_checks
     import torch
-    from reader_checks import check
 
+    check = decode_checks.check if target == "decode" else reader_checks.check
     torch.set_num_threads(1)
     wrong = 0
     for path in paths:
         try:
-            print(f"{path}: {check(path.read_bytes()).value}, as it should be")
+            print(f"{path}: {target}: {check(path.read_bytes()).value}, as it should be")
         except Exception:
             wrong = 1
-            print(f"{path}:", traceback.format_exc(), sep="\n")
+            print(f"{path}: {target}:", traceback.format_exc(), sep="\n")
     return wrong
 
 
-def minimise(out: Path) -> int:
-    """Replace the corpus by the fewest files that reach as much, those of the last run included.
+def minimise(target: Target, out: Path) -> int:
+    """Replace a corpus by the fewest files that reach as much, those of the last runs included.
 
     Seeds, golden and hostile files come first, so that what they reach stays reached.
     """
@@ -210,6 +320,7 @@ def minimise(out: Path) -> int:
 
     tests = HERE.parent
     out.mkdir(parents=True, exist_ok=True)
+    target.corpus.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_seeds(folder / "seeds")
@@ -221,70 +332,117 @@ def minimise(out: Path) -> int:
                 (folder / str(k) / path.name).write_bytes(path.read_bytes())
         merged = folder / "merged"
         merged.mkdir()
-        sources = [folder / "seeds", folder / "0", folder / "1", CORPUS, out / "corpus"]
-        command = [sys.executable, str(TARGET), "-merge=1", f"-max_len={LARGEST}"]
+        sources = [folder / "seeds", folder / "0", folder / "1", target.corpus, out / "corpus"]
+        command = [sys.executable, str(target.script), "-merge=1", f"-max_len={LARGEST}"]
         command += [f"-rss_limit_mb={MEMORY}", f"-timeout={HANG}", str(merged)]
         command += [str(source) for source in sources if source.is_dir()]
-        _, code = _run(command, out / "merge.txt", most=10 * PATIENCE)
+        log = out / "merge.txt"
+        with _running(command, most=10 * PATIENCE) as process:
+            for _ in _events(process, log):
+                pass
         files = sorted(merged.iterdir())
-        if code or not files:
-            print(_explanation(out / "merge.txt"))
+        if process.returncode or not files:
+            print(_explanation(log))
             return 1
-        for old in CORPUS.iterdir():
+        for old in target.corpus.iterdir():
             old.unlink()
+        # Where all are too many, the small ones, which reach most for their size.
+        files.sort(key=lambda path: path.stat().st_size)
+        total = 0
         for path in files:
-            (CORPUS / f"{path.name[:16]}.rinr").write_bytes(path.read_bytes())
-    print("the corpus has {} files of {:,} bytes in all".format(*_size()))
+            total += path.stat().st_size
+            if total > target.most_bytes:
+                break
+            (target.corpus / f"{path.name[:16]}.rinr").write_bytes(path.read_bytes())
+    print("the corpus of {} has {} files of {:,} bytes in all".format(target.name, *_size(target)))
     return 0
 
 
-def _size() -> tuple[int, int]:
-    sizes = [path.stat().st_size for path in CORPUS.iterdir()]
+def _size(target: Target) -> tuple[int, int]:
+    sizes = [path.stat().st_size for path in target.corpus.iterdir()]
     return len(sizes), sum(sizes)
 
 
-def write_page(run: dict[str, Any], folder: Path) -> None:
+def write_page(runs: dict[str, list[dict[str, Any]]], folder: Path) -> None:
     """Write fuzzing.md, and fuzzing.json with the same figures."""
-    files, size = _size()
-    run = {**run, "corpus_files": files, "corpus_bytes": size}
-    rows = {
-        "inputs read": f"{run['executions']:,}",
-        "CPU time that the process got for it": f"{run['cpu_seconds'] / 60:,.0f} minutes",
-        "edges of our code, at the start and at the end": "{edges_start:,}, {edges_end:,}",
-        "features (edges and how often), likewise": "{features_start:,}, {features_end:,}",
-        "files that libFuzzer kept, likewise": "{files_start:,}, {files_end:,}",
-        "files of the corpus afterwards, minimised": "{corpus_files:,} ({corpus_bytes:,} bytes)",
-        "memory of the process at its peak, torch included": "{peak_megabytes:,} MB",
-        "crashes, undocumented errors, inputs over 1 s or over the memory allowed": "{findings}",
-    }
-    table = "\n".join(f"| {name} | {value.format(**run)} |" for name, value in rows.items())
-    made = "\n".join(
-        f"    {name:9} {run[name]}" for name in ("command", "commit", "machine", "software")
-    )
+    columns = {name: _figures(TARGETS[name], its) for name, its in runs.items()}
+    rows = dict.fromkeys(row for figures in columns.values() for row in figures)
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "--:|" * len(columns)]
+    lines += [
+        f"| {row} | {' | '.join(figures.get(row, '') for figures in columns.values())} |"
+        for row in rows
+    ]
+    inputs = sum(_inputs(run["jobs"]) for its in runs.values() for run in its)
+    lines += ["", f"{inputs:,} inputs in all."]
+    made = [
+        f"    {key:9} {run[key]}"
+        for its in runs.values()
+        for run in its
+        for key in ("command", "commit", "machine", "software")
+    ]
     found = "\n".join(f"| {what} | {since} |" for what, since in FOUND)
-    page = PAGE.format(minutes=run["seconds"] / 60, table=table, made=made, found=found)
+    page = PAGE.format(table="\n".join(lines), made="\n".join(dict.fromkeys(made)), found=found)
     (folder / "fuzzing.md").write_text(page, encoding="utf-8")
-    (folder / "fuzzing.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    whole = {"runs": runs, "inputs": inputs, "figures": columns}
+    (folder / "fuzzing.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
-PAGE = """# Fuzzing the reader
+def _figures(target: Target, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The column of a target: all its runs together."""
+    jobs = [job for run in runs for job in run["jobs"]]
+    if not jobs:
+        return {"inputs": "no run"}
+    slowest = max((job["slowest"]["seconds"] for job in jobs if job["slowest"]), default=0)
+    cpu_seconds = sum(job["cpu_seconds"] for job in jobs)
+    peak = max(job["peak_megabytes"] for job in jobs)
 
-Coverage-guided fuzzing (atheris, which is libFuzzer for Python) of all that reads a file: user
-block, structure, directory, chunks, tables, `verify`, the families' checks, and the decoding of
-small frames, entropy-coded latents above all. For {minutes:.0f} minutes, from `tests/fuzz/corpus`.
+    def ends(name: str) -> str:
+        start = min(job[f"{name}_start"] for job in jobs)
+        return f"{start:,}, {max(job[f'{name}_end'] for job in jobs):,}"
 
-|  |  |
-|---|--:|
+    return {
+        "inputs": f"{_inputs(jobs):,}",
+        "time by the clock, all runs": f"{sum(run['seconds'] for run in runs) / 60:,.0f} minutes",
+        "processes, of the largest run": str(max(len(run["jobs"]) for run in runs)),
+        "CPU time of the processes": f"{cpu_seconds / 60:,.0f} minutes",
+        "edges of our code, at the start and at the end": ends("edges"),
+        "features (edges and how often), likewise": ends("features"),
+        "files that libFuzzer kept, likewise": ends("files"),
+        "files of the corpus": "{:,} ({:,} bytes)".format(*_size(target)),
+        "memory of a process at its peak, torch included": f"{peak:,} MB",
+        "slowest input, CPU time": f"{slowest:.2f} s" if slowest else "under 0.1 s",
+        "crashes, other errors, inputs over the time or memory allowed": str(
+            sum(run["findings"] for run in runs)
+        ),
+    }
+
+
+PAGE = """# Fuzzing the reader and the decoder
+
+Coverage-guided fuzzing (atheris, which is libFuzzer for Python) with two targets, from the files in
+`tests/fuzz/corpus` and `tests/fuzz/corpus_decode`.
+
+* **read**: all that reads a file. User block, structure, directory, chunks, tables, labels,
+  `verify`, the families' checks, and the decoding of small frames.
+* **decode**: packs of every family with right checksums, changed in their networks, coded rows,
+  streams, atlases, times, sizes, objects and labels. Frames are decoded alone, together, in part
+  and at other scales.
+
 {table}
 
-An input may be read, or be refused with `RinrFormatError` or `RinrLimitError` of at most 2,000
-characters. It may do nothing else, nor take more than 1 s of CPU time, nor more memory than suits
-the limits in force: 24 MiB under small ones, 160 MiB under the default ones. One input in 16 has
-every allocation counted; all others fail where the process grows by 40 MiB more than that. What
-`verify` has passed must be read without an error.
-[CONTRIBUTING.md](../../CONTRIBUTING.md) says how to run it.
+An input may be read or decoded, or be refused with an error of this package of at most 2,000
+characters. No other exception is allowed.
 
-## What was found, and mended
+| | read | decode |
+|---|---|---|
+| CPU time of an input, at most | 1 s | 2 s |
+| memory of an input, at most | 24 MiB (small limits), 160 MiB (default limits) | 500 MiB |
+| what `verify` calls sound | can be read | decodes, with the same pixels alone and in a batch |
+
+One input in 16 has every allocation of Python and NumPy counted; for all others, allocations fail
+that go 40 MiB over the bound. [CONTRIBUTING.md](../../CONTRIBUTING.md) says how to run it.
+
+## What was found, and fixed
 
 | what | since then |
 |---|---|

@@ -1,25 +1,31 @@
-"""Every file of the corpus is read or refused as it should be, and the checks can fail."""
+"""Every file of the corpora is read or refused as it should be, and the checks can fail."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import decode_checks
 import forge
 import numpy as np
 import pytest
 import reader_checks
+import torch
 import zstandard
 from make_seeds import SEEDS
 from reader_checks import SMALL, Finding, Outcome, check
+from run_fuzz import TARGETS
 
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import RinrError, RinrFormatError
+from rinrcodec.families.av1 import Av1
 from rinrcodec.families.pyramid.entropy import _PlainDecoder
 from rinrcodec.formats import PackReader, _zstd, pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS
 
-CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+CORPUS = sorted(TARGETS["read"].corpus.iterdir())
+DECODED = sorted(TARGETS["decode"].corpus.iterdir())
 HOSTILE = Path(__file__).parents[1] / "formats" / "hostile"
 PARTS = 8  # so that they can be read side by side
 
@@ -35,6 +41,18 @@ def test_corpus(part: int) -> None:
             raise AssertionError(f"{again}: {error!r}") from error
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_corpus_of_packs_that_are_decoded(part: int) -> None:
+    for path in DECODED[part::PARTS]:
+        try:
+            # Others may use this machine, and the tables of the coder are made here.
+            decode_checks.check(path.read_bytes(), exact=False, seconds=10)
+        except Exception as error:
+            again = f"python tests/fuzz/run_fuzz.py --target decode --replay {path}"
+            raise AssertionError(f"{again}: {error!r}") from error
+
+
 @pytest.mark.parametrize("path", sorted(HOSTILE.glob("*.rinr")), ids=lambda path: path.stem)
 def test_hostile_files(path: Path) -> None:
     assert check(path.read_bytes()) is not Outcome.SOUND
@@ -44,6 +62,16 @@ def test_corpus_is_small_and_of_every_outcome() -> None:
     assert 50 < len(CORPUS) < 1000
     assert sum(path.stat().st_size for path in CORPUS) < 1_000_000
     assert {check(path.read_bytes(), exact=False) for path in CORPUS[:60]} == set(Outcome)
+
+
+def test_corpus_of_packs_that_are_decoded_is_small_and_of_every_family() -> None:
+    assert 50 < len(DECODED) < 1000
+    assert sum(path.stat().st_size for path in DECODED) < 600_000
+    families: set[str] = set()
+    for path in DECODED:
+        with suppress(RinrError):
+            families |= {spec.family for spec in PackReader(path).specs}
+    assert families >= {"siren", "nerv", "pyramid", "av1"}
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -110,7 +138,7 @@ def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(self: PackReader) -> None:  # noqa: ARG001
+    def slow(*_: object) -> None:
         end = time.process_time() + 0.2
         while time.process_time() < end:
             pass
@@ -155,3 +183,54 @@ def test_wrong_errors_are_found(
     monkeypatch.setattr(PackReader, method, raising(error))
     with pytest.raises(expected):
         check(pack_bytes(SEEDS["one_pixel"]()))
+
+
+# The same for the checks of decoding.
+
+
+def decoding(name: str) -> Outcome:
+    return decode_checks.check(pack_bytes(SEEDS[name]()), exact=False, seconds=30)
+
+
+@pytest.mark.parametrize("name", ["decodable", "sequence", "latents_pixel", "av1_objects"])
+def test_seeds_decode(name: str) -> None:
+    assert decoding(name) is Outcome.SOUND
+
+
+def test_what_is_called_sound_and_does_not_decode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Av1, "decode_backgrounds", raising(RinrFormatError("damaged")))
+    with pytest.raises(Finding, match="verified, but then refused: damaged"):
+        decoding("av1")
+
+
+def test_other_pixels_in_a_batch_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Av1.decode_backgrounds
+
+    def wrong(self: Av1, group: Any, views: Any) -> list[torch.Tensor]:
+        return [signal + (len(views) > 1) for signal in decode(self, group, views)]
+
+    monkeypatch.setattr(Av1, "decode_backgrounds", wrong)
+    with pytest.raises(Finding, match="has other pixels in a batch"):
+        decoding("av1_sequence")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyError("width"), KeyError),
+        (MemoryError(), Finding),
+        (RinrFormatError("x" * 5000), Finding),
+    ],
+)
+def test_wrong_errors_of_decoding_are_found(
+    error: Exception, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Av1, "decode_backgrounds", raising(error))
+    with pytest.raises(expected):
+        decoding("av1_grey")
+
+
+def test_slow_decoding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "process_time", iter(range(0, 1000, 5)).__next__)
+    with pytest.raises(Finding, match=r"5\.00 s of CPU time: expected at most 2\.0 s"):
+        decode_checks.check(pack_bytes(SEEDS["one_pixel"]()), exact=False)

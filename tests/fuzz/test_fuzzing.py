@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import decode_checks
+import family_mutator
 import pytest
 import run_fuzz
 from make_seeds import SEEDS
@@ -55,6 +59,17 @@ def test_any_bytes_can_be_mutated() -> None:
         mutate(data, 2000, random.Random(seed), flip)
 
 
+@pytest.mark.slow
+def test_packs_of_all_families_are_changed_and_what_verify_passes_decodes() -> None:
+    counts: Counter[Outcome] = Counter()
+    for seed in range(200):
+        data = FILES[seed % len(FILES)]
+        made = family_mutator.mutate(data, 2**14, random.Random(seed), flip)
+        assert made == family_mutator.mutate(data, 2**14, random.Random(seed), flip)
+        counts[decode_checks.check(made, exact=False, seconds=20)] += 1
+    assert min(counts[outcome] for outcome in Outcome) > 0.1 * counts.total()
+
+
 def test_files_are_crossed() -> None:
     made = {cross(FILES[0], FILES[3], 2**14, random.Random(seed)) for seed in range(50)}
     assert len(made) > 20
@@ -69,9 +84,9 @@ import fuzz_reader
 from rinrcodec.formats import PackReader
 
 verify = PackReader.verify
-def planted(self):
+def planted(self, *observer):
     {bug}
-    verify(self)
+    verify(self, *observer)
 PackReader.verify = planted
 fuzz_reader.main(*sys.argv)
 """
@@ -92,18 +107,19 @@ def test_a_planted_bug_ends_with_code_1_and_a_file(
     target = tmp_path / "planted.py"
     target.write_text(PLANTED.format(tests=str(HERE), bug=bug), encoding="utf-8")
     out = tmp_path / "out"
-    assert run_fuzz.fuzz(30, seed=1, out=out, target=target) == 1
+    planted = replace(run_fuzz.TARGETS["read"], script=target)
+    assert run_fuzz.fuzz(30, [planted], seed=1, out=out) == 1
     printed = capfd.readouterr().out
-    (finding,) = (out / "findings").iterdir()
+    (finding,) = (out / "read" / "findings").iterdir()
     assert sentence in printed
-    assert f"again: python tests/fuzz/run_fuzz.py --replay {finding}" in printed
+    assert f"again: python tests/fuzz/run_fuzz.py --target read --replay {finding}" in printed
 
 
 def test_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.rinr"
     path.write_bytes(FILES[0])
-    assert run_fuzz.main(["--replay", str(path)]) == 0
-    assert "verified, as it should be" in capsys.readouterr().out
+    assert run_fuzz.main(["--target", "read", "--replay", str(path)]) == 0
+    assert "read: verified, as it should be" in capsys.readouterr().out
 
 
 def test_fuzzing_is_skipped_in_plain_words_without_atheris(
@@ -114,13 +130,40 @@ def test_fuzzing_is_skipped_in_plain_words_without_atheris(
     assert "fuzzing is SKIPPED: atheris cannot be imported" in capsys.readouterr().out
 
 
+def run_of(target: str, executions: int, seconds: float) -> dict[str, object]:
+    job = {"executions": executions, "cpu_seconds": 60, "peak_megabytes": executions}
+    job["slowest"] = {"seconds": seconds, "sha256": "ab", "bytes": 9}
+    for name in run_fuzz.FIGURES[1:]:
+        job |= {f"{name}_start": 1, f"{name}_end": executions}
+    words = {"command": target, "commit": "c", "machine": "m", "software": "s"}
+    return {**words, "seconds": 60, "findings": 0, "jobs": [job, {**job, "slowest": None}]}
+
+
 def test_page(tmp_path: Path) -> None:
-    numbers = ("executions", "edges_start", "edges_end", "features_start", "features_end")
-    numbers += ("files_start", "files_end", "peak_megabytes", "findings", "seconds", "cpu_seconds")
-    words = ("command", "commit", "machine", "software")
-    run = {**dict.fromkeys(numbers, 60), **dict.fromkeys(words, "what")}
-    run_fuzz.write_page(run, tmp_path)
+    """The figures of all runs of both targets, which `fuzz` adds to their files."""
+    for target, executions in (("read", 700), ("decode", 50), ("decode", 20)):
+        (tmp_path / target).mkdir(exist_ok=True)
+        run_fuzz._add_run(tmp_path / target, run_of(target, executions, executions / 100))
+    assert run_fuzz.main(["--out", str(tmp_path), "--page", str(tmp_path)]) == 0
     page = (tmp_path / "fuzzing.md").read_text(encoding="utf-8")
-    assert "For 1 minutes" in page
+    assert "| inputs | 1,400 | 140 |" in page
+    assert "1,540 inputs in all." in page
+    assert "| slowest input, CPU time | 7.00 s | 0.50 s |" in page
+    assert "| CPU time of the processes | 2 minutes | 4 minutes |" in page
     assert "spec_limit.rinr" in page
-    assert (tmp_path / "fuzzing.json").exists()
+    assert json.loads((tmp_path / "fuzzing.json").read_text("utf-8"))["inputs"] == 1540
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_one_before(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="no wheel of atheris for this platform")
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "a.rinr").write_bytes(pack_bytes(SEEDS["one_pixel"]()))
+    target = replace(run_fuzz.TARGETS["decode"], corpus=few)
+    for _ in range(2):
+        assert run_fuzz.fuzz(5, [target], seed=1, out=tmp_path) == 0
+    one, two = run_fuzz.read_runs(tmp_path / "decode")
+    assert one["jobs"][0]["files_end"] > 1
+    assert two["jobs"][0]["files_start"] > 1
+    assert two["jobs"][0]["executions"] != one["jobs"][0]["executions"]

@@ -24,6 +24,7 @@ LAYERS = [
         "rinrcodec.sources",
         "rinrcodec.encoder",
         "rinrcodec.encoding",
+        "rinrcodec.decodable",
         "rinrcodec.decoder",
         "rinrcodec.files",
     ],

@@ -4,64 +4,112 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.datasets.names import shown_name
+from rinrcodec.decodable import check_file
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
 
+# What is larger is done in one thread at a time, so that `jobs` do not multiply the memory.
+_LARGE_CHUNK = 2**22
+_LARGE_FRAME = 2**22
+_alone = threading.Lock()
+_SECONDS = 0.25  # between two calls of `on_share`
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of a file: how many frames it holds, or what is wrong with it."""
+    """The result of a file: how many frames it holds, or what is wrong with it.
+
+    unchecked: why its frames could not be checked here, None where they were.
+    """
 
     path: Path
     n_frames: int = 0
     error: str | None = None
+    unchecked: str | None = None
 
 
 def check_files(
-    files: Sequence[ListedFile], *, jobs: int, limits: Limits = DEFAULT_LIMITS
+    files: Sequence[ListedFile],
+    *,
+    jobs: int,
+    decode: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    on_share: Callable[[float], object] | None = None,
 ) -> Generator[Checked, None, None]:
-    """Check files in `jobs` threads and give what comes of each, in order.
+    """Check files in `jobs` threads and give the result of each, in order.
 
-    Closing the iterator ends the threads at their next read.
+    Closing the iterator ends the threads at their next read or frame.
+
+    Args:
+        files: The files.
+        jobs: How many files are checked at a time.
+        decode: Compute the pixels of all frames, too.
+        limits: For every file.
+        on_share: Called now and then while this waits for a file whose frames are decoded, with
+            how many files are done; fractions count.
     """
+    options = _Options(decode, limits)
+    done = 0
     stop = threading.Event()
     ahead: deque[Future[Checked]] = deque()
+
+    def next_result() -> Checked:
+        nonlocal done
+        while on_share is not None and not wait([ahead[0]], _SECONDS).done:
+            on_share(done + sum(list(options.shares.values())))
+        checked = ahead.popleft().result()
+        options.shares.pop(checked.path, None)
+        done += 1
+        return checked
+
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for file in files:
                 if len(ahead) >= 4 * jobs:
-                    yield ahead.popleft().result()
-                ahead.append(pool.submit(_check, file, stop, limits))
+                    yield next_result()
+                ahead.append(pool.submit(_check, file, stop, options))
             while ahead:
-                yield ahead.popleft().result()
+                yield next_result()
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    decode: bool
+    limits: Limits
+    shares: dict[Path, float] = field(default_factory=dict)  # of files whose frames are decoded
+
+
+def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checked:
+    unknown: tuple[str, ...] = ()
     try:
         with _opened(file, stop) as opened:
             record = None if file.record is None else read_record(cast(IO[bytes], opened))
             if not file.is_pack:
                 return Checked(file.path, 0, _difference(file, record))
-            with PackReader(cast(BinaryIO, opened), limits=limits) as reader:
-                reader.verify()
+            with PackReader(cast(BinaryIO, opened), limits=options.limits) as reader:
+                with _alone if reader.largest_chunk > _LARGE_CHUNK else nullcontext():
+                    unknown = check_file(reader)
                 n_frames = reader.n_frames
+                if options.decode and not unknown:
+                    _decode(file.path, reader, stop, options)
     except FileNotFoundError as error:
         if file.manifest is None:
             return Checked(file.path, 0, reason(file.path, error))
@@ -74,7 +122,34 @@ def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
             f"{file.path}: it has {n_frames:,} frames, and {file.manifest} says {file.n_frames:,}; "
             "the manifest is wrong, compress with --overwrite makes another"
         )
-    return Checked(file.path, n_frames, difference)
+    return Checked(file.path, n_frames, difference, _unchecked(file.path, unknown))
+
+
+def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Options) -> None:
+    """Decode all frames, one at a time; large ones in one thread at a time."""
+    from rinrcodec.decoder import Decoder
+
+    decoder = Decoder(reader, limits=options.limits)
+    for index, frame in enumerate(reader.all_frames()):
+        if stop.is_set():
+            raise _StoppedError
+        with (
+            naming(reader.name),
+            _alone if frame.width * frame.height > _LARGE_FRAME else nullcontext(),
+        ):
+            decoder.decode(index)
+        options.shares[path] = (index + 1) / reader.n_frames
+
+
+def _unchecked(path: Path, unknown: Sequence[str]) -> str | None:
+    if not unknown:
+        return None
+    names = " and ".join(map(repr, unknown))
+    verb = "family {} is" if len(unknown) == 1 else "families {} are"
+    return (
+        f"{path}: the {verb.format(names)} not installed: frames not checked; install the package "
+        "that brings it, or update rinrcodec"
+    )
 
 
 def _missing(file: ListedFile) -> str:

@@ -12,6 +12,7 @@ from rinrcodec.datasets.packs import list_packs
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.pack import Frame
 
 __all__ = ["Description", "describe"]
 
@@ -96,14 +97,11 @@ def _pack_as_json(reader: PackReader, file: Path, *, frames: bool) -> dict[str, 
         ],
     }
     if frames:
-        description["frame_list"] = [
-            _frame_as_json(reader, index) for index in range(reader.n_frames)
-        ]
+        description["frame_list"] = list(map(_frame_as_json, reader.all_frames()))
     return description
 
 
-def _frame_as_json(reader: PackReader, index: int) -> dict[str, Any]:
-    frame = reader.frame(index)
+def _frame_as_json(frame: Frame) -> dict[str, Any]:
     return {
         "name": frame.name,
         "width": frame.width,

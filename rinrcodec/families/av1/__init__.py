@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, ObjectView, View
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,6 +94,28 @@ class Av1(BackgroundFamily, ObjectFamily):
             n_atlases * (_PIXEL_WORK * pixels + _FRAME_WORK),
             stream_bytes(info.spec, pixels, n_atlases),
         )
+
+    def check_frames(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
+    ) -> None:
+        from rinrcodec.families.av1.check import check_frames
+
+        check_frames(info.spec, coded, frames, lambda pixels: spend(_PIXEL_WORK * pixels))
+
+    def check_objects(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        views: Sequence[ObjectView],
+        spend: Callable[[int], object],
+    ) -> None:
+        from rinrcodec.families.av1.check import check_objects
+
+        check_objects(info.spec, coded, views, lambda pixels: spend(_PIXEL_WORK * pixels))
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.av1.decode import background_signals

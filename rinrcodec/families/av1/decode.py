@@ -15,13 +15,13 @@ from rinrcodec.compute.grids import Grid, resample_region
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
-from rinrcodec.families.av1.stream import RowDecoder
+from rinrcodec.families.av1.stream import RowDecoder, check_number
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import View
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Frame, Spec
 
-__all__ = ["OpenRow", "background_signals", "row_pixels"]
+__all__ = ["OpenRow", "background_signals", "number_in_row", "row_pixels"]
 
 _LAST = "the row decoded last"
 _MOST_KEPT = 2**22  # pixels of the frames that an open row keeps
@@ -49,10 +49,7 @@ class OpenRow:
 
     def frame(self, number: int) -> Planes:
         """The planes of a frame; those before it are decoded if they have not been."""
-        if number >= self.decoder.n_frames:
-            raise RinrFormatError(
-                f"the time {number} in a row of {self.decoder.n_frames} frames: expected less"
-            )
+        check_number(number, self.decoder.n_frames)
         while self.decoder.position <= number:
             position = self.decoder.position
             self.frames[position] = self.decoder.read()
@@ -78,7 +75,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
     for i, view in enumerate(views):
         frame = view.frame
         members[_Key(frame.background.row, frame.width, frame.height)].append(i)
-    numbers = [_number_in_row(view.frame) for view in views]
+    numbers = [number_in_row(view.frame) for view in views]
     open_rows = {
         key: last
         for key, its in members.items()
@@ -132,7 +129,7 @@ def _pixels(planes: Planes, spec: Spec, device: torch.device) -> Tensor:
     return to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), device=device)
 
 
-def _number_in_row(frame: Frame) -> int:
+def number_in_row(frame: Frame) -> int:
     """Which frame of its row a frame is."""
     if not float(frame.time).is_integer() or frame.time < 0:
         raise RinrFormatError(

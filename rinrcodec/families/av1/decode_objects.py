@@ -24,7 +24,7 @@ from rinrcodec.families.interface import ObjectView
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Spec
 
-__all__ = ["NEUTRAL", "object_signals"]
+__all__ = ["NEUTRAL", "check_inside", "object_signals"]
 
 NEUTRAL = 128  # the sample of a residual of 0
 _LAST = "the atlas decoded last"
@@ -58,15 +58,21 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
     return signals
 
 
-def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) -> Tensor:
-    """The samples of an object: uint8 [h, w, channels]."""
-    height, width = planes[0].shape
+def check_inside(view: ObjectView, width: int, height: int) -> None:
+    """Raise `RinrFormatError` unless an object lies inside its atlas."""
     cell, region = view.inr.cell, view.region
     if cell.x + region.width > width or cell.y + region.height > height:
         raise RinrFormatError(
             f"an object of {region.width}x{region.height} pixels at ({cell.x}, {cell.y}) leaves "
             f"its atlas of {width}x{height}"
         )
+
+
+def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) -> Tensor:
+    """The samples of an object: uint8 [h, w, channels]."""
+    height, width = planes[0].shape
+    check_inside(view, width, height)
+    cell, region = view.inr.cell, view.region
     part = Region(cell.x, cell.y, region.width, region.height)
     channels, bits = int(spec["out"]), int(spec["bits"])
     return to_rgb(planes, channels=channels, bits=bits, device=device, part=part)

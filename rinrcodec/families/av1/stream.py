@@ -23,6 +23,7 @@ __all__ = [
     "LARGEST_SIDE",
     "SMALLEST_SIDE",
     "RowDecoder",
+    "check_number",
     "encode_still",
     "encode_stills",
     "encode_video",
@@ -207,6 +208,12 @@ class RowDecoder:
                 f"{used_range}: want BT.601 ({_BT601[0]} or {_BT601[1]}) in full range "
                 f"({_FULL_RANGE})"
             )
+
+
+def check_number(number: int, n_frames: int) -> None:
+    """Raise `RinrFormatError` unless a row of so many frames has one of that number."""
+    if number >= n_frames:
+        raise RinrFormatError(f"the time {number} in a row of {n_frames} frames: expected less")
 
 
 def _samples(plane: Any, pixel_format: str) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.families.interface import BackgroundFamily, Cost, View
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,18 @@ class Nerv(BackgroundFamily):
         work = network.work(info.spec) + _PARAM_WORK * info.n_params
         memory = network.peak_bytes(info.spec) + _PARAM_BYTES * info.n_params
         return Cost(work, memory + resample_bytes(view.grid))
+
+    def check_frames(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
+    ) -> None:
+        del coded, spend
+        from rinrcodec.families.nerv.decode import check_sizes
+
+        check_sizes(info.spec, frames)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.nerv.decode import background_signals

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.interface import BackgroundFamily, Cost, View
-from rinrcodec.pack import GroupInfo, Spec
+from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,10 @@ __all__ = ["Pyramid"]
 # Of a latent and of a pixel of the synthesis, measured; of a frame however small it is.
 _LATENT_WORK, _PIXEL_WORK, _ROW_WORK = 11_000, 14_000, 2**29
 _LATENT_BYTES, _PIXEL_BYTES = 24, 76
+
+
+# About how many multiplications take as long as decoding the latents of a pixel.
+_CHECK_WORK = 20_000
 
 
 class Pyramid(BackgroundFamily):
@@ -71,6 +75,17 @@ class Pyramid(BackgroundFamily):
             n_frames * (latents * _LATENT_WORK + _ROW_WORK) + pixels * _PIXEL_WORK,
             latents * _LATENT_BYTES + pixels * _PIXEL_BYTES + resample_bytes(view.grid),
         )
+
+    def check_frames(
+        self,
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
+    ) -> None:
+        from rinrcodec.families.pyramid.decode import check_frames
+
+        check_frames(info.spec, coded, frames, lambda pixels: spend(_CHECK_WORK * pixels))
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.pyramid.decode import background_signals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,11 +14,14 @@ from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import View
 from rinrcodec.families.pyramid import network
-from rinrcodec.families.pyramid.latents import DecodedFrames, decode_row
+from rinrcodec.families.pyramid.latents import DecodedFrames, decode_row, is_predicted
+from rinrcodec.families.pyramid.limits import MOST_PREDICTED
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Frame, Spec
 
-__all__ = ["background_signals"]
+__all__ = ["background_signals", "check_frames"]
+
+_LEAST_PIXELS = 2**15
 
 
 def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
@@ -43,6 +46,33 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
 
     parallel_map(decode, list(members), group.device)
     return signals
+
+
+def check_frames(
+    spec: Spec, coded: bytes, frames: Sequence[Frame], spend: Callable[[int], object]
+) -> None:
+    """Decode the latents of frames of a row, for `verify`, and drop them.
+
+    Args:
+        spec: The spec of the row, which was checked.
+        coded: Its coded bytes.
+        frames: Frames of that row; a damaged file may give them several sizes.
+        spend: Called with the pixels of a frame before it is decoded.
+
+    Raises:
+        RinrFormatError: A frame cannot be decoded.
+    """
+    wanted = {(frame.width, frame.height, _number_in_row(frame)): frame for frame in frames}
+    chained = is_predicted(coded)
+    if chained:  # the last frame of a size takes all before it
+        wanted = {key[:2]: wanted[key] for key in sorted(wanted)}
+    for frame in wanted.values():
+        number = _number_in_row(frame)
+        with naming(frame.name):
+            for _ in range(min(max(number, 0), MOST_PREDICTED) + 1 if chained else 1):
+                # A small frame takes as long as one of so many pixels.
+                spend(max(_LEAST_PIXELS, frame.width * frame.height))
+            decode_row(spec, coded, (frame.width, frame.height), [number], torch.device("cpu"))
 
 
 def _number_in_row(frame: Frame) -> int:

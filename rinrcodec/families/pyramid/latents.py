@@ -22,7 +22,7 @@ from rinrcodec.families.pyramid.limits import MOST_FRAMES, MOST_PREDICTED
 from rinrcodec.families.pyramid.ops import PASSES
 from rinrcodec.pack import Spec
 
-__all__ = ["Change", "PyramidRow", "code_latents", "decode_row", "encode_row"]
+__all__ = ["Change", "PyramidRow", "code_latents", "decode_row", "encode_row", "is_predicted"]
 
 FINEST_CHANGE = 10  # changes are multiples of 2 ** -10, so that context weights stay exact
 _PREDICTED = 0x80
@@ -187,6 +187,11 @@ def decode_row(
         return _decode_row(spec, data, size, frames, device)
     except IndexError as error:
         raise RinrFormatError("a row of a pyramid ends too early") from error
+
+
+def is_predicted(data: bytes) -> bool:
+    """Whether the frames of a row are predicted, each from the one before."""
+    return bool(data and data[0] & _PREDICTED)
 
 
 def _decode_row(

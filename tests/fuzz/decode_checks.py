@@ -1,0 +1,144 @@
+"""What any bytes may do to the decoder: become pixels or be refused, soon and in little memory.
+
+`check` holds one input against that, as `reader_checks.check` does for reading. What `verify` calls
+sound must decode, and a frame must have the same pixels alone and with others.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from reader_checks import _MESSAGE, SMALL, Finding, Outcome, _counted, _fenced
+from torch import Tensor
+
+from rinrcodec.errors import RinrDeviceError, RinrError, RinrLimitError
+from rinrcodec.files import RinrFile
+from rinrcodec.limits import Limits
+from rinrcodec.pack import Frame
+
+__all__ = ["LIMITS", "MEMORY", "SECONDS", "check"]
+
+SECONDS = 2.0  # of CPU time, for all that is done with an input
+MEMORY = 500 * 2**20
+LIMITS = Limits(
+    **{
+        **{name: getattr(SMALL, name) for name in SMALL.__dataclass_fields__},
+        "max_frames": 6,
+        "max_pixels": 2**12,
+        "max_boxes": 32,
+        "max_verify_bytes": 2**22,
+        "max_verify_work": 2**32,
+    }
+)
+_PARTS: tuple[dict[str, Any], ...] = (
+    {"region": True},
+    {"scale": 0.5},
+    {"scale": 1.5},
+    {"objects": False},
+)
+
+
+def check(data: bytes, *, exact: bool = True, seconds: float = SECONDS) -> Outcome:
+    """Decode the frames of `data`; raises `Finding`, or what decoding raises against its promise.
+
+    exact: count every byte that Python and NumPy allocate. Otherwise, and for what torch and dav1d
+    allocate, allocations fail that go over the bound, on Linux.
+    """
+    took = []
+    for _ in range(2):  # the second time without what a first call pays for
+        with _fenced(MEMORY), _counted(MEMORY) if exact else _nothing():
+            start = time.process_time()
+            outcome = _decode(data)
+            took.append(time.process_time() - start)
+        if took[-1] <= seconds:
+            return outcome
+        gc.collect()
+    raise Finding(f"it takes {min(took):.2f} s of CPU time: expected at most {seconds} s")
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _tried(call: Callable[[], Any]) -> tuple[Any, RinrError | None]:
+    """The result of a call, or its refusal; any other error goes on to the caller."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return call(), None
+        except (MemoryError, RinrDeviceError) as error:
+            raise Finding(f"it takes over {MEMORY:,} bytes of memory: {error}") from error
+        except RinrError as error:
+            if len(str(error)) > _MESSAGE:
+                raise Finding(f"a sentence of {len(str(error)):,} characters") from error
+            return None, error
+
+
+def _decode(data: bytes) -> Outcome:
+    file, refusal = _tried(lambda: RinrFile(data, limits=LIMITS))
+    if file is None:
+        return Outcome.REFUSED
+    with file:
+        _, refusal = _tried(file.verify)
+        alone: dict[int, Tensor] = {}
+        refused: RinrError | None = None
+        n = file.n_frames
+        for index in sorted({0, min(1, n - 1), n - 1} if n < 4 else {0, n - 1}):
+            # A reader of its own each time: no frame may depend on those before it.
+            pixels, error = _tried(partial(_fresh, data, index))
+            refused = refused or error
+            if pixels is not None:
+                _check_pixels(file.frame(index), pixels)
+                alone[index] = pixels
+        if refusal is None and refused is not None:
+            raise Finding(f"verified, but then refused: {refused}")
+        if alone:
+            if len(alone) > 1:
+                _check_batch(file, alone)
+            # One way for an input: they take as long as all else together.
+            _decode_part(file, next(iter(alone)), _PARTS[zlib.crc32(data) // 16 % len(_PARTS)])
+        return Outcome.DAMAGED if refusal else Outcome.SOUND
+
+
+def _fresh(data: bytes, index: int) -> Tensor:
+    with RinrFile(data, limits=LIMITS) as file:
+        return file.decode(index)
+
+
+def _check_pixels(frame: Frame, pixels: Tensor) -> None:
+    if pixels.dtype != torch.uint8 or pixels.shape != (3, frame.height, frame.width):
+        raise Finding(f"a frame has pixels {pixels.dtype} {tuple(pixels.shape)}")
+
+
+def _check_batch(file: RinrFile, alone: dict[int, Tensor]) -> None:
+    """Frames together, backwards: the same pixels, unless all of them are too much at once."""
+    numbers = list(reversed(alone))
+    together, error = _tried(lambda: file.decode(numbers))
+    if error is not None:
+        if isinstance(error, RinrLimitError):
+            return
+        raise Finding(f"frames decode alone, but not together: {error}")
+    for index, pixels in zip(numbers, together, strict=True):
+        if not torch.equal(pixels, alone[index]):
+            raise Finding(f"frame {index} has other pixels in a batch")
+
+
+def _decode_part(file: RinrFile, index: int, options: dict[str, Any]) -> None:
+    """A region, or a coarser or finer grid, of a frame that decodes."""
+    if "region" in options:
+        frame = file.frame(index)
+        width, height = -(-frame.width // 2), -(-frame.height // 3)
+        corner = (frame.width - width, frame.height - height)
+        options = {"region": (*corner, width, height)}
+    _, error = _tried(partial(file.decode, index, **options))
+    if error is not None and not isinstance(error, RinrLimitError):
+        raise Finding(f"a frame decodes, but not with {options}: {error}")
