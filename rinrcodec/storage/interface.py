@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import IO, BinaryIO, Literal, TypeAlias, TypeVar
 
 from rinrcodec.storage.byte_source import ByteSource
-from rinrcodec.storage.locations import is_absolute, to_path
+from rinrcodec.storage.locations import check_store, is_absolute, to_path
 
-__all__ = ["Item", "Kind", "Result", "Storage"]
+__all__ = ["MOST_BYTES", "Item", "Kind", "Result", "Storage"]
+
+# Of a file that is read whole, unless the caller allows fewer.
+MOST_BYTES = 2**31
 
 Kind: TypeAlias = "Literal['file', 'folder'] | None"
 Item = TypeVar("Item")
@@ -88,7 +91,7 @@ class Storage(ABC):
     # Reading
 
     @abstractmethod
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         """Return all bytes of a file.
 
         Args:
@@ -186,7 +189,12 @@ class Storage(ABC):
         """Return the path of a text from `text_of`, in the same storage as `like`."""
 
     def join(self, folder: Path, entry: str) -> Path:
-        """Return the path that a text inside a file of `folder` means: a URL or a path."""
+        """Return the path that a text inside a file of `folder` means: a URL or a path.
+
+        Raises:
+            RinrInputError: it is in another store (`locations.check_store`).
+        """
+        check_store(folder, entry)
         return to_path(entry) if is_absolute(entry) else self._below(folder, entry)
 
     @abstractmethod

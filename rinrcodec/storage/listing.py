@@ -7,6 +7,7 @@ A data set may have a million objects. Each remote folder is listed once, and pa
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -71,13 +72,17 @@ class Listing:
         return kind
 
     def stamp(self, text: str, like: Path) -> str:
-        """Return the stamp of a file, "" where there is none; arguments as for `kind`."""
+        """Return the stamp of a file, "" where there is none; arguments as for `kind`.
+
+        A FIFO, socket or device has one, too: reading it says what it is.
+        """
         if is_remote(like):
             return self._stamps[text] if self.kind(text, like) == "file" else ""
         try:
-            return local_stamp(Path(text).stat()) if Path(text).is_file() else ""
-        except OSError:
+            status = Path(text).stat()
+        except (OSError, ValueError):
             return ""
+        return "" if stat.S_ISDIR(status.st_mode) else local_stamp(status)
 
     def dangles(self, text: str, like: Path) -> bool:
         """Return whether this is a link that leads nowhere; arguments as for `kind`."""

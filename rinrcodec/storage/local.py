@@ -13,8 +13,9 @@ from typing import IO, BinaryIO
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
-from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
+from rinrcodec.storage.regular import open_binary, open_regular, read_at_most, read_whole
 from rinrcodec.storage.stamps import check_size, check_stamp, local_stamp
 
 __all__ = ["LocalStorage", "replacing"]
@@ -79,30 +80,35 @@ class LocalStorage(Storage):
     def is_same(self, path: Path, other: Path) -> bool:
         return not is_remote(other) and path.exists() and path.samefile(other)
 
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         if stamp and not path.exists():
             check_stamp(path, stamp, "", "after this run began")
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            before = local_stamp(stat)
+        descriptor, status = open_regular(path)
+        try:
+            before = local_stamp(status)
             check_stamp(path, stamp, before, "after this run began")
-            check_size(path, stat.st_size, most)
-            data = file.read()
-            after = local_stamp(os.fstat(file.fileno()))
-            check_stamp(path, before, after, "while it was read")
+            check_size(path, status.st_size, most)
+            try:
+                data = read_whole(descriptor, status.st_size, path)
+            finally:
+                after = local_stamp(os.fstat(descriptor))
+                check_stamp(path, before, after, "while it was read")
+        finally:
+            os.close(descriptor)
         return data
 
     def read_range(self, path: Path, start: int, stop: int) -> bytes:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(stop - start)
+        descriptor, _ = open_regular(path)
+        try:
+            os.lseek(descriptor, start, os.SEEK_SET)
+            return read_at_most(descriptor, stop - start, path)
+        finally:
+            os.close(descriptor)
 
     def open_ranges(self, path: Path, *, head: int = 0) -> ByteSource:  # noqa: ARG002
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
         if hasattr(os, "pread"):
             return FileSource(path)
-        return StreamSource(path.open("rb"), owned=True)
+        return StreamSource(open_binary(path), owned=True)
 
     def open_file(
         self,
@@ -111,7 +117,7 @@ class LocalStorage(Storage):
         size: int | None = None,  # noqa: ARG002
         on_block: Callable[[], None] = lambda: None,  # noqa: ARG002
     ) -> AbstractContextManager[IO[bytes]]:
-        return path.open("rb")
+        return open_binary(path)
 
     @contextmanager
     def new_file(self, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from rinrcodec.storage.byte_source import ByteSource, ObjectSource
-from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
 from rinrcodec.storage.requests import ask, is_no_bucket, key_of
 from rinrcodec.storage.stamps import check_size, check_stamp, object_stamp, size_in
@@ -107,7 +107,7 @@ class RemoteStorage(Storage):
     def is_same(self, path: Path, other: Path) -> bool:
         return is_remote(other) and self.text_of(path) == self.text_of(other)
 
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         before = stamp or self.stamp_of(path)
         size = size_in(before)
         check_size(path, size, most)
