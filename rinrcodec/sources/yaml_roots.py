@@ -135,7 +135,7 @@ def _roots_for_foreign(path: Path, bases: Sequence[Root], entries: Sequence[str]
 
 
 def _is_local(path: Path, text: str) -> bool:
-    """Whether a path of a data yaml is in the store of the yaml: on Windows, on no other computer."""
+    """Whether a path of a data yaml is in the store of the yaml; on Windows, on this computer."""
     try:
         check_store(path.parent, text)
     except RinrInputError:

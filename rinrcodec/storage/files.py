@@ -62,9 +62,9 @@ def size_of(path: Path) -> int | None:
     return size_in(stamp_of(path)) if file_or_folder(path) == "file" else None
 
 
-def files_below(folder: Path) -> list[tuple[Path, str]]:
+def files_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[tuple[Path, str]]:
     """Return every file in a folder and below it with its stamp, sorted by path as text."""
-    return storage_of(folder).files_below(folder)
+    return storage_of(folder).files_below(folder, unlisted=unlisted)
 
 
 def names_in(folder: Path) -> list[str]:

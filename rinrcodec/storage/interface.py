@@ -66,11 +66,16 @@ class Storage(ABC):
         """Return the stamp of a file (`stamps.py`)."""
 
     @abstractmethod
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self, folder: Path, *, unlisted: list[OSError] | None = None
+    ) -> list[tuple[Path, str]]:
         """Return every file in a folder and below it with its stamp, sorted by path as text.
 
         Hidden files and folders are skipped, links are followed. A folder that is not there is
-        empty. The stamp of a link that leads nowhere is "".
+        empty. The stamp of a link that leads nowhere is "". FIFOs and devices are listed, too.
+
+        Args:
+            unlisted: takes the errors of folders that cannot be listed; None raises the first.
         """
 
     @abstractmethod

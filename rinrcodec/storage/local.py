@@ -64,9 +64,11 @@ class LocalStorage(Storage):
     def stamp_of(self, path: Path) -> str:
         return local_stamp(path.stat())
 
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self, folder: Path, *, unlisted: list[OSError] | None = None
+    ) -> list[tuple[Path, str]]:
         # A `Path` would sort "a/b" before "a-b".
-        return sorted(_walk(folder), key=lambda item: item[0].as_posix())
+        return sorted(_walk(folder, unlisted), key=lambda item: item[0].as_posix())
 
     def names_in(self, folder: Path) -> list[str]:
         try:
@@ -179,7 +181,7 @@ class LocalStorage(Storage):
         return os.path.commonpath([folder.as_posix() for folder in folders])
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, str]]:
+def _walk(top: Path, unlisted: list[OSError] | None) -> Iterator[tuple[Path, str]]:
     """Yield the files at and below a folder with their stamps, each under all of its paths.
 
     Links to folders are followed, so a folder with two links to it is listed twice. One that is
@@ -199,7 +201,10 @@ def _walk(top: Path) -> Iterator[tuple[Path, str]]:
             with os.scandir(folder) as listing:
                 entries = [entry for entry in listing if not entry.name.startswith(".")]
         except OSError as error:
-            _unlisted(error)
+            if _matters(error):
+                if unlisted is None or folder == str(top):
+                    raise
+                unlisted.append(error)
             continue
         if here in seen:
             repeated += _FOLDER_COST + len(entries)
@@ -227,8 +232,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _unlisted(error: OSError) -> None:
-    """Raise for a folder whose files would be missed; only root can list `lost+found`."""
+def _matters(error: OSError) -> bool:
+    """Whether files of a folder would be missed; only root can list `lost+found`."""
     gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
-    if not gone and Path(error.filename).name != "lost+found":
-        raise error
+    return not gone and Path(error.filename).name != "lost+found"

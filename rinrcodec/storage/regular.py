@@ -8,6 +8,7 @@ and `/dev/zero` or a file of `/proc` never ends although its size is 0. `local.p
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -71,7 +72,10 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a regular file as `open(path, "rb")` does; raises as `open_regular`."""
-    return open(path, "rb", opener=lambda name, _: open_regular(name)[0])
+    descriptor, _ = open_regular(path)
+    raw = io.FileIO(descriptor)
+    raw.name = str(path)
+    return io.BufferedReader(raw)
 
 
 def read_at_most(descriptor: int, length: int, path: Path) -> bytes:

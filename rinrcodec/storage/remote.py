@@ -60,7 +60,12 @@ class RemoteStorage(Storage):
             raise OSError(errno.ENOTSUP, message, str(path))
         return object_stamp(info)
 
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self,
+        folder: Path,
+        *,
+        unlisted: list[OSError] | None = None,  # noqa: ARG002 (one request lists all)
+    ) -> list[tuple[Path, str]]:
         return [(self.at(text, folder), stamp) for text, stamp in sorted(self.texts_below(folder))]
 
     def texts_below(self, folder: Path) -> Iterator[tuple[str, str]]:

@@ -171,7 +171,7 @@ def test_an_empty_file_and_a_folder(run: Run, out: Path) -> None:
     (out / "train-00001.rinr").mkdir()
     first, second = errors(run, out)
     assert first.startswith(f"{out}/train-00000.rinr: it ")
-    assert second == f"{out}/train-00001.rinr: Is a directory"
+    assert second == f"{out}/train-00001.rinr: is a folder, not a file"
 
 
 def test_packs_that_no_run_lists_are_checked_too(run: Run, out: Path, packs: list[bytes]) -> None:
