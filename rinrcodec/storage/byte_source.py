@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrError, RinrInputError
-from rinrcodec.storage.regular import open_regular
+from rinrcodec.storage.regular import naming, open_regular
 from rinrcodec.storage.stamps import size_in
 
 __all__ = [
@@ -68,12 +68,13 @@ class FileSource:
             raise ValueError(f"{self.name}: the reader is closed")
         # What lies behind its end needs no memory.
         length = max(0, min(length, self.size - offset))
-        data = os.pread(self._descriptor, length, offset)
-        while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
+        with naming(self.name):
+            data = os.pread(self._descriptor, length, offset)
+            while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
+                more = os.pread(self._descriptor, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
         return data
 
     def changed(self) -> bool:

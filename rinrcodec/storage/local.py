@@ -22,7 +22,7 @@ __all__ = ["LocalStorage", "replacing"]
 
 # What is wrong with a file rather than with its disk.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
-_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV}
 # How many files may be listed again by way of links; a folder counts as a few files.
 _MOST_REPEATED = 1_000_000
 _FOLDER_COST = 10

@@ -11,12 +11,14 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["check_regular", "open_binary", "open_regular", "read_at_most", "read_whole"]
+__all__ = ["check_regular", "naming", "open_binary", "open_regular", "read_at_most", "read_whole"]
 
 # O_NONBLOCK: where a FIFO takes the place of a file after the first look, opening it returns.
 _FLAGS = os.O_RDONLY | sum(
@@ -44,7 +46,7 @@ def check_regular(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
     kind = next((kind for test, kind in _KINDS if test(mode)), "something else")
-    message = f"{kind}, not a regular file; save its data to a file first"
+    message = f"{kind}, not a regular file; put a file in its place"
     raise OSError(errno.EINVAL, message, str(path))
 
 
@@ -73,9 +75,22 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
 def open_binary(path: Path) -> BinaryIO:
     """Open a regular file as `open(path, "rb")` does; raises as `open_regular`."""
     descriptor, _ = open_regular(path)
-    raw = io.FileIO(descriptor)
-    raw.name = str(path)
-    return io.BufferedReader(raw)
+    return io.BufferedReader(_Raw(descriptor, path))
+
+
+class _Raw(io.FileIO):
+    """An open file whose errors name it."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        super().__init__(descriptor)
+        self.name = str(path)
+
+    def readinto(self, buffer: Any) -> int:
+        with naming(self.name):
+            n_bytes: int | None = super().readinto(buffer)
+            if n_bytes is None:
+                raise BlockingIOError
+            return n_bytes
 
 
 def read_at_most(descriptor: int, length: int, path: Path) -> bytes:
@@ -85,12 +100,10 @@ def read_at_most(descriptor: int, length: int, path: Path) -> bytes:
         OSError: The file waits for data, as some files of `/proc` do.
     """
     parts: list[bytes] = []
-    try:
+    with naming(str(path)):
         while length > 0 and (part := os.read(descriptor, min(length, _BLOCK))):
             parts.append(part)
             length -= len(part)
-    except BlockingIOError:
-        raise OSError(errno.EINVAL, "it has no data to read at the moment", str(path)) from None
     return b"".join(parts)
 
 
@@ -107,3 +120,16 @@ def read_whole(descriptor: int, size: int, path: Path) -> bytes:
             "it, or copy it to a disk"
         )
     return data
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let the errors of reading a descriptor name its file."""
+    try:
+        yield
+    except BlockingIOError:
+        raise OSError(errno.EINVAL, "it has no data to read at the moment", name) from None
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, name) from error
