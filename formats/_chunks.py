@@ -49,6 +49,8 @@ def read_block(source: ByteSource, limits: Limits) -> Header:
 
 def read_directory(source: ByteSource, header: Header, limits: Limits) -> Directory:
     """The directory of the file, checked against its user block."""
+    with naming("its directory"):
+        _zstd.check_stored(header.sections[-1], header.directory_size)
     stored = _read(source, source.size - header.sections[-1], header.sections[-1])
     if zlib.crc32(stored) != header.directory_crc:
         raise RinrFormatError("its directory is damaged (wrong CRC-32); fetch the file again")
@@ -154,6 +156,7 @@ def _decode_chunk(
 def _load_chunk(source: ByteSource, directory: Directory, number: int) -> bytes:
     record = directory.record(number)
     with _naming_chunk(directory, number):
+        _zstd.check_stored(record.stored, record.size)
         stored = _read(source, int(directory.offsets[number]), record.stored)
         if zlib.crc32(stored) != record.crc:
             if source.changed():

@@ -6,7 +6,9 @@ import zstandard
 
 from rinrcodec.errors import RinrFormatError
 
-__all__ = ["compress", "decompress"]
+__all__ = ["check_stored", "compress", "decompress"]
+
+_MOST_EXTRA = 2**16  # bytes, far more than zstd adds to what it cannot compress
 
 
 def compress(raw: bytes, *, level: int) -> bytes:
@@ -15,6 +17,15 @@ def compress(raw: bytes, *, level: int) -> bytes:
         level=level, write_content_size=True, write_checksum=True, write_dict_id=False
     )
     return compressor.compress(raw)
+
+
+def check_stored(stored: int, size: int) -> None:
+    """Raise `RinrFormatError` for a frame that is longer than zstd makes one of `size` bytes.
+
+    Called before it is read: a file with holes takes no space on a disk, and any amount of memory.
+    """
+    if stored > size + size // 256 + _MOST_EXTRA:
+        raise RinrFormatError(f"it has {stored:,} compressed bytes for {size:,}")
 
 
 def decompress(stored: bytes, *, size: int) -> bytes:

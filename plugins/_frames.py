@@ -26,6 +26,7 @@ from rinrcodec.families import background_family, check_group
 from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame, InrRef
 from rinrcodec.plugins._rows import may_share_rows
+from rinrcodec.storage import read_file
 
 __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan", "scan_file"]
 
@@ -71,7 +72,7 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
     elif is_pack(path) and path.is_file():
         yield path
     elif path.suffix.lower() == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_file(path).decode("utf-8-sig", "replace").splitlines()
         listed = (line.strip() for line in lines if is_pack(line.strip()))
         yield from (path.parent / line if line.startswith("./") else Path(line) for line in listed)
     elif "*" in str(path):

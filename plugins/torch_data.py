@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rinrcodec.datasets.manifest import CountedPack, counted_packs
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, reason
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.formats.header import LABELS
@@ -35,7 +35,12 @@ from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
 from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.plugins._torch_targets import Annotations, TargetOptions, target_of
 from rinrcodec.plugins._torch_transforms import check_transforms, finish_item, tv_tensors
-from rinrcodec.storage import file_or_folder, to_path, to_path_or_none
+from rinrcodec.storage import (
+    file_or_folder,
+    may_pass,
+    to_path,
+    to_path_or_none,
+)
 
 __all__ = ["Annotations", "Item", "RinrDataset", "collate", "find_files"]
 
@@ -158,7 +163,7 @@ class RinrDataset(Dataset[Item]):
         self.keep_unlabelled = keep_unlabelled
         if skip_damaged:
             packs = _sound(packs, limits)
-        self.files = [pack.path for pack in packs]
+        self.files: list[Path] = []
         self._open = _OpenFiles(limits)
         # Classes and task of the files seen so far, which have to agree.
         self._seen: tuple[Path, dict[Any, Any]] | None = None
@@ -166,8 +171,16 @@ class RinrDataset(Dataset[Item]):
         self._counts: list[CountedPack] = []
         # By the number of the file: its frames that are items, where that is not all of them.
         self._frames: dict[int, NDArray[np.int64]] = {}
-        for number, pack in enumerate(packs):
-            self._count(number, pack)
+        for pack in packs:
+            try:
+                self._count(len(self.files), pack)
+            except OSError as error:
+                if not _passes_over(pack, error):
+                    raise
+                # In the name of the line that makes the dataset.
+                warnings.warn(f"left out of the dataset: {reason(pack.path, error)}", stacklevel=2)
+        if not self.files:
+            raise RinrInputError(f"{packs[0].path}: no file is left, none can be read")
         self._warn_of_unlabelled()
         lengths = (
             len(self._frames[number]) if number in self._frames else pack.n_frames or 0
@@ -295,6 +308,7 @@ class RinrDataset(Dataset[Item]):
             if pack.manifest is None:
                 pack = replace(pack, n_frames=header.n_frames)
             look = look and bool(header.required & LABELS)
+        self.files.append(pack.path)
         self._counts.append(pack)
         if look:
             labelled = self._open.get(pack.path).reader.labelled()
@@ -407,6 +421,11 @@ def _check_count(file: RinrFile, pack: CountedPack) -> None:
     raise RinrFormatError(f"{pack.path}: has {len(file):,} frames, {said}")
 
 
+def _passes_over(pack: CountedPack, error: OSError) -> bool:
+    """Whether a pack of a folder is left out: one that can never be read, such as a FIFO."""
+    return pack.listed and not may_pass(pack.path, error)
+
+
 def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
     """The files without damage; `RinrInputError` if none is."""
     sound = []
@@ -416,9 +435,12 @@ def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
                 if pack.manifest is not None:
                     _check_count(file, pack)
                 file.verify()
-        except RinrError as error:
+        except (RinrError, OSError) as error:
+            if isinstance(error, OSError) and not _passes_over(pack, error):
+                raise
+            why = reason(pack.path, error) if isinstance(error, OSError) else error
             # In the name of the line that makes the dataset.
-            warnings.warn(f"left out of the dataset: {error}", stacklevel=3)
+            warnings.warn(f"left out of the dataset: {why}", stacklevel=3)
         else:
             sound.append(pack)
     if not sound:

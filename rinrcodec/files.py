@@ -59,13 +59,14 @@ def open(  # noqa: A001
     return RinrFile(source, limits=limits)
 
 
-def packs_below(folder: Path) -> list[Path]:
+def packs_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[Path]:
     """The `.rinr` files in a folder and below it, sorted by path as text.
 
     Hidden folders are passed over: they hold the unfinished parts of a `compress`. A folder behind
-    a URL takes one listing.
+    a URL takes one listing. `unlisted` is as in `Storage.files_below`.
     """
-    return [path for path, _ in files_below(folder) if path.suffix.lower() == ".rinr"]
+    files = files_below(folder, unlisted=unlisted)
+    return [path for path, _ in files if path.suffix.lower() == ".rinr"]
 
 
 class RinrFile:

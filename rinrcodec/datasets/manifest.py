@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
-from rinrcodec.errors import RinrError, RinrFormatError
+from rinrcodec.errors import RinrError, RinrFormatError, reason
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import files_below, read_file, size_in, text_of
 
@@ -180,13 +180,15 @@ class Manifest:
 class CountedPack:
     """A pack of a folder, and how many frames it has, if a manifest says so; which one does.
 
-    labelled: the manifest says that all its frames are `labelled`.
+    labelled: the manifest says that all its frames are `labelled`. listed: it was found in a
+    folder, not named.
     """
 
     path: Path
     n_frames: int | None = None
     manifest: Path | None = None
     labelled: bool = False
+    listed: bool = False
 
 
 def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[CountedPack]:
@@ -197,7 +199,10 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     manifest that cannot be used, or claims more frames than `limits` allow, counts nothing. Packs
     that one lists and that are not there are a warning.
     """
-    files = files_below(folder)
+    unlisted: list[OSError] = []
+    files = files_below(folder, unlisted=unlisted)
+    for error in unlisted:
+        warnings.warn(f"left out: {reason(Path(error.filename), error)}", stacklevel=4)
     manifests = [path for path, _ in files if path.name == MANIFEST]
     if folder / MANIFEST not in manifests:
         manifests.append(folder.parent / MANIFEST)
@@ -228,9 +233,11 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
             continue
         count = counts.get(text_of(path))
         if count is not None and stamp and size_in(stamp) == count.bytes:
-            packs.append(CountedPack(path, count.n_frames, count.manifest, count.labelled))
+            packs.append(
+                CountedPack(path, count.n_frames, count.manifest, count.labelled, listed=True)
+            )
         else:
-            packs.append(CountedPack(path))
+            packs.append(CountedPack(path, listed=True))
     return packs
 
 
@@ -247,7 +254,10 @@ def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
     """The files of the complete runs of a manifest, by their whole names."""
     try:
         manifest = Manifest(path)
-    except (RinrError, OSError):
+    except RinrError:
+        return
+    except OSError as error:
+        warnings.warn(f"{reason(path, error)}; it counts nothing", stacklevel=5)
         return
     start = _start_of(manifest.folder)
     for run in manifest.runs.values():

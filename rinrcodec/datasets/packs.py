@@ -15,7 +15,7 @@ from rinrcodec.sources.data_yaml import load_data_yaml
 from rinrcodec.sources.split_entries import entries_of
 from rinrcodec.sources.yaml_keys import SPLITS, renamed_splits
 from rinrcodec.sources.yaml_roots import Root, roots_of
-from rinrcodec.storage import file_or_folder, join
+from rinrcodec.storage import check_store, file_or_folder, join, may_pass
 
 __all__ = ["PackFiles", "find_packs", "list_packs", "yaml_text"]
 
@@ -39,16 +39,26 @@ class PackFiles:
 def find_packs(source: Path) -> PackFiles:
     """List the packs of a file, folder or data yaml; raises `RinrInputError` where there is none.
 
-    A folder that holds a `data.yaml` made by `compress` is read as that yaml.
+    A folder that holds a `data.yaml` made by `compress` is read as that yaml. Where that cannot be
+    used, it is a failure, and all packs of the folder are listed.
     """
     if file_or_folder(source) == "folder":
         data_yaml = source / "data.yaml"
+        failures = []
         if file_or_folder(data_yaml) == "file":
-            return _from_yaml(data_yaml)
-        paths = _below(source)
+            try:
+                return _from_yaml(data_yaml)
+            except (RinrError, OSError) as error:
+                if isinstance(error, OSError) and may_pass(data_yaml, error):
+                    raise
+                failures.append(reason(data_yaml, error))
+        unlisted: list[OSError] = []
+        paths = packs_below(source, unlisted=unlisted)
+        failures += [reason(Path(error.filename), error) for error in unlisted]
         if not paths:
-            raise RinrInputError(f"{source}: no .rinr file in this folder or below it")
-        return PackFiles({"": paths})
+            message = f"{source}: no .rinr file in this folder or below it"
+            raise RinrInputError("; ".join([*failures, message]))
+        return PackFiles({"": paths}, failures=failures)
     if source.suffix.lower() in {".yaml", ".yml"}:
         return _from_yaml(source)
     return PackFiles({"": [source]})
@@ -80,15 +90,30 @@ def _from_yaml(path: Path) -> PackFiles:
         split: entries_of(data[split], f"{path}: {split}") for split in SPLITS if data.get(split)
     }
     roots = roots_of(path, data.get("path"), entries)
+    failures: list[str] = []
+    entries = {split: _of_store(path, split, texts, failures) for split, texts in entries.items()}
     splits = next(filter(None, (_splits(root, entries) for root in roots)), {})
-    failures = [
+    failures += [
         f"{path}: {split}: no .rinr file in {', '.join(texts)}"
         for split, texts in entries.items()
-        if split not in splits
+        if split not in splits and texts
     ]
     if not splits:
         raise RinrInputError("; ".join(failures) or f"{path}: no split names .rinr files")
     return PackFiles(splits, data, failures)
+
+
+def _of_store(path: Path, split: str, texts: Sequence[str], failures: list[str]) -> list[str]:
+    """The entries of a split that are in the store of its yaml; others become failures."""
+    kept = []
+    for text in texts:
+        try:
+            check_store(path.parent, text)
+        except RinrInputError as error:
+            failures.append(f"{path}: {split}: {error}")
+        else:
+            kept.append(text)
+    return kept
 
 
 def _splits(root: Root, entries: Mapping[str, list[str]]) -> dict[str, list[Path]]:

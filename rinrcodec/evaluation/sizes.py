@@ -10,6 +10,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.formats import PackReader
 from rinrcodec.sources.discover import open_source
+from rinrcodec.storage.regular import check_regular
 
 __all__ = ["Sizes", "jpeg_sizes", "pack_sizes", "picture_sizes"]
 
@@ -69,10 +70,16 @@ def _sizes_of_pictures(path: Path) -> tuple[Sizes, list[Path]]:
         raise RinrInputError(f"{path} is a video: want the frames as picture files")
     if source.failures:
         raise RinrInputError(source.failures[0])
-    sizes = Sizes(len(files), sum(file.stat().st_size for file in files))
+    sizes = Sizes(len(files), sum(map(_size, files)))
     if not sizes.n_bytes:
         raise RinrInputError(f"{path}: the pictures are empty (0 bytes)")
     return sizes, files
+
+
+def _size(file: Path) -> int:
+    status = file.stat()
+    check_regular(file, status.st_mode)
+    return status.st_size
 
 
 def _same_frames(path: Path, sizes: Sizes, frames: int) -> Sizes:

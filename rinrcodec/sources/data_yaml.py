@@ -106,7 +106,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
         if is_folder(listing, folder)
     ]
     others = [item for split in splits.values() for item in split.others]
-    failures += dangling_links(others)
+    failures += [*listing.unlisted(), *dangling_links(others)]
     lost = find.orphans(folders) if find else ()
     warnings += find.in_capitals() if find else ()
     if find and find.folder is None:

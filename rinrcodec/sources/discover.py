@@ -61,7 +61,7 @@ def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "aut
         if not refs:
             reason = "".join(f" that can be read. {text}" for text in unread)
             raise RinrInputError(f"{source}: no picture in this folder or below it{reason}")
-        failures = dangling_links(files)
+        failures = (*listing.unlisted(), *dangling_links(files))
         warnings = tuple(unread)
         lost = find.orphans([source]) if find else ()
         warnings += find.in_capitals() if find else ()

@@ -10,10 +10,19 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.sources.picture_names import is_left_out, is_picture, pictures_among, unreadable_kind
 from rinrcodec.sources.yaml_keys import shown
-from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
+from rinrcodec.storage import (
+    Listing,
+    check_store,
+    join,
+    may_pass,
+    read_file,
+    stamp_of,
+    storage_of,
+    text_of,
+)
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
 
@@ -22,6 +31,9 @@ _MOST_ENTRIES = 100_000
 _PATHS = (str, int, float, date)
 # For how many lines of a list file to look for a shorter path that exists.
 _MOST_SEARCHES = 100
+_MOST_LIST_BYTES = 2**28
+_MOST_LINE = 4096  # characters of a path
+_MOST_NESTED = 10  # lists in lists
 # What YAML makes of a path with backslashes in double quotes.
 _ESCAPES = {7: "/a", 8: "/b", 9: "/t", 10: "/n", 11: "/v", 12: "/f", 13: "/r", 27: "/e"}
 
@@ -32,8 +44,8 @@ class Split:
 
     files: the pictures with their stamps. folders: the paths of the entries. n_listed: how many
     pictures were named, with those that were named twice. unread: pictures of kinds that cannot be
-    read. others: files in the folders that are no pictures. missing, notes: messages without the
-    name of the yaml.
+    read. others: files in the folders that are no pictures. seen: how many pictures each folder and
+    list has named. missing, notes: messages without the name of the yaml.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
@@ -41,6 +53,7 @@ class Split:
     n_listed: int = 0
     unread: list[tuple[Path, str]] = field(default_factory=list)
     others: list[tuple[Path, str]] = field(default_factory=list)
+    seen: dict[Path, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -105,8 +118,12 @@ def _add_entry(listing: Listing, root: Path, entry: str, split: Split) -> None:
     if options[-1].startswith("../"):
         # Exports of Roboflow are off by one folder; YOLO accepts that.
         options.append(options[-1][3:])
-    paths = (_joined(root, option) for option in options)
-    path = next((path for path in paths if _kind(listing, path)), _joined(root, entry))
+    try:
+        paths = [_joined(root, option) for option in options]
+    except RinrInputError as error:  # in another store
+        split.missing.append(str(error))
+        return
+    path = next((path for path in paths if _kind(listing, path)), paths[0])
     split.folders.append(path)
     _add_path(listing, root, path, split, lists=())
 
@@ -121,6 +138,15 @@ def _add_path(
 ) -> None:
     """Add what a path holds; `lists` are the list files that led to it."""
     kind = _kind(listing, path)
+    is_list = kind == "file" and path.suffix.lower() == ".txt"
+    if path in lists:
+        split.missing.append(f"{path}: this list names itself")
+        return
+    # Each is read once: lists that name lists many times would take forever.
+    if path in split.seen:
+        split.n_listed += split.seen[path]
+        return
+    before = split.n_listed
     if kind == "folder":
         files = listing.add(path)
         pictures = pictures_among(files, path)
@@ -130,9 +156,9 @@ def _add_path(
         split.others += [item for item in files if not is_picture(item[0].suffix)]
         if not pictures:
             split.missing.append(f"no picture in the folder {path}")
-    elif kind == "file" and path.suffix.lower() == ".txt":
-        if path in lists:
-            split.missing.append(f"{path}: this list names itself")
+    elif is_list:
+        if len(lists) == _MOST_NESTED:
+            split.missing.append(f"{path}: lists name lists at more than {_MOST_NESTED} levels")
         else:
             _add_list(listing, root, path, split, lists=(*lists, path))
     elif kind == "file" and (is_picture(path.suffix) or unreadable_kind(path.suffix)):
@@ -146,13 +172,20 @@ def _add_path(
         elif "*" in path.name or "?" in path.name:
             hint = "; patterns are not expanded: name the folder"
         split.missing.append(f"no such folder or list: {path}{hint}")
+    if kind == "folder" or is_list:
+        split.seen[path] = split.n_listed - before
 
 
 def _add_list(
     listing: Listing, root: Path, path: Path, split: Split, *, lists: tuple[Path, ...]
 ) -> None:
     try:
-        lines = read_file(path).decode("utf-8-sig").split("\n")
+        lines = read_file(path, most=_MOST_LIST_BYTES).decode("utf-8-sig").split("\n")
+    except (RinrError, OSError) as error:
+        if isinstance(error, OSError) and may_pass(path, error):
+            raise
+        split.missing.append(reason(path, error))
+        return
     except UnicodeDecodeError:
         split.missing.append(f"{path}: not a text file (UTF-8); expected a path on each line")
         return
@@ -165,6 +198,9 @@ def _add_list(
     if not lines:
         split.missing.append(f"{path}: this list is empty")
     for line in lines:
+        if len(line) > _MOST_LINE:
+            split.missing.append(f"{line[:80]}...: too long for a path (in {path})")
+            continue
         found = _locate(listing, bases, line, 0)
         if found is None and cut is not None:
             found = _locate(listing, bases, line, cut)
@@ -180,7 +216,9 @@ def _add_list(
                     )
                     break
         if found is None:
-            split.missing.append(f"{line}: no such picture (in {path})")
+            split.missing.append(
+                f"{_elsewhere(path, line) or f'{line}: no such picture'} (in {path})"
+            )
         elif found[1]:
             split.add(*found)
         else:
@@ -194,7 +232,7 @@ def _locate(listing: Listing, bases: list[Path], line: str, cut: int) -> tuple[P
     """
     texts = ["/".join(_steps(line)[cut:])] if cut else dict.fromkeys([line, with_slashes(line)])
     for text in texts:
-        for base in bases:
+        for base in bases if not _elsewhere(bases[0], text) else ():
             path = _joined(base, text)
             listing.know(path.parent, deep=False)
             if path.suffix.lower() in {"", ".txt"}:
@@ -205,6 +243,15 @@ def _locate(listing: Listing, bases: list[Path], line: str, cut: int) -> tuple[P
             elif listing.dangles(text_of(path), path):
                 return path, ""
     return None
+
+
+def _elsewhere(near: Path, line: str) -> str:
+    """Why a line of a list is not followed, "" if it may be: it is a URL, or a local path."""
+    try:
+        check_store(near, line)
+    except RinrInputError as error:
+        return str(error)
+    return ""
 
 
 def _steps(line: str) -> list[str]:

@@ -16,6 +16,7 @@ import errno
 import heapq
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.picture import Picture
 from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
+from rinrcodec.storage import storage_of
 
 __all__ = ["VideoProbe", "count_frames", "frame_name", "probe_video", "read_video"]
 
@@ -41,6 +43,13 @@ _NOTHING = "its data cannot be decoded"
 _MARKED = "its data are damaged or incomplete"
 _AFTER = "the frames up to the next key frame may show the damage"
 _ADVICE = "was the recording interrupted? Record, copy or convert it again"
+# The containers that are read. FFmpeg has others that are lists of files and URLs to open: a video
+# from a stranger must not cause a request.
+_CONTAINERS = (
+    "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,m4v,ogg,asf,h264,hevc,obu,ivf,av1,dv,mxf,"
+    "yuv4mpegpipe"
+)
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
 _LAST = "the frames after it are left out, because their numbers are not known"
 
 
@@ -67,7 +76,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     import av
 
     try:
-        with av.open(os.fspath(path)) as container:
+        with _file(path) as file, _container(file) as container:
             stream = _video_stream(container, path)
             declared = int(stream.frames)
             if declared > 0:
@@ -86,7 +95,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
 
     found, n_packets, n_frames = False, 0, 0
     try:
-        with av.open(os.fspath(path)) as container:
+        with _file(path) as file, _container(file) as container:
             stream = _video_stream(container, path)
             times = _Times(stream)
             for packet in container.demux(stream):
@@ -102,6 +111,10 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
         raise RinrInputError(f"{path}: it has no frames; {_ADVICE}") from error
     except av.error.InvalidDataError as error:
         raise RinrInputError(f"{path}: not a video that can be read; {_ADVICE}") from error
+    except av.error.ArgumentError as error:  # `_CONTAINERS` does not have it
+        raise RinrInputError(
+            f"{path}: not a video of a kind that is read; convert it to MP4"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         # FFmpeg calls it an error of the disk where the file ends within its head.
         advice = f"; {_ADVICE}" if error.errno == errno.EIO else ""
@@ -133,7 +146,7 @@ def read_video(
     problem = None
     try:
         # Python opens the file: a failing disk raises `OSError`, and all else is damage.
-        with path.open("rb") as file:
+        with _file(path) as file:
             size = os.fstat(file.fileno()).st_size
             for item in _items(file, path, size):
                 if number >= start:
@@ -160,6 +173,26 @@ def frame_name(path: Path, number: int) -> str:
     return f"{path.stem}/{number + 1:06d}.png"
 
 
+@contextmanager
+def _file(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Open a video; FFmpeg would take some names for addresses, and wait for FIFOs."""
+    path = Path(path)
+    try:
+        opened = storage_of(path).open_file(path)
+    except OSError as error:
+        if storage_of(path).may_pass(path, error):
+            raise
+        raise RinrInputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with opened as file:
+        yield file
+
+
+def _container(file: Any) -> Any:
+    import av
+
+    return av.open(file, options=dict(_OPTIONS))
+
+
 def _items(file: Any, path: Path, size: int) -> Iterator[Any]:
     """The frames in order, and a text for each that is lost."""
     done = 0
@@ -179,10 +212,10 @@ def _decoded(file: Any, path: Path, size: int, *, threads: str) -> Iterator[Any]
     import av
 
     structure = check_structure(file, size)
-    with av.open(file) as container:
+    with _container(file) as container:
         unordered = _is_unordered(container, _video_stream(container, path))
     file.seek(0)
-    with av.open(file) as container:
+    with _container(file) as container:
         stream = _video_stream(container, path)
         stream.thread_type = threads
         # Where damage is met depends on it, and must not depend on the machine.

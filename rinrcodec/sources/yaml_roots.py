@@ -15,7 +15,7 @@ from pathlib import Path
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.split_entries import with_slashes
 from rinrcodec.sources.yaml_keys import shown
-from rinrcodec.storage import file_or_folder, join, storage_of
+from rinrcodec.storage import check_store, file_or_folder, join, storage_of
 
 __all__ = ["Root", "roots_of"]
 
@@ -58,11 +58,16 @@ def roots_of(path: Path, given: object, entries: Mapping[str, list[str]]) -> lis
         entries: the entries of its splits.
 
     Raises:
-        RinrInputError: `path` is no text.
+        RinrInputError: `path` is no text, or in another store than the yaml.
     """
     if isinstance(given, (list, dict, set)):
         raise RinrInputError(f"{path}: path: found {shown(given)}; expected one folder")
     text = str(given or "")
+    for option in (text, with_slashes(text)):
+        try:
+            check_store(path.parent, option)
+        except RinrInputError as error:
+            raise RinrInputError(f"{path}: path: {error}") from error
     if not storage_of(path).has_native_paths:
         return [Root(join(path.parent, text))]
     # The last one is the working folder.
@@ -114,7 +119,11 @@ def _roots_below(path: Path, text: str, bases: Sequence[Root]) -> Iterable[Root]
 def _roots_for_foreign(path: Path, bases: Sequence[Root], entries: Sequence[str]) -> Iterable[Root]:
     """The folders of the yaml in place of what absolute entries of another machine share."""
     texts = [posixpath.normpath(with_slashes(entry)) for entry in entries]
-    foreign = [text for text in texts if _ABSOLUTE.match(text) and not os.path.exists(text)]  # noqa: PTH110
+    foreign = [
+        text
+        for text in texts
+        if _ABSOLUTE.match(text) and _is_local(path, text) and not os.path.exists(text)  # noqa: PTH110
+    ]
     common = posixpath.commonprefix([posixpath.dirname(text) + "/" for text in foreign])
     steps = common.split("/")[:-1]
     # The longest path that is left comes first: it is the most telling.
@@ -123,6 +132,15 @@ def _roots_for_foreign(path: Path, bases: Sequence[Root], entries: Sequence[str]
         for base in bases[:-1]:
             note = f"{path}: there is no folder {cut}; {base.folder} is used in its place"
             yield Root(base.folder, note, cut)
+
+
+def _is_local(path: Path, text: str) -> bool:
+    """Whether a path of a data yaml is in the store of the yaml; on Windows, on this computer."""
+    try:
+        check_store(path.parent, text)
+    except RinrInputError:
+        return False
+    return True
 
 
 def _with_note(
@@ -138,7 +156,8 @@ def _with_note(
     first, other = roots[0], bases[-1].folder / with_slashes(text)
     if not (first.folder.is_dir() and other.is_dir()) or first.folder.samefile(other):
         return roots
-    if not any((other / texts[0]).exists() for texts in entries.values() if texts):
+    some = [texts[0] for texts in entries.values() if texts and _is_local(path, texts[0])]
+    if not any((other / text).exists() for text in some):
         return roots
     note = (
         f"{path}: path: {text} exists in the folder of the yaml and in the working folder; "

@@ -33,7 +33,7 @@ from rinrcodec.storage.files import (
 )
 from rinrcodec.storage.interface import Storage
 from rinrcodec.storage.listing import Listing
-from rinrcodec.storage.locations import to_path, to_path_or_none
+from rinrcodec.storage.locations import check_store, to_path, to_path_or_none
 from rinrcodec.storage.stamps import size_in
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Storage",
     "StreamSource",
     "at",
+    "check_store",
     "file_or_folder",
     "files_below",
     "is_buffer",

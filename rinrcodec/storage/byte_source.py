@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.storage.regular import naming, open_regular
 from rinrcodec.storage.stamps import size_in
 
 __all__ = [
@@ -56,8 +57,7 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        stat = os.fstat(descriptor)
+        descriptor, stat = open_regular(path)
         self.size = stat.st_size
         self._modified = stat.st_mtime_ns
         self._descriptor = descriptor
@@ -66,12 +66,15 @@ class FileSource:
     def read(self, offset: int, length: int) -> bytes:
         if not self.close.alive:
             raise ValueError(f"{self.name}: the reader is closed")
-        data = os.pread(self._descriptor, length, offset)
-        while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
+        # What lies behind its end needs no memory.
+        length = max(0, min(length, self.size - offset))
+        with naming(self.name):
+            data = os.pread(self._descriptor, length, offset)
+            while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
+                more = os.pread(self._descriptor, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
         return data
 
     def changed(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.local import LocalStorage
 from rinrcodec.storage.locations import is_remote
 from rinrcodec.storage.remote import RemoteStorage
@@ -62,9 +62,9 @@ def size_of(path: Path) -> int | None:
     return size_in(stamp_of(path)) if file_or_folder(path) == "file" else None
 
 
-def files_below(folder: Path) -> list[tuple[Path, str]]:
+def files_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[tuple[Path, str]]:
     """Return every file in a folder and below it with its stamp, sorted by path as text."""
-    return storage_of(folder).files_below(folder)
+    return storage_of(folder).files_below(folder, unlisted=unlisted)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -77,7 +77,7 @@ def may_pass(path: Path, error: OSError) -> bool:
     return storage_of(path).may_pass(path, error)
 
 
-def read_file(path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+def read_file(path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
     """Return all bytes of a file, of the version with that stamp."""
     return storage_of(path).read_file(path, stamp=stamp, most=most)
 
@@ -120,5 +120,5 @@ def at(text: str, like: Path) -> Path:
 
 
 def join(folder: Path, entry: str) -> Path:
-    """Return the path that a text inside a file of `folder` means: a URL or a path."""
+    """Return the path that a text inside a file of `folder` means, in the same store."""
     return storage_of(folder).join(folder, entry)

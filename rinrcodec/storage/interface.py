@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import IO, BinaryIO, Literal, TypeAlias, TypeVar
 
 from rinrcodec.storage.byte_source import ByteSource
-from rinrcodec.storage.locations import is_absolute, to_path
+from rinrcodec.storage.locations import check_store, is_absolute, to_path
 
-__all__ = ["Item", "Kind", "Result", "Storage"]
+__all__ = ["MOST_BYTES", "Item", "Kind", "Result", "Storage"]
+
+# Of a file that is read whole, unless the caller allows fewer.
+MOST_BYTES = 2**31
 
 Kind: TypeAlias = "Literal['file', 'folder'] | None"
 Item = TypeVar("Item")
@@ -63,11 +66,16 @@ class Storage(ABC):
         """Return the stamp of a file (`stamps.py`)."""
 
     @abstractmethod
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self, folder: Path, *, unlisted: list[OSError] | None = None
+    ) -> list[tuple[Path, str]]:
         """Return every file in a folder and below it with its stamp, sorted by path as text.
 
         Hidden files and folders are skipped, links are followed. A folder that is not there is
-        empty. The stamp of a link that leads nowhere is "".
+        empty. The stamp of a link that leads nowhere is "". FIFOs and devices are listed, too.
+
+        Args:
+            unlisted: takes the errors of folders that cannot be listed; None raises the first.
         """
 
     @abstractmethod
@@ -88,7 +96,7 @@ class Storage(ABC):
     # Reading
 
     @abstractmethod
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         """Return all bytes of a file.
 
         Args:
@@ -186,7 +194,12 @@ class Storage(ABC):
         """Return the path of a text from `text_of`, in the same storage as `like`."""
 
     def join(self, folder: Path, entry: str) -> Path:
-        """Return the path that a text inside a file of `folder` means: a URL or a path."""
+        """Return the path that a text inside a file of `folder` means: a URL or a path.
+
+        Raises:
+            RinrInputError: it is in another store (`locations.check_store`).
+        """
+        check_store(folder, entry)
         return to_path(entry) if is_absolute(entry) else self._below(folder, entry)
 
     @abstractmethod

@@ -7,6 +7,7 @@ A data set may have a million objects. Each remote folder is listed once, and pa
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from rinrcodec.storage.stamps import local_stamp
 
 __all__ = ["Listing"]
 
+_MOST_SHOWN = 300  # characters of a path that may be too long for the system
+
 
 class Listing:
     """Answers from listings for a remote store, and by looking for local disks.
@@ -27,6 +30,7 @@ class Listing:
     """
 
     def __init__(self) -> None:
+        self._unlisted: list[OSError] = []
         self._added: dict[str, list[tuple[Path, str]]] = {}
         self._stamps: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -39,10 +43,18 @@ class Listing:
         text = text_of(folder)
         if text in self._added:
             return self._added[text]
-        files = self._added[text] = files_below(folder)
+        files = self._added[text] = files_below(folder, unlisted=self._unlisted)
         if is_remote(folder):
             self._remember(folder, ((text_of(file), stamp) for file, stamp in files))
         return files
+
+    def unlisted(self) -> tuple[str, ...]:
+        """Return a message for each folder that could not be listed."""
+        return tuple(
+            f"{error.filename[:_MOST_SHOWN]}: this folder cannot be listed, so nothing of it is "
+            f"used: {error.strerror}"
+            for error in self._unlisted
+        )
 
     def know(self, folder: Path, *, deep: bool) -> None:
         """List a remote folder unless it is known, with all below it if `deep`."""
@@ -71,13 +83,17 @@ class Listing:
         return kind
 
     def stamp(self, text: str, like: Path) -> str:
-        """Return the stamp of a file, "" where there is none; arguments as for `kind`."""
+        """Return the stamp of a file, "" where there is none; arguments as for `kind`.
+
+        A FIFO, socket or device has one, too: reading it says what it is.
+        """
         if is_remote(like):
             return self._stamps[text] if self.kind(text, like) == "file" else ""
         try:
-            return local_stamp(Path(text).stat()) if Path(text).is_file() else ""
-        except OSError:
+            status = Path(text).stat()
+        except (OSError, ValueError):
             return ""
+        return "" if stat.S_ISDIR(status.st_mode) else local_stamp(status)
 
     def dangles(self, text: str, like: Path) -> bool:
         """Return whether this is a link that leads nowhere; arguments as for `kind`."""

@@ -13,15 +13,16 @@ from typing import IO, BinaryIO
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
-from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
+from rinrcodec.storage.regular import open_binary, open_regular, read_at_most, read_whole
 from rinrcodec.storage.stamps import check_size, check_stamp, local_stamp
 
 __all__ = ["LocalStorage", "replacing"]
 
 # What is wrong with a file rather than with its disk.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
-_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+_LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV}
 # How many files may be listed again by way of links; a folder counts as a few files.
 _MOST_REPEATED = 1_000_000
 _FOLDER_COST = 10
@@ -63,9 +64,11 @@ class LocalStorage(Storage):
     def stamp_of(self, path: Path) -> str:
         return local_stamp(path.stat())
 
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self, folder: Path, *, unlisted: list[OSError] | None = None
+    ) -> list[tuple[Path, str]]:
         # A `Path` would sort "a/b" before "a-b".
-        return sorted(_walk(folder), key=lambda item: item[0].as_posix())
+        return sorted(_walk(folder, unlisted), key=lambda item: item[0].as_posix())
 
     def names_in(self, folder: Path) -> list[str]:
         try:
@@ -79,30 +82,35 @@ class LocalStorage(Storage):
     def is_same(self, path: Path, other: Path) -> bool:
         return not is_remote(other) and path.exists() and path.samefile(other)
 
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         if stamp and not path.exists():
             check_stamp(path, stamp, "", "after this run began")
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            before = local_stamp(stat)
+        descriptor, status = open_regular(path)
+        try:
+            before = local_stamp(status)
             check_stamp(path, stamp, before, "after this run began")
-            check_size(path, stat.st_size, most)
-            data = file.read()
-            after = local_stamp(os.fstat(file.fileno()))
-            check_stamp(path, before, after, "while it was read")
+            check_size(path, status.st_size, most)
+            try:
+                data = read_whole(descriptor, status.st_size, path)
+            finally:
+                after = local_stamp(os.fstat(descriptor))
+                check_stamp(path, before, after, "while it was read")
+        finally:
+            os.close(descriptor)
         return data
 
     def read_range(self, path: Path, start: int, stop: int) -> bytes:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(stop - start)
+        descriptor, _ = open_regular(path)
+        try:
+            os.lseek(descriptor, start, os.SEEK_SET)
+            return read_at_most(descriptor, stop - start, path)
+        finally:
+            os.close(descriptor)
 
     def open_ranges(self, path: Path, *, head: int = 0) -> ByteSource:  # noqa: ARG002
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
         if hasattr(os, "pread"):
             return FileSource(path)
-        return StreamSource(path.open("rb"), owned=True)
+        return StreamSource(open_binary(path), owned=True)
 
     def open_file(
         self,
@@ -111,7 +119,7 @@ class LocalStorage(Storage):
         size: int | None = None,  # noqa: ARG002
         on_block: Callable[[], None] = lambda: None,  # noqa: ARG002
     ) -> AbstractContextManager[IO[bytes]]:
-        return path.open("rb")
+        return open_binary(path)
 
     @contextmanager
     def new_file(self, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
@@ -173,7 +181,7 @@ class LocalStorage(Storage):
         return os.path.commonpath([folder.as_posix() for folder in folders])
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, str]]:
+def _walk(top: Path, unlisted: list[OSError] | None) -> Iterator[tuple[Path, str]]:
     """Yield the files at and below a folder with their stamps, each under all of its paths.
 
     Links to folders are followed, so a folder with two links to it is listed twice. One that is
@@ -193,7 +201,10 @@ def _walk(top: Path) -> Iterator[tuple[Path, str]]:
             with os.scandir(folder) as listing:
                 entries = [entry for entry in listing if not entry.name.startswith(".")]
         except OSError as error:
-            _unlisted(error)
+            if _matters(error):
+                if unlisted is None or folder == str(top):
+                    raise
+                unlisted.append(error)
             continue
         if here in seen:
             repeated += _FOLDER_COST + len(entries)
@@ -221,8 +232,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _unlisted(error: OSError) -> None:
-    """Raise for a folder whose files would be missed; only root can list `lost+found`."""
+def _matters(error: OSError) -> bool:
+    """Whether files of a folder would be missed; only root can list `lost+found`."""
     gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
-    if not gone and Path(error.filename).name != "lost+found":
-        raise error
+    return not gone and Path(error.filename).name != "lost+found"

@@ -15,13 +15,17 @@ from urllib.parse import unquote
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 
-__all__ = ["S3", "is_absolute", "is_remote", "to_path", "to_path_or_none"]
+__all__ = ["S3", "check_store", "is_absolute", "is_remote", "to_path", "to_path_or_none"]
 
 S3 = {"s3", "s3a"}
 # Protocol -> its package, where the extra brings it.
 _EXTRA = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WINDOWS = os.name == "nt"
+# Of these, all buckets are in one store, which the user's credentials are for; of others, the
+# server is part of what the user named.
+_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "memory": "memory"}
 
 
 def to_path(source: str | os.PathLike[str]) -> Path:
@@ -84,6 +88,56 @@ def is_remote(path: object) -> TypeGuard[Path]:
 def is_absolute(entry: str) -> bool:
     """Return whether a text is a URL or a path from the root, so that no folder precedes it."""
     return bool(_URL.match(entry)) or Path(entry).is_absolute()
+
+
+def check_store(folder: Path, entry: str) -> None:
+    r"""Check that a path inside of a file leads to no other store than the file is in.
+
+    Files come from strangers: what they name must not make this machine ask a server that the user
+    did not name, nor read local files for data behind a URL. Nothing is asked for the check.
+
+    Args:
+        folder: The folder of the file.
+        entry: The path or URL in it.
+
+    Raises:
+        RinrInputError: The entry is in another store.
+
+    Example:
+        >>> check_store(Path("set"), "file:///data/images")
+        >>> check_store(Path("set"), "http://server/images")
+        Traceback (most recent call last):
+        ...
+        rinrcodec.errors.RinrInputError: http://server/images: a URL in a local file is not ...
+    """
+    here, there = _store(str(folder)), _store(entry)
+    if here and "::" in entry:
+        raise RinrInputError(f"{entry}: a chain of file systems is not followed")
+    if there == here or (here and not is_absolute(entry)):
+        return
+    if not there:
+        raise RinrInputError(
+            f"{entry}: a path of this machine, in a file behind a URL, is not used"
+        )
+    if here:
+        raise RinrInputError(f"{entry}: leads to another store than the file that names it")
+    raise RinrInputError(
+        f"{entry}: a URL in a local file is not followed; download it, or pass the URL yourself"
+    )
+
+
+def _store(text: str) -> str:
+    """The store of a path or URL, "" for disks of this machine."""
+    if _URL.match(text):
+        protocol, rest = text.lower().split("://", 1)
+        if protocol == "file":
+            return ""
+        return _STORES.get(protocol) or f"{protocol}://{rest.partition('/')[0]}"
+    # On Windows, two slashes begin the name of another computer, which is asked at once.
+    steps = text.replace("\\", "/")
+    if _WINDOWS and steps.startswith("//"):
+        return f"//{steps[2:].partition('/')[0].lower()}"
+    return ""
 
 
 def _options(protocol: str) -> dict[str, Any]:

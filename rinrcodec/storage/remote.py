@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from rinrcodec.storage.byte_source import ByteSource, ObjectSource
-from rinrcodec.storage.interface import Item, Kind, Result, Storage
+from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
 from rinrcodec.storage.requests import ask, is_no_bucket, key_of
 from rinrcodec.storage.stamps import check_size, check_stamp, object_stamp, size_in
@@ -60,7 +60,12 @@ class RemoteStorage(Storage):
             raise OSError(errno.ENOTSUP, message, str(path))
         return object_stamp(info)
 
-    def files_below(self, folder: Path) -> list[tuple[Path, str]]:
+    def files_below(
+        self,
+        folder: Path,
+        *,
+        unlisted: list[OSError] | None = None,  # noqa: ARG002 (one request lists all)
+    ) -> list[tuple[Path, str]]:
         return [(self.at(text, folder), stamp) for text, stamp in sorted(self.texts_below(folder))]
 
     def texts_below(self, folder: Path) -> Iterator[tuple[str, str]]:
@@ -107,7 +112,7 @@ class RemoteStorage(Storage):
     def is_same(self, path: Path, other: Path) -> bool:
         return is_remote(other) and self.text_of(path) == self.text_of(other)
 
-    def read_file(self, path: Path, *, stamp: str = "", most: int | None = None) -> bytes:
+    def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         before = stamp or self.stamp_of(path)
         size = size_in(before)
         check_size(path, size, most)

@@ -42,9 +42,9 @@ def object_stamp(info: Mapping[str, Any]) -> str:
     return f"{info.get('size') or 0}-{text}"
 
 
-def check_size(path: Path, size: int, most: int | None) -> None:
-    """Raise `RinrLimitError` for a file of more than `most` bytes; None allows any size."""
-    if most is not None and size > most:
+def check_size(path: Path, size: int, most: int) -> None:
+    """Raise `RinrLimitError` for a file of more than `most` bytes."""
+    if size > most:
         raise RinrLimitError(f"{path}: {size:,} bytes, at most {most:,} are read")
 
 

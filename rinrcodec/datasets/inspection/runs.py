@@ -41,7 +41,8 @@ def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
 
 def _manifest_paths(source: Path) -> list[Path]:
     if file_or_folder(source) == "folder":
-        paths = [path for path, _ in files_below(source) if path.name == MANIFEST]
+        files = files_below(source, unlisted=[])  # `find_packs` reports them
+        paths = [path for path, _ in files if path.name == MANIFEST]
         return sorted(paths, key=lambda path: len(path.parts))
     return [source.parent / MANIFEST] if source.suffix.lower() in {".yaml", ".yml"} else []
 

@@ -14,6 +14,7 @@ from rinrcodec.sources.annotations.matching import match
 from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.source import Source
 from rinrcodec.storage import (
+    Listing,
     file_or_folder,
     join,
     map_stored,
@@ -162,6 +163,8 @@ def _listed_names(folder: Path) -> list[str]:
         join(folder, f"../{_CVAT_LIST}"),
     ):
         if file_or_folder(file) != "file":
+            if Listing().dangles(text_of(file), file):
+                raise RinrInputError(f"{file}: this link leads nowhere; it would order the classes")
             continue
         text = read_file(file, most=_MOST_LIST_BYTES).decode("utf-8-sig", "replace")
         lines = [line.strip() for line in text.splitlines()]

@@ -150,7 +150,7 @@ def test_more_boxes_than_the_limit_are_an_error_of_that_picture(tmp_path: Path) 
     assert "b.txt: 2 boxes, at most 1" in str(second.error)
 
 
-def test_a_folder_that_cannot_be_read_is_an_error(
+def test_a_folder_that_cannot_be_listed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.png", "locked/b.png", "lost+found/c.png", "gone/d.png"):
@@ -168,5 +168,9 @@ def test_a_folder_that_cannot_be_read_is_an_error(
     monkeypatch.setattr(os, "scandir", refuse)
     assert names(open_source(tmp_path).series[0]) == ["a.png", "locked/b.png"]
     refused["locked"] = PermissionError(errno.EACCES, "Permission denied")
+    source = open_source(tmp_path)
+    assert names(source.series[0]) == ["a.png"]
+    (failure,) = source.failures
+    assert failure.startswith(f"{tmp_path}/locked: this folder cannot be listed, so nothing")
     with pytest.raises(PermissionError, match=f"Permission denied: '{tmp_path}/locked'"):
-        open_source(tmp_path)
+        open_source(tmp_path / "locked")

@@ -166,7 +166,7 @@ def test_unreadable_files_name_themselves(tmp_path: Path) -> None:
         "text.jpg": "not a picture",
         "cut.jpg": "truncated",
         "missing.jpg": "no such file",
-        "folder.jpg": "Is a directory",
+        "folder.jpg": "is a folder, not a file",
     }.items():
         with pytest.raises(RinrInputError, match=f"{name}: .*{reason}"):
             load_picture(tmp_path / name)

@@ -202,24 +202,48 @@ def test_a_data_yaml(tmp_path: Path, remote: str, upload: Upload, yaml: str, ser
 
 
 def test_a_data_yaml_that_names_urls(tmp_path: Path, remote: str, upload: Upload) -> None:
+    """Those of its own store are followed, others and paths of this machine are not."""
     dataset(tmp_path / "far")
     upload(tmp_path / "far", f"{remote}/far")
     put(tmp_path / "near/images/z.png")
+    put(tmp_path / "up/images/y.png")
     write(
-        tmp_path / "data.yaml",
-        f"train: {remote}/far/images/train\nval: near/images\ntest: list.txt",
+        tmp_path / "up/data.yaml",
+        f"train: [{remote}/far/images/train, {tmp_path}/near/images, 'http://127.0.0.1:9/a']\n"
+        "val: images\ntest: list.txt",
     )
-    write(tmp_path / "list.txt", f"{remote}/far/images/val/f2.png\n{remote}/far/images/val/f10.png")
-    source = open_source(tmp_path / "data.yaml")
+    lines = ["f2.png", "f10.png"]
+    write(
+        tmp_path / "up/list.txt",
+        "\n".join(
+            [f"{remote}/far/images/val/{line}" for line in lines] + ["ftp://127.0.0.1/a.png"]
+        ),
+    )
+    upload(tmp_path / "up", f"{remote}/up")
+    source = open_source(f"{remote}/up/data.yaml")
     names = {series.name: [ref.name for ref in series.refs] for series in source.series}
     assert names == {
         "train": ["a.png", "b.png", "s/c.png"],
-        "val": ["z.png"],
+        "val": ["y.png"],
         "test": ["f2.png", "f10.png"],
     }
     assert all(item.error is None for series in source.series for item in series.read())
-    write(tmp_path / "data.yaml", f"train: [{remote}/far/images/train, near/images]")
-    with pytest.raises(RinrInputError, match="train: pictures of several stores; give each"):
+    local, other = source.failures
+    assert f"train: {tmp_path}/near/images: a path of this machine, in a file behind" in local
+    assert "train: http://127.0.0.1:9/a: leads to another store" in other
+    assert any("test: ftp://127.0.0.1/a.png: leads to another" in one for one in source.warnings)
+
+
+def test_a_local_data_yaml_names_no_urls(tmp_path: Path, remote: str) -> None:
+    put(tmp_path / "images/z.png")
+    write(tmp_path / "list.txt", f"{remote}/far/a.png\nimages/z.png\n{remote}/far")
+    write(tmp_path / "data.yaml", f"train: [{remote}/far/images, images]\nval: list.txt")
+    source = open_source(tmp_path / "data.yaml")
+    assert [len(series.refs) for series in source.series] == [1, 1]
+    assert len(source.failures) == 3
+    assert all("a URL in a local file is not followed" in one for one in source.failures)
+    write(tmp_path / "data.yaml", f"path: {remote}/far\ntrain: images")
+    with pytest.raises(RinrInputError, match=r"data\.yaml: path: .*: a URL in a local"):
         open_source(tmp_path / "data.yaml")
 
 

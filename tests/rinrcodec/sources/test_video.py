@@ -170,7 +170,7 @@ def test_a_disk_that_fails_is_no_damage_of_a_video(
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
             return super().read(size)
 
-    monkeypatch.setattr(Path, "open", lambda self, _: BadDisk(self))
+    monkeypatch.setattr("rinrcodec.storage.local.open_binary", BadDisk)
     with pytest.raises(OSError, match=r"clip\.avi") as caught:
         list(series.read(start))
     assert caught.value.errno == errno.EIO

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import fsspec
@@ -14,7 +15,7 @@ import pytest
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.images import load_picture
-from rinrcodec.storage import join, to_path, to_path_or_none
+from rinrcodec.storage import check_store, join, to_path, to_path_or_none
 from rinrcodec.storage.locations import is_remote
 
 
@@ -95,12 +96,48 @@ def test_the_extra_is_missing(gone: str, url: str, package: str) -> None:
 def test_join() -> None:
     far = to_path("s3://bucket/set")
     assert join(Path("set"), "../images/a.png") == Path("set/../images/a.png")
-    assert join(Path("set"), "s3://bucket/set") == far
+    assert join(Path("set"), "file:///data/a%20b") == Path("/data/a b")
+    assert join(far, "s3a://other/set") == to_path("s3a://other/set")
     assert join(far, "./images//a") == to_path("s3://bucket/set/images/a")
     assert join(far, "../images/a") == to_path("s3://bucket/images/a")
     assert join(far, "") == far
-    assert join(far, "memory://a") == to_path("memory://a")
-    assert join(far, "/data") == Path("/data")
+
+
+@pytest.mark.parametrize(
+    ("folder", "entry", "reason"),
+    [
+        ("set", "s3://bucket/set", "a URL in a local file is not followed"),
+        ("/set", "HTTP://server/a.png", "a URL in a local file is not followed"),
+        ("set", "simplecache://server/a", "a URL in a local file is not followed"),
+        ("set", "zip://a.png::http://server/a.zip", "a URL in a local file is not followed"),
+        ("set", "smb://server/share", "a URL in a local file is not followed"),
+        ("s3://bucket/set", "memory://a", "leads to another store"),
+        ("s3://bucket/set", "http://server/a", "leads to another store"),
+        ("http://server/set", "http://other/set", "leads to another store"),
+        ("s3://bucket/set", "/data", "a path of this machine"),
+        ("s3://bucket/set", "file:///etc/hosts", "a path of this machine"),
+        ("memory://set", "simplecache::http://server/a", "a chain of file systems"),
+    ],
+)
+def test_a_file_names_nothing_in_another_store(
+    monkeypatch: pytest.MonkeyPatch, folder: str, entry: str, reason: str
+) -> None:
+    near = to_path(folder)
+    monkeypatch.setattr(fsspec, "get_filesystem_class", None)  # not even asked for
+    with pytest.raises(RinrInputError, match=f"^{re.escape(entry)}: {reason}"):
+        join(near, entry)
+
+
+@pytest.mark.parametrize(
+    "entry", [r"\\server\share\a", "//server/share", r"/\server\a", r"\\?\UNC\server\a"]
+)
+def test_windows_asks_no_other_computer(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    check_store(Path("set"), entry)  # elsewhere, it is a strange name of a local file
+    monkeypatch.setattr("rinrcodec.storage.locations._WINDOWS", True)
+    with pytest.raises(RinrInputError, match=r"another store|not followed"):
+        check_store(PurePosixPath("set"), entry)  # type: ignore[arg-type]
+    check_store(PureWindowsPath(r"\\server\share\set"), r"\\SERVER\other\a")  # type: ignore[arg-type]
+    check_store(PureWindowsPath(r"\\server\share\set"), "images")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [3, None, b"a.rinr", io.BytesIO(b"a"), object()])

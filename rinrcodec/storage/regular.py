@@ -1,0 +1,135 @@
+"""Opening files of this machine: regular files alone, and no more bytes than they say they have.
+
+Folders come from strangers. Opening a FIFO may wait forever, opening a device may do something,
+and `/dev/zero` or a file of `/proc` never ends although its size is 0. `local.py` and
+`byte_source.py` open every file here, and look at the open file, not at its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rinrcodec.errors import RinrInputError
+
+__all__ = ["check_regular", "naming", "open_binary", "open_regular", "read_at_most", "read_whole"]
+
+# O_NONBLOCK: where a FIFO takes the place of a file after the first look, opening it returns.
+_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK")
+)
+_KINDS = (
+    (stat.S_ISFIFO, "a FIFO or pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+# In one call; the memory is taken as it fills.
+_BLOCK = 1 << 30
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """Raise `OSError` unless this is the mode of a regular file.
+
+    Raises:
+        IsADirectoryError: It is a folder.
+        OSError: It is a FIFO, a socket or a device; its number is `EINVAL`.
+    """
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    kind = next((kind for test, kind in _KINDS if test(mode)), "something else")
+    message = f"{kind}, not a regular file; put a file in its place"
+    raise OSError(errno.EINVAL, message, str(path))
+
+
+def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """Open a regular file, also one that a link leads to, without waiting for anything.
+
+    Returns:
+        A descriptor, which the caller closes, and the status of the open file.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    file = Path(path)
+    # Before it is opened: opening a tape rewinds it, and a socket cannot be opened at all.
+    check_regular(file, file.stat().st_mode)
+    descriptor = os.open(file, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        check_regular(file, status.st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a regular file as `open(path, "rb")` does; raises as `open_regular`."""
+    descriptor, _ = open_regular(path)
+    return io.BufferedReader(_Raw(descriptor, path))
+
+
+class _Raw(io.FileIO):
+    """An open file whose errors name it."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        super().__init__(descriptor)
+        self.name = str(path)
+
+    def readinto(self, buffer: Any) -> int:
+        with naming(self.name):
+            n_bytes: int | None = super().readinto(buffer)
+            if n_bytes is None:
+                raise BlockingIOError
+            return n_bytes
+
+
+def read_at_most(descriptor: int, length: int, path: Path) -> bytes:
+    """Read from the position of a file on: `length` bytes, or fewer at its end.
+
+    Raises:
+        OSError: The file waits for data, as some files of `/proc` do.
+    """
+    parts: list[bytes] = []
+    with naming(str(path)):
+        while length > 0 and (part := os.read(descriptor, min(length, _BLOCK))):
+            parts.append(part)
+            length -= len(part)
+    return b"".join(parts)
+
+
+def read_whole(descriptor: int, size: int, path: Path) -> bytes:
+    """Read a file whose status gives this size, and not a byte more.
+
+    Raises:
+        RinrInputError: It has more bytes. Files of `/proc` give 0 as their size.
+    """
+    data = read_at_most(descriptor, size + 1, path)
+    if len(data) > size:
+        raise RinrInputError(
+            f"{path}: has more bytes than its size of {size:,} says; wait until nothing writes to "
+            "it, or copy it to a disk"
+        )
+    return data
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let the errors of reading a descriptor name its file."""
+    try:
+        yield
+    except BlockingIOError:
+        raise OSError(errno.EINVAL, "it has no data to read at the moment", name) from None
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, name) from error
