@@ -28,6 +28,7 @@ from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset, target_problem
+from rinrcodec.printing import printable
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Miss, Target, TargetWarning
 
@@ -110,7 +111,7 @@ def encode(
     _check_pictures(pictures)
     for picture in pictures:
         for note in picture.notes:
-            warnings.warn(f"{picture.name}: {note}", stacklevel=2)
+            warnings.warn(printable(f"{picture.name}: {note}"), stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
     if reuse is not None and chosen.objects is None:
@@ -137,7 +138,7 @@ def encode(
         on_progress=on_progress,
     )
     for miss in missed:
-        warnings.warn(miss.text(), TargetWarning, stacklevel=2)
+        warnings.warn(printable(miss.text()), TargetWarning, stacklevel=2)
     return pack
 
 

@@ -54,13 +54,14 @@ def command(
 
 
 def _print_sound(result: VerifyResult) -> None:
+    from rinrcodec.cli.output import say
     from rinrcodec.datasets.names import count
 
-    click.echo(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound")
+    say(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound")
     for manifest in result.manifests:
         unreadable = manifest.unreadable
         without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
-        click.echo(
+        say(
             f"{manifest.path}: {count(len(manifest.runs), 'run')}, all "
             f"{count(manifest.files, 'file')} as written{without}"
         )

@@ -24,6 +24,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.printing import printable
 from rinrcodec.storage import files_below, read_file, size_in, text_of
 
 __all__ = [
@@ -218,8 +219,10 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     if gone:
         more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
         warnings.warn(
-            f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
-            "verify says what is missing",
+            printable(
+                f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; "
+                "rinrcodec verify says what is missing"
+            ),
             stacklevel=4,  # the caller that makes a data set
         )
     packs = []

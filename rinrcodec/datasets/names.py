@@ -1,4 +1,4 @@
-"""Names of output files, never two alike, and how messages show names and numbers."""
+"""Names of output files, never two alike; numbers in messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from rinrcodec.sources.picture_names import frame_stem
 
-__all__ = ["count", "fit_name", "output_names", "shown_name"]
+__all__ = ["count", "fit_name", "output_names"]
 
 _MAX_NAME_BYTES = 255
 
@@ -35,11 +35,6 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
         taken.add(path.casefold())
         result.append(path)
     return result
-
-
-def shown_name(name: str) -> str:
-    """A name as a terminal can show it: on one line, with escapes for what cannot be printed."""
-    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def count(number: int, word: str) -> str:

@@ -13,10 +13,10 @@ from typing import IO, BinaryIO, cast
 
 from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.manifest import FileRecord, read_record
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.printing import printable
 from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
@@ -79,7 +79,7 @@ def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
 
 def _missing(file: ListedFile) -> str:
     return (
-        f"{shown_name(str(file.path))}: it is missing, and {file.manifest} lists it; "
+        f"{printable(str(file.path))}: it is missing, and {file.manifest} lists it; "
         "fetch it again, or make it again by the same compress with --resume"
     )
 
