@@ -26,6 +26,7 @@ import numpy as np
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.picture import Picture
+from rinrcodec.sources.containers import open_container
 from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
 
@@ -33,6 +34,7 @@ __all__ = ["VideoProbe", "count_frames", "frame_name", "probe_video", "read_vide
 
 _THREADS = 4
 _MOST_AHEAD = 300
+_MOST_PIXELS = 2**28  # of the first frame; `read_video` has a limit of its own
 _MOST_GAP = 10_000  # frames; more is a clock that was set, not damage
 # MPEG-4 repeats the frame before with a packet that says no more than that.
 _LEAST_BYTES = 16
@@ -66,7 +68,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     import av
 
     try:
-        with av.open(os.fspath(path)) as container:
+        with Path(path).open("rb") as file, open_container(file, path) as container:
             stream = _video_stream(container, path)
             declared = int(stream.frames)
             if declared > 0:
@@ -85,8 +87,9 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
 
     found, n_packets, n_frames = False, 0, 0
     try:
-        with av.open(os.fspath(path)) as container:
+        with Path(path).open("rb") as file, open_container(file, path) as container:
             stream = _video_stream(container, path)
+            stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             times = _Times(stream)
             for packet in container.demux(stream):
                 n_packets += times.is_frame(packet)
@@ -134,7 +137,7 @@ def read_video(
         # Python opens the file: a failing disk raises `OSError`, and all else is damage.
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            for item in _items(file, path, size):
+            for item in _items(file, path, size, limits):
                 if number >= start:
                     name = frame_name(path, number)
                     if isinstance(item, str):
@@ -157,30 +160,34 @@ def frame_name(path: Path, number: int) -> str:
     return f"{path.stem}/{number + 1:06d}.png"
 
 
-def _items(file: Any, path: Path, size: int) -> Iterator[Any]:
+def _items(file: Any, path: Path, size: int, limits: Limits) -> Iterator[Any]:
     """The frames in order, and a text for each that is lost."""
     done = 0
     try:
-        for item in _decoded(file, path, size, threads="AUTO"):
+        for item in _decoded(file, path, size, limits, threads="AUTO"):
             yield item
             done += 1
     except _DecoderError:
         # Decoding several frames at a time may drop those around the error. One after another
         # loses no other frame, and gives the same frames before it.
         file.seek(0)
-        yield from islice(_decoded(file, path, size, threads="SLICE"), done, None)
+        yield from islice(_decoded(file, path, size, limits, threads="SLICE"), done, None)
 
 
-def _decoded(file: Any, path: Path, size: int, *, threads: str) -> Iterator[Any]:
+def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) -> Iterator[Any]:
     """As `_items`; raises `_DecoderError` at a refused packet unless `threads` is "SLICE"."""
     import av
 
     structure = check_structure(file, size)
-    with av.open(file) as container:
+    with open_container(file, path) as container:
         unordered = _is_unordered(container, _video_stream(container, path))
     file.seek(0)
-    with av.open(file) as container:
+    with open_container(file, path) as container:
         stream = _video_stream(container, path)
+        context = stream.codec_context
+        declared = f"{context.width}x{context.height} pixels"
+        limits.check("max_pixels", context.width * context.height, declared)
+        context.options = {"max_pixels": str(limits.max_pixels)}  # of frames that are larger
         stream.thread_type = threads
         # Where damage is met depends on it, and must not depend on the machine.
         stream.codec_context.thread_count = _THREADS

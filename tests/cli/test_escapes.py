@@ -19,7 +19,7 @@ from PIL import Image
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.cli.main import cli
-from rinrcodec.cli.output import print_errors, print_table, say
+from rinrcodec.cli.output import json_text, print_errors, print_table, say
 from rinrcodec.evaluation.report import Report
 
 EVIL = "\x1b]0;owned\x07\x9b2J\u202egpj\u2028\r[red]x[/red] :bomb:<img src=x onerror=alert(1)>"
@@ -135,3 +135,10 @@ def test_the_report_escapes_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clean(html)
     assert "&lt;img src=x onerror=alert(1)&gt;" in html
     assert html.endswith("{{ name }}</h1>{{ style }}")
+
+
+def test_json_keeps_every_character() -> None:
+    name = "a\x1b\u202e\udcff"
+    text = json_text({"name": name})
+    assert text.isascii()
+    assert json.loads(text)["name"] == name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 
 import pytest
@@ -56,12 +55,3 @@ def test_details_of_an_error_are_lines_of_their_own() -> None:
     error = RinrInputError("two are wrong")
     error.details = ("a\nb", "c")
     assert str(error).split("\n") == ["two are wrong", r"  a\nb", "  c"]
-
-
-def test_json_keeps_every_character() -> None:
-    from rinrcodec.cli.output import json_text
-
-    name = "a\x1b\u202e\udcff"
-    text = json_text({"name": name})
-    assert text.isascii()
-    assert json.loads(text)["name"] == name
