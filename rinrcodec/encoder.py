@@ -23,7 +23,7 @@ from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
 from rinrcodec.labels.info import info_of
-from rinrcodec.labels.model import MOST_CLASSES, TASKS, Task
+from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
@@ -31,6 +31,7 @@ from rinrcodec.presets import Preset, get_preset, target_problem
 from rinrcodec.printing import printable
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Miss, Target, TargetWarning
+from rinrcodec.text_limits import MOST_CLASSES
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -26,6 +26,7 @@ from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.printing import printable
 from rinrcodec.storage import files_below, read_file, size_in, text_of
+from rinrcodec.strict_json import parse_json
 
 __all__ = [
     "MANIFEST",
@@ -143,8 +144,8 @@ class Manifest:
         except FileNotFoundError:
             return
         try:
-            self.runs = _parse(json.loads(text))
-        except (ValueError, RecursionError) as error:
+            self.runs = _parse(parse_json(text))
+        except ValueError as error:
             raise RinrFormatError(
                 f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); "
                 "if it is another program's file, take another folder, else remove it"

@@ -10,10 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrInputError, RinrLimitError
 from rinrcodec.sources.picture_names import is_left_out, is_picture, pictures_among, unreadable_kind
 from rinrcodec.sources.yaml_keys import shown
 from rinrcodec.storage import Listing, join, read_file, stamp_of, storage_of, text_of
+from rinrcodec.text_limits import MOST_LIST_BYTES, MOST_LIST_LINE, MOST_MISSING
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
 
@@ -22,6 +23,7 @@ _MOST_ENTRIES = 100_000
 _PATHS = (str, int, float, date)
 # For how many lines of a list file to look for a shorter path that exists.
 _MOST_SEARCHES = 100
+_SHOWN_LINE = 60
 # What YAML makes of a path with backslashes in double quotes.
 _ESCAPES = {7: "/a", 8: "/b", 9: "/t", 10: "/n", 11: "/v", 12: "/f", 13: "/r", 27: "/e"}
 
@@ -33,7 +35,7 @@ class Split:
     files: the pictures with their stamps. folders: the paths of the entries. n_listed: how many
     pictures were named, with those that were named twice. unread: pictures of kinds that cannot be
     read. others: files in the folders that are no pictures. missing, notes: messages without the
-    name of the yaml.
+    name of the yaml. lists: the list files that were read.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Split:
     others: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lists: set[Path] = field(default_factory=set)
 
     def add(self, file: Path, stamp: str) -> None:
         """Add a picture."""
@@ -133,7 +136,12 @@ def _add_path(
     elif kind == "file" and path.suffix.lower() == ".txt":
         if path in lists:
             split.missing.append(f"{path}: this list names itself")
+        elif path in split.lists:  # lists of lists of lists would have no end
+            note = f"{path}: this list is named twice; it is read once"
+            if note not in split.notes:
+                split.notes.append(note)
         else:
+            split.lists.add(path)
             _add_list(listing, root, path, split, lists=(*lists, path))
     elif kind == "file" and (is_picture(path.suffix) or unreadable_kind(path.suffix)):
         split.add(path, stamp_of(path))
@@ -152,7 +160,10 @@ def _add_list(
     listing: Listing, root: Path, path: Path, split: Split, *, lists: tuple[Path, ...]
 ) -> None:
     try:
-        lines = read_file(path).decode("utf-8-sig").split("\n")
+        lines = read_file(path, most=MOST_LIST_BYTES).decode("utf-8-sig").split("\n")
+    except RinrLimitError as error:
+        split.missing.append(str(error))
+        return
     except UnicodeDecodeError:
         split.missing.append(f"{path}: not a text file (UTF-8); expected a path on each line")
         return
@@ -164,8 +175,13 @@ def _add_list(
     lines = list(filter(None, map(str.strip, lines)))
     if not lines:
         split.missing.append(f"{path}: this list is empty")
+    missing = 0
     for line in lines:
-        found = _locate(listing, bases, line, 0)
+        found = None
+        if len(line) > MOST_LIST_LINE:
+            line = f"{line[:_SHOWN_LINE]}..."
+        else:
+            found = _locate(listing, bases, line, 0)
         if found is None and cut is not None:
             found = _locate(listing, bases, line, cut)
         elif found is None and searches < _MOST_SEARCHES:
@@ -180,11 +196,15 @@ def _add_list(
                     )
                     break
         if found is None:
-            split.missing.append(f"{line}: no such picture (in {path})")
+            missing += 1
+            if missing <= MOST_MISSING:
+                split.missing.append(f"{line}: no such picture (in {path})")
         elif found[1]:
             split.add(*found)
         else:
             _add_path(listing, root, found[0], split, lists=lists)
+    if missing > MOST_MISSING:
+        split.missing.append(f"{missing - MOST_MISSING:,} more: no such pictures (in {path})")
 
 
 def _locate(listing: Listing, bases: list[Path], line: str, cut: int) -> tuple[Path, str] | None:

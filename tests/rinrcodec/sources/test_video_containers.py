@@ -82,9 +82,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
         open_source(tmp_path / "a.mp4")
 
 
-@pytest.mark.parametrize(
-    "name", ["concat:real.mp4|real.mp4", "file:real.mp4", "pipe:0"]
-)
+@pytest.mark.parametrize("name", ["concat:real.mp4|real.mp4", "file:real.mp4", "pipe:0"])
 def test_names_of_protocols_are_names_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
