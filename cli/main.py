@@ -9,12 +9,15 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
+from rinrcodec.cli.output import say
 from rinrcodec.errors import RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
+from rinrcodec.printing import printable
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -66,26 +69,26 @@ class _LazyGroup(click.Group):
 def _report(error: Exception) -> int:
     """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
     if isinstance(error, click.ClickException):
+        error.message = "\n".join(map(printable, error.message.split("\n")))
         error.show()
         return error.exit_code
     if isinstance(error, click.Abort):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return 130
     if isinstance(error, RinrError):
-        click.echo(f"error: {plain(str(error))}", err=True)
+        say(*f"error: {plain(str(error))}".split("\n"), err=True)
         return error.exit_code
     if is_out_of_memory(error):
-        message = str(memory_error(error, "this command"))
-        click.echo(f"error: {message}", err=True)
+        say(f"error: {memory_error(error, 'this command')}", err=True)
         return 1
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.split(".")[0]
         if package == "rinrcodec":
             raise error
-        click.echo(f"error: {package} is not installed; run: pip install {package}", err=True)
+        say(f"error: {package} is not installed; run: pip install {package}", err=True)
         return 3
     if isinstance(error, OSError):
-        click.echo(f"error: {_os_error(error)}", err=True)
+        say(f"error: {_os_error(error)}", err=True)
         return 1
     raise error
 
@@ -122,4 +125,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line with the arguments of this process."""
+    shown = warnings.formatwarning
+
+    def one_line(message: Warning | str, *others: Any, **options: Any) -> str:
+        return shown(printable(message), *others, **options)
+
+    warnings.formatwarning = one_line
     cli(prog_name="rinrcodec")

@@ -1,19 +1,83 @@
-"""What commands print beside their own figures: errors, warnings, and JSON for `--json`."""
+"""How commands print: lines, tables, errors, warnings, and JSON for `--json`.
+
+All text for people passes through `say` and `print_table`, which escape what a terminal would act
+on. Nothing else in `cli` calls `click.echo` or rich's `Console`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rinrcodec.storage.atomic import write_text, writing
+from rinrcodec.printing import printable
 
-__all__ = ["json_text", "print_errors", "print_warnings", "write_report"]
+__all__ = [
+    "json_text",
+    "print_errors",
+    "print_json",
+    "print_table",
+    "print_warnings",
+    "say",
+    "write_report",
+]
 
 _SHOWN_WARNINGS = 20
+_SHOWN_ERRORS = 1000
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines to the standard output, or to the standard error."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    n_texts: int = 1,
+    title: str | None = None,
+    bold: Sequence[int] = (),
+) -> None:
+    """Print a table to the standard output, at most as wide as the terminal.
+
+    Args:
+        headings: One for each column; a line break in one is kept.
+        rows: The cells of each row.
+        n_texts: How many columns at the left are text, which may be cut; others are numbers.
+        title: Above the table.
+        bold: The numbers of the rows to print in bold.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=None if title is None else printable(title),
+    )
+    for number, heading in enumerate(headings):
+        text = number < n_texts
+        table.add_column(
+            heading,
+            justify="left" if text else "right",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+    for number, cells in enumerate(rows):
+        table.add_row(*map(printable, cells), style="bold" if number in bold else None)
+    # Names with brackets are no markup, ":x:" in them is no emoji, and digits have no colours.
+    Console(markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_json(text: str) -> None:
+    """Print JSON, which has escapes of its own, to the standard output."""
+    click.echo(text, nl=False)
 
 
 def write_report(destination: str, text: str) -> None:
@@ -22,8 +86,10 @@ def write_report(destination: str, text: str) -> None:
     A file is replaced, also the one that a link leads to; a device or FIFO is written into.
     """
     if destination == "-":
-        click.echo(text, nl=False)
+        print_json(text)
         return
+    from rinrcodec.storage.atomic import write_text, writing
+
     path = Path(destination)
     with writing(path):
         if path.exists() and not path.is_file():
@@ -39,17 +105,21 @@ def json_text(value: Any) -> str:
 
 
 def print_errors(messages: Iterable[str]) -> None:
-    """Print a line for every error to the standard error."""
-    for message in messages:
-        click.echo(f"error: {message}", err=True)
+    """Print the first errors to the standard error, and how many more there are."""
+    _print_first("error", list(messages), _SHOWN_ERRORS, "")
 
 
-def print_warnings(messages: Iterable[str]) -> None:
-    """Print the first warnings to the standard error, and how many more there are."""
+def print_warnings(messages: Iterable[str], *, more: str = "; --json lists them all") -> None:
+    """Print the first warnings to the standard error, and how many more there are.
+
+    more: where the others are.
+    """
     # Splits may share pictures.
-    messages = list(dict.fromkeys(messages))
-    for message in messages[:_SHOWN_WARNINGS]:
-        click.echo(f"warning: {message}", err=True)
-    if len(messages) > _SHOWN_WARNINGS:
-        rest = len(messages) - _SHOWN_WARNINGS
-        click.echo(f"warning: and {rest} more; --json lists them all", err=True)
+    _print_first("warning", list(dict.fromkeys(messages)), _SHOWN_WARNINGS, more)
+
+
+def _print_first(kind: str, messages: Sequence[str], most: int, more: str) -> None:
+    for message in messages[:most]:
+        say(f"{kind}: {message}", err=True)
+    if len(messages) > most:
+        say(f"{kind}: and {len(messages) - most} more{more}", err=True)

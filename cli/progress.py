@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from rinrcodec.printing import printable
+
 if TYPE_CHECKING:
     from rinrcodec.datasets.progress import Progress
 
@@ -39,7 +41,7 @@ def progress(
     bar = RichProgress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
+        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}", markup=False),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -48,10 +50,11 @@ def progress(
 
     class _Bar:
         def update(self, done: float, *, label: str | None = None) -> None:
-            bar.update(task, completed=done, description=label)
+            shown = None if label is None else printable(label)
+            bar.update(task, completed=done, description=shown)
 
     with bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(printable(label), total=total)
         yield _Bar()
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rinrcodec.compute.compose import to_array
+from rinrcodec.datasets.names import safe_name
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.families import background_family, check_group
@@ -216,7 +217,7 @@ if hasattr(os, "register_at_fork"):
 def _frame_path(pack: Path, name: str) -> str:
     # Hosts choose a writer by the suffix, so there has to be one.
     known = PurePosixPath(name).suffix.lower() in _WRITABLE
-    return str(pack / (name if known else f"{name}.png"))
+    return str(pack / safe_name(name if known else f"{name}.png"))
 
 
 def _is_sound(file: RinrFile) -> bool:

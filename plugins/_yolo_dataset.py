@@ -32,6 +32,7 @@ from rinrcodec.plugins._yolo_labels import (
     label_text_of,
     layout_of,
 )
+from rinrcodec.printing import printable
 from rinrcodec.sources.picture_names import frame_stem
 
 __all__ = ["RinrYoloDataset"]
@@ -195,7 +196,8 @@ class RinrYoloDataset(YOLODataset):
     def _find_labels(self, base: Path, scanned: Sequence[Scanned]) -> None:
         folder = _label_folder(base, scanned)
         if folder is not None:
-            LOGGER.info(f"{self.prefix}labels from {folder} in place of those in the packs")
+            where = printable(folder)
+            LOGGER.info(f"{self.prefix}labels from {where} in place of those in the packs")
             self._label_folders |= dict.fromkeys((ref.pack for ref, _ in scanned), folder)
 
     def _judge(
@@ -230,18 +232,19 @@ class RinrYoloDataset(YOLODataset):
         n_corrupt: int,
     ) -> None:
         for note in notes:
-            LOGGER.info(f"{self.prefix}{note}")
+            LOGGER.info(f"{self.prefix}{printable(note)}")
         for failure in failures:
-            LOGGER.warning(f"{self.prefix}corrupt, left out: {failure}")
+            LOGGER.warning(f"{self.prefix}corrupt, left out: {printable(failure)}")
         empty = sum(not len(label["cls"]) for label in labels)
         LOGGER.info(
-            f"{self.prefix}{self.img_path}: {len(labels)} frames, {empty} without boxes, "
-            f"{n_corrupt} corrupt"
+            f"{self.prefix}{printable(self.img_path)}: {len(labels)} frames, "
+            f"{empty} without boxes, {n_corrupt} corrupt"
         )
 
     def _refuse_no_labels(self, n_frames: int) -> None:
         """Raise or warn, as Ultralytics does where no picture has a label file."""
-        message = f"{self.prefix}No labels found in {self.img_path}: {n_frames} frames, no boxes"
+        where = printable(self.img_path)
+        message = f"{self.prefix}No labels found in {where}: {n_frames} frames, no boxes"
         if self.augment and REFUSES_NO_LABELS:
             raise RinrInputError(
                 f"{message}. Training needs labels: add a folder `labels` of YOLO files, or "

@@ -22,6 +22,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.info import kpt_shape_of, task_of
 from rinrcodec.labels.yolo import Layout, format_labels
 from rinrcodec.pack import Frame
+from rinrcodec.printing import printable
 
 __all__ = [
     "REFUSES_NO_LABELS",
@@ -141,13 +142,13 @@ def check_shapes(dataset: YOLODataset, labels: Sequence[dict[str, Any]]) -> None
     n_polygons = sum(len(label["segments"]) for label in labels)
     if n_polygons and n_boxes != n_polygons:
         LOGGER.warning(
-            f"{dataset.prefix}{dataset.img_path}: {n_boxes} boxes and {n_polygons} polygons; "
-            "the polygons of this mixed data set are not used"
+            f"{dataset.prefix}{printable(dataset.img_path)}: {n_boxes} boxes and "
+            f"{n_polygons} polygons; the polygons of this mixed data set are not used"
         )
         for label in labels:
             label["segments"] = []
     if not n_boxes:
-        LOGGER.warning(f"{dataset.prefix}{dataset.img_path}: no frame has a box")
+        LOGGER.warning(f"{dataset.prefix}{printable(dataset.img_path)}: no frame has a box")
 
 
 def _png_header(width: int, height: int) -> bytes:

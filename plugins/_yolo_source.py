@@ -15,6 +15,7 @@ from ultralytics.utils import LOGGER
 from rinrcodec.errors import RinrError
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, is_pack, scan
+from rinrcodec.printing import printable
 
 __all__ = ["PackLoader", "open_listed"]
 
@@ -54,7 +55,7 @@ class PackLoader(LoadImagesAndVideos):
             try:
                 images.append(self._pixels(ref))
             except RinrError as error:
-                LOGGER.warning(f"corrupt, left out: {error}")
+                LOGGER.warning(printable(f"corrupt, left out: {error}"))
                 continue
             paths.append(ref.path)
             lines.append(f"image {self.count}/{self.nf} {ref.path}: ")
@@ -102,5 +103,5 @@ def _add_sound(refs: list[FrameRef], pack: Path) -> list[RinrError | OSError]:
         failures.append(error)
         lines.append(str(error))
     for line in lines:
-        LOGGER.warning(f"corrupt, left out: {line}")
+        LOGGER.warning(printable(f"corrupt, left out: {line}"))
     return failures

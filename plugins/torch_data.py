@@ -35,6 +35,7 @@ from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
 from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.plugins._torch_targets import Annotations, TargetOptions, target_of
 from rinrcodec.plugins._torch_transforms import check_transforms, finish_item, tv_tensors
+from rinrcodec.printing import printable
 from rinrcodec.storage import (
     file_or_folder,
     may_pass,
@@ -335,8 +336,9 @@ class RinrDataset(Dataset[Item]):
             raise RinrInputError(f"{message}: no frame is left; correct the labels and rerun")
         # In the name of the line that makes the dataset.
         warnings.warn(
-            f"{message}; they are left out of the dataset, since missing boxes would make them "
-            "negatives. Correct the labels and run compress again, or pass keep_unlabelled=True.",
+            f"{printable(message)}; they are left out of the dataset, since missing boxes would "
+            "make them negatives. Correct the labels and run compress again, or pass "
+            "keep_unlabelled=True.",
             stacklevel=3,
         )
 

@@ -23,13 +23,15 @@ from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
 from rinrcodec.labels.info import info_of
-from rinrcodec.labels.model import MOST_CLASSES, TASKS, Task
+from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset, get_preset, target_problem
+from rinrcodec.printing import printable
 from rinrcodec.sources.images import load_picture, picture_from_array, picture_from_pil
 from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Miss, Target, TargetWarning
+from rinrcodec.text_limits import MOST_CLASSES
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -110,7 +112,7 @@ def encode(
     _check_pictures(pictures)
     for picture in pictures:
         for note in picture.notes:
-            warnings.warn(f"{picture.name}: {note}", stacklevel=2)
+            warnings.warn(printable(f"{picture.name}: {note}"), stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
     if reuse is not None and chosen.objects is None:
@@ -137,7 +139,7 @@ def encode(
         on_progress=on_progress,
     )
     for miss in missed:
-        warnings.warn(miss.text(), TargetWarning, stacklevel=2)
+        warnings.warn(printable(miss.text()), TargetWarning, stacklevel=2)
     return pack
 
 

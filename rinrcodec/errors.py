@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rinrcodec.printing import printable
+
 __all__ = [
     "MissingExtraError",
     "RinrDeviceError",
@@ -39,9 +41,17 @@ _LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
 
 
 class RinrError(Exception):
-    """Root of all errors of this package; `exit_code` is what the command line ends with."""
+    """Root of all errors of this package; `exit_code` is what the command line ends with.
+
+    details: further lines of the message.
+    """
 
     exit_code = 1
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        # Messages hold names from files, and tracebacks and logs print them.
+        return "\n  ".join(map(printable, (super().__str__(), *self.details)))
 
 
 class RinrInputError(RinrError, ValueError):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.strict_json import parse_json
 
 __all__ = [
     "WHOLE",
@@ -74,8 +75,8 @@ class Spec:
     def from_json(cls, text: str) -> Spec:
         """The inverse of `to_json`; raises `RinrFormatError` on anything else."""
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(text, most_depth=1)
+        except ValueError as error:
             raise RinrFormatError(f"a group's spec is not JSON: {text[:80]!r}") from error
         if not isinstance(value, dict) or not isinstance(value.get("family"), str):
             raise RinrFormatError(f"a group's spec names no family: {text[:80]!r}")

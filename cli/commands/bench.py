@@ -90,7 +90,7 @@ def ladder(
     """
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")
-    from rinrcodec.cli.output import json_text
+    from rinrcodec.cli.output import json_text, print_warnings, say
     from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
     from rinrcodec.evaluation.ladder import background_rung
@@ -102,8 +102,8 @@ def ladder(
 
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
-    for warning in (*opened.warnings, *seen.warnings, *opened.lost_labels, *seen.lost):
-        click.echo(f"warning: {warning}", err=True)
+    warnings = (*opened.warnings, *seen.warnings, *opened.lost_labels, *seen.lost)
+    print_warnings(warnings, more="")
     chosen_frames = evenly_spread(frames, sum(map(len, opened.series)))
     pictures = read_pictures(opened, chosen_frames)
     if not any(box.region(p.width, p.height).area for p in pictures for box in p.boxes):
@@ -116,7 +116,7 @@ def ladder(
     def add(rung: Rung) -> None:
         rungs.append(rung)
         if not quiet:
-            click.echo(line(rung))
+            say(line(rung))
 
     add(low_quality_jpeg(pictures))
     with writing(out):
@@ -155,7 +155,7 @@ def ladder(
         write_text(out / "ladder.json", json_text(figures))
     if not quiet:
         _print_table(rungs, what)
-        click.echo(f"page: {out / 'ladder.md'}")
+        say(f"page: {out / 'ladder.md'}")
 
 
 def _other(name: str, steps: int | None, *, alone: bool) -> Preset:
@@ -181,18 +181,8 @@ def _fit(
 
 
 def _print_table(rungs: Sequence[Rung], what: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
+    from rinrcodec.cli.output import print_table, say
     from rinrcodec.cli.views.ladder_page import HEADER, cells, shown, verdicts
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, title=what)
-    table.add_column(HEADER[0], no_wrap=True, overflow="ellipsis")
-    for heading in HEADER[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for rung in shown(rungs):
-        table.add_row(*cells(rung))
-    Console().print(table)
-    for sentence in verdicts(rungs):
-        click.echo(sentence)
+    print_table(HEADER, map(cells, shown(rungs)), title=what)
+    say(*verdicts(rungs))

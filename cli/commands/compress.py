@@ -147,7 +147,7 @@ def command(
         quality=quality,
         objects_quality=objects_quality,
     )
-    from rinrcodec.cli.output import json_text, print_warnings, write_report
+    from rinrcodec.cli.output import json_text, print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.cli.views.compress_table import print_summary
     from rinrcodec.datasets.compress import compress
@@ -156,10 +156,10 @@ def command(
 
     said: set[str] = set()
 
-    def say(message: str) -> None:
+    def tell(message: str) -> None:
         said.add(message)
         if not quiet or isinstance(message, Hint):
-            click.echo(message, err=True)
+            say(message, err=True)
 
     try:
         with drawing(quiet=quiet) as draw:
@@ -187,7 +187,7 @@ def command(
                 resume=resume,
                 overwrite=overwrite,
                 on_progress=draw,
-                on_message=say,
+                on_message=tell,
             )
     except CompressInterrupted as error:
         raise _Interrupted(str(error)) from None
@@ -200,11 +200,11 @@ def command(
             print_summary(result)
     print_warnings([text for text in result.lost_labels if f"warning: {text}" not in said])
     for miss in result.missed:
-        click.echo(f"error: {miss.text(option_of(miss.field))}", err=True)
+        say(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)
     failed = bool(result.failures or result.missed)
     if result.nothing_to_do and not failed:
-        click.echo(
+        say(
             f"{out} is complete: nothing to resume; rinrcodec verify checks it, --overwrite "
             "starts again",
             err=True,
@@ -216,23 +216,25 @@ def _print_kept(result: CompressResult) -> None:
     """Print what `--resume` kept, fitted again and removed."""
     if (not result.kept_shards and not result.changed_shards) or result.nothing_to_do:
         return
+    from rinrcodec.cli.output import say
+
     said = [f"{result.kept_shards} of {result.shards} packs are kept"]
     if result.changed_shards:
         said.append(f"{result.changed_shards} fitted again because pictures or labels changed")
     if result.removed_files:
         files = "1 file" if result.removed_files == 1 else f"{result.removed_files} files"
         said.append(f"{files} of earlier pictures removed")
-    click.echo(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
+    say(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
 
 
 def _print_failures(result: CompressResult) -> None:
-    from rinrcodec.cli.output import print_errors
+    from rinrcodec.cli.output import print_errors, say
 
     print_errors(result.failures)
     if result.can_resume:
         count = len(result.failures)
         items = "1 item" if count == 1 else f"{count} items"
-        click.echo(f"{items} failed (see above). Fix them and rerun with --resume.", err=True)
+        say(f"{items} failed (see above). Fix them and rerun with --resume.", err=True)
 
 
 command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

@@ -86,7 +86,7 @@ def command(
     to DIR/images, and labels to DIR/labels, DIR/annotations.json or DIR/Annotations. Pictures whose
     labels could not be understood go to DIR/unlabelled.
     """
-    from rinrcodec.cli.output import json_text, print_errors, print_warnings, write_report
+    from rinrcodec.cli.output import json_text, print_errors, print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.decompress import decompress
 
@@ -104,11 +104,10 @@ def command(
     if json_path is not None:
         write_report(json_path, json_text(result.as_json()))
     if not quiet:
-        for warning in result.warnings:
-            click.echo(f"warning: {warning}", err=True)
+        print_warnings(result.warnings)
         if json_path != "-":
             n_frames = result.frames + result.failed_frames
-            click.echo(
+            say(
                 f"frames: {result.frames} of {n_frames}, packs: {result.packs}, "
                 f"seconds: {result.seconds:.1f}, in {out}"
             )

@@ -17,6 +17,7 @@ from rinrcodec.cli.options import (
     seed_option,
     steps_option,
 )
+from rinrcodec.cli.output import print_table, say
 from rinrcodec.cli.progress import progress
 from rinrcodec.errors import RinrError
 from rinrcodec.families import background_families
@@ -97,7 +98,7 @@ def command(
         out.mkdir(parents=True, exist_ok=True)
     pack_path = out / PACK_NAME
     n_boxes = sum(len(picture.boxes) for picture in pictures)
-    click.echo(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {first.name}")
+    say(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {first.name}")
     start = time.perf_counter()
     with progress("fitting", len(pictures)) as bar:
         pack = rinrcodec.encode(
@@ -119,7 +120,7 @@ def command(
         decode_seconds = time.perf_counter() - start
         alone = [to_array(item) for item in file.decode(indices, objects=False)]
     _check_same(decoded, [to_array(item) for item in rinrcodec.decode(pack, indices)])
-    click.echo(f"verified; decoded in {decode_seconds:.2f} s to the same pixels as from memory")
+    say(f"verified; decoded in {decode_seconds:.2f} s to the same pixels as from memory")
 
     size = pack_path.stat().st_size
     ours = Line(first.name, size, _quality(pictures, decoded), seconds)
@@ -138,7 +139,7 @@ def command(
     ]
     with writing(picture_path):
         draw_comparison(picture_path, rows)
-    click.echo(f"pack:    {pack_path}\npicture: {picture_path}")
+    say(f"pack:    {pack_path}", f"picture: {picture_path}")
 
 
 def _check_same(from_file: Sequence[Pixels], from_memory: Sequence[Pixels]) -> None:
@@ -199,31 +200,30 @@ def _baselines(
 
 
 def _print_table(lines: Sequence[Line], n_pixels: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="All pictures together; other codecs at the bytes of the first background")
-    table.add_column("", no_wrap=True)
-    for heading in ("bytes", "ratio", "bpp", "background", "objects", "fit"):
-        table.add_column(heading, justify="right", no_wrap=True)
     source = lines[0].n_bytes or 0
-    for line in lines:
-        quality = line.quality
-        table.add_row(
-            line.label,
-            f"{line.n_bytes:,}" if line.n_bytes else "",
-            f"{source / line.n_bytes:.1f}x" if line.n_bytes else "",
-            f"{8 * line.n_bytes / n_pixels:.3f}" if line.n_bytes else "",
-            _db(quality.background) if quality else "",
-            _db(quality.objects) if quality else "",
-            f"{line.seconds:.0f} s" if line.seconds is not None else "",
-            style="bold" if line.seconds is not None else None,
-        )
-    Console().print(table)
-    click.echo(
-        "PSNR outside and inside the boxes, the mean of the pictures' dB. Other backgrounds have\n"
-        "the bytes of their presets. '+ crops': the frame about as good as the first background,\n"
-        "and what that saves spent on crops of the boxes."
+    print_table(
+        ("", "bytes", "ratio", "bpp", "background", "objects", "fit"),
+        [_cells(line, source, n_pixels) for line in lines],
+        title="All pictures together; other codecs at the bytes of the first background",
+        bold=[number for number, line in enumerate(lines) if line.seconds is not None],
+    )
+    say(
+        "PSNR outside and inside the boxes, the mean of the pictures' dB. Other backgrounds have",
+        "the bytes of their presets. '+ crops': the frame about as good as the first background,",
+        "and what that saves spent on crops of the boxes.",
+    )
+
+
+def _cells(line: Line, source: int, n_pixels: int) -> tuple[str, ...]:
+    quality = line.quality
+    return (
+        line.label,
+        f"{line.n_bytes:,}" if line.n_bytes else "",
+        f"{source / line.n_bytes:.1f}x" if line.n_bytes else "",
+        f"{8 * line.n_bytes / n_pixels:.3f}" if line.n_bytes else "",
+        _db(quality.background) if quality else "",
+        _db(quality.objects) if quality else "",
+        f"{line.seconds:.0f} s" if line.seconds is not None else "",
     )
 
 

@@ -31,7 +31,7 @@ def command(
     Where compress left a manifest.json, in a folder or below it, this shows its runs, shards and
     frames without opening a file.
     """
-    from rinrcodec.cli.output import json_text, print_errors
+    from rinrcodec.cli.output import json_text, print_errors, print_json, say
     from rinrcodec.cli.views.info_text import folder_as_text, pack_as_text
     from rinrcodec.datasets.inspection.describe import describe
     from rinrcodec.limits import limits_for
@@ -39,9 +39,9 @@ def command(
     described = describe(sources, files=each, frames=frames, limits=limits_for(max_pixels))
     if as_json:
         folders = [] if each or frames else described.folders
-        click.echo(json_text([*folders, *described.packs]), nl=False)
+        print_json(json_text([*folders, *described.packs]))
     elif described.folders or described.packs:
         blocks = [*map(folder_as_text, described.folders), *map(pack_as_text, described.packs)]
-        click.echo("\n\n".join(blocks))
+        say(*blocks[0], *(line for block in blocks[1:] for line in ("", *block)))
     print_errors(described.bad.values())
     return 1 if described.bad else 0

@@ -123,7 +123,7 @@ def command(
         raise click.UsageError(f"-o {out}: want a file ending in .html")
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: a report is made of pictures, not of their packs")
-    from rinrcodec.cli.output import json_text, write_report
+    from rinrcodec.cli.output import json_text, print_warnings, say, write_report
     from rinrcodec.cli.progress import progress
     from rinrcodec.cli.views.report.page import report_page
     from rinrcodec.compute.devices import resolve_device
@@ -139,8 +139,7 @@ def command(
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
     hints = (*opened.warnings, *seen.warnings) if not quiet else ()
-    for warning in (*hints, *opened.lost_labels, *seen.lost):
-        click.echo(f"warning: {warning}", err=True)
+    print_warnings([*hints, *opened.lost_labels, *seen.lost], more="")
     total = sum(map(len, opened.series))
     compared = evenly_spread(frames, total)
     if not presets:
@@ -181,7 +180,7 @@ def command(
     if json_path is not None:
         write_report(json_path, json_text(report_as_json(report)))
     if not quiet and json_path != "-":
-        click.echo("\n".join([report.advice.headline, *report.advice.reasons, f"page: {out}"]))
+        say(report.advice.headline, *report.advice.reasons, f"page: {out}")
 
 
 def _measure(

@@ -63,14 +63,15 @@ def command(
 
 
 def _print_sound(result: VerifyResult, *, decoded: bool) -> None:
+    from rinrcodec.cli.output import say
     from rinrcodec.datasets.names import count
 
     every = f"; {count(result.frames, 'frame')} decoded" if decoded else ""
-    click.echo(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound{every}")
+    say(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound{every}")
     for manifest in result.manifests:
         unreadable = manifest.unreadable
         without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
-        click.echo(
+        say(
             f"{manifest.path}: {count(len(manifest.runs), 'run')}, all "
             f"{count(manifest.files, 'file')} as written{without}"
         )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation.fog import (
     Codec,
@@ -25,6 +24,7 @@ from rinrcodec.evaluation.fog import (
     through_fog,
 )
 from rinrcodec.evaluation.scenario import Scenario
+from rinrcodec.printing import printable
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -150,7 +150,7 @@ def _label(way: Transfer) -> str:
 
 def _plain(name: str) -> str:
     """A name that stays one: `$` begins a formula in a plot, and `_` hides it from the legend."""
-    text = shown_name(name).replace("$", r"\$")
+    text = printable(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 

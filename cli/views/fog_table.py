@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-import click
-
-from rinrcodec.datasets.names import shown_name
+from rinrcodec.cli.output import print_table, say
 from rinrcodec.evaluation.fog import break_even_alpha, break_even_rounds, pays_below
 from rinrcodec.evaluation.scenario import Scenario
 from rinrcodec.evaluation.sizes import Sizes
@@ -18,36 +16,30 @@ MB = 1e6
 
 def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
     """Print a scenario to the standard output: its table, and what it means."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     count, wanted = len(scenario.devices), scenario.devices[0].n_receivers
-    click.echo(
+    say(
         f"{_number(count, 'device')} with {_number(sizes.frames, 'JPEG frame')} each "
         f"({size_text(sizes.n_bytes)}), wanted by {_number(wanted, 'receiver')}; "
         f"{'broadcast' if scenario.broadcast else 'unicast'} at {bandwidth / MB:g} MB/s"
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("codec", "way"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True)
-    for heading in ("alpha", "moved", "times less", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
     direct = scenario.direct().n_bytes
     alphas = {codec.name: f"{codec.alpha:.3f}" for codec in (scenario.codec, *scenario.others)}
-    for way in scenario.transfers():
-        table.add_row(
-            Text(shown_name(way.codec)),
-            way.way,
-            alphas.get(way.codec, ""),
-            size_text(way.n_bytes),
-            _times(direct / way.n_bytes) if way.n_bytes else "-",
-            duration(way.seconds(bandwidth)),
-        )
-    Console().print(table)
-    for line in explain(scenario, bandwidth):
-        click.echo(line)
+    print_table(
+        ("codec", "way", "alpha", "moved", "times less", "time"),
+        [
+            (
+                way.codec,
+                way.way,
+                alphas.get(way.codec, ""),
+                size_text(way.n_bytes),
+                _times(direct / way.n_bytes) if way.n_bytes else "-",
+                duration(way.seconds(bandwidth)),
+            )
+            for way in scenario.transfers()
+        ],
+        n_texts=2,
+    )
+    say(*explain(scenario, bandwidth))
 
 
 def explain(scenario: Scenario, bandwidth: float) -> list[str]:

@@ -1,10 +1,13 @@
-"""What `rinrcodec info` prints: text about folders and packs, from their JSON."""
+"""What `rinrcodec info` prints: text about folders and packs, from their JSON.
+
+`say` escapes what a terminal would act on.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rinrcodec.datasets.names import count, shown_name
+from rinrcodec.datasets.names import count
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import find_family
 from rinrcodec.families.interface import Family
@@ -14,7 +17,7 @@ __all__ = ["folder_as_text", "pack_as_text"]
 _SHOWN = ("preset", "background", "steps", "seed", "layout")
 
 
-def folder_as_text(item: dict[str, Any]) -> str:
+def folder_as_text(item: dict[str, Any]) -> list[str]:
     """Some lines about a folder, from its JSON."""
     state = "complete" if item["complete"] else "not complete"
     lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
@@ -23,8 +26,8 @@ def folder_as_text(item: dict[str, Any]) -> str:
         shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
         version = settings.get("version", "?")
         line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
-        lines.append(f"  {shown_name(line[:200])}")
-        lines += [f"    {shown_name(one['name'])}: {_amount(one)}" for one in run["series"]]
+        lines.append(f"  {line[:200]}")
+        lines += [f"    {one['name']}: {_amount(one)}" for one in run["series"]]
     if not item["complete"]:
         lines.append("  the same compress command with --resume continues")
     if item["absent"]:
@@ -34,10 +37,10 @@ def folder_as_text(item: dict[str, Any]) -> str:
         )
     if item["unlisted"]:
         lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
-    return "\n".join(lines)
+    return lines
 
 
-def pack_as_text(item: dict[str, Any]) -> str:
+def pack_as_text(item: dict[str, Any]) -> list[str]:
     """Some lines about a pack, from its JSON."""
     first = item["first_frame"]
     per_frame = item["bytes"] / item["frames"]
@@ -57,8 +60,8 @@ def pack_as_text(item: dict[str, Any]) -> str:
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
         boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object')}"
         boxes += "" if frame["labelled"] else ", labels not understood"
-        lines.append(f"  {shown_name(frame['name'])}: {size}, {boxes}")
-    return "\n".join(lines)
+        lines.append(f"  {frame['name']}: {size}, {boxes}")
+    return lines
 
 
 def _group_text(group: dict[str, Any]) -> str:

@@ -198,10 +198,9 @@ def _refuse_lost(seen: Survey) -> None:
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
     count = "1 label" if len(seen.lost) == 1 else f"{len(seen.lost):,} labels"
-    found = "\n  ".join(lines)
-    raise RinrInputError(
-        f"{count} cannot be understood. Correct them, or run without --strict.\n  {found}"
-    )
+    error = RinrInputError(f"{count} cannot be understood. Correct them, or run without --strict.")
+    error.details = tuple(lines)
+    raise error
 
 
 def _lost(seen: Survey) -> str:

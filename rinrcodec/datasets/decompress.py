@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -236,7 +237,7 @@ def _refuse_existing(jobs: list[Job], others: list[Path], out: Path) -> None:
     files += others
     # One listing rather than a request for every frame.
     there = {str(file) for file, _ in files_below(out)} if storage_of(out).lists_at_once else None
-    existing = [f for f in files if (f.exists() if there is None else str(f) in there)]
+    existing = [f for f in files if (os.path.lexists(f) if there is None else str(f) in there)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise RinrUsageError(f"{existing[0]}{more} already there; --overwrite replaces it")

@@ -24,7 +24,9 @@ from typing import IO, Any, Literal, NamedTuple
 
 from rinrcodec.errors import RinrError, RinrFormatError, reason
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.printing import printable
 from rinrcodec.storage import files_below, read_file, size_in, text_of
+from rinrcodec.strict_json import parse_json
 
 __all__ = [
     "MANIFEST",
@@ -142,8 +144,8 @@ class Manifest:
         except FileNotFoundError:
             return
         try:
-            self.runs = _parse(json.loads(text))
-        except (ValueError, RecursionError) as error:
+            self.runs = _parse(parse_json(text))
+        except ValueError as error:
             raise RinrFormatError(
                 f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); "
                 "if it is another program's file, take another folder, else remove it"
@@ -223,8 +225,10 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     if gone:
         more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
         warnings.warn(
-            f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; rinrcodec "
-            "verify says what is missing",
+            printable(
+                f"{gone[0]}{more}: not there, although {counts[gone[0]].manifest} lists it; "
+                "rinrcodec verify says what is missing"
+            ),
             stacklevel=4,  # the caller that makes a data set
         )
     packs = []

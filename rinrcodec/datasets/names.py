@@ -1,45 +1,90 @@
-"""Names of output files, never two alike, and how messages show names and numbers."""
+"""Names of output files that every file system takes, never two alike; numbers in messages.
+
+Names of frames come from strangers. `formats.checks` has refused those that leave their folder.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 from rinrcodec.sources.picture_names import frame_stem
 
-__all__ = ["count", "fit_name", "output_names", "shown_name"]
+__all__ = ["count", "fit_name", "output_names", "safe_name"]
 
-_MAX_NAME_BYTES = 255
+_MOST_NAME_BYTES = 255
+_MOST_SUFFIX_BYTES = 20
+_MOST_PATH_BYTES = 1024  # of a whole name; systems take 4,096, with the output folder
+# Of the files that are written for one frame, which all have the same stem.
+_SUFFIXES = (".png", ".jpg", ".webp", ".npy", ".txt", ".xml", ".rinr")
+_LONGEST_SUFFIX = max(map(len, _SUFFIXES))
+# Windows drops the first two; with the others, a folder could have the name of a file.
+_NOT_OF_FOLDERS = (".", " ", *_SUFFIXES)
+# Windows takes these for devices, whatever follows a dot.
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"}
+)
+_OURS = ".rinr-"  # names of work folders and of files that are being written
+_NOT_ON_WINDOWS = '<>:"|?*'
 
 
 def output_names(names: Sequence[str], suffix: str) -> list[str]:
     """A relative posix path for each name: `a/b.jpg` -> `a/b.png`.
 
+    The paths of one frame differ in their suffixes alone. No two are alike, also where case and
+    the forms of Unicode are not told apart, and none is the folder of another.
+
     Where that would give two files one name (`b.jpg` and `b.webp`), both keep their whole name:
     `b.jpg.png`, `b.webp.png`. Names that are equal to begin with are numbered: `b~2.png`.
+
+    Args:
+        names: Names of frames.
+        suffix: One of those that are written for frames, with its dot.
+
+    Returns:
+        The paths, in the order of the names.
+
+    Example:
+        >>> output_names(["a/b.jpg", "c.jpg", "C.webp", "aux.jpg"], ".png")
+        ['a/b.png', 'c.jpg.png', 'C.webp.png', 'aux_.png']
     """
-    stems = [frame_stem(name) for name in names]
-    counts = Counter(frame_stem(name).casefold() for name in set(names))
+    stems = {name: _fitting(safe_name(frame_stem(name)), name) for name in names}
+    counts = Counter(map(_key, stems.values()))
     taken: set[str] = set()
+    numbers: defaultdict[str, int] = defaultdict(lambda: 2)
     result = []
-    for name, short in zip(names, stems, strict=True):
-        stem = short if counts[short.casefold()] == 1 else name
-        path = _fitting(stem, suffix)
-        number = 2
-        while path.casefold() in taken:
-            path = _fitting(f"{stem}~{number}", suffix)
-            number += 1
-        taken.add(path.casefold())
-        result.append(path)
+    for name in names:
+        stem = stems[name]
+        if counts[_key(stem)] > 1:
+            stem = _fitting(safe_name(name), name)
+        unique = stem
+        while (key := _key(unique)) in taken:
+            number = numbers[_key(stem)]
+            unique = _fitting(f"{stem}~{number}", f"{name}~{number}")
+            numbers[_key(stem)] = number + 1
+        taken.add(key)
+        result.append(unique + suffix)
     return result
 
 
-def shown_name(name: str) -> str:
-    """A name as a terminal can show it: on one line, with escapes for what cannot be printed."""
-    return name if name.isprintable() else repr(name)[1:-1]
+def safe_name(name: str) -> str:
+    r"""Return the name of a frame as a relative posix path that every file system takes.
+
+    Control characters become "_". Names of devices get one, as do folders that end in a dot, a
+    space, or the suffix of a file that is written.
+
+    Example:
+        >>> safe_name("./a\n//nul.txt"), safe_name("b. /.."), safe_name("con.png/-x")
+        ('a_/nul_.txt', 'b. _/_', 'con_.png_/-x')
+    """
+    if os.sep != "/":
+        name = name.replace(os.sep, "/")
+    steps = [step for step in name.split("/") if step not in ("", ".")]
+    return "/".join(_safe_steps(steps)) or "_"
 
 
 def count(number: int, word: str) -> str:
@@ -50,15 +95,52 @@ def count(number: int, word: str) -> str:
 
 def fit_name(name: str) -> str:
     """A file name that file systems take: one of over 255 bytes is cut and gets a hash."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= _MAX_NAME_BYTES:
+    if len(os.fsencode(name)) <= _MOST_NAME_BYTES:
         return name
     stem, dot, suffix = name.rpartition(".")
-    tail = f"-{hashlib.sha256(encoded).hexdigest()[:12]}{dot}{suffix}"
-    kept = os.fsencode(stem)[: _MAX_NAME_BYTES - len(os.fsencode(tail))]
+    if len(os.fsencode(suffix)) > _MOST_SUFFIX_BYTES:
+        stem, dot, suffix = name, "", ""
+    return _cut(stem, f"{dot}{suffix}", name)
+
+
+def _safe_steps(steps: Sequence[str]) -> Iterator[str]:
+    for number, step in enumerate(steps, start=1):
+        whole = "".join("_" if _is_refused(one) else one for one in step)
+        base, dot, rest = whole.partition(".")
+        if base.rstrip(" ").lower() in _DEVICES:
+            whole = f"{base}_{dot}{rest}"
+        elif whole.startswith(_OURS):
+            whole = f"_{whole}"
+        is_folder = number < len(steps)
+        if set(whole) <= {"."}:
+            whole = "_"
+        elif is_folder and whole.lower().endswith(_NOT_OF_FOLDERS):
+            whole += "_"
+        yield fit_name(whole) if is_folder else whole
+
+
+def _is_refused(character: str) -> bool:
+    if os.sep != "/" and character in _NOT_ON_WINDOWS:
+        return True
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs")
+
+
+def _fitting(stem: str, name: str) -> str:
+    """A stem to which every suffix can be added; a long one is cut and gets a hash of `name`."""
+    folder, slash, last = stem.rpartition("/")
+    if len(os.fsencode(stem)) > _MOST_PATH_BYTES:
+        folder = slash = ""
+    elif len(os.fsencode(last)) <= _MOST_NAME_BYTES - _LONGEST_SUFFIX:
+        return stem
+    return folder + slash + _cut(last, "", name, room=_LONGEST_SUFFIX)
+
+
+def _cut(stem: str, suffix: str, name: str, *, room: int = 0) -> str:
+    tail = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}{suffix}"
+    kept = os.fsencode(stem)[: _MOST_NAME_BYTES - room - len(os.fsencode(tail))]
     return kept.decode(errors="ignore") + tail
 
 
-def _fitting(stem: str, suffix: str) -> str:
-    path = PurePosixPath(stem + suffix)
-    return str(path.with_name(fit_name(path.name)))
+def _key(path: str) -> str:
+    """What is equal for paths that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

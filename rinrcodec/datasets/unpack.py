@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,12 @@ from rinrcodec.storage import remove_file, storage_of, text_of
 from rinrcodec.storage.atomic import write_text
 
 __all__ = ["Format", "Job", "Unpacking", "unpack"]
+
+# Errors of one file, whose name is not possible there or taken by something else.
+_OF_NAMES = frozenset(
+    {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+    | {errno.ELOOP}
+)
 
 Format = Literal["png", "jpg", "webp", "npy"]
 
@@ -113,56 +121,77 @@ def _write_frame(
     written, and the labels are written first.
     """
     picture = job.pictures[index]
-    put: Callable[[], None] = _nothing
+    put = done = _nothing
     try:
-        put = _label_of(info, job, index, frame, work)
-    except RinrError as error:
-        picture = _unlabelled(job, index)
-        work.failures.append(
-            f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: {error}"
-        )
-    try:
+        try:
+            put, done = _label_of(info, job, index, frame, work)
+        except RinrError as error:
+            picture = _unlabelled(job, index)
+            work.failures.append(
+                f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: "
+                f"{error}"
+            )
         with memory_errors(f"{picture}: writing the picture"):
             data, warnings = picture_bytes(picture, array, frame.metadata, kind=work.format)
+        put()
+        with _without_label(job, index):
+            write_picture(picture, data)
     except (RinrInputError, RinrMemoryError) as error:
         work.failures.append(str(error))
         return False
-    put()
-    write_picture(picture, data)
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        work.failures.append(f"{picture} cannot be written: {error.strerror}")
+        return False
+    done()
     work.warnings += warnings
     return True
 
 
 def _label_of(
     info: Mapping[str, str], job: Job, index: int, frame: Frame, work: Unpacking
-) -> Callable[[], None]:
-    """Make the labels of a frame in the format that was asked for; return what writes them."""
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Make the labels of a frame in the format that was asked for.
+
+    Returns what writes them to a file of their own, and what is to be called once the picture is
+    there.
+    """
     picture = job.pictures[index]
     label = job.labels[index] if job.labels else None
-    write: Callable[[], None]
+    count = partial(work.losses.count, frame, task_of(info))
     if job.coco is not None and frame.labelled:
         record = job.coco.record(frame, _name_below(job.root, picture), info)
-        write = partial(job.coco.take, record)
-    elif label is not None:
-        if label.suffix == ".xml":
-            text = voc_text(frame, picture.name, classes_of(info))
-        else:
-            layout = Layout(task_of(info), kpt_shape_of(info))
-            text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
-        write = partial(write_text, label, text, durable=False)
+        return _nothing, partial(_take, job.coco, record, count)
+    if label is None:
+        return _nothing, _nothing
+    if label.suffix == ".xml":
+        text = voc_text(frame, picture.name, classes_of(info))
     else:
-        return _nothing
-    task = task_of(info)
-
-    def write_and_count() -> None:
-        write()
-        work.losses.count(frame, task)
-
-    return write_and_count
+        layout = Layout(task_of(info), kpt_shape_of(info))
+        text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
+    return partial(write_text, label, text, durable=False), count
 
 
 def _nothing() -> None:
     """Write no labels."""
+
+
+def _take(coco: CocoWriter, record: bytes, count: Callable[[], None]) -> None:
+    coco.take(record)
+    count()
+
+
+@contextmanager
+def _without_label(job: Job, index: int) -> Iterator[None]:
+    """Remove the labels of a picture that cannot be written."""
+    try:
+        yield
+    except OSError:
+        label = job.labels[index] if job.labels else None
+        if label is not None:
+            remove_file(label)
+        raise
 
 
 def _unlabelled(job: Job, index: int) -> Path:

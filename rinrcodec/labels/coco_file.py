@@ -16,6 +16,8 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.coco import CocoReader
 from rinrcodec.labels.fields import compact, storable
 from rinrcodec.labels.model import Task
+from rinrcodec.strict_json import unique_keys
+from rinrcodec.text_limits import MOST_CLASS_NAME, MOST_CLASSES
 
 __all__ = ["CocoFile", "CocoPicture", "load_coco"]
 
@@ -107,8 +109,11 @@ def load_coco(data: bytes, where: str) -> CocoFile:
         RinrInputError: It is no such file; the message names what it looks like.
     """
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        # Numbers and depth are checked label by label, so that one does not lose all.
+        content = json.loads(data, object_pairs_hook=unique_keys)
+    except RecursionError:
+        raise RinrInputError(f"{where}: not JSON: too many lists inside each other") from None
+    except ValueError as error:
         raise RinrInputError(f"{where}: not JSON: {error}") from error
     if other := _other_format(content):
         raise RinrInputError(f"{where}: {other}")
@@ -194,12 +199,16 @@ def _other_list(first: Mapping[str, Any]) -> str:
 def _categories(records: Sequence[Any], where: str) -> list[dict[str, Any]]:
     """The categories in order of their ids."""
     ids: set[int] = set()
+    if len(records) > MOST_CLASSES:
+        raise RinrInputError(f"{where}: {len(records):,} categories, at most {MOST_CLASSES:,}")
     for i, record in enumerate(records):
         at = f"{where}: category {i + 1} of {len(records)}"
         if not isinstance(record, dict) or type(record.get("id")) is not int:
             raise RinrInputError(f"{at}: {str(record)[:80]}, expected an id that is a whole number")
         if not isinstance(record.get("name"), str):
             raise RinrInputError(f"{at}: id {record['id']} has no name")
+        if len(record["name"]) > MOST_CLASS_NAME:
+            raise RinrInputError(f"{at}: a name of more than {MOST_CLASS_NAME:,} characters")
         if record["id"] in ids:
             raise RinrInputError(f"{at}: id {record['id']} is a duplicate; make the ids unique")
         keypoints = record.get("keypoints") or []

@@ -22,6 +22,7 @@ from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.outlines import area_of
 from rinrcodec.pack import Frame
 from rinrcodec.storage import make_folder, storage_of
+from rinrcodec.strict_json import parse_json
 
 __all__ = ["CocoWriter"]
 
@@ -209,8 +210,8 @@ def _known(info: Mapping[str, str]) -> dict[str, Any]:
     if "coco" not in info:
         return {}
     try:
-        known = json.loads(info["coco"])
-    except (ValueError, RecursionError) as error:
+        known = parse_json(info["coco"])
+    except ValueError as error:
         raise RinrFormatError(f"its COCO entry is not JSON: {info['coco'][:80]!r}") from error
     if not isinstance(known, dict) or known.keys() & {"images", "annotations"}:
         raise RinrFormatError(f"its COCO entry is not as it should be: {info['coco'][:80]!r}")

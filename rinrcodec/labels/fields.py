@@ -14,6 +14,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import Labels, far_outside, oddity
 from rinrcodec.limits import DEFAULT_LIMITS
+from rinrcodec.text_limits import MOST_MESSAGES
 
 __all__ = ["Gathering", "compact", "number", "short", "storable"]
 
@@ -92,7 +93,9 @@ class Gathering:
         if long and (length := len(compact(attributes).encode())) > most:
             self.lost.append(f"{where}: fields of {length:,} bytes, expected at most {most:,}")
             attributes = {}
-        return Labels(tuple(self._all), tuple(self.lost), tuple(self.warnings), attributes)
+        lost = _first(self.lost, where, "more labels cannot be understood")
+        warnings = _first(self.warnings, where, "more warnings")
+        return Labels(tuple(self._all), lost, warnings, attributes)
 
     def _check(self, box: Box) -> None:
         if self._size and far_outside(box, *self._size):
@@ -118,6 +121,14 @@ class Gathering:
                     f"{DEFAULT_LIMITS.max_label_bytes:,}"
                 )
             self._room -= length
+
+
+def _first(messages: list[str], where: str, more: str) -> tuple[str, ...]:
+    """The first messages, and how many more there are."""
+    rest = len(messages) - MOST_MESSAGES
+    if rest < 1:
+        return tuple(messages)
+    return (*messages[:MOST_MESSAGES], f"{where}: {rest:,} {more}")
 
 
 def _check_depth(value: Any, depth: int) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.labels.model import TASKS, Task, as_kpt_shape
+from rinrcodec.strict_json import parse_json
+from rinrcodec.text_limits import MOST_CLASSES
 
 __all__ = ["classes_of", "info_of", "kpt_shape_of", "task_of"]
 
@@ -46,6 +48,8 @@ def classes_of(info: Mapping[str, str]) -> dict[int, str]:
         return {}
     if not isinstance(names, list) or not all(map(_is_text, names)):
         raise RinrFormatError(f"its class names are not a list of strings: {info['names'][:80]}")
+    if len(names) > MOST_CLASSES:
+        raise RinrFormatError(f"it names {len(names):,} classes, at most {MOST_CLASSES:,}")
     return dict(enumerate(names))
 
 
@@ -92,6 +96,6 @@ def _load(info: Mapping[str, str], key: str) -> Any:
     if key not in info:
         return None
     try:
-        return json.loads(info[key])
-    except (ValueError, RecursionError) as error:
+        return parse_json(info[key], most_depth=1)
+    except ValueError as error:
         raise RinrFormatError(f"its {key} is not JSON: {info[key][:80]!r}") from error

@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 from rinrcodec.boxes import Box
 
 __all__ = [
-    "MOST_CLASSES",
     "TASKS",
     "LabelReader",
     "Labels",
@@ -27,7 +26,6 @@ _MOST_KEYPOINTS = 1000
 _FAR = 0.5  # of the picture's size
 # Six decimals of the centre and of the size may each be off by half a unit at an edge.
 _SLACK = 1e-6
-MOST_CLASSES = 65_536  # that may have a name
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
 

@@ -15,11 +15,10 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.text_limits import MOST_LABEL_BYTES, MOST_XML_DEPTH, MOST_XML_ELEMENTS
 
 __all__ = ["holdable", "parse_xml", "xml_name", "xml_text"]
 
-_MOST_BYTES = 2**24
-_MOST_DEPTH = 12
 _NAME = re.compile(r"[^\W\d][\w.-]*(?::[^\W\d][\w.-]*)?")
 # What XML 1.0 cannot have, not even as a reference.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,10 +31,14 @@ class _Builder:
     def __init__(self) -> None:
         self.root: tuple[str, Any] = ("", "")
         self._open: list[tuple[str, dict[str, Any], list[str]]] = []
+        self._count = 0
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        if len(self._open) == _MOST_DEPTH:
-            raise RinrInputError(f"elements inside each other at more than {_MOST_DEPTH} levels")
+        self._count += 1 + len(attributes)
+        if self._count > MOST_XML_ELEMENTS:
+            raise RinrInputError(f"more than {MOST_XML_ELEMENTS:,} elements")
+        if len(self._open) == MOST_XML_DEPTH:
+            raise RinrInputError(f"elements inside each other at more than {MOST_XML_DEPTH} levels")
         self._open.append((name, {f"@{key}": value for key, value in attributes.items()}, []))
 
     def text(self, data: str) -> None:
@@ -72,8 +75,8 @@ def parse_xml(data: bytes) -> tuple[str, Any]:
         >>> parse_xml(b'<a v="1"><b>x</b><b>y</b><c/></a>')
         ('a', {'@v': '1', 'b': ['x', 'y'], 'c': ''})
     """
-    if len(data) > _MOST_BYTES:
-        raise RinrInputError(f"{len(data):,} bytes, at most {_MOST_BYTES:,}")
+    if len(data) > MOST_LABEL_BYTES:
+        raise RinrInputError(f"{len(data):,} bytes, at most {MOST_LABEL_BYTES:,}")
     builder = _Builder()
     parser = expat.ParserCreate()
     parser.buffer_text = True

@@ -20,6 +20,7 @@ from rinrcodec.labels.fields import Gathering
 from rinrcodec.labels.model import Labels, Task
 from rinrcodec.labels.outlines import area_of, joined
 from rinrcodec.storage import read_file, to_path
+from rinrcodec.text_limits import MOST_LABEL_BYTES, MOST_LABEL_LINE, MOST_LABEL_LINES
 
 __all__ = [
     "Layout",
@@ -241,7 +242,7 @@ def read_labels(
     """
     file = to_path(path)
     try:
-        data = read_file(file)
+        data = read_file(file, most=MOST_LABEL_BYTES)
     except (RinrError, OSError) as error:
         return not_read(file, error)
     return (reader or YoloReader()).parse(data, size=(width, height), where=str(file))
@@ -272,6 +273,13 @@ def label_text(data: bytes) -> str | RinrInputError:
         return RinrInputError(f"byte {error.start} is not UTF-8 text; save it as UTF-8")
     if "\0" in text:
         return RinrInputError("binary data instead of text")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if number > MOST_LABEL_LINES:
+            return RinrInputError(f"more than {MOST_LABEL_LINES:,} lines")
+        if len(line) > MOST_LABEL_LINE:
+            return RinrInputError(
+                f"line {number} has {len(line):,} characters, at most {MOST_LABEL_LINE:,}"
+            )
     return text
 
 

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rinrcodec.errors import RinrInputError
 from rinrcodec.sources.label_finder import LabelFinder
 from rinrcodec.sources.picture_names import left_out, name_order
@@ -18,9 +16,9 @@ from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.sources.split_entries import Split, entries_of, find_split, is_folder
 from rinrcodec.sources.unused_files import annotation_hint, dangling_links, unused_keys
+from rinrcodec.sources.yaml_file import parse_yaml
 from rinrcodec.sources.yaml_keys import (
     SPLITS,
-    check_nodes,
     class_names,
     keypoint_shape,
     misspelled,
@@ -29,46 +27,19 @@ from rinrcodec.sources.yaml_keys import (
 )
 from rinrcodec.sources.yaml_roots import Root, roots_of
 from rinrcodec.storage import Listing, read_file, storage_of, text_of
+from rinrcodec.text_limits import MOST_YAML_BYTES
 
 __all__ = ["load_data_yaml", "open_data_yaml"]
-
-# Aliases (*name) can make a short yaml say more than any memory holds.
-_MOST_CHARACTERS = 2**22
-_MOST_SHOWN = 500  # characters of an error
-# What PyYAML raises, also for a date of month 13 and for tags such as `!!bool maybe`.
-_YAML_ERRORS = (
-    *(yaml.YAMLError, ValueError, TypeError, AttributeError),
-    *(LookupError, ArithmeticError, RecursionError),
-)
 
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
-    return _parsed(path, read_file(path), yaml.SafeLoader)
-
-
-def _parsed(
-    path: Path, text: bytes, loader: type[yaml.SafeLoader | yaml.BaseLoader]
-) -> dict[str, Any]:
-    try:
-        parser = loader(text.decode("utf-8-sig"))
-        node = parser.get_single_node()
-        check_nodes(path, node, most=max(_MOST_CHARACTERS, 4 * len(text)))
-        data = parser.construct_document(node) if node else None
-    except RinrInputError:
-        raise
-    except _YAML_ERRORS as error:
-        found = " ".join(str(error).split())[:_MOST_SHOWN]
-        raise RinrInputError(f"{path}: not a yaml file: {found}") from error
-    if not isinstance(data, dict):
-        raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
-    return data
+    return parse_yaml(path, read_file(path, most=MOST_YAML_BYTES))[0]
 
 
 def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> Source:
     """Find the pictures of a YOLO data yaml; `find` looks for their labels, None skips them."""
-    text = read_file(path)
-    data = _parsed(path, text, yaml.SafeLoader)
+    data, words = parse_yaml(path, read_file(path, most=MOST_YAML_BYTES))
     keys, warnings = renamed_splits(path, data)
     entries = {split: entries_of(keys[split], f"{path}: {split}") for split in _given(keys)}
     root, splits = _best_root(listing, roots_of(path, keys.get("path"), entries), entries)
@@ -111,7 +82,7 @@ def open_data_yaml(path: Path, listing: Listing, find: LabelFinder | None) -> So
     warnings += find.in_capitals() if find else ()
     if find and find.folder is None:
         warnings += annotation_hint(path.parent, [file for file, _ in others], folders)
-    names, notes = class_names(path, keys, _parsed(path, text, yaml.BaseLoader).get("names"))
+    names, notes = class_names(path, keys, words)
     return Source(
         "yaml",
         path,

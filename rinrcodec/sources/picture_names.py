@@ -57,7 +57,8 @@ def frame_stem(name: str) -> str:
     """The name of a frame without the suffix of a picture; what follows another dot stays."""
     path = PurePosixPath(name)
     known = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix.lower() in _ADVICE
-    return str(path.with_suffix("")) if known else name
+    # `with_suffix` refuses to make "." of "..jpg".
+    return str(path).removesuffix(path.suffix) if known else name
 
 
 def is_picture(suffix: str) -> bool:

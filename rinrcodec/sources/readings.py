@@ -19,10 +19,10 @@ from rinrcodec.picture import Picture
 from rinrcodec.sources.images import decode_picture, read_picture_file
 from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.storage import may_pass, read_file, storage_of
+from rinrcodec.text_limits import MOST_LABEL_BYTES
 
-__all__ = ["MOST_LABEL_BYTES", "YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
+__all__ = ["YOLO", "ImageRef", "Reading", "read_image", "with_labels"]
 
-MOST_LABEL_BYTES = 2**26
 YOLO = YoloReader()  # of a single picture
 
 

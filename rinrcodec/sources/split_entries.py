@@ -23,6 +23,7 @@ from rinrcodec.storage import (
     storage_of,
     text_of,
 )
+from rinrcodec.text_limits import MOST_LIST_BYTES, MOST_LIST_LINE, MOST_MISSING
 
 __all__ = ["Split", "entries_of", "find_split", "is_folder", "with_slashes"]
 
@@ -31,8 +32,7 @@ _MOST_ENTRIES = 100_000
 _PATHS = (str, int, float, date)
 # For how many lines of a list file to look for a shorter path that exists.
 _MOST_SEARCHES = 100
-_MOST_LIST_BYTES = 2**28
-_MOST_LINE = 4096  # characters of a path
+_SHOWN_LINE = 60
 _MOST_NESTED = 10  # lists in lists
 # What YAML makes of a path with backslashes in double quotes.
 _ESCAPES = {7: "/a", 8: "/b", 9: "/t", 10: "/n", 11: "/v", 12: "/f", 13: "/r", 27: "/e"}
@@ -180,7 +180,7 @@ def _add_list(
     listing: Listing, root: Path, path: Path, split: Split, *, lists: tuple[Path, ...]
 ) -> None:
     try:
-        lines = read_file(path, most=_MOST_LIST_BYTES).decode("utf-8-sig").split("\n")
+        lines = read_file(path, most=MOST_LIST_BYTES).decode("utf-8-sig").split("\n")
     except (RinrError, OSError) as error:
         if isinstance(error, OSError) and may_pass(path, error):
             raise
@@ -197,11 +197,13 @@ def _add_list(
     lines = list(filter(None, map(str.strip, lines)))
     if not lines:
         split.missing.append(f"{path}: this list is empty")
+    missing = 0
     for line in lines:
-        if len(line) > _MOST_LINE:
-            split.missing.append(f"{line[:80]}...: too long for a path (in {path})")
-            continue
-        found = _locate(listing, bases, line, 0)
+        found = None
+        if len(line) > MOST_LIST_LINE:
+            line = f"{line[:_SHOWN_LINE]}..."
+        else:
+            found = _locate(listing, bases, line, 0)
         if found is None and cut is not None:
             found = _locate(listing, bases, line, cut)
         elif found is None and searches < _MOST_SEARCHES:
@@ -216,13 +218,17 @@ def _add_list(
                     )
                     break
         if found is None:
-            split.missing.append(
-                f"{_elsewhere(path, line) or f'{line}: no such picture'} (in {path})"
-            )
+            missing += 1
+            if missing <= MOST_MISSING:
+                split.missing.append(
+                    f"{_elsewhere(path, line) or f'{line}: no such picture'} (in {path})"
+                )
         elif found[1]:
             split.add(*found)
         else:
             _add_path(listing, root, found[0], split, lists=lists)
+    if missing > MOST_MISSING:
+        split.missing.append(f"{missing - MOST_MISSING:,} more: no such pictures (in {path})")
 
 
 def _locate(listing: Listing, bases: list[Path], line: str, cut: int) -> tuple[Path, str] | None:

@@ -19,9 +19,9 @@ from rinrcodec.labels.model import Task
 from rinrcodec.labels.yolo import Layout, LayoutFinder, YoloReader, label_text, not_read
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.sources.images import upright_size
-from rinrcodec.sources.readings import MOST_LABEL_BYTES
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import map_stored, read_file, storage_of
+from rinrcodec.text_limits import MOST_LABEL_BYTES
 
 __all__ = ["Survey", "label_info", "survey"]
 

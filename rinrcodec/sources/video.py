@@ -28,6 +28,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.picture import Picture
+from rinrcodec.sources.containers import open_container
 from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
 from rinrcodec.storage import storage_of
@@ -36,6 +37,7 @@ __all__ = ["VideoProbe", "count_frames", "frame_name", "probe_video", "read_vide
 
 _THREADS = 4
 _MOST_AHEAD = 300
+_MOST_PIXELS = 2**28  # of the first frame; `read_video` has a limit of its own
 _MOST_GAP = 10_000  # frames; more is a clock that was set, not damage
 # MPEG-4 repeats the frame before with a packet that says no more than that.
 _LEAST_BYTES = 16
@@ -43,13 +45,6 @@ _NOTHING = "its data cannot be decoded"
 _MARKED = "its data are damaged or incomplete"
 _AFTER = "the frames up to the next key frame may show the damage"
 _ADVICE = "was the recording interrupted? Record, copy or convert it again"
-# The containers that are read. FFmpeg has others that are lists of files and URLs to open: a video
-# from a stranger must not cause a request.
-_CONTAINERS = (
-    "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,m4v,ogg,asf,h264,hevc,obu,ivf,av1,dv,mxf,"
-    "yuv4mpegpipe"
-)
-_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
 _LAST = "the frames after it are left out, because their numbers are not known"
 
 
@@ -76,7 +71,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     import av
 
     try:
-        with _file(path) as file, _container(file) as container:
+        with _file(path) as file, open_container(file, path) as container:
             stream = _video_stream(container, path)
             declared = int(stream.frames)
             if declared > 0:
@@ -95,8 +90,9 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
 
     found, n_packets, n_frames = False, 0, 0
     try:
-        with _file(path) as file, _container(file) as container:
+        with _file(path) as file, open_container(file, path) as container:
             stream = _video_stream(container, path)
+            stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             times = _Times(stream)
             for packet in container.demux(stream):
                 n_packets += times.is_frame(packet)
@@ -111,10 +107,6 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
         raise RinrInputError(f"{path}: it has no frames; {_ADVICE}") from error
     except av.error.InvalidDataError as error:
         raise RinrInputError(f"{path}: not a video that can be read; {_ADVICE}") from error
-    except av.error.ArgumentError as error:  # `_CONTAINERS` does not have it
-        raise RinrInputError(
-            f"{path}: not a video of a kind that is read; convert it to MP4"
-        ) from error
     except (av.FFmpegError, OSError) as error:
         # FFmpeg calls it an error of the disk where the file ends within its head.
         advice = f"; {_ADVICE}" if error.errno == errno.EIO else ""
@@ -148,7 +140,7 @@ def read_video(
         # Python opens the file: a failing disk raises `OSError`, and all else is damage.
         with _file(path) as file:
             size = os.fstat(file.fileno()).st_size
-            for item in _items(file, path, size):
+            for item in _items(file, path, size, limits):
                 if number >= start:
                     name = frame_name(path, number)
                     if isinstance(item, str):
@@ -187,36 +179,34 @@ def _file(path: str | os.PathLike[str]) -> Iterator[Any]:
         yield file
 
 
-def _container(file: Any) -> Any:
-    import av
-
-    return av.open(file, options=dict(_OPTIONS))
-
-
-def _items(file: Any, path: Path, size: int) -> Iterator[Any]:
+def _items(file: Any, path: Path, size: int, limits: Limits) -> Iterator[Any]:
     """The frames in order, and a text for each that is lost."""
     done = 0
     try:
-        for item in _decoded(file, path, size, threads="AUTO"):
+        for item in _decoded(file, path, size, limits, threads="AUTO"):
             yield item
             done += 1
     except _DecoderError:
         # Decoding several frames at a time may drop those around the error. One after another
         # loses no other frame, and gives the same frames before it.
         file.seek(0)
-        yield from islice(_decoded(file, path, size, threads="SLICE"), done, None)
+        yield from islice(_decoded(file, path, size, limits, threads="SLICE"), done, None)
 
 
-def _decoded(file: Any, path: Path, size: int, *, threads: str) -> Iterator[Any]:
+def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) -> Iterator[Any]:
     """As `_items`; raises `_DecoderError` at a refused packet unless `threads` is "SLICE"."""
     import av
 
     structure = check_structure(file, size)
-    with _container(file) as container:
+    with open_container(file, path) as container:
         unordered = _is_unordered(container, _video_stream(container, path))
     file.seek(0)
-    with _container(file) as container:
+    with open_container(file, path) as container:
         stream = _video_stream(container, path)
+        context = stream.codec_context
+        declared = f"{context.width}x{context.height} pixels"
+        limits.check("max_pixels", context.width * context.height, declared)
+        context.options = {"max_pixels": str(limits.max_pixels)}  # of frames that are larger
         stream.thread_type = threads
         # Where damage is met depends on it, and must not depend on the machine.
         stream.codec_context.thread_count = _THREADS

@@ -11,14 +11,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rinrcodec.errors import RinrInputError
-from rinrcodec.labels.model import MOST_CLASSES, as_kpt_shape
+from rinrcodec.labels.model import as_kpt_shape
+from rinrcodec.text_limits import MOST_CLASS_NAME, MOST_CLASSES
 
 __all__ = [
     "SPLITS",
-    "check_nodes",
     "class_names",
     "keypoint_shape",
     "misspelled",
@@ -29,55 +27,10 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 _MOST_SHOWN = 60  # characters of a value in a message
-_MOST_DIGITS = 1000
 _REWRITTEN = {"path", "names", "validation", *SPLITS}
 # Keys that are close to a split's name and mean something else.
 _NOT_MISSPELLED = {"nc", "date", "task", "text", "type", "data", "kpt_names"}
 _OTHER_WORDS = {"valid": "val", "training": "train", "testing": "test", "dev": "val"}
-
-
-def check_nodes(path: Path, top: yaml.Node | None, *, most: int) -> None:
-    """Check that a yaml is small once its aliases are expanded, before anything expands them.
-
-    Args:
-        path: the data yaml, for messages.
-        top: the root node, None of an empty file.
-        most: how many characters its values may have in all; each node counts one more.
-
-    Raises:
-        RinrInputError: it is larger, contains itself, or has a number of over 1,000 digits.
-    """
-    sizes: dict[int, int | None] = {}  # by identity: an alias is the same node again
-
-    def size_of(node: yaml.Node) -> int:
-        where = f"{path}:{node.start_mark.line + 1}"
-        if id(node) in sizes:
-            known = sizes[id(node)]
-            if known is None:
-                raise RinrInputError(f"{where}: a value contains itself")
-            return known
-        if isinstance(node, yaml.ScalarNode):
-            if node.tag.endswith((":int", ":float")) and len(node.value) > _MOST_DIGITS:
-                raise RinrInputError(
-                    f"{where}: a number of {len(node.value):,} digits, at most {_MOST_DIGITS:,}"
-                )
-            size = len(node.value)
-        else:
-            sizes[id(node)] = None
-            inside = node.value
-            if isinstance(node, yaml.MappingNode):
-                inside = [part for pair in inside for part in pair]
-            size = sum(map(size_of, inside))
-        if size > most:
-            raise RinrInputError(
-                f"{where}: more than {most:,} characters when its aliases "
-                "(*name) are expanded; write the values out, or shorten them"
-            )
-        sizes[id(node)] = size + 1
-        return size + 1
-
-    if top is not None:
-        size_of(top)
 
 
 def renamed_splits(path: Path, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -183,6 +136,11 @@ def class_names(
         if isinstance(value, (list, dict, tuple, set)):
             raise RinrInputError(
                 f"{path}: names: class {class_id} is {shown(value)}; expected a name"
+            )
+        if len(str(text)) > MOST_CLASS_NAME:
+            raise RinrInputError(
+                f"{path}: names: the name of class {class_id} has {len(str(text)):,} characters, "
+                f"at most {MOST_CLASS_NAME:,}"
             )
         if value is None:
             found[class_id] = f"class_{class_id}"

@@ -72,10 +72,12 @@ def roots_of(path: Path, given: object, entries: Mapping[str, list[str]]) -> lis
         return [Root(join(path.parent, text))]
     # The last one is the working folder.
     bases = [Root(path.parent), *_local_bases(path)]
-    roots = [
-        *_roots_below(path, text, bases),
-        *_roots_for_foreign(path, bases, [entry for texts in entries.values() for entry in texts]),
-    ]
+    every = [entry for texts in entries.values() for entry in texts]
+    try:
+        roots = [*_roots_below(path, text, bases), *_roots_for_foreign(path, bases, every)]
+    except OSError as error:
+        found = f"{text:.60}... of {len(text):,} characters" if len(text) > 60 else text
+        raise RinrInputError(f"{path}: path: {found}: {error.strerror}") from error
     unique: dict[tuple[Path, str], Root] = {}
     for root in roots:
         unique.setdefault((storage_of(path).absolute(root.folder), root.cut), root)

@@ -23,6 +23,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from rinrcodec.errors import RinrInputError
+from rinrcodec.printing import printable
 from rinrcodec.storage.atomic import create_file, write_whole
 from rinrcodec.storage.files import read_range, remove_file, storage_of
 
@@ -38,7 +39,7 @@ _MOST_ATTEMPTS = 1000
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message.removeprefix("warning: "), RuntimeWarning, stacklevel=2)
+    warnings.warn(printable(message.removeprefix("warning: ")), RuntimeWarning, stacklevel=2)
 
 
 @contextmanager

@@ -25,10 +25,10 @@ from rinrcodec.cli.views.report.tables import (
     mean_table,
 )
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.evaluation.comparison import OURS, method_label
 from rinrcodec.evaluation.measure import Figures
 from rinrcodec.evaluation.report import Report
+from rinrcodec.printing import printable
 
 __all__ = ["report_page"]
 
@@ -39,10 +39,19 @@ _SHOWN_FRAMES = 8
 def report_page(report: Report) -> str:
     """Return the whole page as HTML, one file that needs no other."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     template = environment.from_string(_resource("report.html.j2"))
     return template.render(style=Markup(_resource("report.css")), **_view(report))
+
+
+def _shown(value: object) -> object:
+    """What the page shows of a value: texts on one line, without control characters."""
+    return printable(value) if type(value) is str else value
 
 
 def _resource(name: str) -> str:
@@ -58,7 +67,7 @@ def _view(report: Report) -> dict[str, Any]:
     methods = report.scenario_methods
     software = f"rinrcodec {__version__}, Python {platform.python_version()}"
     return {
-        "name": shown_name(report.name),
+        "name": report.name,
         "content": _content(report),
         "advice": report.advice,
         "tiles": _tiles(figures),
@@ -84,10 +93,7 @@ def _view(report: Report) -> dict[str, Any]:
             ("Time", bandwidth_plot(scenario, methods, report.bandwidth)),
         ],
         "every_frame": frame_table(figures),
-        "made": [
-            (key, shown_name(value))
-            for key, value in ({**report.made, "software": software}).items()
-        ],
+        "made": list({**report.made, "software": software}.items()),
     }
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 
 from rinrcodec.boxes import Region
 from rinrcodec.cli.views.report.words import db
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.evaluation.baselines import Coded, available_codecs
 from rinrcodec.evaluation.comparison import method_label
 from rinrcodec.evaluation.measure import Frame
@@ -76,7 +75,7 @@ def show_frame(frame: Frame) -> ShownFrame:
     for coded in (*others, ours):
         below = f"{db(_psnr_inside(frame, coded, box))} dB"
         crops.append(_crop(method_label(coded.codec), coded.pixels, region, below))
-    return ShownFrame(shown_name(picture.name), _thumbnail(frame, region), crops)
+    return ShownFrame(picture.name, _thumbnail(frame, region), crops)
 
 
 def _psnr_inside(frame: Frame, coded: Coded, box: Region | None) -> float:

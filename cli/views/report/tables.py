@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rinrcodec.cli.views.fog_table import duration
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.evaluation.comparison import OURS, Comparison, method_label
 from rinrcodec.evaluation.measure import Figures, Frame
 from rinrcodec.evaluation.report import Report
@@ -92,7 +91,7 @@ def frame_table(figures: Figures) -> Table:
 def _frame_cells(frame: Frame) -> list[str]:
     picture = frame.picture
     return [
-        shown_name(picture.name),
+        picture.name,
         f"{picture.width}x{picture.height}",
         str(len(picture.boxes)),
         size(frame.source_bytes),

@@ -13,12 +13,12 @@ from typing import IO, BinaryIO, cast
 
 from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.manifest import FileRecord, read_record
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.decodable import check_file
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
+from rinrcodec.printing import printable
 from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
@@ -154,7 +154,7 @@ def _unchecked(path: Path, unknown: Sequence[str]) -> str | None:
 
 def _missing(file: ListedFile) -> str:
     return (
-        f"{shown_name(str(file.path))}: it is missing, and {file.manifest} lists it; "
+        f"{printable(str(file.path))}: it is missing, and {file.manifest} lists it; "
         "fetch it again, or make it again by the same compress with --resume"
     )
 

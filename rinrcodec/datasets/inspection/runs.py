@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
-from rinrcodec.datasets.names import count, shown_name
+from rinrcodec.datasets.names import count
 from rinrcodec.errors import RinrError, reason
+from rinrcodec.printing import printable
 from rinrcodec.storage import file_or_folder, files_below, size_in, text_of
 
 __all__ = [
@@ -116,8 +117,8 @@ def _state(run: RunEntry) -> str:
         first = failed[0]
         more = f" and {len(failed) - 1:,} more" if len(failed) > 1 else ""
         return (
-            f"shard {first.number} of {shown_name(first.series)} ({shown_name(first.first)} "
-            f"to {shown_name(first.last)}){more} failed; "
+            f"shard {first.number} of {printable(first.series)} ({printable(first.first)} "
+            f"to {printable(first.last)}){more} failed; "
             "the same compress command with --resume tries again"
         )
     done = len(run.shards) - len(left) - len(failed)

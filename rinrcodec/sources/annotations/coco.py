@@ -18,10 +18,10 @@ from rinrcodec.sources.picture_names import name_order, pictures_among
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.storage import Listing, at, names_in, read_file, storage_of, text_of
+from rinrcodec.text_limits import MOST_COCO_BYTES
 
 __all__ = ["open_coco", "refuse_video", "with_coco"]
 
-_MOST_BYTES = 2**31
 _PREFIX = re.compile(r"^(?:instances|person_keypoints|keypoints|annotations|image_info)_(?=.)")
 # Names that tools give to the one file of a folder; the folder has a name that says more.
 _USUAL = {"_annotations.coco", "annotations", "labels", "instances", "coco", "result", "default"}
@@ -39,7 +39,7 @@ def open_coco(path: Path, listing: Listing, *, labels: bool = True) -> Source:
     Raises:
         RinrInputError: The file is no COCO file, or none of its pictures is there.
     """
-    coco = load_coco(read_file(path, most=_MOST_BYTES), str(path))
+    coco = load_coco(read_file(path, most=MOST_COCO_BYTES), str(path))
     split = _PREFIX.sub("", path.stem)
     found = _find_pictures(path, split, coco.pictures, listing)
     refs, failures = [], []
@@ -78,7 +78,7 @@ def with_coco(source: Source, path: Path) -> Source:
         RinrInputError: The file is no COCO file, or lists none of the pictures.
     """
     refuse_video(source, path)
-    coco = load_coco(read_file(path, most=_MOST_BYTES), str(path))
+    coco = load_coco(read_file(path, most=MOST_COCO_BYTES), str(path))
     refs = [ref for series in source.series for ref in series.refs]
     names = [(ref.name, text_of(storage_of(ref.path).absolute(ref.path))) for ref in refs]
     matches = match(names, [one.file_name for one in coco.pictures])

@@ -23,6 +23,7 @@ from rinrcodec.storage import (
     storage_of,
     text_of,
 )
+from rinrcodec.text_limits import MOST_CLASSES, MOST_LABEL_BYTES
 
 __all__ = ["with_voc", "with_voc_file"]
 
@@ -38,7 +39,7 @@ def with_voc_file(source: Source, path: Path) -> Source:
         RinrInputError: The source has many pictures, or the file is not readable.
     """
     if source.kind != "image":
-        names_used(read_file(path))  # which says what it is, if no VOC file
+        names_used(read_file(path, most=MOST_LABEL_BYTES))  # which says what it is, if no VOC file
         raise RinrInputError(
             f"{path}: the labels of one picture, but {source.path} has many; give the folder of "
             "the .xml files"
@@ -115,7 +116,7 @@ def _count(files: Sequence[Path], near: Path) -> Counter[str]:
 
     def look(file: Path) -> set[str] | RinrInputError:
         try:
-            return names_used(read_file(file))
+            return names_used(read_file(file, most=MOST_LABEL_BYTES))
         except RinrInputError as error:
             return error
         except (RinrError, OSError):
@@ -151,6 +152,8 @@ def _order(
     if listed[:1] == [_BACKGROUND] and _BACKGROUND not in counts:
         del listed[0]
     names = list(dict.fromkeys([*listed, *sorted(counts.keys() - set(listed))]))
+    if len(names) > MOST_CLASSES:
+        raise RinrInputError(f"{where}: {len(names):,} classes, at most {MOST_CLASSES:,}")
     return dict(enumerate(names))
 
 
