@@ -7,9 +7,10 @@ torch is imported when pixels are.
 
 from __future__ import annotations
 
+import functools
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import Frame
-from rinrcodec.storage.local import replacing
+from rinrcodec.storage.atomic import named_file, write_whole, writing
 from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
@@ -174,23 +175,6 @@ class RinrImageFile(ImageFile.ImageFile):
         self._reader = None
         super().verify()
 
-    def save(
-        self,
-        fp: _Path | IO[bytes],
-        format: str | None = None,  # noqa: A002 (Pillow's name)
-        **params: Any,
-    ) -> None:
-        """Save as any image does; its own file is replaced in one go when all is done."""
-        if not _leads_to(fp, self.filename or getattr(self.fp, "name", "")):
-            super().save(fp, format, **params)
-            return
-        # Pillow would empty the file before the other frames are read.
-        path = Path(os.path.realpath(os.fsdecode(fp)))
-        buffer = _NamedBuffer(str(path))
-        super().save(buffer, format, **params)
-        with replacing(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-
     def _show(self, number: int, width: int, height: int, mode: str) -> None:
         self._number, self._whole, self._scale = number, (width, height), 1.0
         self._size, self._mode = (width, height), mode
@@ -227,7 +211,13 @@ class RinrImageFile(ImageFile.ImageFile):
 
 
 def register_pillow() -> None:
-    """Make Pillow open and save `.rinr` files; needed once in every process, harmless after."""
+    """Make Pillow open and save `.rinr` files; needed once in every process, harmless after.
+
+    Pillow empties a file before it asks a plugin to write it. `Image.save` therefore gets a
+    wrapper, which changes nothing for other formats: a pack is encoded first, then replaced.
+    """
+    if not hasattr(Image.Image.save, "_replaces_packs"):
+        Image.Image.save = _replacing_packs(Image.Image.save)  # type: ignore[method-assign]
     Image.register_open(FORMAT, RinrImageFile, _accept)
     Image.register_save(FORMAT, _save)
     Image.register_save_all(FORMAT, _save_all)
@@ -246,6 +236,45 @@ def _accept(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
 
 
+def _replacing_packs(save: Callable[..., None]) -> Callable[..., None]:
+    """Wrap Pillow's `save`: what is there under a pack's name stays until the new pack is whole."""
+
+    @functools.wraps(save)
+    def save_whole(
+        self: Image.Image,
+        fp: _Path | IO[bytes],
+        format: str | None = None,  # noqa: A002 (Pillow's name)
+        **params: Any,
+    ) -> None:
+        if not _is_whole(self, fp, format):
+            save(self, fp, format, **params)
+            return
+        named = Path(os.fsdecode(fp))
+        path = named_file(named)
+        buffer = _NamedBuffer(str(path))
+        save(self, buffer, format or FORMAT, **params)
+        with writing(named):
+            write_whole(path, buffer.getvalue())
+
+    save_whole._replaces_packs = True  # type: ignore[attr-defined]
+    return save_whole
+
+
+def _is_whole(
+    image: Image.Image,
+    file: _Path | IO[bytes],
+    format: str | None,  # noqa: A002
+) -> TypeGuard[_Path]:
+    """Whether saving an image to this path writes a pack, or replaces the pack that it reads."""
+    if not isinstance(file, (str, bytes, os.PathLike)):
+        return False
+    suffix = Path(os.fsdecode(file)).suffix.lower()
+    if (format or Image.EXTENSION.get(suffix, "")).upper() == FORMAT:
+        return True
+    own = isinstance(image, RinrImageFile) and (image.filename or getattr(image.fp, "name", ""))
+    return bool(own) and _leads_to(file, own)
+
+
 class _NamedBuffer(io.BytesIO):
     """Takes what is saved; Pillow chooses the format by `name`."""
 
@@ -254,11 +283,10 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def _leads_to(file: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
+def _leads_to(file: _Path, name: str | bytes) -> bool:
     """Whether this is a path of the file of that name, perhaps by another name."""
     try:
-        # Not Path.samefile, which takes no bytes.
-        return isinstance(file, (str, bytes, os.PathLike)) and os.path.samefile(file, name)  # noqa: PTH121
+        return os.path.samefile(file, name)  # noqa: PTH121 (Path.samefile takes no bytes)
     except OSError:  # one of them is not there
         return False
 
@@ -325,8 +353,7 @@ def _encode(
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
     )
-    # In one go and only when all is done: Pillow has opened the file already, and removes a new
-    # one when an exception leaves here.
+    # In one go and only when all is done: a file object of the caller has no half of a pack.
     file.write(pack_bytes(pack, limits=limits_of(pictures)))
     file.flush()
 
