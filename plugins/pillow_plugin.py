@@ -23,6 +23,7 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import Frame
+from rinrcodec.storage.fork_lock import ForkSafeLock
 from rinrcodec.storage.atomic import named_file, write_whole, writing
 from rinrcodec.targets import Target
 
@@ -72,9 +73,12 @@ class RinrImageFile(ImageFile.ImageFile):
     _whole = (0, 0)
     _scale = 1.0
     _info_unread = False
+    _lock = ForkSafeLock()
 
     def _open(self) -> None:
         assert self.fp is not None
+        # Threads that share the image take turns: the first one decodes for all of them.
+        self._lock = ForkSafeLock()
         self.fp.seek(0)
         if not _accept(self.fp.read(len(MAGIC))):
             raise SyntaxError("not a .rinr file")
@@ -98,9 +102,8 @@ class RinrImageFile(ImageFile.ImageFile):
     def info(self) -> dict[str | tuple[int, int], Any]:
         """Boxes and metadata of the frame; the first use reads them."""
         if self._info_unread:
-            reader = self._source()
-            with _as_os_error():
-                self._keep_info(reader, reader.frame(self._number))
+            with self._lock:
+                self._read_info()
         return self._info
 
     @info.setter
@@ -114,13 +117,14 @@ class RinrImageFile(ImageFile.ImageFile):
 
     def seek(self, frame: int) -> None:
         """Show another frame, which may have another size and mode; `EOFError` past the last."""
-        if not self._seek_check(frame):
-            return
-        reader = self._source()
-        with _as_os_error():
-            stored = reader.frame(frame)
-        self._show(frame, stored.width, stored.height, stored.mode)
-        self._keep_info(reader, stored)
+        with self._lock:
+            if not self._seek_check(frame):
+                return
+            reader = self._source()
+            with _as_os_error():
+                stored = reader.frame(frame)
+            self._show(frame, stored.width, stored.height, stored.mode)
+            self._keep_info(reader, stored)
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
@@ -143,23 +147,27 @@ class RinrImageFile(ImageFile.ImageFile):
     def load(self) -> PixelAccess | None:
         """Decode the frame on the CPU if that has not happened yet."""
         if self.tile:
-            reader = self._source()
-            with _as_os_error():
-                from rinrcodec.decoder import Decoder
-
-                if self._info_unread:
-                    self._keep_info(reader, reader.frame(self._number))
-                if self._decoder is None or self._decoder.source is not reader:
-                    self._decoder = Decoder(reader, limits=reader.limits)
-                pixels = self._decoder.decode([self._number], scale=self._scale)[0]
-            pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
-            self.load_prepare()
-            self.frombytes(pixels.numpy().tobytes())
-            self.tile = []
-            self.readonly = 0
-            if self.n_frames == 1:
-                self._release()
+            with self._lock:
+                if self.tile:
+                    self._decode()
         return Image.Image.load(self)
+
+    def _decode(self) -> None:
+        reader = self._source()
+        self._read_info()
+        with _as_os_error():
+            from rinrcodec.decoder import Decoder
+
+            if self._decoder is None or self._decoder.source is not reader:
+                self._decoder = Decoder(reader, limits=reader.limits)
+            pixels = self._decoder.decode([self._number], scale=self._scale)[0]
+        pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
+        self.load_prepare()
+        self.frombytes(pixels.numpy().tobytes())
+        self.tile = []  # last: another thread may look at it without the lock
+        self.readonly = 0
+        if self.n_frames == 1:
+            self._release()
 
     def load_read(self, read_bytes: int) -> bytes:
         """Read from the file. `PIL.ImageFile.Parser` takes this as: wait for the whole file."""
@@ -182,6 +190,12 @@ class RinrImageFile(ImageFile.ImageFile):
         self._exif = None
         # Stands for pixels that are to be decoded; nothing looks inside.
         self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
+
+    def _read_info(self) -> None:
+        if self._info_unread:
+            reader = self._source()
+            with _as_os_error():
+                self._keep_info(reader, reader.frame(self._number))
 
     def _keep_info(self, reader: PackReader, frame: Frame) -> None:
         info: dict[str | tuple[int, int], Any] = {}
