@@ -1,6 +1,7 @@
 """The command `rinrcodec`: finds a subcommand, runs it, and turns errors into one line.
 
-Exit codes: 0 fine, 1 data error, 2 usage, 3 a missing package, 130 interrupted.
+Exit codes: 0 fine, 1 data error, 2 usage, 3 a missing package, 130 interrupted (SIGTERM: 143,
+SIGHUP: 129).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 
+from rinrcodec.cli.signals import interrupted_code, interruptible
 from rinrcodec.errors import RinrError, plain
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -49,27 +51,26 @@ class _LazyGroup(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """As click's, with our exit codes and one line for every error that is not a bug."""
-        try:
-            result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
-        except Exception as error:
-            if not standalone_mode:
-                raise
-            code = _report(error)
-            _forget_output()
-            sys.exit(code)
-        if standalone_mode:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
+        with interruptible():
+            try:
+                result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
+            except (Exception, KeyboardInterrupt) as error:
+                code = _report(error)
+                _forget_output()
+                sys.exit(code)
             sys.exit(result if isinstance(result, int) else 0)
-        return result
 
 
-def _report(error: Exception) -> int:
+def _report(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if isinstance(error, click.Abort):
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
         click.echo("interrupted", err=True)
-        return 130
+        return interrupted_code()
     if isinstance(error, RinrError):
         click.echo(f"error: {plain(str(error))}", err=True)
         return error.exit_code
@@ -111,7 +112,8 @@ def _os_error(error: OSError) -> str:
 def cli() -> None:
     """Frames in few bytes, with sharp objects: AV1 or small neural networks (INRs).
 
-    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted.
+    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted
+    (by SIGTERM 143, by SIGHUP 129).
     """
 
 
