@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rinrcodec.cli.signals import interrupted_code, interruptible
+from rinrcodec.cli.signals import answer_signals, interrupted_code
 from rinrcodec.errors import RinrError, plain
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -53,14 +53,13 @@ class _LazyGroup(click.Group):
         """As click's, with our exit codes and one line for every error that is not a bug."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
-        with interruptible():
-            try:
-                result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
-            except (Exception, KeyboardInterrupt) as error:
-                code = _report(error)
-                _forget_output()
-                sys.exit(code)
-            sys.exit(result if isinstance(result, int) else 0)
+        try:
+            result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
+        except (Exception, KeyboardInterrupt) as error:
+            code = _report(error)
+            _forget_output()
+            sys.exit(code)
+        sys.exit(result if isinstance(result, int) else 0)
 
 
 def _report(error: BaseException) -> int:
@@ -119,4 +118,5 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line with the arguments of this process."""
+    answer_signals()
     cli(prog_name="rinrcodec")
