@@ -1,6 +1,7 @@
 """The command `rinrcodec`: finds a subcommand, runs it, and turns errors into one line.
 
-Exit codes: 0 fine, 1 data error, 2 usage, 3 a missing package, 130 interrupted.
+Exit codes: 0 fine, 1 data error, 2 usage, 3 a missing package, 130 interrupted (SIGTERM: 143,
+SIGHUP: 129).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from rinrcodec.cli.output import say
+from rinrcodec.cli.signals import answer_signals, interrupted_code
 from rinrcodec.errors import RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.printing import printable
@@ -53,28 +55,26 @@ class _LazyGroup(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """As click's, with our exit codes and one line for every error that is not a bug."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
         try:
             result = super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
-        except Exception as error:
-            if not standalone_mode:
-                raise
+        except (Exception, KeyboardInterrupt) as error:
             code = _report(error)
             _forget_output()
             sys.exit(code)
-        if standalone_mode:
-            sys.exit(result if isinstance(result, int) else 0)
-        return result
+        sys.exit(result if isinstance(result, int) else 0)
 
 
-def _report(error: Exception) -> int:
+def _report(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
     if isinstance(error, click.ClickException):
         error.message = "\n".join(map(printable, error.message.split("\n")))
         error.show()
         return error.exit_code
-    if isinstance(error, click.Abort):
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
         say("interrupted", err=True)
-        return 130
+        return interrupted_code()
     if isinstance(error, RinrError):
         say(*f"error: {plain(str(error))}".split("\n"), err=True)
         return error.exit_code
@@ -119,7 +119,8 @@ def _os_error(error: OSError) -> str:
 def cli() -> None:
     """Frames in few bytes, with sharp objects: AV1 or small neural networks (INRs).
 
-    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted.
+    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted
+    (by SIGTERM 143, by SIGHUP 129).
     """
 
 
@@ -131,4 +132,5 @@ def main() -> None:
         return shown(printable(message), *others, **options)
 
     warnings.formatwarning = one_line
+    answer_signals()
     cli(prog_name="rinrcodec")

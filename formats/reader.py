@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -89,6 +88,7 @@ class PackReader:
             self._source.close()
             raise
         self._store = ChunkStore(self._source, self._directory)
+        self._groups: tuple[GroupInfo, ...] | None = None
 
     def __enter__(self) -> PackReader:
         return self
@@ -124,14 +124,17 @@ class PackReader:
         """Free text about the making of the pack; see `Pack.info`."""
         return MappingProxyType(self._directory.info)
 
-    @cached_property
+    @property
     def groups(self) -> tuple[GroupInfo, ...]:
         """All groups with their shared bytes, which the first use reads."""
-        with naming(self.name):
-            return tuple(
-                replace(group, shared=self._store.shared(number))
-                for number, group in enumerate(self._directory.groups)
-            )
+        # No cached_property: until Python 3.12 it takes a lock, which a fork may copy as taken.
+        if self._groups is None:
+            with naming(self.name):
+                self._groups = tuple(
+                    replace(group, shared=self._store.shared(number))
+                    for number, group in enumerate(self._directory.groups)
+                )
+        return self._groups
 
     def frame(self, index: int) -> Frame:
         """The frame of that number; negative numbers count from the end."""

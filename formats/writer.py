@@ -56,7 +56,8 @@ def write_pack(
 
     The file appears under its name only when it is complete: it is written to a temporary file
     in the same folder, flushed to the disk and renamed. The same pack gives the same bytes. Behind
-    a URL it is made in memory and sent as one object, which appears whole or not at all.
+    a URL it is made in memory and sent as one object, which appears whole or not at all. Where `path`
+    is a symbolic link, the file that it leads to is replaced. A replaced file keeps its permissions.
 
     Raises `RinrFormatError` or `RinrLimitError` if a file cannot hold the pack,
     `RinrInputError` if `path` exists and `overwrite` is False, and `RinrError` if the file cannot
@@ -67,7 +68,7 @@ def write_pack(
     try:
         if not overwrite and file_or_folder(path) is not None:
             raise RinrInputError(f"{path}: exists already; pass overwrite=True to replace it")
-        with naming(path), storage.new_file(path) as file:
+        with naming(path), storage.new_file(storage.named_file(path)) as file:
             return _write(file, pack, limits)
     except OSError as error:
         raise RinrError(

@@ -7,9 +7,10 @@ torch is imported when pixels are.
 
 from __future__ import annotations
 
+import functools
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
-from rinrcodec.storage.local import replacing
+from rinrcodec.storage.atomic import named_file, write_whole, writing
+from rinrcodec.storage.fork_lock import ForkSafeLock
 from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
@@ -72,9 +74,12 @@ class RinrImageFile(ImageFile.ImageFile):
     _whole = (0, 0)
     _scale = 1.0
     _info_unread = False
+    _lock = ForkSafeLock()
 
     def _open(self) -> None:
         assert self.fp is not None
+        # Threads that share the image take turns: the first one decodes for all of them.
+        self._lock = ForkSafeLock()
         self.fp.seek(0)
         if not _accept(self.fp.read(len(MAGIC))):
             raise SyntaxError("not a .rinr file")
@@ -98,9 +103,8 @@ class RinrImageFile(ImageFile.ImageFile):
     def info(self) -> dict[str | tuple[int, int], Any]:
         """Boxes and metadata of the frame; the first use reads them."""
         if self._info_unread:
-            reader = self._source()
-            with _as_os_error():
-                self._keep_info(reader, reader.frame(self._number))
+            with self._lock:
+                self._read_info()
         return self._info
 
     @info.setter
@@ -114,13 +118,14 @@ class RinrImageFile(ImageFile.ImageFile):
 
     def seek(self, frame: int) -> None:
         """Show another frame, which may have another size and mode; `EOFError` past the last."""
-        if not self._seek_check(frame):
-            return
-        reader = self._source()
-        with _as_os_error():
-            stored = reader.frame(frame)
-        self._show(frame, stored.width, stored.height, stored.mode)
-        self._keep_info(reader, stored)
+        with self._lock:
+            if not self._seek_check(frame):
+                return
+            reader = self._source()
+            with _as_os_error():
+                stored = reader.frame(frame)
+            self._show(frame, stored.width, stored.height, stored.mode)
+            self._keep_info(reader, stored)
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
@@ -143,24 +148,28 @@ class RinrImageFile(ImageFile.ImageFile):
     def load(self) -> PixelAccess | None:
         """Decode the frame on the CPU if that has not happened yet."""
         if self.tile:
-            reader = self._source()
-            with _as_os_error():
-                from rinrcodec.decoder import Decoder
-
-                if self._info_unread:
-                    self._keep_info(reader, reader.frame(self._number))
-                if self._decoder is None or self._decoder.source is not reader:
-                    self._decoder = Decoder(reader, limits=reader.limits)
-                pixels = self._decoder.decode([self._number], scale=self._scale)[0]
-            pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
-            with memory_errors("loading the image"):
-                self.load_prepare()
-                self.frombytes(pixels.numpy().tobytes())
-            self.tile = []
-            self.readonly = 0
-            if self.n_frames == 1:
-                self._release()
+            with self._lock:
+                if self.tile:
+                    self._decode()
         return Image.Image.load(self)
+
+    def _decode(self) -> None:
+        reader = self._source()
+        self._read_info()
+        with _as_os_error():
+            from rinrcodec.decoder import Decoder
+
+            if self._decoder is None or self._decoder.source is not reader:
+                self._decoder = Decoder(reader, limits=reader.limits)
+            pixels = self._decoder.decode([self._number], scale=self._scale)[0]
+        pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
+        with memory_errors("loading the image"):
+            self.load_prepare()
+            self.frombytes(pixels.numpy().tobytes())
+        self.tile = []  # last: another thread may look at it without the lock
+        self.readonly = 0
+        if self.n_frames == 1:
+            self._release()
 
     def load_read(self, read_bytes: int) -> bytes:
         """Read from the file. `PIL.ImageFile.Parser` takes this as: wait for the whole file."""
@@ -176,23 +185,6 @@ class RinrImageFile(ImageFile.ImageFile):
         self._reader = None
         super().verify()
 
-    def save(
-        self,
-        fp: _Path | IO[bytes],
-        format: str | None = None,  # noqa: A002 (Pillow's name)
-        **params: Any,
-    ) -> None:
-        """Save as any image does; its own file is replaced in one go when all is done."""
-        if not _leads_to(fp, self.filename or getattr(self.fp, "name", "")):
-            super().save(fp, format, **params)
-            return
-        # Pillow would empty the file before the other frames are read.
-        path = Path(os.path.realpath(os.fsdecode(fp)))
-        buffer = _NamedBuffer(str(path))
-        super().save(buffer, format, **params)
-        with replacing(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-
     def _show(self, number: int, width: int, height: int, mode: str) -> None:
         self._number, self._whole, self._scale = number, (width, height), 1.0
         self._size, self._mode = (width, height), mode
@@ -200,6 +192,12 @@ class RinrImageFile(ImageFile.ImageFile):
         self._exif = None
         # Stands for pixels that are to be decoded; nothing looks inside.
         self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
+
+    def _read_info(self) -> None:
+        if self._info_unread:
+            reader = self._source()
+            with _as_os_error():
+                self._keep_info(reader, reader.frame(self._number))
 
     def _keep_info(self, reader: PackReader, frame: Frame) -> None:
         info: dict[str | tuple[int, int], Any] = {}
@@ -229,7 +227,13 @@ class RinrImageFile(ImageFile.ImageFile):
 
 
 def register_pillow() -> None:
-    """Make Pillow open and save `.rinr` files; needed once in every process, harmless after."""
+    """Make Pillow open and save `.rinr` files; needed once in every process, harmless after.
+
+    Pillow empties a file before it asks a plugin to write it. `Image.save` therefore gets a
+    wrapper, which changes nothing for other formats: a pack is encoded first, then replaced.
+    """
+    if not hasattr(Image.Image.save, "_replaces_packs"):
+        Image.Image.save = _replacing_packs(Image.Image.save)  # type: ignore[method-assign]
     Image.register_open(FORMAT, RinrImageFile, _accept)
     Image.register_save(FORMAT, _save)
     Image.register_save_all(FORMAT, _save_all)
@@ -250,6 +254,45 @@ def _accept(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
 
 
+def _replacing_packs(save: Callable[..., None]) -> Callable[..., None]:
+    """Wrap Pillow's `save`: what is there under a pack's name stays until the new pack is whole."""
+
+    @functools.wraps(save)
+    def save_whole(
+        self: Image.Image,
+        fp: _Path | IO[bytes],
+        format: str | None = None,  # noqa: A002 (Pillow's name)
+        **params: Any,
+    ) -> None:
+        if not _is_whole(self, fp, format):
+            save(self, fp, format, **params)
+            return
+        named = Path(os.fsdecode(fp))
+        path = named_file(named)
+        buffer = _NamedBuffer(str(path))
+        save(self, buffer, format or FORMAT, **params)
+        with writing(named):
+            write_whole(path, buffer.getvalue())
+
+    save_whole._replaces_packs = True  # type: ignore[attr-defined]
+    return save_whole
+
+
+def _is_whole(
+    image: Image.Image,
+    file: _Path | IO[bytes],
+    format: str | None,  # noqa: A002
+) -> TypeGuard[_Path]:
+    """Whether saving an image to this path writes a pack, or replaces the pack that it reads."""
+    if not isinstance(file, (str, bytes, os.PathLike)):
+        return False
+    suffix = Path(os.fsdecode(file)).suffix.lower()
+    if (format or Image.EXTENSION.get(suffix, "")).upper() == FORMAT:
+        return True
+    own = isinstance(image, RinrImageFile) and (image.filename or getattr(image.fp, "name", ""))
+    return bool(own) and _leads_to(file, own)
+
+
 class _NamedBuffer(io.BytesIO):
     """Takes what is saved; Pillow chooses the format by `name`."""
 
@@ -258,11 +301,10 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def _leads_to(file: _Path | IO[bytes], name: str | bytes) -> TypeGuard[_Path]:
+def _leads_to(file: _Path, name: str | bytes) -> bool:
     """Whether this is a path of the file of that name, perhaps by another name."""
     try:
-        # Not Path.samefile, which takes no bytes.
-        return isinstance(file, (str, bytes, os.PathLike)) and os.path.samefile(file, name)  # noqa: PTH121
+        return os.path.samefile(file, name)  # noqa: PTH121 (Path.samefile takes no bytes)
     except OSError:  # one of them is not there
         return False
 
@@ -331,8 +373,7 @@ def _encode(
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
     )
-    # In one go and only when all is done: Pillow has opened the file already, and removes a new
-    # one when an exception leaves here.
+    # In one go and only when all is done: a file object of the caller has no half of a pack.
     file.write(pack_bytes(pack, limits=limits_of(pictures)))
     file.flush()
 

@@ -28,6 +28,7 @@ from rinrcodec.cli.options import (
     target_of,
     target_options,
 )
+from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.labels.model import TASKS
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ __all__ = ["command"]
 
 
 class _Interrupted(click.ClickException):
-    exit_code = 130
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = interrupted_code()
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.message, file=file, err=True)

@@ -85,8 +85,10 @@ def command(
     import rinrcodec
     from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
     from rinrcodec.compute.compose import to_array
+    from rinrcodec.formats import pack_bytes
     from rinrcodec.sources import samples
-    from rinrcodec.storage.atomic import writing
+    from rinrcodec.storage.atomic import write_whole, writing
+    from rinrcodec.storage.replacing import replacing
 
     names = backgrounds or compared_backgrounds(preset or _FIRST, sequences=False)
     first, *others = (
@@ -110,7 +112,7 @@ def command(
         )
     seconds = time.perf_counter() - start
     with writing(pack_path):
-        rinrcodec.save(pack, pack_path)
+        write_whole(pack_path, pack_bytes(pack))
 
     indices = range(len(pictures))
     with rinrcodec.open(pack_path) as file:
@@ -137,8 +139,8 @@ def command(
         Shown(Path(picture.name).stem, picture.pixels, background, result, picture.boxes)
         for picture, background, result in zip(pictures, alone, decoded, strict=True)
     ]
-    with writing(picture_path):
-        draw_comparison(picture_path, rows)
+    with writing(picture_path), replacing(picture_path) as temporary:
+        draw_comparison(temporary, rows)
     say(f"pack:    {pack_path}", f"picture: {picture_path}")
 
 

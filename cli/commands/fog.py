@@ -110,8 +110,8 @@ def command(
     from rinrcodec.evaluation.fog import Codec, equal_devices
     from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
     from rinrcodec.evaluation.sizes import Sizes, jpeg_sizes, pack_sizes
-    from rinrcodec.storage.atomic import writing
-    from rinrcodec.storage.local import replacing
+    from rinrcodec.storage.atomic import named_file, writing
+    from rinrcodec.storage.replacing import replacing
 
     if (jpeg is None) != (rinr is None):
         raise click.UsageError("--jpeg and --rinr go together: the same frames in both")
@@ -141,7 +141,7 @@ def command(
         path = Path(plot)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path.resolve()) as temporary:
+            with replacing(named_file(path)) as temporary:
                 draw_fog(temporary, scenario, bandwidth=bandwidth * MB, kind=kind)
     if json_path is not None:
         write_report(json_path, json_text(scenario_as_json(scenario, bandwidth * MB)))

@@ -132,7 +132,8 @@ def command(
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread
     from rinrcodec.sources.survey import survey
-    from rinrcodec.storage.atomic import write_text, writing
+    from rinrcodec.storage import make_folder
+    from rinrcodec.storage.atomic import named_file, write_text, writing
 
     presets = [preset_of(preset, steps=steps, background=name) for name in backgrounds]
     used_device = resolve_device(device)
@@ -176,7 +177,8 @@ def command(
         remarks=remarks,
     )
     with writing(Path(out)):
-        write_text(Path(out).resolve(), report_page(report))
+        make_folder(Path(out).parent)
+        write_text(named_file(Path(out)), report_page(report))
     if json_path is not None:
         write_report(json_path, json_text(report_as_json(report)))
     if not quiet and json_path != "-":

@@ -13,6 +13,7 @@ from rinrcodec.cli.views.ladder_page import shown
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation.rungs import INR_RUNGS, Rung
 from rinrcodec.metrics import mean_db
+from rinrcodec.storage.replacing import replacing
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,7 +34,8 @@ def draw_ladder(folder: Path, rungs: Sequence[Rung], *, prefix: str = "ladder") 
     names = []
     for kind, draw in PLOTS.items():
         names.append(f"{prefix}_{kind}.png")
-        draw(folder / names[-1], rungs)
+        with replacing(folder / names[-1]) as temporary:
+            draw(temporary, rungs)
     return names
 
 

@@ -123,7 +123,8 @@ def _spread(
     futures: list[Future[None]] = []
     try:
         try:
-            futures.extend(_pool.submit(work) for _ in range(workers))
+            if not _submit(work, workers, futures):
+                work()
             wait(futures)
         except BaseException as error:
             fail(error)
@@ -134,3 +135,17 @@ def _spread(
         ended.set()  # also for threads that come late, after a second interruption
         failures.clear()  # the traceback of an error leads to it
     return [results[number] for number in range(len(items))]
+
+
+def _submit(work: Callable[[], None], workers: int, futures: list[Future[None]]) -> bool:
+    """Hand out work to so many threads; returns whether all of them could be started.
+
+    None starts while the interpreter ends, as in functions of `atexit`, or where the system has no
+    more.
+    """
+    for _ in range(workers):
+        try:
+            futures.append(_pool.submit(work))
+        except RuntimeError:
+            return False
+    return True

@@ -12,7 +12,7 @@ from rinrcodec.errors import RinrError
 from rinrcodec.storage.files import make_folder, storage_of
 from rinrcodec.storage.locations import is_remote
 
-__all__ = ["create_file", "move", "write_text", "write_whole", "writing"]
+__all__ = ["create_file", "move", "named_file", "write_text", "write_whole", "writing"]
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -24,6 +24,11 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file as UTF-8, all or nothing; makes its folder."""
     make_folder(path.parent)
     write_whole(path, text.encode(), durable=durable)
+
+
+def named_file(path: Path) -> Path:
+    """Return the file to write where a user names a path: links are followed."""
+    return storage_of(path).named_file(path)
 
 
 def create_file(path: Path, data: bytes) -> bool:

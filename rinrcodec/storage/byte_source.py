@@ -9,16 +9,16 @@ import errno
 import io
 import mmap
 import os
-import threading
-import weakref
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias, cast
+from typing import IO, Any, BinaryIO, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.storage.fork_lock import ForkSafeLock
 from rinrcodec.storage.regular import naming, open_regular
 from rinrcodec.storage.stamps import size_in
 
@@ -52,34 +52,70 @@ class ByteSource(Protocol):
     def close(self) -> None: ...
 
 
+class _Descriptor:
+    """A descriptor that closes when nothing refers to it any more.
+
+    A thread that reads refers to it. Were it closed under the thread, its number could by then be
+    that of another file.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
+
+
 class FileSource:
     """Reads at an offset, so threads and forked processes share the descriptor without a lock."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        descriptor, stat = open_regular(path)
-        self.size = stat.st_size
-        self._modified = stat.st_mtime_ns
-        self._descriptor = descriptor
-        self.close = weakref.finalize(self, os.close, descriptor)
+        descriptor, _ = open_regular(path)
+        self._begin(_Descriptor(descriptor), str(path), None)
+
+    @classmethod
+    def of_file(cls, file: io.BufferedReader | io.FileIO, name: str) -> FileSource:
+        """Read an open file by a descriptor of its own; its position does not matter."""
+        source = cls.__new__(cls)
+        source._begin(_Descriptor(os.dup(file.fileno())), name, file)
+        return source
+
+    def _begin(self, descriptor: _Descriptor, name: str, file: IO[bytes] | None) -> None:
+        self.name = name
+        status = os.fstat(descriptor.number)
+        self.size = status.st_size
+        self._modified = status.st_mtime_ns
+        self._open: _Descriptor | None = descriptor
+        self._file = file
 
     def read(self, offset: int, length: int) -> bytes:
-        if not self.close.alive:
-            raise ValueError(f"{self.name}: the reader is closed")
+        descriptor = self._descriptor()
         # What lies behind its end needs no memory.
         length = max(0, min(length, self.size - offset))
         with naming(self.name):
-            data = os.pread(self._descriptor, length, offset)
+            data = os.pread(descriptor.number, length, offset)
             while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
-                more = os.pread(self._descriptor, length - len(data), offset + len(data))
+                more = os.pread(descriptor.number, length - len(data), offset + len(data))
                 if not more:
                     break
                 data += more
         return data
 
     def changed(self) -> bool:
-        stat = os.fstat(self._descriptor)
-        return (stat.st_size, stat.st_mtime_ns) != (self.size, self._modified)
+        status = os.fstat(self._descriptor().number)
+        return (status.st_size, status.st_mtime_ns) != (self.size, self._modified)
+
+    def close(self) -> None:
+        """Close the descriptor, as soon as no other thread reads from it."""
+        self._open = None
+
+    def _descriptor(self) -> _Descriptor:
+        descriptor = self._open
+        if descriptor is None:
+            raise ValueError(f"{self.name}: the reader is closed")
+        if self._file is not None and self._file.closed:
+            raise RinrError(_closed("I/O operation on closed file"))
+        return descriptor
 
 
 class ObjectSource:
@@ -130,13 +166,16 @@ class ObjectSource:
 
 
 class StreamSource:
-    """A file object has one position, so threads take turns; it must not cross a fork."""
+    """A file object has one position, so threads take turns; it must not cross a fork.
+
+    An ordinary file of the disk is read through `FileSource.of_file` instead.
+    """
 
     def __init__(self, file: BinaryIO, *, owned: bool) -> None:
         self.name = str(getattr(file, "name", None) or "<file>")
         self._file = file
         self._owned = owned
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         try:
             size: int | None = file.seek(0, io.SEEK_END)
             self.size = file.tell() if size is None else size
@@ -197,10 +236,11 @@ class MemorySource:
             raise RinrInputError(f"{self.name}: cannot be read: {error}") from error
 
     def read(self, offset: int, length: int) -> bytes:
-        if self._data is None:
+        data = self._data  # another thread may close it from here on
+        if data is None:
             raise ValueError(f"{self.name}: the reader is closed")
         try:
-            return bytes(self._data[offset : offset + length])
+            return bytes(data[offset : offset + length])
         except ValueError as error:
             raise RinrError(_closed(error)) from error
 
@@ -228,7 +268,7 @@ def is_buffer(source: object) -> bool:
     return True
 
 
-def source_of(source: object) -> MemorySource | StreamSource:
+def source_of(source: object) -> ByteSource:
     """Wrap a buffer or an open file; raises `RinrInputError` for an object that is neither."""
     if is_buffer(source):
         return MemorySource(source)  # type: ignore[arg-type]
@@ -237,7 +277,18 @@ def source_of(source: object) -> MemorySource | StreamSource:
             f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
             "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
         )
+    if type(source) in (io.BufferedReader, io.FileIO) and _is_on_disk(source):
+        return FileSource.of_file(source, str(getattr(source, "name", None) or "<file>"))
     return StreamSource(source, owned=False)  # type: ignore[arg-type]
+
+
+def _is_on_disk(file: Any) -> bool:
+    """Whether this is an open file of the disk that can be read at any place."""
+    try:
+        on_disk = file.readable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):  # it is closed, or has no descriptor
+        return False
+    return on_disk and hasattr(os, "pread")
 
 
 def _closed(error: object) -> str:

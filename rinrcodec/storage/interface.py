@@ -143,6 +143,14 @@ class Storage(ABC):
             durable: flush to the disk before the name changes (slow for thousands of files).
         """
 
+    def named_file(self, path: Path) -> Path:
+        """Return the file to write where a user names a path: links are followed.
+
+        Raises:
+            OSError: it is a folder, a device, a link that leads nowhere, or write-protected.
+        """
+        return path
+
     def write_whole(self, path: Path, data: bytes, *, durable: bool = True) -> None:
         """Write a file, all or nothing, as `new_file` does."""
         with self.new_file(path, durable=durable) as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,9 +15,10 @@ from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
 from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
 from rinrcodec.storage.regular import open_binary, open_regular, read_at_most, read_whole
+from rinrcodec.storage.replacing import copy_permissions, replacing, writable_target
 from rinrcodec.storage.stamps import check_size, check_stamp, local_stamp
 
-__all__ = ["LocalStorage", "replacing"]
+__all__ = ["LocalStorage"]
 
 # What is wrong with a file rather than with its disk.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
@@ -26,24 +26,6 @@ _LASTING |= {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.E
 # How many files may be listed again by way of links; a folder counts as a few files.
 _MOST_REPEATED = 1_000_000
 _FOLDER_COST = 10
-
-
-@contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary local path; it replaces `path` when the block ends without an error.
-
-    Args:
-        durable: flush to the disk before the name changes (slow for thousands of files).
-    """
-    temporary = path.with_name(f".rinr-{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-        if durable:
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class LocalStorage(Storage):
@@ -123,19 +105,28 @@ class LocalStorage(Storage):
 
     @contextmanager
     def new_file(self, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-        with replacing(path, durable=durable) as temporary, temporary.open("xb") as file:
+        with replacing(path, durable=durable) as temporary, temporary.open("wb") as file:
             yield file
+
+    def named_file(self, path: Path) -> Path:
+        return writable_target(path)
 
     def create_file(self, path: Path, data: bytes) -> bool:
         try:
-            with path.open("xb") as file:
-                file.write(data)
+            file = path.open("xb")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(data)
+        except BaseException:  # half a file would take the name
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def move(self, path: Path, destination: Path) -> None:
         try:
+            copy_permissions(destination, path)
             path.replace(destination)
         except OSError as error:
             if error.errno != errno.EXDEV:  # on another disk, behind a link

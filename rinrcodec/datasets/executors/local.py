@@ -144,7 +144,7 @@ class Worker:
             initargs=(self._threads,),
         )
         try:
-            with _ctrl_c_waits():
+            with _signals_wait():
                 started = self._pool.submit(os.getpid)
             self._pid = started.result()
             if self._killed:  # while the process was starting
@@ -170,26 +170,37 @@ class Worker:
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """A process that is started here does not get Ctrl-C before `_begin` can say what it means."""
+def _signals_wait() -> Iterator[None]:
+    """A process that is started here gets no signal before `_begin` can say what it means."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     # Python starts this process of its own with the first one, and would let Ctrl-C through after.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _for_the_driver())
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _for_the_driver() -> set[signal.Signals]:
+    """Ctrl-C, a closed terminal and some supervisors signal all processes of a group.
+
+    The driver alone answers, and ends its workers.
+    """
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    return numbers if os.name == "nt" else numbers | {signal.SIGHUP}
+
+
 def _begin(threads: int) -> None:
     """Make a new process a worker."""
     # Before torch is loaded, which takes seconds: the driver may be gone already.
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
-    # Ctrl-C reaches all processes of a terminal: the driver alone answers it, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _for_the_driver():
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # what waited is dropped
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _for_the_driver())
     import torch
 
     torch.set_num_threads(threads)

@@ -1,0 +1,45 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: finished work is kept, nothing is left over."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+__all__ = ["answer_signals", "interrupted_code"]
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# While a command cleans up, further signals would stop that halfway.
+_GRACE_S = 5.0
+_received: list[tuple[int, float]] = []
+
+
+def answer_signals() -> None:
+    """Raise `KeyboardInterrupt` in the main thread for each of the signals, until the process ends.
+
+    Signals in the 5 s after one are ignored, because that one is being answered. Signals that are
+    ignored already, as under `nohup`, stay ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, _answer)
+
+
+def interrupted_code() -> int:
+    """Return the exit code of a shell for the signal that came: 130 for Ctrl-C, 143 for SIGTERM."""
+    # Python ends itself with SIGINT if an interruption has left code from a string, such as that of
+    # a dataclass. Running such code once more clears this.
+    exec("")
+    return 128 + (_received[0][0] if _received else signal.SIGINT)
+
+
+def _answer(number: int, _: FrameType | None) -> None:
+    now = time.monotonic()
+    if _received and now - _received[-1][1] < _GRACE_S:
+        return
+    _received.append((number, now))
+    raise KeyboardInterrupt
