@@ -429,7 +429,7 @@ class Run:
             path = self._plan.folder / name
             if name in kept:
                 continue
-            if self._published.state(path) in ("ours", "damaged"):
+            if self._published.state(path) == "ours":
                 remove_file(path)
                 self.removed += 1
             else:

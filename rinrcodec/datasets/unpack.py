@@ -51,6 +51,13 @@ class Job:
     root: Path = Path()
     unlabelled: Path = Path()
 
+    def spare(self, index: int) -> Path:
+        """Where the picture of a frame goes if its labels cannot be written."""
+        picture = self.pictures[index]
+        if self.unlabelled in picture.parents:
+            return picture
+        return self.unlabelled / _name_below(self.root, picture)
+
 
 @dataclass(slots=True)
 class Unpacking:
@@ -113,10 +120,13 @@ def _write_frame(
     """
     picture = job.pictures[index]
     put: Callable[[], None] = _nothing
+    stale: list[Path] = []
     try:
         put = _label_of(info, job, index, frame, work)
     except RinrError as error:
-        picture = _unlabelled(job, index)
+        picture = job.spare(index)
+        # What an earlier run wrote would be taken for the labels of this frame, or for background.
+        stale = [job.pictures[index], *filter(None, job.labels[index : index + 1])]
         work.failures.append(
             f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: {error}"
         )
@@ -127,6 +137,8 @@ def _write_frame(
         return False
     put()
     write_picture(picture, data)
+    for file in stale:
+        remove_file(file)
     work.warnings += warnings
     return True
 
@@ -161,15 +173,6 @@ def _label_of(
 
 def _nothing() -> None:
     """Write no labels."""
-
-
-def _unlabelled(job: Job, index: int) -> Path:
-    """Where the picture of a frame without labels goes; what an earlier run wrote for it goes."""
-    picture = job.pictures[index]
-    for old in (picture, *job.labels[index : index + 1]):
-        if old is not None:
-            remove_file(old)
-    return job.unlabelled / _name_below(job.root, picture)
 
 
 def _name_below(root: Path, picture: Path) -> str:

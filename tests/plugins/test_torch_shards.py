@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import warnings
 import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,9 @@ def test_a_name_that_leads_elsewhere_is_not_followed(
     manifest.write_text(json.dumps(data))
     with pytest.warns(UserWarning, match="is no name of a file in its folder"):
         assert {pack.manifest for pack in counted_packs(tmp_path / "out")} == {None}
-    with pytest.warns(UserWarning, match=r"manifest\.json: damaged, .*; it is not used, and frames"):
+    with pytest.warns(
+        UserWarning, match=r"manifest\.json: damaged, .*; it is not used, and frames"
+    ):
         assert len(RinrDataset(tmp_path / "out")) == 4
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from rinrcodec.datasets.inspection.inventory import ListedFile
+from rinrcodec.datasets.inspection.runs import missing
 from rinrcodec.datasets.manifest import FileRecord, read_record
-from rinrcodec.datasets.names import shown_name
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -65,7 +65,7 @@ def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
     except FileNotFoundError as error:
         if file.manifest is None:
             return Checked(file.path, 0, reason(file.path, error))
-        return Checked(file.path, 0, _missing(file))
+        return Checked(file.path, 0, missing(file.path, file.manifest))
     except (RinrError, OSError) as error:
         return Checked(file.path, 0, reason(file.path, error))
     difference = _difference(file, record)
@@ -75,13 +75,6 @@ def _check(file: ListedFile, stop: threading.Event, limits: Limits) -> Checked:
             "the manifest is wrong, compress with --overwrite makes another"
         )
     return Checked(file.path, n_frames, difference)
-
-
-def _missing(file: ListedFile) -> str:
-    return (
-        f"{shown_name(str(file.path))}: it is missing, and {file.manifest} lists it; "
-        "fetch it again, or make it again by the same compress with --resume"
-    )
 
 
 def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
@@ -97,8 +90,8 @@ def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
         todo = "it was changed, so fetch it again, or remove it and compress with --resume"
     else:
         todo = (
-            "another sound pack has its name, so fetch it again or, if a compress wrote another "
-            "file over it, run the compress that made the folder again with --overwrite"
+            "another sound pack has its name, so move it away, then fetch the right one or run the "
+            "compress that made the folder with --resume"
         )
     return f"{file.path}: it {what}; {todo}"
 

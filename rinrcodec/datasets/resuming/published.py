@@ -1,8 +1,8 @@
 """The files of an output folder: which are as `compress` wrote them, and may be replaced.
 
 A file is replaced or removed only if it is a regular file in real folders of the output, and a
-manifest lists it with the size and SHA-256 that it has. A damaged pack may be replaced, too. All
-other files are the user's, also where a manifest lists their names.
+manifest lists it with the size and SHA-256 that it has. A damaged pack may be replaced, too, but
+not removed. All other files are the user's, also where a manifest lists their names.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Published:
             return "ours"
         if path == self._named and self._begins_as_pack(path):
             return "ours"
-        if not known:
+        if not known or self.is_blind:
             return "unlisted"
         return "damaged" if self._is_damaged(path, content, known) else "changed"
 
