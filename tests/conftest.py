@@ -148,7 +148,8 @@ def put_run() -> Callable[..., Path]:
             shard.unlabelled = unlabelled
             shards.append(shard)
         manifest = Manifest(folder / MANIFEST)
-        manifest.put(RunEntry(f"{series}-{len(packs)}", {"seed": 0}, shards, complete))
+        key = hashlib.sha256(f"{series} {len(packs)}".encode()).hexdigest()[:24]
+        manifest.put(RunEntry(key, {"seed": 0}, shards, complete))
         manifest.path.write_bytes(manifest.data())
         return manifest.path
 

@@ -28,10 +28,11 @@ from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.resuming.earlier import earlier_run
+from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
 from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_misses, total
-from rinrcodec.datasets.work_folder import FittedPart, Work
+from rinrcodec.datasets.work_folder import FittedPart, Work, check_work
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
 from rinrcodec.labels.model import TASKS, Task
@@ -42,6 +43,7 @@ from rinrcodec.sources.survey import Survey, label_info, survey
 from rinrcodec.storage import file_or_folder, to_path
 from rinrcodec.storage.atomic import writing
 from rinrcodec.storage.lock import locked
+from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
 __all__ = ["compress"]
@@ -244,15 +246,29 @@ def _compress(
         on_message(Hint(text))
 
     with writing(out), locked(plan.work, out, on_message=say_anyway) as check_lock:
-        manifest = Manifest(plan.manifest) if plan.manifest else None
+        check_work(plan.work)
+        damage: list[str] = []
+        manifest = _manifest(plan, options, damage)
         before = earlier_run(manifest.runs, entry) if manifest and options.resume else None
         if before is not None:
             entry.key = before.key
+        limits = limits_for(options.max_pixels)
+        named = plan.single if manifest else plan.pack_path(source.series[0], 0)
+        published = Published(
+            plan.folder, manifest, named=named, is_blind=bool(damage), limits=limits
+        )
         check_output(
-            plan, entry, manifest, before, resume=options.resume, overwrite=options.overwrite
+            plan,
+            entry,
+            manifest,
+            before,
+            published,
+            resume=options.resume,
+            overwrite=options.overwrite,
         )
         warn()
-        limits = limits_for(options.max_pixels)
+        for text in damage:
+            say_anyway(f"warning: {text}; all packs are fitted again")
         work = Work(plan.work, entry.key, limits=limits)
         work.begin(fresh=options.overwrite)
         fitter = Fitter(
@@ -274,6 +290,7 @@ def _compress(
             before,
             fitter,
             check_lock,
+            published,
             overwrite=options.overwrite,
         )
         with resumable(
@@ -289,6 +306,20 @@ def _compress(
             )
             series = run.publish()
     return _result(source, out, options, devices, series, len(shards), run)
+
+
+def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manifest | None:
+    """The manifest of the output; one that is damaged counts as empty, if it may be replaced.
+
+    damage: gets a message then.
+    """
+    if plan.manifest is None:
+        return None
+    problem = obstacle(plan.manifest, plan.folder)
+    if problem is not None:  # before it is read
+        raise RinrUsageError(problem)
+    may_replace = options.resume or options.overwrite
+    return Manifest(plan.manifest, on_damage=damage.append if may_replace else None)
 
 
 def _kept(options: CompressOptions) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rinrcodec.compute.devices import resolve_device
+from rinrcodec.datasets.inspection.runs import missing_packs
 from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
@@ -26,6 +27,7 @@ from rinrcodec.limits import limits_for
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
+from rinrcodec.storage.own_paths import obstacle
 
 __all__ = ["DecompressResult", "decompress"]
 
@@ -90,10 +92,10 @@ def decompress(
 
     Returns:
         The figures, warnings and failures. Frames that cannot be decoded are failures of the
-        result; the others are written.
+        result, as are packs that a manifest lists and that are missing; the others are written.
 
     Raises:
-        RinrUsageError: an unknown format, or files that are in the way.
+        RinrUsageError: an unknown format, or files or links that are in the way.
         RinrInputError: a source without `.rinr` files.
         RinrDeviceError: a device that is absent or out of memory.
         OSError: a disk or store that fails.
@@ -134,6 +136,9 @@ def decompress(
         losses=losses,
         limits=limits_for(max_pixels),
     )
+    lost, notes = missing_packs(path, packs.all())
+    work.failures += lost
+    work.warnings += notes
     written = 0
     with ExitStack() as stack:
         jobs, writers = _make_jobs(packs, folder, work, kind, stack)
@@ -142,8 +147,11 @@ def decompress(
             texts[folder / "data.yaml"] = yaml_text(data)
         if names := _class_list(jobs, kind):
             texts[folder / "classes.txt"] = names
+        files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
+        spare = (job.spare(index) for job in jobs for index in range(len(job.pictures)))
+        _refuse_links([*files, *spare], folder)
         if not overwrite:
-            _refuse_existing(jobs, [*texts, *(writer.path for writer in writers)], folder)
+            _refuse_existing(files, folder)
         resolve_device(device)
         work.total = sum(len(job.pictures) for job in jobs)
         with writing(folder):
@@ -232,9 +240,21 @@ def _label_files(
     return [file if one else None for file, one in zip(files, labelled, strict=True)]
 
 
-def _refuse_existing(jobs: list[Job], others: list[Path], out: Path) -> None:
-    files = [file for job in jobs for file in (*job.pictures, *job.labels) if file is not None]
-    files += others
+def _files_of(jobs: list[Job]) -> Iterator[Path]:
+    """All pictures and labels that may be written."""
+    for job in jobs:
+        yield from (file for file in (*job.pictures, *job.labels) if file is not None)
+
+
+def _refuse_links(files: list[Path], out: Path) -> None:
+    """Raise `RinrUsageError` where writing would follow a link out of the output folder."""
+    for file in files:
+        problem = obstacle(file, out)
+        if problem is not None:
+            raise RinrUsageError(problem)
+
+
+def _refuse_existing(files: list[Path], out: Path) -> None:
     # One listing rather than a request for every frame.
     there = {str(file) for file, _ in files_below(out)} if storage_of(out).lists_at_once else None
     existing = [f for f in files if (os.path.lexists(f) if there is None else str(f) in there)]

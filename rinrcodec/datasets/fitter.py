@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rinrcodec.datasets.batches import batches, sequence_batches
+from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.resuming.contents import usable_parts
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.work_folder import FittedPart, Work
@@ -106,10 +108,13 @@ class Fitter:
         quality: list[tuple[float, float | None, float | None]] = []
         objects = 0
         missed: tuple[Miss, ...] = ()
+        record = None
         if pictures:
             pack, missed = self._encode(pictures, report)
             path = self.work.part_path(shard, start, start + len(batch))
-            write_whole(path, pack_bytes(pack, limits=self.limits))
+            data = pack_bytes(pack, limits=self.limits)
+            write_whole(path, data)
+            record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
             quality = measure(path, pictures, device=self.device, limits=self.limits)
             objects = sum(inr is not None for frame in pack.frames for inr in frame.objects)
         part = FittedPart(
@@ -130,6 +135,7 @@ class Fitter:
             missed=[asdict(miss) for miss in missed],
             shard_names=shard.names,
             stamps=shard.stamps_of(start, start + len(batch)),
+            pack=record,
         )
         self.work.add(shard, part)
         return part

@@ -12,20 +12,20 @@ it says of a file is never believed over the file.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
 from rinrcodec.errors import RinrError, RinrFormatError, reason
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.printing import printable
 from rinrcodec.storage import files_below, read_file, size_in, text_of
+from rinrcodec.storage.sealed import checked, seal, unseal
 from rinrcodec.strict_json import parse_json
 
 __all__ = [
@@ -35,18 +35,25 @@ __all__ = [
     "Manifest",
     "RunEntry",
     "ShardEntry",
+    "check_miss",
+    "checked_record",
     "counted_packs",
+    "is_run_key",
     "read_record",
 ]
 
 MANIFEST = "manifest.json"
 _KIND = "rinrcodec manifest"
 _VERSION = 1
-# Several million files; parsing takes some ten times as much memory.
-_MOST_BYTES = 2**30
+# A million files; parsing takes some ten times as much memory.
+_MOST_BYTES = 2**28
 _BLOCK = 1 << 20
+_HEAD_BYTES, _SEAL_BYTES = 64, 128
 _SHA256 = re.compile("[0-9a-f]{64}")
+_RUN_KEY = re.compile("[0-9a-f]{24}")
 _STATES = ("waiting", "done", "failed")
+# Files that earlier runs wrote, by name, with what they may hold.
+Replaced: TypeAlias = "dict[str, list[FileRecord]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class FileRecord:
 
     bytes: int
     sha256: str
+
+
+def is_run_key(name: str) -> bool:
+    """Return whether a text may be the key of a run, which is the name of its work folder, too."""
+    return _RUN_KEY.fullmatch(name) is not None
 
 
 def read_record(file: IO[bytes]) -> FileRecord:
@@ -105,7 +117,8 @@ class RunEntry:
     """One run of `compress`.
 
     complete: all its shards are done and published. files: those that are of no shard, such as
-    `data.yaml`. replaced: files of earlier inputs, which go when the run is complete.
+    `data.yaml`. replaced: files of earlier runs and inputs, with all that they may hold; they go
+    when the run is complete. Until then, any of them may have been replaced already.
     """
 
     key: str
@@ -113,7 +126,7 @@ class RunEntry:
     shards: list[ShardEntry]
     complete: bool = False
     files: dict[str, FileRecord] = field(default_factory=dict)
-    replaced: list[str] = field(default_factory=list)
+    replaced: Replaced = field(default_factory=dict)
 
     @property
     def is_used(self) -> bool:
@@ -127,28 +140,48 @@ class RunEntry:
         }
         return {**shard_files, **self.files}
 
+    def known_files(self) -> Replaced:
+        """Everything that files of the run, and those that it replaces, may hold."""
+        known = {name: list(records) for name, records in self.replaced.items()}
+        for name, record in self.all_files().items():
+            if record not in known.setdefault(name, []):
+                known[name].append(record)
+        return dict(sorted(known.items()))
+
 
 class Manifest:
     """The runs of one folder, read from `path`; `data` is what it shall hold now."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         """Read the file, if there is one.
+
+        on_damage: called with a message where the file is damaged, or of another release; it is
+        taken for one without runs then. Without it, such a file is an error.
 
         Raises `RinrFormatError` where it is another program's, damaged or hostile, `RinrLimitError`
         where it is absurdly large, `OSError` where it cannot be read.
         """
         self.path = path
         self.runs: dict[str, RunEntry] = {}
+        self.is_sealed = False
         try:
             text = read_file(path, most=_MOST_BYTES)
         except FileNotFoundError:
             return
         try:
-            self.runs = _parse(parse_json(text))
+            self.is_sealed = b'"sha256"' in text[-_SEAL_BYTES:].rpartition(b"]")[2]
+            self.runs = _parse(unseal(text) if self.is_sealed else parse_json(text))
         except ValueError as error:
+            # Else another program may need it.
+            is_ours = not text.strip() or _KIND.encode() in text[:_HEAD_BYTES]
+            if is_ours and on_damage is not None:
+                on_damage(f"{path}: damaged, or of another release ({_first_line(error)})")
+                return
+            todo = "if it is another program's file, take another folder, else remove it"
+            if is_ours:
+                todo = "compress with --resume makes another and fits what it does not find"
             raise RinrFormatError(
-                f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); "
-                "if it is another program's file, take another folder, else remove it"
+                f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); {todo}"
             ) from error
 
     @property
@@ -173,9 +206,7 @@ class Manifest:
     def data(self) -> bytes:
         """The file, as UTF-8."""
         runs = [asdict(run) for run in self.runs.values()]
-        whole = {"kind": _KIND, "version": _VERSION, "runs": runs}
-        # ASCII: file names may hold bytes that are no Unicode, which only an escape can carry.
-        return (json.dumps(whole, indent=1, allow_nan=False) + "\n").encode()
+        return seal({"kind": _KIND, "version": _VERSION, "runs": runs}, indent=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +228,10 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     """The packs in a folder and below it, sorted by path as text, and what manifests know of them.
 
     Takes one listing of the folder and reads the manifests in it, below it or right above it, but
-    no pack. What a complete run lists is counted, where the file has the size that it says; a
-    manifest that cannot be used, or claims more frames than `limits` allow, counts nothing. Packs
-    that one lists and that are not there are a warning.
+    no pack. What a complete run lists is counted, where the file has the size that it says. A
+    manifest that claims more frames than `limits` allow, or that is without its SHA-256, counts
+    nothing; nor does a damaged one, which is a warning. So are packs that one lists and that are
+    not there.
     """
     unlisted: list[OSError] = []
     files = files_below(folder, unlisted=unlisted)
@@ -209,9 +241,15 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     if folder / MANIFEST not in manifests:
         manifests.append(folder.parent / MANIFEST)
     counts: dict[str, _Count] = {}
+    damaged: list[str] = []
     # The manifest that is nearest to a file comes last, and counts.
     for path in sorted(manifests, key=lambda path: len(path.parts)):
-        counts.update(_counts(path, limits))
+        counts.update(_counts(path, limits, damaged.append))
+    if damaged:
+        warnings.warn(
+            f"{damaged[0]}; it is not used, and frames are counted in the files themselves",
+            stacklevel=4,  # the caller that makes a data set
+        )
     start = _start_of(folder)
     there = {text_of(path) for path, _ in files}
     # A listing has no hidden files.
@@ -254,14 +292,18 @@ class _Count(NamedTuple):
     labelled: bool
 
 
-def _counts(path: Path, limits: Limits) -> Iterator[tuple[str, _Count]]:
+def _counts(
+    path: Path, limits: Limits, on_damage: Callable[[str], None]
+) -> Iterator[tuple[str, _Count]]:
     """The files of the complete runs of a manifest, by their whole names."""
     try:
-        manifest = Manifest(path)
+        manifest = Manifest(path, on_damage=on_damage)
     except RinrError:
         return
     except OSError as error:
         warnings.warn(f"{reason(path, error)}; it counts nothing", stacklevel=5)
+        return
+    if not manifest.is_sealed:  # its counts may have been changed since
         return
     start = _start_of(manifest.folder)
     for run in manifest.runs.values():
@@ -284,7 +326,7 @@ def _parse(data: Any) -> dict[str, RunEntry]:
         raise ValueError(f"it begins with {str(data)[:60]!r}")
     if (data["kind"], data["version"]) != (_KIND, _VERSION):
         raise ValueError(f"{str(data['kind'])[:60]!r}, version {str(data['version'])[:20]}")
-    whole = _checked(data, kind=str, version=int, runs=list)
+    whole = checked(data, kind=str, version=int, runs=list)
     runs = [_run(run) for run in whole["runs"]]
     names: set[str] = set()
     for run in runs:
@@ -299,26 +341,35 @@ def _parse(data: Any) -> dict[str, RunEntry]:
 
 
 def _run(data: Any) -> RunEntry:
-    run = _checked(
+    listed = isinstance(data, dict) and isinstance(data.get("replaced", []), list)
+    run = checked(
         _with_defaults(data, replaced=[]),
         key=str,
         settings=dict,
         shards=list,
         complete=bool,
         files=dict,
-        replaced=list,
+        replaced=list if listed else dict,
     )
+    if not is_run_key(run["key"]):
+        raise ValueError(f"the key of a run is {run['key'][:60]!r}")
     shards = [_shard(item) for item in run["shards"]]
     complete = run["complete"] and all(shard.state == "done" for shard in shards)
-    for name in run["replaced"]:
+    # Earlier code listed names alone. Of such files nobody knows what they held, so they stay.
+    replaced = run["replaced"]
+    known: Replaced = {}
+    for name, records in ((name, []) for name in replaced) if listed else replaced.items():
         _check_inside(name)
+        if not isinstance(records, list):
+            raise ValueError(f"replaced: {name[:100]!r} is {str(records)[:60]!r}")
+        known[name] = [checked_record(record) for record in records]
     files = _files(run["files"])
-    return RunEntry(run["key"], run["settings"], shards, complete, files, run["replaced"])
+    return RunEntry(run["key"], run["settings"], shards, complete, files, known)
 
 
 def _shard(data: Any) -> ShardEntry:
     known = isinstance(data, dict) and data.get("unlabelled") is not None
-    item = _checked(
+    item = checked(
         _with_defaults(data, warned=0, missed=[], unlabelled=None),
         series=str,
         number=int,
@@ -337,11 +388,11 @@ def _shard(data: Any) -> ShardEntry:
         unlabelled=int if known else type(None),
     )
     for miss in item["missed"]:
-        _check_miss(miss)
+        check_miss(miss)
     shard = ShardEntry(**{**item, "files": _files(item["files"])})
     if shard.state not in _STATES:
         raise ValueError(f"a shard is {shard.state!r}"[:100])
-    if shard.files and len(shard.files) not in (1, shard.frames):
+    if shard.files and (shard.frames == 0 or len(shard.files) not in (1, shard.frames)):
         raise ValueError(f"a shard has {shard.frames:,} frames in {len(shard.files):,} files")
     return shard
 
@@ -350,11 +401,16 @@ def _files(data: dict[str, Any]) -> dict[str, FileRecord]:
     files = {}
     for name, value in data.items():
         _check_inside(name)
-        record = FileRecord(**_checked(value, bytes=int, sha256=str))
-        if not _SHA256.fullmatch(record.sha256):
-            raise ValueError(f"the SHA-256 of {name[:100]!r} is {record.sha256[:100]!r}")
-        files[name] = record
+        files[name] = checked_record(value)
     return files
+
+
+def checked_record(data: Any) -> FileRecord:
+    """Return the record of a JSON object; raises `ValueError` where it is none."""
+    record = FileRecord(**checked(data, bytes=int, sha256=str))
+    if not _SHA256.fullmatch(record.sha256):
+        raise ValueError(f"the SHA-256 of a file is {record.sha256[:100]!r}")
+    return record
 
 
 def _with_defaults(data: Any, **defaults: Any) -> Any:
@@ -362,26 +418,15 @@ def _with_defaults(data: Any, **defaults: Any) -> Any:
     return {**defaults, **data} if isinstance(data, dict) else data
 
 
-def _check_miss(data: Any) -> None:
+def check_miss(data: Any) -> None:
     """Raise `ValueError` unless these are the fields of a `Miss`."""
     numbers = {"wanted", "reached"}
     rest = {name: data[name] for name in data.keys() - numbers} if isinstance(data, dict) else {}
-    _checked(rest, field=str, frames=int, name=str)
+    checked(rest, field=str, frames=int, name=str)
     for name in numbers:
         value = data.get(name)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{name} of a missed target is {str(value)[:60]!r}")
-
-
-def _checked(data: Any, **kinds: type) -> dict[str, Any]:
-    """A JSON object, if it has these keys alone, with values of these kinds; no number below 0."""
-    if not isinstance(data, dict) or data.keys() != kinds.keys():
-        raise ValueError(f"want {', '.join(kinds)} instead of {str(data)[:60]!r}")
-    for key, kind in kinds.items():
-        value = data[key]
-        if type(value) is not kind or (type(value) is int and not 0 <= value < 2**63):
-            raise ValueError(f"{key} is {str(value)[:60]!r}")
-    return data
 
 
 def _check_inside(name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry
 from rinrcodec.datasets.names import fit_name, output_names
 from rinrcodec.datasets.resuming.earlier import differences, series_of, shares_pictures
+from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.work_folder import unfinished_runs
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.sources.source import Series, Source
@@ -18,12 +19,11 @@ from rinrcodec.storage import (
     files_below,
     names_in,
     remove_tree,
-    size_in,
-    size_of,
     storage_of,
 )
+from rinrcodec.storage.own_paths import obstacle
 
-__all__ = ["Plan", "check_output", "lost_files", "make_plan"]
+__all__ = ["Plan", "check_output", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,16 @@ class Plan:
                 there = {path.as_posix() for path, _ in files_below(self.series_folder(series))}
                 yield from (path for path in paths if path.as_posix() in there)
 
+    def targets(self) -> Iterator[Path]:
+        """All files that a run writes, as far as their names are known before it."""
+        yield from filter(None, (self.manifest, self.data_yaml))
+        for series in self.source.series:
+            if self.layout == "pack":
+                n_packs = -(-len(series) // self.shard_size) if self.shard_size else 1
+                yield from (self.pack_path(series, number) for number in range(max(1, n_packs)))
+            elif series.video is None:
+                yield from self.file_paths(series, [ref.name for ref in series.refs])
+
 
 def make_plan(
     source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
@@ -120,38 +130,28 @@ def make_plan(
     return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
 
 
-def lost_files(plan: Plan, run: RunEntry) -> list[Path]:
-    """The files of a run that are not there, and packs of another size than was written."""
-    at_once = storage_of(plan.folder).lists_at_once and plan.single is None
-    listed = files_below(plan.folder) if at_once else []
-    sizes = {path.as_posix(): size_in(stamp) for path, stamp in listed}
-    lost = []
-    for name, record in run.all_files().items():
-        path = plan.folder / name
-        size = sizes.get(path.as_posix())
-        if size is None:  # a listing has no hidden files
-            size = size_of(path)
-        is_pack = path.suffix.lower() == ".rinr"
-        if size is None or (is_pack and size != record.bytes):
-            lost.append(path)
-    return lost
-
-
 def check_output(
     plan: Plan,
     run: RunEntry,
     manifest: Manifest | None,
     before: RunEntry | None,
+    published: Published,
     *,
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Raise `RinrUsageError` where output is in the way.
+    """Raise `RinrUsageError` where output is in the way, or links are in the output.
 
     run: what is to be done; its key names its folder below `plan.work`. manifest: None for one
-    image. before: the run that it resumes, with the same key.
+    image. before: the run that it resumes, with the same key. published: the files that are there,
+    of which `overwrite` replaces those that an earlier run wrote.
     """
+    for path in plan.targets():
+        problem = obstacle(path, plan.folder)
+        if problem is not None:
+            raise RinrUsageError(problem)
     if overwrite:
+        published.check(plan.existing())
         return
     known = manifest.runs if manifest else {}
     runs = []
@@ -185,6 +185,8 @@ def check_output(
     if before and before.is_used:
         return
     existing = list(plan.existing())
+    if existing and resume and published.is_blind:  # what they are is found out by fitting
+        return
     if existing and resume and plan.manifest:
         overlap = (old for old in known.values() if series_of(old) & series_of(run))
         other = next(overlap, None)

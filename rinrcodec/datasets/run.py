@@ -9,17 +9,19 @@ from typing import Any
 
 from rinrcodec.datasets.executors.local import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.datasets.fitter import Fitter
-from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
+from rinrcodec.datasets.manifest import FileRecord, Manifest, RunEntry, ShardEntry
 from rinrcodec.datasets.options import Executor
-from rinrcodec.datasets.plan import Plan, lost_files
-from rinrcodec.datasets.progress import OnMessage, OnProgress, Progress
-from rinrcodec.datasets.publish import publish_series, publish_yaml
+from rinrcodec.datasets.plan import Plan
+from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, Progress
+from rinrcodec.datasets.publish import planned_files, publish_series, sha256_of, yaml_file
 from rinrcodec.datasets.resuming.contents import Contents, read_contents
+from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.summary import SeriesSummary, summarise
 from rinrcodec.datasets.work_folder import FittedPart, FittedShard
 from rinrcodec.errors import RinrInputError
-from rinrcodec.storage import remove_file, size_of
+from rinrcodec.storage import remove_file
+from rinrcodec.storage.own_paths import obstacle
 
 __all__ = ["Run"]
 
@@ -48,6 +50,7 @@ class Run:
         before: RunEntry | None,
         fitter: Fitter,
         check_lock: Callable[[], None],
+        published: Published,
         *,
         overwrite: bool,
     ) -> None:
@@ -62,7 +65,7 @@ class Run:
         self._manifest = manifest
         self._fitter = fitter
         self._check_lock = check_lock
-        self._overwrite = overwrite
+        self._published = published
         self._work = fitter.work
         self._fitted: dict[Shard, FittedShard] = {}
         # The manifest's entry of this run, if it has published files already.
@@ -71,8 +74,8 @@ class Run:
         self._wrote_yaml = False
         self._notes: list[str] = []
         self._saved = 0.0
-        if overwrite and manifest and entry.key in manifest.runs:
-            entry.replaced = _files_of(manifest.runs[entry.key])
+        if overwrite and manifest:
+            _take_over(manifest, entry)
         # Of a part of the source that is not there, packs are kept until it is back or given up.
         present = {series.name for series in plan.source.series}
         self._absent = [
@@ -115,11 +118,14 @@ class Run:
         """Fit what is not fitted yet; a shard that kills its workers is a failure."""
         if self._manifest:
             self._manifest.forget_unfinished()
+        for text in self._work.check(list(self._entries)):
+            self._warn(text, on_message)
         for shard, pack_waits in self._work.done(list(self._entries)).items():
             self._take(shard)
             if not pack_waits:
                 self._drop_if_lost(shard)
         self._keep(on_message)
+        self._check_targets()
         there = self._fitted.keys() | self.kept
         todo = [shard for shard in self._entries if shard not in there]
         if todo or self._fitted:
@@ -188,8 +194,28 @@ class Run:
     def _drop_if_lost(self, shard: Shard) -> None:
         """Forget a shard whose pack was published before the run ended early, and is lost since."""
         pack = self._fitted[shard].pack
-        if pack and size_of(self._plan.pack_path(shard.series, shard.number)) != pack.bytes:
+        if pack is None:
+            return
+        path = self._plan.pack_path(shard.series, shard.number)
+        if not self._published.holds(path, pack):
             self._forget(shard)
+
+    def _check_targets(self) -> None:
+        """Raise `RinrUsageError` now, rather than after the fit, for packs that are in the way."""
+        if self._plan.layout != "pack" or self._published.is_blind:
+            return
+        todo = [shard for shard in self._entries if shard not in self.kept]
+        for shard in todo:
+            known = self._fitted.get(shard)
+            if known is not None and known.pack is not None:
+                path = self._plan.pack_path(shard.series, shard.number)
+                self._published.add(path, known.pack)
+        self._published.check(self._plan.pack_path(one.series, one.number) for one in todo)
+
+    def _warn(self, text: str, on_message: OnMessage) -> None:
+        """Say at once what a person has to know, and in the result, too."""
+        on_message(Hint(f"warning: {text}"))
+        self._notes.append(text)
 
     def _forget(self, shard: Shard) -> None:
         self._work.forget(shard)
@@ -201,7 +227,7 @@ class Run:
 
     def _keep(self, on_message: OnMessage) -> None:
         """Keep what was fitted of the same pictures and labels; drop what was fitted of others."""
-        earlier = self._earlier()
+        earlier = self._earlier(on_message)
         doubtful = [
             shard for shard in self._entries if self._is_doubtful(shard, earlier.get(shard))
         ]
@@ -240,7 +266,8 @@ class Run:
             self.kept[shard] = contents
         if self._before is not None:
             kept = self._entry.all_files().keys()
-            self._entry.replaced = [name for name in _files_of(self._before) if name not in kept]
+            known = self._before.known_files()
+            self._entry.replaced = {name: known[name] for name in known if name not in kept}
 
     def _is_doubtful(self, shard: Shard, old: ShardEntry | None) -> bool:
         """Whether only its pictures can tell if earlier work on a shard is to be kept.
@@ -254,11 +281,14 @@ class Run:
             old.stamps != shard.stamps or old.unreadable > 0 or old.warned > 0
         )
 
-    def _earlier(self) -> dict[Shard, ShardEntry]:
-        """What the manifest says of the shards that are done and whose files are there."""
+    def _earlier(self, on_message: OnMessage) -> dict[Shard, ShardEntry]:
+        """What the manifest says of the shards that are done and whose files are as they were.
+
+        Raises `RinrUsageError` for a pack that somebody put in the place of one of ours.
+        """
         if self._before is None:
             return {}
-        lost = {self._name(path) for path in lost_files(self._plan, self._before)}
+        lost = self._lost_files(self._before, on_message)
         if not lost & self._before.files.keys():
             self._entry.files = dict(self._before.files)
         before = {(old.series, old.number): old for old in self._before.shards}
@@ -276,6 +306,23 @@ class Run:
             else:
                 self.changed.add(shard)
         return earlier
+
+    def _lost_files(self, run: RunEntry, on_message: OnMessage) -> set[str]:
+        """The names of the files of a run that are not there, and of packs with other content."""
+        lost = set()
+        for name, record in run.all_files().items():
+            path = self._plan.folder / name
+            if path.suffix.lower() != ".rinr":
+                if self._published.state(path) == "absent":
+                    lost.add(name)
+            elif not self._published.holds(path, record):
+                self._published.check([path])
+                lost.add(name)
+                if self._published.state(path) == "damaged":
+                    self._warn(
+                        f"{path}: damaged since compress wrote it; it is fitted again", on_message
+                    )
+        return lost
 
     def _places(self) -> dict[str, list[str]]:
         """The files of every picture of a series, where each has its own.
@@ -296,33 +343,35 @@ class Run:
     def publish(self) -> list[tuple[SeriesSummary, list[FittedPart]]]:
         """Publish the output; return the figures of every series."""
         self._check_lock()
-        summaries = []
-        splits = []
+        summaries, splits = [], []
+        planned: list[dict[Shard, dict[Path, FileRecord]]] = []
         for series in self._plan.source.series:
             mine = {
                 shard: self._fitted[shard]
                 for shard in self._entries
                 if shard.series.name == series.name and shard in self._fitted
             }
-            alone = self._before is None
-            written = publish_series(self._plan, self._work, series, mine, alone=alone)
-            for shard, files in written.items():
+            planned.append(planned_files(self._plan, self._work, series, mine))
+            for shard, files in planned[-1].items():
                 self._entries[shard].files = {self._name(path): files[path] for path in files}
-            records = [record for files in written.values() for record in files.values()]
+            records = [record for files in planned[-1].values() for record in files.values()]
             kept = (shard for shard in self.kept if shard.series.name == series.name)
             if records or any(self._entries[shard].files for shard in kept):
                 splits.append(series.name)
             parts = [part for known in mine.values() for part in known.parts]
             summaries.append((summarise(series.name, parts, records), parts))
         splits += sorted({shard.series for shard in self._absent} - set(splits))
-        known_files = {
-            self._plan.folder / name: self._entry.files[name] for name in self._entry.files
-        }
-        for path, record in publish_yaml(self._plan, self._work, splits, known_files).items():
-            self._wrote_yaml = known_files.get(path) != record
-            self._entry.files[self._name(path)] = record
-        if self._overwrite:
-            self._remove_replaced()
+        text = self._plan_yaml(splits)
+        # Killed from here on, the manifest lists all that may be there by then.
+        for name, record in self._entry.all_files().items():
+            self._published.add(self._plan.folder / name, record)
+        if self._fitted or text:
+            self._save()
+        for files_of_shards in planned:
+            publish_series(self._plan, self._work, self._published, files_of_shards)
+        if text and self._plan.data_yaml:
+            self._work.publish_bytes(self._plan.data_yaml, text)
+            self._wrote_yaml = True
         self._entry.complete = not any(shard.state == "failed" for shard in self._entry.shards)
         if self._entry.complete:
             self._remove_outdated()
@@ -336,29 +385,71 @@ class Run:
             self._work.drop()
         return summaries
 
+    def _plan_yaml(self, splits: Sequence[str]) -> bytes:
+        """The `data.yaml` that is to be written; nothing where it is there, or the user's own."""
+        path, text = self._plan.data_yaml, yaml_file(self._plan, splits)
+        if path is None:
+            return b""
+        name, record = self._name(path), FileRecord(len(text), sha256_of(text))
+        written = self._entry.files.get(name)
+        if written is not None and written != record:
+            self._entry.replaced.setdefault(name, []).append(written)
+        if self._published.holds(path, record):
+            text = b""
+        elif written == record or self._published.state(path) not in ("absent", "ours"):
+            if written != record:
+                self._notes.append(
+                    f"{path}: not as compress wrote it, so it is kept as it is; "
+                    "to get another, move it away and run this with --resume"
+                )
+            return b""
+        self._entry.files[name] = record
+        return text
+
     def _remove_outdated(self) -> None:
-        """Remove the packs of earlier inputs that have no successor of the same name."""
-        for name in set(self._entry.replaced) - self._entry.all_files().keys():
-            if name.endswith(".rinr"):
-                remove_file(self._plan.folder / name)
-                self.removed += 1
-        self._entry.replaced = []
+        """Remove the packs of earlier runs and inputs that have no successor of the same name.
 
-    def _remove_replaced(self) -> None:
-        """Remove the packs of earlier runs over the same series that this one did not write.
-
-        They would be read as part of it.
+        Those stay that are not as they were written, and those that may be all that is left of
+        pictures that cannot be read any more.
         """
-        series = {shard.series for shard in self._entry.shards}
         mine = self._entry.all_files()
-        for run in list(self._manifest.runs.values()) if self._manifest else []:
-            if run is self._entry or series.isdisjoint(shard.series for shard in run.shards):
+        outdated = sorted(
+            name
+            for name in self._entry.replaced.keys() - mine.keys()
+            if name.endswith(".rinr")
+            and self._published.state(self._plan.folder / name) != "absent"
+        )
+        kept = self._last_of_their_pictures() & set(outdated)
+        if kept:
+            self._notes.append(
+                f"{self._plan.folder / min(kept)}{_more(sorted(kept))}: kept, as the pictures that "
+                "replace it cannot be read; fix them and run this with --resume"
+            )
+        for name in outdated:
+            path = self._plan.folder / name
+            if name in kept:
                 continue
-            for name in run.all_files().keys() - mine.keys():
-                if name.endswith(".rinr"):
-                    remove_file(self._plan.folder / name)
-            assert self._manifest is not None
-            del self._manifest.runs[run.key]
+            if self._published.state(path) == "ours":
+                remove_file(path)
+                self.removed += 1
+            else:
+                self._notes.append(
+                    f"{path}: of an earlier run, but not as compress wrote it, so it is kept; move "
+                    "it away, as it is read together with the others"
+                )
+        self._entry.replaced = {name: self._entry.replaced[name] for name in sorted(kept)}
+
+    def _last_of_their_pictures(self) -> set[str]:
+        """The replaced files that stay, as no picture of the shard in their place can be read."""
+        entries = self._entries.values()
+        unread = [one for one in entries if one.unreadable > 0 and not one.files]
+        if unread and not any(one.files for one in entries):
+            return set(self._entry.replaced)
+        return {
+            self._name(self._plan.pack_path(shard.series, shard.number))
+            for shard, one in self._entries.items()
+            if one in unread and self._plan.layout == "pack"
+        }
 
     def forget(self) -> None:
         """Restore the manifest as it was when this run began."""
@@ -373,7 +464,7 @@ class Run:
             self._manifest.runs[before.key] = before
         if self._manifest.runs:
             self._write()
-        else:
+        elif obstacle(self._manifest.path, self._plan.folder) is None:
             remove_file(self._manifest.path)
             self._written = b""
 
@@ -395,6 +486,15 @@ class Run:
             self._written = data
 
 
-def _files_of(run: RunEntry) -> list[str]:
-    """The files of a run, and those that it was to replace."""
-    return sorted({*run.all_files(), *run.replaced})
+def _take_over(manifest: Manifest, entry: RunEntry) -> None:
+    """Take the place of earlier runs over the same series: their files go when this is complete."""
+    series = {shard.series for shard in entry.shards}
+    for run in list(manifest.runs.values()):
+        if run.key == entry.key or not series.isdisjoint(shard.series for shard in run.shards):
+            for name, records in run.known_files().items():
+                entry.replaced.setdefault(name, []).extend(records)
+            del manifest.runs[run.key]
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1:,} more" if len(names) > 1 else ""

@@ -60,6 +60,13 @@ class Job:
     root: Path = Path()
     unlabelled: Path = Path()
 
+    def spare(self, index: int) -> Path:
+        """Where the picture of a frame goes if its labels cannot be written."""
+        picture = self.pictures[index]
+        if self.unlabelled in picture.parents:
+            return picture
+        return self.unlabelled / _name_below(self.root, picture)
+
 
 @dataclass(slots=True)
 class Unpacking:
@@ -122,11 +129,14 @@ def _write_frame(
     """
     picture = job.pictures[index]
     put = done = _nothing
+    stale: list[Path] = []
     try:
         try:
             put, done = _label_of(info, job, index, frame, work)
         except RinrError as error:
-            picture = _unlabelled(job, index)
+            picture = job.spare(index)
+            # What an earlier run wrote would be taken for labels of this frame, or for background.
+            stale = [job.pictures[index], *filter(None, job.labels[index : index + 1])]
             work.failures.append(
                 f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: "
                 f"{error}"
@@ -144,6 +154,8 @@ def _write_frame(
             raise
         work.failures.append(f"{picture} cannot be written: {error.strerror}")
         return False
+    for file in stale:
+        remove_file(file)
     done()
     work.warnings += warnings
     return True
@@ -192,15 +204,6 @@ def _without_label(job: Job, index: int) -> Iterator[None]:
         if label is not None:
             remove_file(label)
         raise
-
-
-def _unlabelled(job: Job, index: int) -> Path:
-    """Where the picture of a frame without labels goes; what an earlier run wrote for it goes."""
-    picture = job.pictures[index]
-    for old in (picture, *job.labels[index : index + 1]):
-        if old is not None:
-            remove_file(old)
-    return job.unlabelled / _name_below(job.root, picture)
 
 
 def _name_below(root: Path, picture: Path) -> str:

@@ -5,21 +5,29 @@ file about it, which is written last and so says that the part is complete; a sh
 all there becomes one pack and one JSON file likewise. Parts depend on pictures and options alone,
 never on who fitted them or when a run was interrupted: a resumed run gives the bytes of an
 undisturbed one. Both JSON files say what the pictures were, because one may change before the run
-is resumed.
+is resumed. They are sealed and have the SHA-256 of their packs. What is damaged when a run is
+resumed is fitted again (`Work.check`), and nothing in the folder may be a link (`check_work`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rinrcodec.datasets.manifest import FileRecord
-from rinrcodec.errors import RinrInputError
-from rinrcodec.formats import pack_bytes
+from rinrcodec.datasets.manifest import (
+    FileRecord,
+    check_miss,
+    checked_record,
+    is_run_key,
+    read_record,
+)
+from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import (
     file_or_folder,
@@ -31,13 +39,19 @@ from rinrcodec.storage import (
     storage_of,
 )
 from rinrcodec.storage.atomic import move, write_whole
-from rinrcodec.storage.lock import LOCK
+from rinrcodec.storage.lock import LOCK, MARKER
+from rinrcodec.storage.sealed import checked, seal, unseal
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.shards import Shard
     from rinrcodec.pack import Pack
 
-__all__ = ["FittedPart", "FittedShard", "Work", "unfinished_runs"]
+__all__ = ["FittedPart", "FittedShard", "Work", "check_work", "unfinished_runs"]
+
+# A million pictures with their names and messages.
+_MOST_BYTES = 2**28
+_SHARD = re.compile(r"[0-9a-f]{8}-\d{6,}")
+_PART = re.compile(r"(\d{8,})-(\d{8,})\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,8 @@ class FittedPart:
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
     missed: the fields of a `Miss` for every target that some of its frames miss. lost: a message
     for each label that could not be understood. unlabelled: how many frames such labels are of.
-    shard_names, stamps: `Shard.names`, and the `Shard.stamps_of` its pictures, when it was fitted;
-    "" in what earlier code left.
+    shard_names, stamps: `Shard.names`, and the `Shard.stamps_of` its pictures, when it was fitted.
+    pack: the pack of the part, None where no picture of it could be read.
     """
 
     start: int
@@ -69,6 +83,7 @@ class FittedPart:
     unlabelled: int = 0
     shard_names: str = ""
     stamps: str = ""
+    pack: FileRecord | None = None
 
     @property
     def stop(self) -> int:
@@ -127,12 +142,95 @@ class Work:
             name.endswith(".json") or self._parts_of(name) for name in names_in(self._folder)
         )
 
+    def check(self, shards: Sequence[Shard]) -> list[str]:
+        """Drop what is damaged of the work that an earlier run left; return a message for each.
+
+        What is dropped is fitted again. Every byte of packs that wait here is read.
+        """
+        messages = []
+        names = set(names_in(self._folder))
+        for shard in shards:
+            if self._record(shard).name in names:
+                problem = self._problem(shard)
+                if problem is not None:
+                    self.forget(shard)
+                    remove_file(self.pack_path(shard))
+            elif shard.name in names:
+                problem = self._problem_of_parts(shard)
+            else:
+                continue
+            if problem is not None:
+                messages.append(f"{problem}; {shard.label} is fitted again")
+        return messages
+
+    def _problem(self, shard: Shard) -> str | None:
+        """What is wrong with a shard that is done."""
+        record = self._record(shard)
+        try:
+            known = _fitted_shard(_read(record))
+        except ValueError as error:
+            return f"{record}: damaged ({error})"
+        ends = [0, *(part.stop for part in known.parts)]
+        is_whole = ends[-1] == shard.count or shard.series.video is not None
+        if [part.start for part in known.parts] != ends[:-1] or not is_whole:
+            return f"{record}: damaged (its parts are not those of the shard)"
+        names = [name for part in known.parts for name in part.names]
+        if known.pack is None:
+            return f"{record}: damaged (it names pictures and no pack)" if names else None
+        pack = self.pack_path(shard)
+        # Where it is not here, it was published before the run ended.
+        return self._problem_of_pack(pack, known.pack, names) if file_or_folder(pack) else None
+
+    def _problem_of_parts(self, shard: Shard) -> str | None:
+        """Drop the parts from the first damaged one on; return what is wrong with it."""
+        position = 0
+        for name in self._parts_of(shard.name):
+            record = self._folder / shard.name / name
+            problem = None
+            try:
+                part = _fitted_part(_read(record))
+            except ValueError as error:
+                problem = f"{record}: damaged ({error})"
+            else:
+                if name != f"{part.start:08d}-{part.stop:08d}.json" or part.start > position:
+                    problem = f"{record}: damaged (it is not the part that follows the one before)"
+                elif part.pack is None and part.names:
+                    problem = f"{record}: damaged (it names pictures and no pack)"
+                elif part.pack is not None:
+                    pack = record.with_suffix(".rinr")
+                    problem = self._problem_of_pack(pack, part.pack, part.names)
+                position = max(position, part.stop)
+            if problem is not None:
+                self.drop_parts(shard, after=int(name.split("-")[0]))
+                return problem
+        return None
+
+    def _problem_of_pack(self, path: Path, record: FileRecord, names: list[str]) -> str | None:
+        """What is wrong with a pack that waits here."""
+        try:
+            with storage_of(path).open_file(path) as file:
+                if read_record(file) != record:
+                    return f"{path}: damaged (its SHA-256 is another)"
+            # A forged record agrees with its pack.
+            with PackReader(path, limits=self.limits) as reader:
+                reader.verify()
+                if list(reader.names()) != names:
+                    return f"{path}: damaged (it has other pictures than its record)"
+        except FileNotFoundError:
+            return f"{path}: missing"
+        except RinrError as error:
+            return f"{path}: damaged ({str(error).removeprefix(f'{path}: ')})"
+        return None
+
     def parts(self, shard: Shard) -> list[FittedPart]:
-        """The complete parts of a shard, in order."""
+        """The complete parts of a shard, in order, up to the first that cannot be read."""
         folder = self._folder / shard.name
         parts: list[FittedPart] = []
         for name in self._parts_of(shard.name):
-            part = FittedPart(**json.loads(read_file(folder / name)))
+            try:
+                part = _fitted_part(_read(folder / name))
+            except ValueError:
+                break
             if part.start == (parts[-1].stop if parts else 0):
                 parts.append(part)
         return parts
@@ -159,7 +257,7 @@ class Work:
     def add(self, shard: Shard, part: FittedPart) -> None:
         """Say that a part is complete; its pack, if any, is already written."""
         path = self.part_path(shard, part.start, part.stop).with_suffix(".json")
-        write_whole(path, json.dumps(asdict(part)).encode())
+        write_whole(path, seal(asdict(part)))
 
     def pack_path(self, shard: Shard) -> Path:
         """The pack of a shard that is done, until it is published."""
@@ -179,7 +277,7 @@ class Work:
             record,
             shard.stamps,
         )
-        write_whole(self._record(shard), json.dumps(asdict(fitted)).encode())
+        write_whole(self._record(shard), seal(asdict(fitted)))
         remove_tree(self._folder / shard.name)
 
     def done(self, shards: Sequence[Shard]) -> dict[Shard, bool]:
@@ -193,28 +291,21 @@ class Work:
         remove_file(self._record(shard))
 
     def fitted(self, shard: Shard) -> FittedShard | None:
-        """What is known of a shard, None where it is not done."""
+        """What is known of a shard, None where it is not done, or its record cannot be read."""
         try:
-            known = json.loads(read_file(self._record(shard)))
-        except FileNotFoundError:
+            return _fitted_shard(_read(self._record(shard)))
+        except (FileNotFoundError, ValueError):
             return None
-        parts = [FittedPart(**part) for part in known["parts"]]
-        pack = known["pack"] and FileRecord(**known["pack"])
-        return FittedShard(parts, known["inputs"], pack, known.get("stamps", ""))
 
     def publish(self, shard: Shard, path: Path) -> None:
-        """Move the pack of a shard that is done to its final path.
-
-        A run that was killed while it published has done so with some already.
-        """
+        """Move the pack of a shard that is done to its final path."""
         ready = self.pack_path(shard)
-        if file_or_folder(ready):
-            make_folder(path.parent)
-            move(ready, path)
-        elif not file_or_folder(path):
+        if not file_or_folder(ready):
             raise RinrInputError(
                 f"{path} was written and is gone; --overwrite makes everything again"
             )
+        make_folder(path.parent)
+        move(ready, path)
 
     def publish_bytes(self, path: Path, data: bytes) -> FileRecord:
         """Write a file to its final path, by way of this folder.
@@ -238,9 +329,102 @@ class Work:
         return self._folder / f"{shard.name}.json"
 
     def _parts_of(self, name: str) -> list[str]:
-        return sorted(part for part in names_in(self._folder / name) if part.endswith(".json"))
+        return sorted(filter(_PART.fullmatch, names_in(self._folder / name)))
 
 
 def unfinished_runs(root: Path) -> list[str]:
     """The keys of the runs that wait in a work folder."""
-    return sorted(set(names_in(root)) - {LOCK})
+    return sorted(filter(is_run_key, names_in(root)))
+
+
+def check_work(root: Path) -> None:
+    """Raise `RinrInputError` unless a work folder holds what runs write there, and nothing else.
+
+    Runs write into it and remove from it, which a link or a foreign folder would lead elsewhere.
+    """
+    foreign = sorted(name for name in names_in(root) if not _is_own(name))
+    if foreign:
+        raise _not_own(root / foreign[0])
+    if not storage_of(root).has_folders:  # and no links
+        return
+    for key in unfinished_runs(root):
+        _check_folder(root / key)
+        for entry in list(os.scandir(root / key)):
+            if _SHARD.fullmatch(entry.name):
+                _check_folder(Path(entry.path))
+                inside = list(os.scandir(entry.path))
+            else:
+                inside = [entry]
+            for file in inside:
+                if not file.is_file(follow_symlinks=False):
+                    raise _not_own(Path(file.path))
+
+
+def _is_own(name: str) -> bool:
+    return name in (LOCK, MARKER) or is_run_key(name)
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        raise _not_own(path)
+
+
+def _not_own(path: Path) -> RinrInputError:
+    what = "a link" if path.is_symlink() else "not a file of an unfinished run"
+    return RinrInputError(
+        f"{path}: it is {what}, so compress neither uses nor removes its folder; move it away"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A sealed record; raises `ValueError` where it is damaged."""
+    return unseal(read_file(path, most=_MOST_BYTES))
+
+
+def _fitted_shard(data: dict[str, Any]) -> FittedShard:
+    """Raises `ValueError` where it is none, as a forged one is."""
+    known = isinstance(data.get("pack"), dict)
+    checked(data, parts=list, inputs=str, pack=dict if known else type(None), stamps=str)
+    return FittedShard(
+        [_fitted_part(part) for part in data["parts"]],
+        data["inputs"],
+        checked_record(data["pack"]) if known else None,
+        data["stamps"],
+    )
+
+
+def _fitted_part(data: Any) -> FittedPart:
+    """Raises `ValueError` where it is none, as a forged one is."""
+    has_pack = isinstance(data, dict) and isinstance(data.get("pack"), dict)
+    numbers = ("start", "count", "boxes", "object_inrs", "pixels", "source_bytes", "unlabelled")
+    texts = ("names", "failures", "warnings", "digests", "lost")
+    checked(
+        data,
+        **dict.fromkeys(numbers, int),
+        **dict.fromkeys(texts, list),
+        **dict.fromkeys(("quality", "missed"), list),
+        **dict.fromkeys(("shard_names", "stamps"), str),
+        seconds=float,
+        pack=dict if has_pack else type(None),
+    )
+    for name in texts:
+        if not all(isinstance(text, str) for text in data[name]):
+            raise ValueError(f"{name} holds what is no text")
+    for miss in data["missed"]:
+        check_miss(miss)
+    if not all(map(_is_quality, data["quality"])) or len(data["quality"]) != len(data["names"]):
+        raise ValueError("quality is not three numbers for each picture")
+    return FittedPart(
+        **{
+            **data,
+            "quality": [tuple(item) for item in data["quality"]],
+            "pack": checked_record(data["pack"]) if has_pack else None,
+        }
+    )
+
+
+def _is_quality(item: Any) -> bool:
+    if not isinstance(item, list) or len(item) != 3:
+        return False
+    frame, *others = item
+    return isinstance(frame, float) and all(isinstance(x, (float, type(None))) for x in others)

@@ -7,11 +7,11 @@ locks: there a run holds a lease, an object that it renews.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import secrets
 import socket
+import stat
 import sys
 import threading
 import time
@@ -27,14 +27,19 @@ from rinrcodec.printing import printable
 from rinrcodec.storage.atomic import create_file, write_whole
 from rinrcodec.storage.files import read_range, remove_file, storage_of
 
-__all__ = ["LOCK", "locked"]
+__all__ = ["LOCK", "MARKER", "locked"]
 
 LOCK = "lock"
+# Says that a folder was made here: everything in it may be removed.
+MARKER = "made-by-rinrcodec.txt"
+_MARKER_TEXT = (
+    b"Unfinished work of rinrcodec compress, which removes this folder when it is done.\n"
+)
 # A lease that nobody renewed for so many seconds has no holder any more.
 LEASE_S = 30.0
 RENEWALS = 5
 _MOST_BYTES = 4096
-# How often a folder may vanish between its making and the making of a file in it.
+# How often a folder or lock may vanish between its making and its use.
 _MOST_ATTEMPTS = 1000
 
 
@@ -59,7 +64,8 @@ def locked(
         process took the lease, because this one did not renew it in time.
 
     Raises:
-        RinrInputError: another process holds the folder.
+        RinrInputError: another process holds the folder, or it is not one that this module made:
+            a link, a file, or the folder of another program.
     """
     if storage_of(root).has_locks:
         with _file_locked(root, out, on_message):
@@ -72,12 +78,35 @@ def locked(
 @contextmanager
 def _file_locked(root: Path, out: Path, on_message: Callable[[str], None]) -> Iterator[None]:
     """Remove the folder when nothing else is in it, and the one around it if it was made here."""
-    file = root / LOCK
     parent_existed = root.parent.exists()
-    for attempt in itertools.count(1):
+    descriptor = _held(root, out, on_message)
+    try:
+        _mark(root)
+        yield
+    finally:
+        if sys.platform == "win32":  # cannot remove an open file; nor can another run's be removed
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            if _names_in(root) <= {LOCK, MARKER}:
+                (root / MARKER).unlink(missing_ok=True)
+                (root / LOCK).unlink()
+                root.rmdir()
+                if not parent_existed:
+                    root.parent.rmdir()
+        if sys.platform != "win32":
+            os.close(descriptor)
+
+
+def _held(root: Path, out: Path, on_message: Callable[[str], None]) -> int:
+    """Make the folder and its lock file; return the descriptor of the file, which is locked."""
+    file = root / LOCK
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+            root.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                root.mkdir()
+            _check_own(root)
+            descriptor = _open_lock(file)
         except FileNotFoundError:
             # Its last holder may be removing the folder right now, but not that often.
             if attempt == _MOST_ATTEMPTS:
@@ -88,25 +117,79 @@ def _file_locked(root: Path, out: Path, on_message: Callable[[str], None]) -> It
                 raise RinrInputError(_refusal(out))
             # The last holder may have removed the file after it was opened here.
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), file.stat()):
-                    break
+                if os.path.samestat(os.fstat(descriptor), file.lstat()):
+                    return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise RinrInputError(
+        f"{file}: it was replaced {_MOST_ATTEMPTS:,} times while it was locked; give another -o"
+    )
+
+
+def _open_lock(file: Path) -> int:
+    """Open or make the lock file. It is never written to, and never a link or a device."""
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(file, file.lstat().st_mode)
+    flags = os.O_RDWR | os.O_CREAT
+    # A name may become a link, or a pipe that nobody writes to, after it was looked at.
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(file, flags, 0o666)
     try:
-        yield
-    finally:
-        if sys.platform == "win32":  # cannot remove an open file; nor can another run's be removed
-            os.close(descriptor)
-        with contextlib.suppress(OSError):
-            if {path.name for path in root.iterdir()} == {LOCK}:
-                file.unlink()
-                root.rmdir()
-                if not parent_existed:
-                    root.parent.rmdir()
-        if sys.platform != "win32":
-            os.close(descriptor)
+        _check_regular(file, os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(file: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
+        raise RinrInputError(f"{file}: it is {kind}, and no lock that compress made; remove it")
+
+
+def _check_own(root: Path) -> None:
+    """Raise `RinrInputError` unless a work folder is a real one of ours, or has nothing in it.
+
+    Else a link, or another program's folder of that name, would be emptied.
+    """
+    mode = root.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise RinrInputError(
+            f"{root}: it is a link. compress keeps its unfinished work in a folder of this name "
+            "and follows no link there: remove the link, or give another -o"
+        )
+    if not stat.S_ISDIR(mode):
+        raise RinrInputError(
+            f"{root}: it is a file. compress keeps its unfinished work in a folder of this name: "
+            "move the file, or give another -o"
+        )
+    names = _names_in(root)
+    if MARKER in names:
+        marker = root / MARKER
+        _check_regular(marker, marker.lstat().st_mode)
+        with marker.open("rb") as opened:
+            # A full disk may have cut it.
+            if _MARKER_TEXT.startswith(opened.read(len(_MARKER_TEXT) + 1)):
+                return
+    if foreign := sorted(names - {LOCK}):
+        raise RinrInputError(
+            f"{root}: it holds {foreign[0]!r} and no {MARKER} as compress writes it, so another "
+            "program or release made it. Move the folder away, or give another -o"
+        )
+
+
+def _mark(root: Path) -> None:
+    """Write the marker of a folder whose lock is held."""
+    _check_own(root)
+    with contextlib.suppress(FileExistsError), (root / MARKER).open("xb") as file:
+        file.write(_MARKER_TEXT)
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _lock(descriptor: int, out: Path, on_message: Callable[[str], None]) -> bool:
@@ -192,7 +275,7 @@ def _holder(file: Path) -> dict[str, object] | None:
         holder = json.loads(read_range(file, 0, _MOST_BYTES))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
 

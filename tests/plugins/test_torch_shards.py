@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(
         dataset[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"name": "a web app"}', "{", "\0", "[" * 100_000])
+@pytest.mark.parametrize("text", ["[]", '{"name": "a web app"}', "{", "\0", "[" * 100_000])
 def test_a_manifest_of_another_kind_says_nothing(
     tmp_path: Path, two: bytes, put_run: PutRun, text: str
 ) -> None:
@@ -225,9 +226,53 @@ def test_a_name_that_leads_elsewhere_is_not_followed(
     data = json.loads(manifest.read_text())
     (files,) = [shard["files"] for shard in data["runs"][0]["shards"]]
     files["../out/b.rinr"] = files.pop("train-00000.rinr")
+    del data["sha256"]
     manifest.write_text(json.dumps(data))
-    assert {pack.manifest for pack in counted_packs(tmp_path / "out")} == {None}
-    assert len(RinrDataset(tmp_path / "out")) == 4
+    with pytest.warns(UserWarning, match="is no name of a file in its folder"):
+        assert {pack.manifest for pack in counted_packs(tmp_path / "out")} == {None}
+    with pytest.warns(
+        UserWarning, match=r"manifest\.json: damaged, .*; it is not used, and frames"
+    ):
+        assert len(RinrDataset(tmp_path / "out")) == 4
+
+
+FRAMES = '"frames": 2'
+CHANGES = {
+    "none": lambda text: text.replace(FRAMES, '"frames": 0'),
+    "fewer": lambda text: text.replace(FRAMES, '"frames": 1'),
+    "written again": lambda text: json.dumps({**json.loads(text), "runs": []}),
+    "cut": lambda text: text[:-100],
+    "empty": lambda text: "",  # noqa: ARG005
+    "zeros": lambda text: text[:80] + "\0" * 500,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_damaged_manifest_hides_no_frames(
+    tmp_path: Path, two: bytes, put_run: PutRun, change: Callable[[str], str]
+) -> None:
+    manifest = put_run(tmp_path, [two] * 2, n_frames=2)
+    (tmp_path / "own.rinr").write_bytes(two)
+    manifest.write_text(change(manifest.read_text()))
+    with pytest.warns(UserWarning, match=rf"^{manifest}: damaged, or of another release"):
+        dataset = RinrDataset(tmp_path)
+    assert len(dataset) == 6
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_counts_of_a_manifest_without_its_sha256_are_not_taken(
+    tmp_path: Path, two: bytes, put_run: PutRun, frames: int
+) -> None:
+    manifest = put_run(tmp_path, [two] * 2, n_frames=2)
+    data = json.loads(manifest.read_text())
+    del data["sha256"]
+    for shard in data["runs"][0]["shards"]:
+        shard["frames"] = frames
+    manifest.write_text(json.dumps(data))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(RinrDataset(tmp_path)) == 4
+    assert len(caught) == (frames == 0)  # no pack has no frames, so the file is damaged
 
 
 def test_the_nearest_manifest_counts(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from rinrcodec.datasets.inspection.inventory import ListedFile
+from rinrcodec.datasets.inspection.runs import missing
 from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.decodable import check_file
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.printing import printable
 from rinrcodec.storage import storage_of
 
 __all__ = ["Checked", "check_files"]
@@ -113,7 +113,7 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
     except FileNotFoundError as error:
         if file.manifest is None:
             return Checked(file.path, 0, reason(file.path, error))
-        return Checked(file.path, 0, _missing(file))
+        return Checked(file.path, 0, missing(file.path, file.manifest))
     except (RinrError, OSError) as error:
         return Checked(file.path, 0, reason(file.path, error))
     difference = _difference(file, record)
@@ -152,13 +152,6 @@ def _unchecked(path: Path, unknown: Sequence[str]) -> str | None:
     )
 
 
-def _missing(file: ListedFile) -> str:
-    return (
-        f"{printable(str(file.path))}: it is missing, and {file.manifest} lists it; "
-        "fetch it again, or make it again by the same compress with --resume"
-    )
-
-
 def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
     """What sets a file apart from what was written, where it is as such in order."""
     wanted = file.record
@@ -172,8 +165,8 @@ def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
         todo = "it was changed, so fetch it again, or remove it and compress with --resume"
     else:
         todo = (
-            "another sound pack has its name, so fetch it again or, if a compress wrote another "
-            "file over it, run the compress that made the folder again with --overwrite"
+            "another sound pack has its name, so move it away, then fetch the right one or run the "
+            "compress that made the folder with --resume"
         )
     return f"{file.path}: it {what}; {todo}"
 

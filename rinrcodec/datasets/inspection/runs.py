@@ -15,6 +15,8 @@ from rinrcodec.storage import file_or_folder, files_below, size_in, text_of
 __all__ = [
     "by_manifest",
     "folder_as_json",
+    "missing",
+    "missing_packs",
     "read_manifests",
     "run_as_json",
     "unfinished",
@@ -38,6 +40,41 @@ def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
         if manifest.runs:
             manifests.append(manifest)
     return manifests, bad
+
+
+def missing_packs(source: Path, packs: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """What manifests list of a source and is not there, and what else they say is not in order.
+
+    source: a folder, or a data yaml. packs: those of it that are there. Gives a message for each
+    pack, and one for each run that is not complete and each manifest that cannot be used.
+    """
+    manifests, unusable = read_manifests(source)
+    notes = list(unusable.values())
+    inside = ""
+    if file_or_folder(source) == "folder" and not manifests:  # it may be a split
+        above, _ = read_manifests(source.parent / "data.yaml")
+        manifests, inside = above, f"{source.name}/"
+    there = {text_of(pack) for pack in packs}
+    lost = []
+    for manifest in manifests:
+        if not inside:
+            notes += unfinished(manifest)
+        names = (name for run in manifest.runs.values() for name in run.all_files())
+        for name in sorted(names):
+            path = manifest.folder / name
+            if not name.startswith(inside) or path.suffix.lower() != ".rinr":
+                continue
+            if text_of(path) not in there and file_or_folder(path) != "file":
+                lost.append(missing(path, manifest.path))
+    return lost, notes
+
+
+def missing(path: Path, manifest: Path) -> str:
+    """The message about a file that a manifest lists and that is not there."""
+    return (
+        f"{shown_name(str(path))}: it is missing, and {manifest} lists it; "
+        "fetch it again, or make it again by the same compress with --resume"
+    )
 
 
 def _manifest_paths(source: Path) -> list[Path]:

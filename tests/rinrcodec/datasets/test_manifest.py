@@ -15,6 +15,7 @@ from rinrcodec.errors import RinrFormatError, RinrLimitError
 
 PutRun = Callable[..., Path]
 SHA = "0" * 64
+ONE, TWO, THREE = "1" * 24, "2" * 24, "3" * 24
 
 
 def shard(number: int, names: list[str], frames: int, *, series: str = "train") -> ShardEntry:
@@ -35,17 +36,15 @@ def written(path: Path, *runs: RunEntry) -> Path:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     names = ["s/b.rinr", "s/c\\d.rinr", "ü.rinr", "\udcff.rinr"]
-    first = RunEntry(
-        "one", {"seed": 0, "steps": None}, [shard(0, ["a.rinr"], 7), shard(1, names, 4)]
-    )
+    first = RunEntry(ONE, {"seed": 0, "steps": None}, [shard(0, ["a.rinr"], 7), shard(1, names, 4)])
     first.complete, first.files = True, {"data.yaml": FileRecord(0, SHA)}
     waiting = ShardEntry("val", 0, 0, 9, "a", "b", "")
-    return written(tmp_path / "manifest.json", first, RunEntry("two", {}, [waiting]))
+    return written(tmp_path / "manifest.json", first, RunEntry(TWO, {}, [waiting]))
 
 
 def test_what_is_written_is_read(path: Path) -> None:
     manifest = Manifest(path)
-    assert list(manifest.runs) == ["one", "two"]
+    assert list(manifest.runs) == [ONE, TWO]
     assert manifest.data() == path.read_bytes()
     one, two = manifest.runs.values()
     assert (one.complete, two.complete) == (True, False)
@@ -58,10 +57,10 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 def test_a_run_that_replaces_files_takes_the_place_of_others(path: Path) -> None:
     manifest = Manifest(path)
-    manifest.put(RunEntry("three", {}, [shard(0, ["ü.rinr"], 1)], complete=True))
-    assert list(manifest.runs) == ["two", "three"]
+    manifest.put(RunEntry(THREE, {}, [shard(0, ["ü.rinr"], 1)], complete=True))
+    assert list(manifest.runs) == [TWO, THREE]
     manifest.forget_unfinished()
-    assert list(manifest.runs) == ["three"]
+    assert list(manifest.runs) == [THREE]
 
 
 def test_a_record_is_that_of_all_bytes(tmp_path: Path) -> None:
@@ -96,7 +95,17 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str | bytes) -> No
         Manifest(path)
     message = str(raised.value)
     assert message.startswith(f"{path}: not a manifest of this rinrcodec (")
-    assert message.endswith("take another folder, else remove it")
+    is_ours = not text or "rinrcodec manifest" in str(text)
+    advice = "compress with --resume makes another and fits what it does not find"
+    other = "if it is another program's file, take another folder, else remove it"
+    assert message.endswith(advice if is_ours else other)
+    damage: list[str] = []
+    if is_ours:
+        assert Manifest(path, on_damage=damage.append).runs == {}
+    else:
+        with pytest.raises(RinrFormatError):
+            Manifest(path, on_damage=damage.append)
+    assert len(damage) == is_ours
     assert len(message) < 600
     assert message.isprintable()
 
@@ -114,6 +123,7 @@ def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, owner: str
     run = data["runs"][0]
     files = run["files"] if owner == "run" else run["shards"][0]["files"]
     files[name] = files.pop(next(iter(files)))
+    del data["sha256"]
     path.write_text(json.dumps(data))
     with pytest.raises(RinrFormatError, match="is no name of a file in its folder"):
         Manifest(path)
@@ -122,13 +132,13 @@ def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, owner: str
 # Where in the JSON, and what must not stand there.
 WRONG: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("runs",), [None, {}, [1], [[]], "x"]),
-    (("runs", 0, "key"), [None, 1]),
+    (("runs", 0, "key"), [None, 1, "../x", "/", "1" * 23, "G" * 24]),
     (("runs", 0, "settings"), [None, []]),
     (("runs", 0, "complete"), [None, 0, "yes"]),
     (("runs", 0, "shards"), [None, {}, [1], [None]]),
     (("runs", 0, "files"), [None, [], {"a": 1}, {"a": {}}]),
-    (("runs", 1, "key"), ["one"]),
-    (("runs", 0, "shards", 0, "frames"), [None, -1, 1.5, True, "7", 2**63, 1e999]),
+    (("runs", 1, "key"), [ONE]),
+    (("runs", 0, "shards", 0, "frames"), [None, 0, -1, 1.5, True, "7", 2**63, 1e999]),
     (("runs", 0, "shards", 1, "frames"), [3, 5, 0]),
     (("runs", 0, "shards", 0, "unlabelled"), [-1, 1.0, True, "0", []]),
     (("runs", 0, "shards", 0, "state"), [None, "lost", 1]),
@@ -155,6 +165,7 @@ def test_wrong_types_and_numbers_are_refused(path: Path, keys: tuple[Any, ...], 
     for step in keys[:-1]:
         item = item[step]
     item[keys[-1]] = value
+    del broken["sha256"]
     path.write_text(json.dumps(broken))
     with pytest.raises(RinrFormatError, match="not a manifest of this rinrcodec"):
         Manifest(path)
@@ -163,9 +174,9 @@ def test_wrong_types_and_numbers_are_refused(path: Path, keys: tuple[Any, ...], 
 @pytest.mark.parametrize("key", ["key", "settings", "shards", "complete", "files"])
 def test_a_key_that_is_missing_is_refused(path: Path, key: str) -> None:
     data = json.loads(path.read_text())
-    del data["runs"][0][key]
+    del data["runs"][0][key], data["sha256"]
     path.write_text(json.dumps(data))
-    with pytest.raises(RinrFormatError, match="want key, settings, shards, complete, files"):
+    with pytest.raises(RinrFormatError, match="expected the keys key, settings, shards, "):
         Manifest(path)
 
 
@@ -183,6 +194,27 @@ def test_a_run_is_complete_where_all_its_shards_are_done(
     path = put_run(tmp_path, [b"a", b"b"], n_frames=1)
     (run,) = Manifest(path).runs.values()
     assert run.complete
-    path.write_text(path.read_text().replace('"done"', '"waiting"', 1))
+    data = json.loads(path.read_text())
+    del data["sha256"]
+    data["runs"][0]["shards"][1]["state"] = "waiting"
+    path.write_text(json.dumps(data))
     (run,) = Manifest(path).runs.values()
     assert not run.complete
+
+
+def test_any_other_byte_is_damage(path: Path) -> None:
+    whole = path.read_text()
+    assert Manifest(path).is_sealed
+    for change in (
+        whole.replace('"frames": 7', '"frames": 1'),
+        whole.replace(SHA, "1" * 64, 1),
+        whole.replace('"seed": 0', '"seed": 1'),
+        whole.replace('"complete": true', '"complete":true', 1),
+        json.dumps(json.loads(whole)),
+    ):
+        assert change != whole
+        path.write_text(change)
+        with pytest.raises(RinrFormatError, match="does not have the SHA-256 at its end"):
+            Manifest(path)
+    path.write_text(whole[: whole.rindex(",")] + "}")
+    assert not Manifest(path).is_sealed

@@ -13,6 +13,7 @@ import rinrcodec
 from rinrcodec import CompressInterrupted, RinrInputError, RinrUsageError
 from rinrcodec.datasets import fitter
 from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.storage.lock import MARKER
 
 from .conftest import QUICK, contents, picture, put, write
 
@@ -210,9 +211,9 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
     def stop(*_: object) -> object:
         raise KeyboardInterrupt
 
-    for change in (Path.unlink, lambda path: path.write_bytes(b"half")):
+    for change in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:99])):
         with monkeypatch.context() as patch:
-            patch.setattr("rinrcodec.datasets.run.publish_yaml", stop)
+            patch.setattr("rinrcodec.datasets.run.Run._remove_outdated", stop)
             with pytest.raises(CompressInterrupted, match="--resume in place of --overwrite"):
                 rinrcodec.compress(folder, out, overwrite=True, **TWO)
         change(sorted(out.glob("*.rinr"))[1])
@@ -331,9 +332,11 @@ def test_a_run_that_was_killed_while_cleaning_up_is_complete(folder: Path, tmp_p
     out = tmp_path / "out"
     rinrcodec.compress(folder, out, **QUICK)
     (key,) = Manifest(out / "manifest.json").runs
+    write(out / ".rinr-work" / MARKER, "")
     write(out / f".rinr-work/{key}/left.json", "{}")
     with pytest.raises(RinrUsageError, match="already there"):
         rinrcodec.compress(folder, out, **QUICK)
+    write(out / ".rinr-work" / MARKER, "")
     write(out / f".rinr-work/{key}/left.json", "{}")
     assert rinrcodec.compress(folder, out, resume=True, **QUICK).nothing_to_do
     assert not (out / ".rinr-work").exists()

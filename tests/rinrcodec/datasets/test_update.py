@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import rinrcodec
 from rinrcodec import CompressInterrupted, RinrFormatError, RinrUsageError
 from rinrcodec.datasets import batches, fitter
+from rinrcodec.datasets.manifest import Manifest
 
 from .conftest import contents, picture, put, video, write
 
@@ -375,6 +376,7 @@ def test_a_manifest_of_earlier_code(folder: Path, tmp_path: Path, fitted: list[A
     rinrcodec.compress(folder, out, **TWO)
     whole = contents(out)
     manifest = json.loads(whole["manifest.json"])
+    del manifest["sha256"]
     (run,) = manifest["runs"]
     run["key"] = "0123456789abcdef01234567"
     del run["replaced"]
@@ -398,6 +400,13 @@ def test_a_manifest_of_earlier_code(folder: Path, tmp_path: Path, fitted: list[A
     [
         ("replaced", ["../x.rinr"]),
         ("replaced", [3]),
+        ("replaced", [[]]),
+        ("replaced", {"../x.rinr": []}),
+        ("replaced", {"x.rinr": {}}),
+        ("replaced", {"x.rinr": [{"bytes": 1, "sha256": "0"}]}),
+        ("replaced", "x.rinr"),
+        ("key", "../../x"),
+        ("key", "x" * 24),
         ("missed", [3]),
         ("missed", [{"field": "psnr", "wanted": 1, "reached": "x", "frames": 1, "name": ""}]),
         ("missed", [{"field": "psnr", "wanted": 1, "frames": 1, "name": ""}]),
@@ -409,12 +418,18 @@ def test_a_manifest_that_names_what_it_must_not(
 ) -> None:
     out = tmp_path / "out"
     rinrcodec.compress(folder, out, **FIT)
-    manifest = json.loads((out / "manifest.json").read_text())
+    whole = contents(out)
+    manifest = json.loads(whole["manifest.json"])
     (run,) = manifest["runs"]
-    (run if place == "replaced" else run["shards"][0])[place] = value
+    (run if place in run else run["shards"][0])[place] = value
+    del manifest["sha256"]  # anybody can forge that, too
     write(out / "manifest.json", json.dumps(manifest))
     with pytest.raises(RinrFormatError, match="not a manifest of this rinrcodec"):
-        rinrcodec.compress(folder, out, resume=True, **FIT)
+        Manifest(out / "manifest.json")
+    said: list[str] = []
+    rinrcodec.compress(folder, out, resume=True, on_message=said.append, **FIT)
+    assert [text for text in said if "damaged, or of another release" in text]
+    assert contents(out) == whole
 
 
 def test_other_pictures_of_the_same_name_are_refused(folder: Path, tmp_path: Path) -> None:

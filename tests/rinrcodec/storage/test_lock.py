@@ -18,7 +18,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.storage import lock as lock_module
 from rinrcodec.storage import names_in, to_path
 from rinrcodec.storage.atomic import write_whole
-from rinrcodec.storage.lock import LOCK, locked
+from rinrcodec.storage.lock import LOCK, MARKER, locked
 
 HOLDER = """
 import sys, time
@@ -43,7 +43,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     with locked(root, tmp_path) as check:
         (root / "part").touch()
         check()
-    assert sorted(path.name for path in root.iterdir()) == [LOCK, "part"]
+    assert sorted(path.name for path in root.iterdir()) == [LOCK, MARKER, "part"]
 
 
 @pytest.mark.parametrize("existed", [True, False])
@@ -113,6 +113,103 @@ def test_a_lock_file_that_its_holder_removed_is_made_again(
         assert (root / LOCK).exists()
 
 
+def everything(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def link_to_a_folder(root: Path, elsewhere: Path) -> None:
+    root.symlink_to(elsewhere)
+
+
+def dangling_link(root: Path, elsewhere: Path) -> None:
+    root.symlink_to(elsewhere / "absent")
+
+
+def a_file(root: Path, elsewhere: Path) -> None:  # noqa: ARG001
+    root.write_bytes(b"mine")
+
+
+def folder_of_another_program(root: Path, elsewhere: Path) -> None:  # noqa: ARG001
+    (root / "deep").mkdir(parents=True)
+    (root / "deep/file").write_bytes(b"mine")
+
+
+def another_marker(root: Path, elsewhere: Path) -> None:  # noqa: ARG001
+    root.mkdir()
+    (root / MARKER).write_bytes(b"another program's")
+
+
+def linked_marker(root: Path, elsewhere: Path) -> None:
+    root.mkdir()
+    (root / MARKER).symlink_to(elsewhere / "file")
+
+
+def linked_lock(root: Path, elsewhere: Path) -> None:
+    root.mkdir()
+    (root / LOCK).symlink_to(elsewhere / "file")
+
+
+def lock_that_leads_nowhere(root: Path, elsewhere: Path) -> None:
+    root.mkdir()
+    (root / LOCK).symlink_to(elsewhere / "absent")
+
+
+def lock_folder(root: Path, elsewhere: Path) -> None:  # noqa: ARG001
+    (root / LOCK).mkdir(parents=True)
+
+
+def lock_pipe(root: Path, elsewhere: Path) -> None:  # noqa: ARG001
+    root.mkdir()
+    os.mkfifo(root / LOCK)
+
+
+HARMFUL = [
+    link_to_a_folder, dangling_link, a_file, folder_of_another_program, another_marker,
+    linked_marker, linked_lock, lock_that_leads_nowhere, lock_folder, lock_pipe,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", HARMFUL, ids=lambda make: make.__name__)
+def test_a_folder_that_is_not_ours_is_refused_and_left_as_it_is(
+    make: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(b"mine, too")
+    out.mkdir()
+    make(out / "work", elsewhere)
+    before, paths = everything(tmp_path), sorted(tmp_path.rglob("*"))
+    for _ in range(2):
+        with pytest.raises(RinrInputError) as refused, locked(out / "work", out):
+            pass
+        assert str(refused.value).startswith(str(out / "work"))
+        assert (everything(tmp_path), sorted(tmp_path.rglob("*"))) == (before, paths)
+
+
+@pytest.mark.parametrize("text", [None, b"", b"Unfinished work of"])
+def test_a_folder_that_a_full_disk_left_is_used(text: bytes | None, tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    root.mkdir()
+    if text is not None:
+        (root / MARKER).write_bytes(text)
+    with locked(root, tmp_path):
+        assert {path.name for path in root.iterdir()} == {LOCK, MARKER}
+    assert not root.exists()
+
+
+def test_a_lock_that_is_replaced_all_the_time_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "_MOST_ATTEMPTS", 9)
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    with (
+        pytest.raises(RinrInputError, match="it was replaced 9 times while it was locked"),
+        locked(tmp_path / "work", tmp_path),
+    ):
+        pass
+
+
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(descriptor: int, *, blocking: bool) -> bool:  # noqa: ARG001
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
@@ -146,9 +243,9 @@ def test_windows_closes_before_it_removes(tmp_path: Path, monkeypatch: pytest.Mo
     calls: list[str] = []
 
     def noted(name: str, call: Callable[..., None]) -> Callable[..., None]:
-        def noting(*args: object) -> None:
+        def noting(*args: object, **options: object) -> None:
             calls.append(name)
-            call(*args)
+            call(*args, **options)
 
         return noting
 
@@ -156,7 +253,7 @@ def test_windows_closes_before_it_removes(tmp_path: Path, monkeypatch: pytest.Mo
     with locked(tmp_path / "work", tmp_path):
         monkeypatch.setattr(os, "close", noted("closed", os.close))
         monkeypatch.setattr(Path, "unlink", noted("removed", Path.unlink))
-    assert calls == ["closed", "removed"]
+    assert calls == ["closed", "removed", "removed"]
     assert not (tmp_path / "work").exists()
 
 
