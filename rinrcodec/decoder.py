@@ -44,6 +44,7 @@ __all__ = ["Decoder", "decode"]
 _BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
 _POSITION_BYTES = 32  # of a line or column of a grid, while it is made
 _SIGNAL_BYTES = 12  # of a pixel as float32
+_FREE = Cost(0, 0)
 _NOTHING = torch.empty(0)
 
 
@@ -136,7 +137,8 @@ class Decoder:
         tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
         with memory_errors(tried), without_torch_threads(self.device):
             self._check_result(indices, region, scale)
-            tasks = [self._task(index, region, scale, objects=objects) for index in indices]
+            views = [self._view(index, region, scale) for index in indices]
+            tasks = [self._task(view, objects=objects) for view in views]
             images = _Images([task.view.shape for task in tasks], self.device)
             for part in _parts(tasks, self._limits.max_memory):
                 self._decode_part(part, images)
@@ -157,7 +159,7 @@ class Decoder:
         itself, with the sizes, boxes and objects of those of the pack.
         """
         view = View(frame, Grid.of_frame(frame.width, frame.height))
-        self._check_work([view], [list(_pastes(view))])
+        self._task(view, objects=True)
 
     @torch.no_grad()
     def background_signal(self, index: int, region: Region) -> Tensor:
@@ -199,16 +201,8 @@ class Decoder:
         frame = self._frame(index)
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
-    def _task(
-        self,
-        index: int,
-        region: Region | tuple[int, int, int, int] | None,
-        scale: float,
-        *,
-        objects: bool,
-    ) -> _Task:
-        """A frame with its objects, if the limits allow to decode it."""
-        view = self._view(index, region, scale)
+    def _task(self, view: View, *, objects: bool) -> _Task:
+        """A view with its objects, if the limits allow to decode it."""
         pastes = list(_pastes(view)) if objects else []
         groups = self.source.groups
         group = view.frame.background.group
@@ -319,7 +313,7 @@ class _Paste:
     """An object on a view's grid, the background that it reads and the signal that it writes."""
 
     view: ObjectView
-    cost: Cost = Cost(0, 0)
+    cost: Cost = _FREE
     background: Tensor = field(default_factory=lambda: _NOTHING)
     result: Tensor = field(default_factory=lambda: _NOTHING)
 

@@ -72,7 +72,7 @@ def missing_packs(source: Path, packs: Iterable[Path]) -> tuple[list[str], list[
 def missing(path: Path, manifest: Path) -> str:
     """The message about a file that a manifest lists and that is not there."""
     return (
-        f"{shown_name(str(path))}: it is missing, and {manifest} lists it; "
+        f"{printable(str(path))}: it is missing, and {manifest} lists it; "
         "fetch it again, or make it again by the same compress with --resume"
     )
 
