@@ -44,6 +44,7 @@ __all__ = ["Decoder", "decode"]
 _BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
 _POSITION_BYTES = 24  # of a line or column of a grid, and of what families make of it
 _SIGNAL_BYTES = 12  # of a pixel as float32
+_FREE = Cost(0, 0)
 _NOTHING = torch.empty(0)
 
 
@@ -311,7 +312,7 @@ class _Paste:
     """An object on a view's grid, the background that it reads and the signal that it writes."""
 
     view: ObjectView
-    cost: Cost = Cost(0, 0)
+    cost: Cost = _FREE
     background: Tensor = field(default_factory=lambda: _NOTHING)
     result: Tensor = field(default_factory=lambda: _NOTHING)
 

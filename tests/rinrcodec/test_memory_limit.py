@@ -1,4 +1,4 @@
-"""Decoding takes no more memory than a file may ask for, and what families declare is what it takes.
+"""Decoding takes no more memory than is allowed, and as much as families declare.
 
 Packs are made here: networks and latents that no fit has made.
 """
@@ -57,10 +57,12 @@ def nerv_spec(**changes: Any) -> Spec:
 
 
 def pyramid_row(width: int = 1, height: int = 1) -> bytes:
-    latents = [
-        [np.zeros(size, np.int32) for size in grids] for grids in grid_sizes(width, height)
-    ]
+    latents = [[np.zeros(size, np.int32) for size in grids] for grids in grid_sizes(width, height)]
     return encode_row(PYRAMID, PyramidRow({}, np.zeros((1, 2, 7), np.int32), [latents]))
+
+
+def pyramid_pack(width: int, height: int) -> Pack:
+    return pack_of(coded_group(PYRAMID, pyramid_row(width, height)), width, height)
 
 
 def pack_of(group: Group, width: int, height: int, n_frames: int = 1, **frame: Any) -> Pack:
@@ -122,7 +124,7 @@ def test_a_result_has_a_limit_before_positions_are_made() -> None:
     pack = pack_of(weights_group(siren_spec(1, 4)), 2**20, 2, 30)
     limits = Limits(max_result_bytes=3 * 30 * 2 * 1000)
     rinrcodec.decode(pack, range(30), region=(0, 0, 1000, 2), limits=limits)
-    with pytest.raises(RinrLimitError, match="decode fewer at a time.*max_result_bytes"):
+    with pytest.raises(RinrLimitError, match=r"decode fewer at a time.*max_result_bytes"):
         rinrcodec.decode(pack, range(30), region=(0, 0, 1001, 2), limits=limits)
     with pytest.raises(RinrLimitError, match="max_result_bytes"):
         rinrcodec.decode(pack, range(30), scale=16)
@@ -201,9 +203,7 @@ def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_rounding_takes_no_second_signal() -> None:
     signal = torch.linspace(-1.5, 1.5, 3 * 40 * 30).view(40, 30, 3)
     expected = compose.to_pixels(signal)
-    assert torch.equal(
-        expected, ((signal + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    )
+    assert torch.equal(expected, ((signal + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))
     channels_first = signal.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     pixels = compose.to_pixels(channels_first)
     assert torch.equal(pixels, expected)
@@ -242,9 +242,9 @@ LARGE: dict[str, Callable[[], Pack]] = {
     "nerv of many inner channels": lambda: pack_of(
         weights_group(nerv_spec(strides="16,1", widths="90,4")), 250, 256
     ),
-    "pyramid": lambda: pack_of(coded_group(PYRAMID, pyramid_row(1200, 1000)), 1200, 1000),
-    "pyramid of one line": lambda: pack_of(coded_group(PYRAMID, pyramid_row(400_000, 1)), 400_000, 1),
-    "pyramid of one column": lambda: pack_of(coded_group(PYRAMID, pyramid_row(1, 400_000)), 1, 400_000),
+    "pyramid": lambda: pyramid_pack(1200, 1000),
+    "pyramid of one line": lambda: pyramid_pack(400_000, 1),
+    "pyramid of one column": lambda: pyramid_pack(1, 400_000),
     "av1": lambda: pack_of(coded_group(row_spec(3, "444", 8), still(2400, 2000)), 2400, 2000),
 }  # fmt: skip
 

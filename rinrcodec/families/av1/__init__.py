@@ -67,8 +67,8 @@ class Av1(BackgroundFamily, ObjectFamily):
     def background_cost(self, info: GroupInfo, view: View) -> Cost:
         """Return what the frame takes, and those before it in its row."""
         from rinrcodec.compute.grids import resample_bytes
-        from rinrcodec.families.checks import number_in_row
         from rinrcodec.families.av1.layout import MOST_FRAMES, stream_bytes
+        from rinrcodec.families.checks import number_in_row
 
         n_frames = number_in_row(view.frame.time, MOST_FRAMES) + 1
         pixels = view.frame.width * view.frame.height

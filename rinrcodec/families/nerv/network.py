@@ -19,7 +19,17 @@ from torch.nn import functional
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.pack import Spec
 
-__all__ = ["channels", "check", "forward", "init", "largest", "peak_bytes", "size", "tensor_sizes", "work"]
+__all__ = [
+    "channels",
+    "check",
+    "forward",
+    "init",
+    "largest",
+    "peak_bytes",
+    "size",
+    "tensor_sizes",
+    "work",
+]
 
 _LARGEST = {"grid_width": 4096, "grid_height": 4096, "stem": 4096, "features": 4096, "levels": 128}
 _LARGEST_WIDTH = 4096
