@@ -42,7 +42,7 @@ from rinrcodec.pack import Frame, InrRef, PackSource
 __all__ = ["Decoder", "decode"]
 
 _BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
-_POSITION_BYTES = 32  # of a line or column of a grid, while it is made
+_POSITION_BYTES = 24  # of a line or column of a grid, and of what families make of it
 _SIGNAL_BYTES = 12  # of a pixel as float32
 _FREE = Cost(0, 0)
 _NOTHING = torch.empty(0)
@@ -221,6 +221,7 @@ class Decoder:
             largest = max(largest, cost.memory)
         memory += largest + _at_once([paste.cost.memory for paste in pastes])
         height, width = view.shape
+        memory += _POSITION_BYTES * (height + width)
         if len(pastes) > 1:  # which read the background as it was
             memory += _SIGNAL_BYTES * height * width
         pixels = max(view.frame.width * view.frame.height, height * width)

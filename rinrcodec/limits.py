@@ -2,9 +2,9 @@
 
 Readers compare a declared size with its limit before memory is taken for it, and the writer
 applies the same limits, so that nothing is written that the default reader refuses. The last four
-are for the decoder alone: a large network of zeros, or many boxes, are a small file that may ask for
-hours of work or all memory. Families declare what a frame takes (`families.interface.Cost`), and
-the decoder compares it before it takes memory.
+are for the decoder alone: a large network of zeros, or many boxes, are a small file that may ask
+for hours of work or all memory. Families declare what a frame takes (`families.interface.Cost`),
+and the decoder compares it before it takes memory.
 """
 
 from __future__ import annotations

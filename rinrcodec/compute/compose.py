@@ -29,7 +29,7 @@ __all__ = [
     "to_signal",
 ]
 
-_VALUES_AT_ONCE = 1 << 22
+_VALUES_AT_ONCE = 1 << 20  # that are rounded
 
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
@@ -60,12 +60,16 @@ def to_signal(pixels: Tensor) -> Tensor:
 
 
 def to_pixels(signal: Tensor) -> Tensor:
-    """Round a signal [h, w, ...] in [-1, 1] to uint8, half to even; values beyond are clipped."""
+    """Round a signal [h, w, ...] in [-1, 1] to uint8, half to even; values beyond are clipped.
+
+    NaN, which weights give that no fit has made, becomes 0.
+    """
     pixels = torch.empty_like(signal, dtype=torch.uint8)
     # Some lines at a time: a second signal of a large frame is a gigabyte.
     lines = max(1, _VALUES_AT_ONCE // max(1, signal[0].numel())) if len(signal) else 1
     for part, done in zip(signal.split(lines), pixels.split(lines), strict=True):
-        done.copy_((part + 1).mul_(127.5).round_().clamp_(0, 255))
+        values = (part + 1).mul_(127.5).round_().clamp_(0, 255)
+        done.copy_(values.nan_to_num_(nan=0.0))  # a NaN is another pixel on every machine
     return pixels
 
 

@@ -37,7 +37,7 @@ _SIGNAL_BYTES = 12  # of a pixel: three channels of float32
 
 def normalize(positions: Tensor, start: Tensor | float, size: Tensor | float) -> Tensor:
     """Map pixel positions in [start, start + size] to [-1, 1]."""
-    return (positions - start) * 2 / size - 1
+    return (positions - start).mul_(2).div_(size).sub_(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,8 @@ def _count(size: int, scale: float) -> int:
 
 def _centres(start: int, size: int, scale: float) -> Tensor:
     count = _count(size, scale)
-    return (torch.arange(count, dtype=torch.float64) + 0.5) * (size / count) + start
+    # In place: a line may have millions of positions.
+    return torch.arange(count, dtype=torch.float64).add_(0.5).mul_(size / count).add_(start)
 
 
 def _between(positions: Tensor, start: int, end: int) -> slice:

@@ -68,7 +68,7 @@ _LOG_SCALES = (-3.0, 4.5)
 _HIDDEN = 16  # of the context network and of the synthesis
 # Of a pass: what is known of a site takes half a kilobyte. On a GPU few calls matter more.
 _SITES_AT_ONCE = {"cpu": 1 << 13, "cuda": 1 << 20}
-_PIXELS_AT_ONCE = 1 << 20  # whose colours are computed together
+_PIXELS_AT_ONCE = 1 << 16  # whose colours are computed together
 
 Weights = Mapping[str, Tensor]
 

@@ -21,7 +21,7 @@ _LEAST_PIXELS = 128
 # What a network takes however few pixels it has: calls, and reading its weights.
 _CALL_WORK = 2**21
 _PARAM_WORK = 256
-# The output and its pixels, twice; the codes of a weight, its scale, its value and a layer's copy of it.
+# The output and its pixels, twice; the codes of a weight, its scale, its value and another copy.
 _PIXEL_BYTES, _PARAM_BYTES = 18, 20
 
 
