@@ -28,6 +28,7 @@ __all__ = ["check_file"]
 
 _OF_FRAMES = ("background_group", "background_row", "width", "height", "mode", "time")
 _OF_BOXES = ("group", "row", "x", "y", "w", "h")
+_OBJECT_WORK = 2**21  # about as long as to look at an object
 _OF_CELLS = ("cell time", "cell x", "cell y")
 
 
@@ -163,6 +164,7 @@ class _Check:
         """Let the decoder compare what frames take with the limits; alike ones count once."""
         from rinrcodec.decoder import Decoder
 
+        self._spend(_OBJECT_WORK * len(self._objects["frame"]))
         decoder = Decoder(self._reader, limits=self._reader.limits)
         coded = np.array([info.coded for info in self._reader.groups])
         groups = self._frames["background_group"]
