@@ -207,7 +207,7 @@ class _Check:
         most = self._reader.limits.verify_work(size)
         if self._work > most:
             raise RinrLimitError(
-                f"to check the coded rows of its {size:,} bytes takes over {most:,} "
+                f"to check the rows and objects of its {size:,} bytes takes over {most:,} "
                 "multiplications: it is damaged or made to do harm, so do not use it; pass "
                 "limits=Limits(max_verify_work=...) with a higher value if you trust the file"
             )
