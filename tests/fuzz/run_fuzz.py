@@ -455,8 +455,8 @@ that go 40 MiB over the bound. [CONTRIBUTING.md](../../CONTRIBUTING.md) says how
 # Beside the figures of one run, what all of them have led to.
 FOUND = (
     (
-        "`verify` called files sound that do not decode: other sizes, times, channels or families, and "
-        "damaged coded rows (seen when the checks of the second target were written)",
+        "`verify` called files sound that do not decode: other sizes, times, channels or families, "
+        "and damaged coded rows (seen when the checks of the second target were written)",
         "`rinrcodec/decodable.py`; `tests/rinrcodec/test_decodable.py`",
     ),
     (
