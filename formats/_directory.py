@@ -44,7 +44,7 @@ SECTION_OF = {
 _ITEM_COST = 64
 _ROW_COSTS = {
     Kind.FRAMES: 256,
-    Kind.OBJECTS: 64,
+    Kind.OBJECTS: 192,
     Kind.METADATA: _ITEM_COST,
     Kind.FRAME_LABELS: 512,
     Kind.BOX_LABELS: 512,

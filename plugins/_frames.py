@@ -222,7 +222,7 @@ def _frame_path(pack: Path, name: str) -> str:
 
 def _is_sound(file: RinrFile) -> bool:
     try:
-        file.verify()
+        file.reader.verify()
     except RinrError:
         return False
     return True

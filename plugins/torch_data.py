@@ -436,7 +436,7 @@ def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
             with RinrFile(pack.path, limits=limits) as file:
                 if pack.manifest is not None:
                     _check_count(file, pack)
-                file.verify()
+                file.reader.verify()
         except (RinrError, OSError) as error:
             if isinstance(error, OSError) and not _passes_over(pack, error):
                 raise

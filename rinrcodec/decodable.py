@@ -28,6 +28,7 @@ __all__ = ["check_file"]
 
 _OF_FRAMES = ("background_group", "background_row", "width", "height", "mode", "time")
 _OF_BOXES = ("group", "row", "x", "y", "w", "h")
+_OBJECT_WORK = 2**21  # about as long as to look at an object
 _OF_CELLS = ("cell time", "cell x", "cell y")
 
 
@@ -163,6 +164,7 @@ class _Check:
         """Let the decoder compare what frames take with the limits; alike ones count once."""
         from rinrcodec.decoder import Decoder
 
+        self._spend(_OBJECT_WORK * len(self._objects["frame"]))
         decoder = Decoder(self._reader, limits=self._reader.limits)
         coded = np.array([info.coded for info in self._reader.groups])
         groups = self._frames["background_group"]
@@ -205,7 +207,7 @@ class _Check:
         most = self._reader.limits.verify_work(size)
         if self._work > most:
             raise RinrLimitError(
-                f"to check the coded rows of its {size:,} bytes takes over {most:,} "
+                f"to check the rows and objects of its {size:,} bytes takes over {most:,} "
                 "multiplications: it is damaged or made to do harm, so do not use it; pass "
                 "limits=Limits(max_verify_work=...) with a higher value if you trust the file"
             )

@@ -62,10 +62,12 @@ def check_frames(
     Raises:
         RinrFormatError: A frame cannot be decoded.
     """
-    wanted = {(frame.width, frame.height, _number_in_row(frame)): frame for frame in frames}
     chained = is_predicted(coded)
-    if chained:  # the last frame of a size takes all before it
-        wanted = {key[:2]: wanted[key] for key in sorted(wanted)}
+    wanted: dict[tuple[int, ...], Frame] = {}
+    for frame in sorted(frames, key=_number_in_row):
+        # Where frames are predicted, the last one of a size takes all before it.
+        key = (frame.width, frame.height)
+        wanted[key if chained else (*key, _number_in_row(frame))] = frame
     for frame in wanted.values():
         number = _number_in_row(frame)
         with naming(frame.name):
