@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -69,8 +70,9 @@ class _LazyGroup(click.Group):
 def _report(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
     if isinstance(error, click.ClickException):
-        error.message = "\n".join(map(printable, error.message.split("\n")))
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(*shown.getvalue().rstrip("\n").split("\n"), err=True)
         return error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         say("interrupted", err=True)
@@ -133,4 +135,6 @@ def main() -> None:
 
     warnings.formatwarning = one_line
     answer_signals()
+    # Pillow warns of every odd tag of a picture, of which a file may have thousands.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     cli(prog_name="rinrcodec")

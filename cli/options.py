@@ -38,6 +38,7 @@ __all__ = [
     "depth_range_option",
     "device_option",
     "family_help",
+    "formats_option",
     "gop_option",
     "json_option",
     "labels_option",
@@ -143,6 +144,15 @@ class _DepthRange(_StringType):
             return check_depth_range(value.split(":"))
         except RinrInputError:
             self.fail(f"{value!r} is not LOW:HIGH with LOW below HIGH, as 7000:8020.", param, ctx)
+
+
+class _Names(_StringType):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 ABOVE_0 = Finite(min=0, min_open=True)
@@ -336,6 +346,11 @@ max_pixels_option = click.option(
 depth_range_option = click.option(
     "--depth-range", type=_DepthRange(), metavar="LOW:HIGH",
     help="Values of 16- and 32-bit greys that become black and white. [default: 0:65535]",
+)  # fmt: skip
+formats_option = click.option(
+    "--formats", type=_Names(), metavar="NAME,...", default=(),
+    help="Kinds of pictures to read besides the usual ones, by their names in Pillow, such as "
+    "TGA,PSD.",
 )  # fmt: skip
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N",

@@ -15,6 +15,7 @@ from rinrcodec.cli.options import (
     depth_range_option,
     device_option,
     family_help,
+    formats_option,
     gop_option,
     json_option,
     labels_option,
@@ -63,6 +64,7 @@ class _Interrupted(click.ClickException):
 )
 @depth_range_option
 @max_pixels_option
+@formats_option
 @preset_option
 @background_option
 @objects_option
@@ -108,6 +110,7 @@ def command(
     strict: bool,
     depth_range: tuple[float, float] | None,
     max_pixels: int | None,
+    formats: tuple[str, ...],
     preset: str,
     background: str,
     objects: str | None,
@@ -174,6 +177,7 @@ def command(
                 strict=strict,
                 depth_range=depth_range,
                 max_pixels=max_pixels,
+                formats=formats,
                 preset=preset,
                 background=background,
                 objects=objects,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -38,6 +38,7 @@ from rinrcodec.families import background_family
 from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import limits_for
 from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.pictures.opening import adding_formats, check_formats
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.survey import Survey, label_info, survey
 from rinrcodec.storage import file_or_folder, to_path
@@ -59,6 +60,7 @@ def compress(
     labels: str | PathLike[str] = "auto",
     depth_range: tuple[float, float] | None = None,
     max_pixels: int | None = None,
+    formats: Sequence[str] = (),
     task: Task | None = None,
     strict: bool = False,
     preset: str = "balanced",
@@ -97,6 +99,8 @@ def compress(
         depth_range: of greys of 16 or 32 bits, the values that become black and white, 0 and 255;
             others are clipped. None takes all of 16 bits. Packs hold it in their `info`.
         max_pixels: the most pixels of a picture, by default those of `rinrcodec.limits.Limits`.
+        formats: kinds of pictures to read besides the usual ones, by their names in Pillow, such as
+            `["TGA"]`; also those of a plugin that is registered in this process.
         preset: a name of `rinrcodec.PRESETS`.
         background: the family of the backgrounds (`rinrcodec.families`); None takes that of
             `rinrcodec.presets.default_background`.
@@ -167,6 +171,7 @@ def compress(
         overwrite=overwrite,
         depth_range=depth_range,
         max_pixels=max_pixels,
+        formats=check_formats(formats),
     )
     path, folder = to_path(source), to_path(out)
     if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
@@ -175,9 +180,9 @@ def compress(
         )
     if task is not None:
         check_choice("task", task, TASKS)
-    seen = survey(
-        open_source(path, labels=labels), task=task, sizes=strict, limits=limits_for(max_pixels)
-    )
+    with adding_formats(options.formats):
+        opened = open_source(path, labels=labels, formats=options.formats)
+        seen = survey(opened, task=task, sizes=strict, limits=limits_for(max_pixels))
     if strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
@@ -360,6 +365,8 @@ def _picture_settings(options: CompressOptions) -> dict[str, Any]:
         given["depth_range"] = [float(value) for value in options.depth_range]
     if options.max_pixels is not None:
         given["max_pixels"] = options.max_pixels
+    if options.formats:
+        given["formats"] = sorted(options.formats)
     return given
 
 

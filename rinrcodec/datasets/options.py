@@ -51,6 +51,7 @@ class CompressOptions:
     overwrite: bool
     depth_range: DepthRange | None = None
     max_pixels: int | None = None
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

@@ -53,6 +53,7 @@ CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
         },
     ),
 }
+_FORMATS = ("JPEG", "WEBP", "AVIF")
 QUALITIES = range(1, 101)
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe"})
 # Left, top, width and height as uint16 and the crop's length as uint32.
@@ -90,7 +91,7 @@ def encode_picture(
 
 def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
     """Decode a picture: uint8 [H, W] for mode "L" or [H, W, 3] for "RGB"."""
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         return np.asarray(image.convert(mode))
 
 

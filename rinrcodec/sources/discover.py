@@ -31,24 +31,40 @@ from rinrcodec.storage import (
 __all__ = ["open_source"]
 
 
-def open_source(path: str | PathLike[str], *, labels: str | PathLike[str] = "auto") -> Source:
+def open_source(
+    path: str | PathLike[str],
+    *,
+    labels: str | PathLike[str] = "auto",
+    formats: Sequence[str] = (),
+) -> Source:
     """Find the pictures of an image, folder, YOLO data yaml, COCO file or video, and their labels.
 
     path: also a URL that fsspec knows; its folder is listed, not walked. labels: "auto" looks where
     YOLO does (`images` -> `labels` in the path), then in a folder `labels` beside or inside the
     source, then beside the picture; "none" skips labels; anything else is a path or URL: a folder
     of YOLO or Pascal VOC files that mirrors the pictures' names, a COCO file, or the VOC file of
-    one picture.
+    one picture. formats: kinds of pictures to read besides the usual ones, by Pillow's names.
 
-    Raises `RinrInputError` where there is nothing to read, `MissingExtraError` for a
-    URL without the extra `remote`, `OSError` where a store cannot be read.
+    Raises `RinrInputError` where there is nothing to read, `RinrUsageError` for an unknown format,
+    `MissingExtraError` for a URL without the extra `remote`, `OSError` where a store cannot be
+    read.
     """
-    source = to_path(path)
+    if not formats:
+        return _open_source(to_path(path), labels)
+    from rinrcodec.sources.pictures.opening import adding_formats, check_formats
+
+    added = check_formats(formats)
+    with adding_formats(added):
+        opened = _open_source(to_path(path), labels)
+    return replace(opened, series=tuple(replace(one, formats=added) for one in opened.series))
+
+
+def _open_source(source: Path, labels: str | PathLike[str]) -> Source:
     suffix = source.suffix.lower()
     folder = None if str(labels) in {"auto", "none"} else to_path(labels)
     listing = Listing()
     if folder is not None and (attach := other_labels(folder, listing)) is not None:
-        return attach(open_source(source, labels="none"))
+        return attach(_open_source(source, "none"))
     kind = file_or_folder(source)
 
     def finder(around: Path | None, *, one: bool = False) -> LabelFinder | None:

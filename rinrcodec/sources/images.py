@@ -33,7 +33,7 @@ from rinrcodec.sources.pictures.depth import (
 )
 from rinrcodec.sources.pictures.jpeg_end import completed, lacks_end
 from rinrcodec.sources.pictures.metadata import read_metadata
-from rinrcodec.sources.pictures.opening import load_unmapped, open_picture
+from rinrcodec.sources.pictures.opening import count_pages, load_unmapped, open_picture
 from rinrcodec.storage import may_pass, read_file, read_range, to_path
 
 __all__ = [
@@ -192,6 +192,7 @@ def _decoded(
         picture = picture_from_pil(
             image, name=name, boxes=boxes, depth_range=depth_range, limits=limits
         )
+        # Last, because it goes on to the other pictures of the file.
         return replace(picture, notes=_notes(image) + picture.notes)
 
 
@@ -293,11 +294,10 @@ def _grey_or_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _notes(image: Image.Image) -> tuple[str, ...]:
-    frames = getattr(image, "n_frames", 1)
     # An MPO is a photo with a preview or a second eye behind it: the first is what everyone shows.
-    if frames > 1 and image.format != "MPO":
-        return (f"holds {frames} pictures; only the first is used",)
-    return ()
+    if image.format == "MPO" or (pages := count_pages(image)) < 2:
+        return ()
+    return (f"holds {pages} pictures; only the first is used",)
 
 
 def _why_unidentified(data: bytes) -> str:

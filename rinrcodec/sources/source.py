@@ -6,7 +6,7 @@ A source of any size needs the memory of a few pictures. `discover.open_source` 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,7 +32,7 @@ class Series:
     A video has no `refs`; its frames are counted, not listed, and the count is what the file
     declares. `labels` are those of a video. `stamp` is that of its file when it was found, ""
     where there is no video; `label_stamps` is a hash of those of its label files, "" where it has
-    no labels. `reader` reads the labels.
+    no labels. `reader` reads the labels. `formats` are kinds of pictures that the user has added.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Series:
     stamp: str = ""
     reader: LabelReader = YOLO
     label_stamps: str = ""
+    formats: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.n_frames if self.video else len(self.refs)
@@ -67,6 +68,8 @@ class Series:
             yield from self._read_video(self.video, start, limits)
             return
         read = partial(read_image, reader=self.reader, depth_range=depth_range, limits=limits)
+        if self.formats:
+            read = partial(_with_formats, read, self.formats)
         with ThreadPoolExecutor(jobs) as pool:
             ahead: deque[Future[Reading]] = deque()
             for ref in self.refs[start:]:
@@ -126,6 +129,15 @@ class Source:
     failures: tuple[str, ...] = ()
     yaml_keys: Mapping[str, Any] = field(default_factory=dict)
     lost_labels: tuple[str, ...] = ()
+
+
+def _with_formats(
+    read: Callable[[ImageRef], Reading], formats: tuple[str, ...], ref: ImageRef
+) -> Reading:
+    from rinrcodec.sources.pictures.opening import adding_formats
+
+    with adding_formats(formats):
+        return read(ref)
 
 
 def _video_stamp(video: Path) -> str:

@@ -50,7 +50,7 @@ def parse_yaml(path: Path, text: bytes) -> tuple[dict[str, Any], object]:
     except _YAML_ERRORS as error:
         found = " ".join(str(error).split())[:_MOST_SHOWN]
         raise RinrInputError(f"{path}: not a yaml file: {found}") from error
-    if not isinstance(data, dict):
+    if node is None or not isinstance(data, dict):
         raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
     words = next((_words(value) for key, value in node.value if key.value == "names"), None)
     return data, words
@@ -139,7 +139,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _refuse(self, what: str) -> None:
-        line = self.peek_event().start_mark.line + 1
+        line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
         raise RinrInputError(f"{self._path}:{line}: {what}")
 
 

@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -201,6 +202,8 @@ def _begin(threads: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):  # what waited is dropped
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _for_the_driver())
+    # As in the command line: a picture may have thousands of odd tags.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     import torch
 
     torch.set_num_threads(threads)
