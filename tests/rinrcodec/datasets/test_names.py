@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rinrcodec
@@ -54,6 +54,7 @@ def key(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
+@settings(max_examples=40)
 @given(NAMES)
 def test_any_names(names: list[str]) -> None:
     names = [name for name in names if accepted(name)]
@@ -76,6 +77,7 @@ def test_any_names(names: list[str]) -> None:
             assert key("/".join(steps[:number])) not in files, "a folder has the name of a file"
 
 
+@settings(max_examples=40)
 @given(NAMES)
 def test_names_are_stable(names: list[str]) -> None:
     names = [name for name in names if accepted(name)]
