@@ -9,6 +9,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, SupportsIndex, overload
 
 import torch
@@ -24,7 +25,7 @@ from rinrcodec.compute.compose import (
 )
 from rinrcodec.compute.devices import memory_errors, resolve_device
 from rinrcodec.compute.grids import Grid, grid_shape
-from rinrcodec.compute.parallel import without_torch_threads
+from rinrcodec.compute.parallel import on_lasting_thread, without_torch_threads
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import background_family, object_family
 from rinrcodec.families.group_reader import GroupReader
@@ -123,7 +124,6 @@ class Decoder:
         self._backgrounds: dict[int, BackgroundFamily] = {}
         self._objects: dict[int, ObjectFamily] = {}
 
-    @torch.no_grad()
     def decode(
         self,
         frames: SupportsIndex | Sequence[int],
@@ -134,6 +134,19 @@ class Decoder:
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
         indices, alone = _indices(frames)
+        work = partial(self._decode, indices, region, scale, objects=objects, alone=alone)
+        return on_lasting_thread(work, self.device)
+
+    @torch.no_grad()
+    def _decode(
+        self,
+        indices: Sequence[int],
+        region: Region | tuple[int, int, int, int] | None,
+        scale: float,
+        *,
+        objects: bool,
+        alone: bool,
+    ) -> Tensor | list[Tensor]:
         tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
         with memory_errors(tried), without_torch_threads(self.device):
             self._check_result(indices, region, scale)

@@ -8,7 +8,8 @@ Torch's threads are also lost in a fork, and a forked process that waits for the
 Inside `without_torch_threads` none are used, so that forked workers can decode. Our own threads
 never end: one that ends gives its buffers back to MKL (torch's library for products of matrices)
 under MKL's lock, after Python takes it for ended. A fork in that moment would copy the lock as
-taken, for ever.
+taken, for ever. `on_lasting_thread` moves the work of a user's thread to one of ours for that reason.
+It also keeps torch out of daemon threads, where it aborts the process when the interpreter ends.
 """
 
 from __future__ import annotations
@@ -16,35 +17,107 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 import torch
 
-__all__ = ["cores", "parallel_map", "without_torch_threads"]
+from rinrcodec.errors import RinrError
+
+__all__ = ["cores", "on_lasting_thread", "parallel_map", "without_torch_threads"]
 
 # How many threads `parallel_map` may use where torch itself is kept to one.
 _threads: ContextVar[int | None] = ContextVar("_threads", default=None)
 
 # So many that no call ever waits for another one's threads: they start when none is idle.
 _MOST = 10_000
-_pool = ThreadPoolExecutor(_MOST, "rinrcodec")
+_NAME = "rinrcodec"
+_pool = ThreadPoolExecutor(_MOST, _NAME)
+
+# A fork waits for calls of `on_lasting_thread` that other threads have under way, so long at most.
+_FORK_WAITS_S = 60.0
+_calls: Counter[int] = Counter()  # of each thread, by its number
+_change = threading.Condition()
+_forking: int | None = None
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def _before_fork() -> None:
+    """Wait until no other thread decodes: the forked process would have its locks, but not it."""
+    global _forking
+    me = threading.get_ident()
+    with _change:
+        _change.wait_for(lambda: _forking is None, _FORK_WAITS_S)
+        _forking = me
+        _change.wait_for(lambda: not _calls.keys() - {me}, _FORK_WAITS_S)
+
+
+def _after_fork() -> None:
+    global _forking
+    with _change:
+        _forking = None
+        _change.notify_all()
+
+
 def _start_anew() -> None:
     """In a forked process, where there are no threads."""
-    global _pool
-    _pool = ThreadPoolExecutor(_MOST, "rinrcodec")
+    global _pool, _calls, _change, _forking
+    _pool = ThreadPoolExecutor(_MOST, _NAME)
+    _calls, _change, _forking = Counter(), threading.Condition(), None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_start_anew
+    )
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """A call that forks wait for; it begins after a fork that is under way."""
+    me, ours = threading.get_ident(), threading.current_thread().name.startswith(_NAME)
+    with _change:
+        # Work of ours belongs to a call that the fork waits for.
+        _change.wait_for(lambda: ours or _forking in (None, me) or me in _calls, _FORK_WAITS_S)
+        _calls[me] += 1
+    try:
+        yield
+    finally:
+        with _change:
+            _calls[me] -= 1
+            if not _calls[me]:
+                del _calls[me]
+            _change.notify_all()
+
+
+def on_lasting_thread(function: Callable[[], Result], device: torch.device) -> Result:
+    """Return `function()`, computed by the main thread or by one of ours if it works on a CPU.
+
+    Raises:
+        RinrError: another thread calls this while the interpreter ends.
+    """
+    thread = threading.current_thread()
+    with _counted():
+        here = thread is threading.main_thread() or thread.name.startswith(_NAME)
+        if here or device.type != "cpu":
+            return function()
+        token = _threads.set(cores())
+        try:
+            future = _pool.submit(copy_context().run, function)
+        except RuntimeError as error:
+            raise RinrError(
+                f"cannot decode in thread {thread.name}: {error}; join your threads before the "
+                "program ends"
+            ) from error
+        finally:
+            _threads.reset(token)
+        return future.result()
 
 
 @contextmanager
@@ -53,7 +126,7 @@ def without_torch_threads(device: torch.device) -> Iterator[None]:
     if device.type != "cpu":
         yield
         return
-    token = _threads.set(torch.get_num_threads())
+    token = _threads.set(cores())
     try:
         with _on_one_core():
             yield

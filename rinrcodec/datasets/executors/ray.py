@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
+import signal
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,6 +23,11 @@ __all__ = ["fit_on_ray"]
 
 _LOOK_S = 1.0
 _CONNECT_S = 10.0
+# Ray itself ends the process, without a word, a minute after its head died. So many looks in a row
+# that find no head, none of which takes longer than this, end a run within 10 s.
+_HEAD_S = 2.0
+_MOST_MISSES = 3
+_SHUTDOWN_S = 5.0
 # Shards that Ray gets at a time, where it takes as many as it has room for: so many that it
 # knows what a cluster could use, and not so many that their pictures fill its memory.
 _AHEAD = 1000
@@ -31,7 +39,8 @@ def fit_on_ray(
     """Fit shards on a running Ray, or on one of this machine that ends with this.
 
     jobs: most shards at a time, None for as many as Ray has CPUs or, for a CUDA device, GPUs for.
-    Raises what a task raises, `RinrInputError` where there is no Ray at `address`.
+    Raises what a task raises, `RinrInputError` where there is no Ray at `address`, `RinrError` where
+    its head cannot be reached any more.
     """
     ray = _import_ray()
     began_here = not ray.is_initialized()
@@ -39,9 +48,56 @@ def fit_on_ray(
         _connect(ray, address, jobs)
     try:
         _fit(ray, fitter, shards, watch, jobs)
-    finally:
+    except _HeadLostError:
+        if began_here:
+            # Without its head, Ray waits for minutes, also when Python ends.
+            atexit.unregister(ray.shutdown)
+            ended = threading.Thread(target=ray.shutdown, daemon=True)
+            ended.start()
+            ended.join(_SHUTDOWN_S)
+        raise
+    except BaseException:
         if began_here:
             ray.shutdown()
+        raise
+    if began_here:
+        ray.shutdown()
+
+
+class _HeadLostError(RinrError):
+    """The head of the cluster has died, or its machine is gone."""
+
+
+class _Head:
+    """The process of a cluster that all others, and this one, depend on."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._misses = 0
+
+    def check(self) -> None:
+        """Raise `_HeadLostError` where it did not answer a few times in a row."""
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_S).close()
+        except OSError as error:
+            self._misses += 1
+            if self._misses >= _MOST_MISSES:
+                raise _HeadLostError(
+                    f"Ray at {self._address}: its head does not answer any more ({error}); "
+                    "start it again"
+                ) from error
+        else:
+            self._misses = 0
+
+
+def _head_of(ray: Any) -> _Head | None:
+    """The head that this process is connected to, None where Ray does not say."""
+    try:
+        address = str(ray.get_runtime_context().gcs_address)
+    except Exception:  # a client of ray:// knows none
+        return None
+    return _Head(address) if address.rpartition(":")[2].isdigit() else None
 
 
 def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: int | None) -> None:
@@ -54,6 +110,7 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
     task = ray.remote(_task).options(
         num_cpus=1, num_gpus=int(on_gpu), max_retries=TRIES - 1, retry_exceptions=False
     )
+    head = _head_of(ray)
     waiting = list(reversed(shards))
     running: dict[Any, Shard] = {}
     try:
@@ -65,6 +122,10 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
             for ref in done:
                 shard = running.pop(ref)
                 watch.done(shard, died=not _succeeded(ray, ref))
+            if head is not None:
+                head.check()
+    except _HeadLostError:
+        raise
     except BaseException:
         for ref in running:
             with suppress(Exception):
@@ -117,6 +178,7 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
             "(set RAY_AUTH_MODE=token)?"
         )
     quiet = {"log_to_driver": False, "logging_level": "error"}
+    before = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             ray.init(address="local", num_cpus=jobs, include_dashboard=False, **quiet)
@@ -124,6 +186,10 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
             ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(address or "Ray", error, todo) from error
+    finally:
+        # Ray takes SIGTERM for itself, where it may.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address: str) -> None:
