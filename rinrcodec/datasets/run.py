@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +187,14 @@ class Run:
         entry.state = "done"
         entry.inputs = known.inputs
         entry.frames = sum(len(part.names) for part in known.parts)
-        entry.unreadable = sum(len(part.failures) for part in known.parts)
-        entry.warned = sum(len(part.warnings) + len(part.lost) for part in known.parts)
+        self._count_messages(shard)
         entry.unlabelled = sum(part.unlabelled for part in known.parts)
         entry.missed = [miss for part in known.parts for miss in part.missed]
+
+    def _count_messages(self, shard: Shard) -> None:
+        entry, parts = self._entries[shard], self._fitted[shard].parts
+        entry.unreadable = sum(len(part.failures) for part in parts)
+        entry.warned = sum(len(part.warnings) + len(part.lost) for part in parts)
 
     def _drop_if_lost(self, shard: Shard) -> None:
         """Forget a shard whose pack was published before the run ended early, and is lost since."""
@@ -241,6 +246,9 @@ class Run:
             if shard in found and found[shard].inputs != known.inputs:
                 self._forget(shard)
                 self.changed.add(shard)
+            elif shard in found:  # a label that was not there may be there now, and empty
+                self._fitted[shard] = _with_messages(known, found[shard])
+                self._count_messages(shard)
         for shard, old in earlier.items():
             if shard in self._fitted:
                 continue
@@ -266,8 +274,8 @@ class Run:
             self.kept[shard] = contents
         if self._before is not None:
             kept = self._entry.all_files().keys()
-            known = self._before.known_files()
-            self._entry.replaced = {name: known[name] for name in known if name not in kept}
+            files = self._before.known_files()
+            self._entry.replaced = {name: files[name] for name in files if name not in kept}
 
     def _is_doubtful(self, shard: Shard, old: ShardEntry | None) -> bool:
         """Whether only its pictures can tell if earlier work on a shard is to be kept.
@@ -484,6 +492,15 @@ class Run:
         if data != self._written:
             self._work.publish_bytes(self._manifest.path, data)
             self._written = data
+
+
+def _with_messages(known: FittedShard, now: Contents) -> FittedShard:
+    """A shard with the messages about its pictures of now, which are as they were."""
+    messages = {"failures": now.failures, "warnings": now.warnings, "lost": now.lost}
+    first, *others = known.parts
+    parts = [replace(first, **{name: list(texts) for name, texts in messages.items()})]
+    parts += [replace(part, failures=[], warnings=[], lost=[]) for part in others]
+    return replace(known, parts=parts)
 
 
 def _take_over(manifest: Manifest, entry: RunEntry) -> None:
