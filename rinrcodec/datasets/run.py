@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from rinrcodec.datasets.options import Executor
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, Progress
 from rinrcodec.datasets.publish import planned_files, publish_series, sha256_of, yaml_file
-from rinrcodec.datasets.resuming.contents import Contents, read_contents
+from rinrcodec.datasets.resuming.contents import Contents, read_contents, with_messages
+from rinrcodec.datasets.resuming.earlier import take_over
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.summary import SeriesSummary, summarise
@@ -76,7 +76,7 @@ class Run:
         self._notes: list[str] = []
         self._saved = 0.0
         if overwrite and manifest:
-            _take_over(manifest, entry)
+            take_over(manifest, entry)
         # Of a part of the source that is not there, packs are kept until it is back or given up.
         present = {series.name for series in plan.source.series}
         self._absent = [
@@ -247,7 +247,7 @@ class Run:
                 self._forget(shard)
                 self.changed.add(shard)
             elif shard in found:  # a label that was not there may be there now, and empty
-                self._fitted[shard] = _with_messages(known, found[shard])
+                self._fitted[shard] = with_messages(known, found[shard])
                 self._count_messages(shard)
         for shard, old in earlier.items():
             if shard in self._fitted:
@@ -492,25 +492,6 @@ class Run:
         if data != self._written:
             self._work.publish_bytes(self._manifest.path, data)
             self._written = data
-
-
-def _with_messages(known: FittedShard, now: Contents) -> FittedShard:
-    """A shard with the messages about its pictures of now, which are as they were."""
-    messages = {"failures": now.failures, "warnings": now.warnings, "lost": now.lost}
-    first, *others = known.parts
-    parts = [replace(first, **{name: list(texts) for name, texts in messages.items()})]
-    parts += [replace(part, failures=[], warnings=[], lost=[]) for part in others]
-    return replace(known, parts=parts)
-
-
-def _take_over(manifest: Manifest, entry: RunEntry) -> None:
-    """Take the place of earlier runs over the same series: their files go when this is complete."""
-    series = {shard.series for shard in entry.shards}
-    for run in list(manifest.runs.values()):
-        if run.key == entry.key or not series.isdisjoint(shard.series for shard in run.shards):
-            for name, records in run.known_files().items():
-                entry.replaced.setdefault(name, []).extend(records)
-            del manifest.runs[run.key]
 
 
 def _more(names: Sequence[str]) -> str:
