@@ -184,4 +184,4 @@ def imported(tree):
 def test_every_script_is_covered():
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
     # test_fleet.py and test_pyramid.py run these.
-    assert scripts == set(TINY) | {"fleet", "pyramid", "pyramid_start"}
+    assert scripts == set(TINY) | {"fleet", "pyramid"}
