@@ -119,7 +119,9 @@ def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
         lost.append("its EXIF is damaged and is left out; --format webp keeps it")
     if len(icc) > _MOST_PNG_ICC:
         icc = b""
-        lost.append("its ICC profile is too large for a PNG and is left out; --format webp keeps it")
+        lost.append(
+            "its ICC profile is too large for a PNG and is left out; --format webp keeps it"
+        )
     if len(xmp) > _MOST_PNG_BLOCK:
         xmp = b""
         lost.append("its XMP is too large for a PNG and is left out; --format webp keeps it")

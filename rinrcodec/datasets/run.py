@@ -14,7 +14,8 @@ from rinrcodec.datasets.options import Executor
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, Progress
 from rinrcodec.datasets.publish import planned_files, publish_series, sha256_of, yaml_file
-from rinrcodec.datasets.resuming.contents import Contents, read_contents
+from rinrcodec.datasets.resuming.contents import Contents, read_contents, with_messages
+from rinrcodec.datasets.resuming.earlier import take_over
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.datasets.summary import SeriesSummary, summarise
@@ -75,7 +76,7 @@ class Run:
         self._notes: list[str] = []
         self._saved = 0.0
         if overwrite and manifest:
-            _take_over(manifest, entry)
+            take_over(manifest, entry)
         # Of a part of the source that is not there, packs are kept until it is back or given up.
         present = {series.name for series in plan.source.series}
         self._absent = [
@@ -186,10 +187,14 @@ class Run:
         entry.state = "done"
         entry.inputs = known.inputs
         entry.frames = sum(len(part.names) for part in known.parts)
-        entry.unreadable = sum(len(part.failures) for part in known.parts)
-        entry.warned = sum(len(part.warnings) + len(part.lost) for part in known.parts)
+        self._count_messages(shard)
         entry.unlabelled = sum(part.unlabelled for part in known.parts)
         entry.missed = [miss for part in known.parts for miss in part.missed]
+
+    def _count_messages(self, shard: Shard) -> None:
+        entry, parts = self._entries[shard], self._fitted[shard].parts
+        entry.unreadable = sum(len(part.failures) for part in parts)
+        entry.warned = sum(len(part.warnings) + len(part.lost) for part in parts)
 
     def _drop_if_lost(self, shard: Shard) -> None:
         """Forget a shard whose pack was published before the run ended early, and is lost since."""
@@ -241,6 +246,9 @@ class Run:
             if shard in found and found[shard].inputs != known.inputs:
                 self._forget(shard)
                 self.changed.add(shard)
+            elif shard in found:  # a label that was not there may be there now, and empty
+                self._fitted[shard] = with_messages(known, found[shard])
+                self._count_messages(shard)
         for shard, old in earlier.items():
             if shard in self._fitted:
                 continue
@@ -266,8 +274,8 @@ class Run:
             self.kept[shard] = contents
         if self._before is not None:
             kept = self._entry.all_files().keys()
-            known = self._before.known_files()
-            self._entry.replaced = {name: known[name] for name in known if name not in kept}
+            files = self._before.known_files()
+            self._entry.replaced = {name: files[name] for name in files if name not in kept}
 
     def _is_doubtful(self, shard: Shard, old: ShardEntry | None) -> bool:
         """Whether only its pictures can tell if earlier work on a shard is to be kept.
@@ -484,16 +492,6 @@ class Run:
         if data != self._written:
             self._work.publish_bytes(self._manifest.path, data)
             self._written = data
-
-
-def _take_over(manifest: Manifest, entry: RunEntry) -> None:
-    """Take the place of earlier runs over the same series: their files go when this is complete."""
-    series = {shard.series for shard in entry.shards}
-    for run in list(manifest.runs.values()):
-        if run.key == entry.key or not series.isdisjoint(shard.series for shard in run.shards):
-            for name, records in run.known_files().items():
-                entry.replaced.setdefault(name, []).extend(records)
-            del manifest.runs[run.key]
 
 
 def _more(names: Sequence[str]) -> str:

@@ -47,6 +47,7 @@ TINY = {
         "20",
         "40",
     ],
+    "random_kills": ["--frames=2", "--shard-size=1", "--kills=1"],
     "rate_distortion": ["--frames=1", "--steps=2", "--presets", "fast", "--no-curves"],
 }
 
@@ -80,6 +81,10 @@ def test_a_script_writes_its_report(name, tmp_path):
     assert str(BENCHMARKS.parent) not in page
     if name == "grouping":
         check_parts(report)
+    if name == "random_kills":
+        (kill,) = report["rows"]
+        assert kill["equal"], kill
+        assert (kill["error"], kill["strays"], kill["processes"]) == ("", [], 0)
     if name == "sequences":
         check_opened(report, page)
 

@@ -259,7 +259,7 @@ def test_points_of_other_codecs(load):
 @pytest.mark.slow
 def test_a_start_is_trained_stage_by_stage(tmp_path):
     path = tmp_path / "start.npz"
-    script = str(BENCHMARKS / "pyramid_start.py")
+    script = str(BENCHMARKS / "pyramid_gates/start.py")
     options = ["--steps", "2", "1", "--size", "48", "--out", str(path)]
     subprocess.run([sys.executable, script, *options], check=True, timeout=300, capture_output=True)
     shipped = pyramid._start_arrays(pyramid.STARTS[0])

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from rinrcodec.datasets.shards import Shard
-from rinrcodec.datasets.work_folder import FittedPart, Work
+from rinrcodec.datasets.work_folder import FittedPart, FittedShard, Work
 from rinrcodec.errors import plain
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import Reading
 
-__all__ = ["Contents", "read_contents", "usable_parts"]
+__all__ = ["Contents", "read_contents", "usable_parts", "with_messages"]
 
 _READ_AHEAD = 2
 
@@ -65,6 +65,15 @@ def read_contents(
             )
             contents[shard] = _contents(shard, readings)
     return contents
+
+
+def with_messages(known: FittedShard, now: Contents) -> FittedShard:
+    """A shard with the messages about its pictures of now, which are as they were."""
+    messages = {"failures": now.failures, "warnings": now.warnings, "lost": now.lost}
+    first, *others = known.parts
+    parts = [replace(first, **{name: list(texts) for name, texts in messages.items()})]
+    parts += [replace(part, failures=[], warnings=[], lost=[]) for part in others]
+    return replace(known, parts=parts)
 
 
 def usable_parts(

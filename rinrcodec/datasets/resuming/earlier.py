@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rinrcodec.datasets.manifest import RunEntry, ShardEntry
+from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.errors import RinrError
 from rinrcodec.formats import PackReader
 from rinrcodec.sources.source import Source
 
-__all__ = ["differences", "earlier_run", "series_of", "shares_pictures"]
+__all__ = ["differences", "earlier_run", "series_of", "shares_pictures", "take_over"]
 
 _SHOWN = 60  # characters of a setting
 
@@ -32,6 +32,15 @@ def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None
 def series_of(run: RunEntry) -> set[str]:
     """The names of the series of a run."""
     return {shard.series for shard in run.shards}
+
+
+def take_over(manifest: Manifest, entry: RunEntry) -> None:
+    """Take the place of earlier runs over the same series: their files go when this is complete."""
+    for run in list(manifest.runs.values()):
+        if run.key == entry.key or series_of(run) & series_of(entry):
+            for name, records in run.known_files().items():
+                entry.replaced.setdefault(name, []).extend(records)
+            del manifest.runs[run.key]
 
 
 def differences(before: RunEntry, now: RunEntry) -> str:

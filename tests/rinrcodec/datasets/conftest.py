@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from run_states import (
+    FIT,
+    ONE,
+    TWO,
+    expected_of,
+    flip,
+    forged,
+    half,
+    out,
+    packs_of,
+    unfinished,
+    victim,
+)
 from tiny_sets import (
     LABELS,
     contents,
@@ -18,15 +31,26 @@ from tiny_sets import (
 )
 
 __all__ = [
+    "FIT",
     "LABELS",
+    "ONE",
     "QUICK",
+    "TWO",
     "contents",
     "dataset",
+    "expected_of",
+    "flip",
     "folder",
+    "forged",
+    "half",
     "one_thread",
+    "out",
+    "packs_of",
     "picture",
     "put",
     "ray",
+    "unfinished",
+    "victim",
     "video",
     "write",
 ]
