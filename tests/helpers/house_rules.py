@@ -16,11 +16,11 @@ LAYERS = [
     [
         "rinrcodec.errors",
         "rinrcodec.limits",
+        "rinrcodec.memory",
         "rinrcodec.printing",
         "rinrcodec.strict_json",
         "rinrcodec.text_limits",
     ],
-    ["rinrcodec.memory"],
     ["rinrcodec.storage"],
     ["rinrcodec.boxes", "rinrcodec.targets"],
     ["rinrcodec.pack", "rinrcodec.picture", "rinrcodec.labels"],
