@@ -30,7 +30,7 @@ COMMANDS = {
     "compress": "Turn pictures into .rinr files.",
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
-    "verify": "Check .rinr files for damage.",
+    "verify": "Check that .rinr files are undamaged and decode.",
     "bench": "Measure the codec on your own pictures.",
     "yolo": "Train, validate and predict with YOLO from .rinr files.",
     "report": "Write a page: which codec to use for your own pictures, and why.",

@@ -38,7 +38,7 @@ def command(
     json_path: str | None,
     quiet: bool,
 ) -> int:
-    """Check that .rinr files are undamaged and that their frames decode.
+    """Check that .rinr files are undamaged and decode.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
     Where compress left a manifest.json, in a folder or below it, all that it lists must be there as
