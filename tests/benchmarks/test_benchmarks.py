@@ -184,7 +184,7 @@ def imported(tree):
 def test_every_script_is_covered():
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
     # test_fleet.py and test_pyramid.py run these.
-    assert scripts == set(TINY) | {"fleet", "pyramid", "pyramid_start"}
+    assert scripts == set(TINY) | {"fleet", "pyramid"}
 
 
 def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
