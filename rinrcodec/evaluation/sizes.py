@@ -78,7 +78,7 @@ def _sizes_of_pictures(path: Path) -> tuple[Sizes, list[Path]]:
 
 def _size(file: Path) -> int:
     status = file.stat()
-    check_regular(file, status.st_mode)
+    check_regular(file, status)
     return status.st_size
 
 

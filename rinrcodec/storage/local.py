@@ -14,7 +14,13 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.storage.byte_source import ByteSource, FileSource, StreamSource
 from rinrcodec.storage.interface import MOST_BYTES, Item, Kind, Result, Storage
 from rinrcodec.storage.locations import is_remote
-from rinrcodec.storage.regular import open_binary, open_regular, read_at_most, read_whole
+from rinrcodec.storage.regular import (
+    kernel_devices,
+    open_binary,
+    open_regular,
+    read_at_most,
+    read_whole,
+)
 from rinrcodec.storage.replacing import copy_permissions, replacing, writable_target
 from rinrcodec.storage.stamps import check_size, check_stamp, local_stamp
 
@@ -189,6 +195,8 @@ def _walk(top: Path, unlisted: list[OSError] | None) -> Iterator[tuple[Path, str
             here = (stat.st_dev, stat.st_ino)
             if here in above:  # a link that leads back up
                 continue
+            if here[0] in kernel_devices() and above:
+                raise OSError(errno.EINVAL, "a folder of the kernel", folder)
             with os.scandir(folder) as listing:
                 entries = [entry for entry in listing if not entry.name.startswith(".")]
         except OSError as error:

@@ -101,15 +101,17 @@ def check_store(folder: Path, entry: str) -> None:
         entry: The path or URL in it.
 
     Raises:
-        RinrInputError: The entry is in another store.
+        RinrInputError: The entry is in another store, or can be no path.
 
     Example:
         >>> check_store(Path("set"), "file:///data/images")
-        >>> check_store(Path("set"), "http://server/images")
-        Traceback (most recent call last):
-        ...
-        rinrcodec.errors.RinrInputError: http://server/images: a URL in a local file is not ...
     """
+    try:
+        possible = b"\0" not in os.fsencode(entry)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise RinrInputError(f"{entry[:100]!r}: no file can have this name")
     here, there = _store(str(folder)), _store(entry)
     if here and "::" in entry:
         raise RinrInputError(f"{entry}: a chain of file systems is not followed")

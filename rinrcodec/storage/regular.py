@@ -12,13 +12,22 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["check_regular", "naming", "open_binary", "open_regular", "read_at_most", "read_whole"]
+__all__ = [
+    "check_regular",
+    "kernel_devices",
+    "naming",
+    "open_binary",
+    "open_regular",
+    "read_at_most",
+    "read_whole",
+]
 
 # O_NONBLOCK: where a FIFO takes the place of a file after the first look, opening it returns.
 _FLAGS = os.O_RDONLY | sum(
@@ -30,24 +39,38 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_KERNEL = ("/proc", "/sys", "/sys/fs/cgroup", "/sys/kernel/debug", "/sys/kernel/tracing")
 # In one call; the memory is taken as it fills.
 _BLOCK = 1 << 30
 
 
-def check_regular(path: Path, mode: int) -> None:
-    """Raise `OSError` unless this is the mode of a regular file.
+def check_regular(path: Path, status: os.stat_result) -> None:
+    """Raise `OSError` unless this is the status of a regular file on a disk.
 
     Raises:
         IsADirectoryError: It is a folder.
-        OSError: It is a FIFO, a socket or a device; its number is `EINVAL`.
+        OSError: It is a FIFO, a socket, a device or a file of the kernel; its number is `EINVAL`.
     """
-    if stat.S_ISREG(mode):
+    mode = status.st_mode
+    if stat.S_ISREG(mode) and status.st_dev not in kernel_devices():
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
-    kind = next((kind for test, kind in _KINDS if test(mode)), "something else")
+    kind = next((kind for test, kind in _KINDS if test(mode)), "a file of the kernel")
     message = f"{kind}, not a regular file; put a file in its place"
     raise OSError(errno.EINVAL, message, str(path))
+
+
+@cache
+def kernel_devices() -> frozenset[int]:
+    """Return the device numbers of /proc and /sys, whose files are made up as they are read."""
+    found = set()
+    for name in _KERNEL:
+        with suppress(OSError):
+            if Path(name).is_mount():
+                found.add(Path(name).stat().st_dev)
+    # Where they are folders of a disk, its files are as any.
+    return frozenset(found - {Path("/").stat().st_dev})
 
 
 def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
@@ -61,11 +84,11 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     """
     file = Path(path)
     # Before it is opened: opening a tape rewinds it, and a socket cannot be opened at all.
-    check_regular(file, file.stat().st_mode)
+    check_regular(file, file.stat())
     descriptor = os.open(file, _FLAGS)
     try:
         status = os.fstat(descriptor)
-        check_regular(file, status.st_mode)
+        check_regular(file, status)
     except BaseException:
         os.close(descriptor)
         raise

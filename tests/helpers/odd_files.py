@@ -20,7 +20,7 @@ ODD_KINDS = {
     "fifo": "a FIFO or pipe, not a regular file",
     "socket": "a socket, not a regular file",
     "device": "a device, not a regular file",
-    "endless": "",
+    "endless": "a file of the kernel, not a regular file",
     "loop": "",
     "locked": "Permission denied",
 }

@@ -261,3 +261,26 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     source = open_source(write(tmp_path / "conf/d.yaml", text))
     assert len(source.failures) == 1
     assert listed.count(f"{tmp_path}/images/train") == 1
+
+
+def test_lists_that_name_lists_are_read_once_each(tmp_path: Path) -> None:
+    """Ten levels that name the next one a thousand times would take forever."""
+    put(tmp_path / "a.png")
+    for level in range(9):
+        write(tmp_path / f"{level}.txt", f"{level + 1}.txt\n" * 1000)
+    write(tmp_path / "9.txt", "a.png\n")
+    (series,) = open_source(write(tmp_path / "data.yaml", "train: 0.txt\n")).series
+    assert [ref.name for ref in series.refs] == ["a.png"]
+
+
+def test_lists_that_are_too_deep_or_too_wide(tmp_path: Path) -> None:
+    put(tmp_path / "images/a.png")
+    for level in range(400):
+        write(tmp_path / f"{level}.txt", f"{level + 1}.txt\n")
+    write(tmp_path / "wide.txt", "a/" * 5000 + "b.png\nimages/a.png\n")
+    yaml = write(tmp_path / "data.yaml", "train: images\nval: [0.txt, wide.txt]\n")
+    source = open_source(yaml)
+    deep, wide = source.failures
+    assert f"{tmp_path}/10.txt: lists name lists at more than 10 levels" in deep
+    assert f"a/...: too long for a path (in {tmp_path}/wide.txt)" in wide
+    assert [len(series.refs) for series in source.series] == [1, 1]

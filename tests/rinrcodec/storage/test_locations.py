@@ -140,6 +140,13 @@ def test_windows_asks_no_other_computer(monkeypatch: pytest.MonkeyPatch, entry: 
     check_store(PureWindowsPath(r"\\server\share\set"), "images")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("entry", ["a\0b", "\ud800", "s3://bucket/a\0b"])
+@pytest.mark.parametrize("folder", ["set", "s3://bucket/set"])
+def test_names_that_no_file_can_have(folder: str, entry: str) -> None:
+    with pytest.raises(RinrInputError, match="no file can have this name"):
+        join(to_path(folder), entry)
+
+
 @pytest.mark.parametrize("value", [3, None, b"a.rinr", io.BytesIO(b"a"), object()])
 def test_values_that_are_no_path_get_a_clear_error(value: Any) -> None:
     kind = type(value).__name__

@@ -11,7 +11,7 @@ import pytest
 from odd_files import ODD_KINDS, in_time, make_odd
 
 from rinrcodec.errors import RinrInputError, RinrLimitError
-from rinrcodec.storage import files_below, read_file, read_range, storage_of
+from rinrcodec.storage import files_below, read_file, read_range, regular, storage_of
 from rinrcodec.storage.regular import open_binary, open_regular, read_whole
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")
@@ -36,9 +36,6 @@ def test_odd_files_are_errors_that_name_them(
 ) -> None:
     make_odd(kind, monkeypatch)(path := tmp_path / "odd")
     for read in (read_file, open_file, open_ranges, lambda one: read_range(one, 0, 16)):
-        if kind == "endless" and read is not read_file:
-            assert len(read(path)) <= 16  # a few bytes of it
-            continue
         expected = ODD_KINDS[kind] or str(path)
         with in_time(), pytest.raises((OSError, RinrInputError), match=expected) as caught:
             read(path)
@@ -120,14 +117,41 @@ def test_a_file_that_grows_while_it_is_read(
         read_file(path)
 
 
-def test_files_without_a_size(tmp_path: Path) -> None:
-    """As those of /proc."""
+def test_files_without_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of /proc, on a file system that is not known."""
     if not Path("/proc/self/status").exists():
         pytest.skip("a system without /proc")
     (tmp_path / "a").symlink_to("/proc/self/status")
+    monkeypatch.setattr(regular, "kernel_devices", frozenset)
     with pytest.raises(RinrInputError, match="has more bytes than its size of 0 says"):
         read_file(tmp_path / "a")
     assert len(read_range(tmp_path / "a", 0, 20)) == 20
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "/proc/self/environ", "/sys/kernel/mm"])
+def test_links_to_the_kernel(tmp_path: Path, name: str) -> None:
+    """Its folders are not walked through, and none of its errors looks like that of a disk."""
+    if not Path(name).exists():
+        pytest.skip(f"a system without {name}")
+    (tmp_path / "a").symlink_to(name)
+    (tmp_path / "b").write_bytes(b"x")
+    unlisted: list[OSError] = []
+    files = [file.name for file, _ in files_below(tmp_path, unlisted=unlisted)]
+    if Path(name).is_dir():
+        assert files == ["b"]
+        assert [error.filename for error in unlisted] == [str(tmp_path / "a")]
+        return
+    assert files == ["a", "b"]
+    with pytest.raises(OSError, match="a file of the kernel, not a regular file") as caught:
+        read_file(tmp_path / "a")
+    assert not storage_of(tmp_path).may_pass(tmp_path / "a", caught.value)
+
+
+def test_a_folder_called_proc_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regular, "_KERNEL", (str(tmp_path), "/", "/nowhere"))
+    regular.kernel_devices.cache_clear()
+    assert not regular.kernel_devices()
+    regular.kernel_devices.cache_clear()
 
 
 def test_sizes_that_are_too_large(tmp_path: Path) -> None:
