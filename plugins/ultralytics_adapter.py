@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rinrcodec.errors import MissingExtraError, RinrError
@@ -32,6 +33,7 @@ from ultralytics.models.yolo import detect, obb, pose, segment
 from rinrcodec.plugins._frames import StrPath, find_packs
 from rinrcodec.plugins._yolo_dataset import RinrYoloDataset
 from rinrcodec.plugins._yolo_source import PackLoader, open_listed
+from rinrcodec.sources.data_yaml import load_data_yaml
 
 __all__ = [
     "RinrDetectionPredictor",
@@ -98,9 +100,17 @@ def disable_ultralytics() -> None:
 
 
 def run_yolo(arguments: Sequence[str]) -> None:
-    """The command `yolo` with these arguments, in this process, with the adapter on."""
+    """The command `yolo` with these arguments, in this process, with the adapter on.
+
+    Raises `RinrInputError` for a data yaml beyond the bounds of those of `compress`.
+    """
     from ultralytics.cfg import entrypoint
 
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        path = Path(value)
+        if name == "data" and path.suffix.lower() in {".yaml", ".yml"} and path.is_file():
+            load_data_yaml(path)  # which refuses one that would take all memory
     before = list(sys.argv)
     # The command looks at this very list, which it took hold of when it was imported.
     sys.argv[:] = ["yolo", *arguments]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry
-from rinrcodec.datasets.names import fit_name, output_names
+from rinrcodec.datasets.names import fit_name, output_names, safe_name
 from rinrcodec.datasets.resuming.earlier import differences, series_of, shares_pictures
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.work_folder import unfinished_runs
@@ -63,7 +63,8 @@ class Plan:
         """The file of pack number `number` (from 0) of a series."""
         if self.single is not None:
             return self.single
-        name = f"{series.name}-{number:05d}" if self.source.kind != "image" else series.name
+        stem = safe_name(series.name)
+        name = f"{stem}-{number:05d}" if self.source.kind != "image" else stem
         return self.series_folder(series) / fit_name(f"{name}.rinr")
 
     def file_paths(self, series: Series, names: list[str]) -> list[Path]:
@@ -76,7 +77,7 @@ class Plan:
         if self.single is not None or self.source.kind == "image":
             path = self.pack_path(series, 0)
             return [path] if file_or_folder(path) else []
-        folder, prefix = self.series_folder(series), f"{series.name}-"
+        folder, prefix = self.series_folder(series), f"{safe_name(series.name)}-"
         return [
             folder / name
             for name in names_in(folder)

@@ -197,3 +197,18 @@ def test_compress_to_a_file_for_each_picture(tmp_path: Path) -> None:
         "a.png.rinr",
         "A.png~2.rinr",
     }
+
+
+def test_packs_of_folders_and_pictures_with_odd_names(tmp_path: Path) -> None:
+    from PIL import Image
+
+    options = {"background": "siren", "preset": "fast", "steps": 1, "device": "cpu"}
+    folder = tmp_path / "odd\n\x1b"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "nul.png")
+    rinrcodec.compress(folder, tmp_path / "a", **options)  # type: ignore[arg-type]
+    rinrcodec.compress(folder / "nul.png", tmp_path / "b", **options)  # type: ignore[arg-type]
+    found = [sorted(one.name for one in (tmp_path / o).glob("*.rinr")) for o in "ab"]
+    assert found == [["odd__-00000.rinr"], ["nul_.rinr"]]
+    again = rinrcodec.compress(folder, tmp_path / "a", resume=True, **options)  # type: ignore[arg-type]
+    assert again.nothing_to_do

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rinrcodec import text_limits
 from rinrcodec.errors import RinrInputError, RinrLimitError
 from rinrcodec.labels import yolo
+from rinrcodec.labels.coco_file import load_coco
 from rinrcodec.labels.voc import VocReader
 from rinrcodec.labels.yolo import YoloReader, read_labels
 from rinrcodec.sources import data_yaml, split_entries, yaml_file
@@ -17,6 +23,7 @@ from rinrcodec.sources.annotations import voc
 from rinrcodec.sources.data_yaml import load_data_yaml
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.survey import survey
+from rinrcodec.sources.yaml_file import parse_yaml
 
 from .tiny_sources import names, put, write
 
@@ -165,3 +172,60 @@ def test_many_classes_of_voc_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write(tmp_path / "v/classes.txt", "a\nb\nc\nd\n")
     with pytest.raises(RinrInputError, match="4 classes, at most 3"):
         open_source(tmp_path / "i", labels=tmp_path / "v")
+
+
+# Without "/" and ".", which may name a large folder of this machine.
+TEXTS = st.text("ab0:#[{\x00\x1b\u202e\ud800\n", max_size=9)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    [
+        *("id", "name", "file_name", "image_id", "category_id", "bbox", "segmentation"),
+        *("keypoints", "score", "track_id", "iscrowd", "width", "height", "attributes"),
+    ]
+)
+RECORDS = st.lists(st.dictionaries(KEYS, JSON | st.integers(0, 2), max_size=8), max_size=4)
+
+
+@settings(max_examples=60)
+@given(RECORDS, RECORDS, RECORDS, JSON)
+def test_any_coco_file(images: Any, annotations: Any, categories: Any, info: Any) -> None:
+    for number, record in enumerate(images):
+        record.setdefault("id", number)
+        record.setdefault("file_name", f"{number}.png")
+    for number, record in enumerate(categories):
+        record.setdefault("id", number)
+        record.setdefault("name", f"{number}")
+    text = json.dumps(
+        {"images": images, "annotations": annotations, "categories": categories, "info": info}
+    )
+    with suppress(RinrInputError):
+        coco = load_coco(text.encode(), "c.json")
+        for one in coco.pictures:
+            labels = coco.reader().parse(one.data("x.png"), size=(64, 48), where="c.json")
+            assert len(labels.boxes) <= len(one.annotations)
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes(data: bytes) -> None:
+    with suppress(RinrInputError):
+        parse_yaml(Path("d.yaml"), data)
+    with suppress(RinrInputError):
+        load_coco(data, "c.json")
+    for reader in (YoloReader(), VocReader((("a", 0),))):
+        labels = reader.parse(data, size=(64, 48), where="a.txt")
+        assert len(labels.boxes) <= len(data)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from(["train", "val", "names", "nc", "kpt_shape", "path"]), JSON))
+def test_any_data_yaml(tmp_path_factory: pytest.TempPathFactory, keys: dict[str, Any]) -> None:
+    file = tmp_path_factory.mktemp("any") / "d.yaml"
+    file.write_bytes(yaml.safe_dump(keys, encoding="utf-8", allow_unicode=False))
+    with pytest.raises(RinrInputError):
+        open_source(file)
