@@ -192,7 +192,7 @@ class PackReader:
         """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.
 
         Reads only the chunks they lie in. Raises `IndexError` for a group or row that is not
-        there.
+        there, `RinrLimitError` where they are more than `Limits.max_result_bytes`.
         """
         if not 0 <= group < len(self._directory.groups):
             raise IndexError(f"{self.name}: group {group} of {len(self._directory.groups)}")
@@ -201,6 +201,8 @@ class PackReader:
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < info.n_rows:
             raise IndexError(f"{self.name}: rows {wanted.min()} to {wanted.max()} of {info.n_rows}")
         with naming(self.name):
+            size = len(wanted) * (info.n_params * (1 + (info.bits > 8)) + 4 * info.n_scales)
+            self.limits.check("max_result_bytes", size, "bytes of rows; read fewer at a time")
             return self._store.weights(group, wanted)
 
     def row_bytes(self, group: int) -> int:

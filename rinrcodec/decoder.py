@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, SupportsIndex, overload
@@ -20,6 +20,7 @@ from rinrcodec.compute.compose import (
     apply_object,
     as_rgb,
     paste_order,
+    stack_if_equal,
     to_pixels,
     to_signal,
 )
@@ -45,6 +46,7 @@ __all__ = ["Decoder", "decode"]
 _BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
 _POSITION_BYTES = 24  # of a line or column of a grid, and of what families make of it
 _SIGNAL_BYTES = 12  # of a pixel as float32
+_BOX_BYTES = 2048  # of a box and its object, as Python has them
 _FREE = Cost(0, 0)
 _NOTHING = torch.empty(0)
 
@@ -149,13 +151,11 @@ class Decoder:
     ) -> Tensor | list[Tensor]:
         tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
         with memory_errors(tried), without_torch_threads(self.device):
-            self._check_result(indices, region, scale)
-            views = [self._view(index, region, scale) for index in indices]
-            tasks = [self._task(view, objects=objects) for view in views]
-            images = _Images([task.view.shape for task in tasks], self.device)
+            tasks = self._tasks(indices, region, scale, objects=objects)
+            images = _Images(len(indices), self._limits.max_result_bytes)
             for part in _parts(tasks, self._limits.max_memory):
                 self._decode_part(part, images)
-            return images.result[0] if alone else images.stacked()
+            return images.all[0] if alone else images.stacked()
 
     def _decode_part(self, tasks: Sequence[_Task], images: _Images) -> None:
         """Decode frames together, and add them to the images."""
@@ -181,27 +181,30 @@ class Decoder:
             signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
             return to_signal(signal) if signal.dtype == torch.uint8 else signal
 
-    def _check_result(
+    def _tasks(
         self,
         indices: Sequence[int],
         region: Region | tuple[int, int, int, int] | None,
         scale: float,
-    ) -> None:
-        """Raise `RinrLimitError` where all pixels together, or one axis, are too large."""
+        *,
+        objects: bool,
+    ) -> Iterator[_Task]:
+        """Frames that the limits allow, one after the other: many boxes take memory, too."""
+        if isinstance(region, Box):
+            raise RinrInputError(
+                "region: a Box may end between pixels; give box.region(frame.width, frame.height)"
+            )
         pixels = 0
         for index in indices:
             frame = self._frame(index)
-            if isinstance(region, Box):
-                raise RinrInputError(
-                    "region: a Box may end between pixels; give box.region(frame.width, "
-                    "frame.height)"
-                )
             height, width = grid_shape(frame.width, frame.height, region=region, scale=scale)
             pixels += height * width
+            what = "bytes of pixels of all frames; decode fewer at a time"
+            self._limits.check("max_result_bytes", 3 * pixels, what)
             what = f"bytes of positions to decode {frame.name}"
             self._limits.check("max_memory", _POSITION_BYTES * (height + width), what)
-        what = "bytes of pixels of all frames; decode fewer at a time"
-        self._limits.check("max_result_bytes", 3 * pixels, what)
+            grid = Grid.of_frame(frame.width, frame.height, region=region, scale=scale)
+            yield self._task(View(frame, grid), objects=objects)
 
     def _frame(self, index: int) -> Frame:
         if not -self.source.n_frames <= index < self.source.n_frames:
@@ -215,7 +218,7 @@ class Decoder:
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
     def _task(self, view: View, *, objects: bool) -> _Task:
-        """A view with its objects, if the limits allow to decode it."""
+        """A frame with its objects, if the limits allow to decode it."""
         pastes = list(_pastes(view)) if objects else []
         groups = self.source.groups
         group = view.frame.background.group
@@ -234,7 +237,7 @@ class Decoder:
             largest = max(largest, cost.memory)
         memory += largest + _at_once([paste.cost.memory for paste in pastes])
         height, width = view.shape
-        memory += _POSITION_BYTES * (height + width)
+        memory += _POSITION_BYTES * (height + width) + _BOX_BYTES * len(view.frame.boxes)
         if len(pastes) > 1:  # which read the background as it was
             memory += _SIGNAL_BYTES * height * width
         pixels = max(view.frame.width * view.frame.height, height * width)
@@ -342,39 +345,50 @@ class _Task:
 
 
 class _Images:
-    """The images of a call: one tensor [n, 3, h, w] where all shapes agree, else a list."""
+    """The images of a call, written into one tensor [n, 3, h, w] while all shapes agree.
 
-    def __init__(self, shapes: Sequence[tuple[int, int]], device: torch.device) -> None:
-        self._count = 0
-        self.result: Tensor | list[Tensor] = []
-        if len(set(shapes)) == 1 and len(shapes) > 1:
-            size = (len(shapes), 3, *shapes[0])
-            self.result = torch.empty(size, dtype=torch.uint8, device=device)
+    Args:
+        count: How many there will be.
+        most: Bytes of the tensor at most.
+    """
+
+    def __init__(self, count: int, most: int) -> None:
+        self._count = count
+        self._most = most
+        self._together: Tensor | None = None
+        self.all: list[Tensor] = []
 
     def add(self, image: Tensor) -> None:
         """Take the next image [3, h, w]."""
-        if isinstance(self.result, Tensor):
-            self.result[self._count] = image
+        number = len(self.all)
+        if number == 0 and 1 < self._count <= self._most // image.numel():
+            self._together = image.new_empty(self._count, *image.shape)
+        if self._together is not None and image.shape == self._together.shape[1:]:
+            self._together[number] = image
+            self.all.append(self._together[number])
         else:
-            self.result.append(image)
-        self._count += 1
+            self._together = None
+            self.all.append(image)
 
     def stacked(self) -> Tensor | list[Tensor]:
-        """All images."""
-        alone = isinstance(self.result, list) and len(self.result) == 1
-        return self.result[0][None] if alone else self.result
+        """All images: one tensor where all shapes agree, else the list."""
+        if self._together is not None and len(self.all) == self._count:
+            return self._together
+        return stack_if_equal(self.all) if len(self.all) == 1 else self.all
 
 
-def _parts(tasks: Sequence[_Task], most: int) -> Iterator[Sequence[_Task]]:
+def _parts(tasks: Iterable[_Task], most: int) -> Iterator[list[_Task]]:
     """Cut tasks, in order, into parts whose memory adds up to `most` bytes: threads share it."""
-    start = memory = 0
-    for number, task in enumerate(tasks):
-        if number > start and memory + task.memory > most:
-            yield tasks[start:number]
-            start, memory = number, 0
+    part: list[_Task] = []
+    memory = 0
+    for task in tasks:
+        if part and memory + task.memory > most:
+            yield part
+            part, memory = [], 0
+        part.append(task)
         memory += task.memory
-    if start < len(tasks):
-        yield tasks[start:]
+    if part:
+        yield part
 
 
 def _at_once(memories: Sequence[int]) -> int:

@@ -21,11 +21,11 @@ from rinrcodec.families.interface import View
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Frame, Spec
 
-__all__ = ["OpenRow", "background_signals", "number_in_row", "row_pixels"]
+__all__ = ["LARGE_FRAME", "OpenRow", "background_signals", "number_in_row", "row_pixels"]
 
 _LAST = "the row decoded last"
 _MOST_KEPT = 2**22  # pixels of the frames that an open row keeps
-_LARGE = 2**23  # pixels of frames whose rows are not kept open: each may take a gigabyte
+LARGE_FRAME = 2**23  # pixels of frames whose rows are not kept open: each may take a gigabyte
 
 
 class _Key(NamedTuple):
@@ -95,7 +95,9 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
             for i in sorted(members[key], key=numbers.__getitem__):
                 pixels = _pixels(row.frame(numbers[i]), spec, group.device)
                 signals[i] = _on_grid(pixels, views[i].grid)
-        kept = key == last_key and row.decoder.n_frames > 1 and key.width * key.height <= _LARGE
+        kept = (
+            key == last_key and row.decoder.n_frames > 1 and key.width * key.height <= LARGE_FRAME
+        )
         return row if kept else None
 
     kept = parallel_map(decode, list(members), group.device)[-1]

@@ -16,7 +16,7 @@ from rinrcodec.boxes import Region
 from rinrcodec.compute.grids import resample_part
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
-from rinrcodec.families.av1.decode import OpenRow
+from rinrcodec.families.av1.decode import LARGE_FRAME, OpenRow
 from rinrcodec.families.av1.layout import most_atlas_pixels
 from rinrcodec.families.av1.stream import RowDecoder
 from rinrcodec.families.group_reader import GroupReader
@@ -39,7 +39,7 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
     for i, view in enumerate(views):
         members[view.inr.inr.row].append(i)
     signals: list[Tensor] = [torch.empty(0)] * len(views)
-    spec = group.info.spec
+    spec, most = group.info.spec, 0
     # The row of the last call comes first, while it is there.
     for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
         numbers = sorted(members[row], key=lambda i: views[i].inr.cell.time)
@@ -53,7 +53,7 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
                 signal = (pixels.float() - NEUTRAL) / 127.5
                 view = views[i]
                 signals[i] = resample_part(signal, view.region, view.grid, view.part)
-    if last is not None:
+    if last is not None and most <= LARGE_FRAME:
         group.memory[_LAST] = last
     return signals
 

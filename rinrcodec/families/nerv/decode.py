@@ -18,9 +18,9 @@ from rinrcodec.pack import Frame, Spec
 
 __all__ = ["background_signals", "check_sizes", "frames_at_once", "sequence_frames"]
 
-# On a GPU: a few frames, fewer where a layer of them would take over 1 GB.
+# On a GPU: a few frames, fewer where a layer of them would take over half a gigabyte.
 _FRAMES_AT_ONCE = 8
-_VALUES_AT_ONCE = 1 << 28
+_VALUES_AT_ONCE = 1 << 27
 
 
 def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:

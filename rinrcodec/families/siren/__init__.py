@@ -23,6 +23,7 @@ _CALL_WORK = 2**21
 _PARAM_WORK = 256
 # The output and its pixels, twice; the codes of a weight, its scale, its value and another copy.
 _PIXEL_BYTES, _PARAM_BYTES = 18, 20
+_OBJECT_BYTES = 40  # of a pixel: its output, and the sums that paste it
 
 
 class Siren(BackgroundFamily, ObjectFamily):
@@ -57,15 +58,15 @@ class Siren(BackgroundFamily, ObjectFamily):
         return self._cost(info, height * width)
 
     def object_cost(self, info: GroupInfo, view: ObjectView) -> Cost:
-        return self._cost(info, view.n_pixels)
+        return self._cost(info, view.n_pixels, pixel_bytes=_OBJECT_BYTES)
 
-    def _cost(self, info: GroupInfo, n_pixels: int) -> Cost:
+    def _cost(self, info: GroupInfo, n_pixels: int, *, pixel_bytes: int = _PIXEL_BYTES) -> Cost:
         from rinrcodec.families.siren import network
 
         work = max(n_pixels, _LEAST_PIXELS) * network.work(info.spec)
         return Cost(
             work + _CALL_WORK + _PARAM_WORK * info.n_params,
-            _PIXEL_BYTES * n_pixels + _PARAM_BYTES * info.n_params,
+            pixel_bytes * n_pixels + _PARAM_BYTES * info.n_params,
         )
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
