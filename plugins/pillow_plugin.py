@@ -23,8 +23,8 @@ from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.formats import MAGIC, Header, PackReader, pack_bytes, read_header
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import Frame
-from rinrcodec.storage.fork_lock import ForkSafeLock
 from rinrcodec.storage.atomic import named_file, write_whole, writing
+from rinrcodec.storage.fork_lock import ForkSafeLock
 from rinrcodec.targets import Target
 
 if TYPE_CHECKING:

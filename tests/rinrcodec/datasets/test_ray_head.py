@@ -27,7 +27,7 @@ class ToyRay:
     """A Ray whose tasks never end, and whose head ends after a few looks."""
 
     def __init__(self, server: socket.socket, looks: int) -> None:
-        self.address = "127.0.0.1:{}".format(server.getsockname()[1])
+        self.address = f"127.0.0.1:{server.getsockname()[1]}"
         self.server, self.looks, self.ended, self.cancelled = server, looks, 0, 0
         self.exceptions = SimpleNamespace()
 
