@@ -56,8 +56,9 @@ def write_pack(
 
     The file appears under its name only when it is complete: it is written to a temporary file
     in the same folder, flushed to the disk and renamed. The same pack gives the same bytes. Behind
-    a URL it is made in memory and sent as one object, which appears whole or not at all. Where `path`
-    is a symbolic link, the file that it leads to is replaced. A replaced file keeps its permissions.
+    a URL it is made in memory and sent as one object, which appears whole or not at all. Where
+    `path` is a symbolic link, the file that it leads to is replaced. A replaced file keeps its
+    permissions.
 
     Raises `RinrFormatError` or `RinrLimitError` if a file cannot hold the pack,
     `RinrInputError` if `path` exists and `overwrite` is False, and `RinrError` if the file cannot

@@ -8,8 +8,9 @@ Torch's threads are also lost in a fork, and a forked process that waits for the
 Inside `without_torch_threads` none are used, so that forked workers can decode. Our own threads
 never end: one that ends gives its buffers back to MKL (torch's library for products of matrices)
 under MKL's lock, after Python takes it for ended. A fork in that moment would copy the lock as
-taken, for ever. `on_lasting_thread` moves the work of a user's thread to one of ours for that reason.
-It also keeps torch out of daemon threads, where it aborts the process when the interpreter ends.
+taken, for ever. For that reason `on_lasting_thread` moves the work of a user's thread to one of
+ours. It also keeps torch out of daemon threads, where it aborts the process when the interpreter
+ends.
 """
 
 from __future__ import annotations

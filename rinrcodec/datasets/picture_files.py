@@ -113,23 +113,23 @@ def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
     exif, icc, xmp = metadata.exif, metadata.icc, metadata.xmp
     if len(exif) > _MOST_PNG_BLOCK:
         exif = b""
-        lost.append("its EXIF is too large for a PNG and is left out")
+        lost.append("its EXIF is too large for a PNG and is left out; use --format webp")
     if exif and not _is_sound_exif(exif.removeprefix(_EXIF_PREFIX)):
         exif = b""  # ffmpeg would refuse the whole picture
-        lost.append("its EXIF is damaged and is left out; --format webp keeps it")
+        lost.append("its EXIF is damaged and is left out; use --format webp")
     if len(icc) > _MOST_PNG_ICC:
         icc = b""
         lost.append(
-            "its ICC profile is too large for a PNG and is left out; --format webp keeps it"
+            "its ICC profile is too large for a PNG and is left out; use --format webp"
         )
     if len(xmp) > _MOST_PNG_BLOCK:
         xmp = b""
-        lost.append("its XMP is too large for a PNG and is left out; --format webp keeps it")
+        lost.append("its XMP is too large for a PNG and is left out; use --format webp")
     try:
         xmp.decode()
     except UnicodeDecodeError:
         xmp = b""
-        lost.append("its XMP is not UTF-8, as a PNG wants it, and is left out")
+        lost.append("its XMP is not UTF-8, as a PNG needs, and is left out; use --format webp")
     return exif, icc, xmp
 
 

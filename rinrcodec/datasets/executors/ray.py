@@ -39,8 +39,8 @@ def fit_on_ray(
     """Fit shards on a running Ray, or on one of this machine that ends with this.
 
     jobs: most shards at a time, None for as many as Ray has CPUs or, for a CUDA device, GPUs for.
-    Raises what a task raises, `RinrInputError` where there is no Ray at `address`, `RinrError` where
-    its head cannot be reached any more.
+    Raises what a task raises, `RinrInputError` where there is no Ray at `address`, `RinrError`
+    where its head cannot be reached any more.
     """
     ray = _import_ray()
     began_here = not ray.is_initialized()
