@@ -119,9 +119,7 @@ def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
         lost.append("its EXIF is damaged and is left out; use --format webp")
     if len(icc) > _MOST_PNG_ICC:
         icc = b""
-        lost.append(
-            "its ICC profile is too large for a PNG and is left out; use --format webp"
-        )
+        lost.append("its ICC profile is too large for a PNG and is left out; use --format webp")
     if len(xmp) > _MOST_PNG_BLOCK:
         xmp = b""
         lost.append("its XMP is too large for a PNG and is left out; use --format webp")
