@@ -79,6 +79,15 @@ def test_an_error_of_decoding_alone_is_found(run: Run, monkeypatch: pytest.Monke
     assert done.stderr == f"error: {GOOD}: too little memory\n"
 
 
+def test_a_lack_of_memory_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PackReader, "verify", failing)
+    done = run("verify", GOOD, code=1)
+    assert done.stderr == f"error: {GOOD}: there is too little memory to check it; use --jobs 1\n"
+
+
 def test_progress_of_decoding_never_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "_SECONDS", 0)  # as soon as possible
     for name in "abcd":

@@ -116,6 +116,10 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
         return Checked(file.path, 0, missing(file.path, file.manifest))
     except (RinrError, OSError) as error:
         return Checked(file.path, 0, reason(file.path, error))
+    except MemoryError:
+        return Checked(
+            file.path, 0, f"{file.path}: there is too little memory to check it; use --jobs 1"
+        )
     difference = _difference(file, record)
     if difference is None and file.n_frames not in (None, n_frames):
         difference = (
