@@ -264,7 +264,7 @@ def _replacing_packs(save: Callable[..., None]) -> Callable[..., None]:
         format: str | None = None,  # noqa: A002 (Pillow's name)
         **params: Any,
     ) -> None:
-        if not _is_whole(self, fp, format):
+        if not _is_whole(fp, self, format):
             save(self, fp, format, **params)
             return
         named = Path(os.fsdecode(fp))
@@ -279,8 +279,8 @@ def _replacing_packs(save: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_whole(
-    image: Image.Image,
     file: _Path | IO[bytes],
+    image: Image.Image,
     format: str | None,  # noqa: A002
 ) -> TypeGuard[_Path]:
     """Whether saving an image to this path writes a pack, or replaces the pack that it reads."""
@@ -289,8 +289,9 @@ def _is_whole(
     suffix = Path(os.fsdecode(file)).suffix.lower()
     if (format or Image.EXTENSION.get(suffix, "")).upper() == FORMAT:
         return True
-    own = isinstance(image, RinrImageFile) and (image.filename or getattr(image.fp, "name", ""))
-    return bool(own) and _leads_to(file, own)
+    if not isinstance(image, RinrImageFile):
+        return False
+    return _leads_to(file, image.filename or getattr(image.fp, "name", ""))
 
 
 class _NamedBuffer(io.BytesIO):

@@ -42,7 +42,7 @@ __all__ = ["command"]
 class _Interrupted(click.ClickException):
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.exit_code = interrupted_code()
+        self.exit_code = interrupted_code()  # type: ignore[misc]  # click reads the instance's
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.message, file=file, err=True)

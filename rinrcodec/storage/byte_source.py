@@ -277,8 +277,10 @@ def source_of(source: object) -> ByteSource:
             f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
             "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
         )
+    # No subclass, which may read in another way.
     if type(source) in (io.BufferedReader, io.FileIO) and _is_on_disk(source):
-        return FileSource.of_file(source, str(getattr(source, "name", None) or "<file>"))
+        file = cast(io.FileIO, source)
+        return FileSource.of_file(file, str(getattr(file, "name", None) or "<file>"))
     return StreamSource(source, owned=False)  # type: ignore[arg-type]
 
 
