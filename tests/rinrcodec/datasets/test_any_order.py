@@ -213,7 +213,7 @@ class Updated(RuleBasedStateMachine):
             self.patch.undo()
 
 
-TestUpdated = pytest.mark.slow(Updated.TestCase)
+TestUpdated = pytest.mark.timeout(1200)(pytest.mark.slow(Updated.TestCase))
 TestUpdated.settings = settings(
-    max_examples=12, stateful_step_count=16, deadline=None, derandomize=True
+    max_examples=6, stateful_step_count=12, deadline=None, derandomize=True
 )
