@@ -69,9 +69,11 @@ def read_contents(
 
 def with_messages(known: FittedShard, now: Contents) -> FittedShard:
     """A shard with the messages about its pictures of now, which are as they were."""
-    messages = {"failures": now.failures, "warnings": now.warnings, "lost": now.lost}
     first, *others = known.parts
-    parts = [replace(first, **{name: list(texts) for name, texts in messages.items()})]
+    all_of_them = replace(
+        first, failures=list(now.failures), warnings=list(now.warnings), lost=list(now.lost)
+    )
+    parts = [all_of_them]
     parts += [replace(part, failures=[], warnings=[], lost=[]) for part in others]
     return replace(known, parts=parts)
 
