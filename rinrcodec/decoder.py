@@ -240,8 +240,8 @@ class Decoder:
         memory += _POSITION_BYTES * (height + width) + _BOX_BYTES * len(view.frame.boxes)
         if len(pastes) > 1:  # which read the background as it was
             memory += _SIGNAL_BYTES * height * width
-        pixels = max(view.frame.width * view.frame.height, height * width)
-        self._limits.check_frame(work, memory, pixels, view.frame.name)
+        pixels = view.frame.width * view.frame.height
+        self._limits.check_frame(work, memory, pixels, height * width, view.frame.name)
         return _Task(view, pastes, memory)
 
     def _reader(self, group: int) -> GroupReader:

@@ -43,17 +43,18 @@ class Limits:
     max_verify_bytes: int = 2**28  # of all chunks, uncompressed; items of any length count more
     max_verify_work: int = 2**39  # multiplications to decode its coded rows
 
-    def check_frame(self, work: int, memory: int, pixels: int, name: str) -> None:
+    def check_frame(self, work: int, memory: int, pixels: int, result: int, name: str) -> None:
         """Raise `RinrLimitError` for a frame that takes too much work or memory to decode.
 
         Args:
             work: Multiplications.
             memory: Bytes at the peak.
-            pixels: Pixels of the frame, or of the result where it has more.
+            pixels: Pixels of the frame.
+            result: Pixels that are asked for.
             name: Name of the frame.
         """
         self.check("max_work", work, f"multiplications to decode {name}")
-        per_pixel = work // max(pixels, _FEW_PIXELS)
+        per_pixel = work // max(pixels, result, _FEW_PIXELS)
         self.check("max_pixel_work", per_pixel, f"multiplications for each pixel of {name}")
         # Frames that are larger than the default allows take more memory in any family.
         if memory > self.max_memory * max(1.0, pixels / DEFAULT_LIMITS.max_pixels):

@@ -134,6 +134,8 @@ def test_a_result_has_a_limit_before_positions_are_made() -> None:
         rinrcodec.decode(pack, range(30), region=(0, 0, 1001, 2), limits=limits)
     with pytest.raises(RinrLimitError, match="max_result_bytes"):
         rinrcodec.decode(pack, [0], region=(0, 0, 500, 2), scale=16, limits=limits)
+    with pytest.raises(RinrLimitError, match="bytes of memory to decode 0"):
+        rinrcodec.decode(pack, [0], region=(0, 0, 2**19, 2), scale=16)
     wide = pack_of(weights_group(siren_spec(1, 4)), 2**26, 1)
     with pytest.raises(RinrLimitError, match="bytes of positions to decode 0"):
         rinrcodec.decode(wide, 0, scale=16)
