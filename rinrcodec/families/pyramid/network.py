@@ -307,8 +307,8 @@ def pass_tables(
     wide = max(1, min(_SITES_AT_ONCE[device.type], columns))
     high = _SITES_AT_ONCE[device.type] // wide
     for top, left in product(range(0, lines, high), range(0, columns, wide)):
-        place = slice(top, top + high), slice(left, left + wide)
-        known = torch.stack([part[(0, *place)] for part in parts])
+        y, x = slice(top, top + high), slice(left, left + wide)
+        known = torch.stack([part[0, y, x] for part in parts])
         which = known.new_zeros(LEVELS, *known.shape[1:])
         which[level] = 1
         inputs = torch.cat([known, known.abs(), which])
@@ -316,6 +316,6 @@ def pass_tables(
         largest = LARGEST * MEAN_STEPS
         eighths = (means * MEAN_STEPS + 0.5).floor_().clamp_(-largest, largest)
         index = ((log_scales - _LOG_SCALES[0]) * 8 + 0.5).floor_().clamp_(0, N_SCALES - 1)
-        tables[(slice(None), *place)] = torch.stack([eighths, index])
+        tables[:, y, x] = torch.stack([eighths, index])
     both = tables.view(2, -1).cpu().numpy()
     return both[0], both[1]
