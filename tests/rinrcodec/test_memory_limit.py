@@ -138,7 +138,7 @@ def test_a_result_has_a_limit_before_positions_are_made() -> None:
         rinrcodec.decode(pack, [0], region=(0, 0, 2**19, 2), scale=16)
     wide = pack_of(weights_group(siren_spec(1, 4)), 2**26, 1)
     with pytest.raises(RinrLimitError, match="bytes of positions to decode 0"):
-        rinrcodec.decode(wide, 0, scale=16)
+        rinrcodec.decode(wide, 0, scale=16, limits=Limits(max_result_bytes=2**60))
 
 
 def test_frames_are_decoded_together_while_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
 def evaluate(
     spec: Spec,
     weights: Tensor,
-    coords: Sequence[Tensor] | Sequence[Positions],
+    coords: Sequence[Tensor | Positions],
     *,
     shared: bool = False,
 ) -> list[Tensor]:
