@@ -61,8 +61,9 @@ def test_threads_do_not_end(fails: bool) -> None:
     threads = threading.active_count()
     for _ in range(20):
         work_on_all()
-    # One that is not yet done with the call before may be replaced in the next.
-    assert threading.active_count() <= threads + 4
+    # One that is not yet done with the call before may be replaced in the next; if none were used
+    # again, there would be 40 more.
+    assert threading.active_count() <= threads + 20
     assert all(thread.is_alive() for thread in seen - {threading.current_thread()})
 
 
