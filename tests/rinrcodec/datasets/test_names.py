@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import rinrcodec
 from rinrcodec import Box
+from rinrcodec.datasets import unpack
 from rinrcodec.datasets.names import fit_name, output_names, safe_name
 from rinrcodec.errors import RinrError
 from rinrcodec.formats.checks import check_name
@@ -156,13 +158,19 @@ def test_decompress_writes_every_frame(tmp_path: Path, labels: str, kind: str) -
 
 @pytest.mark.parametrize("labels", [False, "yolo", "voc", "coco"])
 def test_a_frame_that_cannot_be_written_does_not_stop_the_others(
-    tmp_path: Path, labels: str | bool
+    tmp_path: Path, labels: str | bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = pack(tmp_path / "p.rinr", ["a.jpg", "b.jpg", "s/c.jpg", "d.jpg"])
     out = tmp_path / "out"
     images = out / "images" if labels else out
-    (images / "b.png").mkdir(parents=True)
-    (images / "s").write_text("a file where the folder should be")
+    write = unpack.write_picture
+
+    def short_names_only(path: Path, data: bytes) -> None:
+        if path.stem in {"b", "c"}:
+            raise OSError(errno.ENAMETOOLONG, "File name too long", str(path))
+        write(path, data)
+
+    monkeypatch.setattr(unpack, "write_picture", short_names_only)
     options = {"labels": labels, "device": "cpu", "overwrite": True}
     result = rinrcodec.decompress(source, out, **options)  # type: ignore[arg-type]
     assert (result.frames, result.failed_frames) == (2, 2)

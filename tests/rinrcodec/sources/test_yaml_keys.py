@@ -185,9 +185,9 @@ def test_no_key_makes_us_look_outside_of_the_root(
     listed: list[Path] = []
     below = files_below
 
-    def spy(folder: Path) -> list[tuple[Path, str]]:
+    def spy(folder: Path, **options: Any) -> list[tuple[Path, str]]:
         listed.append(folder)
-        return below(folder)
+        return below(folder, **options)
 
     monkeypatch.setattr("rinrcodec.storage.listing.files_below", spy)
     quoted = '"' + text.replace("{root}", str(root)) + '"'

@@ -282,5 +282,5 @@ def test_lists_that_are_too_deep_or_too_wide(tmp_path: Path) -> None:
     source = open_source(yaml)
     deep, wide = source.failures
     assert f"{tmp_path}/10.txt: lists name lists at more than 10 levels" in deep
-    assert f"a/...: too long for a path (in {tmp_path}/wide.txt)" in wide
+    assert f"a/...: no such picture (in {tmp_path}/wide.txt)" in wide
     assert [len(series.refs) for series in source.series] == [1, 1]
