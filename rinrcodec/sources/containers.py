@@ -1,6 +1,6 @@
 """Opens the containers of videos, and nothing else that FFmpeg reads.
 
-FFmpeg takes a file for what it holds, whatever its name. Playlists (HLS, DASH), lists (concat) and
+FFmpeg goes by the content of a file, not by its name. Playlists (HLS, DASH), lists (concat) and
 session descriptions (SDP) name other files and URLs, which it would open. `video` calls this.
 """
 

@@ -197,7 +197,7 @@ def test_a_damaged_pack_is_never_published(
 ) -> None:
     pack = work_files(unfinished, "*.rinr")[1]
     damage(pack)
-    if is_forged:  # whoever changes a pack can change its record, too
+    if is_forged:  # a program that changes a pack can change its record, too
         record = pack.with_suffix(".json")
         data = unseal(record.read_bytes())
         content = pack.read_bytes()
