@@ -19,6 +19,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats.schema import from_planes, to_planes
 from rinrcodec.limits import Limits
+from rinrcodec.strict_json import unique_keys
 
 __all__ = ["decode_extras", "encode_attributes", "encode_extras", "frame_labels"]
 
@@ -298,14 +299,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate name")
-    return found
-
-
 _TOO_DEEP = f"more than {MOST_DEPTH} lists and objects inside each other"
 _TOO_LONG = f"an integer of more than {MOST_DIGITS} digits"
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys, parse_int=_integer)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -22,12 +22,13 @@ from torch import Tensor
 from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.names import safe_name
 from rinrcodec.decoder import Decoder
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
+from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrMemoryError
 from rinrcodec.families import background_family, check_group
 from rinrcodec.files import RinrFile, packs_below
 from rinrcodec.pack import Frame, InrRef
 from rinrcodec.plugins._rows import may_share_rows
 from rinrcodec.storage import read_file
+from rinrcodec.text_limits import MOST_LIST_BYTES
 
 __all__ = ["FrameRef", "StrPath", "decode_rgb", "find_packs", "is_pack", "scan", "scan_file"]
 
@@ -73,7 +74,7 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
     elif is_pack(path) and path.is_file():
         yield path
     elif path.suffix.lower() == ".txt" and path.is_file():
-        lines = read_file(path).decode("utf-8-sig", "replace").splitlines()
+        lines = read_file(path, most=MOST_LIST_BYTES).decode("utf-8-sig", "replace").splitlines()
         listed = (line.strip() for line in lines if is_pack(line.strip()))
         yield from (path.parent / line if line.startswith("./") else Path(line) for line in listed)
     elif "*" in str(path):
@@ -108,6 +109,8 @@ def scan_file(file: RinrFile, pack: Path) -> Iterator[tuple[FrameRef, Frame | Ri
             paths.add(ref.path)
             if not sound:
                 _check_weights(file, frame)
+        except RinrMemoryError:  # which says nothing of the file
+            raise
         except RinrError as error:
             yield ref, error
         else:
@@ -223,6 +226,8 @@ def _frame_path(pack: Path, name: str) -> str:
 def _is_sound(file: RinrFile) -> bool:
     try:
         file.reader.verify()
+    except RinrMemoryError:
+        raise
     except RinrError:
         return False
     return True

@@ -19,7 +19,7 @@ from ultralytics.data import YOLODataset
 from ultralytics.data import utils as data_utils
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError
 from rinrcodec.files import RinrFile
 from rinrcodec.labels.yolo import Layout
 from rinrcodec.pack import Frame
@@ -186,6 +186,8 @@ class RinrYoloDataset(YOLODataset):
             with RinrFile(pack) as file:
                 self._layouts[str(pack)] = layout_of(file.info, keypoints=self.use_keypoints)
                 scanned = list(scan_file(file, pack))
+        except RinrMemoryError:
+            raise
         except (RinrError, OSError) as error:
             text = str(error)
             self._failures.append(text if str(pack) in text else f"{pack}: {text}")

@@ -12,7 +12,7 @@ from PIL import Image
 from ultralytics.data.loaders import LoadImagesAndVideos, autocast_list
 from ultralytics.utils import LOGGER
 
-from rinrcodec.errors import RinrError
+from rinrcodec.errors import RinrError, RinrMemoryError
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, is_pack, scan
 from rinrcodec.printing import printable
@@ -54,6 +54,8 @@ class PackLoader(LoadImagesAndVideos):
             self.count += 1
             try:
                 images.append(self._pixels(ref))
+            except RinrMemoryError:  # which says nothing of the file
+                raise
             except RinrError as error:
                 LOGGER.warning(printable(f"corrupt, left out: {error}"))
                 continue
@@ -99,6 +101,8 @@ def _add_sound(refs: list[FrameRef], pack: Path) -> list[RinrError | OSError]:
             else:
                 failures.append(outcome)
                 lines.append(f"{ref.path}: {outcome}")
+    except RinrMemoryError:
+        raise
     except (RinrError, OSError) as error:
         failures.append(error)
         lines.append(str(error))

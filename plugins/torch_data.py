@@ -23,7 +23,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rinrcodec.datasets.manifest import CountedPack, counted_packs
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, reason
+from rinrcodec.errors import (
+    RinrError,
+    RinrFormatError,
+    RinrInputError,
+    RinrMemoryError,
+    reason,
+)
 from rinrcodec.files import RinrFile
 from rinrcodec.formats import read_header
 from rinrcodec.formats.header import LABELS
@@ -36,12 +42,7 @@ from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.plugins._torch_targets import Annotations, TargetOptions, target_of
 from rinrcodec.plugins._torch_transforms import check_transforms, finish_item, tv_tensors
 from rinrcodec.printing import printable
-from rinrcodec.storage import (
-    file_or_folder,
-    may_pass,
-    to_path,
-    to_path_or_none,
-)
+from rinrcodec.storage import file_or_folder, may_pass, to_path, to_path_or_none
 
 __all__ = ["Annotations", "Item", "RinrDataset", "collate", "find_files"]
 
@@ -179,7 +180,8 @@ class RinrDataset(Dataset[Item]):
                 if not _passes_over(pack, error):
                     raise
                 # In the name of the line that makes the dataset.
-                warnings.warn(f"left out of the dataset: {reason(pack.path, error)}", stacklevel=2)
+                text = printable(f"left out of the dataset: {reason(pack.path, error)}")
+                warnings.warn(text, stacklevel=2)
         if not self.files:
             raise RinrInputError(f"{packs[0].path}: no file is left, none can be read")
         self._warn_of_unlabelled()
@@ -309,12 +311,11 @@ class RinrDataset(Dataset[Item]):
             if pack.manifest is None:
                 pack = replace(pack, n_frames=header.n_frames)
             look = look and bool(header.required & LABELS)
+        labelled = self._open.get(pack.path).reader.labelled() if look else None
         self.files.append(pack.path)
         self._counts.append(pack)
-        if look:
-            labelled = self._open.get(pack.path).reader.labelled()
-            if not labelled.all():
-                self._frames[number] = np.flatnonzero(labelled)
+        if labelled is not None and not labelled.all():
+            self._frames[number] = np.flatnonzero(labelled)
 
     def _warn_of_unlabelled(self) -> None:
         """Say how many frames are left out; raise `RinrInputError` if that is all of them."""
@@ -437,12 +438,14 @@ def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
                 if pack.manifest is not None:
                     _check_count(file, pack)
                 file.reader.verify()
+        except RinrMemoryError:  # which says nothing of the file
+            raise
         except (RinrError, OSError) as error:
             if isinstance(error, OSError) and not _passes_over(pack, error):
                 raise
             why = reason(pack.path, error) if isinstance(error, OSError) else error
             # In the name of the line that makes the dataset.
-            warnings.warn(f"left out of the dataset: {why}", stacklevel=3)
+            warnings.warn(printable(f"left out of the dataset: {why}"), stacklevel=3)
         else:
             sound.append(pack)
     if not sound:

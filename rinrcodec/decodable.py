@@ -120,10 +120,8 @@ class _Check:
             name = info.spec.family
             try:
                 family = find_family(name)
-            except (
-                RinrInputError
-            ):  # another package is broken, which its own error says on decoding
-                family = None
+            except RinrInputError:
+                family = None  # another package is broken; its own error says so on decoding
             if family is not None:
                 family.check(info)
             elif number in used:

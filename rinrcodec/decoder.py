@@ -24,7 +24,7 @@ from rinrcodec.compute.compose import (
     to_pixels,
     to_signal,
 )
-from rinrcodec.compute.devices import memory_errors, resolve_device
+from rinrcodec.compute.devices import device_memory_errors, resolve_device
 from rinrcodec.compute.grids import Grid, grid_shape
 from rinrcodec.compute.parallel import on_lasting_thread, without_torch_threads
 from rinrcodec.errors import RinrFormatError, RinrInputError
@@ -150,7 +150,7 @@ class Decoder:
         alone: bool,
     ) -> Tensor | list[Tensor]:
         tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
-        with memory_errors(tried), without_torch_threads(self.device):
+        with device_memory_errors(tried), without_torch_threads(self.device):
             tasks = self._tasks(indices, region, scale, objects=objects)
             images = _Images(len(indices), self._limits.max_result_bytes)
             for part in _parts(tasks, self._limits.max_memory):

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
-from rinrcodec.compute.devices import memory_errors, resolve_device
+from rinrcodec.compute.devices import device_memory_errors, resolve_device
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
 from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
@@ -184,7 +184,7 @@ def encode_pictures(
         backgrounds=backgrounds is None,
         tries=TRIES if searched and backgrounds is None else 1,
     )
-    with memory_errors(f"encoding {pictures[0].name} and {len(pictures) - 1} more"):
+    with device_memory_errors(f"encoding {pictures[0].name} and {len(pictures) - 1} more"):
         context = FitContext(seed, resolve_device(device), wanted, progress.counted)
         if backgrounds is not None:
             pack = Encoding(pictures, preset, context, info).run(backgrounds)

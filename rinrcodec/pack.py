@@ -75,7 +75,7 @@ class Spec:
     def from_json(cls, text: str) -> Spec:
         """The inverse of `to_json`; raises `RinrFormatError` on anything else."""
         try:
-            value = parse_json(text, most_depth=1)
+            value = parse_json(text, most_depth=2)  # one more, for the sentence about its values
         except ValueError as error:
             raise RinrFormatError(f"a group's spec is not JSON: {text[:80]!r}") from error
         if not isinstance(value, dict) or not isinstance(value.get("family"), str):

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
-from rinrcodec import memory
 from rinrcodec.errors import RinrDeviceError
+from rinrcodec.memory import memory_errors
 
-__all__ = ["chunks_by_cost", "memory_errors", "resolve_device"]
+__all__ = ["chunks_by_cost", "device_memory_errors", "resolve_device"]
 
 _CPU_CHUNK_BYTES = 1 << 20
 _CUDA_CHUNK_SHARE = 0.25
@@ -36,13 +36,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 @contextmanager
-def memory_errors(tried: str) -> Iterator[None]:
+def device_memory_errors(tried: str) -> Iterator[None]:
     """Turn a lack of memory into `RinrDeviceError` on a GPU, and `RinrMemoryError` elsewhere.
 
     Args:
         tried: What is done inside, such as "decoding frame 3".
     """
-    with memory.memory_errors(tried):
+    with memory_errors(tried):
         try:
             yield
         except torch.OutOfMemoryError as error:

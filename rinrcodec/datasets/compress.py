@@ -37,6 +37,7 @@ from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
 from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import limits_for
+from rinrcodec.memory import memory_errors
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.pictures.opening import adding_formats, check_formats
 from rinrcodec.sources.source import Source
@@ -180,7 +181,7 @@ def compress(
         )
     if task is not None:
         check_choice("task", task, TASKS)
-    with adding_formats(options.formats):
+    with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
         opened = open_source(path, labels=labels, formats=options.formats)
         seen = survey(opened, task=task, sizes=strict, limits=limits_for(max_pixels))
     if strict:
@@ -194,7 +195,8 @@ def compress(
     def warn() -> None:
         _warn(seen, opened, say)
 
-    return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
+    with memory_errors(f"{path}: compressing it"):
+        return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
 
 
 def _refuse_lost(seen: Survey) -> None:

@@ -24,6 +24,7 @@ from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import limits_for
+from rinrcodec.memory import memory_errors
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
@@ -140,7 +141,7 @@ def decompress(
     work.failures += lost
     work.warnings += notes
     written = 0
-    with ExitStack() as stack:
+    with memory_errors(f"{path}: decompressing it"), ExitStack() as stack:
         jobs, writers = _make_jobs(packs, folder, work, kind, stack)
         texts = {}
         if data := _output_yaml(packs, jobs, kind, folder, work):

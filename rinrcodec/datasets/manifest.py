@@ -236,7 +236,10 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
     unlisted: list[OSError] = []
     files = files_below(folder, unlisted=unlisted)
     for error in unlisted:
-        warnings.warn(f"left out: {reason(Path(error.filename), error)}", stacklevel=4)
+        warnings.warn(
+            printable(f"left out: {reason(Path(error.filename), error)}"),
+            stacklevel=4,  # the caller that makes a data set
+        )
     manifests = [path for path, _ in files if path.name == MANIFEST]
     if folder / MANIFEST not in manifests:
         manifests.append(folder.parent / MANIFEST)
@@ -247,7 +250,9 @@ def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Coun
         counts.update(_counts(path, limits, damaged.append))
     if damaged:
         warnings.warn(
-            f"{damaged[0]}; it is not used, and frames are counted in the files themselves",
+            printable(
+                f"{damaged[0]}; it is not used, and frames are counted in the files themselves"
+            ),
             stacklevel=4,  # the caller that makes a data set
         )
     start = _start_of(folder)
@@ -301,7 +306,10 @@ def _counts(
     except RinrError:
         return
     except OSError as error:
-        warnings.warn(f"{reason(path, error)}; it counts nothing", stacklevel=5)
+        warnings.warn(
+            printable(f"{reason(path, error)}; frames are counted in the files themselves"),
+            stacklevel=5,
+        )
         return
     if not manifest.is_sealed:  # its counts may have been changed since
         return

@@ -23,7 +23,7 @@ _SUFFIXES = (".png", ".jpg", ".webp", ".npy", ".txt", ".xml", ".rinr")
 _LONGEST_SUFFIX = max(map(len, _SUFFIXES))
 # Windows drops the first two; with the others, a folder could have the name of a file.
 _NOT_OF_FOLDERS = (".", " ", *_SUFFIXES)
-# Windows takes these for devices, whatever follows a dot.
+# Windows takes these for devices, with any suffix.
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"}

@@ -155,7 +155,8 @@ def _write_frame(
         work.failures.append(f"{picture} cannot be written: {error.strerror}")
         return False
     for file in stale:
-        remove_file(file)
+        if file != picture:
+            remove_file(file)
     done()
     work.warnings += warnings
     return True

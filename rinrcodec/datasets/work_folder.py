@@ -26,7 +26,7 @@ from rinrcodec.datasets.manifest import (
     is_run_key,
     read_record,
 )
-from rinrcodec.errors import RinrError, RinrInputError
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError
 from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.storage import (
@@ -218,6 +218,8 @@ class Work:
                     return f"{path}: damaged (it has other pictures than its record)"
         except FileNotFoundError:
             return f"{path}: missing"
+        except RinrMemoryError:  # which says nothing of the file
+            raise
         except RinrError as error:
             return f"{path}: damaged ({str(error).removeprefix(f'{path}: ')})"
         return None

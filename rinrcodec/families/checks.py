@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.pack import GroupInfo
 
-__all__ = ["check_sizes", "number_in_row"]
+__all__ = ["check_sizes", "frames_until"]
 
 
 def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
@@ -27,9 +27,9 @@ def check_sizes(info: GroupInfo, sizes: Sequence[int]) -> None:
         )
 
 
-def number_in_row(time: float, most: int) -> int:
-    """Return which of at most `most` frames of a row a time names; the last where it names none.
+def frames_until(time: float, most: int) -> int:
+    """Return how many frames of a row are decoded for that of a time; `most` for a wrong time.
 
     Costs are counted before times are checked.
     """
-    return int(time) if 0 <= time < most else most - 1
+    return int(time) + 1 if 0 <= time < most else most

@@ -165,7 +165,7 @@ class BackgroundFamily(Family):
 
     @abstractmethod
     def background_cost(self, info: GroupInfo, view: View) -> Cost:
-        """Return what decoding one frame alone takes, whatever its coded bytes are.
+        """Return what decoding one frame alone takes at most, for any coded bytes.
 
         The decoder compares work and memory with the `Limits` before it decodes anything. It
         decodes frames together, also on several threads, while their memory adds up to
@@ -185,8 +185,8 @@ class BackgroundFamily(Family):
     ) -> None:
         """Check that frames of one row can be decoded, as `verify` asks for every row.
 
-        Whatever makes `decode_backgrounds` raise for a frame alone has to be found here. Without
-        this method, that is left to `verify --decode`.
+        Find everything that makes `decode_backgrounds` raise for a frame alone. In a family without
+        this method, only `verify --decode` finds it.
 
         Args:
             info: The group, which was checked.

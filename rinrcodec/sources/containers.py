@@ -1,6 +1,6 @@
 """Opens the containers of videos, and nothing else that FFmpeg reads.
 
-FFmpeg takes a file for what it holds, whatever its name. Playlists (HLS, DASH), lists (concat) and
+FFmpeg goes by the content of a file, not by its name. Playlists (HLS, DASH), lists (concat) and
 session descriptions (SDP) name other files and URLs, which it would open. `video` calls this.
 """
 
@@ -58,7 +58,7 @@ def open_container(file: BinaryIO, where: object) -> Iterator[Any]:
     try:
         container = av.open(file, options=_OPTIONS)
     except av.error.ArgumentError as error:
-        message = f"{where}: no container of a video that is read; convert it to mp4, mkv or avi"
+        message = f"{where}: not a video container that is read; convert it to mp4, mkv or avi"
         raise RinrInputError(message) from error
     with container:
         yield container

@@ -52,8 +52,9 @@ def parse_yaml(path: Path, text: bytes) -> tuple[dict[str, Any], object]:
         raise RinrInputError(f"{path}: not a yaml file: {found}") from error
     if node is None or not isinstance(data, dict):
         raise RinrInputError(f"{path}: expected the keys train, val, names of a YOLO data yaml")
-    words = next((_words(value) for key, value in node.value if key.value == "names"), None)
-    return data, words
+    # PyYAML has put the keys of merged maps (<<) first, and those of this map override them.
+    names = [value for key, value in node.value if key.value == "names"]
+    return data, _words(names[-1]) if names else None
 
 
 def check_nodes(path: Path, top: yaml.Node | None, *, most: int) -> None:

@@ -1,7 +1,7 @@
 """What may be written and removed: regular files in real folders. Links are never followed.
 
-A data set may come from a stranger, with links in it that lead to files of the user. Code
-that writes to an output or removes from it asks here first.
+A data set may come from a stranger, with links in it that lead to files of the user. Code that
+writes to an output or removes from it calls `obstacle` first.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from rinrcodec.errors import RinrInputError
 __all__ = [
     "check_regular",
     "kernel_devices",
+    "kind_of",
     "naming",
     "open_binary",
     "open_regular",
@@ -33,12 +34,12 @@ __all__ = [
 _FLAGS = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK")
 )
-_KINDS = (
-    (stat.S_ISFIFO, "a FIFO or pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+_KINDS = {
+    stat.S_IFIFO: "a FIFO or pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _KERNEL = ("/proc", "/sys", "/sys/fs/cgroup", "/sys/kernel/debug", "/sys/kernel/tracing")
 # In one call; the memory is taken as it fills.
 _BLOCK = 1 << 30
@@ -56,9 +57,19 @@ def check_regular(path: Path, status: os.stat_result) -> None:
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
-    kind = next((kind for test, kind in _KINDS if test(mode)), "a file of the kernel")
+    kind = kind_of(mode) or "a file of the kernel"
     message = f"{kind}, not a regular file; put a file in its place"
     raise OSError(errno.EINVAL, message, str(path))
+
+
+def kind_of(mode: int) -> str | None:
+    """Return what a FIFO, a socket or a device is, by its mode; None of anything else.
+
+    Example:
+        >>> kind_of(stat.S_IFIFO | 0o600)
+        'a FIFO or pipe'
+    """
+    return _KINDS.get(stat.S_IFMT(mode))
 
 
 @cache

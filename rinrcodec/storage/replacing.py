@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rinrcodec.storage.regular import kind_of
+
 __all__ = ["copy_permissions", "replacing", "writable_target"]
 
-_KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 _ACL = "system.posix_acl_access"
 
 
@@ -132,7 +128,7 @@ def _check_replaceable(path: Path) -> None:
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
-    kind = _KINDS.get(stat.S_IFMT(mode))
+    kind = kind_of(mode)
     if kind is not None:
         raise OSError(
             errno.EINVAL, f"is {kind}, not a regular file; choose another name", str(path)

@@ -1,4 +1,4 @@
-"""What is on the disks of this machine never causes a request, whatever it names."""
+"""Files on the disks of this machine never cause a request, also where they name URLs."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ LABEL_CAUSES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "label_huge": ("inf is no number of JSON", label(b'{"score":1e999}')),
     "label_digits": ("integer of more than 300", label(b'{"track_id":1%s}' % (b"0" * 5000))),
     "label_track": ("track_id is an integer of 64 bits", label(b'{"track_id":%d}' % 2**63)),
-    "label_twice": ("duplicate name", label(b'{"score":1,"score":1}')),
+    "label_twice": ("the key 'score' is given twice", label(b'{"score":1,"score":1}')),
     "label_attributes": ("has 'attributes': \\[\\]", label(b'{"attributes":[]}')),
     "label_deep": (
         "more than 32 lists",

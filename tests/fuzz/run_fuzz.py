@@ -109,7 +109,7 @@ def fuzz(seconds: int, targets: Sequence[Target], *, seed: int, out: Path, jobs:
     runs = [_Job(target, number, out, seed) for target in targets for number in range(jobs)]
     names = " and ".join(target.name for target in targets)
     print(f"fuzzing ({names}) for {seconds} s in {len(runs)} process(es), seed {seed}", flush=True)
-    commit = _commit()  # whatever happens to the checkout meanwhile
+    commit = _commit()  # before anything changes the checkout
     threads = [threading.Thread(target=run.run, args=(seconds,)) for run in runs]
     for thread in threads:
         thread.start()

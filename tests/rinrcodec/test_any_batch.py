@@ -1,4 +1,4 @@
-"""A frame has the same pixels in any batch, order and number of threads, by whatever weights.
+"""A frame has the same pixels in any batch, order and number of threads, with any weights.
 
 Packs are made of random rows, huge weights and weights that give infinities among them, which turn
 the last bit of a sum into other pixels.

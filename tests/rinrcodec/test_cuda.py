@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rinrcodec.boxes import Box
-from rinrcodec.compute.devices import memory_errors
+from rinrcodec.compute.devices import device_memory_errors
 from rinrcodec.decoder import decode
 from rinrcodec.encoder import encode
 from rinrcodec.errors import RinrDeviceError
@@ -63,5 +63,8 @@ def test_a_frame_does_not_depend_on_the_batch(pack: Pack) -> None:
 
 
 def test_a_device_without_memory_says_so() -> None:
-    with pytest.raises(RinrDeviceError, match="ran out of memory"), memory_errors():
+    with (
+        pytest.raises(RinrDeviceError, match="ran out of memory"),
+        device_memory_errors("a test"),
+    ):
         torch.empty(1 << 50, dtype=torch.uint8, device="cuda")

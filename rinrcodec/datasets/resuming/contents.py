@@ -69,6 +69,8 @@ def read_contents(
 
 def with_messages(known: FittedShard, now: Contents) -> FittedShard:
     """A shard with the messages about its pictures of now, which are as they were."""
+    if not known.parts:  # of a video with fewer frames than it declares
+        return known
     first, *others = known.parts
     all_of_them = replace(
         first, failures=list(now.failures), warnings=list(now.warnings), lost=list(now.lost)

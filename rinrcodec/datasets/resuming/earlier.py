@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
-from rinrcodec.errors import RinrError
+from rinrcodec.errors import RinrError, RinrMemoryError
 from rinrcodec.formats import PackReader
 from rinrcodec.sources.source import Source
 
@@ -74,6 +74,8 @@ def _names_in(folder: Path, shard: ShardEntry) -> Iterable[str]:
         try:
             with PackReader(folder / name) as reader:
                 yield from reader.names()
+        except RinrMemoryError:
+            raise
         except (RinrError, OSError):  # it is lost
             continue
 

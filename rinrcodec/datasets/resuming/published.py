@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rinrcodec.datasets.manifest import FileRecord, Manifest, read_record
-from rinrcodec.errors import RinrError, RinrLimitError, RinrUsageError
+from rinrcodec.errors import RinrError, RinrLimitError, RinrMemoryError, RinrUsageError
 from rinrcodec.formats import MAGIC, PackReader
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.storage import file_or_folder, files_below, read_range, stamp_of, storage_of
+from rinrcodec.storage import (
+    file_or_folder,
+    files_below,
+    read_range,
+    size_in,
+    stamp_of,
+    storage_of,
+)
 from rinrcodec.storage.own_paths import obstacle
 
 __all__ = ["Published", "State"]
@@ -118,7 +125,7 @@ class Published:
         before, record = self._read.get(path, ("", None))
         if record is not None and before == stamp:
             return record
-        size = int(stamp.split("-", 1)[0])
+        size = size_in(stamp)
         if size not in {one.bytes for one in known}:
             return FileRecord(size, "")
         with storage_of(path).open_file(path, size=size) as file:
@@ -164,6 +171,8 @@ class Published:
                 reader.verify()
         except RinrLimitError:
             return False
+        except RinrMemoryError:  # which says nothing of the file
+            raise
         except RinrError:
             return True
         return False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rinrcodec.families.av1.encode import Av1Backgrounds, Av1Objects
     from rinrcodec.families.group_reader import GroupReader
+
 __all__ = ["Av1"]
 
 # About how many multiplications take as long as decoding a pixel; a frame, and an object, however
@@ -68,9 +69,9 @@ class Av1(BackgroundFamily, ObjectFamily):
         """Return what the frame takes, and those before it in its row."""
         from rinrcodec.compute.grids import resample_bytes
         from rinrcodec.families.av1.layout import MOST_FRAMES, stream_bytes
-        from rinrcodec.families.checks import number_in_row
+        from rinrcodec.families.checks import frames_until
 
-        n_frames = number_in_row(view.frame.time, MOST_FRAMES) + 1
+        n_frames = frames_until(view.frame.time, MOST_FRAMES)
         pixels = view.frame.width * view.frame.height
         return Cost(
             n_frames * (_PIXEL_WORK * pixels + _FRAME_WORK),

@@ -65,9 +65,9 @@ class Nerv(BackgroundFamily):
         spend: Callable[[int], object],
     ) -> None:
         del coded, spend
-        from rinrcodec.families.nerv.decode import check_sizes
+        from rinrcodec.families.nerv.decode import check_frame_sizes
 
-        check_sizes(info.spec, frames)
+        check_frame_sizes(info.spec, frames)
 
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
         from rinrcodec.families.nerv.decode import background_signals

@@ -16,7 +16,7 @@ from rinrcodec.families.interface import View
 from rinrcodec.families.nerv import network
 from rinrcodec.pack import Frame, Spec
 
-__all__ = ["background_signals", "check_sizes", "frames_at_once", "sequence_frames"]
+__all__ = ["background_signals", "check_frame_sizes", "frames_at_once", "sequence_frames"]
 
 # On a GPU: a few frames, fewer where a layer of them would take over half a gigabyte.
 _FRAMES_AT_ONCE = 8
@@ -55,7 +55,7 @@ def frames_at_once(spec: Spec, device: torch.device) -> int:
     return min(_FRAMES_AT_ONCE, max(1, _VALUES_AT_ONCE // network.largest(spec)))
 
 
-def check_sizes(spec: Spec, frames: Sequence[Frame]) -> None:
+def check_frame_sizes(spec: Spec, frames: Sequence[Frame]) -> None:
     """Raise `RinrFormatError` where a frame is larger than what the network gives."""
     width, height = network.size(spec)
     for frame in frames:
@@ -72,7 +72,7 @@ def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> lis
     weights: [params] on the device to use. On a CPU frames are computed one by one, and on a GPU
     in batches of one size, since products of another shape may round another way.
     """
-    check_sizes(spec, frames)
+    check_frame_sizes(spec, frames)
     size = frames_at_once(spec, weights.device)
     signals: list[Tensor] = []
     for start in range(0, len(frames), size):

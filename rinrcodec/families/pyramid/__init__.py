@@ -20,8 +20,6 @@ __all__ = ["Pyramid"]
 # Of a latent and of a pixel of the synthesis, measured; of a frame however small it is.
 _LATENT_WORK, _PIXEL_WORK, _ROW_WORK = 11_000, 14_000, 2**29
 _LATENT_BYTES, _PIXEL_BYTES = 24, 76
-
-
 # About how many multiplications take as long as decoding the latents of a pixel.
 _CHECK_WORK = 20_000
 
@@ -62,7 +60,7 @@ class Pyramid(BackgroundFamily):
         """Return what the whole frame takes, and those that it may be predicted from."""
         del info
         from rinrcodec.compute.grids import resample_bytes
-        from rinrcodec.families.checks import number_in_row
+        from rinrcodec.families.checks import frames_until
         from rinrcodec.families.pyramid import network
         from rinrcodec.families.pyramid.limits import MOST_PREDICTED
 
@@ -70,7 +68,7 @@ class Pyramid(BackgroundFamily):
         pixels = frame.width * frame.height
         sizes = network.grid_sizes(frame.width, frame.height)
         latents = sum(height * width for grids in sizes for height, width in grids)
-        n_frames = number_in_row(frame.time, MOST_PREDICTED) + 1
+        n_frames = frames_until(frame.time, MOST_PREDICTED)
         return Cost(
             n_frames * (latents * _LATENT_WORK + _ROW_WORK) + pixels * _PIXEL_WORK,
             latents * _LATENT_BYTES + pixels * _PIXEL_BYTES + resample_bytes(view.grid),

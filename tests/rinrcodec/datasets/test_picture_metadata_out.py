@@ -1,4 +1,4 @@
-"""Pictures of `decompress` open in other software, whatever metadata a pack brings."""
+"""Pictures of `decompress` open in other software, also with odd metadata of a pack."""
 
 from __future__ import annotations
 

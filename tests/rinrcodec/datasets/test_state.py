@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import rinrcodec
-from rinrcodec import RinrError, RinrUsageError
+from rinrcodec import RinrError, RinrMemoryError, RinrUsageError
+from rinrcodec.formats import PackReader
 from rinrcodec.storage.sealed import seal, unseal
 
 from .conftest import (
@@ -74,6 +75,39 @@ def test_overwrite_replaces_damaged_packs(
     damage(packs_of(out)[0])
     rinrcodec.compress(folder, out, overwrite=True, **TWO)
     assert contents(out) == whole
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_lack_of_memory_is_no_damage(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    pack = packs_of(out)[0]
+    pack.write_bytes(packs_of(out)[1].read_bytes())  # sound, and another than the manifest lists
+    before = contents(out)
+
+    def fail(*_: object) -> None:
+        raise RinrMemoryError("reading it ran out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackReader, "verify", fail)
+        with pytest.raises(RinrMemoryError):
+            rinrcodec.compress(folder, out, **{how: True}, **TWO)
+    assert contents(out) == before
+
+
+def test_a_lack_of_memory_drops_no_work(
+    folder: Path, unfinished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(unfinished)
+
+    def fail(*_: object) -> None:
+        raise RinrMemoryError("reading it ran out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackReader, "verify", fail)
+        with pytest.raises(RinrMemoryError):
+            rinrcodec.compress(folder, unfinished, resume=True, **TWO)
+    assert contents(unfinished) == before
 
 
 MANIFESTS: dict[str, Callable[[Path], object]] = {
@@ -197,7 +231,7 @@ def test_a_damaged_pack_is_never_published(
 ) -> None:
     pack = work_files(unfinished, "*.rinr")[1]
     damage(pack)
-    if is_forged:  # who can change a pack can change its record, too
+    if is_forged:  # a program that changes a pack can change its record, too
         record = pack.with_suffix(".json")
         data = unseal(record.read_bytes())
         content = pack.read_bytes()

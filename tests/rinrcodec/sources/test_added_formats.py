@@ -86,7 +86,7 @@ def encoded(kind: str, size: tuple[int, int] = (9, 7), **options: Any) -> bytes:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "gif", "webp"])
 @pytest.mark.parametrize("kind", OTHERS)
-def test_nothing_else_is_opened_whatever_its_name(
+def test_nothing_else_is_opened_under_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str
 ) -> None:
     programs = tmp_path / "bin"

@@ -169,6 +169,13 @@ def test_names_from_a_merged_map(tmp_path: Path) -> None:
     assert source.names == {0: "fig"}
 
 
+def test_names_override_those_of_a_merged_map(tmp_path: Path) -> None:
+    put(tmp_path / "a/x.png")
+    text = "base: &b {names: {0: 01, 1: fig}}\n<<: *b\ntrain: a\nnames: {0: 0x10}\n"
+    source = open_source(write(tmp_path / "d.yaml", text))
+    assert source.names == {0: "0x10"}
+
+
 shared = ["x" * 100] * 100
 for _ in range(30):
     shared = [shared] * 100  # type: ignore[list-item]
