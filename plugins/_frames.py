@@ -225,7 +225,7 @@ def _frame_path(pack: Path, name: str) -> str:
 
 def _is_sound(file: RinrFile) -> bool:
     try:
-        file.reader.verify()
+        file.check_damage()
     except RinrMemoryError:
         raise
     except RinrError:

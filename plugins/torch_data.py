@@ -437,7 +437,7 @@ def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
             with RinrFile(pack.path, limits=limits) as file:
                 if pack.manifest is not None:
                     _check_count(file, pack)
-                file.reader.verify()
+                file.check_damage()
         except RinrMemoryError:  # which says nothing of the file
             raise
         except (RinrError, OSError) as error:

@@ -222,6 +222,19 @@ class RinrFile:
             for name in unknown:
                 family_of(name)
 
+    def check_damage(self) -> None:
+        """Read and check the whole file as `verify` does, but decode none of its rows.
+
+        Raises:
+            RinrFormatError: It is damaged, or of a family that is not installed.
+        """
+        from rinrcodec.families import check_group
+
+        self.reader.verify()
+        with naming(self.reader.name):
+            for group in self.groups:
+                check_group(group)
+
     def close(self) -> None:
         self._decoders.clear()
         self.reader.close()

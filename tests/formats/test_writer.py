@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import signal
 import subprocess
 import sys
@@ -68,12 +69,13 @@ def test_the_file_is_on_the_disk_before_it_gets_its_name(
     synced = []
 
     def fsync(descriptor: int) -> None:
-        synced.append(os.fstat(descriptor).st_size)
-        assert not (tmp_path / "a.rinr").exists()
+        status = os.fstat(descriptor)
+        is_there = (tmp_path / "a.rinr").exists()
+        synced.append((is_there, None if stat.S_ISDIR(status.st_mode) else status.st_size))
 
     monkeypatch.setattr(os, "fsync", fsync)
     size = write_pack(tmp_path / "a.rinr", one_frame())
-    assert synced == [size]
+    assert synced == [(False, size), (True, None)]  # the file, then the name in its folder
 
 
 class _Stops(Pack):
@@ -140,7 +142,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(RinrError, match=r"no/a\.rinr: cannot be written: No such file"):
+    with pytest.raises(RinrError, match=r"no/a\.rinr: cannot be written: its folder does not exist"):
         write_pack(tmp_path / "no" / "a.rinr", one_frame())
 
 

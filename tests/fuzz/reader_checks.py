@@ -52,7 +52,7 @@ SMALL = Limits(
     max_shared_bytes=2**16,
     max_frames_bytes=2**16,
     max_directory_bytes=2**14,
-    max_work=2**27,  # an atlas counts as its largest size
+    max_work=2**31,  # a row of latents counts as 2**29, however small it is
 )
 # What reading may take at its peak. Under small limits, sixteen chunks of 2**16 bytes are kept, and
 # items of a byte become Python objects of some fifty. The default limits are for opening alone: a
