@@ -58,7 +58,7 @@ def print_table(
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
         title=None if title is None else printable(title),
     )
     for number, heading in enumerate(headings):

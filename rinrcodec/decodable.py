@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
-from rinrcodec.families import find_family
+from rinrcodec.families import as_background, as_objects, find_family
 from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily, ObjectView
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.checks import naming
@@ -129,11 +129,11 @@ class _Check:
             self._families.append(family)
         for number in set(self._backgrounds_used.group.tolist()):
             family = self._families[number]
-            if family is not None and not isinstance(family, BackgroundFamily):
+            if family is not None and as_background(family) is None:
                 raise RinrFormatError(f"the family {family.name!r} codes objects only")
         for number in set(self._objects_used.group.tolist()):
             family = self._families[number]
-            if family is not None and not isinstance(family, ObjectFamily):
+            if family is not None and as_objects(family) is None:
                 raise RinrFormatError(f"the family {family.name!r} codes backgrounds only")
 
     def _check_channels(self) -> None:
@@ -185,18 +185,19 @@ class _Check:
     def _check_rows(self, group: int, first: int, stop: int, coded: Sequence[bytes] | None) -> None:
         """Let the family of a group check the rows [first, stop) for all that use them."""
         family, info = self._families[group], self._reader.groups[group]
-        if isinstance(family, BackgroundFamily) and _overrides(family.check_frames):
+        background, objects = as_background(family), as_objects(family)
+        if background is not None and _overrides(background.check_frames):
             for row, numbers in self._backgrounds_used.of_rows(group, first, stop):
                 data = b"" if coded is None else coded[row - first]
                 frames = {(f.width, f.height, f.time): f for f in map(self._frame, numbers)}
                 with _naming_row(info, group, row):
-                    family.check_frames(info, data, list(frames.values()), self._spend)
-        if isinstance(family, ObjectFamily) and _overrides(family.check_objects):
+                    background.check_frames(info, data, list(frames.values()), self._spend)
+        if objects is not None and _overrides(objects.check_objects):
             for row, numbers in self._objects_used.of_rows(group, first, stop):
                 data = b"" if coded is None else coded[row - first]
                 views = [self._view(k) for k in numbers]
                 with _naming_row(info, group, row):
-                    family.check_objects(info, data, views, self._spend)
+                    objects.check_objects(info, data, views, self._spend)
 
     def _spend(self, work: int) -> None:
         """Count what a family is about to take."""

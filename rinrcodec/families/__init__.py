@@ -26,6 +26,8 @@ __all__ = [
     "DEFAULT_BACKGROUND",
     "DEFAULT_OBJECTS",
     "OBJECT_CHOICES",
+    "as_background",
+    "as_objects",
     "background_families",
     "background_families_for",
     "background_family",
@@ -120,6 +122,16 @@ def family_of(name: str) -> Family:
             "it takes a newer rinrcodec or the package that brings the family"
         )
     return family
+
+
+def as_background(family: Family | None) -> BackgroundFamily | None:
+    """Return a family as one that codes backgrounds; None for one that does not."""
+    return family if isinstance(family, BackgroundFamily) else None
+
+
+def as_objects(family: Family | None) -> ObjectFamily | None:
+    """Return a family as one that codes objects; None for one that does not."""
+    return family if isinstance(family, ObjectFamily) else None
 
 
 def background_family(name: str) -> BackgroundFamily:

@@ -30,8 +30,9 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
     args = ("compress", dataset, "--shard-size", 1, "--layout", layout, *QUICK)
     moments = kill_everywhere("SIGKILL", tmp_path / "runs", *args, stride=stride)
     # Three shards (two files of a part, two of the whole), three packs put in their places, or
-    # single files written and put there, like the yaml and, at both ends, the manifest.
-    renames = 3 * 4 + (3 if layout == "pack" else 3 * 2) + 2 + 2 * 2
+    # single files written and put there, like the yaml and the manifest: at both ends, and before
+    # the packs, with what will be put there.
+    renames = 3 * 4 + (3 if layout == "pack" else 3 * 2) + 2 + 3 * 2
     assert len(moments) == len(range(1, renames + 1, stride))
     for moment in moments:
         assert moment["code"] == -9
@@ -46,7 +47,7 @@ def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere(
         "SIGINT", tmp_path / "runs", "compress", folder, "--labels", "none", *QUICK
     )
-    assert len(moments) == 11
+    assert len(moments) == 13
     for number, moment in enumerate(moments):
         assert moment["code"] == 130
         assert moment["said"].startswith("interrupted; ")

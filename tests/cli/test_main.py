@@ -120,7 +120,8 @@ def test_without_torch_only_what_needs_it_fails(run: Run, folder: Path, tmp_path
         tmp_path / "without.py",
         "import sys\nsys.modules['torch'] = None\nfrom rinrcodec.cli.main import main\nmain()\n",
     )
-    python(script, "verify", tmp_path / "a.rinr")
+    result = python(script, "verify", tmp_path / "a.rinr", code=4)
+    assert "torch is not installed: frames not checked" in result.stderr
     python(script, "info", tmp_path / "a.rinr")
     result = python(script, "compress", folder, "-o", tmp_path / "b", code=3)
     assert result.stderr == "error: torch is not installed; run: pip install torch\n"

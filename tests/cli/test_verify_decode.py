@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,21 @@ def test_progress_of_decoding_never_falls(tmp_path: Path, monkeypatch: pytest.Mo
     for name in "abcd":
         (tmp_path / f"{name}.rinr").write_bytes(GOOD.read_bytes())
     seen: list[Progress] = []
-    result = rinrcodec.verify(tmp_path, decode=True, jobs=2, on_progress=seen.append)
+    more = threading.Event()
+    decode = Decoder.decode
+
+    def until_it_is_shown(self: Decoder, index: int) -> Any:
+        """Decode after the next look at the progress, which shows the frames before."""
+        more.clear()
+        more.wait(20)
+        return decode(self, index)
+
+    def show(progress: Progress) -> None:
+        seen.append(progress)
+        more.set()
+
+    monkeypatch.setattr(Decoder, "decode", until_it_is_shown)
+    result = rinrcodec.verify(tmp_path, decode=True, jobs=2, on_progress=show)
     done = [one.done for one in seen]
     assert result.frames == 12
     assert done == sorted(done)

@@ -98,7 +98,7 @@ class _Options:
 
 
 def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checked:
-    unknown: tuple[str, ...] = ()
+    unchecked: str | None = None
     try:
         with _opened(file, stop) as opened:
             record = None if file.record is None else read_record(cast(IO[bytes], opened))
@@ -106,9 +106,9 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
                 return Checked(file.path, 0, _difference(file, record))
             with PackReader(cast(BinaryIO, opened), limits=options.limits) as reader:
                 with _alone if reader.largest_chunk > _LARGE_CHUNK else nullcontext():
-                    unknown = check_file(reader)
+                    unchecked = _check_frames(file.path, reader)
                 n_frames = reader.n_frames
-                if options.decode and not unknown:
+                if options.decode and unchecked is None:
                     _decode(file.path, reader, stop, options)
     except FileNotFoundError as error:
         if file.manifest is None:
@@ -126,7 +126,7 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
             f"{file.path}: it has {n_frames:,} frames, and {file.manifest} says {file.n_frames:,}; "
             "the manifest is wrong, compress with --overwrite makes another"
         )
-    return Checked(file.path, n_frames, difference, _unchecked(file.path, unknown))
+    return Checked(file.path, n_frames, difference, unchecked)
 
 
 def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Options) -> None:
@@ -145,7 +145,17 @@ def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Opt
         options.shares[path] = (index + 1) / reader.n_frames
 
 
-def _unchecked(path: Path, unknown: Sequence[str]) -> str | None:
+def _check_frames(path: Path, reader: PackReader) -> str | None:
+    """Check a file; return why its frames are not checked, where they are not."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:  # on a device that only passes packs on
+        reader.verify()
+        return (
+            f"{path}: the file is as it was written; torch is not installed: frames not checked; "
+            "run: pip install torch"
+        )
+    unknown = check_file(reader)
     if not unknown:
         return None
     names = " and ".join(map(repr, unknown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def fsync(descriptor: int) -> None:
             nonlocal written
-            written += 1
+            written += stat.S_ISREG(os.fstat(descriptor).st_mode)  # not the name in its folder
             if written > n:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             original(descriptor)
