@@ -14,12 +14,6 @@ from rinrcodec import Box
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.picture import Picture
 
-pytest.importorskip("ultralytics")
-
-from rinrcodec.plugins._frames import decode_rgb, scan
-from rinrcodec.plugins._yolo_source import PackLoader
-from rinrcodec.plugins.ultralytics_adapter import run_yolo
-
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
@@ -37,6 +31,8 @@ def pack(tmp_path: Path) -> Path:
 
 
 def test_paths_of_frames_can_be_printed_and_written(pack: Path) -> None:
+    from rinrcodec.plugins._frames import decode_rgb, scan
+
     refs = [ref for ref, _ in scan(pack)]
     names = [ref.path.removeprefix(f"{pack}/") for ref in refs]
     assert names[:2] == ["a_[2J_.jpg", "s._/nul_.jpg"]
@@ -45,6 +41,8 @@ def test_paths_of_frames_can_be_printed_and_written(pack: Path) -> None:
 
 
 def test_log_lines_of_predictions(pack: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from rinrcodec.plugins._yolo_source import PackLoader
+
     damaged = bytearray(pack.read_bytes())
     damaged[-40:] = bytes(40)
     hostile = pack.with_name("h\x1b[2J.rinr")
@@ -60,6 +58,8 @@ def test_log_lines_of_predictions(pack: Path, caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_yaml_that_would_take_all_memory(tmp_path: Path) -> None:
+    from rinrcodec.plugins.ultralytics_adapter import run_yolo
+
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     file = tmp_path / "d.yaml"
