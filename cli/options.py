@@ -180,6 +180,18 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
     return value
 
 
+def writable_json(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """As `writable`; refuse also a file that holds anything else than a JSON object."""
+    value = writable(ctx, param, value)
+    if value is None or value == "-" or not Path(value).is_file():
+        return value
+    with Path(value).open("rb") as file:
+        start = file.read(64).lstrip()
+    if start and not start.startswith(b"{"):
+        raise click.BadParameter(f"{value} exists and is no JSON file; give another name")
+    return value
+
+
 preset_option = click.option(
     "--preset", type=click.Choice(PRESET_NAMES), default="balanced", show_default=True,
     is_eager=True,  # the default of --background depends on it
@@ -357,7 +369,7 @@ seed_option = click.option(
     help="Seed of the fit.",
 )  # fmt: skip
 json_option = click.option(
-    "--json", "json_path", metavar="FILE", callback=writable,
+    "--json", "json_path", metavar="FILE", callback=writable_json,
     help="Write the figures as JSON; - for stdout.",
 )  # fmt: skip
 quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")

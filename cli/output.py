@@ -41,6 +41,7 @@ def print_table(
     n_texts: int = 1,
     title: str | None = None,
     bold: Sequence[int] = (),
+    is_tight: bool = False,
 ) -> None:
     """Print a table to the standard output, at most as wide as the terminal.
 
@@ -50,6 +51,7 @@ def print_table(
         n_texts: How many columns at the left are text, which may be cut; others are numbers.
         title: Above the table.
         bold: The numbers of the rows to print in bold.
+        is_tight: Whether columns have one space between them in place of two.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -58,7 +60,7 @@ def print_table(
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
-        padding=0,
+        padding=0 if is_tight else (0, 1, 0, 0),
         title=None if title is None else printable(title),
     )
     for number, heading in enumerate(headings):

@@ -184,5 +184,5 @@ def _print_table(rungs: Sequence[Rung], what: str) -> None:
     from rinrcodec.cli.output import print_table, say
     from rinrcodec.cli.views.ladder_page import HEADER, cells, shown, verdicts
 
-    print_table(HEADER, map(cells, shown(rungs)), title=what)
+    print_table(HEADER, map(cells, shown(rungs)), title=what, is_tight=True)
     say(*verdicts(rungs))

@@ -148,11 +148,23 @@ def test_figures_go_into_a_fifo_and_through_a_link(run: Run, folder: Path, tmp_p
         run("verify", pack, "--json", link)
         assert link.is_symlink()
         assert json.loads(real.read_text())["files"] == 1
-        write(real, "old")
+        write(real, '{"old": true}')
     link.unlink()
     link.symlink_to(link)
     result = run("verify", pack, "--json", link, code=2)
     assert "a link that leads to itself" in result.stderr
+
+
+def test_figures_replace_no_pack_and_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "a.rinr"
+    run("compress", folder / "0.png", "-o", pack, *QUICK)
+    for file in (pack, folder / "0.png", write(tmp_path / "notes.txt", "mine")):
+        before = file.read_bytes()
+        result = run("verify", pack, "--json", file, code=2)
+        assert f"{file} exists and is no JSON file; give another name" in result.stderr
+        assert file.read_bytes() == before
+    write(tmp_path / "empty.json", "")
+    run("verify", pack, "--json", tmp_path / "empty.json")
 
 
 def test_a_device_that_takes_no_bytes_is_an_error_and_stays(
