@@ -86,7 +86,8 @@ def far_outside(box: Box, width: float, height: float) -> bool:
     enough.
     """
     right, bottom = box.x + box.w, box.y + box.h
-    misses = box.x > width or box.y > height or right < 0 or bottom < 0
+    after = max(box.x / width, box.y / height) > 1 + _SLACK
+    misses = after or min(right / width, bottom / height) < -_SLACK
     beyond = max(-box.x / width, -box.y / height, right / width - 1, bottom / height - 1)
     return misses or beyond > _FAR + _SLACK
 
