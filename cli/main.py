@@ -121,8 +121,8 @@ def _os_error(error: OSError) -> str:
 def cli() -> None:
     """Frames in few bytes, with sharp objects: AV1 or small neural networks (INRs).
 
-    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 130 interrupted
-    (by SIGTERM 143, by SIGHUP 129).
+    Exit codes: 0 fine, 1 data error, 2 usage, 3 a package is missing, 4 verify could not
+    check all frames, 130 interrupted (by SIGTERM 143, by SIGHUP 129).
     """
 
 

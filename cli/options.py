@@ -91,6 +91,8 @@ class PathOrUrl(click.Path):
         from rinrcodec.errors import RinrInputError
         from rinrcodec.storage import file_or_folder, storage_of, to_path
 
+        if value == "":  # which would be the working folder, such as of an unset variable
+            self.fail("the path is empty.", param, ctx)
         try:
             path = to_path(value)
             if storage_of(path).has_native_paths:

@@ -155,6 +155,11 @@ def test_figures_go_into_a_fifo_and_through_a_link(run: Run, folder: Path, tmp_p
     assert "a link that leads to itself" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["verify", "info", "decompress"])
+def test_an_empty_path_is_not_the_working_folder(run: Run, command: str) -> None:
+    assert "the path is empty" in run(command, "", code=2).stderr
+
+
 def test_figures_replace_no_pack_and_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
     pack = tmp_path / "a.rinr"
     run("compress", folder / "0.png", "-o", pack, *QUICK)
