@@ -10,7 +10,7 @@ SECONDS ?= 60
 
 help:
 	@echo "make demo        compress four pictures, verify them, and plot the result (1 minute, and the install)"
-	@echo "make test        lint, all tests, and a minute of fuzzing (10 minutes)"
+	@echo "make test        lint, all tests, and a minute of fuzzing (25 minutes on two cores)"
 	@echo "make lint        ruff and mypy (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 2,000 (2 minutes)"
