@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNCHECKED", "command"]
 
-UNCHECKED = 4  # the exit code where a family is not installed, and nothing else is wrong
+UNCHECKED = 4  # the exit code where a family or torch is not installed, and nothing else is wrong
 
 
 @click.command("verify", cls=LibraryCommand)
