@@ -173,24 +173,30 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
         if not os.access(path, os.W_OK):
             raise click.BadParameter(f"{path} cannot be written")
         return value
-    try:
-        folder = next(parent for parent in path.resolve().parents if parent.exists())
-    except RuntimeError:
-        raise click.BadParameter(f"{path} is a link that leads to itself") from None
+    if path.is_symlink():
+        from rinrcodec.storage.replacing import writable_target
+
+        try:
+            writable_target(path)
+        except OSError as error:
+            raise click.BadParameter(f"{path}: {error.strerror}") from None
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise click.BadParameter(f"{path} cannot be written: {folder} is no folder to write to")
     return value
 
 
 def writable_json(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """As `writable`; refuse also a file that holds anything else than a JSON object."""
+    """As `writable`; refuse also to replace a file that `--json` did not write."""
+    from rinrcodec.cli.output import is_report
+
     value = writable(ctx, param, value)
     if value is None or value == "-" or not Path(value).is_file():
         return value
-    with Path(value).open("rb") as file:
-        start = file.read(64).lstrip()
-    if start and not start.startswith(b"{"):
-        raise click.BadParameter(f"{value} exists and is no JSON file; give another name")
+    if not is_report(Path(value)):
+        raise click.BadParameter(
+            f"{value} exists, and --json did not write it; give another name or remove the file"
+        )
     return value
 
 

@@ -7,7 +7,7 @@ on. Nothing else in `cli` calls `click.echo` or rich's `Console`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import click
 from rinrcodec.printing import printable
 
 __all__ = [
+    "is_report",
     "json_text",
     "print_errors",
     "print_json",
@@ -25,6 +26,7 @@ __all__ = [
     "write_report",
 ]
 
+_REPORT_OF = "report_of"
 _SHOWN_WARNINGS = 20
 _SHOWN_ERRORS = 1000
 
@@ -82,22 +84,31 @@ def print_json(text: str) -> None:
     click.echo(text, nl=False)
 
 
-def write_report(destination: str, text: str) -> None:
-    """Write figures where `--json` wants them: `-` is the standard output.
+def write_report(destination: str, command: str, figures: Mapping[str, Any]) -> None:
+    """Write the figures of a command where `--json` asks for them; `-` is the standard output.
 
     A file is replaced, also the one that a link leads to; a device or FIFO is written into.
     """
+    text = json_text({_REPORT_OF: f"rinrcodec {command}", **figures})
     if destination == "-":
         print_json(text)
         return
     from rinrcodec.storage.atomic import write_text, writing
+    from rinrcodec.storage.replacing import writable_target
 
     path = Path(destination)
     with writing(path):
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
         else:
-            write_text(path.resolve(), text)
+            write_text(writable_target(path) if path.is_symlink() else path, text)
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is empty or was written by `write_report`."""
+    with path.open("rb") as file:
+        start = b"".join(file.read(64).split())
+    return not start or start.startswith(f'{{"{_REPORT_OF}":"rinrcodec'.encode())
 
 
 def json_text(value: Any) -> str:

@@ -153,7 +153,7 @@ def command(
         quality=quality,
         objects_quality=objects_quality,
     )
-    from rinrcodec.cli.output import json_text, print_warnings, say, write_report
+    from rinrcodec.cli.output import print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.cli.views.compress_table import print_summary
     from rinrcodec.datasets.compress import compress
@@ -199,7 +199,7 @@ def command(
     except CompressInterrupted as error:
         raise _Interrupted(str(error)) from None
     if json_path is not None:
-        write_report(json_path, json_text(result.as_json()))
+        write_report(json_path, "compress", result.as_json())
     if not quiet:
         _print_kept(result)
         print_warnings([text for text in result.warnings if f"warning: {text}" not in said])

@@ -86,7 +86,7 @@ def command(
     to DIR/images, and labels to DIR/labels, DIR/annotations.json or DIR/Annotations. Pictures whose
     labels could not be understood go to DIR/unlabelled.
     """
-    from rinrcodec.cli.output import json_text, print_errors, print_warnings, say, write_report
+    from rinrcodec.cli.output import print_errors, print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.decompress import decompress
 
@@ -102,7 +102,7 @@ def command(
             on_progress=draw,
         )
     if json_path is not None:
-        write_report(json_path, json_text(result.as_json()))
+        write_report(json_path, "decompress", result.as_json())
     if not quiet:
         print_warnings(result.warnings)
         if json_path != "-":

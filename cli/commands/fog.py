@@ -105,7 +105,7 @@ def command(
     that sends packs on, or train at the fog. Sizes are numbers, or those of files in folders:
     --jpeg and --rinr together. MB are 10^6 bytes.
     """
-    from rinrcodec.cli.output import json_text, write_report
+    from rinrcodec.cli.output import write_report
     from rinrcodec.cli.views.fog_table import print_fog
     from rinrcodec.evaluation.fog import Codec, equal_devices
     from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
@@ -144,7 +144,7 @@ def command(
             with replacing(named_file(path)) as temporary:
                 draw_fog(temporary, scenario, bandwidth=bandwidth * MB, kind=kind)
     if json_path is not None:
-        write_report(json_path, json_text(scenario_as_json(scenario, bandwidth * MB)))
+        write_report(json_path, "fog", scenario_as_json(scenario, bandwidth * MB))
 
 
 def other_codec(text: str, jpeg: Sizes) -> Codec:

@@ -123,7 +123,7 @@ def command(
         raise click.UsageError(f"-o {out}: want a file ending in .html")
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: a report is made of pictures, not of their packs")
-    from rinrcodec.cli.output import json_text, print_warnings, say, write_report
+    from rinrcodec.cli.output import print_warnings, say, write_report
     from rinrcodec.cli.progress import progress
     from rinrcodec.cli.views.report.page import report_page
     from rinrcodec.compute.devices import resolve_device
@@ -180,7 +180,7 @@ def command(
         make_folder(Path(out).parent)
         write_text(named_file(Path(out)), report_page(report))
     if json_path is not None:
-        write_report(json_path, json_text(report_as_json(report)))
+        write_report(json_path, "report", report_as_json(report))
     if not quiet and json_path != "-":
         say(report.advice.headline, *report.advice.reasons, f"page: {out}")
 

@@ -46,7 +46,7 @@ def command(
     code 1 if there is one. Exit code 4 means that nothing is wrong, but that frames could not be
     checked, as the family that decodes them is not installed.
     """
-    from rinrcodec.cli.output import json_text, print_errors, write_report
+    from rinrcodec.cli.output import print_errors, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.verify import verify
 
@@ -54,7 +54,7 @@ def command(
         result = verify(*sources, jobs=jobs, decode=decode, max_pixels=max_pixels, on_progress=draw)
     print_errors([*result.bad.values(), *result.unchecked.values()])
     if json_path is not None:
-        write_report(json_path, json_text(result.as_json()))
+        write_report(json_path, "verify", result.as_json())
     if not quiet and result.ok and json_path != "-":
         _print_sound(result, decoded=decode)
     if result.bad:

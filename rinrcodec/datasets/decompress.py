@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 from rinrcodec.compute.devices import resolve_device
@@ -25,6 +25,7 @@ from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
+from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
@@ -199,6 +200,7 @@ def _make_jobs(
         unlabelled = out / "unlabelled" / split
         folders = [images if one else unlabelled for one in labelled]
         files = output_names(flat, f".{work.format}")
+        _note_renamed(flat, files, work)
         pictures = [folder / name for folder, name in zip(folders, files, strict=True)]
         labels = _label_files(out, split, flat, labelled, kind)
         coco = None
@@ -228,6 +230,21 @@ def _make_jobs(
             )
             start = stop
     return jobs, writers
+
+
+def _note_renamed(names: list[str], files: list[str], work: Unpacking) -> None:
+    """Warn of frames that cannot have their own name as a file."""
+    renamed = [
+        (name, file)
+        for name, file in zip(names, files, strict=True)
+        if PurePosixPath(f"{frame_stem(name)}.{work.format}") != PurePosixPath(file)
+    ]
+    if renamed:
+        name, file = renamed[0]
+        work.warnings.append(
+            f"{count(len(renamed), 'frame')} got another file name, such as {file} for {name}: "
+            "names must be valid, and no two files may have the same"
+        )
 
 
 def _label_files(

@@ -219,8 +219,11 @@ def test_folders_without_packs_are_an_error(run: Run, tmp_path: Path) -> None:
 def test_two_packs_with_the_same_names(run: Run, folder: Path, tmp_path: Path) -> None:
     for subfolder in ("x", "y"):
         run("compress", folder / "0.png", "-o", tmp_path / "in" / subfolder, *QUICK)
-    run("decompress", tmp_path / "in", "-o", tmp_path / "out")
+    result = run("decompress", tmp_path / "in", "-o", tmp_path / "out")
     assert files(tmp_path / "out") == ["0.png", "0~2.png"]
+    assert "warning: 1 frame got another file name, such as 0~2.png for 0.png" in result.stderr
+    result = run("decompress", tmp_path / "in/x", "-o", tmp_path / "one")
+    assert "another file name" not in result.stderr
 
 
 def test_output_names_never_collide() -> None:

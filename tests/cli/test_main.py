@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from rinrcodec.cli.main import COMMANDS, cli
 from rinrcodec.cli.options import json_option
+from rinrcodec.cli.output import is_report
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.families import background_families
 from rinrcodec.presets import PRESETS
@@ -144,15 +145,18 @@ def test_figures_go_into_a_fifo_and_through_a_link(run: Run, folder: Path, tmp_p
         os.close(reader)
     link, real = tmp_path / "link.json", tmp_path / "elsewhere/real.json"
     link.symlink_to(real)
-    for _ in range(2):  # it leads nowhere at first, then to a file
-        run("verify", pack, "--json", link)
-        assert link.is_symlink()
-        assert json.loads(real.read_text())["files"] == 1
-        write(real, '{"old": true}')
+    result = run("verify", pack, "--json", link, code=2)
+    assert f"is a link to {real}, which does not exist; remove the link" in result.stderr
+    assert not real.exists()
+    write(real, '{"report_of": "rinrcodec verify", "old": true}')
+    run("verify", pack, "--json", link)
+    assert link.is_symlink()
+    assert json.loads(real.read_text())["files"] == 1
+    assert is_report(real)
     link.unlink()
     link.symlink_to(link)
     result = run("verify", pack, "--json", link, code=2)
-    assert "a link that leads to itself" in result.stderr
+    assert "which does not exist" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["verify", "info", "decompress"])
@@ -160,16 +164,25 @@ def test_an_empty_path_is_not_the_working_folder(run: Run, command: str) -> None
     assert "the path is empty" in run(command, "", code=2).stderr
 
 
-def test_figures_replace_no_pack_and_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
-    pack = tmp_path / "a.rinr"
-    run("compress", folder / "0.png", "-o", pack, *QUICK)
-    for file in (pack, folder / "0.png", write(tmp_path / "notes.txt", "mine")):
+def test_figures_replace_nothing_but_figures(run: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("compress", folder, "-o", out, "--shard-size", 8, *QUICK)
+    pack = next(iter(out.glob("*.rinr")))
+    foreign = [pack, out / "manifest.json", folder / "0.png"]
+    foreign.append(write(tmp_path / "notes.txt", "mine"))
+    foreign.append(write(tmp_path / "coco.json", '{"images": [], "annotations": []}'))
+    foreign.append(write(tmp_path / "list.json", "[]"))
+    linked = tmp_path / "linked.json"
+    linked.symlink_to(tmp_path / "coco.json")
+    for file in (*foreign, linked):
         before = file.read_bytes()
         result = run("verify", pack, "--json", file, code=2)
-        assert f"{file} exists and is no JSON file; give another name" in result.stderr
+        assert f"{file} exists, and --json did not write it; give another name" in result.stderr
         assert file.read_bytes() == before
-    write(tmp_path / "empty.json", "")
-    run("verify", pack, "--json", tmp_path / "empty.json")
+    own = write(tmp_path / "own.json", "")
+    for _ in range(2):
+        run("verify", pack, "--json", own)
+        assert json.loads(own.read_text())["report_of"] == "rinrcodec verify"
 
 
 def test_a_device_that_takes_no_bytes_is_an_error_and_stays(
