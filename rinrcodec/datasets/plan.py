@@ -188,6 +188,7 @@ def check_output(
     existing = list(plan.existing())
     if existing and resume and published.is_blind:  # what they are is found out by fitting
         return
+    published.check(existing[:1])  # --overwrite replaces only what a manifest lists
     if existing and resume and plan.manifest:
         overlap = (old for old in known.values() if series_of(old) & series_of(run))
         other = next(overlap, None)

@@ -190,8 +190,9 @@ def test_the_key_of_a_run_leads_nowhere(folder: Path, out: Path, victim: Path, k
 
 @pytest.mark.parametrize("text", ["mine", "", None])
 @pytest.mark.parametrize("number", [0, 7])
-def test_overwrite_keeps_packs_that_no_manifest_lists(
-    folder: Path, tmp_path: Path, number: int, text: str | None
+@pytest.mark.parametrize("how", [{}, {"resume": True}, {"overwrite": True}])
+def test_packs_that_no_manifest_lists_are_kept(
+    folder: Path, tmp_path: Path, number: int, text: str | None, how: dict[str, Any]
 ) -> None:
     out = tmp_path / "out"
     own = out / f"frames-{number:05d}.rinr"
@@ -202,8 +203,9 @@ def test_overwrite_keeps_packs_that_no_manifest_lists(
     else:
         write(own, text)
     before = contents(out)
+    # No other advice: --overwrite would be refused.
     with pytest.raises(RinrUsageError, match=r"rinr: there already, and no manifest lists it"):
-        rinrcodec.compress(folder, out, overwrite=True, **TWO)
+        rinrcodec.compress(folder, out, **how, **TWO)
     assert contents(out) == before
 
 
