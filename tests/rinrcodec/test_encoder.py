@@ -217,7 +217,6 @@ def test_backgrounds_and_objects_of_one_spec_are_one_group(make_picture: MakePic
     assert pack.stacks[0].rows.coded[:1] == bare.stacks[0].rows.coded
 
 
-@pytest.mark.interrupts
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
 def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
     """Frames of two sizes on two threads, neither of which is fitted to its end."""
