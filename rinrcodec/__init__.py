@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         RinrMemoryError,
         RinrUsageError,
     )
-    from rinrcodec.files import RinrFile, open, save  # noqa: A004
+    from rinrcodec.files import RinrFile, imread, open, save  # noqa: A004
     from rinrcodec.limits import Limits
     from rinrcodec.pack import Frame, Pack
     from rinrcodec.picture import Picture
@@ -76,6 +76,7 @@ _HOMES = {
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",
     "encode": "encoder",
+    "imread": "files",
     "load_picture": "sources.images",
     "open": "files",
     "register_pillow": "plugins.pillow_plugin",
@@ -119,6 +120,7 @@ __all__ = [
     "disable_ultralytics",
     "enable_ultralytics",
     "encode",
+    "imread",
     "load_picture",
     "open",
     "register_pillow",

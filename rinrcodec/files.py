@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rinrcodec.boxes import Box, Region
 from rinrcodec.errors import RinrInputError
 from rinrcodec.formats import PackReader, write_pack
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from rinrcodec.decoder import Decoder
 
-__all__ = ["RinrFile", "open", "packs_below", "save"]
+__all__ = ["RinrFile", "imread", "open", "packs_below", "save"]
 
 
 def save(
@@ -57,6 +60,40 @@ def open(  # noqa: A001
     `MissingExtraError` for a URL without the extra `remote`.
     """
     return RinrFile(source, limits=limits)
+
+
+def imread(
+    path: str | PathLike[str], frame: int = 0, *, bgr: bool = False, limits: Limits = DEFAULT_LIMITS
+) -> NDArray[np.uint8]:
+    """Read one frame of a `.rinr` file as a NumPy array, in place of `cv2.imread`.
+
+    To read several frames, open the file once: `with rinrcodec.open(path) as file: file[3]`.
+
+    Args:
+        path: The file, or its URL.
+        frame: Its number, from 0; negative numbers count from the end.
+        bgr: Return blue, green and red, the order of OpenCV, instead of red, green and blue.
+        limits: Bounds on the file and on decoding.
+
+    Returns:
+        uint8 [H, W, 3], contiguous and writable. Grey frames have three equal channels.
+
+    Raises:
+        IndexError: The file has no such frame.
+        RinrFormatError: The file is damaged, or is none of ours.
+        RinrLimitError: The frame takes more than `limits` to decode.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> image = np.zeros((32, 48, 3), np.uint8)
+        >>> size = rinrcodec.save(rinrcodec.encode([image], steps=1), "one.rinr")
+        >>> rinrcodec.imread("one.rinr", bgr=True).shape
+        (32, 48, 3)
+    """
+    with RinrFile(path, limits=limits) as file:
+        pixels = file[frame].permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(pixels[:, :, ::-1] if bgr else pixels)
 
 
 def packs_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[Path]:
