@@ -5,6 +5,7 @@ Everything here is loaded when it is first used: `import rinrcodec` needs neithe
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Where a program sets no logging up, nothing is printed.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 _MODULES = (

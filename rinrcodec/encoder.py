@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.compute.devices import device_memory_errors, resolve_device
+from rinrcodec.display.live import Meter, Records, best_view, metering
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
 from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
@@ -62,7 +64,7 @@ def encode(
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
     target: Target | None = None,
-    on_progress: Callable[[float], None] | None = None,
+    on_progress: Callable[[float], None] | Literal["auto"] | None = "auto",
 ) -> Pack:
     """Encode pictures to a pack.
 
@@ -93,7 +95,8 @@ def encode(
     target: the quality or size wanted in place of the preset's, where the families can be asked for
         it. A target that is missed gives a `TargetWarning`.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
-        time.
+        time. "auto" draws a bar in a notebook and on a terminal where the work takes more than a
+        second; None is silent.
 
     The notes of pictures, such as those of 16 bits of which few greys are left, are warnings.
 
@@ -133,16 +136,17 @@ def encode(
                 f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "
                 "as they are; ask for objects_psnr or objects_quality alone"
             )
-    pack, missed = encode_pictures(
-        pictures,
-        chosen,
-        target=target,
-        seed=seed,
-        device=device,
-        backgrounds=backgrounds,
-        info=_label_info(pictures, names, task),
-        on_progress=on_progress,
-    )
+    with _reporting(on_progress, len(pictures)) as report:
+        pack, missed = encode_pictures(
+            pictures,
+            chosen,
+            target=target,
+            seed=seed,
+            device=device,
+            backgrounds=backgrounds,
+            info=_label_info(pictures, names, task),
+            on_progress=report,
+        )
     for miss in missed:
         warnings.warn(printable(miss.text()), TargetWarning, stacklevel=2)
     return pack
@@ -202,6 +206,21 @@ def encode_pictures(
     if on_progress is not None:
         on_progress(1.0)
     return pack, missed
+
+
+@contextmanager
+def _reporting(
+    on_progress: Callable[[float], None] | Literal["auto"] | None, n_pictures: int
+) -> Iterator[Callable[[float], None] | None]:
+    """Give what to call with the share of the work that is done."""
+    if on_progress is None or callable(on_progress):
+        yield on_progress
+    elif on_progress != "auto":
+        raise RinrInputError(f'on_progress={on_progress!r}: expected a function, "auto" or None')
+    else:
+        meter = Meter(best_view("frames", Records), label="encoding", after=1.0)
+        with metering(meter):
+            yield lambda share: meter.report(share * n_pictures, n_pictures)
 
 
 def _class_names(classes: Mapping[int, str] | Sequence[str]) -> dict[int, str]:

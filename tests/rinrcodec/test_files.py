@@ -61,7 +61,7 @@ def test_imread_is_a_frame_as_opencv_has_it(pack: rinrcodec.Pack, tmp_path: Path
     assert np.array_equal(rinrcodec.imread(path, bgr=True)[:, :, ::-1], colour)
     with pytest.raises(IndexError, match="frame 2 of a file of 2"):
         rinrcodec.imread(path, 2)
-    with pytest.raises(FileNotFoundError, match="no.rinr"):
+    with pytest.raises(FileNotFoundError, match=r"no\.rinr"):
         rinrcodec.imread(tmp_path / "no.rinr")
 
 
