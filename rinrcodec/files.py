@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rinrcodec.decoder import Decoder
+    from rinrcodec.display.sheet import Look
 
 __all__ = ["RinrFile", "imread", "open", "packs_below", "save"]
 
@@ -128,7 +130,32 @@ class RinrFile:
         return {"reader": self.reader, "_decoders": {}}
 
     def __repr__(self) -> str:
-        return f"<RinrFile of {len(self)} frames: {self.reader.name}>"
+        return f"<RinrFile {self.reader.name!r}: {len(self)} frames>"
+
+    def _repr_html_(self) -> str:
+        """Show some frames with their boxes, in notebooks."""
+        from rinrcodec.display.sheet import contact_sheet, html_or_text
+
+        def make() -> str:
+            return contact_sheet(repr(self), len(self), self.look)
+
+        return html_or_text(make, repr(self))
+
+    def look(self, index: int) -> Look:
+        """What a contact sheet shows of a frame."""
+        from rinrcodec.decoder import Decoder
+        from rinrcodec.display.sheet import MOST_WORK, Look
+
+        frame = self.frame(index)
+
+        def decode(scale: float) -> NDArray[np.uint8]:
+            limits = replace(self.reader.limits, max_work=MOST_WORK)
+            decoded = Decoder(self.reader, limits=limits).decode(index, scale=scale)
+            pixels: NDArray[np.uint8] = decoded.permute(1, 2, 0).numpy()
+            return pixels
+
+        size = frame.width, frame.height
+        return Look(frame.name, size, frame.boxes, self.classes, decode)
 
     def __len__(self) -> int:
         return self.reader.n_frames

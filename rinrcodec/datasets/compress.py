@@ -123,8 +123,8 @@ def compress(
         resume: continue an interrupted run, or update a finished one: packs that are missing, or
             whose pictures or labels changed, are fitted again, and those alone.
         overwrite: replace the output of earlier runs.
-        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a notebook
-            and on a terminal, and logs elsewhere; None is silent.
+        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
+            notebook and on a terminal, and logs elsewhere; None is silent.
         on_message: called with notes for people as text. They are also logged (docs/notebooks.md).
 
     Returns:

@@ -38,7 +38,7 @@ __all__ = ["DecompressResult", "decompress"]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DecompressResult:
     """The result of `decompress`.
 
@@ -61,6 +61,12 @@ class DecompressResult:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     lost_labels: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<DecompressResult: {self.frames} frames in {self.out!r}, "
+            f"{len(self.warnings)} warnings, {len(self.failures)} failures>"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
@@ -94,8 +100,8 @@ def decompress(
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
-        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a notebook
-            and on a terminal, and logs elsewhere; None is silent.
+        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
+            notebook and on a terminal, and logs elsewhere; None is silent.
 
     Returns:
         The figures, warnings and failures. Frames that cannot be decoded are failures of the

@@ -47,7 +47,7 @@ class VerifiedManifest:
     unreadable: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VerifyResult:
     """The result of `verify`.
 
@@ -65,6 +65,12 @@ class VerifyResult:
     bad: Mapping[str, str] = field(default_factory=dict)
     manifests: tuple[VerifiedManifest, ...] = ()
     unchecked: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {self.packs} files, "
+            f"{self.frames} frames, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
+        )
 
     @property
     def ok(self) -> bool:

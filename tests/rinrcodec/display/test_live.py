@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import types
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_lines_come_at_least_every_ten_seconds_without_any_report() -> None:
         meter.tick()
         clock.now += 0.5
     times = [100.0, *(when for when, _ in lines), 200.0]
-    assert max(after - before for before, after in zip(times, times[1:], strict=False)) < 10
+    assert max(after - before for before, after in pairwise(times)) < 10
     assert len(lines) < 15
     assert lines[0][1] == "x: 0:00:03"
 
@@ -117,9 +118,14 @@ def test_a_thread_ticks_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) ->
     meter = Meter(Silent, label="x")
     monkeypatch.setattr(meter, "tick", ticked.set)
     before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt), metering(meter):
-        assert ticked.wait(60)
-        raise KeyboardInterrupt
+
+    def work() -> None:
+        with metering(meter):
+            assert ticked.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert threading.active_count() == before
 
 
