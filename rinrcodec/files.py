@@ -143,15 +143,15 @@ class RinrFile:
 
     def look(self, index: int) -> Look:
         """What a contact sheet shows of a frame."""
-        from rinrcodec.decoder import Decoder
+        from rinrcodec.decoder import decode as decoded
         from rinrcodec.display.sheet import MOST_WORK, Look
 
         frame = self.frame(index)
 
         def decode(scale: float) -> NDArray[np.uint8]:
             limits = replace(self.reader.limits, max_work=MOST_WORK)
-            decoded = Decoder(self.reader, limits=limits).decode(index, scale=scale)
-            pixels: NDArray[np.uint8] = decoded.permute(1, 2, 0).numpy()
+            image = decoded(self.reader, index, scale=scale, limits=limits)
+            pixels: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
             return pixels
 
         size = frame.width, frame.height

@@ -24,7 +24,7 @@ __all__ = ["Lines", "Meter", "Records", "Silent", "State", "View", "best_view", 
 
 # Lines and records come a little more often than every ten seconds, whatever the machine does.
 FIRST_S = 3.0
-EVERY_S = 8.0
+EVERY_S = 6.0
 _LOOK_S = 0.5
 _REDRAW_S = 0.25  # of a notebook
 _log = logging.getLogger(__name__)
