@@ -110,6 +110,11 @@ class Directory:
         """Bytes in the file of all chunks of these kinds."""
         return int(self.chunks["stored"][np.isin(self.chunks["kind"], kinds)].sum())
 
+    def stored_of(self, group: int) -> int:
+        """Bytes in the file of the rows and the shared bytes of a group."""
+        is_kind = np.isin(self.chunks["kind"], (Kind.SHARED, Kind.ROWS))
+        return int(self.chunks["stored"][is_kind & (self.chunks["group"] == group)].sum())
+
 
 def encode_directory(
     groups: Sequence[GroupInfo], info: Mapping[str, str], records: Sequence[ChunkRecord]
