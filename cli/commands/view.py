@@ -104,12 +104,14 @@ def _write(gallery: Gallery, out: str, n_frames: int, *, quiet: bool) -> list[st
     from rinrcodec.cli.progress import progress
     from rinrcodec.cli.views.viewer.page import one_file_page
     from rinrcodec.sources.spread import evenly_spread
+    from rinrcodec.storage import make_folder
     from rinrcodec.storage.atomic import named_file, write_text, writing
 
     numbers = evenly_spread(n_frames, len(gallery))
     with progress("decoding", len(numbers), quiet=quiet) as bar:
         text, problems = one_file_page(gallery, numbers, on_frame=bar.update)
     with writing(Path(out)):
+        make_folder(Path(out).parent)
         write_text(named_file(Path(out)), text)
     if not quiet:
         left_out = len(gallery) - len(numbers)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.cli.views.report.words import size
@@ -41,13 +40,7 @@ _MOST_NUMBERS = 20_000  # of the outlines of a frame that are drawn
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
 
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """What is kept of a pack: its class names and its bytes by part."""
-
-    classes: Mapping[int, str]
-    parts: PackParts
+Value = TypeVar("Value")
 
 
 class Gallery:
@@ -62,7 +55,8 @@ class Gallery:
         self._album = album
         self._sources = sources
         self._lock = threading.Lock()
-        self._about: dict[int, _About] = {}
+        self._classes: dict[int, Mapping[int, str]] = {}
+        self._parts: dict[int, PackParts] = {}
         self.bad = album.bad
         self.modes: tuple[Mode, ...] = ("objects", "background")
         if sources is not None:
@@ -138,10 +132,9 @@ class Gallery:
         item: dict[str, Any] = {"number": number, "pack": _text(path.name)}
         try:
             with self._lock, _as_rinr_errors(f"frame {number + 1}"):
-                file = self._album.file(pack)
-                frame = file.frame(index)
-                about = self._about_pack(pack)
-                parts = about.parts.of_frame(file.reader, frame) if place == "frame" else None
+                frame = self._album.file(pack).frame(index)
+                names = _kept(self._classes, pack, self._classes_of)
+                sizes = self._sizes(pack, frame) if place == "frame" else {}
         except (RinrError, OSError) as error:
             name = f"frame {index + 1} of {path.name}"
             return {**item, "name": _text(name), "problem": _text(reason(path, error), 1000)}
@@ -149,41 +142,55 @@ class Gallery:
             "name": _text(frame.name),
             "width": frame.width,
             "height": frame.height,
-            "classes": _classes(frame.boxes, about.classes),
-            **_drawn(frame, about.classes, place),
+            "classes": _classes(frame.boxes, names),
+            **_drawn(frame, names, place),
+            **sizes,
         }
-        if parts is not None:
-            pack_parts = about.parts
-            shared = parts.background_frames
+        if place == "frame":
             item["facts"] = [
                 ["Pack", item["pack"]],
                 ["Frame", f"{index + 1:,} of {self._album.packs[pack].n_frames:,}"],
                 ["Pixels", f"{frame.width:,} x {frame.height:,}, {frame.mode}"],
                 *([["Labels", "not understood in full"]] if not frame.labelled else []),
-                *([["Shared", f"a row of {shared:,} frames"]] if shared > 1 else []),
-            ]
-            item["sizes"] = [
-                ["Background", size(parts.background), size(pack_parts.background)],
-                ["Objects", size(parts.objects), size(pack_parts.objects)],
-                ["Boxes", size(parts.boxes), size(pack_parts.boxes)],
-                ["Metadata", size(parts.metadata), size(pack_parts.metadata)],
-                ["Names, index", "", size(pack_parts.other)],
-                ["File", "", size(pack_parts.file)],
+                *item.pop("more", []),
             ]
         return item
 
-    def _about_pack(self, pack: int) -> _About:
-        if pack not in self._about:
-            file = self._album.file(pack)
-            try:
-                classes: Mapping[int, str] = file.classes
-            except RinrFormatError:  # which leaves the frames as they are
-                classes = {}
-            about = _About(classes, PackParts(file.reader))
-            while len(self._about) >= _MOST_PACKS:
-                self._about.pop(next(iter(self._about)))
-            self._about[pack] = about
-        return self._about[pack]
+    def _sizes(self, pack: int, frame: Frame) -> dict[str, Any]:
+        """The bytes of a frame and of its pack; damage of other frames leaves them unknown."""
+        try:
+            whole = _kept(self._parts, pack, lambda pack: PackParts(self._album.file(pack).reader))
+            parts = whole.of_frame(self._album.file(pack).reader, frame)
+        except RinrError as error:
+            return {"more": [["Bytes", f"not known: {_text(error, 1000)}"]]}
+        shared = parts.background_frames
+        return {
+            "sizes": [
+                ["Background", size(parts.background), size(whole.background)],
+                ["Objects", size(parts.objects), size(whole.objects)],
+                ["Boxes", size(parts.boxes), size(whole.boxes)],
+                ["Metadata", size(parts.metadata), size(whole.metadata)],
+                ["Names, index", "", size(whole.other)],
+                ["File", "", size(whole.file)],
+            ],
+            "more": [["Background", f"shared by {shared:,} frames"]] if shared > 1 else [],
+        }
+
+    def _classes_of(self, pack: int) -> Mapping[int, str]:
+        try:
+            return self._album.file(pack).classes
+        except RinrFormatError:  # which leaves the frames as they are
+            return {}
+
+
+def _kept(cache: dict[int, Value], pack: int, make: Callable[[int], Value]) -> Value:
+    """What is kept of the packs that were used last."""
+    if pack not in cache:
+        made = make(pack)
+        while len(cache) >= _MOST_PACKS:
+            cache.pop(next(iter(cache)))
+        cache[pack] = made
+    return cache[pack]
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from rinrcodec.printing import printable
 __all__ = ["content_policy", "one_file_page", "served_page"]
 
 # The sides of a picture inside the page: two or four for each frame have to stay small.
-_SIDE = 960
+_SIDE = 800
 _MODES = {
     "objects": "With objects",
     "background": "Background",
     "source": "Source",
-    "error": f"Error x {ERROR_GAIN}",
+    "error": f"Error \N{MULTIPLICATION SIGN}{ERROR_GAIN}",
 }
 
 

@@ -65,7 +65,7 @@
   function classTexts(item) {
     return item.classes.map(([id, name, count]) =>
       make("span", {}, make("span", { class: `dot ${colour(id)}` }),
-        count > 1 ? `${name} ×${count}` : name));
+        count > 1 ? `${name}\u00a0×${count}` : name));
   }
 
   const inWords = (item) => item.classes.map(([, name, n]) => `${n} ${name}`).join(", ") || "no box";
@@ -110,8 +110,7 @@
       } catch (error) {
         block.append(make("p", { class: "problem" }, error.message));
       }
-      const row = block.firstChild.offsetHeight;
-      if (row) grid.style.setProperty("--row", `${row + 12}px`);
+      grid.style.setProperty("--row", `${block.firstChild.offsetHeight + 12}px`);
     })();
     return block.filled;
   }
@@ -142,8 +141,9 @@
   function moveOnSheet(key) {
     const columns = Number(getComputedStyle(grid).getPropertyValue("--columns"));
     const at = Number(document.activeElement?.dataset.position ?? -1);
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
-    const to = at < 0 && key in steps ? 0 : { Home: 0, End: last }[key] ?? at + steps[key];
+    const places = { Home: 0, End: last, ArrowLeft: at - 1, ArrowRight: at + 1,
+      ArrowUp: at - columns, ArrowDown: at + columns };
+    const to = at < 0 && key !== "End" ? 0 : places[key];
     if (to >= 0 && to <= last) focusTile(to);
     return true;
   }
@@ -237,7 +237,8 @@
 
   function showCut() {
     const percent = mode === "background" ? 0 : Number(cut.value);
-    under.hidden = percent === 0;
+    under.hidden = byId("line").hidden = percent === 0;
+    byId("line").style.width = `${percent}%`;
     under.style.clipPath = `inset(0 ${100 - percent}% 0 0)`;
     const address = source.picture(current, "background");
     if (percent && !address.problem && under.getAttribute("src") !== address) under.src = address;

@@ -5,6 +5,8 @@ What several frames share, such as a row of a sequence, counts for each of them 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = ["FrameParts", "PackParts"]
 # A row, as the number that `_key` gives it.
 _Keys = NDArray[np.int64]
 _ROWS = 2**32  # more than a group has
+_AT_ONCE = 256  # rows that are read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class FrameParts:
 
 
 class PackParts:
-    """The bytes of a pack by part; the sum of all is the size of the file.
+    """The bytes of a pack by part; the sum of all but `file` is the size of the file.
 
     Args:
         reader: An open pack, of which the tables of frames and of objects are read.
@@ -52,14 +55,10 @@ class PackParts:
 
     def __init__(self, reader: PackReader) -> None:
         sizes = reader.sizes()
-        backgrounds, objects = reader.background_rows(), reader.object_rows()
-        self._backgrounds = np.unique(_key(*backgrounds), return_counts=True)
-        self._objects = np.unique(_key(*objects), return_counts=True)
-        used = set(backgrounds[0].tolist())
-        self.background = sum(
-            reader.stored_bytes(group) for group in used if group < reader.header.n_groups
-        )
+        self._backgrounds = np.unique(_key(*reader.background_rows()), return_counts=True)
+        self._objects = np.unique(_key(*reader.object_rows()), return_counts=True)
         self.file = sizes.file
+        self.background = _background_bytes(reader, self._backgrounds[0], self._objects[0])
         self.objects = sizes.payload - self.background
         self.boxes = sizes.boxes
         self.metadata = sizes.metadata
@@ -73,18 +72,18 @@ class PackParts:
             RinrFormatError: A row is damaged.
             RinrLimitError: The rows are larger than the limits allow.
         """
-        n_frames = _count(self._backgrounds, frame.background)
-        mine: dict[InrRef, int] = {}
-        for one in frame.objects:
-            if one is not None:
-                mine[one.inr] = mine.get(one.inr, 0) + 1
+        ref = frame.background
+        n_frames = _count(self._backgrounds, ref)
+        (background,) = _stored(reader, ref.group, [ref.row])
+        mine = Counter(one.inr for one in frame.objects if one is not None)
         objects = sum(
-            _stored(reader, ref) * count / _count(self._objects, ref) for ref, count in mine.items()
+            _stored(reader, ref.group, [ref.row])[0] * count / _count(self._objects, ref)
+            for ref, count in mine.items()
         )
         n_boxes = max(1, self._n_boxes)
         metadata = frame.metadata
         return FrameParts(
-            background=_stored(reader, frame.background) / n_frames,
+            background=background / n_frames,
             objects=objects,
             boxes=self.boxes * len(frame.boxes) / n_boxes,
             metadata=len(metadata.exif) + len(metadata.icc) + len(metadata.xmp),
@@ -96,6 +95,21 @@ def _key(group: NDArray[np.int64], row: NDArray[np.int64]) -> _Keys:
     return group * _ROWS + row
 
 
+def _background_bytes(reader: PackReader, backgrounds: _Keys, objects: _Keys) -> float:
+    """The bytes in the file of all rows of backgrounds; those of a group may serve both."""
+    total = 0.0
+    for group in range(len(reader.groups)):
+        of_objects = objects[objects // _ROWS == group] % _ROWS
+        if not (backgrounds // _ROWS == group).any():
+            continue
+        total += reader.stored_bytes(group)
+        # There are fewer of these than of backgrounds, and they are smaller.
+        for first in range(0, len(of_objects), _AT_ONCE):
+            rows = of_objects[first : first + _AT_ONCE].tolist()
+            total -= sum(_stored(reader, group, rows))
+    return max(0.0, total)
+
+
 def _count(uses: tuple[_Keys, NDArray[np.int64]], ref: InrRef) -> int:
     """How many frames or boxes use a row."""
     keys, counts = uses
@@ -103,9 +117,9 @@ def _count(uses: tuple[_Keys, NDArray[np.int64]], ref: InrRef) -> int:
     return int(counts[at])
 
 
-def _stored(reader: PackReader, ref: InrRef) -> float:
-    """The bytes of a row in the file; rows of weights, which are packed together, are alike."""
-    info = reader.groups[ref.group]
+def _stored(reader: PackReader, group: int, rows: Sequence[int]) -> list[float]:
+    """The bytes of rows in the file; rows of weights, which are packed together, are alike."""
+    info = reader.groups[group]
     if info.coded:
-        return len(reader.read_rows(ref.group, [ref.row]).coded[0])
-    return reader.stored_bytes(ref.group) / info.n_rows
+        return [float(len(one)) for one in reader.read_rows(group, rows).coded]
+    return [reader.stored_bytes(group) / info.n_rows] * len(rows)

@@ -18,7 +18,7 @@ __all__ = ["ERROR_GAIN", "MODES", "EncodedPicture", "Mode", "decoded", "encode_p
 Mode = Literal["background", "objects", "source", "error"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 ERROR_GAIN = 8  # of the picture of the error, which would be black without
-_QUALITY = 85
+_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
