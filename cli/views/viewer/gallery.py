@@ -35,8 +35,9 @@ __all__ = ["BLOCK", "Gallery"]
 BLOCK = 60  # frames of the sheet that the page asks for at once; 2 to 6 columns divide it
 _THUMBNAIL = 360
 _SIDE = 4096  # of a picture that the server sends
-_MOST_BOXES = {"sheet": 100, "frame": 1000}  # that are drawn
-_MOST_NUMBERS = 20_000  # of the outlines of a frame that are drawn
+# Of a frame, by the place where they are drawn.
+_MOST_BOXES = {"sheet": 100, "frame": 1000}
+_MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of the outlines
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
 
@@ -232,7 +233,7 @@ def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]
             "box": [round(value, 1) for value in (left, top, right - left, bottom - top)],
         }
         numbers += sum(map(len, box.polygons))
-        if box.polygons and numbers <= _MOST_NUMBERS:
+        if box.polygons and numbers <= _MOST_NUMBERS[place]:
             drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
         if place == "frame":
             score = "" if box.score is None else f" {box.score:.2f}"

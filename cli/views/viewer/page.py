@@ -54,7 +54,8 @@ def one_file_page(
         if "problem" in item:
             problems.append(item["problem"])
         else:
-            item["pictures"] = pictures = {}
+            pictures: dict[str, str | dict[str, str]] = {}
+            item["pictures"] = pictures
             for mode in gallery.modes:
                 try:
                     picture = gallery.picture(number, mode, side=_SIDE, lossless=False)

@@ -151,7 +151,8 @@
   // ---- One frame -------------------------------------------------------------------------------
 
   let current = null;  // the position of the frame that is shown
-  let item = null;
+  let item = null;  // what is known of it
+  let wanted = null;  // the picture that is to be shown
   let mode = data.modes[0][0];
   const stage = view.querySelector(".stage");
   const shown = byId("shown"), under = byId("under"), cut = byId("cut"), problem = byId("problem");
@@ -167,6 +168,7 @@
     sheet.hidden = true;
     view.hidden = false;
     current = position;
+    item = wanted = null;
     setState("loading");
     byId("position").textContent = `${position + 1} / ${data.total}`;
     byId("previous").disabled = position === 0;
@@ -206,6 +208,7 @@
     byId("compare").hidden = mode === "background";
     const address = item.problem ? { problem: item.problem } : source.picture(current, mode);
     if (address.problem) {
+      wanted = null;
       setState("failed", address.problem);
       return;
     }
@@ -214,7 +217,7 @@
     fit.style.aspectRatio = item.width / item.height;
     fit.style.width = `min(100%, ${(72 * item.width) / item.height}vh)`;
     shown.alt = `${item.name}, ${data.modes.find(([name]) => name === mode)[1]}: ${inWords(item)}`;
-    shown.src = address;
+    shown.src = wanted = address;
     showCut();
     showBoxes();
   }
@@ -244,11 +247,11 @@
     if (percent && !address.problem && under.getAttribute("src") !== address) under.src = address;
   }
 
-  shown.addEventListener("load", () => setState("ready"));
+  shown.addEventListener("load", () => { if (wanted) setState("ready"); });
   shown.addEventListener("error", async () => {
-    const address = shown.getAttribute("src");
-    const text = await problemOf(address);
-    if (address === shown.getAttribute("src")) setState("failed", text);
+    const address = wanted;
+    const text = address && await problemOf(address);
+    if (address && address === wanted) setState("failed", text);
   });
   cut.addEventListener("input", showCut);
   byId("boxes").addEventListener("change", showBoxes);
@@ -291,7 +294,7 @@
     view.hidden = true;
     sheet.hidden = false;
     if (current !== null) focusTile(current);
-    current = item = null;
+    current = item = wanted = null;
   }
 
   document.addEventListener("keydown", (event) => {

@@ -67,7 +67,7 @@ class Album:
                 self.bad[str(path)] = reason(path, error)
                 continue
             first += packs[-1].n_frames
-        self.packs = tuple(packs)
+        self.packs: tuple[AlbumPack, ...] = tuple(packs)
         self._firsts = [pack.first for pack in packs]
         self._n_frames = first
 
@@ -105,7 +105,8 @@ class Album:
         return self.file(pack).frame(index)
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files; no frame is left."""
+        self.packs, self._n_frames = (), 0
         while self._open:
             self._open.popitem()[1].close()
 

@@ -53,6 +53,8 @@ def test_frames_are_numbered_through_all_packs(pack_file: Path, tmp_path: Path) 
         for number in (-1, 4):
             with pytest.raises(IndexError):
                 album.frame(number)
+    with pytest.raises(IndexError):
+        album.frame(0)
 
 
 def test_few_files_stay_open(tmp_path: Path) -> None:
