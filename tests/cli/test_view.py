@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
 import json
 import os
@@ -338,7 +339,7 @@ def test_the_page_is_one_file(run: Run, pack_file: Path, tmp_path: Path) -> None
     done = run("view", pack_file, "-o", out, "--source", source)
     assert done.stdout == f"page: {out}: 3 of 3 frames\n"
     text = out.read_text(encoding="utf-8")
-    assert "connect-src 'none'" in text
+    assert "connect-src 'none'" in html.unescape(text)
     assert "img-src data:;" in text
     assert "left out" not in text
     data = embedded(out)
@@ -437,3 +438,20 @@ def test_ctrl_c_ends_the_server(pack_file: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) == (130, "interrupted")
+
+
+def test_the_commands_of_the_page_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "view.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "packs").mkdir()
+    saved(small_pack(), tmp_path / "packs" / "a.rinr")
+    folder_of(small_pack(), tmp_path / "frames")
+    monkeypatch.chdir(tmp_path)
+    for line in block.splitlines():
+        run(*line.split()[1:])
+    assert len(embedded(tmp_path / "view.html")["items"]) == 3
+    assert embedded(tmp_path / "few.html")["items"][0]["pictures"].keys() == set(pictures.MODES)
+    for name in re.findall(r"\]\((images/[^)]+)\)", page):
+        assert (Path(__file__).parents[2] / "docs" / name).stat().st_size < 120_000
