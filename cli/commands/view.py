@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FRAMES = 24
+_FRAMES = 12
 
 
 @click.command("view")
@@ -37,7 +37,10 @@ _FRAMES = 24
     "Shows them, and the error.",
 )  # fmt: skip
 @click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N", help="[default: one that is free]"
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="Port of the server. [default: one that is free]",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @max_pixels_option

@@ -380,7 +380,7 @@ def test_the_page_says_how_many_frames_it_leaves_out(run: Run, tmp_path: Path) -
     assert "996 more are left out" in out.read_text(encoding="utf-8")
     assert [item["number"] for item in embedded(out)["items"]] == [125, 375, 625, 875]
     run("view", path, "-o", out)
-    assert len(embedded(out)["items"]) == 24
+    assert len(embedded(out)["items"]) == 12
 
 
 def test_a_page_of_damaged_frames_is_written_and_ends_with_1(run: Run, tmp_path: Path) -> None:
