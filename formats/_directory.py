@@ -112,8 +112,11 @@ class Directory:
 
     def stored_of(self, group: int) -> int:
         """Bytes in the file of the rows and the shared bytes of a group."""
-        is_kind = np.isin(self.chunks["kind"], (Kind.SHARED, Kind.ROWS))
-        return int(self.chunks["stored"][is_kind & (self.chunks["group"] == group)].sum())
+        total = 0
+        for kind in (Kind.SHARED, Kind.ROWS):
+            run = self.run(kind, group)
+            total += int(self.chunks["stored"][run.first : run.first + len(run.starts)].sum())
+        return total
 
 
 def encode_directory(

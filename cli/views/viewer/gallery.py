@@ -38,6 +38,7 @@ _SIDE = 4096  # of a picture that the server sends
 # Of a frame, by the place where they are drawn.
 _MOST_BOXES = {"sheet": 100, "frame": 1000}
 _MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of the outlines
+_MOST_CLASSES = 20  # that are listed
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
 
@@ -148,10 +149,12 @@ class Gallery:
             **sizes,
         }
         if place == "frame":
+            is_more = len({box.class_id for box in frame.boxes}) > _MOST_CLASSES
             item["facts"] = [
                 ["Pack", item["pack"]],
                 ["Frame", f"{index + 1:,} of {self._album.packs[pack].n_frames:,}"],
                 ["Pixels", f"{frame.width:,} x {frame.height:,}, {frame.mode}"],
+                *([["Classes", f"{_MOST_CLASSES} of more are listed"]] if is_more else []),
                 *([["Labels", "not understood in full"]] if not frame.labelled else []),
                 *item.pop("more", []),
             ]
@@ -213,7 +216,7 @@ def _text(text: object, most: int = _MOST_TEXT) -> str:
 def _classes(boxes: tuple[Box, ...], names: Mapping[int, str]) -> list[list[Any]]:
     """Class id, name and number of boxes of each class, the most frequent first."""
     counts = Counter(box.class_id for box in boxes)
-    return [[k, _class_name(k, names), n] for k, n in counts.most_common(20)]
+    return [[k, _class_name(k, names), n] for k, n in counts.most_common(_MOST_CLASSES)]
 
 
 def _class_name(class_id: int, names: Mapping[int, str]) -> str:
@@ -236,7 +239,7 @@ def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]
         if box.polygons and numbers <= _MOST_NUMBERS[place]:
             drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
         if place == "frame":
-            score = "" if box.score is None else f" {box.score:.2f}"
+            score = "" if box.score is None else f" {box.score:.3g}"
             track = "" if box.track_id is None else f" #{box.track_id}"
             drawn["label"] = f"{_class_name(box.class_id, names)}{score}{track}"
         boxes.append(drawn)

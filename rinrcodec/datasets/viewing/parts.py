@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats import PackReader
 from rinrcodec.pack import Frame, InrRef
 
@@ -98,14 +99,16 @@ def _key(group: NDArray[np.int64], row: NDArray[np.int64]) -> _Keys:
 def _background_bytes(reader: PackReader, backgrounds: _Keys, objects: _Keys) -> float:
     """The bytes in the file of all rows of backgrounds; those of a group may serve both."""
     total = 0.0
-    for group in range(len(reader.groups)):
-        of_objects = objects[objects // _ROWS == group] % _ROWS
-        if not (backgrounds // _ROWS == group).any():
-            continue
+    for group in np.unique(backgrounds // _ROWS).tolist():
+        if not 0 <= group < len(reader.groups):
+            raise RinrFormatError(f"{reader.name}: a frame refers to group {group}: there is none")
         total += reader.stored_bytes(group)
+        first, end = np.searchsorted(objects, [group * _ROWS, (group + 1) * _ROWS]).tolist()
+        if first < end and (row := int(objects[end - 1] % _ROWS)) >= reader.groups[group].n_rows:
+            raise RinrFormatError(f"{reader.name}: a box refers to row {row}: there is none")
         # There are fewer of these than of backgrounds, and they are smaller.
-        for first in range(0, len(of_objects), _AT_ONCE):
-            rows = of_objects[first : first + _AT_ONCE].tolist()
+        for start in range(first, end, _AT_ONCE):
+            rows = (objects[start : min(start + _AT_ONCE, end)] % _ROWS).tolist()
             total -= sum(_stored(reader, group, rows))
     return max(0.0, total)
 
