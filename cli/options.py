@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from rinrcodec.families.interface import Family
     from rinrcodec.presets import Preset
 
-    _StringType = click.ParamType[str]
+    StringType = click.ParamType[str]
 else:  # click 8.1 has no [str]
-    _StringType = click.ParamType
+    StringType = click.ParamType
 
 __all__ = [
     "ABOVE_0",
     "FamilyChoice",
     "Finite",
     "PathOrUrl",
+    "StringType",
     "background_option",
     "depth_range_option",
     "device_option",
@@ -106,7 +107,7 @@ class PathOrUrl(click.Path):
         return path
 
 
-class FamilyChoice(_StringType):
+class FamilyChoice(StringType):
     """The name of a registered family of backgrounds or of objects."""
 
     name = "family"
@@ -131,7 +132,7 @@ class FamilyChoice(_StringType):
         return [*self._more, *self._families()]
 
 
-class _DepthRange(_StringType):
+class _DepthRange(StringType):
     """Two numbers, LOW:HIGH."""
 
     name = "range"
@@ -148,7 +149,7 @@ class _DepthRange(_StringType):
             self.fail(f"{value!r} is not LOW:HIGH with LOW below HIGH, as 7000:8020.", param, ctx)
 
 
-class _Names(_StringType):
+class _Names(StringType):
     """Names with commas between them."""
 
     name = "names"

@@ -25,7 +25,7 @@ from rinrcodec.datasets.options import (
     kind_of,
 )
 from rinrcodec.datasets.packs import yaml_text
-from rinrcodec.datasets.plan import Plan, check_output, make_plan
+from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
 from rinrcodec.datasets.resuming.earlier import earlier_run
 from rinrcodec.datasets.resuming.published import Published
@@ -179,6 +179,7 @@ def compress(
         raise RinrUsageError(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
         )
+    check_name(folder)
     if task is not None:
         check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
@@ -382,7 +383,8 @@ def _picture_info(options: CompressOptions) -> dict[str, str]:
 def _reading(source: Source) -> str:
     """How labels are read, which decides what packs hold of them: short enough for messages."""
     readers = sorted({repr(one.reader) for one in source.series})
-    known = "; ".join([*readers, *(f"{key} {text}" for key, text in sorted(source.info.items()))])
+    info = (f"{key} {text}" for key, text in sorted(source.info.items()) if key != "frame_rate")
+    known = "; ".join([*readers, *info])
     return known if len(known) <= _SHOWN else hashlib.sha256(known.encode()).hexdigest()[:16]
 
 

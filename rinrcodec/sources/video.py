@@ -33,11 +33,19 @@ from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
 from rinrcodec.storage import storage_of
 
-__all__ = ["VideoProbe", "count_frames", "frame_name", "probe_video", "read_video"]
+__all__ = [
+    "VideoProbe",
+    "count_frames",
+    "frame_name",
+    "frame_rate",
+    "probe_video",
+    "read_video",
+]
 
 _THREADS = 4
 _MOST_AHEAD = 300
 _MOST_PIXELS = 2**28  # of the first frame; `read_video` has a limit of its own
+_MOST_RATE = 1000  # frames a second; more is a clock, not a rate
 _MOST_GAP = 10_000  # frames; more is a clock that was set, not damage
 # MPEG-4 repeats the frame before with a packet that says no more than that.
 _LEAST_BYTES = 16
@@ -53,10 +61,12 @@ class VideoProbe:
     """A video before it is read.
 
     n_frames: how many frames its packets should give. warnings: what is not used of the file.
+    frame_rate: frames a second as a fraction, "30000/1001"; "" where it is not known.
     """
 
     n_frames: int
     warnings: tuple[str, ...] = ()
+    frame_rate: str = ""
 
 
 class _DecoderError(Exception):
@@ -103,6 +113,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
                     except av.FFmpegError:
                         continue  # `read_video` reports it
             others = len(_video_streams(container)) - 1
+            rate = frame_rate(stream)
     except av.error.EOFError as error:  # before anything says what the streams are
         raise RinrInputError(f"{path}: it has no frames; {_ADVICE}") from error
     except av.error.InvalidDataError as error:
@@ -115,10 +126,16 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
         why = f"none of its {n_packets:,} frames can be decoded"
         raise RinrInputError(f"{path}: {why if n_packets else 'it has no frames'}; {_ADVICE}")
     if not others:
-        return VideoProbe(n_frames or n_packets)
+        return VideoProbe(n_frames or n_packets, (), rate)
     them = "1 other is" if others == 1 else f"{others} others are"
     warning = f"{path}: only the first video stream is used; {them} left out"
-    return VideoProbe(n_frames or n_packets, (warning,))
+    return VideoProbe(n_frames or n_packets, (warning,), rate)
+
+
+def frame_rate(stream: Any) -> str:
+    """The frames a second of a stream of PyAV, as `VideoProbe` has them."""
+    rate = stream.average_rate or stream.guessed_rate
+    return str(rate) if rate and 0 < rate <= _MOST_RATE else ""
 
 
 def read_video(
