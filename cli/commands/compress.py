@@ -8,7 +8,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import (
     PathOrUrl,
     background_option,
@@ -30,6 +29,7 @@ from rinrcodec.cli.options import (
     target_options,
 )
 from rinrcodec.cli.signals import interrupted_code
+from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-@click.command("compress", cls=LibraryCommand)
+@click.command("compress")
 @click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
 @click.option(
     "-o", "--out", required=True, metavar="OUT", type=PathOrUrl(exists=False),
@@ -56,7 +56,7 @@ class _Interrupted(click.ClickException):
 )  # fmt: skip
 @labels_option
 @click.option(
-    "--task", type=click.Choice(TASKS),
+    "--task", type=Choice(TASKS),
     help="What YOLO labels are for. [default: found out from their columns]",
 )  # fmt: skip
 @click.option(
@@ -72,7 +72,7 @@ class _Interrupted(click.ClickException):
 @gop_option
 @target_options
 @click.option(
-    "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
+    "--layout", type=Choice(["pack", "files"]), default="pack", show_default=True,
     help="Packs of many frames, or one file per picture.",
 )  # fmt: skip
 @click.option(
@@ -87,7 +87,7 @@ class _Interrupted(click.ClickException):
     "each device; with ray as many as it has room for]",
 )  # fmt: skip
 @click.option(
-    "--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    "--executor", type=Choice(["local", "ray"]), default="local", show_default=True,
     help="Fit on this machine, or on Ray.",
 )  # fmt: skip
 @click.option(

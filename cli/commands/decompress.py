@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.options import (
     Finite,
     PathOrUrl,
@@ -17,6 +16,7 @@ from rinrcodec.cli.options import (
     max_pixels_option,
     quiet_option,
 )
+from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PICTURES = ("png", "jpg", "webp", "npy")
 CLIPS = ("mp4", "gif")
 
 
-class _LabelsCommand(LibraryCommand):
+class _LabelsCommand(click.Command):
     """Lets `--labels` have a format or none, before and after SRC."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -58,16 +58,10 @@ class _Frames(StringType):
 
     name = "frames"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
         from rinrcodec.datasets.unpacking.selection import parse_frames
-        from rinrcodec.errors import RinrUsageError
 
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_frames(value)
-        except RinrUsageError as error:
-            self.fail(str(error), param, ctx)
+        return parse_frames(value) if isinstance(value, str) else value
 
 
 class _Region(StringType):
@@ -97,7 +91,7 @@ def _may_be_source(text: str) -> bool:
     "also x.mp4 or x.gif.",
 )  # fmt: skip
 @click.option(
-    "--format", "kind", type=click.Choice([*PICTURES, *CLIPS]),
+    "--format", "kind", type=Choice([*PICTURES, *CLIPS]),
     help="webp is lossless, jpg of quality 95, npy a uint8 array; mp4 and gif are a video of every "
     "folder of frames. [default: that of OUT, or png]",
 )  # fmt: skip
@@ -118,7 +112,7 @@ def _may_be_source(text: str) -> bool:
     help="Frames a second of mp4 and gif. [default: as packs of a video know, or 10]",
 )  # fmt: skip
 @click.option(
-    "--labels", type=click.Choice(LABEL_FORMATS), metavar="[yolo|coco|voc]",
+    "--labels", type=Choice(LABEL_FORMATS), metavar="[yolo|coco|voc]",
     help="Write labels too: YOLO's, as is always done from a data.yaml, or in another format.",
 )  # fmt: skip
 @device_option

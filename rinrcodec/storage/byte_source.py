@@ -274,7 +274,7 @@ def source_of(source: object) -> ByteSource:
         return MemorySource(source)  # type: ignore[arg-type]
     if not all(callable(getattr(source, name, None)) for name in ("read", "seek")):
         raise RinrInputError(
-            f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
+            f"cannot open a value of type {type(source).__name__}: pass a path, a URL, bytes (also as a "
             "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
         )
     # No subclass, which may read in another way.
