@@ -190,18 +190,14 @@ _PLAIN = (
 
 
 def _check_magic(block: bytes) -> None:
-    if block.startswith(MAGIC):
+    if not block:
+        raise RinrFormatError("it is empty, not a .rinr file")
+    if MAGIC.startswith(block[: len(MAGIC)]):
         if len(block) < HEADER_SIZE:
             raise RinrFormatError(
                 f"it is truncated: {len(block)} of the {HEADER_SIZE} bytes of its user block"
             )
         return
-    if not block:
-        raise RinrFormatError("it is empty, not a .rinr file")
-    if MAGIC.startswith(block):
-        raise RinrFormatError(
-            f"it is truncated: {len(block)} of the {HEADER_SIZE} bytes of its user block"
-        )
     if block.startswith(MAGIC[:5]) or block.startswith(b"RINR"):
         raise RinrFormatError(
             "its first bytes were changed in transfer, as a text mode does; copy it as binary"

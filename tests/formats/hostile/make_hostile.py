@@ -330,7 +330,7 @@ CAUSES: dict[str, Cause] = {
     "text_mode": Cause("changed in transfer", lambda: good().replace(b"\r\n", b"\n")),
     "plain_hdf5": Cause("plain HDF5 without the user block", plain_hdf5),
     "truncated_magic": Cause("truncated: 5 of the", lambda: good()[:5]),
-    "truncated_block": Cause("truncated: 300 bytes, the user block", lambda: good()[:300]),
+    "truncated_block": Cause("truncated: 300 of the 512 bytes", lambda: good()[:300]),
     "truncated_body": Cause("truncated: .* bytes; fetch", lambda: good()[:-20]),
     "trailing_garbage": Cause("trailing garbage", lambda: good() + b"garbage"),
     # the user block
