@@ -48,7 +48,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress"]
+__all__ = ["compress", "prepare"]
 
 _SHOWN_LOST = 20
 _SHOWN = 200  # letters of a setting that a person reads
@@ -175,6 +175,29 @@ def compress(
         formats=check_formats(formats),
     )
     path, folder = to_path(source), to_path(out)
+    plan, seen, devices = prepare(path, folder, options, labels=labels, task=task, strict=strict)
+    say = on_message or ignore
+
+    def warn() -> None:
+        _warn(seen, plan.source, say)
+
+    with memory_errors(f"{path}: compressing it"):
+        return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
+
+
+def prepare(
+    path: Path,
+    folder: Path,
+    options: CompressOptions,
+    *,
+    labels: str | PathLike[str],
+    task: Task | None,
+    strict: bool,
+) -> tuple[Plan, Survey, list[str]]:
+    """Look at the source and the output, as of `compress`, and write nothing.
+
+    Returns the plan, what the labels are, and the devices to fit on.
+    """
     if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
         raise RinrUsageError(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
@@ -184,20 +207,14 @@ def compress(
         check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
         opened = open_source(path, labels=labels, formats=options.formats)
-        seen = survey(opened, task=task, sizes=strict, limits=limits_for(max_pixels))
+        seen = survey(opened, task=task, sizes=strict, limits=limits_for(options.max_pixels))
     if strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
-    plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
-    devices = choose_devices(device, executor)  # before anything is written
-    say = on_message or ignore
-
-    def warn() -> None:
-        _warn(seen, opened, say)
-
-    with memory_errors(f"{path}: compressing it"):
-        return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
+    plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
+    # Devices are looked for before anything is written.
+    return plan, seen, choose_devices(options.device, options.executor)
 
 
 def _refuse_lost(seen: Survey) -> None:

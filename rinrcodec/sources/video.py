@@ -35,11 +35,13 @@ from rinrcodec.storage import storage_of
 
 __all__ = [
     "VideoProbe",
+    "as_picture",
     "count_frames",
     "frame_name",
     "frame_rate",
     "probe_video",
     "read_video",
+    "video_stream",
 ]
 
 _THREADS = 4
@@ -82,7 +84,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
 
     try:
         with _file(path) as file, open_container(file, path) as container:
-            stream = _video_stream(container, path)
+            stream = video_stream(container, path)
             declared = int(stream.frames)
             if declared > 0:
                 return declared
@@ -101,7 +103,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
     found, n_packets, n_frames = False, 0, 0
     try:
         with _file(path) as file, open_container(file, path) as container:
-            stream = _video_stream(container, path)
+            stream = video_stream(container, path)
             stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             times = _Times(stream)
             for packet in container.demux(stream):
@@ -166,7 +168,7 @@ def read_video(
                         share = 0
                         if number < n_frames:
                             share = size * (number + 1) // n_frames - size * number // n_frames
-                        yield name, _picture(item, name, share, limits), None
+                        yield name, as_picture(item, name, share, limits), None
                 number += 1
     except (av.FFmpegError, RinrError) as error:
         if is_out_of_memory(error):
@@ -216,10 +218,10 @@ def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) 
 
     structure = check_structure(file, size)
     with open_container(file, path) as container:
-        unordered = _is_unordered(container, _video_stream(container, path))
+        unordered = _is_unordered(container, video_stream(container, path))
     file.seek(0)
     with open_container(file, path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         context = stream.codec_context
         declared = f"{context.width}x{context.height} pixels"
         limits.check("max_pixels", context.width * context.height, declared)
@@ -416,7 +418,8 @@ def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> b
     return bool(shown - begin < length - 1.5 / stream.average_rate)
 
 
-def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
+def as_picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
+    """A frame of PyAV as an upright picture; `share` is its part of the bytes of the source."""
     grey = frame.format.name in {"gray", "gray8"}
     pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
     # The file says how far to turn, counter-clockwise, to stand upright.
@@ -425,7 +428,8 @@ def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
 
 
-def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
+def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
+    """The first video of a container; raises `RinrInputError` where there is none."""
     streams = _video_streams(container)
     if not streams:
         raise RinrInputError(f"{path}: there is no video in this file; {_ADVICE}")

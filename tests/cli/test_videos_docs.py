@@ -24,11 +24,16 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     for line in "".join(blocks).splitlines():
+        pipe, _, line = line.rpartition(" | ")
         command = shlex.split(line, comments=True)[1:]
+        sent = (tmp_path / pipe.removeprefix("cat ")).read_bytes() if pipe else None
         # The page shows two ways to give labels to one output.
-        options = (*QUICK, "--overwrite") if command[0] == "compress" else ()
-        result = CliRunner().invoke(cli, [*command, *options])
+        options = QUICK if command[0] == "compress" else ()
+        options += ("--overwrite",) if command[-1:] == ["predict/labels"] else ()
+        result = CliRunner().invoke(cli, [*command, *options], input=sent)
         assert result.exit_code == 0, result.output
     assert contents(tmp_path / "back").keys() == {"clip.gif"}
+    assert contents(tmp_path / "from-a-pipe").keys() == {"stream-00000.rinr"}
+    assert not (tmp_path / "later").exists()
     with Image.open(tmp_path / "first.png") as image:
         assert image.size == (64, 32)
