@@ -40,8 +40,8 @@ class Choice(_StringChoice):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            error.message = error.message.rstrip(".") + did_you_mean(str(value), self.choices)
-            raise
+            message = error.message.rstrip(".") + did_you_mean(str(value), self.choices)
+            raise click.BadParameter(message, ctx, param) from error
 
 
 class SuggestingGroup(click.Group):

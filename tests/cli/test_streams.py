@@ -32,8 +32,10 @@ def movie(form: str = "matroska", n: int = 7, codec: str = "mpeg4") -> bytes:
     with av.open(file, "w", format=form) as container:
         stream: Any = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        if codec == "mjpeg":
+            stream.pix_fmt = "yuvj420p"
         for i in range(n):
-            pixels = np.full((16, 32, 3), 20 * i, np.uint8)
+            pixels = np.full((16, 32, 3), 20 * i % 256, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     return file.getvalue()
@@ -151,7 +153,9 @@ def test_a_camera_is_opened_as_it_was_typed_and_as_nothing_else(
 ) -> None:
     real, asked = av.open, []
 
-    def camera(file: Any, *_: object, **given: Any) -> Any:
+    def camera(file: Any, *others: Any, **given: Any) -> Any:
+        if not isinstance(file, str):  # the families read their own bytes
+            return real(file, *others, **given)
         asked.append((file, given))
         return real("testsrc=size=32x16:rate=10:duration=1", format="lavfi")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -43,11 +43,15 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stream that is open: its container and video stream of PyAV, and a name for its frames."""
+    """A stream that is open: its container and video stream of PyAV, and a name for its frames.
+
+    check: raises what reading a pipe raised, such as `KeyboardInterrupt`.
+    """
 
     container: Any
     stream: Any
     name: str
+    check: Callable[[], None]
 
     @property
     def frame_rate(self) -> str:
@@ -89,8 +93,15 @@ def open_stream(source: str, *, stdin: BinaryIO | None = None) -> Iterator[Opene
     import av
 
     where = shown_name(source)
+    pipe = None
+    if source == "-":
+        pipe = _Pipe(stdin if stdin is not None else sys.stdin.buffer)
+    check = pipe.check if pipe else _nothing
     try:
-        container = _open(source, stdin)
+        try:
+            container = _open(source, pipe)
+        finally:
+            check()
     except av.error.InvalidDataError as error:
         raise RinrInputError(f"{where}: not a video that can be read from a pipe{_PIPE}") from error
     except av.error.ArgumentError as error:
@@ -104,15 +115,18 @@ def open_stream(source: str, *, stdin: BinaryIO | None = None) -> Iterator[Opene
     with container:
         found = _DEVICE.fullmatch(source)
         name = "stream" if source == "-" else found[1] if found else urlsplit(source).hostname
-        yield Opened(container, video_stream(container, where), name or "camera")
+        yield Opened(container, video_stream(container, where), name or "camera", check)
 
 
-def _open(source: str, stdin: BinaryIO | None) -> Any:
+def _nothing() -> None:
+    """Check nothing: FFmpeg itself reads a camera."""
+
+
+def _open(source: str, pipe: _Pipe | None) -> Any:
     import av
 
-    if source == "-":
-        pipe = _Pipe(stdin if stdin is not None else sys.stdin.buffer)
-        return av.open(pipe, options=PIPE_OPTIONS)  # type: ignore[call-overload]
+    if pipe is not None:
+        return av.open(pipe, options=PIPE_OPTIONS)
     kind, options = _FORMATS["rtsp" if _RTSP.match(source) else "device"]
     return av.open(source, format=kind, options=options, timeout=_PATIENCE_S)
 
@@ -122,11 +136,23 @@ class _Pipe:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._error: BaseException | None = None
 
     def read(self, size: int) -> bytes:
-        """Read what is there, at most so many bytes; b"" at the end."""
-        read = getattr(self._file, "read1", self._file.read)
-        return bytes(read(size))
+        """Read what is there, at most so many bytes; b"" at the end, and after an error."""
+        if self._error is not None:
+            return b""
+        try:
+            read = getattr(self._file, "read1", self._file.read)
+            return bytes(read(size))
+        except BaseException as error:  # PyAV would print it and go on, also Ctrl-C
+            self._error = error
+            return b""
+
+    def check(self) -> None:
+        """Raise what a read raised."""
+        if self._error is not None:
+            raise self._error
 
 
 def read_stream(
@@ -151,6 +177,8 @@ def read_stream(
             return
         except (av.FFmpegError, OSError) as error:
             raise RinrSourceError(f"{where}: the stream broke off: {error.strerror}") from error
+        finally:
+            opened.check()
         if packet is None:
             return
         try:
