@@ -83,7 +83,7 @@ def estimate(
         plan, devices: As `rinrcodec.datasets.compress.prepare` gives them.
         out: The output, as the user named it.
         options: Those of `compress`.
-        on_message: Is told how many pictures are encoded.
+        on_message: Gets a line that says how many pictures are encoded.
 
     Raises:
         RinrInputError: No picture of the sample can be read.
