@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rinrcodec.boxes import Box, Region
-from rinrcodec.compute.grids import grid_shape
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.pack import Frame
 
@@ -109,6 +108,10 @@ class Cutout:
 
         Raises `RinrUsageError` for a region outside.
         """
+        if self.is_whole:
+            return frame.height, frame.width
+        from rinrcodec.compute.grids import grid_shape  # which loads torch
+
         try:
             return grid_shape(frame.width, frame.height, region=self.region, scale=self.scale)
         except RinrInputError as error:
