@@ -18,6 +18,7 @@ import click
 
 from rinrcodec.cli.output import say
 from rinrcodec.cli.signals import answer_signals, interrupted_code
+from rinrcodec.cli.suggestions import SuggestingGroup, usage_error_lines
 from rinrcodec.errors import RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.printing import printable
@@ -40,7 +41,13 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+# Its message is the whole help; click 8.1 prints that by itself.
+_NO_ARGS: tuple[type[click.UsageError], ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
+
+
+class _LazyGroup(SuggestingGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
@@ -70,6 +77,9 @@ class _LazyGroup(click.Group):
 
 def _report(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code; re-raise what is a bug."""
+    if isinstance(error, click.UsageError) and not isinstance(error, _NO_ARGS):
+        say(*"\n".join(usage_error_lines(error)).split("\n"), err=True)
+        return error.exit_code
     if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)

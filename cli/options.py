@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rinrcodec.cli.suggestions import Choice, did_you_mean
 from rinrcodec.families import (
     DEFAULT_OBJECTS,
     OBJECT_CHOICES,
@@ -22,18 +23,22 @@ from rinrcodec.presets import PRESET_NAMES, default_background
 from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from rinrcodec.families.interface import Family
     from rinrcodec.presets import Preset
 
-    _StringType = click.ParamType[str]
+    StringType = click.ParamType[str]
 else:  # click 8.1 has no [str]
-    _StringType = click.ParamType
+    StringType = click.ParamType
 
 __all__ = [
     "ABOVE_0",
     "FamilyChoice",
     "Finite",
+    "LocalPath",
     "PathOrUrl",
+    "StringType",
     "background_option",
     "depth_range_option",
     "device_option",
@@ -88,25 +93,42 @@ class PathOrUrl(click.Path):
         super().__init__(exists=exists, file_okay=file_okay, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from rinrcodec.errors import RinrInputError
+        from rinrcodec.errors import RinrInputError, RinrUsageError
         from rinrcodec.storage import file_or_folder, storage_of, to_path
 
         if value == "":  # which would be the working folder, such as of an unset variable
             self.fail("the path is empty.", param, ctx)
         try:
             path = to_path(value)
-            if storage_of(path).has_native_paths:
-                return super().convert(str(path), param, ctx)
-            if self.exists and file_or_folder(path) is None:
-                self.fail(f"{path}: there is no such file or folder.", param, ctx)
+            is_local = storage_of(path).has_native_paths
+            if not self.exists:
+                there = True
+            else:  # a device or FIFO is there, too, and is refused where it is read
+                there = path.exists() if is_local else file_or_folder(path) is not None
         except FileNotFoundError as error:
-            self.fail(f"{path}: {error.strerror}.", param, ctx)
+            raise RinrUsageError(f"{path}: {error.strerror}") from error
         except RinrInputError as error:
             self.fail(f"{error}.", param, ctx)
-        return path
+        if not there:
+            raise RinrUsageError(f"{path}: there is no such file or folder")
+        return super().convert(str(path), param, ctx) if is_local else path
 
 
-class FamilyChoice(_StringType):
+class LocalPath(click.Path):
+    """A local path where there is something."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from rinrcodec.errors import RinrUsageError
+
+        if not Path(value).exists():
+            raise RinrUsageError(f"{value}: there is no such file or folder")
+        return super().convert(value, param, ctx)
+
+
+class FamilyChoice(StringType):
     """The name of a registered family of backgrounds or of objects."""
 
     name = "family"
@@ -124,14 +146,26 @@ class FamilyChoice(_StringType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self._names():
             names = ", ".join(map(repr, self._names()))
-            self.fail(f"{value!r} is not one of {names}.", param, ctx)
+            guess = did_you_mean(str(value), self._names())
+            self.fail(f"{value!r} is not one of {names}{guess}", param, ctx)
         return value
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Complete a name in the shell."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
 
     def _names(self) -> list[str]:
         return [*self._more, *self._families()]
 
 
-class _DepthRange(_StringType):
+class _DepthRange(StringType):
     """Two numbers, LOW:HIGH."""
 
     name = "range"
@@ -148,7 +182,7 @@ class _DepthRange(_StringType):
             self.fail(f"{value!r} is not LOW:HIGH with LOW below HIGH, as 7000:8020.", param, ctx)
 
 
-class _Names(_StringType):
+class _Names(StringType):
     """Names with commas between them."""
 
     name = "names"
@@ -201,7 +235,7 @@ def writable_json(ctx: click.Context, param: click.Parameter, value: str | None)
 
 
 preset_option = click.option(
-    "--preset", type=click.Choice(PRESET_NAMES), default="balanced", show_default=True,
+    "--preset", type=Choice(PRESET_NAMES), default="balanced", show_default=True,
     is_eager=True,  # the default of --background depends on it
     help="Effort. paper has the settings of the paper, for its backgrounds only.",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -26,6 +26,8 @@ __all__ = [
     "write_report",
 ]
 
+_LEAST_TEXT = 12  # columns of the terminal
+_ENDLESS = 10_000
 _REPORT_OF = "report_of"
 _SHOWN_WARNINGS = 20
 _SHOWN_ERRORS = 1000
@@ -47,16 +49,20 @@ def print_table(
 ) -> None:
     """Print a table to the standard output, at most as wide as the terminal.
 
+    Where not even broken texts make room for the numbers, every row becomes lines `heading: value`.
+
     Args:
         headings: One for each column; a line break in one is kept.
         rows: The cells of each row.
-        n_texts: How many columns at the left are text, which may be cut; others are numbers.
+        n_texts: How many columns at the left are text, which may be broken; others are numbers.
         title: Above the table.
         bold: The numbers of the rows to print in bold.
         is_tight: Whether columns have one space between them in place of two.
     """
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(
@@ -66,17 +72,33 @@ def print_table(
         title=None if title is None else printable(title),
     )
     for number, heading in enumerate(headings):
-        text = number < n_texts
-        table.add_column(
-            heading,
-            justify="left" if text else "right",
-            overflow="ellipsis",
-            no_wrap=True,
-        )
-    for number, cells in enumerate(rows):
-        table.add_row(*map(printable, cells), style="bold" if number in bold else None)
+        justify: Literal["left", "right"] = "left" if number < n_texts else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
+    lines = [[printable(cell) for cell in cells] for cells in rows]
+    for number, cells in enumerate(lines):
+        table.add_row(*cells, style="bold" if number in bold else None)
     # Names with brackets are no markup, ":x:" in them is no emoji, and digits have no colours.
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    console = Console(markup=False, emoji=False, highlight=False)
+    natural = Measurement.get(console, console.options.update(width=_ENDLESS), table).maximum
+    excess = natural - console.width
+    # Only texts give way to a narrow terminal: numbers are never cut.
+    for number in range(n_texts):
+        longest = max(cell_len(cells[number]) for cells in [headings, *lines])
+        given = min(excess, longest - _LEAST_TEXT)
+        if given > 0:
+            table.columns[number].width = longest - given
+            excess -= given
+    if excess <= 0:
+        console.print(table)
+        return
+    if title is not None:
+        console.print(printable(title))
+    for number, cells in enumerate(lines):
+        style = "bold" if number in bold else None
+        console.print(", ".join(filter(None, cells[:n_texts])) or "all", style=style)
+        for heading, cell in zip(headings[n_texts:], cells[n_texts:], strict=True):
+            if cell:
+                console.print(f"  {' '.join(heading.split())}: {cell}", style=style)
 
 
 def print_json(text: str) -> None:

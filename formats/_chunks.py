@@ -37,7 +37,7 @@ def read_block(source: ByteSource, limits: Limits) -> Header:
         )
     if source.size > expected:
         raise RinrFormatError(
-            f"{source.size - expected:,} bytes of trailing garbage follow its {expected:,} bytes"
+            f"trailing garbage follows its {expected:,} bytes: {source.size:,} bytes in all"
         )
     structure = header.structure()
     if _read(source, HEADER_SIZE, len(structure)) != structure:

@@ -190,16 +190,14 @@ _PLAIN = (
 
 
 def _check_magic(block: bytes) -> None:
-    if block.startswith(MAGIC):
-        if len(block) < HEADER_SIZE:
-            raise RinrFormatError(
-                f"it is truncated: {len(block)} bytes, the user block alone takes {HEADER_SIZE}"
-            )
-        return
     if not block:
         raise RinrFormatError("it is empty, not a .rinr file")
-    if MAGIC.startswith(block):
-        raise RinrFormatError(f"it is truncated after {len(block)} bytes")
+    if MAGIC.startswith(block[: len(MAGIC)]):
+        if len(block) < HEADER_SIZE:
+            raise RinrFormatError(
+                f"it is truncated: {len(block)} of the {HEADER_SIZE} bytes of its user block"
+            )
+        return
     if block.startswith(MAGIC[:5]) or block.startswith(b"RINR"):
         raise RinrFormatError(
             "its first bytes were changed in transfer, as a text mode does; copy it as binary"

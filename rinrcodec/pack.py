@@ -312,7 +312,8 @@ class Pack:
     """Frames and the groups that hold their weights; `info` is free text about the making.
 
     `info` keys in use: `preset`, `seed`, `encoder`, `names` (JSON list of class names), `task`,
-    `kpt_shape`, and `coco` (JSON of what a COCO file says of the whole data set).
+    `kpt_shape`, `frame_rate` (of a video, "30000/1001"), and `coco` (JSON of what a COCO file says
+    of the whole data set).
     """
 
     frames: tuple[Frame, ...]

@@ -37,7 +37,7 @@ OWNERS = {
     "h5py": ("rinrcodec.formats",),
     "zstandard": ("rinrcodec.formats",),
     "constriction": ("rinrcodec.families.pyramid",),
-    "av": ("rinrcodec.families.av1", "rinrcodec.sources"),
+    "av": ("rinrcodec.families.av1", "rinrcodec.sources", "rinrcodec.datasets.unpacking"),
     "yaml": ("rinrcodec.sources", "rinrcodec.datasets", "rinrcodec.plugins"),
     "ultralytics": ("rinrcodec.plugins",),
     "fsspec": ("rinrcodec.storage",),

@@ -11,6 +11,7 @@ import click
 
 from rinrcodec.cli.options import (
     FamilyChoice,
+    LocalPath,
     device_option,
     preset_of,
     preset_option,
@@ -19,6 +20,7 @@ from rinrcodec.cli.options import (
     steps_option,
 )
 from rinrcodec.cli.progress import progress
+from rinrcodec.cli.suggestions import SuggestingGroup
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
 from rinrcodec.families.interface import BackgroundFamily
@@ -36,13 +38,13 @@ def _families() -> dict[str, BackgroundFamily]:
     return {name: family for name, family in background_families().items() if family.resizable}
 
 
-@click.group("bench")
+@click.group("bench", cls=SuggestingGroup)
 def command() -> None:
     """Measure the codec on your own pictures."""
 
 
 @command.command("ladder")
-@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="SRC", type=LocalPath())
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("ladder-out"),
     show_default=True,

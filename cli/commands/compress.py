@@ -8,7 +8,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import (
     PathOrUrl,
@@ -31,6 +30,7 @@ from rinrcodec.cli.options import (
     target_options,
 )
 from rinrcodec.cli.signals import interrupted_code
+from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
 
 if TYPE_CHECKING:
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     from rinrcodec.labels.model import Task
 
 __all__ = ["command"]
+
+
+class _Source(PathOrUrl):
+    """A path or URL, or a stream, which stays the text that was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from rinrcodec.sources.live.stream import is_stream
+
+        return value if is_stream(value) else super().convert(value, param, ctx)
 
 
 class _Interrupted(click.ClickException):
@@ -49,15 +58,15 @@ class _Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-@click.command("compress", cls=LibraryCommand)
-@click.argument("source", metavar="SRC", type=PathOrUrl(exists=True))
+@click.command("compress")
+@click.argument("source", metavar="SRC", type=_Source(exists=True))
 @click.option(
     "-o", "--out", required=True, metavar="OUT", type=PathOrUrl(exists=False),
     help="Output folder; for an image, folder or video also one file ending in .rinr.",
 )  # fmt: skip
 @labels_option
 @click.option(
-    "--task", type=click.Choice(TASKS),
+    "--task", type=Choice(TASKS),
     help="What YOLO labels are for. [default: found out from their columns]",
 )  # fmt: skip
 @click.option(
@@ -73,12 +82,12 @@ class _Interrupted(click.ClickException):
 @gop_option
 @target_options
 @click.option(
-    "--layout", type=click.Choice(["pack", "files"]), default="pack", show_default=True,
+    "--layout", type=Choice(["pack", "files"]), default="pack", show_default=True,
     help="Packs of many frames, or one file per picture.",
 )  # fmt: skip
 @click.option(
-    "--shard-size", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
-    help="Most frames in one pack.",
+    "--shard-size", type=click.IntRange(min=1), metavar="N",
+    help="Most frames in one pack. [default: 1000; of a stream: 250]",
 )  # fmt: skip
 @device_option
 @seed_option
@@ -88,7 +97,7 @@ class _Interrupted(click.ClickException):
     "each device; with ray as many as it has room for]",
 )  # fmt: skip
 @click.option(
-    "--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    "--executor", type=Choice(["local", "ray"]), default="local", show_default=True,
     help="Fit on this machine, or on Ray.",
 )  # fmt: skip
 @click.option(
@@ -101,11 +110,15 @@ class _Interrupted(click.ClickException):
     help="Continue a run, or update its packs whose pictures or labels changed.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace packs that OUT already has.")
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Say what would be done, and estimate bytes and time from a sample; write nothing.",
+)  # fmt: skip
 @json_option
 @quiet_option
 @verbose_option
 def command(
-    source: Path,
+    source: Path | str,
     out: Path,
     labels: str,
     task: Task | None,
@@ -125,7 +138,7 @@ def command(
     quality: int | None,
     objects_quality: int | None,
     layout: Literal["pack", "files"],
-    shard_size: int,
+    shard_size: int | None,
     device: str,
     seed: int,
     jobs: int | None,
@@ -133,6 +146,7 @@ def command(
     ray_address: str | None,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     json_path: str | None,
     quiet: bool,
 ) -> int:
@@ -141,6 +155,9 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, a COCO file, or a video. A yaml becomes
     packs OUT/SPLIT/SPLIT-00000.rinr and OUT/data.yaml, all else OUT/NAME-00000.rinr; manifest.json
     lists them. SRC, but for a video, and OUT may be URLs (s3://bucket/out).
+
+    SRC may also be a stream: "-" for a video on the standard input, a camera of Linux such as
+    /dev/video0, or rtsp://HOST/PATH. Packs appear one by one; Ctrl-C ends it.
 
     Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.
@@ -161,6 +178,39 @@ def command(
     from rinrcodec.datasets.compress import compress
     from rinrcodec.datasets.interruption import CompressInterrupted
     from rinrcodec.datasets.progress import Hint
+
+    if dry_run or isinstance(source, str):
+        from rinrcodec.cli.views.other_runs import estimate_run, stream_run
+        from rinrcodec.datasets.options import CompressOptions
+        from rinrcodec.datasets.streaming.compress_stream import STREAM_SHARD_SIZE
+        from rinrcodec.sources.pictures.opening import check_formats
+
+        options = CompressOptions(
+            preset=preset,
+            background=background,
+            objects=objects,
+            steps=steps,
+            gop=gop,
+            target=target,
+            layout=layout,
+            shard_size=shard_size or (STREAM_SHARD_SIZE if isinstance(source, str) else 1000),
+            device=device,
+            seed=seed,
+            jobs=jobs,
+            executor=executor,
+            ray_address=ray_address,
+            resume=resume,
+            overwrite=overwrite,
+            depth_range=depth_range,
+            max_pixels=max_pixels,
+            formats=check_formats(formats),
+        )
+        given: dict[str, Any] = {"labels": labels, "task": task, "strict": strict}
+        if isinstance(source, str):
+            if dry_run:
+                raise click.UsageError("--dry-run: a stream has no length to estimate")
+            return stream_run(source, out, options, **given, json_path=json_path, quiet=quiet)
+        return estimate_run(source, out, options, **given, json_path=json_path, quiet=quiet)
 
     said: set[str] = set()
 
@@ -187,7 +237,7 @@ def command(
                 gop=gop,
                 target=target,
                 layout=layout,
-                shard_size=shard_size,
+                shard_size=shard_size or 1000,
                 device=device,
                 seed=seed,
                 jobs=jobs,

@@ -19,6 +19,7 @@ from rinrcodec.cli.options import (
 )
 from rinrcodec.cli.output import print_table, say
 from rinrcodec.cli.progress import progress
+from rinrcodec.cli.suggestions import Choice
 from rinrcodec.errors import RinrError
 from rinrcodec.families import background_families
 from rinrcodec.presets import PRESET_NAMES, compared_backgrounds
@@ -57,7 +58,7 @@ class Line:
     show_default=True, help="Folder for the pack and the picture.",
 )  # fmt: skip
 @click.option(
-    "--preset", type=click.Choice(PRESET_NAMES),
+    "--preset", type=Choice(PRESET_NAMES),
     help=f"Effort of all backgrounds. [default: {_FIRST} for the first, {_OTHERS} for the others]",
 )  # fmt: skip
 @click.option(

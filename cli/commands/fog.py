@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rinrcodec.cli.options import ABOVE_0, Finite, json_option, writable
+from rinrcodec.cli.options import ABOVE_0, Finite, LocalPath, json_option, writable
+from rinrcodec.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from rinrcodec.evaluation.fog import Codec
@@ -24,7 +25,7 @@ ALPHA = 1 / 12.09
 PLOT_KINDS = ("png", "svg", "pdf")
 
 _SECONDS = Finite(min=0)
-_PATH = click.Path(exists=True, path_type=Path)
+_PATH = LocalPath()
 
 
 @click.command("fog")
@@ -53,7 +54,7 @@ _PATH = click.Path(exists=True, path_type=Path)
     help="How many want the data of a device.  [default: all other devices]",
 )  # fmt: skip
 @click.option(
-    "--medium", type=click.Choice(["unicast", "broadcast"]), default="unicast", show_default=True,
+    "--medium", type=Choice(["unicast", "broadcast"]), default="unicast", show_default=True,
     help="Whether one transmission reaches one receiver, or all.",
 )  # fmt: skip
 @click.option(
@@ -105,7 +106,7 @@ def command(
     that sends packs on, or train at the fog. Sizes are numbers, or those of files in folders:
     --jpeg and --rinr together. MB are 10^6 bytes.
     """
-    from rinrcodec.cli.output import write_report
+    from rinrcodec.cli.output import say, write_report
     from rinrcodec.cli.views.fog_table import print_fog
     from rinrcodec.evaluation.fog import Codec, equal_devices
     from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
@@ -117,6 +118,7 @@ def command(
         raise click.UsageError("--jpeg and --rinr go together: the same frames in both")
     if jpeg is not None and (frames, frame_bytes, alpha) != (None, None, None):
         raise click.UsageError("--frames, --frame-bytes and --alpha follow from the folders")
+    alpha_given = alpha
     kind = _plot_kind(plot)
     if plot is not None:
         from rinrcodec.cli.views.fog_plot import draw_fog
@@ -137,6 +139,8 @@ def command(
     )
     if json_path != "-":
         print_fog(scenario, sizes, bandwidth * MB)
+        if jpeg is None and (note := _assumed(frame_bytes, alpha_given)):
+            say(note)
     if plot is not None:
         path = Path(plot)
         with writing(path):
@@ -145,6 +149,16 @@ def command(
                 draw_fog(temporary, scenario, bandwidth=bandwidth * MB, kind=kind)
     if json_path is not None:
         write_report(json_path, "fog", scenario_as_json(scenario, bandwidth * MB))
+
+
+def _assumed(frame_bytes: float | None, alpha: float | None) -> str:
+    """Say which sizes are not the user's own."""
+    texts = []
+    if alpha is None:
+        texts.append(f"alpha {ALPHA:.4f} is the paper's")
+    if frame_bytes is None:
+        texts.append(f"{FRAME_BYTES:,.0f} bytes a frame are those of DAC-SDC")
+    return f"Not your data: {', '.join(texts)}; give --jpeg DIR and --rinr DIR." if texts else ""
 
 
 def other_codec(text: str, jpeg: Sizes) -> Codec:

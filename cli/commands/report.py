@@ -12,6 +12,7 @@ import click
 from rinrcodec.cli.options import (
     ABOVE_0,
     FamilyChoice,
+    LocalPath,
     device_option,
     json_option,
     labels_option,
@@ -66,7 +67,7 @@ class _Part:
 
 
 @click.command("report")
-@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="SRC", type=LocalPath())
 @click.option(
     "-o", "--out", default="report.html", show_default=True, metavar="FILE", callback=writable,
     help="The page, one file that needs no other; an older one is replaced.",

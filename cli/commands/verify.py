@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rinrcodec.cli.library_command import LibraryCommand
 from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import PathOrUrl, json_option, max_pixels_option, quiet_option
 
@@ -19,7 +18,7 @@ __all__ = ["UNCHECKED", "command"]
 UNCHECKED = 4  # the exit code where a family or torch is not installed, and nothing else is wrong
 
 
-@click.command("verify", cls=LibraryCommand)
+@click.command("verify")
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PathOrUrl(exists=True))
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
@@ -73,7 +72,8 @@ def _print_sound(result: VerifyResult, *, decoded: bool) -> None:
     for manifest in result.manifests:
         unreadable = manifest.unreadable
         without = f", without {count(unreadable, 'unreadable picture')}" if unreadable else ""
+        every = "all " if manifest.files > 1 else ""
         say(
-            f"{manifest.path}: {count(len(manifest.runs), 'run')}, all "
+            f"{manifest.path}: {count(len(manifest.runs), 'run')}, {every}"
             f"{count(manifest.files, 'file')} as written{without}"
         )

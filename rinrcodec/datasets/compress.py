@@ -26,7 +26,7 @@ from rinrcodec.datasets.options import (
     kind_of,
 )
 from rinrcodec.datasets.packs import yaml_text
-from rinrcodec.datasets.plan import Plan, check_output, make_plan
+from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
 from rinrcodec.datasets.resuming.earlier import earlier_run
 from rinrcodec.datasets.resuming.published import Published
@@ -50,7 +50,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress"]
+__all__ = ["compress", "prepare"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
@@ -178,26 +178,40 @@ def compress(
         max_pixels=max_pixels,
         formats=check_formats(formats),
     )
+    path, folder = to_path(source), to_path(out)
+    say = Messages(on_message)
     with reporting(on_progress, "reading pictures and labels") as report:
-        return _compress_source(
-            to_path(source), to_path(out), labels, task, options, report, strict, on_message
+        plan, seen, devices = prepare(
+            path, folder, options, labels=labels, task=task, strict=strict
         )
 
+        def warn() -> None:
+            _warn(seen, plan.source, say)
 
-def _compress_source(
+        with memory_errors(f"{path}: compressing it"):
+            result = _compress(plan, folder, options, devices, report, say, warn)
+    say.log(result.warnings, result.lost_labels, result.failures)
+    return result
+
+
+def prepare(
     path: Path,
     folder: Path,
+    options: CompressOptions,
+    *,
     labels: str | PathLike[str],
     task: Task | None,
-    options: CompressOptions,
-    on_progress: OnProgress,
     strict: bool,
-    on_message: OnMessage | None,
-) -> CompressResult:
+) -> tuple[Plan, Survey, list[str]]:
+    """Look at the source and the output, as of `compress`, and write nothing.
+
+    Returns the plan, what the labels are, and the devices to fit on.
+    """
     if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
         raise RinrUsageError(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
         )
+    check_name(folder)
     if task is not None:
         check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
@@ -208,16 +222,8 @@ def _compress_source(
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
-    devices = choose_devices(options.device, options.executor)  # before anything is written
-    say = Messages(on_message)
-
-    def warn() -> None:
-        _warn(seen, opened, say)
-
-    with memory_errors(f"{path}: compressing it"):
-        result = _compress(plan, folder, options, devices, on_progress, say, warn)
-    say.log(result.warnings, result.lost_labels, result.failures)
-    return result
+    # Devices are looked for before anything is written.
+    return plan, seen, choose_devices(options.device, options.executor)
 
 
 def _refuse_lost(seen: Survey) -> None:
@@ -412,7 +418,8 @@ def _picture_info(options: CompressOptions) -> dict[str, str]:
 def _reading(source: Source) -> str:
     """How labels are read, which decides what packs hold of them: short enough for messages."""
     readers = sorted({repr(one.reader) for one in source.series})
-    known = "; ".join([*readers, *(f"{key} {text}" for key, text in sorted(source.info.items()))])
+    info = (f"{key} {text}" for key, text in sorted(source.info.items()) if key != "frame_rate")
+    known = "; ".join([*readers, *info])
     return known if len(known) <= _SHOWN else hashlib.sha256(known.encode()).hexdigest()[:16]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.datasets.inspection.runs import missing_packs
@@ -18,7 +19,11 @@ from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
-from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
+from rinrcodec.datasets.unpack import Job, Unpacking, unpack
+from rinrcodec.datasets.unpacking.clips import check_shapes, clip_path, unpack_clips
+from rinrcodec.datasets.unpacking.outputs import Format, Output, output_of
+from rinrcodec.datasets.unpacking.selection import Cutout, chosen_numbers
+from rinrcodec.datasets.unpacking.video_files import check_fps
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
@@ -77,7 +82,11 @@ def decompress(
     source: str | PathLike[str],
     out: str | PathLike[str],
     *,
-    format: Format = "png",  # noqa: A002 (the option's name)
+    format: Format | None = None,  # noqa: A002 (the option's name)
+    frames: int | slice | None = None,
+    region: Sequence[int] | None = None,
+    scale: float = 1.0,
+    fps: float | None = None,
     labels: bool | LabelFormat = False,
     device: str = "auto",
     overwrite: bool = False,
@@ -94,8 +103,14 @@ def decompress(
     Args:
         source: a `.rinr` file, a folder of them, or the data.yaml that `compress` wrote; a path
             or URL.
-        out: the output folder, or its URL.
-        format: "png", "webp" (lossless), "jpg" (quality 95) or "npy" (a uint8 array).
+        out: the output folder, or its URL. One frame may also go to a file that ends in .png,
+            .jpg, .webp or .npy, and all frames to one that ends in .mp4 or .gif.
+        format: "png", "webp" (lossless), "jpg" (quality 95) or "npy" (a uint8 array); "mp4" or
+            "gif" for a video of every folder of frames. None is that of `out`, or "png".
+        frames: which frames, of all packs in order: a number or a slice; None takes all.
+        region: decode these pixels alone, as (x, y, width, height).
+        scale: decode at this scale, above 0 and at most 16; region first. Labels move along.
+        fps: frames a second of a video; None is that of the packs, or 10.
         labels: write labels too, as "yolo", "coco" or "voc"; True is "yolo".
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
@@ -108,7 +123,8 @@ def decompress(
         result, as are packs that a manifest lists and that are missing; the others are written.
 
     Raises:
-        RinrUsageError: an unknown format, or files or links that are in the way.
+        RinrUsageError: options that contradict each other, frames or a region that are not there,
+            or files or links that are in the way.
         RinrInputError: a source without `.rinr` files.
         RinrDeviceError: a device that is absent or out of memory.
         OSError: a disk or store that fails.
@@ -126,19 +142,31 @@ def decompress(
         1 ['frame.png']
     """
     began = time.monotonic()
-    check_choice("format", format, get_args(Format))
+    if format is not None:
+        check_choice("format", format, get_args(Format))
     if not isinstance(labels, bool):
         check_choice("labels", labels, LABEL_FORMATS)
-    path, folder = to_path(source), to_path(out)
+    path, target = to_path(source), to_path(out)
     if file_or_folder(path) is None:
         raise RinrInputError(f"{path}: there is no such file or folder")
-    if file_or_folder(folder) == "file":
-        raise RinrUsageError(f"{folder} is a file; give a folder for the output")
+    output = output_of(target, format)
+    cutout, rate = Cutout.of(region, scale), check_fps(fps)
+    _check_together(output, labels, fps)
     if max_pixels is not None:
         check_whole("max_pixels", max_pixels, least=1)
     with reporting(on_progress, "reading packs") as report:
         result = _decompress(
-            path, folder, format, labels, device, report, limits_for(max_pixels), overwrite
+            path,
+            target,
+            output,
+            cutout,
+            frames=frames,
+            rate=rate,
+            labels=labels,
+            device=device,
+            overwrite=overwrite,
+            limits=limits_for(max_pixels),
+            on_progress=report,
         )
     Messages().log(result.warnings, result.lost_labels, result.failures)
     return replace(result, seconds=time.monotonic() - began)
@@ -146,51 +174,64 @@ def decompress(
 
 def _decompress(
     path: Path,
-    folder: Path,
-    format: Format,  # noqa: A002
+    target: Path,
+    output: Output,
+    cutout: Cutout,
+    *,
+    frames: int | slice | None,
+    rate: Fraction | None,
     labels: bool | LabelFormat,
     device: str,
-    on_progress: OnProgress,
-    limits: Limits,
     overwrite: bool,
+    limits: Limits,
+    on_progress: OnProgress,
 ) -> DecompressResult:
     packs = find_packs(path)
-    kind: LabelFormat | None = "yolo" if labels is True or packs.data is not None else None
-    if isinstance(labels, str):
-        kind = labels
+    kind: LabelFormat | None = None
+    if output.file is None and not output.is_clip:
+        kind = "yolo" if labels is True or packs.data is not None else None
+        kind = labels if isinstance(labels, str) else kind
     losses = Losses(kind or "yolo")
     work = Unpacking(
-        format,
+        output.format,
         device,
         on_progress,
         failures=list(packs.failures),
         losses=losses,
         limits=limits,
+        cutout=cutout,
     )
     lost, notes = missing_packs(path, packs.all())
     work.failures += lost
     work.warnings += notes
     written = 0
     with memory_errors(f"{path}: decompressing it"), ExitStack() as stack:
-        jobs, writers = _make_jobs(packs, folder, work, kind, stack)
+        jobs, writers = _make_jobs(packs, path, output, frames, work, kind, stack)
+        shapes = check_shapes(jobs, work)
+        if frames is not None:
+            used = {job.root.name for job in jobs}
+            packs = replace(packs, splits={k: v for k, v in packs.splits.items() if k in used})
         texts = {}
-        if data := _output_yaml(packs, jobs, kind, folder, work):
-            texts[folder / "data.yaml"] = yaml_text(data)
+        if kind and (data := _output_yaml(packs, jobs, kind, output.folder, work)):
+            texts[output.folder / "data.yaml"] = yaml_text(data)
         if names := _class_list(jobs, kind):
-            texts[folder / "classes.txt"] = names
+            texts[output.folder / "classes.txt"] = names
         files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
         spare = (job.spare(index) for job in jobs for index in range(len(job.pictures)))
-        _refuse_links([*files, *spare], folder)
+        _refuse_links([*files, *spare], output.folder)
         if not overwrite:
-            _refuse_existing(files, folder)
+            _refuse_existing(files, output.folder)
         resolve_device(device)
         work.total = sum(len(job.pictures) for job in jobs)
         _log.info("decompress %s: %d frames in %d packs", printable(path), work.total, len(jobs))
-        with writing(folder):
+        with writing(target):
             work.report(0)
-            for job in jobs:
-                written += unpack(job, work)
-                _log.debug("%s: unpacked", printable(job.path))
+            if output.is_clip:
+                written = unpack_clips(jobs, shapes, work, rate)
+            else:
+                for job in jobs:
+                    written += unpack(job, work)
+                    _log.debug("%s: unpacked", printable(job.path))
             for writer in writers:
                 writer.finish()
                 work.warnings += writer.warnings
@@ -198,7 +239,7 @@ def _decompress(
                 write_text(file, text)
     return DecompressResult(
         source=str(path),
-        out=str(folder),
+        out=str(target),
         packs=len(jobs),
         frames=written,
         failed_frames=work.total - written,
@@ -209,66 +250,123 @@ def _decompress(
     )
 
 
-def _make_jobs(
-    packs: PackFiles, out: Path, work: Unpacking, kind: LabelFormat | None, stack: ExitStack
-) -> tuple[list[Job], list[CocoWriter]]:
-    """Decide every file name before anything is written."""
-    jobs: list[Job] = []
-    writers: list[CocoWriter] = []
+class _Known(NamedTuple):
+    """What is known of a pack before it is decoded: its frames, and whether they are labelled."""
+
+    path: Path
+    names: tuple[str, ...]
+    labelled: list[bool]
+    info: Mapping[str, str]
+
+
+def _check_together(output: Output, labels: bool | str, fps: float | None) -> None:
+    """Raise `RinrUsageError` for options that the output has no place for."""
+    if labels and (output.is_clip or output.file is not None):
+        what = "a video has" if output.is_clip else f"{output.file} has"
+        raise RinrUsageError(f"--labels: {what} no place for labels; write pictures to a folder")
+    if fps is not None and not output.is_clip:
+        raise RinrUsageError("--fps is of --format mp4 and gif; pictures have no frame rate")
+
+
+def _open_packs(packs: PackFiles, work: Unpacking, *, labelled: bool) -> dict[str, list[_Known]]:
+    """Read the names of the frames of all packs; those that cannot be read are failures."""
+    opened: dict[str, list[_Known]] = {}
     for split, paths in packs.splits.items():
-        readable: list[tuple[Path, tuple[str, ...], list[bool], Mapping[str, str]]] = []
+        opened[split] = []
         for path in paths:
             try:
                 with PackReader(path, limits=work.limits) as reader:
                     names = reader.names()
-                    known = reader.labelled().tolist() if kind else [True] * len(names)
-                    readable.append((path, names, known, reader.info))
+                    known = reader.labelled().tolist() if labelled else [True] * len(names)
+                    opened[split].append(_Known(path, names, known, reader.info))
             except (RinrError, OSError) as error:
                 work.failures.append(reason(path, error))
-        flat = [name for _, names, _, _ in readable for name in names]
-        labelled = [one for _, _, known, _ in readable for one in known]
-        images = out / "images" / split if kind else out
-        unlabelled = out / "unlabelled" / split
-        folders = [images if one else unlabelled for one in labelled]
-        files = output_names(flat, f".{work.format}")
-        _note_renamed(flat, files, work)
-        pictures = [folder / name for folder, name in zip(folders, files, strict=True)]
-        labels = _label_files(out, split, flat, labelled, kind)
+    return opened
+
+
+def _make_jobs(
+    packs: PackFiles,
+    source: Path,
+    output: Output,
+    frames: int | slice | None,
+    work: Unpacking,
+    kind: LabelFormat | None,
+    stack: ExitStack,
+) -> tuple[list[Job], list[CocoWriter]]:
+    """Decide every file name before anything is written."""
+    opened = _open_packs(packs, work, labelled=kind is not None)
+    total = sum(len(one.names) for known in opened.values() for one in known)
+    if frames is not None and work.failures:
+        raise RinrInputError(
+            f"{work.failures[0]}: so it is not known which frames --frames means; leave it out, or "
+            "restore the pack"
+        )
+    chosen = chosen_numbers(frames, total)
+    if output.file is not None and not output.is_clip and len(chosen) != 1:
+        raise RinrUsageError(
+            f"{output.file} is one picture, and {source} has {count(total, 'frame')}: choose one "
+            f"with --frames 0, or give a folder with -o"
+        )
+    jobs: list[Job] = []
+    writers: list[CocoWriter] = []
+    before = 0
+    for split, known in opened.items():
+        flat = [name for one in known for name in one.names]
+        wanted = [before + number in chosen for number in range(len(flat))]
+        before += len(flat)
+        if not any(wanted) and frames is not None:
+            continue
+        labelled = [one for part in known for one in part.labelled]
+        images = output.folder / "images" / split if kind else output.folder
+        unlabelled = output.folder / "unlabelled" / split
+        if output.is_clip or output.file is not None:
+            pictures = [output.file or clip_path(output, split, name, source) for name in flat]
+        else:
+            folders = [images if one else unlabelled for one in labelled]
+            files = output_names(flat, f".{work.format}")
+            _note_renamed(flat, files, wanted, work)
+            pictures = [folder / name for folder, name in zip(folders, files, strict=True)]
+        labels = _label_files(output.folder, split, flat, labelled, kind)
         coco = None
         if kind == "coco":
-            file = out / "annotations" / f"{split}.json" if split else out / "annotations.json"
+            file = output.folder / "annotations.json"
+            if split:
+                file = output.folder / "annotations" / f"{split}.json"
             coco = stack.enter_context(CocoWriter(file))
             writers.append(coco)
-        if not all(labelled):
+        lost = [n for n, one in enumerate(wanted) if one and not labelled[n]]
+        if lost:
             work.lost_labels.append(
-                f"{unlabelled}: {count(labelled.count(False), 'frame')} whose "
-                f"labels could not be understood, such as {flat[labelled.index(False)]}: pictures "
+                f"{unlabelled}: {count(len(lost), 'frame')} whose "
+                f"labels could not be understood, such as {flat[lost[0]]}: pictures "
                 "without labels; do not train on them as background"
             )
         start = 0
-        for path, names_of_pack, _, info in readable:
-            stop = start + len(names_of_pack)
-            jobs.append(
-                Job(
-                    path,
-                    pictures[start:stop],
-                    labels[start:stop],
-                    info,
-                    coco,
-                    images,
-                    unlabelled,
+        for one in known:
+            numbers = [n for n in range(len(one.names)) if wanted[start + n]]
+            if numbers or frames is None:
+                jobs.append(
+                    Job(
+                        one.path,
+                        numbers,
+                        [pictures[start + n] for n in numbers],
+                        [labels[start + n] for n in numbers] if labels else [],
+                        one.info,
+                        coco,
+                        images,
+                        unlabelled,
+                    )
                 )
-            )
-            start = stop
+            start += len(one.names)
     return jobs, writers
 
 
-def _note_renamed(names: list[str], files: list[str], work: Unpacking) -> None:
+def _note_renamed(names: list[str], files: list[str], wanted: list[bool], work: Unpacking) -> None:
     """Warn of frames that cannot have their own name as a file."""
     renamed = [
         (name, file)
-        for name, file in zip(names, files, strict=True)
-        if PurePosixPath(f"{frame_stem(name)}.{work.format}") != PurePosixPath(file)
+        for name, file, one in zip(names, files, wanted, strict=True)
+        if one and PurePosixPath(f"{frame_stem(name)}.{work.format}") != PurePosixPath(file)
     ]
     if renamed:
         name, file = renamed[0]

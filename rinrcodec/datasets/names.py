@@ -10,10 +10,12 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from rinrcodec.sources.picture_names import frame_stem
+from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, frame_stem
+from rinrcodec.storage import file_or_folder
 
-__all__ = ["count", "fit_name", "output_names", "safe_name"]
+__all__ = ["count", "file_suffix", "fit_name", "output_names", "safe_name"]
 
 _MOST_NAME_BYTES = 255
 _MOST_SUFFIX_BYTES = 20
@@ -30,6 +32,13 @@ _DEVICES = frozenset(
 )
 _OURS = ".rinr-"  # names of work folders and of files that are being written
 _NOT_ON_WINDOWS = '<>:"|?*'
+# Kinds of files besides pictures and videos: an output of such a name was meant as a file.
+_OTHERS = (
+    {".7z", ".bz2", ".csv", ".exr", ".gz", ".h5", ".hdf5", ".heic", ".heif", ".html", ".json"}
+    | {".jxl", ".npy", ".npz", ".pdf", ".psd", ".pt", ".rar", ".svg", ".tar", ".tga", ".tgz"}
+    | {".txt", ".xml", ".xz", ".yaml", ".yml", ".zip", ".zst"}
+)
+_FILES = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _OTHERS
 
 
 def output_names(names: Sequence[str], suffix: str) -> list[str]:
@@ -69,6 +78,19 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
         taken.add(key)
         result.append(unique + suffix)
     return result
+
+
+def file_suffix(out: Path) -> str:
+    """The suffix of an output whose name looks like a file, in small letters; "" for all else.
+
+    A folder that is there may have any name.
+
+    Example:
+        >>> file_suffix(Path("a/x.PNG")), file_suffix(Path("run.2")), file_suffix(Path("packs"))
+        ('.png', '', '')
+    """
+    suffix = out.suffix.lower()
+    return suffix if suffix in _FILES and file_or_folder(out) != "folder" else ""
 
 
 def safe_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry
-from rinrcodec.datasets.names import fit_name, output_names, safe_name
+from rinrcodec.datasets.names import file_suffix, fit_name, output_names, safe_name
 from rinrcodec.datasets.resuming.earlier import differences, series_of, shares_pictures
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.work_folder import unfinished_runs
@@ -23,7 +23,7 @@ from rinrcodec.storage import (
 )
 from rinrcodec.storage.own_paths import obstacle
 
-__all__ = ["Plan", "check_output", "make_plan"]
+__all__ = ["Plan", "check_name", "check_output", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,16 @@ class Plan:
                 yield from (self.pack_path(series, number) for number in range(max(1, n_packs)))
             elif series.video is None:
                 yield from self.file_paths(series, [ref.name for ref in series.refs])
+
+
+def check_name(out: Path) -> None:
+    """Raise `RinrUsageError` where OUT has the name of a file that is no pack, such as `x.zip`."""
+    suffix = file_suffix(out)
+    if suffix:
+        raise RinrUsageError(
+            f"{out}: compress writes .rinr files, not {suffix}; give a folder with -o, or "
+            f"{out.with_suffix('.rinr')} for one file"
+        )
 
 
 def make_plan(

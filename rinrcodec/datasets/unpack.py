@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
 from rinrcodec.datasets.picture_files import picture_bytes, write_picture
 from rinrcodec.datasets.progress import OnProgress, Progress
+from rinrcodec.datasets.unpacking.outputs import Format
+from rinrcodec.datasets.unpacking.selection import WHOLE, Cutout
 from rinrcodec.decoder import decode
 from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
 from rinrcodec.formats import PackReader
@@ -32,7 +33,7 @@ from rinrcodec.pack import Frame
 from rinrcodec.storage import remove_file, storage_of, text_of
 from rinrcodec.storage.atomic import write_text
 
-__all__ = ["Format", "Job", "Unpacking", "unpack"]
+__all__ = ["Job", "Unpacking", "decoded_frames", "unpack"]
 
 # Errors of one file, whose name is not possible there or taken by something else.
 _OF_NAMES = frozenset(
@@ -40,19 +41,18 @@ _OF_NAMES = frozenset(
     | {errno.ELOOP}
 )
 
-Format = Literal["png", "jpg", "webp", "npy"]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pack, and the picture and label file of each of its frames.
+    """One pack, and the picture and label file of each of its frames that are wanted.
 
-    Frames whose labels could not be understood have no label file. info: that of the pack. coco:
-    the file of all pictures below `root`, where there is one for all. unlabelled: where a picture
-    goes, as below `root`, if its labels cannot be written.
+    numbers: of these frames, in the pack. info: that of the pack. coco: the file of all pictures
+    below `root`, where there is one for all. Frames whose labels could not be understood have no
+    label file. unlabelled: where a picture goes, as below `root`, if its labels cannot be written.
     """
 
     path: Path
+    numbers: list[int] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
     labels: list[Path | None] = field(default_factory=list)
     info: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +78,7 @@ class Unpacking:
     failures: list[str]
     losses: Losses
     limits: Limits = DEFAULT_LIMITS
+    cutout: Cutout = WHOLE
     warnings: list[str] = field(default_factory=list)
     lost_labels: list[str] = field(default_factory=list)
     total: int = 0
@@ -105,13 +106,24 @@ def unpack(job: Job, work: Unpacking) -> int:
 
 def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     written = 0
+    for index, frame, array in decoded_frames(reader, job, work):
+        written += _write_frame(reader.info, job, index, frame, array, work)
+        work.report(index + 1)
+    return written
+
+
+def decoded_frames(
+    reader: PackReader, job: Job, work: Unpacking
+) -> Iterator[tuple[int, Frame, NDArray[np.uint8]]]:
+    """Decode the frames of a job; the failures of `work` get a message for each that cannot be.
+
+    Yields:
+        The place of a frame in the job, the frame as it is in the pack, and its pixels.
+    """
     frames = _readable(reader, job, work)
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
-            array = to_array(pixels, frame.mode)
-            written += _write_frame(reader.info, job, index, frame, array, work)
-            work.report(index + 1)
-    return written
+            yield index, frame, to_array(pixels, frame.mode)
 
 
 def _write_frame(
@@ -172,6 +184,9 @@ def _label_of(
     """
     picture = job.pictures[index]
     label = job.labels[index] if job.labels else None
+    if job.coco is None and label is None:
+        return _nothing, _nothing
+    frame = work.cutout.moved(frame)
     count = partial(work.losses.count, frame, task_of(info))
     if job.coco is not None and frame.labelled:
         record = job.coco.record(frame, _name_below(job.root, picture), info)
@@ -212,10 +227,10 @@ def _name_below(root: Path, picture: Path) -> str:
 
 
 def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[int, Frame]]:
-    """Frames with their numbers; those in a damaged part of the table go to the failures."""
-    for index in range(reader.n_frames):
+    """Frames with their places in the job; those in a damaged part of the table are failures."""
+    for index, number in enumerate(job.numbers):
         try:
-            frame = reader.frame(index)
+            frame = reader.frame(number)
         except (RinrError, OSError) as error:
             work.failures.append(f"{job.pictures[index]} cannot be made: {reason(job.path, error)}")
         else:
@@ -227,8 +242,14 @@ def _decoded(
 ) -> Iterator[tuple[int, Frame, Tensor]]:
     """A batch with its pixels: decoded together or, where one is damaged, each by itself."""
     try:
-        numbers = [index for index, _ in batch]
-        decoded = decode(reader, numbers, device=work.device, limits=work.limits)
+        decoded = decode(
+            reader,
+            [job.numbers[index] for index, _ in batch],
+            device=work.device,
+            region=work.cutout.region,
+            scale=work.cutout.scale,
+            limits=work.limits,
+        )
     except (RinrError, OSError) as error:
         if len(batch) == 1:
             index = batch[0][0]

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["open_container"]
+__all__ = ["PIPE_OPTIONS", "open_container"]
 
 # Demuxers of files that hold their frames themselves.
 _DEMUXERS = ("mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mpegvideo", "m4v", "asf", "ogg")
-_OPTIONS = {
+PIPE_OPTIONS = {
     "format_whitelist": ",".join(_DEMUXERS),
     # Python reads the file, so that FFmpeg has no need of any protocol.
     "protocol_whitelist": "none",
@@ -56,7 +56,7 @@ def open_container(file: BinaryIO, where: object) -> Iterator[Any]:
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(mark):
             raise RinrInputError(f"{where}: {what}, not a video; give the videos that it names")
     try:
-        container = av.open(file, options=_OPTIONS)
+        container = av.open(file, options=PIPE_OPTIONS)
     except av.error.ArgumentError as error:
         message = f"{where}: not a video container that is read; convert it to mp4, mkv or avi"
         raise RinrInputError(message) from error

@@ -131,7 +131,8 @@ def _open_video(source: Path, folder: Path | None, *, auto: bool) -> Source:
     n_frames, label_stamps = count_frames(source), labels.stamp if labels else ""
     one = Series(source.stem, (), source, labels, n_frames, stamp, label_stamps=label_stamps)
     lost = labels.lost if labels else ()
-    return Source("video", source, (one,), warnings=warnings, lost_labels=lost)
+    info = {"frame_rate": probe.frame_rate} if probe.frame_rate else {}
+    return Source("video", source, (one,), info=info, warnings=warnings, lost_labels=lost)
 
 
 def _list_folder(

@@ -33,11 +33,21 @@ from rinrcodec.sources.images import picture_from_array
 from rinrcodec.sources.video_ends import Structure, check_structure
 from rinrcodec.storage import storage_of
 
-__all__ = ["VideoProbe", "count_frames", "frame_name", "probe_video", "read_video"]
+__all__ = [
+    "VideoProbe",
+    "as_picture",
+    "count_frames",
+    "frame_name",
+    "frame_rate",
+    "probe_video",
+    "read_video",
+    "video_stream",
+]
 
 _THREADS = 4
 _MOST_AHEAD = 300
 _MOST_PIXELS = 2**28  # of the first frame; `read_video` has a limit of its own
+_MOST_RATE = 1000  # frames a second; more is a clock, not a rate
 _MOST_GAP = 10_000  # frames; more is a clock that was set, not damage
 # MPEG-4 repeats the frame before with a packet that says no more than that.
 _LEAST_BYTES = 16
@@ -53,10 +63,12 @@ class VideoProbe:
     """A video before it is read.
 
     n_frames: how many frames its packets should give. warnings: what is not used of the file.
+    frame_rate: frames a second as a fraction, "30000/1001"; "" where it is not known.
     """
 
     n_frames: int
     warnings: tuple[str, ...] = ()
+    frame_rate: str = ""
 
 
 class _DecoderError(Exception):
@@ -72,7 +84,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
 
     try:
         with _file(path) as file, open_container(file, path) as container:
-            stream = _video_stream(container, path)
+            stream = video_stream(container, path)
             declared = int(stream.frames)
             if declared > 0:
                 return declared
@@ -91,7 +103,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
     found, n_packets, n_frames = False, 0, 0
     try:
         with _file(path) as file, open_container(file, path) as container:
-            stream = _video_stream(container, path)
+            stream = video_stream(container, path)
             stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             times = _Times(stream)
             for packet in container.demux(stream):
@@ -103,6 +115,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
                     except av.FFmpegError:
                         continue  # `read_video` reports it
             others = len(_video_streams(container)) - 1
+            rate = frame_rate(stream)
     except av.error.EOFError as error:  # before anything says what the streams are
         raise RinrInputError(f"{path}: it has no frames; {_ADVICE}") from error
     except av.error.InvalidDataError as error:
@@ -115,10 +128,16 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
         why = f"none of its {n_packets:,} frames can be decoded"
         raise RinrInputError(f"{path}: {why if n_packets else 'it has no frames'}; {_ADVICE}")
     if not others:
-        return VideoProbe(n_frames or n_packets)
+        return VideoProbe(n_frames or n_packets, (), rate)
     them = "1 other is" if others == 1 else f"{others} others are"
     warning = f"{path}: only the first video stream is used; {them} left out"
-    return VideoProbe(n_frames or n_packets, (warning,))
+    return VideoProbe(n_frames or n_packets, (warning,), rate)
+
+
+def frame_rate(stream: Any) -> str:
+    """The frames a second of a stream of PyAV, as `VideoProbe` has them."""
+    rate = stream.average_rate or stream.guessed_rate
+    return str(rate) if rate and 0 < rate <= _MOST_RATE else ""
 
 
 def read_video(
@@ -149,7 +168,7 @@ def read_video(
                         share = 0
                         if number < n_frames:
                             share = size * (number + 1) // n_frames - size * number // n_frames
-                        yield name, _picture(item, name, share, limits), None
+                        yield name, as_picture(item, name, share, limits), None
                 number += 1
     except (av.FFmpegError, RinrError) as error:
         if is_out_of_memory(error):
@@ -199,10 +218,10 @@ def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) 
 
     structure = check_structure(file, size)
     with open_container(file, path) as container:
-        unordered = _is_unordered(container, _video_stream(container, path))
+        unordered = _is_unordered(container, video_stream(container, path))
     file.seek(0)
     with open_container(file, path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         context = stream.codec_context
         declared = f"{context.width}x{context.height} pixels"
         limits.check("max_pixels", context.width * context.height, declared)
@@ -399,7 +418,8 @@ def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> b
     return bool(shown - begin < length - 1.5 / stream.average_rate)
 
 
-def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
+def as_picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
+    """A frame of PyAV as an upright picture; `share` is its part of the bytes of the source."""
     grey = frame.format.name in {"gray", "gray8"}
     pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
     # The file says how far to turn, counter-clockwise, to stand upright.
@@ -408,7 +428,8 @@ def _picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
 
 
-def _video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
+def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
+    """The first video of a container; raises `RinrInputError` where there is none."""
     streams = _video_streams(container)
     if not streams:
         raise RinrInputError(f"{path}: there is no video in this file; {_ADVICE}")

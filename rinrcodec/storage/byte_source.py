@@ -274,8 +274,8 @@ def source_of(source: object) -> ByteSource:
         return MemorySource(source)  # type: ignore[arg-type]
     if not all(callable(getattr(source, name, None)) for name in ("read", "seek")):
         raise RinrInputError(
-            f"cannot open a {type(source).__name__}: pass a path, a URL, bytes (also as a "
-            "bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
+            f"cannot open a value of type {type(source).__name__}: pass a path, a URL, bytes "
+            "(also as a bytearray, memoryview, mmap or uint8 array) or a seekable binary file"
         )
     # No subclass, which may read in another way.
     if type(source) in (io.BufferedReader, io.FileIO) and _is_on_disk(source):

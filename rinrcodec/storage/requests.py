@@ -84,7 +84,10 @@ def _as_os_errors(path: Path) -> Iterator[None]:
 def _explain(path: Path, error: Exception) -> tuple[int, str]:
     text = " ".join(str(error).split())[:300] or type(error).__name__
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, FileNotFoundError):
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    # Where a server does not answer, fsspec says of HTTP that nothing is there.
+    kinds |= {kind.__name__ for kind in type(cause).__mro__ if kind.__name__ in _UNREACHABLE}
+    if isinstance(error, FileNotFoundError) and not kinds & _UNREACHABLE:
         response = getattr(error.__cause__, "response", {})
         gone = response.get("Error", {}).get("Code") == "NoSuchBucket" or not path.name
         return errno.ENOENT, _NO_BUCKET if gone else "there is no such file or folder"
@@ -98,10 +101,12 @@ def _explain(path: Path, error: Exception) -> tuple[int, str]:
             "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         )
     if kinds & _UNREACHABLE:
-        return errno.EHOSTUNREACH, (
-            f"the server cannot be reached ({text}); check the network and, "
-            "for a store of your own, its address (AWS_ENDPOINT_URL)"
-        )
+        text = " ".join(str(cause or text).split())[:300]
+        address = " the address"
+        if getattr(path, "protocol", "") in S3:
+            address = ", for a store of your own, its address (AWS_ENDPOINT_URL)"
+        message = f"the server cannot be reached ({text}); check the network and{address}"
+        return errno.EHOSTUNREACH, message
     if isinstance(error, OSError):
         return error.errno or errno.EIO, " ".join((error.strerror or text).split())
     return errno.EIO, f"{type(error).__name__}: {text}"

@@ -85,7 +85,7 @@ def test_sources_that_cannot_be_compared_are_refused_before_anything_is_written(
     images = dataset.parent / "images"
     (images / "train" / "a.png").write_bytes(b"no picture")
     for source, code, words in (
-        (tmp_path / "absent", 2, "does not exist"),
+        (tmp_path / "absent", 2, "there is no such file or folder"),
         (empty, 1, "no picture in this folder"),
         (folder, 1, "no object on any frame that was taken (5 in all)"),
         (images / "train", 1, f"error: {images / 'train' / 'a.png'}: not a picture"),

@@ -193,7 +193,7 @@ def test_an_unreadable_picture_is_listed_and_the_others_are_done(
     assert len(json.loads(result.stdout)["failures"]) == 2
     assert not (tmp_path / "out/.rinr-work").exists()
     verified = run("verify", tmp_path / "out").output
-    assert "all 1 file as written, without 2 unreadable pictures\n" in verified
+    assert "1 run, 1 file as written, without 2 unreadable pictures\n" in verified
 
 
 def test_where_no_picture_can_be_read_nothing_is_written(run: Run, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
                 path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     for words, message in (
         (("--ray-address", "auto"), "--ray-address is of --executor ray"),
@@ -71,11 +71,9 @@ def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_p
         (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
         (("--background", "nerv", "--layout", "files"), "the family nerv needs packs"),
     ):
-        lines = run(*args, *words, code=2).stderr.splitlines()
-        assert lines[0] == "Usage: rinrcodec compress [OPTIONS] SRC"
-        assert lines[1] == "Try 'rinrcodec compress --help' for help."
-        assert lines[-1].startswith("Error: ")
-        assert message in lines[-1]
+        (line,) = run(*args, *words, code=2).stderr.splitlines()
+        assert line.startswith("error: ")
+        assert message in line
     run(*args, "--jobs", 0, code=2)
     assert not (tmp_path / "out").exists()
 
@@ -84,7 +82,7 @@ def test_contradictions_are_printed_with_the_usage(run: Run, folder: Path, tmp_p
     ("module", "command"),
     [(compress_module, "compress"), (decompress_module, "decompress"), (verify_module, "verify")],
 )
-def test_usage_errors_of_the_library_are_those_of_click(
+def test_usage_errors_of_the_library_are_one_line(
     run: Run,
     folder: Path,
     tmp_path: Path,
@@ -98,8 +96,7 @@ def test_usage_errors_of_the_library_are_those_of_click(
     monkeypatch.setattr(module, command, refuse)
     out = () if command == "verify" else ("-o", tmp_path / "out")
     result = run(command, folder, *out, code=2)
-    assert result.stderr.startswith(f"Usage: rinrcodec {command} ")
-    assert result.stderr.endswith("\nError: one of two\n")
+    assert result.stderr == "error: one of two\n"
 
 
 def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -385,7 +385,6 @@ def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
-@pytest.mark.interrupts
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_the_server(pack_file: Path) -> None:
     command = [sys.executable, "-m", "rinrcodec", "view", str(pack_file), "--no-browser"]

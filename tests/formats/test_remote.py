@@ -151,7 +151,7 @@ def test_a_truncated_pack(remote: str, length: int) -> None:
     whole = pack_bytes(one_frame())
     assert len(whole) > 1900
     write_whole(to_path(f"{remote}/a.rinr"), whole[:length])
-    reason = {0: "is empty", 3: "truncated after 3 bytes", 500: "user block alone"}
+    reason = {0: "is empty", 3: "truncated: 3 of the", 500: "truncated: 500 of the"}
     with pytest.raises(RinrFormatError, match=reason.get(length, f"truncated: {length:,} of")):
         PackReader(f"{remote}/a.rinr")
 

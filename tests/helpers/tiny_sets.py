@@ -78,13 +78,13 @@ def dataset(tmp_path: Path) -> Path:
     )
 
 
-def video(path: Path, n: int) -> Path:
+def video(path: Path, n: int, *, size: tuple[int, int] = (32, 16)) -> Path:
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for i in range(n):
-            frame = av.VideoFrame.from_image(picture(i, 32, 16))
+            frame = av.VideoFrame.from_image(picture(i, *size))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -160,9 +160,9 @@ def test_memory_that_changes_is_damage_not_other_pixels(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "cannot open a NoneType: pass a path"),
-        (7, "cannot open a int: pass a path"),
-        ([1, 2], "cannot open a list"),
+        (None, "cannot open a value of type NoneType: pass a path"),
+        (7, "cannot open a value of type int: pass a path"),
+        ([1, 2], "cannot open a value of type list"),
         (np.zeros(600, np.float32), "pass uint8 with one dimension"),
         (np.zeros((30, 30), np.uint8), "of 2 dimensions"),
         (np.array([None]), "cannot"),

@@ -329,10 +329,10 @@ CAUSES: dict[str, Cause] = {
     "jpeg": Cause("not a .rinr file: it begins with", lambda: b"\xff\xd8\xff\xe0" + bytes(600)),
     "text_mode": Cause("changed in transfer", lambda: good().replace(b"\r\n", b"\n")),
     "plain_hdf5": Cause("plain HDF5 without the user block", plain_hdf5),
-    "truncated_magic": Cause("truncated after 5 bytes", lambda: good()[:5]),
-    "truncated_block": Cause("truncated: 300 bytes, the user block", lambda: good()[:300]),
+    "truncated_magic": Cause("truncated: 5 of the", lambda: good()[:5]),
+    "truncated_block": Cause("truncated: 300 of the 512 bytes", lambda: good()[:300]),
     "truncated_body": Cause("truncated: .* bytes; fetch", lambda: good()[:-20]),
-    "trailing_garbage": Cause("7 bytes of trailing garbage", lambda: good() + b"garbage"),
+    "trailing_garbage": Cause("trailing garbage", lambda: good() + b"garbage"),
     # the user block
     "block_damaged": Cause("user block is damaged", flipped(300)),
     "version_2": Cause("format version 2, .* version 1; update", patched(9, "B", 2)),

@@ -1,0 +1,1 @@
+"""`compress` of what comes once: the standard input and cameras."""

@@ -1,0 +1,121 @@
+"""`decompress --format mp4|gif`: one video for every folder of frames, or one file for all.
+
+clip/000001.png, clip/000002.png   ->  OUT/clip.mp4
+000001.png, in SRC "packs"         ->  OUT/packs.mp4, or OUT/train.mp4 of a split
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rinrcodec.datasets.names import count, safe_name
+from rinrcodec.datasets.unpack import Job, Unpacking, decoded_frames
+from rinrcodec.datasets.unpacking.outputs import CLIP_FORMATS, Output
+from rinrcodec.datasets.unpacking.video_files import DEFAULT_FPS, frame_rate_of, write_clip
+from rinrcodec.errors import RinrError, RinrUsageError, reason
+from rinrcodec.formats import PackReader
+from rinrcodec.storage import storage_of
+
+__all__ = ["check_shapes", "clip_path", "unpack_clips"]
+
+Shape = tuple[int, int]
+
+
+def clip_path(output: Output, split: str, name: str, source: Path) -> Path:
+    """The video that a frame of that name goes to."""
+    folder = name.rpartition("/")[0]
+    stem = "/".join(filter(None, (split, folder)))
+    if not stem:
+        # Not resolved: a link has the name that the user knows.
+        stem = source.stem if source.suffix else storage_of(source).absolute(source).name
+    return output.folder / f"{safe_name(stem or 'frames')}.{output.format}"
+
+
+def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
+    """Check the region against all frames; return the height and width of every video.
+
+    Frames that cannot be read are passed over: decoding reports them.
+
+    Raises:
+        RinrUsageError: A region that leaves a frame, or a video of frames of several sizes.
+    """
+    is_clip = work.format in CLIP_FORMATS
+    shapes: dict[Path, Shape] = {}
+    if work.cutout.region is None and not is_clip:
+        return shapes
+    for job in jobs:
+        try:
+            with PackReader(job.path, limits=work.limits) as reader:
+                for picture, number in zip(job.pictures, job.numbers, strict=True):
+                    frame = reader.frame(number)
+                    shape = work.cutout.shape(frame)
+                    if is_clip and shapes.setdefault(picture, shape) != shape:
+                        first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
+                        raise RinrUsageError(
+                            f"{picture}: a video has frames of one size, and these have "
+                            f"{first} and {other} ({frame.name}); choose some with --frames, cut "
+                            "all with --region, or write pictures"
+                        )
+        except RinrUsageError:
+            raise
+        except (RinrError, OSError):
+            continue
+    return shapes
+
+
+def unpack_clips(
+    jobs: Sequence[Job], shapes: Mapping[Path, Shape], work: Unpacking, fps: Fraction | None
+) -> int:
+    """Write the frames of all jobs as videos; return how many frames they have.
+
+    shapes: as of `check_shapes`. fps: None takes that of the packs.
+    """
+    members: defaultdict[Path, list[Job]] = defaultdict(list)
+    for job in jobs:
+        for path in dict.fromkeys(job.pictures):
+            mine = [n for n, one in zip(job.numbers, job.pictures, strict=True) if one == path]
+            members[path].append(Job(job.path, mine, [path] * len(mine), info=job.info))
+    written = 0
+    for path, parts in members.items():
+        expected = sum(len(part.numbers) for part in parts)
+        rate = fps or frame_rate_of(parts[0].info) or DEFAULT_FPS
+        # Where no frame can be read, none is decoded either.
+        shape = shapes.get(path, (1, 1))
+        try:
+            done = write_clip(
+                path,
+                _pixels(parts, work),
+                kind=work.format,
+                fps=rate,
+                shape=shape,
+                count=expected,
+                limits=work.limits,
+            )
+        except RinrError as error:
+            work.failures.append(reason(path, error))
+            continue
+        written += done
+        if 0 < done < expected:
+            work.failures.append(f"{path}: lacks {count(expected - done, 'frame')}, see above")
+    return written
+
+
+def _pixels(parts: Sequence[Job], work: Unpacking) -> Iterator[NDArray[np.uint8]]:
+    for part in parts:
+        try:
+            reader = PackReader(part.path, limits=work.limits)
+        except (RinrError, OSError) as error:
+            work.failures.append(reason(part.path, error))
+        else:
+            with reader:
+                for index, _, array in decoded_frames(reader, part, work):
+                    yield array
+                    work.report(index + 1)
+        work.done += len(part.numbers)
+    work.report(0)

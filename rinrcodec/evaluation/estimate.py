@@ -1,0 +1,164 @@
+"""`compress --dry-run`: what would be done, and how long and how large it would be.
+
+Nothing is written. Sizes and times are those of a small sample that is encoded, times the number of
+pictures: an estimate, because pictures differ and a busy machine is slower.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rinrcodec.datasets.options import CompressOptions
+from rinrcodec.datasets.plan import Plan
+from rinrcodec.datasets.progress import ignore
+from rinrcodec.datasets.shards import shards_of
+from rinrcodec.encoder import encode_pictures
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families import background_family
+from rinrcodec.formats import pack_bytes
+from rinrcodec.limits import limits_for
+from rinrcodec.memory import memory_errors
+from rinrcodec.picture import Picture
+from rinrcodec.presets import Preset
+from rinrcodec.sources.source import Series
+from rinrcodec.sources.survey import label_info
+from rinrcodec.storage import size_in
+
+__all__ = ["Estimate", "estimate"]
+
+_MOST_TOGETHER = 16  # frames of a sequence in one part of the sample
+_ALONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What `compress` would do. `bytes` and `seconds` are estimates.
+
+    Attributes:
+        source, out: the paths or URLs, as text.
+        frames, sequences, shards: how many there are; a folder or a video is a sequence.
+        source_bytes: of the files of the pictures; 0 where they are not known.
+        bytes: of all packs.
+        seconds: with `processes` at a time.
+        sample_frames, sample_bytes, sample_seconds: of the frames that were encoded.
+        existing: how many files of the output are there already.
+        warnings: what is odd about the source.
+    """
+
+    source: str
+    out: str
+    frames: int
+    sequences: int
+    shards: int
+    source_bytes: int
+    bytes: int
+    seconds: float
+    processes: int
+    sample_frames: int
+    sample_bytes: int
+    sample_seconds: float
+    existing: int
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the figures as `--json` writes them."""
+        return {"dry_run": True, **asdict(self)}
+
+
+def estimate(
+    plan: Plan,
+    out: Path,
+    options: CompressOptions,
+    devices: Sequence[str],
+    *,
+    on_message: Callable[[str], object] = ignore,
+) -> Estimate:
+    """Encode a small sample of the source in memory, and extrapolate; writes nothing.
+
+    Args:
+        plan, devices: As `rinrcodec.datasets.compress.prepare` gives them.
+        out: The output, as the user named it.
+        options: Those of `compress`.
+        on_message: Gets a line that says how many pictures are encoded.
+
+    Raises:
+        RinrInputError: No picture of the sample can be read.
+    """
+    source, recipe = plan.source, options.recipe()
+    frames = sum(map(len, source.series))
+    shards = len(shards_of(source, plan.shard_size))
+    parts = list(_sample(plan, options, recipe))
+    count = sum(map(len, parts))
+    if not count:
+        raise RinrInputError(f"{source.path}: no picture of the sample can be read")
+    on_message(f"encoding {count:,} of {frames:,} pictures for the estimate")
+    began, n_bytes = time.monotonic(), 0
+    with memory_errors(f"{source.path}: encoding a sample"):
+        for pictures in parts:
+            pack, _ = encode_pictures(
+                pictures,
+                recipe,
+                target=options.target,
+                seed=options.seed,
+                device=devices[0],
+                info=label_info(source),
+            )
+            n_bytes += len(pack_bytes(pack, limits=limits_for(options.max_pixels)))
+    seconds = time.monotonic() - began
+    processes = max(1, min(shards, options.jobs or len(devices)))
+    return Estimate(
+        source=str(source.path),
+        out=str(out),
+        frames=frames,
+        sequences=sum(_sequences(series) for series in source.series),
+        shards=shards,
+        source_bytes=sum(_source_bytes(series) for series in source.series),
+        bytes=round(n_bytes * frames / count),
+        seconds=seconds * frames / count / processes,
+        processes=processes,
+        sample_frames=count,
+        sample_bytes=n_bytes,
+        sample_seconds=seconds,
+        existing=sum(1 for _ in plan.existing()),
+        warnings=source.warnings,
+    )
+
+
+def _sample(plan: Plan, options: CompressOptions, recipe: Preset) -> Iterator[list[Picture]]:
+    """Read a run of frames at two places of the largest series."""
+    series = max(plan.source.series, key=len)
+    family = background_family(recipe.background.family)
+    most = _ALONE
+    if family.joins_frames and plan.layout == "pack":
+        most = min(options.gop or family.gop or _MOST_TOGETHER, _MOST_TOGETHER)
+    starts = [0]
+    if series.video is None and len(series) >= 4 * most:
+        starts = [len(series) // 4, 3 * len(series) // 4]
+    for start in starts:
+        part = series
+        if series.video is None:
+            part = replace(series, refs=series.refs[start : start + most])
+        pictures: list[Picture] = []
+        limits = limits_for(options.max_pixels)
+        for reading in part.read(depth_range=options.depth_range, limits=limits):
+            if reading.picture is not None:
+                pictures.append(reading.picture)
+            if len(pictures) == most:
+                break
+        if pictures:
+            yield pictures
+
+
+def _sequences(series: Series) -> int:
+    if series.video is not None:
+        return 1
+    return len({ref.name.rpartition("/")[0] for ref in series.refs})
+
+
+def _source_bytes(series: Series) -> int:
+    stamps = [series.stamp] if series.video is not None else [ref.stamp for ref in series.refs]
+    return sum(size_in(stamp) for stamp in stamps if stamp)
