@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
-from rinrcodec.compute.devices import device_memory_errors, resolve_device
+from rinrcodec.compute.devices import device_memory_errors, find_gpu
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
 from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
@@ -36,6 +35,7 @@ from rinrcodec.text_limits import MOST_CLASSES
 if TYPE_CHECKING:
     from os import PathLike
 
+    import torch
     from PIL.Image import Image
 
     PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
@@ -185,7 +185,7 @@ def encode_pictures(
         tries=TRIES if searched and backgrounds is None else 1,
     )
     with device_memory_errors(f"encoding {pictures[0].name} and {len(pictures) - 1} more"):
-        context = FitContext(seed, resolve_device(device), wanted, progress.counted)
+        context = FitContext(seed, find_gpu(device), wanted, progress.counted)
         if backgrounds is not None:
             pack = Encoding(pictures, preset, context, info).run(backgrounds)
         elif searched:
@@ -193,7 +193,7 @@ def encode_pictures(
         else:
             context = without_overhead(pictures, context, info)
             pack = Encoding(pictures, preset, context, info).run(None)
-        missed = misses(pack, pictures, wanted, context.device)
+        missed = misses(pack, pictures, wanted, context.gpu or "cpu")
     if on_progress is not None:
         on_progress(1.0)
     return pack, missed

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from rinrcodec.compute.devices import resolve_device
+from rinrcodec.compute.devices import find_gpu
 from rinrcodec.datasets.inspection.runs import missing_packs
 from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
@@ -154,7 +154,7 @@ def decompress(
         _refuse_links([*files, *spare], folder)
         if not overwrite:
             _refuse_existing(files, folder)
-        resolve_device(device)
+        find_gpu(device)
         work.total = sum(len(job.pictures) for job in jobs)
         with writing(folder):
             work.report(0)

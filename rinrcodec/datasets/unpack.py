@@ -12,13 +12,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
 from rinrcodec.datasets.picture_files import picture_bytes, write_picture
 from rinrcodec.datasets.progress import OnProgress, Progress
-from rinrcodec.decoder import decode
+from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
@@ -108,7 +106,7 @@ def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     frames = _readable(reader, job, work)
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
-            array = to_array(pixels, frame.mode)
+            array = pixels[..., 0] if frame.mode == "L" else pixels
             written += _write_frame(reader.info, job, index, frame, array, work)
             work.report(index + 1)
     return written
@@ -224,11 +222,12 @@ def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[i
 
 def _decoded(
     reader: PackReader, job: Job, batch: list[tuple[int, Frame]], work: Unpacking
-) -> Iterator[tuple[int, Frame, Tensor]]:
+) -> Iterator[tuple[int, Frame, NDArray[np.uint8]]]:
     """A batch with its pixels: decoded together or, where one is damaged, each by itself."""
     try:
         numbers = [index for index, _ in batch]
-        decoded = decode(reader, numbers, device=work.device, limits=work.limits)
+        decoder = Decoder(reader, device=work.device, limits=work.limits)
+        decoded = decoder.pixels(numbers)
     except (RinrError, OSError) as error:
         if len(batch) == 1:
             index = batch[0][0]
