@@ -173,6 +173,7 @@ def encode_pictures(
     if not 0 <= seed < 2**31:
         raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
     _check_target(target, preset)
+    preset.require_packages()
     wanted = target or Target()
     searched = wanted.n_bytes is not None and not background_family(
         preset.background.family

@@ -81,12 +81,13 @@ def to_pixels(signal: Array) -> Array:
     parts = [slice(top, top + lines) for top in range(0, len(signal), lines)]
     if is_array(signal):
         pixels = np.empty_like(signal, np.uint8)
-        for part in parts:
-            values = signal[part] + 1
-            values *= 127.5
-            np.rint(values, values)
-            np.fmax(values, 0, values)  # which takes 0 for a NaN
-            pixels[part] = np.fmin(values, 255, values)
+        with np.errstate(all="ignore"):
+            for part in parts:
+                values = signal[part] + 1
+                values *= 127.5
+                np.rint(values, values)
+                np.fmax(values, 0, values)  # which takes 0 for a NaN
+                pixels[part] = np.fmin(values, 255, values)
         return pixels
     import torch
 

@@ -189,7 +189,9 @@ def compress(
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
-    devices = choose_devices(device, executor)  # before anything is written
+    # Before anything is written.
+    options.recipe().require_packages()
+    devices = choose_devices(device, executor)
     say = on_message or ignore
 
     def warn() -> None:
