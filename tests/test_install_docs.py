@@ -1,0 +1,41 @@
+"""The example of docs/install.md runs, and its extras are those of pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rinrcodec
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10; pytest brings this one there
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    frames = [np.full((30, 40, 3), k, np.uint8) for k in (0, 99)]
+    rinrcodec.save(rinrcodec.encode(frames, preset="fast"), tmp_path / "train.rinr")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, np.ndarray] = {}
+    exec(compile(code, "docs/install.md", "exec"), names)
+    assert names["frame"].shape == (30, 40, 3)
+    assert names["crop"].shape == (12, 16, 3)
+    assert names["several"].shape == (2, 15, 20, 3)
+
+
+def test_the_table_has_every_extra() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = settings["optional-dependencies"]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|", PAGE, flags=re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(extras.keys() - {"dev"})
+    with_torch = {name for name, its in extras.items() if any("torch>" in one for one in its)}
+    assert {name for name, text in rows if "`torch`, and" in text} == with_torch - {"torch"}
+    assert f"rinrcodec-{settings['version']}-py3" in PAGE
