@@ -79,8 +79,9 @@ def test_the_files_that_are_read_at_run_time_are_among_them(built):
 BUILD = """
 import sys
 from setuptools import build_meta
-build_meta.build_sdist(sys.argv[1])
-build_meta.build_wheel(sys.argv[1])
+folder = sys.argv[1]  # which setuptools replaces
+build_meta.build_sdist(folder)
+build_meta.build_wheel(folder)
 """
 GENERATED = {"PKG-INFO", "setup.cfg"}
 
