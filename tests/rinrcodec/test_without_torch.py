@@ -203,3 +203,22 @@ def test_arrays_of_all_shapes() -> None:
     assert decoder.pixels(1).flags.writeable
     assert decoder.pixels([0, 0]).shape == (2, 32, 48, 3)
     assert decoder.pixels([]) == []
+
+
+@pytest.mark.parametrize("name", ["frames.rinr", "objects.rinr"])
+def test_tensors_of_a_gpu_give_the_pixels_of_arrays(name: str) -> None:
+    """The code for a GPU, with tensors on a CPU: equal, but for the rounding of other scales."""
+    device = torch.device("cpu")
+    with rinrcodec.open(AV1 / name) as file:
+        decoder = rinrcodec.Decoder(file)
+        decoder._gpu = device
+        for group in range(len(file.groups)):
+            decoder._reader(group).gpu = device
+        for way in WAYS:
+            exact = "scale" not in way
+            for k in range(len(file)):
+                got, wanted = decoder.decode(k, **way), file.pixels(k, **way)
+                assert isinstance(got, torch.Tensor)
+                difference = np.abs(got.permute(1, 2, 0).numpy().astype(int) - wanted)
+                assert difference.max() <= (0 if exact else 1)
+                assert np.array_equal(decoder.pixels(k, **way), got.permute(1, 2, 0).numpy())
