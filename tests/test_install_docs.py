@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["frame"].shape == (33, 47, 3)
     assert (names["crop"] == names["frame"][8:20, 8:24]).all()
     assert names["several"].shape == (2, 16, 24, 3)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_the_demo_installs_no_tools_of_developers(tmp_path: Path) -> None:
+    words = ["make", "-n", "-C", str(ROOT), "demo", f"VIRTUAL_ENV={tmp_path}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert '-e ".[demo]"' in done.stdout
+    assert ",dev" not in done.stdout
 
 
 def test_the_table_has_every_extra() -> None:
