@@ -45,7 +45,7 @@ lint: install
 	"$(BIN)/mypy" rinrcodec benchmarks
 
 unit: install
-	"$(BIN)/pytest" -n 2
+	"$(BIN)/pytest" -n 2 --durations=30
 
 fuzz: install
 	"$(BIN)/python" tests/fuzz/run_fuzz.py --seconds $(SECONDS)

@@ -1,13 +1,13 @@
-"""A progress bar on a terminal, nothing anywhere else."""
+"""How far a command is: a bar on a terminal, a line every few seconds anywhere else."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rinrcodec.printing import printable
+from rinrcodec.cli.output import say
+from rinrcodec.display.live import Lines, Meter, Silent, best_view, metering
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.progress import Progress
@@ -21,57 +21,45 @@ class Bar(Protocol):
     def update(self, done: float, *, label: str | None = None) -> None: ...
 
 
-class _Silent:
+class _Bar:
+    def __init__(self, meter: Meter, total: float) -> None:
+        self._meter = meter
+        self._total = total
+
     def update(self, done: float, *, label: str | None = None) -> None:
-        pass
+        self._meter.report(done, self._total, label)
 
 
 @contextmanager
 def progress(
     label: str, total: float, *, unit: str = "frames", quiet: bool = False
 ) -> Iterator[Bar]:
-    """Show a bar of `total` units on the standard error, if that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield _Silent()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
-    bar = RichProgress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}", markup=False),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-    class _Bar:
-        def update(self, done: float, *, label: str | None = None) -> None:
-            shown = None if label is None else printable(label)
-            bar.update(task, completed=done, description=shown)
-
-    with bar:
-        task = bar.add_task(printable(label), total=total)
-        yield _Bar()
+    """Show how much of `total` units is done, on the standard error."""
+    with _metering(label, unit, quiet=quiet) as meter:
+        meter.report(0, total)
+        yield _Bar(meter, total)
 
 
 @contextmanager
-def drawing(*, unit: str = "frames", quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """Draw what a call of the library reports, as a bar from its first report to its last."""
-    with ExitStack() as stack:
-        bar: Bar | None = None
+def drawing(
+    label: str = "starting", *, unit: str = "frames", quiet: bool = False
+) -> Iterator[Callable[[Progress], None]]:
+    """Show what a call of the library reports; `label` is shown before its first report."""
+    with _metering(label, unit, quiet=quiet) as meter:
 
         def draw(report: Progress) -> None:
-            nonlocal bar
-            label = report.label or report.stage
-            if bar is None:
-                shown = progress(label, report.total, unit=unit, quiet=quiet)
-                bar = stack.enter_context(shown)
-            bar.update(report.done, label=label)
-            if report.done >= report.total:
-                stack.close()
+            meter.report(report.done, report.total, report.label or report.stage)
 
         yield draw
+
+
+@contextmanager
+def _metering(label: str, unit: str, *, quiet: bool) -> Iterator[Meter]:
+    def lines() -> Lines:
+        return Lines(lambda line: say(line, err=True))
+
+    if quiet:
+        yield Meter(Silent, label=label)
+        return
+    with metering(Meter(best_view(unit, lines), label=label, unit=unit)) as meter:
+        yield meter

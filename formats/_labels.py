@@ -193,7 +193,7 @@ def _decode_shapes(data: bytes, layout: _Layout) -> list[float]:
         return []
     floats = data[:1] == bytes([FLOATS])
     n_units = 0 if floats else layout.dims
-    width, rest = divmod(len(data) - 1, n_numbers + n_units)
+    width, rest = divmod(len(data) - 1, max(n_numbers + n_units, 1))
     if not n_numbers or rest or not (width == 8 if floats else 1 <= width <= 8):
         raise RinrFormatError(
             f"the label of a box has {len(data):,} bytes for {n_numbers:,} coordinates"

@@ -372,6 +372,7 @@ def _encode(
         target=_target(options),
         seed=options.get("seed", 0),
         device=options.get("device", "auto"),
+        on_progress=None,
     )
     # In one go and only when all is done: a file object of the caller has no half of a pack.
     file.write(pack_bytes(pack, limits=limits_of(pictures)))

@@ -196,6 +196,20 @@ class RinrDataset(Dataset[Item]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def __repr__(self) -> str:
+        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        return f"<RinrDataset of {len(self)} frames in {files}: {str(self.files[0])!r}>"
+
+    def _repr_html_(self) -> str:
+        """Show some items with their boxes, in notebooks."""
+        from rinrcodec.display.sheet import Look, contact_sheet, html_or_text
+
+        def look(index: int) -> Look:
+            file, number = self.locate(index)
+            return self._source(file).look(number)
+
+        return html_or_text(lambda: contact_sheet(repr(self), len(self), look), repr(self))
+
     @memory_errors("reading an item")
     def __getitem__(self, index: int) -> Item:
         file, number = self.locate(index)

@@ -5,6 +5,7 @@ Everything here is loaded when it is first used: `import rinrcodec` needs neithe
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         RinrMemoryError,
         RinrUsageError,
     )
-    from rinrcodec.files import RinrFile, open, save  # noqa: A004
+    from rinrcodec.files import RinrFile, imread, open, save  # noqa: A004
     from rinrcodec.limits import Limits
     from rinrcodec.pack import Frame, Pack
     from rinrcodec.picture import Picture
@@ -76,6 +77,7 @@ _HOMES = {
     "disable_ultralytics": "plugins.ultralytics_adapter",
     "enable_ultralytics": "plugins.ultralytics_adapter",
     "encode": "encoder",
+    "imread": "files",
     "load_picture": "sources.images",
     "open": "files",
     "register_pillow": "plugins.pillow_plugin",
@@ -119,6 +121,7 @@ __all__ = [
     "disable_ultralytics",
     "enable_ultralytics",
     "encode",
+    "imread",
     "load_picture",
     "open",
     "register_pillow",
@@ -127,6 +130,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Where a program sets no logging up, nothing is printed.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 _MODULES = (

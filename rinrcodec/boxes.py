@@ -61,6 +61,7 @@ class Region(NamedTuple):
         return cls(left, top, right - left, bottom - top)
 
 
+_LETTERS = 200
 _NONE: tuple[Any, ...] = ()
 
 # The fields of a label besides class and rectangle -> their values where it has nothing else.
@@ -148,7 +149,8 @@ class Box:
     def __repr__(self) -> str:
         names = ("class_id", "x", "y", "w", "h")
         values = {name: getattr(self, name) for name in names} | self.extras
-        return f"Box({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+        texts = ((name, f"{value!r}") for name, value in values.items())
+        return f"Box({', '.join(f'{name}={_cut(text)}' for name, text in texts)})"
 
     def region(self, width: int, height: int) -> Region:
         """The whole pixels that the box touches inside a frame of `width` x `height`.
@@ -166,6 +168,11 @@ class Box:
         if right <= left or bottom <= top:
             return Region(0, 0, 0, 0)
         return Region(left, top, right - left, bottom - top)
+
+
+def _cut(text: str) -> str:
+    """The text of a field: an outline may have thousands of points."""
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
 
 
 def _checked(box: Box) -> dict[str, Any]:

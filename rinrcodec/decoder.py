@@ -126,6 +126,9 @@ class Decoder:
         self._backgrounds: dict[int, BackgroundFamily] = {}
         self._objects: dict[int, ObjectFamily] = {}
 
+    def __repr__(self) -> str:
+        return f"<Decoder of {self.source.n_frames} frames on {self._gpu or 'cpu'}>"
+
     @property
     def device(self) -> torch.device:
         """The device of torch that decodes."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.compute.devices import device_memory_errors, find_gpu
+from rinrcodec.display.live import Meter, Records, best_view, metering
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
 from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
@@ -21,6 +23,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
+from rinrcodec.labels.arrays import BoxFormat, boxes_of_pictures
 from rinrcodec.labels.info import info_of
 from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import DEFAULT_LIMITS
@@ -46,8 +49,11 @@ __all__ = ["encode", "encode_pictures"]
 def encode(
     images: Sequence[PictureLike],
     *,
-    boxes: Sequence[Sequence[Box]] | None = None,
+    boxes: Sequence[Sequence[Box] | NDArray[Any]] | None = None,
+    class_ids: Sequence[Sequence[int | str] | NDArray[Any]] | None = None,
+    box_format: BoxFormat = "xywh",
     classes: Mapping[int, str] | Sequence[str] = (),
+    bgr: bool = False,
     task: Task = "detect",
     preset: str | Preset = "balanced",
     background: str | None = None,
@@ -58,13 +64,22 @@ def encode(
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
     target: Target | None = None,
-    on_progress: Callable[[float], None] | None = None,
+    on_progress: Callable[[float], None] | Literal["auto"] | None = "auto",
 ) -> Pack:
     """Encode pictures to a pack.
 
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
-    boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry.
-    classes: the names of the classes, which `file.classes` returns.
+    boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry. For
+        each picture a list of `Box`, or an array: [n, 5] of class id and rectangle, or [n, 4] of
+        rectangles with `class_ids`.
+    class_ids: for each picture the classes of the rows of its array [n, 4]: ids, or names of
+        `classes`.
+    box_format: of the rectangles in arrays: "xywh" (top-left corner and size), "xyxy" (two corners,
+        as supervision and Ultralytics have them) or "cxcywh" (centre and size).
+    classes: the names of the classes, which `file.classes` returns: a list, or a map from id to
+        name, such as `model.names` of Ultralytics.
+    bgr: the arrays [H, W, 3] are in the order blue, green, red, as OpenCV reads them. Other images
+        are taken as they are.
     task: what the boxes are for: "detect", "segment" (polygons), "pose" (keypoints) or "obb"
         (polygons of four corners); `file.task` returns it.
     background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
@@ -80,7 +95,8 @@ def encode(
     target: the quality or size wanted in place of the preset's, where the families can be asked for
         it. A target that is missed gives a `TargetWarning`.
     on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
-        time.
+        time. "auto" draws a bar in a notebook and on a terminal where the work takes more than a
+        second; None is silent.
 
     The notes of pictures, such as those of 16 bits of which few greys are left, are warnings.
 
@@ -92,23 +108,15 @@ def encode(
         raise RinrInputError(
             f"images is a {type(images).__name__}: want a list, [image] for a single one"
         )
-    pictures = [_as_picture(image, f"{i:06d}") for i, image in enumerate(images)]
+    names = _class_names(classes)
+    pictures = [_as_picture(image, f"{i:06d}", bgr=bgr) for i, image in enumerate(images)]
     if boxes is not None:
-        if not isinstance(boxes, Sequence):
-            raise RinrInputError(
-                f"boxes={boxes!r}: want one list of rinrcodec.Box for every picture"
-            )
-        if len(boxes) != len(pictures):
-            raise RinrInputError(f"{len(boxes)} lists of boxes for {len(pictures)} pictures")
-        if not all(
-            isinstance(boxes_of_picture, Sequence) and _are_boxes(boxes_of_picture)
-            for boxes_of_picture in boxes
-        ):
-            raise RinrInputError("boxes: want one list of rinrcodec.Box for every picture")
-        pictures = [
-            replace(picture, boxes=tuple(boxes_of_picture))
-            for picture, boxes_of_picture in zip(pictures, boxes, strict=True)
-        ]
+        given = boxes_of_pictures(
+            boxes, len(pictures), class_ids=class_ids, classes=names, box_format=box_format
+        )
+        pictures = [replace(p, boxes=mine) for p, mine in zip(pictures, given, strict=True)]
+    elif class_ids is not None:
+        raise RinrInputError("class_ids without boxes: expected boxes=, one array for each picture")
     _check_pictures(pictures)
     for picture in pictures:
         for note in picture.notes:
@@ -128,16 +136,17 @@ def encode(
                 f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "
                 "as they are; ask for objects_psnr or objects_quality alone"
             )
-    pack, missed = encode_pictures(
-        pictures,
-        chosen,
-        target=target,
-        seed=seed,
-        device=device,
-        backgrounds=backgrounds,
-        info=_label_info(pictures, classes, task),
-        on_progress=on_progress,
-    )
+    with _reporting(on_progress, len(pictures)) as report:
+        pack, missed = encode_pictures(
+            pictures,
+            chosen,
+            target=target,
+            seed=seed,
+            device=device,
+            backgrounds=backgrounds,
+            info=_label_info(pictures, names, task),
+            on_progress=report,
+        )
     for miss in missed:
         warnings.warn(printable(miss.text()), TargetWarning, stacklevel=2)
     return pack
@@ -200,12 +209,22 @@ def encode_pictures(
     return pack, missed
 
 
-def _label_info(
-    pictures: Sequence[Picture], classes: Mapping[int, str] | Sequence[str], task: Task
-) -> dict[str, str]:
-    """What the pack says of its labels."""
-    if task not in TASKS:
-        raise RinrInputError(f"task={task!r}: expected one of {', '.join(TASKS)}")
+@contextmanager
+def _reporting(
+    on_progress: Callable[[float], None] | Literal["auto"] | None, n_pictures: int
+) -> Iterator[Callable[[float], None] | None]:
+    """Give what to call with the share of the work that is done."""
+    if on_progress is None or callable(on_progress):
+        yield on_progress
+    elif on_progress != "auto":
+        raise RinrInputError(f'on_progress={on_progress!r}: expected a function, "auto" or None')
+    else:
+        meter = Meter(best_view("frames", Records), label="encoding", after=1.0)
+        with metering(meter):
+            yield lambda share: meter.report(share * n_pictures, n_pictures)
+
+
+def _class_names(classes: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
     names = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(classes))
     if isinstance(classes, str) or not all(isinstance(name, str) for name in names.values()):
         raise RinrInputError(
@@ -213,6 +232,15 @@ def _label_info(
         )
     if not all(isinstance(key, int) and 0 <= key < MOST_CLASSES for key in names):
         raise RinrInputError(f"classes={classes!r}: expected ids of 0 to {MOST_CLASSES - 1}")
+    return names
+
+
+def _label_info(
+    pictures: Sequence[Picture], names: Mapping[int, str], task: Task
+) -> dict[str, str]:
+    """What the pack says of its labels."""
+    if task not in TASKS:
+        raise RinrInputError(f"task={task!r}: expected one of {', '.join(TASKS)}")
     points = (box.keypoints for picture in pictures for box in picture.boxes)
     shapes = {(len(one), len(one[0])) for one in points if one} if task == "pose" else set()
     if len(shapes) > 1:
@@ -270,10 +298,12 @@ def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
     return select_frames(replace(pack, frames=frames), range(len(frames)))
 
 
-def _as_picture(image: PictureLike, name: str) -> Picture:
+def _as_picture(image: PictureLike, name: str, *, bgr: bool) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, np.ndarray):
+        if bgr and image.ndim == 3:
+            image = image[:, :, ::-1]
         return picture_from_array(image, name=name)
     if isinstance(image, (str, os.PathLike)):
         return load_picture(image)
@@ -290,7 +320,3 @@ def _as_picture(image: PictureLike, name: str) -> Picture:
             f"{file}: Pillow cannot load the image ({error}); pass its path instead: JPEGs that "
             "lack nothing but their end marker are read from paths"
         ) from error
-
-
-def _are_boxes(boxes: Sequence[object]) -> bool:
-    return all(isinstance(box, Box) for box in boxes)

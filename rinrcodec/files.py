@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rinrcodec.decoder import Decoder
+    from rinrcodec.display.sheet import Look
 
-__all__ = ["RinrFile", "open", "packs_below", "save"]
+__all__ = ["RinrFile", "imread", "open", "packs_below", "save"]
 
 
 def save(
@@ -60,6 +62,40 @@ def open(  # noqa: A001
     `MissingExtraError` for a URL without the extra `remote`.
     """
     return RinrFile(source, limits=limits)
+
+
+def imread(
+    path: str | PathLike[str], frame: int = 0, *, bgr: bool = False, limits: Limits = DEFAULT_LIMITS
+) -> NDArray[np.uint8]:
+    """Read one frame of a `.rinr` file as a NumPy array, in place of `cv2.imread`.
+
+    To read several frames, open the file once: `with rinrcodec.open(path) as file: file[3]`.
+
+    Args:
+        path: The file, or its URL.
+        frame: Its number, from 0; negative numbers count from the end.
+        bgr: Return blue, green and red, the order of OpenCV, instead of red, green and blue.
+        limits: Bounds on the file and on decoding.
+
+    Returns:
+        uint8 [H, W, 3], contiguous and writable. Grey frames have three equal channels.
+
+    Raises:
+        IndexError: The file has no such frame.
+        RinrFormatError: The file is damaged, or is none of ours.
+        RinrLimitError: The frame takes more than `limits` to decode.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> image = np.zeros((32, 48, 3), np.uint8)
+        >>> size = rinrcodec.save(rinrcodec.encode([image], steps=1), "one.rinr")
+        >>> rinrcodec.imread("one.rinr", bgr=True).shape
+        (32, 48, 3)
+    """
+    with RinrFile(path, limits=limits) as file:
+        pixels = file.pixels(file._existing(frame))
+    return np.ascontiguousarray(pixels[:, :, ::-1] if bgr else pixels)
 
 
 def packs_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[Path]:
@@ -94,7 +130,30 @@ class RinrFile:
         return {"reader": self.reader, "_decoders": {}}
 
     def __repr__(self) -> str:
-        return f"<RinrFile of {len(self)} frames: {self.reader.name}>"
+        return f"<RinrFile {self.reader.name!r}: {len(self)} frames>"
+
+    def _repr_html_(self) -> str:
+        """Show some frames with their boxes, in notebooks."""
+        from rinrcodec.display.sheet import contact_sheet, html_or_text
+
+        def make() -> str:
+            return contact_sheet(repr(self), len(self), self.look)
+
+        return html_or_text(make, repr(self))
+
+    def look(self, index: int) -> Look:
+        """What a contact sheet shows of a frame."""
+        from rinrcodec.decoder import Decoder
+        from rinrcodec.display.sheet import MOST_WORK, Look
+
+        frame = self.frame(index)
+
+        def decode(scale: float) -> NDArray[np.uint8]:
+            limits = replace(self.reader.limits, max_work=MOST_WORK)
+            return Decoder(self.reader, limits=limits).pixels(index, scale=scale)
+
+        size = frame.width, frame.height
+        return Look(frame.name, size, frame.boxes, self.classes, decode)
 
     def __len__(self) -> int:
         return self.reader.n_frames
@@ -112,10 +171,14 @@ class RinrFile:
         """
         if isinstance(index, slice):
             return self.decode(range(*index.indices(len(self))))
+        return self.decode(self._existing(index))
+
+    def _existing(self, index: SupportsIndex) -> int:
+        """The number of a frame that the file has."""
         number = operator.index(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"frame {number} of a file of {len(self)} frames")
-        return self.decode(number)
+        return number
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))

@@ -40,6 +40,8 @@ __all__ = [
     "select_frames",
 ]
 
+_LETTERS = 80  # of a name, in the text of an object
+
 ObjectMode = Literal["residual", "direct"]
 ColorMode = Literal["L", "RGB"]
 
@@ -95,7 +97,7 @@ def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
     return np.int8 if bits <= 8 else np.int16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GroupInfo:
     """What is known of a group without reading its weights.
 
@@ -112,8 +114,14 @@ class GroupInfo:
     shared: bytes = b""
     coded: bool = False
 
+    def __repr__(self) -> str:
+        return (
+            f"GroupInfo({self.spec.family}, {self.bits} bits, {self.n_rows} rows of "
+            f"{self.n_params} weights{', coded' if self.coded else ''})"
+        )
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows:
     """Some rows of one group: the quantised weights of an INR each, or coded bytes.
 
@@ -125,6 +133,10 @@ class Rows:
     codes: NDArray[np.int8] | NDArray[np.int16]
     scales: NDArray[np.float32]
     coded: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        n_bytes = self.codes.nbytes + self.scales.nbytes + sum(map(len, self.coded))
+        return f"Rows({len(self.codes)} rows, {n_bytes} bytes)"
 
     def take(self, rows: Sequence[int]) -> Rows:
         """The given rows, in the given order."""
@@ -142,7 +154,7 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Group:
     """All INRs of one spec and bit depth, stacked."""
 
@@ -161,6 +173,9 @@ class Group:
             raise RinrFormatError(f"{self.bits}-bit weights are {codes.dtype}")
         if coded and len(coded) != len(codes):
             raise RinrFormatError(f"{len(coded)} coded rows for {len(codes)} INRs")
+
+    def __repr__(self) -> str:
+        return repr(self.info).replace("GroupInfo", "Group", 1)
 
     @property
     def info(self) -> GroupInfo:
@@ -214,7 +229,7 @@ class ObjectInr:
     cell: Cell = WHOLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Metadata:
     """Metadata bytes of the source; the orientation in `exif` is 1, as pixels are upright."""
 
@@ -222,8 +237,13 @@ class Metadata:
     icc: bytes = b""
     xmp: bytes = b""
 
+    def __repr__(self) -> str:
+        sizes = {"exif": len(self.exif), "icc": len(self.icc), "xmp": len(self.xmp)}
+        texts = [f"{name}: {size} bytes" for name, size in sizes.items() if size]
+        return f"Metadata({', '.join(texts)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Frame:
     """One picture: its name, size, background, and boxes with their objects.
 
@@ -255,6 +275,23 @@ class Frame:
                 f"{self.name!r}: {len(self.boxes)} boxes but {len(self.objects)} object entries"
             )
 
+    def __repr__(self) -> str:
+        objects = sum(one is not None for one in self.objects)
+        known = "" if self.labelled else ", not labelled"
+        return (
+            f"Frame({self.name[:_LETTERS]!r}, {self.width}x{self.height} {self.mode}, "
+            f"{len(self.boxes)} boxes, {objects} objects{known})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show where the boxes are, in notebooks; a frame has no pixels without its file."""
+        from rinrcodec.display.sheet import Look, contact_sheet, html_or_text
+
+        def look(_: int) -> Look:
+            return Look(self.name, (self.width, self.height), self.boxes, {})
+
+        return html_or_text(lambda: contact_sheet(repr(self), 1, look), repr(self))
+
 
 class PackSource(Protocol):
     """What the decoder reads from: a `Pack` in memory or an open file."""
@@ -270,7 +307,7 @@ class PackSource(Protocol):
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pack:
     """Frames and the groups that hold their weights; `info` is free text about the making.
 
@@ -281,6 +318,11 @@ class Pack:
     frames: tuple[Frame, ...]
     stacks: tuple[Group, ...]
     info: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        boxes = sum(len(frame.boxes) for frame in self.frames)
+        families = ", ".join(sorted({group.spec.family for group in self.stacks}))
+        return f"<Pack of {self.n_frames} frames, {boxes} boxes: {families[:_LETTERS]}>"
 
     @property
     def n_frames(self) -> int:

@@ -18,7 +18,7 @@ __all__ = ["Picture", "alike", "limits_of"]
 _NO_METADATA = Metadata()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Picture:
     """A picture that is ready to be encoded.
 
@@ -39,6 +39,10 @@ class Picture:
     notes: tuple[str, ...] = ()
     labelled: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = f"{self.width}x{self.height} {self.mode}"
+        return f"Picture({self.name[:80]!r}, {size}, {len(self.boxes)} boxes)"
 
     @property
     def width(self) -> int:

@@ -21,6 +21,9 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As in a job that a shell script starts in the background (`make test &`): see `_interruptible`.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 # A busy machine is no defect of the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -30,8 +33,8 @@ settings.load_profile("patient")
 def _interruptible() -> None:
     """Give every test, and the processes that it starts, the usual handler of SIGINT.
 
-    A shell script starts a job in the background (`make test &`) with SIGINT ignored, and a library
-    below Ultralytics replaces the handler without Python's knowledge.
+    A job in the background ignores it, and a library below Ultralytics replaces the handler without
+    Python's knowledge.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -27,7 +27,8 @@ PACKAGES = {
 # Who alone may import a package (at any place, also inside a function).
 OWNERS = {
     "click": ("rinrcodec.cli",),
-    "rich": ("rinrcodec.cli",),
+    "rich": ("rinrcodec.cli", "rinrcodec.display"),
+    "IPython": ("rinrcodec.display",),
     "jinja2": ("rinrcodec.cli",),
     "markupsafe": ("rinrcodec.cli",),
     "matplotlib": ("rinrcodec.cli",),
@@ -45,6 +46,7 @@ OWNERS = {
     "PIL": (
         "rinrcodec.cli",
         "rinrcodec.datasets",
+        "rinrcodec.display",
         "rinrcodec.encoder",
         "rinrcodec.evaluation",
         "rinrcodec.families.av1",

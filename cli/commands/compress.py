@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import (
     PathOrUrl,
     background_option,
@@ -102,6 +103,7 @@ class _Interrupted(click.ClickException):
 @click.option("--overwrite", is_flag=True, help="Replace packs that OUT already has.")
 @json_option
 @quiet_option
+@verbose_option
 def command(
     source: Path,
     out: Path,
@@ -168,7 +170,7 @@ def command(
             say(message, err=True)
 
     try:
-        with drawing(quiet=quiet) as draw:
+        with drawing("reading pictures and labels", quiet=quiet) as draw:
             result = compress(
                 source,
                 out,

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import (
     PathOrUrl,
     device_option,
@@ -68,6 +69,7 @@ def _may_be_source(text: str) -> bool:
 @click.option("--overwrite", is_flag=True, help="Replace files that DIR already has.")
 @json_option
 @quiet_option
+@verbose_option
 def command(
     source: Path,
     out: Path,
@@ -90,7 +92,7 @@ def command(
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.decompress import decompress
 
-    with drawing(quiet=quiet) as draw:
+    with drawing("reading packs", quiet=quiet) as draw:
         result = decompress(
             source,
             out,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rinrcodec.cli.library_command import LibraryCommand
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import PathOrUrl, json_option, max_pixels_option, quiet_option
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ UNCHECKED = 4  # the exit code where a family or torch is not installed, and not
 @max_pixels_option
 @json_option
 @quiet_option
+@verbose_option
 def command(
     sources: tuple[Path, ...],
     jobs: int | None,
@@ -50,7 +52,7 @@ def command(
     from rinrcodec.cli.progress import drawing
     from rinrcodec.datasets.verify import verify
 
-    with drawing(unit="files", quiet=quiet) as draw:
+    with drawing("reading packs", unit="files", quiet=quiet) as draw:
         result = verify(*sources, jobs=jobs, decode=decode, max_pixels=max_pixels, on_progress=draw)
     print_errors([*result.bad.values(), *result.unchecked.values()])
     if json_path is not None:

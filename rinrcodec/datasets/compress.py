@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
@@ -26,7 +27,7 @@ from rinrcodec.datasets.options import (
 )
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_output, make_plan
-from rinrcodec.datasets.progress import Hint, OnMessage, OnProgress, ignore
+from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
 from rinrcodec.datasets.resuming.earlier import earlier_run
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
@@ -38,6 +39,7 @@ from rinrcodec.families import background_family
 from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
+from rinrcodec.printing import printable
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.pictures.opening import adding_formats, check_formats
 from rinrcodec.sources.source import Source
@@ -50,6 +52,7 @@ from rinrcodec.targets import Target
 
 __all__ = ["compress"]
 
+_log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
 _SHOWN = 200  # letters of a setting that a person reads
 
@@ -79,7 +82,7 @@ def compress(
     ray_address: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress | Literal["auto"] | None = "auto",
     on_message: OnMessage | None = None,
 ) -> CompressResult:
     """Turn an image, a folder, a YOLO data yaml, a COCO file or a video into `.rinr` files.
@@ -120,8 +123,9 @@ def compress(
         resume: continue an interrupted run, or update a finished one: packs that are missing, or
             whose pictures or labels changed, are fitted again, and those alone.
         overwrite: replace the output of earlier runs.
-        on_progress: called with a `Progress`, in the calling thread.
-        on_message: called with notes for people as text; None drops them.
+        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
+            notebook and on a terminal, and logs elsewhere; None is silent.
+        on_message: called with notes for people as text. They are also logged (docs/notebooks.md).
 
     Returns:
         The figures, warnings and failures. Pictures that cannot be read are failures of the
@@ -174,7 +178,22 @@ def compress(
         max_pixels=max_pixels,
         formats=check_formats(formats),
     )
-    path, folder = to_path(source), to_path(out)
+    with reporting(on_progress, "reading pictures and labels") as report:
+        return _compress_source(
+            to_path(source), to_path(out), labels, task, options, report, strict, on_message
+        )
+
+
+def _compress_source(
+    path: Path,
+    folder: Path,
+    labels: str | PathLike[str],
+    task: Task | None,
+    options: CompressOptions,
+    on_progress: OnProgress,
+    strict: bool,
+    on_message: OnMessage | None,
+) -> CompressResult:
     if path.suffix.lower() == ".rinr" and file_or_folder(path) == "file":
         raise RinrUsageError(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
@@ -183,22 +202,24 @@ def compress(
         check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
         opened = open_source(path, labels=labels, formats=options.formats)
-        seen = survey(opened, task=task, sizes=strict, limits=limits_for(max_pixels))
+        seen = survey(opened, task=task, sizes=strict, limits=limits_for(options.max_pixels))
     if strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
-    plan = make_plan(opened, folder, layout=layout, shard_size=shard_size)
+    plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
     # Before anything is written.
     options.recipe().require_packages()
-    devices = choose_devices(device, executor)
-    say = on_message or ignore
+    devices = choose_devices(options.device, options.executor)
+    say = Messages(on_message)
 
     def warn() -> None:
         _warn(seen, opened, say)
 
     with memory_errors(f"{path}: compressing it"):
-        return _compress(plan, folder, options, devices, on_progress or ignore, say, warn)
+        result = _compress(plan, folder, options, devices, on_progress, say, warn)
+    say.log(result.warnings, result.lost_labels, result.failures)
+    return result
 
 
 def _refuse_lost(seen: Survey) -> None:
@@ -245,6 +266,15 @@ def _compress(
     source = plan.source
     recipe = options.recipe()
     shards = shards_of(source, plan.shard_size)
+    _log.info(
+        "compress %s: %d pictures in %d packs, background %s, preset %s, on %s",
+        printable(source.path),
+        sum(map(len, source.series)),
+        len(shards),
+        options.background,
+        options.preset,
+        ", ".join(devices),
+    )
     entry = make_entry(_settings(plan, options, devices), recipe, shards)
     many = max(options.jobs or 1, len(devices))
     if plan.shard_size and many > len(shards):

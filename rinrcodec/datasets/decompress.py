@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from rinrcodec.compute.devices import find_gpu
 from rinrcodec.datasets.inspection.runs import missing_packs
 from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
-from rinrcodec.datasets.progress import OnProgress, ignore
+from rinrcodec.datasets.progress import Messages, OnProgress, reporting
 from rinrcodec.datasets.unpack import Format, Job, Unpacking, unpack
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
-from rinrcodec.limits import limits_for
+from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
+from rinrcodec.printing import printable
 from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
@@ -33,8 +35,10 @@ from rinrcodec.storage.own_paths import obstacle
 
 __all__ = ["DecompressResult", "decompress"]
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class DecompressResult:
     """The result of `decompress`.
 
@@ -58,6 +62,12 @@ class DecompressResult:
     failures: tuple[str, ...] = ()
     lost_labels: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"<DecompressResult: {self.frames} frames in {self.out!r}, "
+            f"{len(self.warnings)} warnings, {len(self.failures)} failures>"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
         return asdict(self)
@@ -72,7 +82,7 @@ def decompress(
     device: str = "auto",
     overwrite: bool = False,
     max_pixels: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress | Literal["auto"] | None = "auto",
 ) -> DecompressResult:
     """Turn `.rinr` files back into pictures and labels.
 
@@ -90,7 +100,8 @@ def decompress(
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
-        on_progress: called with a `Progress`, in the calling thread.
+        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
+            notebook and on a terminal, and logs elsewhere; None is silent.
 
     Returns:
         The figures, warnings and failures. Frames that cannot be decoded are failures of the
@@ -125,6 +136,24 @@ def decompress(
         raise RinrUsageError(f"{folder} is a file; give a folder for the output")
     if max_pixels is not None:
         check_whole("max_pixels", max_pixels, least=1)
+    with reporting(on_progress, "reading packs") as report:
+        result = _decompress(
+            path, folder, format, labels, device, report, limits_for(max_pixels), overwrite
+        )
+    Messages().log(result.warnings, result.lost_labels, result.failures)
+    return replace(result, seconds=time.monotonic() - began)
+
+
+def _decompress(
+    path: Path,
+    folder: Path,
+    format: Format,  # noqa: A002
+    labels: bool | LabelFormat,
+    device: str,
+    on_progress: OnProgress,
+    limits: Limits,
+    overwrite: bool,
+) -> DecompressResult:
     packs = find_packs(path)
     kind: LabelFormat | None = "yolo" if labels is True or packs.data is not None else None
     if isinstance(labels, str):
@@ -133,10 +162,10 @@ def decompress(
     work = Unpacking(
         format,
         device,
-        on_progress or ignore,
+        on_progress,
         failures=list(packs.failures),
         losses=losses,
-        limits=limits_for(max_pixels),
+        limits=limits,
     )
     lost, notes = missing_packs(path, packs.all())
     work.failures += lost
@@ -156,10 +185,12 @@ def decompress(
             _refuse_existing(files, folder)
         find_gpu(device)
         work.total = sum(len(job.pictures) for job in jobs)
+        _log.info("decompress %s: %d frames in %d packs", printable(path), work.total, len(jobs))
         with writing(folder):
             work.report(0)
             for job in jobs:
                 written += unpack(job, work)
+                _log.debug("%s: unpacked", printable(job.path))
             for writer in writers:
                 writer.finish()
                 work.warnings += writer.warnings
@@ -171,7 +202,7 @@ def decompress(
         packs=len(jobs),
         frames=written,
         failed_frames=work.total - written,
-        seconds=time.monotonic() - began,
+        seconds=0.0,
         warnings=tuple(work.warnings),
         failures=tuple(work.failures),
         lost_labels=(*work.lost_labels, *losses.messages()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.presets import Preset
+from rinrcodec.printing import printable
 from rinrcodec.sources.pictures.depth import DepthRange
 from rinrcodec.sources.readings import Reading
 from rinrcodec.storage import file_or_folder
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fitter", "measure"]
 
+_log = logging.getLogger(__name__)
 
 # Threads of a worker that read pictures while it fits those before.
 _READ_AHEAD = 2
@@ -138,6 +141,13 @@ class Fitter:
             pack=record,
         )
         self.work.add(shard, part)
+        _log.debug(
+            "%s: pictures %d to %d took %.1f s",
+            printable(shard.label),
+            start,
+            part.stop - 1,
+            part.seconds,
+        )
         return part
 
     def _encode(

@@ -61,7 +61,7 @@ class SeriesSummary:
         return {**asdict(self), "ratio": self.ratio, "bits_per_pixel": self.bits_per_pixel}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CompressResult:
     """The result of `compress`.
 
@@ -100,6 +100,14 @@ class CompressResult:
     lost_labels: tuple[str, ...] = ()
     missed: tuple[Miss, ...] = ()
     nothing_to_do: bool = False
+
+    def __repr__(self) -> str:
+        whole = self.total
+        return (
+            f"<CompressResult: {whole.frames} frames, {whole.bytes} bytes of "
+            f"{whole.source_bytes} in {self.out!r}, {len(self.warnings)} warnings, "
+            f"{len(self.failures)} failures>"
+        )
 
     @property
     def can_resume(self) -> bool:

@@ -5,25 +5,29 @@ docs/verify.md says what that proves.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rinrcodec.datasets.inspection.check import check_files
 from rinrcodec.datasets.inspection.inventory import take_inventory
 from rinrcodec.datasets.inspection.runs import run_as_json
 from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.options import check_whole
-from rinrcodec.datasets.progress import OnProgress, Progress, ignore
+from rinrcodec.datasets.progress import Messages, OnProgress, Progress, reporting
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.limits import limits_for
+from rinrcodec.printing import printable
 from rinrcodec.storage import to_path
 
 __all__ = ["VerifiedManifest", "VerifyResult", "verify"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class VerifiedManifest:
     unreadable: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VerifyResult:
     """The result of `verify`.
 
@@ -61,6 +65,12 @@ class VerifyResult:
     bad: Mapping[str, str] = field(default_factory=dict)
     manifests: tuple[VerifiedManifest, ...] = ()
     unchecked: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {self.packs} files, "
+            f"{self.frames} frames, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
+        )
 
     @property
     def ok(self) -> bool:
@@ -83,7 +93,7 @@ def verify(
     jobs: int | None = None,
     decode: bool = False,
     max_pixels: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress | Literal["auto"] | None = "auto",
 ) -> VerifyResult:
     """Check `.rinr` files and whole data sets for damage, and that their frames decode.
 
@@ -98,7 +108,8 @@ def verify(
         decode: compute the pixels of all frames, too, which takes as long as reading them.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
         on_progress: called with a `Progress` that counts files, in the calling thread. With
-            `decode`, fractions of files count.
+            `decode`, fractions of files count. "auto" draws a bar in a notebook and on a terminal,
+            and logs elsewhere; None is silent.
 
     Returns:
         The counts, and a message for everything that is wrong; a bad file is no exception.
@@ -125,10 +136,19 @@ def verify(
         check_whole("jobs", jobs, least=1)
     if max_pixels is not None:
         check_whole("max_pixels", max_pixels, least=1)
-    report = on_progress or ignore
-    inventory = take_inventory([to_path(source) for source in sources])
+    with reporting(on_progress, "reading packs", unit="files") as report:
+        result = _verify([to_path(source) for source in sources], jobs, decode, max_pixels, report)
+    Messages().log(result.bad.values(), result.unchecked.values())
+    return result
+
+
+def _verify(
+    sources: list[Path], jobs: int | None, decode: bool, max_pixels: int | None, report: OnProgress
+) -> VerifyResult:
+    inventory = take_inventory(sources)
     files, bad = list(inventory.files.values()), inventory.bad
     frames, unchecked = 0, {}
+    _log.info("verify %d files", len(files))
     report(Progress("verifying", 0, len(files)))
     limits, jobs = limits_for(max_pixels), jobs or os.cpu_count() or 1
     shown = 0.0
@@ -143,6 +163,7 @@ def verify(
         check_files(files, jobs=jobs, decode=decode, limits=limits, on_share=on_share)
     ) as checked:
         for number, one in enumerate(checked, start=1):
+            _log.debug("%s: %s", printable(one.path), "bad" if one.error else "read")
             if one.error is None:
                 frames += one.n_frames
             else:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.errors import RinrError, RinrInputError
 from rinrcodec.storage.fork_lock import ForkSafeLock
-from rinrcodec.storage.regular import naming, open_regular
+from rinrcodec.storage.regular import naming_file, open_regular
 from rinrcodec.storage.stamps import size_in
 
 __all__ = [
@@ -92,7 +92,7 @@ class FileSource:
         descriptor = self._descriptor()
         # What lies behind its end needs no memory.
         length = max(0, min(length, self.size - offset))
-        with naming(self.name):
+        with naming_file(self.name):
             data = os.pread(descriptor.number, length, offset)
             while 0 < len(data) < length:  # signals and 2 GiB limits shorten reads
                 more = os.pread(descriptor.number, length - len(data), offset + len(data))

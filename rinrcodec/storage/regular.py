@@ -23,7 +23,7 @@ __all__ = [
     "check_regular",
     "kernel_devices",
     "kind_of",
-    "naming",
+    "naming_file",
     "open_binary",
     "open_regular",
     "read_at_most",
@@ -120,7 +120,7 @@ class _Raw(io.FileIO):
         self.name = str(path)
 
     def readinto(self, buffer: Any) -> int:
-        with naming(self.name):
+        with naming_file(self.name):
             n_bytes: int | None = super().readinto(buffer)
             if n_bytes is None:
                 raise BlockingIOError
@@ -134,7 +134,7 @@ def read_at_most(descriptor: int, length: int, path: Path) -> bytes:
         OSError: The file waits for data, as some files of `/proc` do.
     """
     parts: list[bytes] = []
-    with naming(str(path)):
+    with naming_file(str(path)):
         while length > 0 and (part := os.read(descriptor, min(length, _BLOCK))):
             parts.append(part)
             length -= len(part)
@@ -157,7 +157,7 @@ def read_whole(descriptor: int, size: int, path: Path) -> bytes:
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
+def naming_file(name: str) -> Iterator[None]:
     """Let the errors of reading a descriptor name its file."""
     try:
         yield

@@ -41,7 +41,6 @@ def test_kill_nine_at_any_moment(dataset: Path, tmp_path: Path, layout: str, str
         assert moment["same"]
 
 
-@pytest.mark.interrupts
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
     moments = kill_everywhere(

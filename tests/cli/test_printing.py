@@ -36,6 +36,7 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
         words += ["--steps", 8, "--device", "cpu"]  # not QUICK: presets have the same default
         figures = run("compress", dataset, "-o", tmp_path / "out", "--json", "-", *words)
         printed = json.loads(figures.stdout)
+        assert printed.pop("report_of") == "rinrcodec compress"
         by_command = contents(tmp_path / "out")
         rinrcodec.compress(dataset, tmp_path / "out", resume=True, steps=8, device="cpu", **options)
         assert contents(tmp_path / "out") == by_command  # it is the same run
@@ -53,8 +54,9 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
         by_command = contents(tmp_path / "back")
         rinrcodec.decompress(tmp_path / "out", tmp_path / "back", overwrite=True)
         assert contents(tmp_path / "back") == by_command
-        verified = run("verify", tmp_path / "out", "--json", "-").stdout
-        assert json.loads(verified) == rinrcodec.verify(tmp_path / "out").as_json()
+        verified = json.loads(run("verify", tmp_path / "out", "--json", "-").stdout)
+        assert verified.pop("report_of") == "rinrcodec verify"
+        assert verified == rinrcodec.verify(tmp_path / "out").as_json()
         for subfolder in ("out", "back"):
             for path in sorted((tmp_path / subfolder).rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()

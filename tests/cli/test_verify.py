@@ -312,7 +312,6 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
     assert [line.partition(": ")[0] for line in lines] == sorted(map(str, out.rglob("*.rinr")))
 
 
-@pytest.mark.interrupts
 def test_ctrl_c_ends_it_soon(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun, opens: Any,
     monkeypatch: pytest.MonkeyPatch,

@@ -125,6 +125,7 @@ LABEL_CAUSES: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "label_longer": ("has 10 bytes for 6", coordinates(bytes(10))),
     "label_no_points": ("has 9 bytes for 0", label(b'{"score":1}', bytes(9))),
+    "label_no_floats": ("has 9 bytes for 0", label(b'{"score":1}', b"\xff" + bytes(8))),
     "label_shapes_alone": ("label of a box is not JSON", label(b"", bytes(9))),
     "label_decimals": ("of 10 decimals", coordinates(b"\x0a\1\1" + bytes(6))),
     "label_unit": ("coordinates without a unit", coordinates(b"\2\0\1" + bytes(6))),

@@ -306,9 +306,17 @@ def sentence_of(check: Any) -> str | None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=80), st.lists(st.integers(-1, 9), max_size=3), st.integers(0, 4))
-def test_any_bytes_are_coordinates_or_refused(data: bytes, points: list[int], joints: int) -> None:
-    fields: dict[str, Any] = {}
+@given(
+    st.sampled_from([b"", b"\0", b"\2", b"\xff"]),
+    st.binary(max_size=80),
+    st.lists(st.integers(-1, 9), max_size=3),
+    st.integers(0, 4),
+)
+def test_any_bytes_are_coordinates_or_refused(
+    start: bytes, data: bytes, points: list[int], joints: int
+) -> None:
+    data = start + data
+    fields: dict[str, Any] = {"score": 0.5}
     if points:
         fields["polygons"] = points
     if joints:

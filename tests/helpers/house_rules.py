@@ -22,7 +22,7 @@ LAYERS = [
         "rinrcodec.text_limits",
     ],
     ["rinrcodec.storage"],
-    ["rinrcodec.boxes", "rinrcodec.targets"],
+    ["rinrcodec.boxes", "rinrcodec.display", "rinrcodec.targets"],
     ["rinrcodec.pack", "rinrcodec.picture", "rinrcodec.labels"],
     ["rinrcodec.formats", "rinrcodec.metrics", "rinrcodec.compute"],
     ["rinrcodec.families", "rinrcodec.presets"],

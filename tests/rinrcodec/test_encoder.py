@@ -217,7 +217,6 @@ def test_backgrounds_and_objects_of_one_spec_are_one_group(make_picture: MakePic
     assert pack.stacks[0].rows.coded[:1] == bare.stacks[0].rows.coded
 
 
-@pytest.mark.interrupts
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
 def test_ctrl_c_ends_the_fit_of_large_frames_at_once(make_picture: MakePicture) -> None:
     """Frames of two sizes on two threads, neither of which is fitted to its end."""
@@ -276,6 +275,29 @@ def test_arrays_pillow_images_and_boxes_are_taken(picture: NDArray[np.uint8]) ->
     assert reports[-1] == 1.0
 
 
+def test_arrays_of_opencv_and_of_detectors_are_taken(picture: NDArray[np.uint8]) -> None:
+    grey = picture[:, :, 1]
+    options: dict[str, Any] = {"preset": "fast", "device": "cpu"}
+    expected = encode([picture, grey], boxes=[[Box(1, 4, 5, 20, 10)], []], **options)
+    images = [picture[:, :, ::-1], grey]
+    corners = [np.array([[4, 5, 24, 15]], np.float32), np.zeros((0, 4), np.float32)]
+    pack = encode(
+        images,
+        boxes=corners,
+        class_ids=[["person"], []],
+        box_format="xyxy",
+        classes=["car", "person"],
+        bgr=True,
+        **options,
+    )
+    assert [frame.boxes for frame in pack.frames] == [frame.boxes for frame in expected.frames]
+    assert pack.info["names"] == '["car","person"]'
+    for index in range(2):
+        assert torch.equal(decode(pack, index), decode(expected, index))
+    with pytest.raises(RinrInputError, match="class_ids without boxes"):
+        encode(images, class_ids=[[1], []])
+
+
 def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="no pictures"):
         encode([])
@@ -287,7 +309,7 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     for wrong in (3, torch.zeros(3, 4, 4)):
         with pytest.raises(RinrInputError, match="cannot encode a"):
             encode([wrong])
-    for boxes in ([BOXES[0]], [[(0, 1, 2, 3, 4)]], BOXES[0], 5):
+    for boxes in ([BOXES[0]], [[BOXES[0], (0, 1, 2, 3, 4)]], BOXES[0], 5):
         with pytest.raises(RinrInputError, match=r"one list of rinrcodec\.Box"):
             encode([picture], boxes=boxes)
     with pytest.raises(RinrInputError, match="class_id"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
 import subprocess
 import sys
@@ -43,6 +44,31 @@ def test_the_file_decodes_to_the_pixels_of_the_pack(pack: rinrcodec.Pack, tmp_pa
             assert torch.equal(rinrcodec.decode(file, index), expected)
             assert torch.equal(Decoder(file, resident=True).decode(index), expected)
             assert torch.equal(pickle.loads(pickle.dumps(file)).decode(index), expected)
+
+
+def test_imread_is_a_frame_as_opencv_has_it(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.rinr"
+    rinrcodec.save(pack, path)
+    colour = rinrcodec.decode(pack, 0).permute(1, 2, 0).numpy()
+    assert np.array_equal(rinrcodec.imread(str(path)), colour)
+    grey = rinrcodec.imread(path, -1, bgr=True)
+    assert grey.shape == (26, 18, 3)
+    assert (grey == grey[:, :, :1]).all()
+    for array in (rinrcodec.imread(path, bgr=True), grey):
+        assert array.dtype == np.uint8
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+    assert np.array_equal(rinrcodec.imread(path, bgr=True)[:, :, ::-1], colour)
+    with pytest.raises(IndexError, match="frame 2 of a file of 2"):
+        rinrcodec.imread(path, 2)
+    with pytest.raises(FileNotFoundError, match=r"no\.rinr"):
+        rinrcodec.imread(tmp_path / "no.rinr")
+
+
+def test_the_example_of_imread_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = doctest.DocTestFinder(recurse=False).find(rinrcodec.imread, "imread")
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_save_keeps_what_is_there_when_asked(pack: rinrcodec.Pack, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ with Image.open(sys.argv[1]) as image:
     small = Image.open(sys.argv[1])
     small.thumbnail((20, 20))
     small.save("small.png")
+assert rinrcodec.imread(sys.argv[1], 2, bgr=True).shape[2] == 3
 for words in (["info"], ["verify", "--decode"], ["decompress", "-o", "back", "--labels"]):
     sys.argv = ["rinrcodec", words[0], sys.argv[1], *words[1:]]
     path = sys.argv[2]

@@ -8,6 +8,7 @@ other shards go on.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
@@ -24,8 +25,11 @@ from multiprocessing import resource_tracker
 from rinrcodec.compute.parallel import limit_cores
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.shards import Shard
+from rinrcodec.printing import printable
 
 __all__ = ["TRIES", "Watch", "Worker", "fit_here", "fit_in_processes"]
+
+_log = logging.getLogger(__name__)
 
 TRIES = 2
 
@@ -54,6 +58,8 @@ class Watch:
     def done(self, shard: Shard, *, died: bool = False) -> None:
         """Tell that a shard is done, or that it killed its workers."""
         self.n_done += shard.count
+        state = "the worker died" if died else f"{shard.count} pictures done"
+        _log.info("%s: %s", printable(shard.label), state)
         if died:
             self.died.append(shard)
         else:

@@ -80,7 +80,6 @@ def test_calls_within_calls_have_threads_of_their_own() -> None:
     assert parallel_map(outer, range(2), CPU, threads=2) == [[1] * 3] * 2
 
 
-@pytest.mark.interrupts
 @pytest.mark.skipif(sys.platform == "win32", reason="signals a thread")
 def test_an_interruption_waits_for_what_is_under_way(threads: int) -> None:
     stop = threading.Event()

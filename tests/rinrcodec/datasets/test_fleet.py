@@ -193,7 +193,6 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.interrupts
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(
     folder: Path, tmp_path: Path, number: signal.Signals
@@ -248,7 +247,6 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.interrupts
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
     """They load for seconds before they can say that Ctrl-C is not for them."""
