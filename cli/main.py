@@ -30,6 +30,7 @@ COMMANDS = {
     "compress": "Turn pictures into .rinr files.",
     "decompress": "Turn .rinr files back into pictures and labels.",
     "info": "Show what .rinr files hold.",
+    "view": "Look at the frames of .rinr files in a browser.",
     "verify": "Check that .rinr files are undamaged and decode.",
     "bench": "Measure the codec on your own pictures.",
     "yolo": "Train, validate and predict with YOLO from .rinr files.",

@@ -110,6 +110,14 @@ class Directory:
         """Bytes in the file of all chunks of these kinds."""
         return int(self.chunks["stored"][np.isin(self.chunks["kind"], kinds)].sum())
 
+    def stored_of(self, group: int) -> int:
+        """Bytes in the file of the rows and the shared bytes of a group."""
+        total = 0
+        for kind in (Kind.SHARED, Kind.ROWS):
+            run = self.run(kind, group)
+            total += int(self.chunks["stored"][run.first : run.first + len(run.starts)].sum())
+        return total
+
 
 def encode_directory(
     groups: Sequence[GroupInfo], info: Mapping[str, str], records: Sequence[ChunkRecord]

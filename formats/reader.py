@@ -170,6 +170,26 @@ class PackReader:
         group, row = (np.concatenate(parts).astype(np.int64) for parts in zip(*chunks, strict=True))
         return group, row
 
+    def object_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Read the object table alone: the group and the row of every box that has an object.
+
+        Returns:
+            Two arrays, int64 [n_objects]. As those of `background_rows`, they are not checked.
+
+        Raises:
+            RinrLimitError: To read the table takes more than `Limits.verify_bytes`.
+        """
+        most, start = self.limits.verify_bytes(self._source.size), self._store.unpacked
+        parts = [np.zeros((2, 0), np.int64)]
+        with naming(self.name):
+            for chunk in self._store.chunks(Kind.OBJECTS):
+                there = chunk["group"] > 0
+                columns = (chunk["group"][there].astype(np.int64) - 1, chunk["row"][there])
+                parts.append(np.stack(columns).astype(np.int64))
+                self._check_unpacked(self._store.unpacked - start, most)
+        group, row = np.concatenate(parts, axis=1)
+        return group, row
+
     def labelled(self) -> NDArray[np.bool_]:
         """Return whether the labels of each frame could be understood in full, bool [n_frames].
 
@@ -214,6 +234,15 @@ class PackReader:
         run = self._directory.run(Kind.ROWS, group)
         sizes = self._directory.chunks["size"][run.first : run.first + len(run.starts)]
         return int(sizes.sum()) - LENGTH_BYTES * info.n_rows * info.coded
+
+    @property
+    def n_boxes(self) -> int:
+        """How many boxes all frames have, from the directory alone."""
+        return self._directory.run(Kind.BOXES).n_rows
+
+    def stored_bytes(self, group: int) -> int:
+        """Bytes in the file of the rows and the shared bytes of a group, from the directory."""
+        return self._directory.stored_of(group)
 
     def sizes(self) -> Sizes:
         """Where the bytes of the file go, from the directory alone."""

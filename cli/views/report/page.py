@@ -46,7 +46,8 @@ def report_page(report: Report) -> str:
         finalize=_shown,
     )
     template = environment.from_string(_resource("report.html.j2"))
-    return template.render(style=Markup(_resource("report.css")), **_view(report))
+    base = files("rinrcodec.cli.views").joinpath("base.css").read_text(encoding="utf-8")
+    return template.render(style=Markup(base + _resource("report.css")), **_view(report))
 
 
 def _shown(value: object) -> object:
