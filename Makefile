@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := $(or $(VIRTUAL_ENV),$(CURDIR)/.venv)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.rinrcodec-installed
+DEMO_INSTALLED := $(VENV)/.rinrcodec-demo
 # How long `make fuzz` runs.
 SECONDS ?= 60
 
@@ -22,9 +23,15 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
+	touch "$@" "$(DEMO_INSTALLED)"
+
+# Without the tools of developers.
+$(DEMO_INSTALLED): pyproject.toml
+	test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -e ".[demo]"
 	touch "$@"
 
-demo: install
+demo: $(DEMO_INSTALLED)
 	"$(BIN)/rinrcodec" demo -o demo-out
 
 # Fuzzing comes last: under `make -j`, too, the tests have all cores.

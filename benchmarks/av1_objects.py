@@ -66,7 +66,7 @@ def bare_row(pixels: Pixels, quality: int) -> tuple[int, Pixels]:
     row = encode_still(pixels, quality=quality, speed=6)
     spec = row_spec(1, "400", 8) if pixels.ndim == 2 else row_spec(3, "444", 8)
     height, width = pixels.shape[:2]
-    decoded = row_pixels(spec, row, (width, height))[0].numpy().reshape(pixels.shape)
+    decoded = row_pixels(spec, row, (width, height))[0].reshape(pixels.shape)
     return len(row), decoded
 
 

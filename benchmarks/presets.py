@@ -19,6 +19,7 @@ from harness.frames import frame_part, load_frames, object_part
 from harness.reports import markdown_table, write_report
 from harness.timing import synchronize
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import as_tensor
 from rinrcodec.compute.compose import to_array, to_pixels, to_signal
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.compute.grids import Grid
@@ -85,7 +86,7 @@ def object_loss(
             region = box.region(picture.width, picture.height)
             if not region.area:
                 continue
-            background = decoder.background_signal(index, region)
+            background = as_tensor(decoder.background_signal(index, region))
             source = picture.pixels[region.slices]
             residual = to_signal(torch.tensor(source).to(decoder.device)) - background
             gain = float(residual.abs().max())

@@ -19,7 +19,7 @@ import click
 from rinrcodec.cli.output import say
 from rinrcodec.cli.signals import answer_signals, interrupted_code
 from rinrcodec.cli.suggestions import SuggestingGroup, usage_error_lines
-from rinrcodec.errors import RinrError, plain
+from rinrcodec.errors import MissingExtraError, RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.printing import printable
 
@@ -98,8 +98,9 @@ def _report(error: BaseException) -> int:
         package = error.name.split(".")[0]
         if package == "rinrcodec":
             raise error
-        say(f"error: {package} is not installed; run: pip install {package}", err=True)
-        return 3
+        missing = MissingExtraError(package, package)  # torch; others are no extra of theirs
+        say(f"error: {missing}", err=True)
+        return missing.exit_code
     if isinstance(error, OSError):
         say(f"error: {_os_error(error)}", err=True)
         return 1

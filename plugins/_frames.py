@@ -17,9 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.names import safe_name
 from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrMemoryError
@@ -131,8 +129,8 @@ def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
         raise RinrInputError(f"{ref.pack}: the file has gone since it was listed") from error
     background = pack.resumable_row(ref.index)
     if background is None:
-        return to_array(pack.decoder.decode([ref.index])[0])
-    return to_array(_open_rows.get(pack, background).decode(ref.index))
+        return pack.decoder.pixels(ref.index)
+    return _open_rows.get(pack, background).decode(ref.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,7 @@ class _OpenRow:
         self._waiting: list[int] = []
         self._busy = False
 
-    def decode(self, index: int) -> Tensor:
+    def decode(self, index: int) -> NDArray[np.uint8]:
         """Decode a frame of the row, when no thread waits for one before it."""
         with self._change:
             self._waiting.append(index)
@@ -178,7 +176,7 @@ class _OpenRow:
             self._waiting.remove(index)
             self._busy = True
         try:
-            return self._decoder.decode([index])[0]
+            return self._decoder.pixels(index)
         finally:
             with self._change:
                 self._busy = False

@@ -2,7 +2,7 @@
 
 `rinrcodec.register_pillow()` does the same and may be called any number of times. Opening reads
 the user block; the rest of the file is read when pixels, `info` or another frame are asked for, and
-torch is imported when pixels are.
+torch is imported for the pixels of networks.
 """
 
 from __future__ import annotations
@@ -161,11 +161,10 @@ class RinrImageFile(ImageFile.ImageFile):
 
             if self._decoder is None or self._decoder.source is not reader:
                 self._decoder = Decoder(reader, limits=reader.limits)
-            pixels = self._decoder.decode([self._number], scale=self._scale)[0]
-        pixels = pixels[0] if self.mode == "L" else pixels.permute(1, 2, 0)
+            pixels = self._decoder.pixels(self._number, scale=self._scale)
         with memory_errors("loading the image"):
             self.load_prepare()
-            self.frombytes(pixels.numpy().tobytes())
+            self.frombytes((pixels[..., 0] if self.mode == "L" else pixels).tobytes())
         self.tile = []  # last: another thread may look at it without the lock
         self.readonly = 0
         if self.n_frames == 1:

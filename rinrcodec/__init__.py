@@ -152,7 +152,15 @@ def __getattr__(name: str) -> Any:
         return import_module(f"rinrcodec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'rinrcodec' has no attribute {name!r}")
-    return getattr(import_module(f"rinrcodec.{_HOMES[name]}"), name)
+    try:
+        module = import_module(f"rinrcodec.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from rinrcodec.errors import MissingExtraError
+
+        raise MissingExtraError("torch", "torch") from error
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
 """Decoding: backgrounds group by group, objects pasted onto them, and rounding to uint8 RGB.
 
-What a row decodes to is known to its family alone (`rinrcodec.families`).
+What a row decodes to is known to its family alone (`rinrcodec.families`). On a CPU, frames are put
+together with NumPy: torch is imported for tensors, for a GPU, and for families that need it.
 """
 
 from __future__ import annotations
@@ -8,24 +9,19 @@ from __future__ import annotations
 import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box, Region
-from rinrcodec.compute.compose import (
-    apply_object,
-    as_rgb,
-    paste_order,
-    stack_if_equal,
-    to_pixels,
-    to_signal,
-)
-from rinrcodec.compute.devices import device_memory_errors, resolve_device
+from rinrcodec.compute.arrays import Array, as_array, as_tensor, copied, is_array
+from rinrcodec.compute.compose import apply_object, as_rgb, paste_order, to_pixels, to_signal
+from rinrcodec.compute.devices import device_memory_errors, find_gpu, require_torch, torch_device
 from rinrcodec.compute.grids import Grid, grid_shape
+from rinrcodec.compute.images import Images, each
 from rinrcodec.compute.parallel import on_lasting_thread, without_torch_threads
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import background_family, object_family
@@ -39,7 +35,11 @@ from rinrcodec.families.interface import (
     View,
 )
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, InrRef, PackSource
+from rinrcodec.pack import Frame, GroupInfo, InrRef, PackSource
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["Decoder", "decode"]
 
@@ -48,7 +48,7 @@ _POSITION_BYTES = 24  # of a line or column of a grid, and of what families make
 _SIGNAL_BYTES = 12  # of a pixel as float32
 _BOX_BYTES = 2048  # of a box and its object, as Python has them
 _FREE = Cost(0, 0)
-_NOTHING = torch.empty(0)
+_NOTHING: Array = np.empty(0)
 
 
 @overload
@@ -87,7 +87,7 @@ def decode(
     objects: bool = True,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Tensor | list[Tensor]:
-    """Decode frames of a pack to uint8 RGB on `device`.
+    """Decode frames of a pack to uint8 RGB tensors on `device`; `Decoder.pixels` gives arrays.
 
     frames: one index gives a tensor [3, H, W]; a sequence gives [n, 3, H, W], or a list of
         [3, H, W] where the frames' sizes differ. Grey frames have three equal channels.
@@ -101,7 +101,7 @@ def decode(
     Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
     not fit their spec, `RinrLimitError` for a frame that takes too much work or memory,
     `RinrMemoryError` where this machine has less memory than that, `RinrDeviceError` for a device
-    that is not there.
+    that is not there, `MissingExtraError` where torch is not installed.
     """
     decoder = Decoder(source, device=device, limits=limits)
     return decoder.decode(frames, region=region, scale=scale, objects=objects)
@@ -119,7 +119,7 @@ class Decoder:
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.source = source
-        self.device = resolve_device(device)
+        self._gpu = find_gpu(device)
         self._limits = limits
         self._resident = resident
         self._readers: dict[int, GroupReader] = {}
@@ -127,7 +127,12 @@ class Decoder:
         self._objects: dict[int, ObjectFamily] = {}
 
     def __repr__(self) -> str:
-        return f"<Decoder of {self.source.n_frames} frames on {self.device}>"
+        return f"<Decoder of {self.source.n_frames} frames on {self._gpu or 'cpu'}>"
+
+    @property
+    def device(self) -> torch.device:
+        """The device of torch that decodes."""
+        return torch_device(self._gpu)
 
     def decode(
         self,
@@ -138,35 +143,88 @@ class Decoder:
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
-        indices, alone = _indices(frames)
-        work = partial(self._decode, indices, region, scale, objects=objects, alone=alone)
-        return on_lasting_thread(work, self.device)
+        require_torch("; or ask for NumPy arrays with `pixels` in place of `decode`")
+        images = self._images(frames, region, scale, objects=objects, channels_last=False)
+        return each(as_tensor, images)
 
-    @torch.no_grad()
-    def _decode(
+    @overload
+    def pixels(
         self,
-        indices: Sequence[int],
+        frames: SupportsIndex,
+        *,
+        region: Region | tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> NDArray[np.uint8]: ...
+
+    @overload
+    def pixels(
+        self,
+        frames: Sequence[int],
+        *,
+        region: Region | tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]: ...
+
+    def pixels(
+        self,
+        frames: SupportsIndex | Sequence[int],
+        *,
+        region: Region | tuple[int, int, int, int] | None = None,
+        scale: float = 1.0,
+        objects: bool = True,
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Decode frames to NumPy arrays, the colours last; they have the pixels of `decode`.
+
+        On a CPU, frames that hold no networks need no torch.
+
+        Args:
+            frames: One index gives uint8 RGB [H, W, 3]; a sequence gives [n, H, W, 3], or a list
+                where sizes differ. Grey frames have three equal channels.
+            region: As of `rinrcodec.decode`.
+            scale: As of `rinrcodec.decode`.
+            objects: As of `rinrcodec.decode`.
+
+        Raises:
+            MissingExtraError: A frame holds networks, and torch is not installed.
+            RinrError: As of `rinrcodec.decode`.
+        """
+        images = self._images(frames, region, scale, objects=objects, channels_last=True)
+        return each(as_array, images)
+
+    def _images(
+        self,
+        frames: SupportsIndex | Sequence[int],
         region: Region | tuple[int, int, int, int] | None,
         scale: float,
         *,
         objects: bool,
-        alone: bool,
-    ) -> Tensor | list[Tensor]:
-        tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
-        with device_memory_errors(tried), without_torch_threads(self.device):
-            tasks = self._tasks(indices, region, scale, objects=objects)
-            images = _Images(len(indices), self._limits.max_result_bytes)
-            for part in _parts(tasks, self._limits.max_memory):
-                self._decode_part(part, images)
-            return images.all[0] if alone else images.stacked()
+        channels_last: bool,
+    ) -> Array | list[Array]:
+        """The pixels of frames: one image, or all of them."""
+        indices, alone = _indices(frames)
 
-    def _decode_part(self, tasks: Sequence[_Task], images: _Images) -> None:
-        """Decode frames together, and add them to the images."""
+        def decoded() -> Array | list[Array]:
+            tried = "decoding " + (f"frame {indices[0]}" if len(indices) == 1 else "frames")
+            # Weights of a stranger may give infinities and NaN, of which NumPy would warn.
+            with device_memory_errors(tried), np.errstate(all="ignore"):
+                tasks = self._tasks(indices, region, scale, objects=objects)
+                images = Images(len(indices), self._limits.max_result_bytes)
+                for part in _parts(tasks, self._limits.max_memory):
+                    for pixels in self._decode_part(part):
+                        images.add(as_rgb(pixels, channels_last=channels_last))
+                return images.all[0] if alone else images.stacked()
+
+        return on_lasting_thread(decoded, self._gpu)
+
+    def _decode_part(self, tasks: Sequence[_Task]) -> Iterator[Array]:
+        """Decode frames together, and give the pixels of each: uint8 [h, w, channels]."""
         signals = self._decode_backgrounds([task.view for task in tasks])
         self._paste_objects([task.pastes for task in tasks], signals)
-        for number in range(len(signals)):
-            images.add(as_rgb(_as_pixels(signals[number])))
+        for number, signal in enumerate(signals):
             signals[number] = _NOTHING
+            yield signal if _is_bytes(signal) else to_pixels(signal)
 
     def check(self, frame: Frame) -> None:
         """Raise `RinrLimitError` if decoding a frame of the pack takes more than is allowed.
@@ -177,12 +235,13 @@ class Decoder:
         view = View(frame, Grid.of_frame(frame.width, frame.height))
         self._task(view, objects=True)
 
-    @torch.no_grad()
-    def background_signal(self, index: int, region: Region) -> Tensor:
-        """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1]."""
-        with without_torch_threads(self.device):
-            signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
-            return to_signal(signal) if signal.dtype == torch.uint8 else signal
+    def background_signal(self, index: int, region: Region) -> Array:
+        """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1].
+
+        An array on a CPU, and a tensor on a GPU.
+        """
+        signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
+        return to_signal(signal) if _is_bytes(signal) else signal
 
     def _tasks(
         self,
@@ -250,7 +309,7 @@ class Decoder:
     def _reader(self, group: int) -> GroupReader:
         if group not in self._readers:
             self._readers[group] = GroupReader(
-                self.source, group, self.device, resident=self._resident
+                self.source, group, self._gpu, resident=self._resident
             )
         return self._readers[group]
 
@@ -259,7 +318,7 @@ class Decoder:
         if group not in self._backgrounds:
             info = self.source.groups[group]
             family = background_family(info.spec.family)
-            family.check(info)
+            _check(family, info)
             self._backgrounds[group] = family
         return self._backgrounds[group]
 
@@ -268,13 +327,13 @@ class Decoder:
         if group not in self._objects:
             info = self.source.groups[group]
             family = object_family(info.spec.family)
-            family.check(info)
+            _check(family, info)
             self._objects[group] = family
         return self._objects[group]
 
-    def _decode_backgrounds(self, views: Sequence[View]) -> list[Tensor]:
+    def _decode_backgrounds(self, views: Sequence[View]) -> list[Array]:
         """The background of every view, [h, w, channels]: a float32 signal, or uint8 pixels."""
-        signals: list[Tensor] = [_NOTHING] * len(views)
+        signals: list[Array] = [_NOTHING] * len(views)
         by_group = defaultdict(list)
         for i, view in enumerate(views):
             by_group[view.frame.background.group].append(i)
@@ -283,18 +342,37 @@ class Decoder:
             channels = family.channels(reader.info.spec)
             for i in members:
                 _check_channels(channels, views[i].frame)
-            decoded = family.decode_backgrounds(reader, [views[i] for i in members])
+            some = [views[i] for i in members]
+            with self._torch_for(family):
+                decoded = family.decode_backgrounds(reader, some)
             for i, signal in zip(members, decoded, strict=True):
                 _check_shape(family, signal, (*views[i].shape, channels))
-                signals[i] = signal
+                signals[i] = self._here(signal)
         return signals
 
-    def _paste_objects(self, pastes: Sequence[Sequence[_Paste]], signals: Sequence[Tensor]) -> None:
+    @contextmanager
+    def _torch_for(self, family: Family) -> Iterator[None]:
+        """Have a family decode: with torch, kept to one thread, if it needs that."""
+        if not family.needs_torch:
+            yield
+            return
+        import torch
+
+        with torch.no_grad(), without_torch_threads(self._gpu):
+            yield
+
+    def _here(self, signal: Array) -> Array:
+        """What a family decoded: an array on a CPU, and a tensor on a GPU."""
+        if self._gpu is not None or is_array(signal):
+            return signal
+        return as_array(signal if _is_bytes(signal) else signal.float())
+
+    def _paste_objects(self, pastes: Sequence[Sequence[_Paste]], signals: Sequence[Array]) -> None:
         """Decode the objects of all views group by group, and paste them view by view."""
         waiting: list[_Paste] = []
         memory = 0
         for objects, signal in zip(pastes, signals, strict=True):
-            background = signal.clone() if len(objects) > 1 else signal
+            background = copied(signal) if len(objects) > 1 else signal
             for paste in objects:
                 paste.background, paste.result = background, signal
                 if waiting and memory + paste.cost.memory > _BYTES_OF_OBJECTS:
@@ -308,20 +386,22 @@ class Decoder:
         by_group: dict[int, list[int]] = defaultdict(list)
         for k, paste in enumerate(pastes):
             by_group[paste.view.inr.inr.group].append(k)
-        outputs: list[Tensor] = [_NOTHING] * len(pastes)
+        outputs: list[Array] = [_NOTHING] * len(pastes)
         for group, members in by_group.items():
             family, reader = self._object_family(group), self._reader(group)
             channels = family.channels(reader.info.spec)
             for k in members:
                 _check_channels(channels, pastes[k].view.frame)
-            decoded = family.decode_objects(reader, [pastes[k].view for k in members])
+            some = [pastes[k].view for k in members]
+            with self._torch_for(family):
+                decoded = family.decode_objects(reader, some)
             for k, output in zip(members, decoded, strict=True):
                 _check_shape(family, output, (*pastes[k].view.shape, channels))
-                outputs[k] = output
+                outputs[k] = self._here(output)
         for paste, output in zip(pastes, outputs, strict=True):
             part = paste.view.part
             below, inr = paste.background[part], paste.view.inr
-            if below.dtype == torch.uint8:
+            if _is_bytes(below):
                 paste.result[part] = to_pixels(apply_object(to_signal(below), output, inr))
             else:
                 paste.result[part] = apply_object(below, output, inr)
@@ -334,8 +414,8 @@ class _Paste:
 
     view: ObjectView
     cost: Cost = _FREE
-    background: Tensor = field(default_factory=lambda: _NOTHING)
-    result: Tensor = field(default_factory=lambda: _NOTHING)
+    background: Array = field(default_factory=lambda: _NOTHING)
+    result: Array = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,39 +425,6 @@ class _Task:
     view: View
     pastes: Sequence[_Paste]
     memory: int
-
-
-class _Images:
-    """The images of a call, written into one tensor [n, 3, h, w] while all shapes agree.
-
-    Args:
-        count: How many there will be.
-        most: Bytes of the tensor at most.
-    """
-
-    def __init__(self, count: int, most: int) -> None:
-        self._count = count
-        self._most = most
-        self._together: Tensor | None = None
-        self.all: list[Tensor] = []
-
-    def add(self, image: Tensor) -> None:
-        """Take the next image [3, h, w]."""
-        number = len(self.all)
-        if number == 0 and 1 < self._count <= self._most // image.numel():
-            self._together = image.new_empty(self._count, *image.shape)
-        if self._together is not None and image.shape == self._together.shape[1:]:
-            self._together[number] = image
-            self.all.append(self._together[number])
-        else:
-            self._together = None
-            self.all.append(image)
-
-    def stacked(self) -> Tensor | list[Tensor]:
-        """All images: one tensor where all shapes agree, else the list."""
-        if self._together is not None and len(self.all) == self._count:
-            return self._together
-        return stack_if_equal(self.all) if len(self.all) == 1 else self.all
 
 
 def _parts(tasks: Iterable[_Task], most: int) -> Iterator[list[_Task]]:
@@ -407,8 +454,9 @@ def _pastes(view: View) -> Iterator[_Paste]:
             yield _Paste(ObjectView(view.frame, inr, region, view.grid, part))
 
 
-def _as_pixels(signal: Tensor) -> Tensor:
-    return signal if signal.dtype == torch.uint8 else to_pixels(signal)
+def _is_bytes(signal: Array) -> bool:
+    """Whether a signal is one of uint8 pixels."""
+    return int(signal.dtype.itemsize) == 1
 
 
 def _indices(frames: Any) -> tuple[list[int], bool]:
@@ -419,8 +467,15 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(i) for i in frames], False
 
 
-def _check_shape(family: Family, signal: Tensor, shape: tuple[int, int, int]) -> None:
-    """Refuse what a family of another package must not return; torch would stretch it silently."""
+def _check(family: Family, info: GroupInfo) -> None:
+    """Let a family check a group, once it has what it computes with."""
+    if family.needs_torch:
+        require_torch(f" (to decode {family.name})")
+    family.check(info)
+
+
+def _check_shape(family: Family, signal: Array, shape: tuple[int, int, int]) -> None:
+    """Refuse what a family of another package must not return: it would be stretched silently."""
     if tuple(signal.shape) != shape:
         raise RinrFormatError(
             f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: want "

@@ -11,11 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
-from rinrcodec.compute.devices import device_memory_errors, resolve_device
+from rinrcodec.compute.devices import device_memory_errors, find_gpu
 from rinrcodec.display.live import Meter, Records, best_view, metering
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
@@ -39,6 +38,7 @@ from rinrcodec.text_limits import MOST_CLASSES
 if TYPE_CHECKING:
     from os import PathLike
 
+    import torch
     from PIL.Image import Image
 
     PictureLike = Picture | NDArray[np.uint8] | Image | str | PathLike[str]
@@ -182,6 +182,7 @@ def encode_pictures(
     if not 0 <= seed < 2**31:
         raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
     _check_target(target, preset)
+    preset.require_packages()
     wanted = target or Target()
     searched = wanted.n_bytes is not None and not background_family(
         preset.background.family
@@ -194,7 +195,7 @@ def encode_pictures(
         tries=TRIES if searched and backgrounds is None else 1,
     )
     with device_memory_errors(f"encoding {pictures[0].name} and {len(pictures) - 1} more"):
-        context = FitContext(seed, resolve_device(device), wanted, progress.counted)
+        context = FitContext(seed, find_gpu(device), wanted, progress.counted)
         if backgrounds is not None:
             pack = Encoding(pictures, preset, context, info).run(backgrounds)
         elif searched:
@@ -202,7 +203,7 @@ def encode_pictures(
         else:
             context = without_overhead(pictures, context, info)
             pack = Encoding(pictures, preset, context, info).run(None)
-        missed = misses(pack, pictures, wanted, context.device)
+        missed = misses(pack, pictures, wanted, context.gpu or "cpu")
     if on_progress is not None:
         on_progress(1.0)
     return pack, missed

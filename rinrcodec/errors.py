@@ -8,7 +8,7 @@
     ├── RinrLimitError(ValueError)      more frames, pixels or bytes than `Limits` allow
     ├── RinrMemoryError(MemoryError)    this machine has too little memory for what was asked
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
-    └── MissingExtraError(ImportError)  an optional package; the message is the pip command
+    └── MissingExtraError(ImportError)  an optional package; the message has the pip command
 
 A message names the file, what was found, what was expected and what to do about it.
 """
@@ -85,17 +85,41 @@ class RinrDeviceError(RinrError, RuntimeError):
 
 
 class MissingExtraError(RinrError, ImportError):
-    """A package of an optional extra is not installed."""
+    """A package of an optional extra is not installed.
+
+    Args:
+        package: The package.
+        extra: The extra of rinrcodec that installs it.
+        more: The end of the message, such as "; or decode on the CPU".
+    """
 
     exit_code = 3
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, more: str = "") -> None:
         self.package = package
         self.extra = extra
-        super().__init__(f"{package} is not installed; run: pip install 'rinrcodec[{extra}]'")
+        self._more = more
+        super().__init__(f"{package} is not installed; run: {_pip_command(package, extra)}{more}")
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.package, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.package, self.extra, self._more)
+
+
+def _pip_command(package: str, extra: str) -> str:
+    """What installs an extra. It names the packages: `rinrcodec[extra]` is on no index."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        needed = requires("rinrcodec") or []
+    except PackageNotFoundError:  # run from the sources
+        needed = []
+    of_extra = re.compile(rf"""\bextra\s*==\s*["']{re.escape(extra)}["']""")
+    lines = (line.partition(";") for line in needed)
+    packages = [name.strip() for name, _, marker in lines if of_extra.search(marker)]
+    if not any(re.match(rf"{re.escape(package)}(?![\w.-])", name, re.I) for name in packages):
+        packages = [package]
+    # Quotes that all shells take, of which some redirect to a file at a bare ">".
+    return "pip install " + " ".join(f'"{name}"' if ">" in name else name for name in packages)
 
 
 def plain(message: str) -> str:

@@ -94,7 +94,7 @@ def imread(
         (32, 48, 3)
     """
     with RinrFile(path, limits=limits) as file:
-        pixels = file[frame].permute(1, 2, 0).numpy()
+        pixels = file.pixels(file._existing(frame))
     return np.ascontiguousarray(pixels[:, :, ::-1] if bgr else pixels)
 
 
@@ -143,16 +143,14 @@ class RinrFile:
 
     def look(self, index: int) -> Look:
         """What a contact sheet shows of a frame."""
-        from rinrcodec.decoder import decode as decoded
+        from rinrcodec.decoder import Decoder
         from rinrcodec.display.sheet import MOST_WORK, Look
 
         frame = self.frame(index)
 
         def decode(scale: float) -> NDArray[np.uint8]:
             limits = replace(self.reader.limits, max_work=MOST_WORK)
-            image = decoded(self.reader, index, scale=scale, limits=limits)
-            pixels: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
-            return pixels
+            return Decoder(self.reader, limits=limits).pixels(index, scale=scale)
 
         size = frame.width, frame.height
         return Look(frame.name, size, frame.boxes, self.classes, decode)
@@ -167,16 +165,20 @@ class RinrFile:
     def __getitem__(self, index: slice) -> Tensor | list[Tensor]: ...
 
     def __getitem__(self, index: SupportsIndex | slice) -> Tensor | list[Tensor]:
-        """Decode one frame or a slice on the CPU, as `decode` does.
+        """Decode one frame or a slice to tensors on the CPU, as `decode` does.
 
         Raises `IndexError` for a number outside of the file; negative ones count from its end.
         """
         if isinstance(index, slice):
             return self.decode(range(*index.indices(len(self))))
+        return self.decode(self._existing(index))
+
+    def _existing(self, index: SupportsIndex) -> int:
+        """The number of a frame that the file has."""
         number = operator.index(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"frame {number} of a file of {len(self)} frames")
-        return self.decode(number)
+        return number
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))
@@ -261,14 +263,74 @@ class RinrFile:
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
-        """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`."""
+        """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`. `pixels` gives arrays."""
+        decoder = self._decoder(device)
+        return decoder.decode(frames, region=region, scale=scale, objects=objects)
+
+    @overload
+    def pixels(
+        self,
+        frames: SupportsIndex,
+        *,
+        device: str | torch.device = ...,
+        region: Region | tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> NDArray[np.uint8]: ...
+
+    @overload
+    def pixels(
+        self,
+        frames: Sequence[int],
+        *,
+        device: str | torch.device = ...,
+        region: Region | tuple[int, int, int, int] | None = ...,
+        scale: float = ...,
+        objects: bool = ...,
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]: ...
+
+    def pixels(
+        self,
+        frames: SupportsIndex | Sequence[int],
+        *,
+        device: str | torch.device = "cpu",
+        region: Region | tuple[int, int, int, int] | None = None,
+        scale: float = 1.0,
+        objects: bool = True,
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Decode frames to NumPy arrays, the colours last; they have the pixels of `decode`.
+
+        Only frames that hold networks need torch.
+
+        Args:
+            frames: One index gives uint8 RGB [H, W, 3]; a sequence gives [n, H, W, 3], or a list
+                where sizes differ. Grey frames have three equal channels.
+            device: Where to decode, as of `rinrcodec.decode`; the arrays are copied from a GPU.
+            region: As of `rinrcodec.decode`.
+            scale: As of `rinrcodec.decode`.
+            objects: As of `rinrcodec.decode`.
+
+        Raises:
+            MissingExtraError: A frame holds networks, and torch is not installed.
+            RinrError: As of `rinrcodec.decode`.
+
+        Example:
+            >>> import numpy as np, rinrcodec
+            >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], preset="fast")
+            >>> with rinrcodec.open(pack_bytes(pack)) as file:
+            ...     file.pixels(0).shape
+            (24, 32, 3)
+        """
+        decoder = self._decoder(device)
+        return decoder.pixels(frames, region=region, scale=scale, objects=objects)
+
+    def _decoder(self, device: str | torch.device) -> Decoder:
         from rinrcodec.decoder import Decoder
 
-        decoder = self._decoders.get(str(device))
-        if decoder is None:
+        if str(device) not in self._decoders:
             decoder = Decoder(self.reader, device=device, limits=self.reader.limits)
             self._decoders[str(device)] = decoder
-        return decoder.decode(frames, region=region, scale=scale, objects=objects)
+        return self._decoders[str(device)]
 
     def verify(self) -> None:
         """Read and check the whole file, and that its frames decode here.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from types import MappingProxyType
 
+from rinrcodec.compute.devices import require_torch
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families import (
     DEFAULT_BACKGROUND,
@@ -61,6 +62,12 @@ class Preset:
     objects: ObjectEncoder | None
     object_mode: ObjectMode = "residual"
     min_gain: float = 0.0
+
+    def require_packages(self) -> None:
+        """Raise `MissingExtraError` where what this preset fits needs torch, which is not there."""
+        family = background_family(self.background.family)
+        if family.needs_torch or (self.objects is not None and self.objects.needs_torch):
+            require_torch(" (to fit networks)")
 
     def with_steps(self, steps: int) -> Preset:
         """Return the preset with another number of fitting steps for backgrounds and objects."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -68,3 +74,74 @@ def test_the_files_that_are_read_at_run_time_are_among_them(built):
         "rinrcodec/formats/SPEC.md",
         "rinrcodec/py.typed",
     } <= built
+
+
+BUILD = """
+import sys
+from setuptools import build_meta
+folder = sys.argv[1]  # which setuptools replaces
+build_meta.build_sdist(folder)
+build_meta.build_wheel(folder)
+"""
+GENERATED = {"PKG-INFO", "setup.cfg"}
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, set[str]]:
+    """The source archive, the wheel, and the files of the tree they were built from."""
+    folder = tmp_path_factory.mktemp("tree")
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").replace("/", "").split()
+    links = [name for name in FOLDERS if name != "rinrcodec"]
+    tree = shutil.copytree(
+        ROOT, folder / "tree", symlinks=True, ignore=shutil.ignore_patterns(".git", *ignored)
+    )
+    files = {
+        path.relative_to(tree).as_posix()
+        for path in tree.rglob("*")
+        if path.is_file() and path.relative_to(tree).parts[:2] not in map(_parts, links)
+    }
+    command = [sys.executable, "-c", BUILD, str(folder)]
+    done = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.tar.gz")), next(folder.glob("*.whl")), files
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/"))
+
+
+@pytest.mark.slow
+def test_the_source_archive_has_the_tree_and_nothing_else(
+    archives: tuple[Path, Path, set[str]],
+) -> None:
+    source, _, files = archives
+    with tarfile.open(source) as archive:
+        names = [
+            name.partition("/")[2]
+            for name in archive.getnames()
+            if archive.getmember(name).isfile()
+        ]
+    assert len(names) == len(set(names))
+    packed = {name for name in names if not name.startswith("rinrcodec.egg-info/")} - GENERATED
+    assert sorted(packed - files) == []
+    assert sorted(files - packed) == [".gitattributes", ".gitignore"]
+
+
+@pytest.mark.slow
+def test_the_wheel_has_each_module_once_and_torch_only_in_extras(
+    archives: tuple[Path, Path, set[str]], built: set[str]
+) -> None:
+    with zipfile.ZipFile(archives[1]) as wheel:
+        names = wheel.namelist()
+        metadata = message_from_bytes(
+            wheel.read(next(name for name in names if name.endswith("/METADATA")))
+        )
+    assert len(names) == len(set(names))
+    info = {name for name in names if name.partition("/")[0].endswith(".dist-info")}
+    assert set(names) - info == built
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    needed = metadata.get_all("Requires-Dist")
+    assert any(line.startswith("torch>=") for line in needed)
+    assert [line for line in needed if line.startswith("torch") and "extra ==" not in line] == []

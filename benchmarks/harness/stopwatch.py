@@ -20,7 +20,7 @@ PARTS = {
         "rinrcodec.formats.reader.PackReader.read_rows",
     ),
     "zstd": ("rinrcodec.formats._zstd.decompress",),
-    "dequantise": ("rinrcodec.families.group_reader.dequantize",),
+    "dequantise": ("rinrcodec.compute.quantize.dequantize",),
     "forward": (
         "rinrcodec.compute.grids.Grid.coords",
         "rinrcodec.families.siren.evaluate.evaluate",
@@ -33,7 +33,6 @@ PARTS = {
     "round": (
         "rinrcodec.decoder.to_pixels",
         "rinrcodec.decoder.as_rgb",
-        "rinrcodec.decoder.stack_if_equal",
     ),
 }
 

@@ -7,21 +7,26 @@ order), so a small object is never hidden by that of a larger box around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import Array, as_float, contiguous, is_array, moved
 from rinrcodec.pack import Frame, ObjectInr
 from rinrcodec.picture import Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "apply_object",
     "as_rgb",
     "paste_order",
+    "pixel_array",
     "pixel_tensor",
     "stack_if_equal",
     "to_array",
@@ -42,40 +47,62 @@ def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
     return sorted(pastes, key=lambda item: item[0].area, reverse=True)
 
 
-def apply_object(background: Tensor, outputs: Tensor, inr: ObjectInr) -> Tensor:
+def apply_object(background: Array, outputs: Array, inr: ObjectInr) -> Array:
     """Signal inside a region: background and outputs [h, w, channels], float32 in [-1, 1] scale."""
     scaled = outputs * inr.gain
     return background + scaled if inr.mode == "residual" else scaled
 
 
-def pixel_tensor(picture: Picture) -> Tensor:
+def pixel_array(picture: Picture) -> NDArray[np.uint8]:
     """Return the pixels of a picture as uint8 [h, w, 1 or 3]."""
-    pixels = torch.tensor(picture.pixels)
+    pixels = picture.pixels
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def to_signal(pixels: Tensor) -> Tensor:
+def pixel_tensor(picture: Picture) -> Tensor:
+    """Return a copy of the pixels of a picture as uint8 [h, w, 1 or 3]."""
+    import torch
+
+    return torch.tensor(pixel_array(picture))
+
+
+def to_signal(pixels: Array) -> Array:
     """Return uint8 pixels as the float32 values in [-1, 1] that networks output."""
-    return pixels.float() / 127.5 - 1
+    return as_float(pixels) / 127.5 - 1
 
 
-def to_pixels(signal: Tensor) -> Tensor:
+def to_pixels(signal: Array) -> Array:
     """Round a signal [h, w, ...] in [-1, 1] to uint8, half to even; values beyond are clipped.
 
     NaN, which weights give that no fit has made, becomes 0.
     """
-    pixels = torch.empty_like(signal, dtype=torch.uint8)
     # Some lines at a time: a second signal of a large frame is a gigabyte.
-    lines = max(1, _VALUES_AT_ONCE // max(1, signal[0].numel())) if len(signal) else 1
-    for part, done in zip(signal.split(lines), pixels.split(lines), strict=True):
-        values = (part + 1).mul_(127.5).round_().clamp_(0, 255)
-        done.copy_(values.nan_to_num_(nan=0.0))  # a NaN is another pixel on every machine
-    return pixels
+    lines = max(1, _VALUES_AT_ONCE // max(1, math.prod(signal.shape[1:])))
+    parts = [slice(top, top + lines) for top in range(0, len(signal), lines)]
+    if is_array(signal):
+        pixels = np.empty_like(signal, np.uint8)
+        with np.errstate(all="ignore"):
+            for part in parts:
+                values = signal[part] + 1
+                values *= 127.5
+                np.rint(values, values)
+                np.fmax(values, 0, values)  # which takes 0 for a NaN
+                pixels[part] = np.fmin(values, 255, values)
+        return pixels
+    import torch
+
+    there = torch.empty_like(signal, dtype=torch.uint8)
+    for part in parts:
+        values = (signal[part] + 1).mul_(127.5).round_().clamp_(0, 255)
+        there[part] = values.nan_to_num_(nan=0.0)  # a NaN is another pixel on every machine
+    return there
 
 
-def as_rgb(pixels: Tensor) -> Tensor:
-    """Pixels [h, w, 1 or 3] as [3, h, w]; grey is repeated."""
-    return pixels.permute(2, 0, 1).expand(3, -1, -1).contiguous()
+def as_rgb(pixels: Array, *, channels_last: bool = False) -> Array:
+    """Pixels [h, w, 1 or 3] as [3, h, w], or as [h, w, 3]; grey is repeated."""
+    if pixels.shape[2] == 1:
+        pixels = pixels.repeat(3, 2) if is_array(pixels) else pixels.expand(-1, -1, 3)
+    return contiguous(pixels if channels_last else moved(pixels, (2, 0, 1)))
 
 
 def to_array(pixels: Tensor, mode: str = "RGB") -> NDArray[np.uint8]:
@@ -86,6 +113,8 @@ def to_array(pixels: Tensor, mode: str = "RGB") -> NDArray[np.uint8]:
 
 def stack_if_equal(images: Sequence[Tensor]) -> Tensor | list[Tensor]:
     """One [n, 3, h, w] tensor where all sizes agree, else the list."""
+    import torch
+
     if len({image.shape for image in images}) == 1:
         return torch.stack(list(images))
     return list(images)

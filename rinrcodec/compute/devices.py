@@ -1,23 +1,86 @@
-"""Devices: which one, and how much fits on it at a time."""
+"""Devices: which one, and how much fits on it at a time.
+
+A CPU computes with NumPy, or with torch where networks are. Where a device may be `None`, that is
+the CPU, without torch. So nothing here imports torch before it is needed.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
-
-from rinrcodec.errors import RinrDeviceError
+from rinrcodec.errors import MissingExtraError, RinrDeviceError
 from rinrcodec.memory import memory_errors
 
-__all__ = ["chunks_by_cost", "device_memory_errors", "resolve_device"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "chunks_by_cost",
+    "device_memory_errors",
+    "find_gpu",
+    "require_torch",
+    "resolve_device",
+    "torch_device",
+]
 
 _CPU_CHUNK_BYTES = 1 << 20
 _CUDA_CHUNK_SHARE = 0.25
 
 
+def require_torch(more: str = "") -> None:
+    """Import torch.
+
+    Args:
+        more: As of `MissingExtraError`.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", "torch", more) from error
+
+
+def find_gpu(device: str | torch.device) -> torch.device | None:
+    """Return the GPU of that name, or None for the CPU, for which torch is not imported.
+
+    Args:
+        device: As of `resolve_device`.
+
+    Raises:
+        RinrDeviceError: As `resolve_device`.
+        MissingExtraError: A GPU is asked for by name, and torch is not installed.
+    """
+    if device == "cpu":
+        return None
+    if device == "auto":
+        try:
+            require_torch()
+        except MissingExtraError:
+            return None
+    resolved = resolve_device(device)
+    return None if resolved.type == "cpu" else resolved
+
+
+def torch_device(gpu: torch.device | None) -> torch.device:
+    """Return the device of torch for a GPU, or for None, the CPU."""
+    require_torch()
+    import torch
+
+    return torch.device("cpu") if gpu is None else gpu
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU; `RinrDeviceError` for one that is absent."""
+    require_torch()
+    import torch
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -45,7 +108,10 @@ def device_memory_errors(tried: str) -> Iterator[None]:
     with memory_errors(tried):
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            torch = sys.modules.get("torch")
+            if torch is None or not isinstance(error, torch.OutOfMemoryError):
+                raise
             raise RinrDeviceError(
                 f"the device ran out of memory; take fewer frames at a time or device='cpu' "
                 f"({error})"
@@ -67,6 +133,8 @@ def chunks_by_cost(
     all layers are to fit in a quarter of what memory is free.
     """
     if device.type == "cuda":
+        import torch
+
         free, _ = torch.cuda.mem_get_info(device)
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         budget, values = int(free * _CUDA_CHUNK_SHARE), kept

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+import numpy as np
+from numpy.typing import NDArray
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import Array, contiguous, is_array, torch_like
 from rinrcodec.errors import RinrInputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "EVERYWHERE",
@@ -35,9 +40,13 @@ EVERYWHERE = (slice(None), slice(None))
 _SIGNAL_BYTES = 12  # of a pixel: three channels of float32
 
 
-def normalize(positions: Tensor, start: Tensor | float, size: Tensor | float) -> Tensor:
+def normalize(positions: Array, start: Array | float, size: Array | float) -> Array:
     """Map pixel positions in [start, start + size] to [-1, 1]."""
-    return (positions - start).mul_(2).div_(size).sub_(1)
+    normalized = positions - start
+    normalized *= 2
+    normalized /= size
+    normalized -= 1
+    return normalized
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,8 @@ class Grid:
     They divide the region evenly.
     """
 
-    x: Tensor
-    y: Tensor
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
     region: Region
 
     @classmethod
@@ -75,9 +84,11 @@ class Grid:
 
     def positions(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Positions:
         """Network inputs of a part of the grid for the INR of a region, made when sliced."""
-        x = normalize(self.x[part[1]], region.x, region.width).float()
-        y = normalize(self.y[part[0]], region.y, region.height).float()
-        return Positions(x, y)
+        import torch
+
+        x = normalize(self.x[part[1]], region.x, region.width)
+        y = normalize(self.y[part[0]], region.y, region.height)
+        return Positions(torch.from_numpy(x).float(), torch.from_numpy(y).float())
 
     def coords(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Tensor:
         """Network input of a part of the grid for the INR of a region.
@@ -101,6 +112,8 @@ class Positions:
         return len(self.x) * len(self.y)
 
     def __getitem__(self, some: slice) -> Tensor:
+        import torch
+
         start, stop, _ = some.indices(len(self))
         width = max(1, len(self.x))
         if width > stop - start:
@@ -150,15 +163,19 @@ def _count(size: int, scale: float) -> int:
     return max(1, round(size * scale))
 
 
-def _centres(start: int, size: int, scale: float) -> Tensor:
+def _centres(start: int, size: int, scale: float) -> NDArray[np.float64]:
     count = _count(size, scale)
     # In place: a line may have millions of positions.
-    return torch.arange(count, dtype=torch.float64).add_(0.5).mul_(size / count).add_(start)
+    centres = np.arange(count, dtype=np.float64)
+    centres += 0.5
+    centres *= size / count
+    centres += start
+    return centres
 
 
-def _between(positions: Tensor, start: int, end: int) -> slice:
-    edges = torch.searchsorted(positions, torch.tensor([start, end], dtype=torch.float64))
-    return slice(int(edges[0]), int(edges[1]))
+def _between(positions: NDArray[np.float64], start: int, end: int) -> slice:
+    first, last = np.searchsorted(positions, [start, end]).tolist()
+    return slice(first, last)
 
 
 def resample(signal: Tensor, grid: Grid) -> Tensor:
@@ -172,7 +189,10 @@ def resample_region(part: Tensor, grid: Grid) -> Tensor:
     if shape == part.shape[:2]:
         return part.contiguous()
     if shape[1] == 1:  # where torch on a CPU gives every line the values of the first
-        return resample_part(part, grid.region, grid, EVERYWHERE)
+        resampled: Tensor = resample_part(part, grid.region, grid, EVERYWHERE)
+        return resampled
+    from torch.nn.functional import interpolate
+
     resized = interpolate(part.permute(2, 0, 1)[None], shape, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).contiguous()
 
@@ -187,7 +207,7 @@ def resample_bytes(grid: Grid) -> int:
     return 2 * _SIGNAL_BYTES * max(grid.region.area, grid.region.height * width) + 2 * result
 
 
-def resample_part(signal: Tensor, region: Region, grid: Grid, part: tuple[slice, slice]) -> Tensor:
+def resample_part(signal: Array, region: Region, grid: Grid, part: tuple[slice, slice]) -> Array:
     """Return the signal of a region at a part of a grid, as `resample` does for a frame.
 
     Args:
@@ -198,26 +218,33 @@ def resample_part(signal: Tensor, region: Region, grid: Grid, part: tuple[slice,
     """
     y, x = grid.y[part[0]] - region.y, grid.x[part[1]] - region.x
     signal = _interpolated(signal, y, grid.region.height / len(grid.y), axis=0)
-    return _interpolated(signal, x, grid.region.width / len(grid.x), axis=1).contiguous()
+    return contiguous(_interpolated(signal, x, grid.region.width / len(grid.x), axis=1))
 
 
-def _interpolated(signal: Tensor, positions: Tensor, step: float, *, axis: int) -> Tensor:
+def _interpolated(
+    signal: Array, positions: NDArray[np.float64], step: float, *, axis: int
+) -> Array:
     """The signal at positions on one axis; those farther apart than pixels are averages."""
     if step == 1:
-        return signal.narrow(axis, int(positions[0]), len(positions))
+        some = slice(int(positions[0]), int(positions[0]) + len(positions))
+        return signal[some] if axis == 0 else signal[:, some]
     reach = max(1.0, step)
-    centres = (positions - 0.5).to(signal.device)
-    first = (centres - reach).floor().long() + 1
+    centres = positions - 0.5
+    first = np.floor(centres - reach).astype(np.int64) + 1
     shape = [1] * signal.ndim
     shape[axis] = len(positions)
-    total = torch.zeros((), device=signal.device)
-    weights = torch.zeros((), device=signal.device)
+    total: Array = 0.0
+    weights = np.zeros(shape, np.float32)
     for k in range(math.ceil(2 * reach)):
         index = first + k
         inside = (index >= 0) & (index < signal.shape[axis])
-        weight = (1 - (index - centres).abs() / reach).clamp(min=0) * inside
-        weight = weight.float().reshape(shape)
-        index = index.clamp(0, signal.shape[axis] - 1)
-        total = total + weight * signal.index_select(axis, index)
-        weights = weights + weight
-    return total / weights
+        weight = (1 - np.abs(index - centres) / reach).clip(min=0) * inside
+        weight = weight.astype(np.float32).reshape(shape)
+        index = index.clip(0, signal.shape[axis] - 1)
+        if is_array(signal):
+            total = total + weight * signal.take(index, axis)
+        else:
+            there = torch_like(signal, weight), torch_like(signal, index)
+            total = total + there[0] * signal.index_select(axis, there[1])
+        weights += weight
+    return total / (weights if is_array(signal) else torch_like(signal, weights))

@@ -17,20 +17,24 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rinrcodec.errors import RinrError
 
-__all__ = ["cores", "on_lasting_thread", "parallel_map", "without_torch_threads"]
+if TYPE_CHECKING:
+    import torch
 
+__all__ = ["cores", "limit_cores", "on_lasting_thread", "parallel_map", "without_torch_threads"]
+
+# OpenMP's, and so torch's: how many threads to use.
+_NUMBER = "OMP_NUM_THREADS"
 # How many threads `parallel_map` may use where torch itself is kept to one.
 _threads: ContextVar[int | None] = ContextVar("_threads", default=None)
 
@@ -97,8 +101,10 @@ def _counted() -> Iterator[None]:
             _change.notify_all()
 
 
-def on_lasting_thread(function: Callable[[], Result], device: torch.device) -> Result:
+def on_lasting_thread(function: Callable[[], Result], device: torch.device | None) -> Result:
     """Return `function()`, computed by the main thread or by one of ours if it works on a CPU.
+
+    Here and below, the device None is the CPU.
 
     Raises:
         RinrError: another thread calls this while the interpreter ends.
@@ -106,7 +112,7 @@ def on_lasting_thread(function: Callable[[], Result], device: torch.device) -> R
     thread = threading.current_thread()
     with _counted():
         here = thread is threading.main_thread() or thread.name.startswith(_NAME)
-        if here or device.type != "cpu":
+        if here or not _is_cpu(device):
             return function()
         token = _threads.set(cores())
         try:
@@ -122,9 +128,12 @@ def on_lasting_thread(function: Callable[[], Result], device: torch.device) -> R
 
 
 @contextmanager
-def without_torch_threads(device: torch.device) -> Iterator[None]:
-    """Have the calling thread do its CPU work alone, `parallel_map` excepted."""
-    if device.type != "cpu":
+def without_torch_threads(device: torch.device | None) -> Iterator[None]:
+    """Have the calling thread do its CPU work alone, `parallel_map` excepted.
+
+    Import torch before, where anything inside uses it.
+    """
+    if not _is_cpu(device):
         yield
         return
     token = _threads.set(cores())
@@ -137,6 +146,10 @@ def without_torch_threads(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _on_one_core() -> Iterator[None]:
+    torch = _torch()
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -146,14 +159,48 @@ def _on_one_core() -> Iterator[None]:
 
 
 def cores() -> int:
-    """How many threads `parallel_map` may use: torch's number, unless torch is kept to one."""
-    return _threads.get() or torch.get_num_threads()
+    """How many threads `parallel_map` may use: torch's number, unless torch is kept to one.
+
+    Where torch is not loaded, that is `OMP_NUM_THREADS`, or the number of cores.
+    """
+    number = _threads.get()
+    if number is None:
+        torch = _torch()
+        number = _cores_of_machine() if torch is None else torch.get_num_threads()
+    return number
+
+
+def limit_cores(number: int) -> None:
+    """Have this process use so many threads, whether torch is loaded or will be."""
+    os.environ[_NUMBER] = str(number)
+    torch = _torch()
+    if torch is not None:
+        torch.set_num_threads(number)
+
+
+def _torch() -> Any:
+    """The module, if it is loaded: otherwise it has no threads."""
+    module = sys.modules.get("torch")
+    return module if hasattr(module, "set_num_threads") else None
+
+
+def _cores_of_machine() -> int:
+    asked = os.environ.get(_NUMBER, "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_cpu(device: torch.device | None) -> bool:
+    return device is None or device.type == "cpu"
 
 
 def parallel_map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    device: torch.device,
+    device: torch.device | None,
     *,
     threads: int | None = None,
     stop: threading.Event | None = None,
@@ -164,7 +211,7 @@ def parallel_map(
     fails or the user interrupts, so that long calls can end early; when this returns or raises the
     first error, all calls have ended.
     """
-    if device.type != "cpu":
+    if not _is_cpu(device):
         return [function(item) for item in items]
     workers = min(threads or cores(), len(items))
     with _on_one_core():
@@ -187,7 +234,8 @@ def _spread(
         stop.set()
 
     def work() -> None:
-        torch.set_num_threads(1)
+        if (torch := _torch()) is not None:
+            torch.set_num_threads(1)
         try:
             while not ended.is_set() and (number := next(numbers)) < len(items):
                 results[number] = function(items[number])

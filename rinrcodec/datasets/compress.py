@@ -222,7 +222,8 @@ def prepare(
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
-    # Devices are looked for before anything is written.
+    # Before anything is written.
+    options.recipe().require_packages()
     return plan, seen, choose_devices(options.device, options.executor)
 
 

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, get_args
 
-from rinrcodec.compute.devices import resolve_device
+from rinrcodec.compute.devices import find_gpu
 from rinrcodec.datasets.inspection.runs import missing_packs
 from rinrcodec.datasets.names import count, output_names
 from rinrcodec.datasets.options import check_choice, check_whole
@@ -221,7 +221,7 @@ def _decompress(
         _refuse_links([*files, *spare], output.folder)
         if not overwrite:
             _refuse_existing(files, output.folder)
-        resolve_device(device)
+        find_gpu(device)
         work.total = sum(len(job.pictures) for job in jobs)
         _log.info("decompress %s: %d frames in %d packs", printable(path), work.total, len(jobs))
         with writing(target):

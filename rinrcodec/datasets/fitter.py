@@ -198,9 +198,7 @@ def measure(
     path: Path, pictures: list[Picture], *, device: str, limits: Limits = DEFAULT_LIMITS
 ) -> list[tuple[float, float | None, float | None]]:
     """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
-    from rinrcodec.compute.compose import to_array
-    from rinrcodec.compute.devices import resolve_device
-    from rinrcodec.decoder import decode
+    from rinrcodec.decoder import Decoder
     from rinrcodec.formats import PackReader
     from rinrcodec.metrics import frame_quality
 
@@ -208,9 +206,9 @@ def measure(
     with PackReader(path, limits=limits) as reader:
         # A few at a time: those of a sequence are many.
         for members in batches(range(len(pictures)), lambda i: pictures[i].pixels.size):
-            decoded = decode(reader, members, device=resolve_device(device), limits=limits)
+            decoded = Decoder(reader, device=device, limits=limits).pixels(members)
             for i, pixels in zip(members, decoded, strict=True):
-                array = to_array(pixels, pictures[i].mode)
+                array = pixels[..., 0] if pictures[i].mode == "L" else pixels
                 quality = frame_quality(pictures[i].pixels, array, pictures[i].boxes)
                 result.append((quality.frame, quality.background, quality.objects))
     return result

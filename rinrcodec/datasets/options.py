@@ -147,11 +147,11 @@ def choose_devices(device: str, executor: Executor) -> list[str]:
     Raises `RinrUsageError` for devices that do not go together, `RinrDeviceError` for one that is
     absent here. Ray chooses devices on its own, and `cuda` need not be on this machine then.
     """
-    from rinrcodec.compute.devices import resolve_device  # not above: `verify` needs no torch
+    from rinrcodec.compute.devices import find_gpu
 
     if executor == "ray" and device == "cuda":
         return [device]
-    devices = [str(resolve_device(name.strip())) for name in device.split(",")]
+    devices = [str(find_gpu(name.strip()) or "cpu") for name in device.split(",")]
     kinds = {kind_of(name) for name in devices}
     if len(kinds) > 1 or (len(devices) > 1 and kinds == {"cpu"}):
         raise RinrUsageError(f"--device {device}: several devices are several of cuda")

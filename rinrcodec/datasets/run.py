@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rinrcodec.compute.parallel import cores
 from rinrcodec.datasets.executors.local import TRIES, Watch, fit_here, fit_in_processes
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.manifest import FileRecord, Manifest, RunEntry, ShardEntry
@@ -161,9 +162,7 @@ class Run:
         if jobs <= 1 and len(devices) == 1:
             fit_here(self._fitter, todo, watch)
         elif todo:
-            import torch
-
-            threads = max(1, torch.get_num_threads() // jobs)
+            threads = max(1, cores() // jobs)
             each = [devices[i % len(devices)] for i in range(jobs)]
             fit_in_processes(self._fitter, todo, watch, devices=each, threads=threads)
 

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
 from rinrcodec.datasets.picture_files import picture_bytes, write_picture
 from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.datasets.unpacking.outputs import Format
 from rinrcodec.datasets.unpacking.selection import WHOLE, Cutout
-from rinrcodec.decoder import decode
+from rinrcodec.decoder import Decoder
 from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
@@ -123,7 +121,7 @@ def decoded_frames(
     frames = _readable(reader, job, work)
     for batch in batches(frames, lambda item: item[1].width * item[1].height):
         for index, frame, pixels in _decoded(reader, job, batch, work):
-            yield index, frame, to_array(pixels, frame.mode)
+            yield index, frame, pixels[..., 0] if frame.mode == "L" else pixels
 
 
 def _write_frame(
@@ -239,16 +237,14 @@ def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[i
 
 def _decoded(
     reader: PackReader, job: Job, batch: list[tuple[int, Frame]], work: Unpacking
-) -> Iterator[tuple[int, Frame, Tensor]]:
+) -> Iterator[tuple[int, Frame, NDArray[np.uint8]]]:
     """A batch with its pixels: decoded together or, where one is damaged, each by itself."""
     try:
-        decoded = decode(
-            reader,
+        decoder = Decoder(reader, device=work.device, limits=work.limits)
+        decoded = decoder.pixels(
             [job.numbers[index] for index, _ in batch],
-            device=work.device,
             region=work.cutout.region,
             scale=work.cutout.scale,
-            limits=work.limits,
         )
     except (RinrError, OSError) as error:
         if len(batch) == 1:

@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from rinrcodec import __version__
 from rinrcodec.boxes import Region
-from rinrcodec.compute.compose import apply_object, pixel_tensor, to_pixels, to_signal
+from rinrcodec.compute.arrays import Array, as_float, as_tensor, copied, on_device
+from rinrcodec.compute.compose import apply_object, pixel_array, to_pixels, to_signal
 from rinrcodec.decoder import Decoder
 from rinrcodec.families.fitted import object_outputs
 from rinrcodec.families.interface import FitContext, ObjectEncoder, Reference
@@ -30,7 +28,7 @@ class _Task:
 
     box: int
     reference: Reference
-    background: Tensor
+    background: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +91,12 @@ class Encoding:
     def _fit_objects(
         self, backgrounds: Pack, encoder: ObjectEncoder
     ) -> dict[tuple[int, int], ObjectInr]:
-        tasks = self._object_tasks(Decoder(backgrounds, device=self.context.device))
+        tasks = self._object_tasks(Decoder(backgrounds, device=self.context.gpu or "cpu"))
         objects: dict[tuple[int, int], ObjectInr] = {}
-        for group in encoder.fit([task.reference for task in tasks], self.context):
+        references = [task.reference for task in tasks]
+        if encoder.needs_torch:
+            references = [replace(one, signal=as_tensor(one.signal)) for one in references]
+        for group in encoder.fit(references, self.context):
             fitted = [
                 self._fitted(tasks[number], row, cell, group.gain)
                 for row, members in enumerate(group.members)
@@ -128,25 +129,25 @@ class Encoding:
                 continue
             around = Region.around(region for region in regions if region.area)
             signal = decoder.background_signal(i, around)
-            pixels = pixel_tensor(picture)
+            pixels = pixel_array(picture)
             for b, region in enumerate(regions):
                 if not region.area:
                     continue
                 # A copy: a view would keep all between the boxes, in every frame of a sequence.
-                background = signal[region.inside(around).slices].clone()
-                wanted = to_signal(pixels[region.slices].to(self.context.device))
+                background = copied(signal[region.inside(around).slices])
+                wanted = to_signal(on_device(pixels[region.slices], self.context.gpu))
                 if self._suffices(background, wanted):
                     continue
                 gain = 1.0
                 if self.preset.object_mode == "residual":
                     wanted = wanted - background
-                    gain = max(float(wanted.abs().max()), 2.0**-20)
+                    gain = max(float(abs(wanted).max()), 2.0**-20)
                     wanted = wanted / gain
                 reference = Reference(i, sequence_of[i], region, wanted, gain)
                 tasks.append(_Task(b, reference, background))
         return tasks
 
-    def _suffices(self, background: Tensor, wanted: Tensor) -> bool:
+    def _suffices(self, background: Array, wanted: Array) -> bool:
         """Whether a background alone has the quality that is asked for inside a box."""
         asked = self.context.target.objects_psnr
         return asked is not None and _error(background, wanted) <= PEAK**2 * 10 ** (-asked / 10)
@@ -160,16 +161,15 @@ class Encoding:
             return list(fitted)
         kept = []
         objects = [(one.inr, one.task.background.shape[:2]) for one in fitted]
-        with torch.no_grad():
-            outputs = object_outputs(group, objects, self.context.device)
-            for one, output in zip(fitted, outputs, strict=True):
-                task = one.task
-                inr = replace(one.inr, gain=task.reference.gain)
-                wanted = apply_object(task.background, task.reference.signal, inr)
-                before = _error(task.background, wanted)
-                after = _error(apply_object(task.background, output, one.inr), wanted)
-                if after < before * 10 ** (-self.preset.min_gain / 10):
-                    kept.append(one)
+        outputs = object_outputs(group, objects, self.context.gpu)
+        for one, output in zip(fitted, outputs, strict=True):
+            task = one.task
+            inr = replace(one.inr, gain=task.reference.gain)
+            wanted = apply_object(task.background, task.reference.signal, inr)
+            before = _error(task.background, wanted)
+            after = _error(apply_object(task.background, output, one.inr), wanted)
+            if after < before * 10 ** (-self.preset.min_gain / 10):
+                kept.append(one)
         return kept
 
 
@@ -233,5 +233,5 @@ def frame_of(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
     )
 
 
-def _error(signal: Tensor, reference: Tensor) -> float:
-    return float((to_pixels(signal).float() - (reference + 1) * 127.5).square().mean())
+def _error(signal: Array, reference: Array) -> float:
+    return float(((as_float(to_pixels(signal)) - (reference + 1) * 127.5) ** 2).mean())

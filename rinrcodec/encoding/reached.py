@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from rinrcodec.compute.compose import to_array
 from rinrcodec.decoder import Decoder
 from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes
@@ -16,6 +17,9 @@ from rinrcodec.pack import InrRef, Pack
 from rinrcodec.picture import Picture, limits_of
 from rinrcodec.targets import Miss, Target
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["misses"]
 
 _TOLERANCE = 0.1  # dB: what a table shows as the target
@@ -23,7 +27,7 @@ _ROOM = 1.01  # times the bytes: networks are fitted for a size that is not know
 
 
 def misses(
-    pack: Pack, pictures: Sequence[Picture], target: Target, device: torch.device
+    pack: Pack, pictures: Sequence[Picture], target: Target, device: str | torch.device
 ) -> tuple[Miss, ...]:
     """Compare a pack with its target.
 
@@ -47,14 +51,14 @@ def misses(
 
 
 def _missed_psnr(
-    pack: Pack, pictures: Sequence[Picture], target: Target, device: torch.device
+    pack: Pack, pictures: Sequence[Picture], target: Target, device: str | torch.device
 ) -> Iterator[Miss]:
     """The frames of rows whose mean is below the target."""
     assert target.psnr is not None
     decoder = Decoder(pack, device=device, limits=limits_of(pictures))
     by_row: dict[InrRef, list[tuple[float, int]]] = defaultdict(list)
     for i, picture in enumerate(pictures):
-        decoded = to_array(decoder.decode([i], objects=False)[0], picture.mode)
+        decoded = _in_mode(decoder.pixels(i, objects=False), picture)
         quality = frame_quality(picture.pixels, decoded, picture.boxes)
         background = pack.frames[i].background
         family = background_family(pack.stacks[background.group].spec.family)
@@ -66,7 +70,7 @@ def _missed_psnr(
 
 
 def _missed_objects(
-    pack: Pack, pictures: Sequence[Picture], wanted: float, device: torch.device
+    pack: Pack, pictures: Sequence[Picture], wanted: float, device: str | torch.device
 ) -> Iterator[Miss]:
     """The frames below the target, where their mean is below it.
 
@@ -75,11 +79,15 @@ def _missed_objects(
     decoder = Decoder(pack, device=device, limits=limits_of(pictures))
     values: list[tuple[float, int]] = []
     for i, picture in enumerate(pictures):
-        decoded = to_array(decoder.decode([i])[0], picture.mode)
+        decoded = _in_mode(decoder.pixels(i), picture)
         value = frame_quality(picture.pixels, decoded, picture.boxes).objects
         if value is not None:
             values.append((min(value, LARGEST_DB), i))
     yield from _below("objects_psnr", wanted, [values] if values else [], pack)
+
+
+def _in_mode(pixels: NDArray[np.uint8], picture: Picture) -> NDArray[np.uint8]:
+    return pixels[..., 0] if picture.mode == "L" else pixels
 
 
 def _below(

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import torch
-
+from rinrcodec.compute.parallel import cores
 from rinrcodec.evaluation.backgrounds import measure_pack
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES, Coded, QualityScan, available_codecs
 from rinrcodec.evaluation.comparison import (
@@ -154,7 +153,7 @@ def measure(
         )
 
     results = []
-    pool = ThreadPoolExecutor(torch.get_num_threads())
+    pool = ThreadPoolExecutor(cores())
     try:
         for result in pool.map(compare, chosen):
             results.append(result)

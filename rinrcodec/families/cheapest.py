@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.compute.arrays import as_tensor
+from rinrcodec.compute.devices import require_torch
+from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.families.interface import FitContext, FittedObjects, ObjectEncoder, Reference
 from rinrcodec.metrics import row_bytes
 from rinrcodec.pack import InrRef, ObjectInr
@@ -30,6 +32,7 @@ class Cheapest(ObjectEncoder):
     Another family codes an object where its row takes fewer bytes than the object takes from
     `main`, at no larger error. Nothing is fitted where the bytes alone exclude that, or where they
     are more than twice the object's share of its row: a trial costs as much as coding the object.
+    Families that need torch are left out where it is not installed.
 
     main: codes all objects first, for the quality that is asked for.
     others: families of which the bytes of a row are known before the fit (`sized`).
@@ -40,6 +43,7 @@ class Cheapest(ObjectEncoder):
 
     family: ClassVar[str] = "auto"
     asks_for_quality: ClassVar[bool] = True
+    needs_torch: ClassVar[bool] = False
 
     def with_steps(self, steps: int) -> Self:
         return self._each("with_steps", steps)
@@ -58,9 +62,10 @@ class Cheapest(ObjectEncoder):
         return super(Cheapest, self).with_bits(bits)
 
     def fit(self, references: Sequence[Reference], context: FitContext) -> Iterator[FittedObjects]:
-        fitted = _Fitted(list(self.main.fit(references, context)), [])
+        fitted = _Fitted(_fit(self.main, references, context), [])
         for other in self.others:
-            fitted = self._with(other, fitted, references, context)
+            if references and _can_fit(other):
+                fitted = self._with(other, fitted, references, context)
         yield from fitted.groups
 
     def work(self, area: int, channels: int) -> float:
@@ -90,12 +95,15 @@ class Cheapest(ObjectEncoder):
                     share = min(1.0, _LARGEST_SHARE * _area(references[number]) / area)
                     # A row of its own bounds it, too, but takes a fit.
                     if size < share * _bytes(group, [row]) and size < sum(
-                        _bytes(one) for one in self.main.fit([references[number]], quiet)
+                        _bytes(one) for one in _fit(self.main, [references[number]], quiet)
                     ):
                         wanted.append(number)
         if not wanted:
             return fitted
-        tried = [_renumbered(g, wanted) for g in other.fit([references[n] for n in wanted], quiet)]
+        tried = [
+            _renumbered(group, wanted)
+            for group in _fit(other, [references[n] for n in wanted], quiet)
+        ]
         errors = _errors(fitted.groups, references, context)
         better = _errors(tried, references, context)
         winners = {number for number, error in better.items() if error <= errors[number]}
@@ -104,7 +112,7 @@ class Cheapest(ObjectEncoder):
         others = [_only(group, lambda number: number not in winners) for group in fitted.others]
         others += [_only(group, winners.__contains__) for group in tried]
         rest = [n for n in fitted.numbers if n not in winners]
-        again = self.main.fit([references[n] for n in rest], quiet) if rest else ()
+        again = _fit(self.main, [references[n] for n in rest], quiet) if rest else ()
         chosen = _Fitted([_renumbered(group, rest) for group in again], others)
         return chosen if chosen.n_bytes < fitted.n_bytes else fitted
 
@@ -130,6 +138,24 @@ class _Fitted:
         return sorted(n for group in self.main for row in group.members for n, _ in row)
 
 
+def _can_fit(encoder: ObjectEncoder) -> bool:
+    try:
+        if encoder.needs_torch:
+            require_torch()
+    except MissingExtraError:
+        return False
+    return True
+
+
+def _fit(
+    encoder: ObjectEncoder, references: Sequence[Reference], context: FitContext
+) -> list[FittedObjects]:
+    """Fit references, with tensors for an encoder that needs torch."""
+    if encoder.needs_torch:
+        references = [replace(one, signal=as_tensor(one.signal)) for one in references]
+    return list(encoder.fit(references, context))
+
+
 def _not_counted(work: float) -> Callable[[int, int], None]:
     del work
 
@@ -141,7 +167,7 @@ def _not_counted(work: float) -> Callable[[int, int], None]:
 
 def _area(reference: Reference) -> int:
     height, width, _ = reference.signal.shape
-    return height * width
+    return int(height * width)
 
 
 def _row_bytes(encoder: ObjectEncoder, reference: Reference) -> int:
@@ -185,9 +211,9 @@ def _errors(
                 inr = ObjectInr(InrRef(0, row), "residual", gain, cell)
                 objects.append((inr, one.signal.shape[:2]))
                 numbers.append(number)
-        outputs = object_outputs(fitted.group, objects, context.device)
+        outputs = object_outputs(fitted.group, objects, context.gpu)
         for number, (inr, _), output in zip(numbers, objects, outputs, strict=True):
             one = references[number]
             difference = output * inr.gain - one.signal * one.gain
-            errors[number] = float(difference.square().sum())
+            errors[number] = float((difference**2).sum())
     return errors

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.devices import torch_device
 from rinrcodec.errors import RinrInputError
 from rinrcodec.pack import Cell, Frame, Group, GroupInfo, ObjectInr, Spec
 from rinrcodec.picture import Picture
@@ -28,9 +29,9 @@ from rinrcodec.targets import Target
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
     from typing_extensions import Self
 
+    from rinrcodec.compute.arrays import Array
     from rinrcodec.compute.grids import Grid
     from rinrcodec.families.group_reader import GroupReader
 
@@ -109,11 +110,13 @@ class Family(ABC):
     name: what specs in files and options call the family.
     coded_rows: what the coded bytes of a row are, in a few words for people.
     fits_networks: encoding fits networks, for which a device needs a GPU or much time.
+    needs_torch: it computes with torch. With False, signals on a CPU are NumPy arrays.
     """
 
     name: ClassVar[str]
     coded_rows: ClassVar[str] = "coded bytes"
     fits_networks: ClassVar[bool] = True
+    needs_torch: ClassVar[bool] = True
 
     @abstractmethod
     def check(self, info: GroupInfo) -> None:
@@ -167,9 +170,8 @@ class BackgroundFamily(Family):
     def background_cost(self, info: GroupInfo, view: View) -> Cost:
         """Return what decoding one frame alone takes at most, for any coded bytes.
 
-        The decoder compares work and memory with the `Limits` before it decodes anything. It
-        decodes frames together, also on several threads, while their memory adds up to
-        `Limits.max_memory` at most.
+        The decoder compares it with the `Limits` before it decodes anything. It decodes frames
+        together, also on several threads, while their memory adds up to `Limits.max_memory`.
 
         Args:
             info: A group that was checked.
@@ -201,7 +203,7 @@ class BackgroundFamily(Family):
         return
 
     @abstractmethod
-    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> Sequence[Array]:
         """Decode the backgrounds of some frames of one group.
 
         A frame has to give the same values in any batch.
@@ -212,7 +214,8 @@ class BackgroundFamily(Family):
 
         Returns:
             For each view a tensor [h, w, channels] on `group.device` that the caller may write to:
-            float32 of about -1 to 1, or uint8 where the family has pixels.
+            float32 of about -1 to 1, or uint8 where the family has pixels. Where `group.gpu` is
+            None, a NumPy array will do.
 
         Raises:
             RinrFormatError: The coded bytes of a row are damaged, or do not fit a frame.
@@ -271,7 +274,7 @@ class ObjectFamily(Family):
         return
 
     @abstractmethod
-    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> Sequence[Array]:
         """Decode some objects of one group.
 
         An object has to give the same values in any batch.
@@ -281,8 +284,8 @@ class ObjectFamily(Family):
             views: The objects, each with its part of a grid.
 
         Returns:
-            For each view a float32 tensor [h, w, channels] of the part on `group.device`. The
-            decoder applies gain and mode to it.
+            For each view float32 [h, w, channels] of the part, where `decode_backgrounds` has its
+            result. The decoder applies gain and mode to it.
 
         Raises:
             RinrFormatError: The coded bytes of a row are damaged.
@@ -294,16 +297,21 @@ class FitContext:
     """What all fits of one `encode` call share.
 
     seed: for every random number; the same seed gives the same rows on one CPU machine.
-    device: where to fit.
+    gpu: where to fit; None for the CPU.
     target: the quality or size that is asked for, in fields that the family understands.
     counted: reports progress. Call it with the multiplications of one step of one row. It returns
         a function to call as (rows, steps done since the last call), also from several threads.
     """
 
     seed: int
-    device: torch.device
+    gpu: torch.device | None
     target: Target
     counted: Callable[[float], Callable[[int, int], None]]
+
+    @property
+    def device(self) -> torch.device:
+        """Where to fit, for families that need torch."""
+        return torch_device(self.gpu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,14 +332,15 @@ class Reference:
 
     picture: the number of the picture in the call of `encode`.
     sequence: the same number for all pictures of one folder, size and mode.
-    signal: float32 [h, w, channels] on the device; the largest magnitude of a residual is 1.
+    signal: float32 [h, w, channels] on the device, an array on a CPU for those that need no torch;
+        the largest magnitude of a residual is 1.
     gain: by which the signal was divided; the decoder multiplies by it.
     """
 
     picture: int
     sequence: int
     region: Region
-    signal: Tensor
+    signal: Array
     gain: float
 
 
@@ -398,11 +407,7 @@ class BackgroundEncoder(ABC):
         return n_frames
 
     def with_gop(self, gop: int) -> Self:  # noqa: ARG002
-        """Return the settings with at most `gop` frames in a row.
-
-        Raises:
-            RinrInputError: The family does not cut sequences into groups of frames.
-        """
+        """Return the settings with at most `gop` frames in a row, or raise `RinrInputError`."""
         raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
@@ -439,11 +444,13 @@ class ObjectEncoder(ABC):
     family: the name of the family, under which it is registered.
     asks_for_quality: `fit` understands `Target.objects_quality`.
     sized: `row_bytes` works.
+    needs_torch: as of `Family`; references come with tensors.
     """
 
     family: ClassVar[str]
     asks_for_quality: ClassVar[bool] = False
     sized: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = True
 
     @abstractmethod
     def with_steps(self, steps: int) -> Self:

@@ -70,7 +70,11 @@ def test_choices_come_from_the_registry(run: Run) -> None:
     [
         (RinrInputError("a.jpg: is empty"), 1, "error: a.jpg: is empty"),
         (MissingExtraError("av", "video"), 3, "error: av is not installed; run: pip install"),
-        (ModuleNotFoundError("x", name="torch.nn"), 3, "run: pip install torch"),
+        (
+            ModuleNotFoundError("x", name="torch.nn"),
+            3,
+            str(MissingExtraError("torch", "torch")),
+        ),
         (OSError(errno.ENOSPC, "No space left"), 1, "error: the standard output cannot be written"),
         (
             OSError(errno.ENOSPC, "No space left", "x"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rinrcodec.errors import MissingExtraError
 from rinrcodec.storage import files_below, names_in, read_file, to_path
 from rinrcodec.storage.atomic import write_whole
 
@@ -143,7 +144,7 @@ def test_without_the_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 3
-    assert done.stderr == ("error: s3fs is not installed; run: pip install 'rinrcodec[remote]'\n")
+    assert done.stderr == f"error: {MissingExtraError('s3fs', 'remote')}\n"
 
 
 def test_python_and_the_command_see_the_same(packs: Path, remote: str, run: Run) -> None:

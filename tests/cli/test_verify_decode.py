@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 
 import rinrcodec
 from rinrcodec import Progress
@@ -57,13 +57,13 @@ def test_a_pack_that_cannot_be_decoded_is_not_sound(run: Run) -> None:
 
 def test_decode_computes_every_frame_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
-    decode = Decoder.decode
+    decode = Decoder.pixels
 
     def counted(self: Decoder, frames: Any, **options: Any) -> Any:
         decoded.append(frames)
         return decode(self, frames, **options)
 
-    monkeypatch.setattr(Decoder, "decode", counted)
+    monkeypatch.setattr(Decoder, "pixels", counted)
     assert run("verify", GOOD).stdout == "1 file is sound\n"
     assert decoded == []
     assert run("verify", GOOD, "--decode").stdout == "1 file is sound; 3 frames decoded\n"
@@ -71,10 +71,10 @@ def test_decode_computes_every_frame_once(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_error_of_decoding_alone_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(self: Decoder, index: int) -> torch.Tensor:  # noqa: ARG001
+    def failing(self: Decoder, index: int) -> NDArray[np.uint8]:  # noqa: ARG001
         raise RinrDeviceError("too little memory")
 
-    monkeypatch.setattr(Decoder, "decode", failing)
+    monkeypatch.setattr(Decoder, "pixels", failing)
     run("verify", GOOD)
     done = run("verify", GOOD, "--decode", code=1)
     assert done.stderr == f"error: {GOOD}: too little memory\n"
@@ -95,7 +95,7 @@ def test_progress_of_decoding_never_falls(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / f"{name}.rinr").write_bytes(GOOD.read_bytes())
     seen: list[Progress] = []
     more = threading.Event()
-    decode = Decoder.decode
+    decode = Decoder.pixels
 
     def until_it_is_shown(self: Decoder, index: int) -> Any:
         """Decode after the next look at the progress, which shows the frames before."""
@@ -107,7 +107,7 @@ def test_progress_of_decoding_never_falls(tmp_path: Path, monkeypatch: pytest.Mo
         seen.append(progress)
         more.set()
 
-    monkeypatch.setattr(Decoder, "decode", until_it_is_shown)
+    monkeypatch.setattr(Decoder, "pixels", until_it_is_shown)
     result = rinrcodec.verify(tmp_path, decode=True, jobs=2, on_progress=show)
     done = [one.done for one in seen]
     assert result.frames == 12

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rinrcodec.cli.main import cli
+from rinrcodec.errors import MissingExtraError
 
 from .conftest import QUICK, Run, picture, put, write
 
@@ -91,6 +92,4 @@ def test_without_ultralytics_it_ends_with_the_pip_command(
     with pytest.raises(SystemExit) as ended:
         cli(["yolo", "help"], prog_name="rinrcodec")
     assert ended.value.code == 3
-    assert capsys.readouterr().err == (
-        "error: ultralytics is not installed; run: pip install 'rinrcodec[yolo]'\n"
-    )
+    assert capsys.readouterr().err == (f"error: {MissingExtraError('ultralytics', 'yolo')}\n")

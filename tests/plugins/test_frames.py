@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import rinrcodec
 from rinrcodec.errors import RinrError
@@ -115,12 +116,12 @@ def test_of_waiting_threads_the_one_with_the_first_frame_is_next() -> None:
     class Slow:
         """A decoder that keeps the first thread until four others wait."""
 
-        def decode(self, frames: list[int]) -> list[torch.Tensor]:
+        def pixels(self, frame: int) -> NDArray[np.uint8]:
             if not begun.is_set():
                 begun.set()
                 assert all(arrived.acquire(timeout=60) for _ in range(5))
-            order.extend(frames)
-            return [torch.empty(0)]
+            order.append(frame)
+            return np.empty(0, np.uint8)
 
     row = _frames._OpenRow(Slow())
     row._waiting = Noting()

@@ -146,13 +146,13 @@ def test_a_draft_has_the_size_that_the_decoder_gives(pack_file, size):
 
 def test_thumbnails_use_the_coarser_grid(pack_file, monkeypatch):
     scales = []
-    decode = rinrcodec.decoder.Decoder.decode
+    decode = rinrcodec.decoder.Decoder.pixels
 
     def watched(self, frames, **options):
         scales.append(options["scale"])
         return decode(self, frames, **options)
 
-    monkeypatch.setattr(rinrcodec.decoder.Decoder, "decode", watched)
+    monkeypatch.setattr(rinrcodec.decoder.Decoder, "pixels", watched)
     with Image.open(pack_file) as image:
         whole = image.copy()
         image.seek(1)

@@ -190,7 +190,7 @@ def test_without_torchvision_the_message_is_the_command(
         return importing(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rinrcodec\[torchvision\]'"):
+    with pytest.raises(MissingExtraError, match="torchvision is not installed; run: pip install"):
         RinrDataset(path, target="tv")
     assert len(RinrDataset(path)[0][1]["boxes"]) == 2
 

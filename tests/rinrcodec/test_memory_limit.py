@@ -149,9 +149,9 @@ def test_frames_are_decoded_together_while_they_fit(monkeypatch: pytest.MonkeyPa
     seen: list[int] = []
     decode_part = Decoder._decode_part
 
-    def watch(self: Decoder, tasks: Sequence[Any], images: Any) -> None:
+    def watch(self: Decoder, tasks: Sequence[Any]) -> Any:
         seen.append(len(tasks))
-        decode_part(self, tasks, images)
+        return decode_part(self, tasks)
 
     monkeypatch.setattr(Decoder, "_decode_part", watch)
     for limits, sizes in (
@@ -185,7 +185,7 @@ def test_objects_count_and_those_of_a_row_once() -> None:
 def test_a_lack_of_memory_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     file = rinrcodec.open(pack_bytes(pack_of(weights_group(siren_spec(1, 4)), 9, 7)))
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise RuntimeError(
             "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate "
             "memory: you tried to allocate 805306368 bytes. Error code 12 (Cannot allocate memory)"
@@ -201,7 +201,7 @@ def test_a_lack_of_memory_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch
 def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     pack = pack_of(weights_group(siren_spec(1, 4)), 9, 7)
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("something else")
 
     monkeypatch.setattr("rinrcodec.decoder.as_rgb", fail)

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 
+from rinrcodec.compute.parallel import limit_cores
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.shards import Shard
 from rinrcodec.printing import printable
@@ -202,7 +203,7 @@ def _for_the_driver() -> set[signal.Signals]:
 
 def _begin(threads: int) -> None:
     """Make a new process a worker."""
-    # Before torch is loaded, which takes seconds: the driver may be gone already.
+    # Before torch may be loaded, which takes seconds: the driver may be gone already.
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     for number in _for_the_driver():
         signal.signal(number, signal.SIG_IGN)
@@ -210,9 +211,7 @@ def _begin(threads: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _for_the_driver())
     # As in the command line: a picture may have thousands of odd tags.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    import torch
-
-    torch.set_num_threads(threads)
+    limit_cores(threads)
 
 
 def _end_with_the_driver() -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from rinrcodec import __version__
+from rinrcodec.compute.parallel import limit_cores
 from rinrcodec.datasets.executors.local import TRIES, Watch
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.shards import Shard
@@ -154,14 +155,12 @@ def _succeeded(ray: Any, ref: Any) -> bool:
 
 def _task(task: bytes, version: str) -> None:
     """What a worker runs: a pickled fitter and shard, if it is of the same version."""
-    import torch
-
     if version != __version__:
         raise RinrInputError(
             f"a worker has rinrcodec {__version__}, the driver {version}: install the same one"
         )
     fitter, shard = pickle.loads(task)
-    torch.set_num_threads(1)
+    limit_cores(1)
     fitter.fit(shard)
 
 

@@ -15,7 +15,7 @@ from rinrcodec.datasets.inspection.inventory import ListedFile
 from rinrcodec.datasets.inspection.runs import missing
 from rinrcodec.datasets.manifest import FileRecord, read_record
 from rinrcodec.decodable import check_file
-from rinrcodec.errors import RinrError, reason
+from rinrcodec.errors import MissingExtraError, RinrError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.checks import naming
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
@@ -109,7 +109,7 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
                     unchecked = _check_frames(file.path, reader)
                 n_frames = reader.n_frames
                 if options.decode and unchecked is None:
-                    _decode(file.path, reader, stop, options)
+                    unchecked = _decode(file.path, reader, stop, options)
     except FileNotFoundError as error:
         if file.manifest is None:
             return Checked(file.path, 0, reason(file.path, error))
@@ -129,8 +129,11 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
     return Checked(file.path, n_frames, difference, unchecked)
 
 
-def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Options) -> None:
-    """Decode all frames, one at a time; large ones in one thread at a time."""
+def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Options) -> str | None:
+    """Decode all frames, one at a time; large ones in one thread at a time.
+
+    Returns why they are not decoded, where they are not.
+    """
     from rinrcodec.decoder import Decoder
 
     decoder = Decoder(reader, limits=options.limits)
@@ -141,21 +144,24 @@ def _decode(path: Path, reader: PackReader, stop: threading.Event, options: _Opt
             naming(reader.name),
             _alone if frame.width * frame.height > _LARGE_FRAME else nullcontext(),
         ):
-            decoder.decode(index)
+            try:
+                decoder.pixels(index)
+            except MissingExtraError as error:
+                return f"{path}: frames not decoded, as {error}"
         options.shares[path] = (index + 1) / reader.n_frames
+    return None
 
 
 def _check_frames(path: Path, reader: PackReader) -> str | None:
     """Check a file; return why its frames are not checked, where they are not."""
     try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:  # on a device that only passes packs on
+        unknown = check_file(reader)
+    except ImportError as error:  # by a family of networks, on a device without torch
+        if not isinstance(error, MissingExtraError) and error.name != "torch":
+            raise
         reader.verify()
-        return (
-            f"{path}: the file is as it was written; torch is not installed: frames not checked; "
-            "run: pip install torch"
-        )
-    unknown = check_file(reader)
+        hint = MissingExtraError("torch", "torch")
+        return f"{path}: the file is as it was written; frames not checked, as {hint}"
     if not unknown:
         return None
     names = " and ".join(map(repr, unknown))

@@ -47,8 +47,7 @@ def decoded(
     if side is not None:
         frame = file.frame(index)
         scale = min(1.0, side / max(frame.width, frame.height))
-    pixels = np.asarray(file.decode(index, objects=objects, scale=scale))
-    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    return file.pixels(index, objects=objects, scale=scale)
 
 
 def error_of(source: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

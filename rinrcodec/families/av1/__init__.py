@@ -9,8 +9,7 @@ from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, O
 from rinrcodec.pack import Frame, GroupInfo, Spec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from rinrcodec.compute.arrays import Array
     from rinrcodec.families.av1.encode import Av1Backgrounds, Av1Objects
     from rinrcodec.families.group_reader import GroupReader
 
@@ -39,6 +38,7 @@ class Av1(BackgroundFamily, ObjectFamily):
     )
     coded_rows = "AV1 temporal units"
     fits_networks = False
+    needs_torch = False
     steps = "objects only"
     targets = frozenset({"psnr", "quality"})
     object_targets = frozenset({"objects_psnr", "objects_quality"})
@@ -118,12 +118,12 @@ class Av1(BackgroundFamily, ObjectFamily):
 
         check_objects(info.spec, coded, views, lambda pixels: spend(_PIXEL_WORK * pixels))
 
-    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+    def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> list[Array]:
         from rinrcodec.families.av1.decode import background_signals
 
         return background_signals(group, views)
 
-    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+    def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> list[Array]:
         from rinrcodec.families.av1.decode_objects import object_signals
 
         return object_signals(group, views)

@@ -1,6 +1,7 @@
 """Planes of AV1 to RGB and back: BT.601 in full range.
 
-Decoding is integer arithmetic, so a stream gives the same pixels on every CPU and GPU. With b bits
+Decoding is integer arithmetic, so a stream gives the same pixels on every CPU and GPU. A CPU needs
+NumPy alone for it, and a GPU torch. With b bits
 a sample, and chroma samples minus 2^(b - 1),
 
     k = 255 / (2^b - 1)                  R = kY             + 1.402 kV
@@ -15,71 +16,91 @@ pixel takes 3/4 of the nearest sample and 1/4 of the next one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import Array, empty, is_array, moved, on_device
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Planes", "to_planes", "to_rgb"]
 
 Planes = Sequence[NDArray[np.uint8] | NDArray[np.uint16]]
 
 _FRACTION = 16  # bits of a factor behind the point
-_PIXELS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 24}
+_PIXELS_AT_ONCE, _PIXELS_OF_GPU = 1 << 15, 1 << 24
 
 
 def to_rgb(
-    planes: Planes, *, channels: int, bits: int, device: torch.device, part: Region | None = None
-) -> Tensor:
-    """Convert the planes of a frame to pixels: uint8 [h, w, channels] on the device.
+    planes: Planes,
+    *,
+    channels: int,
+    bits: int,
+    gpu: torch.device | None = None,
+    part: Region | None = None,
+) -> Array:
+    """Convert the planes of a frame to pixels: uint8 [h, w, channels].
 
     Args:
         planes: Y, and for 3 channels U and V, as large as Y or half as large (rounded up).
         channels: 3 for RGB, 1 for grey, which is Y alone.
         bits: Bits of a sample, 8 or 10.
-        device: Where to compute.
+        gpu: Where to compute, for a tensor there; None gives a NumPy array.
         part: The pixels to convert; None converts all.
     """
     height, width = planes[0].shape
     part = part or Region(0, 0, width, height)
     # Channel after channel in memory, as the decoder returns them.
-    pixels = torch.empty((channels, part.height, part.width), dtype=torch.uint8, device=device)
+    some = on_device(np.empty(0, np.uint8), gpu)
+    pixels = empty(some, (channels, part.height, part.width))
     # Some lines at a time: sums of all pixels would not fit in a cache, nor always in memory.
-    lines = max(1, _PIXELS_AT_ONCE[device.type] // part.width)
+    lines = max(1, (_PIXELS_AT_ONCE if gpu is None else _PIXELS_OF_GPU) // part.width)
     for top in range(0, part.height, lines):
         band = Region(part.x, part.y + top, part.width, min(lines, part.height - top))
-        _convert(planes, band, bits, pixels[:, top : top + lines])
-    return pixels.permute(1, 2, 0)
+        _convert(planes, band, bits, pixels[:, top : top + lines], gpu)
+    return moved(pixels, (1, 2, 0))
 
 
-def _convert(planes: Planes, part: Region, bits: int, pixels: Tensor) -> None:
+def _convert(
+    planes: Planes, part: Region, bits: int, pixels: Array, gpu: torch.device | None
+) -> None:
     """Convert a part of the planes to pixels [channels, h, w]."""
-    channels, device = len(pixels), pixels.device
-    y = _on(planes[0][part.slices], device)
+    channels = len(pixels)
+    y = _on(planes[0][part.slices], gpu)
     chroma = list(planes[1:channels])
     finer = 0
     if chroma and chroma[0].shape != planes[0].shape:
-        parts = [_enlarged_part(plane, part, device) for plane in chroma]
+        parts = [_enlarged_part(plane, part, gpu) for plane in chroma]
         finer = 4  # the bits that the weights 3 and 1 of two axes add
     else:
-        parts = [_on(plane[part.slices], device) for plane in chroma]
+        parts = [_on(plane[part.slices], gpu) for plane in chroma]
     # The sums stay below 2^30. They are computed in place: new memory costs more than a sum.
-    luma = (y * (_factor(1.0, bits) << finer)).add_(1 << _FRACTION + finer - 1)
+    y *= _factor(1.0, bits) << finer
+    y += 1 << _FRACTION + finer - 1
 
-    def put(channel: int, sums: Tensor) -> None:
-        pixels[channel] = sums.bitwise_right_shift_(_FRACTION + finer).clamp_(0, 255)
+    def put(channel: int, sums: Array) -> None:
+        sums >>= _FRACTION + finer
+        pixels[channel] = sums.clip(0, 255, sums) if is_array(sums) else sums.clamp_(0, 255)
 
     if channels == 1:
-        put(0, luma)
+        put(0, y)
         return
-    u, v = (plane.sub_(1 << bits - 1 + finer) for plane in parts)
-    put(0, torch.add(luma, v, alpha=_factor(1.402, bits)))
-    green = torch.sub(luma, u, alpha=_factor(0.344136, bits))
-    put(1, green.sub_(v, alpha=_factor(0.714136, bits)))
-    put(2, luma.add_(u, alpha=_factor(1.772, bits)))
+    u, v = parts
+    for plane in parts:
+        plane -= 1 << bits - 1 + finer
+    red = v * _factor(1.402, bits)
+    red += y
+    put(0, red)
+    v *= _factor(0.714136, bits)
+    v += u * _factor(0.344136, bits)
+    put(1, y - v)
+    u *= _factor(1.772, bits)
+    u += y
+    put(2, u)
 
 
 def to_planes(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint16]]:
@@ -103,34 +124,49 @@ def _factor(value: float, bits: int) -> int:
     return round(value * 255 / ((1 << bits) - 1) * (1 << _FRACTION))
 
 
-def _on(plane: NDArray[np.uint8] | NDArray[np.uint16], device: torch.device) -> Tensor:
+def _on(plane: NDArray[np.uint8] | NDArray[np.uint16], gpu: torch.device | None) -> Array:
+    """A copy of samples as int32."""
+    if gpu is None:
+        return plane.astype(np.int32)
     # Samples of 10 bits are the same as int16, which every torch knows.
     plain = plane if plane.dtype == np.uint8 else plane.view(np.int16)
-    return torch.from_numpy(plain).to(device).int()
+    return on_device(plain, gpu).int()
 
 
 def _enlarged_part(
-    plane: NDArray[np.uint8] | NDArray[np.uint16], part: Region, device: torch.device
-) -> Tensor:
+    plane: NDArray[np.uint8] | NDArray[np.uint16], part: Region, gpu: torch.device | None
+) -> Array:
     """A part of a plane that is half as large, as `_enlarged` gives all of it."""
     # With the samples around it, which the pixels at its edges also read.
     left, top = max(0, part.x // 2 - 1), max(0, part.y // 2 - 1)
-    samples = _on(plane[top : part.bottom // 2 + 2, left : part.right // 2 + 2], device)
+    samples = _on(plane[top : part.bottom // 2 + 2, left : part.right // 2 + 2], gpu)
     x, y = part.x - 2 * left, part.y - 2 * top
     enlarged = _enlarged(samples, (y + part.height, x + part.width))
     return enlarged[y:, x:]
 
 
-def _enlarged(plane: Tensor, shape: tuple[int, int]) -> Tensor:
+def _enlarged(plane: Array, shape: tuple[int, int]) -> Array:
     """A plane twice as large on both axes, its values 16 times as large, cut to a shape."""
-    for axis in (0, 1):
-        n = plane.shape[axis]
-        first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, n - 1, 1)
-        before = torch.cat([first, plane.narrow(axis, 0, n - 1)], axis)
-        after = torch.cat([plane.narrow(axis, 1, n - 1), last], axis)
-        both = torch.stack([before + 3 * plane, after + 3 * plane], axis + 1)
-        plane = both.flatten(axis, axis + 1).narrow(axis, 0, shape[axis])
-    return plane
+    lines = _twice_as_high(plane)[: shape[0]]
+    return moved(_twice_as_high(moved(lines, (1, 0)))[: shape[1]], (1, 0))
+
+
+def _twice_as_high(plane: Array) -> Array:
+    """Each line twice, three times its values plus those of the line before, and of that after."""
+    # In the order of the plane in memory, which may have its axes swapped.
+    height, width = plane.shape
+    straight = plane.strides[0] >= plane.strides[1] if is_array(plane) else plane.is_contiguous()
+    room = empty(plane, (2 * height, width) if straight else (width, 2 * height))
+    higher = room if straight else moved(room, (1, 0))
+    before, after = higher[0::2], higher[1::2]
+    before[:] = plane
+    before *= 3
+    after[:] = before
+    before[1:] += plane[:-1]
+    before[:1] += plane[:1]
+    after[:-1] += plane[1:]
+    after[-1:] += plane[-1:]
+    return higher
 
 
 def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from rinrcodec.compute.arrays import Array, copied, is_array
 from rinrcodec.compute.compose import to_signal
 from rinrcodec.compute.grids import Grid, resample_region
 from rinrcodec.compute.parallel import parallel_map
@@ -20,6 +21,9 @@ from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import View
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Frame, Spec
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LARGE_FRAME", "OpenRow", "background_signals", "number_in_row", "row_pixels"]
 
@@ -62,7 +66,7 @@ class OpenRow:
         return number in self.frames or number >= self.decoder.position
 
 
-def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor]:
+def background_signals(group: GroupReader, views: Sequence[View]) -> list[Array]:
     """Decode frames of one group: pixels [h, w, channels], or a signal where they are scaled.
 
     One row goes to a core. The group remembers the row of the last view, so that the frames of a
@@ -82,41 +86,52 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
         if last is not None and last.key == key and last.has(min(numbers[i] for i in its))
     }
     coded = group.coded([key.row for key in members if key not in open_rows])
-    signals: list[Tensor] = [torch.empty(0)] * len(views)
-
+    signals: list[Array] = [None] * len(views)
     *_, last_key = members
 
-    @torch.no_grad()
     def decode(key: _Key) -> OpenRow | None:
         with naming(views[members[key][0]].frame.name):
             row = open_rows.get(key)
             if row is None:
                 row = OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
             for i in sorted(members[key], key=numbers.__getitem__):
-                pixels = _pixels(row.frame(numbers[i]), spec, group.device)
+                pixels = _pixels(row.frame(numbers[i]), spec, group.gpu)
                 signals[i] = _on_grid(pixels, views[i].grid)
         kept = (
             key == last_key and row.decoder.n_frames > 1 and key.width * key.height <= LARGE_FRAME
         )
         return row if kept else None
 
-    kept = parallel_map(decode, list(members), group.device)[-1]
+    kept = parallel_map(decode, list(members), group.gpu)[-1]
     if kept is not None:
         group.memory[_LAST] = kept
     return signals
 
 
-def _on_grid(pixels: Tensor, grid: Grid) -> Tensor:
+def _on_grid(pixels: Array, grid: Grid) -> Array:
     """The pixels of a region as they are, or the signal on a finer or coarser grid."""
     part = pixels[grid.region.slices]
     if part.shape[:2] != (len(grid.y), len(grid.x)):
-        return resample_region(to_signal(part), grid)
+        return _resampled(part, grid) if is_array(part) else resample_region(to_signal(part), grid)
     # A copy of a small region: it would keep the whole frame.
-    return part if part.shape == pixels.shape else part.clone()
+    return part if part.shape == pixels.shape else copied(part)
 
 
-def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[Tensor]:
-    """Decode all frames of a row: uint8 [h, w, channels] each, on the CPU.
+def _resampled(part: NDArray[np.uint8], grid: Grid) -> NDArray[np.float32]:
+    """What `resample_region` gives, without torch, by Pillow."""
+    from PIL import Image
+
+    height, width = len(grid.y), len(grid.x)
+    signal = np.empty((height, width, part.shape[2]), np.float32)
+    for channel in range(part.shape[2]):
+        samples = Image.fromarray(to_signal(part[..., channel]))
+        resized = samples.resize((width, height), Image.Resampling.BILINEAR)
+        signal[..., channel] = np.asarray(resized)
+    return signal
+
+
+def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """Decode all frames of a row: uint8 [h, w, channels] each.
 
     Args:
         spec: The spec of the row.
@@ -124,11 +139,11 @@ def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[Tensor]:
         size: Width and height of the frames.
     """
     decoder = RowDecoder(spec, row, size)
-    return [_pixels(decoder.read(), spec, torch.device("cpu")) for _ in range(decoder.n_frames)]
+    return [_pixels(decoder.read(), spec, None) for _ in range(decoder.n_frames)]
 
 
-def _pixels(planes: Planes, spec: Spec, device: torch.device) -> Tensor:
-    return to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), device=device)
+def _pixels(planes: Planes, spec: Spec, gpu: torch.device | None) -> Array:
+    return to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), gpu=gpu)
 
 
 def number_in_row(frame: Frame) -> int:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import Array, as_float
 from rinrcodec.compute.grids import resample_part
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
@@ -24,21 +23,23 @@ from rinrcodec.families.interface import ObjectView
 from rinrcodec.formats.checks import naming
 from rinrcodec.pack import Spec
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["NEUTRAL", "check_inside", "object_signals"]
 
 NEUTRAL = 128  # the sample of a residual of 0
 _LAST = "the atlas decoded last"
 
 
-@torch.no_grad()
-def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tensor]:
+def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Array]:
     """Decode objects of one group: float32 [h, w, channels] each."""
     # Taken out while it is used: another thread begins again.
     last: OpenRow | None = group.memory.pop(_LAST, None)
     members: dict[int, list[int]] = defaultdict(list)
     for i, view in enumerate(views):
         members[view.inr.inr.row].append(i)
-    signals: list[Tensor] = [torch.empty(0)] * len(views)
+    signals: list[Array] = [None] * len(views)
     spec, most = group.info.spec, 0
     # The row of the last call comes first, while it is there.
     for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
@@ -49,8 +50,8 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Tens
                 coded = group.coded([row])[row]
                 last = OpenRow((row,), RowDecoder(spec, coded, None, most_pixels=most))
             for i in numbers:
-                pixels = _pixels(last.frame(views[i].inr.cell.time), views[i], spec, group.device)
-                signal = (pixels.float() - NEUTRAL) / 127.5
+                pixels = _pixels(last.frame(views[i].inr.cell.time), views[i], spec, group.gpu)
+                signal = (as_float(pixels) - NEUTRAL) / 127.5
                 view = views[i]
                 signals[i] = resample_part(signal, view.region, view.grid, view.part)
     if last is not None and most <= LARGE_FRAME:
@@ -68,11 +69,11 @@ def check_inside(view: ObjectView, width: int, height: int) -> None:
         )
 
 
-def _pixels(planes: Planes, view: ObjectView, spec: Spec, device: torch.device) -> Tensor:
+def _pixels(planes: Planes, view: ObjectView, spec: Spec, gpu: torch.device | None) -> Array:
     """The samples of an object: uint8 [h, w, channels]."""
     height, width = planes[0].shape
     check_inside(view, width, height)
     cell, region = view.inr.cell, view.region
     part = Region(cell.x, cell.y, region.width, region.height)
     channels, bits = int(spec["out"]), int(spec["bits"])
-    return to_rgb(planes, channels=channels, bits=bits, device=device, part=part)
+    return to_rgb(planes, channels=channels, bits=bits, gpu=gpu, part=part)

@@ -56,6 +56,7 @@ class Av1Objects(Av1ObjectSettings, ObjectEncoder):
 
     family: ClassVar[str] = "av1"
     asks_for_quality: ClassVar[bool] = True
+    needs_torch: ClassVar[bool] = False
 
     def with_steps(self, steps: int) -> Self:
         """Return the settings: AV1 is not fitted in steps."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rinrcodec.compute.parallel import parallel_map
@@ -68,14 +67,13 @@ def fit_rows(
         row = _video(members, frames, samples, settings, context.target)
         return row and counted(row)
 
-    cpu = torch.device("cpu")  # which encodes, also where a GPU fits objects
     groups = [members for members in _groups(pictures, settings) if _can_join(pictures, members)]
     first = [i for members in groups for i in _samples(members)]
-    stills: dict[int, _Row] = dict(zip(first, parallel_map(still, first, cpu), strict=True))
-    videos = [row for row in parallel_map(video, groups, cpu) if row is not None]
+    stills: dict[int, _Row] = dict(zip(first, parallel_map(still, first, None), strict=True))
+    videos = [row for row in parallel_map(video, groups, None) if row is not None]
     joined = {i for row in videos for i in row.members}
     rest = [i for i in range(len(pictures)) if i not in joined and i not in stills]
-    stills.update(zip(rest, parallel_map(still, rest, cpu), strict=True))
+    stills.update(zip(rest, parallel_map(still, rest, None), strict=True))
     rows = [*videos, *(stills[i] for i in sorted(stills) if i not in joined)]
     return _grouped(rows)
 
@@ -199,7 +197,7 @@ def _crf_of(level: int) -> int:
 
 def _mean_psnr(spec: Spec, row: bytes, frames: Sequence[NDArray[np.uint8]]) -> float:
     height, width = frames[0].shape[:2]
-    decoded = [pixels.numpy() for pixels in row_pixels(spec, row, (width, height))]
+    decoded = row_pixels(spec, row, (width, height))
     values = [
         min(psnr(frame, got.reshape(frame.shape)), LARGEST_DB)
         for frame, got in zip(frames, decoded, strict=True)

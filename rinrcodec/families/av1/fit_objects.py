@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Region
+from rinrcodec.compute.arrays import as_array
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.families.av1.atlas import filled, packed, tracks
 from rinrcodec.families.av1.decode import row_pixels
@@ -85,7 +85,6 @@ def fit_objects(
 ) -> Iterator[FittedObjects]:
     """Encode all objects on all cores of the CPU, and group the rows by their specs."""
     objects = [_object(number, reference) for number, reference in enumerate(references)]
-    cpu = torch.device("cpu")
 
     def along_tracks(window: _Window) -> _Row | None:
         return _following(window, settings, context)
@@ -94,7 +93,7 @@ def fit_objects(
         return _best(layout, settings, context, None)
 
     windows = list(_windows(objects, settings))
-    rows = [row for row in parallel_map(along_tracks, windows, cpu) if row is not None]
+    rows = [row for row in parallel_map(along_tracks, windows, None) if row is not None]
     done = {one.number for row in rows for one in row.layout.objects}
     rest = [one for one in objects if one.number not in done]
     layouts = [
@@ -103,7 +102,7 @@ def fit_objects(
         for part in _parts([o for o in rest if o.samples.shape[2] == channels], settings)
         for layout in _side_by_side(part)
     ]
-    rows += parallel_map(side_by_side, layouts, cpu)
+    rows += parallel_map(side_by_side, layouts, None)
     for row in rows:
         area = sum(one.area for one in row.layout.objects)
         context.counted(area * pixel_work(settings.speed))(1, 1)
@@ -129,7 +128,7 @@ class _Window:
 
 
 def _object(number: int, reference: Reference) -> _Object:
-    steps = reference.signal.cpu().numpy() * reference.gain * 127.5
+    steps = as_array(reference.signal) * reference.gain * 127.5
     samples = np.clip(np.rint(steps), -(2**14), 2**14).astype(np.int16) + np.int16(NEUTRAL)
     return _Object(number, reference, samples)
 
@@ -275,7 +274,7 @@ def _coded(layout: _Layout, quality: int, speed: int) -> _Row:
     ]
     coded = encode_stills(pictures, quality=quality, speed=speed)
     height, width = pictures[0].shape[:2]
-    decoded = [pixels.numpy() for pixels in row_pixels(_spec(layout), coded, (width, height))]
+    decoded = row_pixels(_spec(layout), coded, (width, height))
     errors: dict[int, float] = defaultdict(float)
     values: Counter[int] = Counter()
     for one, cell in zip(layout.objects, layout.cells, strict=True):

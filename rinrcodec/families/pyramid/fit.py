@@ -346,7 +346,8 @@ class _Fit:
 
     def _loss(self, measured: _Measured, frames: slice = _ALL) -> Tensor:
         rate = self.log_lambda[frames].exp() * measured.bits / (self.height * self.width)
-        return (self._fair()[frames] * (measured.weighted + rate)).sum()
+        loss: Tensor = (self._fair()[frames] * (measured.weighted + rate)).sum()
+        return loss
 
     def _fair(self) -> Tensor:
         """Factors of mean 1 by which no frame of a high lambda decides alone what all share."""

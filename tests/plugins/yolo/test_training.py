@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import rinrcodec
-from rinrcodec.errors import RinrFormatError
+from rinrcodec.errors import MissingExtraError, RinrFormatError
 from rinrcodec.labels.model import TASKS
 
 from .conftest import HOST, ODD, QUIET, damage, no_installs, weight_offset
@@ -205,4 +205,4 @@ def test_without_ultralytics_the_message_is_the_pip_command() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.stdout == "ultralytics is not installed; run: pip install 'rinrcodec[yolo]'\n"
+    assert done.stdout == f"{MissingExtraError('ultralytics', 'yolo')}\n"

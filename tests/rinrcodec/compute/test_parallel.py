@@ -165,3 +165,18 @@ def test_cores_are_those_that_torch_was_given(threads: int) -> None:
         assert (cores(), torch.get_num_threads()) == (threads, 1)
         assert parallel_map(lambda _: torch.get_num_threads(), range(3), CPU) == [1] * 3
     assert (cores(), torch.get_num_threads()) == (threads, threads)
+
+
+def test_cores_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_torch", lambda: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert cores() == 3
+    seen = parallel_map(lambda i: (i, threading.get_ident()), range(20), None)
+    assert [i for i, _ in seen] == list(range(20))
+    assert len({thread for _, thread in seen}) <= 3
+    parallel.limit_cores(1)
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert cores() == 1
+    for odd in ("", "0", "many", "4,2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", odd)
+        assert 1 <= cores() <= (os.cpu_count() or 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -62,6 +63,14 @@ def test_a_constant_stays_one_anywhere(
         assert got.shape == (part[0].stop - part[0].start, part[1].stop - part[1].start, 1)
         assert torch.allclose(got, torch.tensor(0.25))
         assert got.is_contiguous()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_arrays_and_tensors_give_the_same(scale: float) -> None:
+    signal, region = noise(40, 30), Region(7, 5, 21, 19)
+    grid = Grid.of_frame(40, 30, scale=scale)
+    array = resample_part(signal.numpy()[region.slices], region, grid, grid.inside(region))
+    assert np.array_equal(array, part_of(signal, region, grid).numpy())
 
 
 def test_at_full_size_the_pixels_are_exact() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.sources.images import load_picture
 from rinrcodec.storage import check_store, join, to_path, to_path_or_none
 from rinrcodec.storage.locations import is_remote
@@ -90,7 +90,7 @@ def test_the_extra_is_missing(gone: str, url: str, package: str) -> None:
         f"to_path({url!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert f"{package} is not installed; run: pip install 'rinrcodec[remote]'" in done.stderr
+    assert str(MissingExtraError(package, "remote")) in done.stderr
 
 
 def test_join() -> None:

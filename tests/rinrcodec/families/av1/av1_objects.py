@@ -62,7 +62,7 @@ def atlases(pack: Pack, inr: ObjectInr) -> list[NDArray[np.uint8]]:
     coded = group.rows.coded[inr.inr.row]
     planes = RowDecoder(group.spec, coded, None, most_pixels=2**20).read()
     height, width = planes[0].shape
-    return [pixels.numpy() for pixels in row_pixels(group.spec, coded, (width, height))]
+    return row_pixels(group.spec, coded, (width, height))
 
 
 def composed(pack: Pack, i: int) -> NDArray[np.uint8]:
