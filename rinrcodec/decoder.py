@@ -143,7 +143,7 @@ class Decoder:
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
         """As the function `decode`."""
-        require_torch("; or ask for NumPy arrays with `pixels` in place of `decode`")
+        require_torch("tensors, where `pixels` gives NumPy arrays without it")
         images = self._images(frames, region, scale, objects=objects, channels_last=False)
         return each(as_tensor, images)
 
@@ -470,7 +470,7 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
 def _check(family: Family, info: GroupInfo) -> None:
     """Let a family check a group, once it has what it computes with."""
     if family.needs_torch:
-        require_torch(f" (to decode {family.name})")
+        require_torch(f"decoding {family.name}")
     family.check(info)
 
 

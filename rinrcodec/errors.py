@@ -90,19 +90,20 @@ class MissingExtraError(RinrError, ImportError):
     Args:
         package: The package.
         extra: The extra of rinrcodec that installs it.
-        more: The end of the message, such as "; or decode on the CPU".
+        why: What needs it, such as "decoding siren"; the message ends in the pip command.
     """
 
     exit_code = 3
 
-    def __init__(self, package: str, extra: str, more: str = "") -> None:
+    def __init__(self, package: str, extra: str, why: str = "") -> None:
         self.package = package
         self.extra = extra
-        self._more = more
-        super().__init__(f"{package} is not installed; run: {_pip_command(package, extra)}{more}")
+        self._why = why
+        missing = f"{package} is not installed; run: {_pip_command(package, extra)}"
+        super().__init__(f"{why}: {missing}" if why else missing)
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
-        return type(self), (self.package, self.extra, self._more)
+        return type(self), (self.package, self.extra, self._why)
 
 
 def _pip_command(package: str, extra: str) -> str:

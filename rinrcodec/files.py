@@ -149,7 +149,8 @@ class RinrFile:
         frame = self.frame(index)
 
         def decode(scale: float) -> NDArray[np.uint8]:
-            limits = replace(self.reader.limits, max_work=MOST_WORK)
+            most = min(MOST_WORK, self.reader.limits.max_work)
+            limits = replace(self.reader.limits, max_work=most)
             return Decoder(self.reader, limits=limits).pixels(index, scale=scale)
 
         size = frame.width, frame.height

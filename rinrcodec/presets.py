@@ -67,7 +67,7 @@ class Preset:
         """Raise `MissingExtraError` where what this preset fits needs torch, which is not there."""
         family = background_family(self.background.family)
         if family.needs_torch or (self.objects is not None and self.objects.needs_torch):
-            require_torch(" (to fit networks)")
+            require_torch("fitting networks")
 
     def with_steps(self, steps: int) -> Preset:
         """Return the preset with another number of fitting steps for backgrounds and objects."""

@@ -30,11 +30,11 @@ _CPU_CHUNK_BYTES = 1 << 20
 _CUDA_CHUNK_SHARE = 0.25
 
 
-def require_torch(more: str = "") -> None:
+def require_torch(why: str = "") -> None:
     """Import torch.
 
     Args:
-        more: As of `MissingExtraError`.
+        why: As of `MissingExtraError`.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -44,7 +44,7 @@ def require_torch(more: str = "") -> None:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError("torch", "torch", more) from error
+        raise MissingExtraError("torch", "torch", why) from error
 
 
 def find_gpu(device: str | torch.device) -> torch.device | None:

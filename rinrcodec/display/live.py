@@ -22,7 +22,7 @@ from rinrcodec.printing import printable
 
 __all__ = ["Lines", "Meter", "Records", "Silent", "State", "View", "best_view", "metering"]
 
-# Lines and records come a little more often than every ten seconds, whatever the machine does.
+# Lines and records come a little more often than every ten seconds, also on a slow machine.
 FIRST_S = 3.0
 EVERY_S = 6.0
 _LOOK_S = 0.5

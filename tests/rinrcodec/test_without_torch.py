@@ -155,10 +155,11 @@ except ImportError as error:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     lines = run(code, tmp_path, AV1 / "frames.rinr", NETWORKS, tmp_path / "a.png").splitlines()
     hint = str(MissingExtraError("torch", "torch"))
-    assert lines[:2] == [hint + "; or ask for NumPy arrays with `pixels` in place of `decode`"] * 2
+    assert lines[:2] == [f"tensors, where `pixels` gives NumPy arrays without it: {hint}"] * 2
     assert lines[2] == hint
-    assert lines[3].startswith(hint + " (to decode ")
-    assert lines[4:8] == [hint + " (to fit networks)"] * 4
+    assert lines[3].startswith("decoding ")
+    assert lines[3].endswith(hint)
+    assert lines[4:8] == [f"fitting networks: {hint}"] * 4
     assert not (tmp_path / "out").exists()
     assert lines[8].startswith("False")
     assert f"frames not checked, as {hint}" in lines[8]

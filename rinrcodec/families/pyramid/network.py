@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import product
 from typing import Any
@@ -91,7 +91,7 @@ def channels(spec: Spec) -> int:
     return int(spec["out"])
 
 
-@cache
+@lru_cache(maxsize=256)
 def grid_sizes(width: int, height: int) -> tuple[tuple[tuple[int, int], ...], ...]:
     """For every component the (height, width) of its grids, the finest first."""
     sizes = [(-(-height // 2**level), -(-width // 2**level)) for level in range(LEVELS)]
