@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -137,15 +138,21 @@ def _serve(gallery: Gallery, port: int | None, *, no_browser: bool) -> None:
     with server:
         say(gallery.title, f"open {server.url}", "Ctrl-C ends this")
         sys.stdout.flush()
-        if not no_browser:
-            _open_browser(server.url)
-        server.serve_forever(poll_interval=0.2)
+        with TemporaryDirectory(prefix="rinrcodec-view-") as folder:  # of this user alone
+            if not no_browser:
+                _open_browser(server.url, Path(folder))
+            server.serve_forever(poll_interval=0.2)
 
 
-def _open_browser(url: str) -> None:
-    """Show the page, where there is a screen; elsewhere the terminal's browser would start."""
+def _open_browser(url: str, folder: Path) -> None:
+    """Show the page, where there is a screen; elsewhere the terminal's browser would start.
+
+    The browser gets a file that leads to the address: all users of the machine see its arguments.
+    """
     import webbrowser
 
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         return
-    webbrowser.open(url)
+    page = folder / "open.html"
+    page.write_text(f'<meta http-equiv="refresh" content="0; url={url}">\n', encoding="utf-8")
+    webbrowser.open(page.as_uri())

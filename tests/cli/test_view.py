@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -368,19 +369,37 @@ def test_a_port_in_use(run: Run, serve: Any, pack_file: Path) -> None:
     assert "give another one" in done.stderr
 
 
-def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_never_ends_holds_no_connection(
+    serve: Any, pack_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rinrcodec.cli.views.viewer.server._REQUEST_S", 0.2)
+    monkeypatch.setattr("rinrcodec.cli.views.viewer.server._Handler.timeout", 300)
+    server = serve(pack_file).server
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert b"200" not in slow.recv(100)  # ends, though no read has timed out
+
+
+def test_a_browser_is_opened_where_there_is_a_screen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    def open_page(address: str) -> None:
+        assert address == (tmp_path / "open.html").as_uri()  # without the secret
+        opened.extend(re.findall('url=([^"]+)', (tmp_path / "open.html").read_text()))
+
+    monkeypatch.setattr("webbrowser.open", open_page)
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    view._open_browser("http://a")
+    view._open_browser("http://a", tmp_path)
     assert opened == []
     monkeypatch.setenv("DISPLAY", ":0")
-    view._open_browser("http://b")
+    view._open_browser("http://b", tmp_path)
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delenv("DISPLAY")
-    view._open_browser("http://c")
+    view._open_browser("http://c", tmp_path)
     assert opened == ["http://b", "http://c"]
 
 

@@ -11,10 +11,12 @@ import json
 import os
 import re
 import secrets
+import socket
 import socketserver
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
@@ -28,6 +30,7 @@ __all__ = ["ViewServer"]
 
 _HOST = "127.0.0.1"
 _MOST_CONNECTIONS = 16  # a browser opens six, and a few ahead of time
+_REQUEST_S = 10.0  # for a whole request to arrive: one byte now and then must not hold a connection
 _PATH = re.compile(
     r"(?P<page>)|(?P<kind>frames|frame|thumbnail)/(?P<number>\d{1,9})"
     rf"|picture/(?P<shown>\d{{1,9}})/(?P<mode>{'|'.join(MODES)})",
@@ -87,9 +90,26 @@ class ViewServer(socketserver.ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     server_version = "rinrcodec"
     sys_version = ""
-    timeout = 10  # seconds for a request to arrive
+    timeout = _REQUEST_S  # for every read and write
+
+    def setup(self) -> None:
+        """Begin to wait for the request, not for ever."""
+        super().setup()
+        self._deadline = threading.Timer(_REQUEST_S, self._end_reading)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def finish(self) -> None:
+        """Answer what is left."""
+        self._deadline.cancel()
+        super().finish()
+
+    def _end_reading(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
 
     def do_GET(self) -> None:
+        self._deadline.cancel()
         server = cast(ViewServer, self.server)
         if self.headers.get("Host", "").lower() not in server.hosts:
             self._refuse(403, f"open the page as {_HOST}:{server.port}")
