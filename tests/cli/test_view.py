@@ -354,7 +354,7 @@ def test_wrong_use(run: Run, pack_file: Path, tmp_path: Path) -> None:
         (["-o", tmp_path / "page.html", "--no-browser"], "--no-browser is for the server"),
         (["--frames", 3], "--frames N is for the page"),
         (["--port", 70000], "70000"),
-        (["--source", tmp_path / "nothing"], "does not exist"),
+        (["--source", tmp_path / "nothing"], "there is no such file"),
     ):
         assert said in run("view", pack_file, *options, code=2).stderr
     run("view", code=2)
