@@ -194,6 +194,26 @@ def test_what_is_a_stream() -> None:
         assert not is_stream(other)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://[x",
+        "rtsp://me:to#ken@door.example/live",
+        "rtsp://me:to/ken@door.example/live",
+        "rtsp://me:1?ken@door.example/live",
+        "rtsp://me:to[ken@door.example/live",
+        "rtsp://door.example:ken/live",
+        "rtsp://me:token@/live",
+    ],
+)
+def test_an_address_that_is_not_valid_shows_no_password(
+    run: Run, tmp_path: Path, source: str
+) -> None:
+    result = run("compress", source, "-o", tmp_path / "out", *AV1, code=2)
+    assert result.stderr.startswith("error: the RTSP address is not valid: give rtsp://USER:")
+    assert "ken" not in result.output + result.stderr
+
+
 def test_there_is_no_such_camera(run: Run, tmp_path: Path) -> None:
     result = run("compress", "/dev/video9999", "-o", tmp_path / "out", code=2)
     assert result.stderr == "error: /dev/video9999: there is no such camera\n"
