@@ -86,6 +86,8 @@ def stream_run(
             f"seconds: {result.seconds:.1f}, in {out}"
         )
     errors = [miss.text(option_of(miss.field)) for miss in result.missed]
+    if result.error:
+        errors.append(result.error)
     if result.damaged:
         lost = f"{count(result.damaged, 'packet')} could not be decoded; their frames are missing"
         if source == "-":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import rinrcodec
 from rinrcodec.cli.main import cli
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.streaming.compress_stream import compress_stream
-from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.errors import RinrInputError, RinrSourceError, RinrUsageError
 from rinrcodec.sources.live.stream import is_stream, shown_name
 
 from .conftest import QUICK, Run, contents
@@ -129,6 +131,36 @@ def test_ctrl_c_keeps_what_is_encoded(tmp_path: Path) -> None:
         f"stream/{i:06d}.png" for i in range(1, result.frames + 1)
     ]
     assert rinrcodec.verify(tmp_path / "out").ok
+
+
+def test_a_camera_that_breaks_off_loses_no_frame(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rinrcodec.datasets.streaming.compress_stream as module
+
+    real_open, real_read = av.open, module.read_stream
+
+    def camera(file: Any, *others: Any, **given: Any) -> Any:
+        if not isinstance(file, str):
+            return real_open(file, *others, **given)
+        return real_open("testsrc=size=32x16:rate=10:duration=1", format="lavfi")
+
+    def broken(*args: Any, **given: Any) -> Iterator[Any]:
+        yield from itertools.islice(real_read(*args, **given), 5)
+        raise RinrSourceError("/dev/video0: the stream broke off: timed out")
+
+    monkeypatch.setattr(av, "open", camera)
+    monkeypatch.setattr(module, "read_stream", broken)
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    result = run(
+        "compress", "/dev/video0", "-o", out, "--shard-size", 3, "--json", figures, *AV1, code=1
+    )
+    assert "frames: 5, packs: 2" in result.stdout
+    assert result.stderr.endswith("error: /dev/video0: the stream broke off: timed out\n")
+    assert list(greys(out)) == [f"video0/{i:06d}.png" for i in range(1, 6)]
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert (found["frames"], found["dropped"]) == (5, 0)
+    assert found["error"] == "/dev/video0: the stream broke off: timed out"
 
 
 def test_the_command_ends_an_interrupted_stream_as_others(
