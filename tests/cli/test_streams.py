@@ -133,6 +133,41 @@ def test_ctrl_c_keeps_what_is_encoded(tmp_path: Path) -> None:
     assert rinrcodec.verify(tmp_path / "out").ok
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_ctrl_c_while_a_pack_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    import rinrcodec.datasets.streaming.compress_stream as module
+
+    real, calls = module.create_file, itertools.count()
+
+    def interrupted(path: Path, data: bytes) -> bool:
+        first = next(calls) == 0
+        done = not (first and not written) and real(path, data)
+        if first:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(module, "create_file", interrupted)
+    result = compress_stream("-", tmp_path, options(), stdin=io.BytesIO(movie()))
+    assert result.interrupted
+    (pack,) = tmp_path.iterdir()
+    assert (result.packs, result.frames) == ([str(pack)], 3)
+    assert result.bytes == pack.stat().st_size
+    assert len(greys(tmp_path)) == 3
+
+
+def test_few_large_frames_wait_for_a_family_without_sequences(tmp_path: Path) -> None:
+    from rinrcodec.datasets.progress import ignore
+    from rinrcodec.datasets.streaming.compress_stream import StreamResult, _Shard
+
+    given = options(background="siren")
+    shard = _Shard(tmp_path, "x", "", given, "cpu", StreamResult("-", "x"), ignore)
+    waiting = [shard._batch(100, pixels) for pixels in (1, 2**22, 2**24, 2**26)]
+    assert waiting == [16, 4, 1, 1]
+    assert shard._batch(3, 1) == 3
+
+
 def test_a_camera_that_breaks_off_loses_no_frame(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
