@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +355,45 @@ def test_a_pack_of_another_program_is_not_replaced(
     with pytest.raises(RinrUsageError, match="another program wrote it meanwhile"):
         compress_stream("-", tmp_path, options(), stdin=io.BytesIO(movie()))
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_dry_runs_and_streams_show_that_they_are_alive(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet: tuple[str, ...],
+) -> None:
+    import rinrcodec.cli.views.other_runs as module
+
+    class Stop(rinrcodec.RinrError):
+        pass
+
+    lines: list[str] = []
+
+    @contextmanager
+    def drawing(label: str, *, quiet: bool) -> Iterator[Any]:
+        said = (lambda _: None) if quiet else lines.append
+        said(f"begin {label}")
+        try:
+            yield lambda report: said(report.stage)
+        finally:
+            said("end")
+
+    def stop(*_: object, **__: object) -> None:
+        if not quiet:
+            assert lines[-1] != "end"
+        raise Stop("stopped")
+
+    monkeypatch.setattr(module, "drawing", drawing)
+    monkeypatch.setattr(module, "estimate", stop)
+    monkeypatch.setattr(module, "compress_stream", stop)
+    run("compress", folder, "-o", tmp_path / "a", "--dry-run", *quiet, *QUICK, code=1)
+    send(b"", "-o", tmp_path / "b", *quiet, code=1)
+    shown = ["begin reading pictures and labels", "encoding a sample", "end"]
+    shown += ["begin compressing the standard input", "end"]
+    assert lines == ([] if quiet else shown)
 
 
 def test_a_dry_run_writes_nothing_and_counts(run: Run, folder: Path, tmp_path: Path) -> None:
