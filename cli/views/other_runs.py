@@ -6,14 +6,17 @@ from pathlib import Path
 
 from rinrcodec.cli.options import option_of
 from rinrcodec.cli.output import print_errors, print_warnings, say, write_report
+from rinrcodec.cli.progress import drawing
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.views.fog_table import duration, size_text
 from rinrcodec.datasets.compress import prepare
 from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import CompressOptions
+from rinrcodec.datasets.progress import Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
 from rinrcodec.evaluation.estimate import estimate
 from rinrcodec.labels.model import Task
+from rinrcodec.sources.live.stream import shown_name
 
 __all__ = ["estimate_run", "stream_run"]
 
@@ -30,13 +33,15 @@ def estimate_run(
     quiet: bool,
 ) -> int:
     """Print what would be done; return the exit code."""
-    plan, _, devices = prepare(source, out, options, labels=labels, task=task, strict=strict)
 
     def tell(message: str) -> None:
         if not quiet:
             say(message, err=True)
 
-    found = estimate(plan, out, options, devices, on_message=tell)
+    with drawing("reading pictures and labels", quiet=quiet) as draw:
+        plan, _, devices = prepare(source, out, options, labels=labels, task=task, strict=strict)
+        draw(Progress("encoding a sample", 0, 0))
+        found = estimate(plan, out, options, devices, on_message=tell)
     if json_path is not None:
         write_report(json_path, "compress", found.as_json())
     if quiet:
@@ -77,7 +82,8 @@ def stream_run(
         if not quiet:
             say(message, err=True)
 
-    result = compress_stream(source, out, options, on_message=tell)
+    with drawing(f"compressing {shown_name(source)}", quiet=quiet):
+        result = compress_stream(source, out, options, on_message=tell)
     if json_path is not None:
         write_report(json_path, "compress", result.as_json())
     if not quiet and json_path != "-":
@@ -86,6 +92,8 @@ def stream_run(
             f"seconds: {result.seconds:.1f}, in {out}"
         )
     errors = [miss.text(option_of(miss.field)) for miss in result.missed]
+    if result.error:
+        errors.append(result.error)
     if result.damaged:
         lost = f"{count(result.damaged, 'packet')} could not be decoded; their frames are missing"
         if source == "-":

@@ -7,11 +7,12 @@ pictures: an estimate, because pictures differ and a busy machine is slower.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rinrcodec.datasets.batches import batches, sequence_batches
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.plan import Plan
 from rinrcodec.datasets.progress import ignore
@@ -24,13 +25,14 @@ from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset
+from rinrcodec.sources.readings import Reading
 from rinrcodec.sources.source import Series
 from rinrcodec.sources.survey import label_info
 from rinrcodec.storage import size_in
 
 __all__ = ["Estimate", "estimate"]
 
-_MOST_TOGETHER = 16  # frames of a sequence in one part of the sample
+_MOST_TOGETHER = 16  # frames of a sequence at one place of the sample
 _ALONE = 2
 
 
@@ -83,7 +85,7 @@ def estimate(
         plan, devices: As `rinrcodec.datasets.compress.prepare` gives them.
         out: The output, as the user named it.
         options: Those of `compress`.
-        on_message: Gets a line that says how many pictures are encoded.
+        on_message: Gets a line that says what begins.
 
     Raises:
         RinrInputError: No picture of the sample can be read.
@@ -91,14 +93,11 @@ def estimate(
     source, recipe = plan.source, options.recipe()
     frames = sum(map(len, source.series))
     shards = len(shards_of(source, plan.shard_size))
-    parts = list(_sample(plan, options, recipe))
-    count = sum(map(len, parts))
-    if not count:
-        raise RinrInputError(f"{source.path}: no picture of the sample can be read")
-    on_message(f"encoding {count:,} of {frames:,} pictures for the estimate")
-    began, n_bytes = time.monotonic(), 0
+    on_message(f"encoding a sample of {frames:,} pictures for the estimate")
+    count, n_bytes, seconds = 0, 0, 0.0
     with memory_errors(f"{source.path}: encoding a sample"):
-        for pictures in parts:
+        for pictures in _sample(plan, options, recipe):
+            began = time.monotonic()
             pack, _ = encode_pictures(
                 pictures,
                 recipe,
@@ -108,7 +107,10 @@ def estimate(
                 info=label_info(source),
             )
             n_bytes += len(pack_bytes(pack, limits=limits_for(options.max_pixels)))
-    seconds = time.monotonic() - began
+            seconds += time.monotonic() - began
+            count += len(pictures)
+    if not count:
+        raise RinrInputError(f"{source.path}: no picture of the sample can be read")
     processes = max(1, min(shards, options.jobs or len(devices)))
     return Estimate(
         source=str(source.path),
@@ -129,7 +131,7 @@ def estimate(
 
 
 def _sample(plan: Plan, options: CompressOptions, recipe: Preset) -> Iterator[list[Picture]]:
-    """Read a run of frames at two places of the largest series."""
+    """Read a run of frames at two places of the largest series, in batches as `compress` does."""
     series = max(plan.source.series, key=len)
     family = background_family(recipe.background.family)
     most = _ALONE
@@ -142,21 +144,42 @@ def _sample(plan: Plan, options: CompressOptions, recipe: Preset) -> Iterator[li
         part = series
         if series.video is None:
             part = replace(series, refs=series.refs[start : start + most])
-        pictures: list[Picture] = []
         limits = limits_for(options.max_pixels)
-        for reading in part.read(depth_range=options.depth_range, limits=limits):
-            if reading.picture is not None:
-                pictures.append(reading.picture)
-            if len(pictures) == most:
-                break
-        if pictures:
-            yield pictures
+        readings = _first(part.read(depth_range=options.depth_range, limits=limits), most)
+        if family.joins_frames:
+            found = sequence_batches(
+                readings, _pixels, recipe.background.chunk, folders=_folders(part)
+            )
+        else:
+            found = batches(readings, _pixels)
+        for batch in found:
+            if pictures := [item.picture for item in batch if item.picture is not None]:
+                yield pictures
+
+
+def _first(readings: Iterable[Reading], most: int) -> Iterator[Reading]:
+    """Stop after so many pictures."""
+    for reading in readings:
+        yield reading
+        most -= reading.picture is not None
+        if not most:
+            return
+
+
+def _pixels(reading: Reading) -> int:
+    return reading.picture.width * reading.picture.height if reading.picture is not None else 0
+
+
+def _folders(series: Series) -> list[str]:
+    if series.video is not None:
+        return [""] * len(series)
+    return [ref.name.rpartition("/")[0] for ref in series.refs]
 
 
 def _sequences(series: Series) -> int:
     if series.video is not None:
         return 1
-    return len({ref.name.rpartition("/")[0] for ref in series.refs})
+    return len(set(_folders(series)))
 
 
 def _source_bytes(series: Series) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ import rinrcodec
 from rinrcodec.cli.main import cli
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.streaming.compress_stream import compress_stream
-from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.errors import RinrInputError, RinrSourceError, RinrUsageError
 from rinrcodec.sources.live.stream import is_stream, shown_name
 
 from .conftest import QUICK, Run, contents
@@ -131,6 +134,71 @@ def test_ctrl_c_keeps_what_is_encoded(tmp_path: Path) -> None:
     assert rinrcodec.verify(tmp_path / "out").ok
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_ctrl_c_while_a_pack_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    import rinrcodec.datasets.streaming.compress_stream as module
+
+    real, calls = module.create_file, itertools.count()
+
+    def interrupted(path: Path, data: bytes) -> bool:
+        first = next(calls) == 0
+        done = not (first and not written) and real(path, data)
+        if first:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(module, "create_file", interrupted)
+    result = compress_stream("-", tmp_path, options(), stdin=io.BytesIO(movie()))
+    assert result.interrupted
+    (pack,) = tmp_path.iterdir()
+    assert (result.packs, result.frames) == ([str(pack)], 3)
+    assert result.bytes == pack.stat().st_size
+    assert len(greys(tmp_path)) == 3
+
+
+def test_few_large_frames_wait_for_a_family_without_sequences(tmp_path: Path) -> None:
+    from rinrcodec.datasets.progress import ignore
+    from rinrcodec.datasets.streaming.compress_stream import StreamResult, _Shard
+
+    given = options(background="siren")
+    shard = _Shard(tmp_path, "x", "", given, "cpu", StreamResult("-", "x"), ignore)
+    waiting = [shard._batch(100, pixels) for pixels in (1, 2**22, 2**24, 2**26)]
+    assert waiting == [16, 4, 1, 1]
+    assert shard._batch(3, 1) == 3
+
+
+def test_a_camera_that_breaks_off_loses_no_frame(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rinrcodec.datasets.streaming.compress_stream as module
+
+    real_open, real_read = av.open, module.read_stream
+
+    def camera(file: Any, *others: Any, **given: Any) -> Any:
+        if not isinstance(file, str):
+            return real_open(file, *others, **given)
+        return real_open("testsrc=size=32x16:rate=10:duration=1", format="lavfi")
+
+    def broken(*args: Any, **given: Any) -> Iterator[Any]:
+        yield from itertools.islice(real_read(*args, **given), 5)
+        raise RinrSourceError("/dev/video0: the stream broke off: timed out")
+
+    monkeypatch.setattr(av, "open", camera)
+    monkeypatch.setattr(module, "read_stream", broken)
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    result = run(
+        "compress", "/dev/video0", "-o", out, "--shard-size", 3, "--json", figures, *AV1, code=1
+    )
+    assert "frames: 5, packs: 2" in result.stdout
+    assert result.stderr.endswith("error: /dev/video0: the stream broke off: timed out\n")
+    assert list(greys(out)) == [f"video0/{i:06d}.png" for i in range(1, 6)]
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert (found["frames"], found["dropped"]) == (5, 0)
+    assert found["error"] == "/dev/video0: the stream broke off: timed out"
+
+
 def test_the_command_ends_an_interrupted_stream_as_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +260,26 @@ def test_what_is_a_stream() -> None:
         b"-",
     ):
         assert not is_stream(other)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://[x",
+        "rtsp://me:to#ken@door.example/live",
+        "rtsp://me:to/ken@door.example/live",
+        "rtsp://me:1?ken@door.example/live",
+        "rtsp://me:to[ken@door.example/live",
+        "rtsp://door.example:ken/live",
+        "rtsp://me:token@/live",
+    ],
+)
+def test_an_address_that_is_not_valid_shows_no_password(
+    run: Run, tmp_path: Path, source: str
+) -> None:
+    result = run("compress", source, "-o", tmp_path / "out", *AV1, code=2)
+    assert result.stderr.startswith("error: the RTSP address is not valid: give rtsp://USER:")
+    assert "ken" not in result.output + result.stderr
 
 
 def test_there_is_no_such_camera(run: Run, tmp_path: Path) -> None:
@@ -267,6 +355,45 @@ def test_a_pack_of_another_program_is_not_replaced(
     with pytest.raises(RinrUsageError, match="another program wrote it meanwhile"):
         compress_stream("-", tmp_path, options(), stdin=io.BytesIO(movie()))
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_dry_runs_and_streams_show_that_they_are_alive(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet: tuple[str, ...],
+) -> None:
+    import rinrcodec.cli.views.other_runs as module
+
+    class Stop(rinrcodec.RinrError):
+        pass
+
+    lines: list[str] = []
+
+    @contextmanager
+    def drawing(label: str, *, quiet: bool) -> Iterator[Any]:
+        said = (lambda _: None) if quiet else lines.append
+        said(f"begin {label}")
+        try:
+            yield lambda report: said(report.stage)
+        finally:
+            said("end")
+
+    def stop(*_: object, **__: object) -> None:
+        if not quiet:
+            assert lines[-1] != "end"
+        raise Stop("stopped")
+
+    monkeypatch.setattr(module, "drawing", drawing)
+    monkeypatch.setattr(module, "estimate", stop)
+    monkeypatch.setattr(module, "compress_stream", stop)
+    run("compress", folder, "-o", tmp_path / "a", "--dry-run", *quiet, *QUICK, code=1)
+    send(b"", "-o", tmp_path / "b", *quiet, code=1)
+    shown = ["begin reading pictures and labels", "encoding a sample", "end"]
+    shown += ["begin compressing the standard input", "end"]
+    assert lines == ([] if quiet else shown)
 
 
 def test_a_dry_run_writes_nothing_and_counts(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -9,23 +9,24 @@ A pack is written whole. Memory holds the frames of one batch, and the coded byt
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rinrcodec.datasets.batches import BATCH_FRAMES
+from rinrcodec.datasets.batches import BATCH_FRAMES, BATCH_PIXELS
 from rinrcodec.datasets.names import count, file_suffix, fit_name, safe_name
 from rinrcodec.datasets.options import CompressOptions, choose_devices
 from rinrcodec.datasets.progress import OnMessage, ignore
-from rinrcodec.errors import RinrUsageError
+from rinrcodec.errors import RinrSourceError, RinrUsageError
 from rinrcodec.families import background_family
 from rinrcodec.formats import pack_bytes
-from rinrcodec.limits import limits_for
+from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.picture import Picture
-from rinrcodec.sources.live.stream import Damage, open_stream, read_stream, shown_name
-from rinrcodec.storage import file_or_folder, make_folder, names_in
+from rinrcodec.sources.live.stream import Damage, Opened, open_stream, read_stream, shown_name
+from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file
 from rinrcodec.storage.atomic import create_file, writing
 from rinrcodec.targets import Miss
 
@@ -45,6 +46,7 @@ class StreamResult:
         damaged: how many packets could not be decoded, whose frames are missing.
         dropped: how many frames after the last pack were read and not encoded.
         interrupted: whether Ctrl-C ended it.
+        error: why the stream broke off, "" where it ended as it should.
         seconds: from the call to its end.
         missed: the targets that some frames miss.
     """
@@ -57,6 +59,7 @@ class StreamResult:
     damaged: int = 0
     dropped: int = 0
     interrupted: bool = False
+    error: str = ""
     seconds: float = 0.0
     missed: list[Miss] = field(default_factory=list)
 
@@ -98,18 +101,19 @@ def compress_stream(
 ) -> StreamResult:
     """Encode a stream until it ends or Ctrl-C ends it; packs are complete when they appear.
 
-    After Ctrl-C, the pack at hand is written with the frames that are encoded.
+    After Ctrl-C, the pack at hand is written with the frames that are encoded. Where a camera
+    breaks off, all frames that came are encoded and written, and `error` of the result says why.
 
     Args:
         source: As of `is_stream`.
         out: A folder that is empty or not there, or its URL.
         options: Those of `compress`; `check_stream_options` has looked at them.
         on_message: Gets a line for every pack.
-        stdin: Stands for the standard input.
+        stdin: Replaces the standard input.
 
     Raises:
         RinrUsageError: An output that is in the way.
-        RinrInputError: There is no video, or the camera is gone. Packs written before stay.
+        RinrInputError: There is no video, or the camera cannot be opened.
     """
     if out.suffix.lower() == ".rinr" or file_suffix(out) or file_or_folder(out) == "file":
         raise RinrUsageError(f"{out}: a stream becomes packs, one by one; give a folder with -o")
@@ -141,7 +145,7 @@ def _run(
     try:
         with open_stream(source, stdin=stdin) as opened:
             shard = _Shard(out, opened.name, opened.frame_rate, options, device, result, on_message)
-            for item in read_stream(opened, result.source, limits=limits):
+            for item in _until_it_breaks(opened, result, limits):
                 if isinstance(item, Damage):
                     result.damaged += 1
                 else:
@@ -153,6 +157,16 @@ def _run(
         if shard is not None:
             shard.publish()
             result.dropped = len(shard.waiting)
+
+
+def _until_it_breaks(
+    opened: Opened, result: StreamResult, limits: Limits
+) -> Iterator[Picture | Damage]:
+    """Yield what comes. A stream that breaks off ends; the result says why."""
+    try:
+        yield from read_stream(opened, result.source, limits=limits)
+    except RinrSourceError as error:
+        result.error = str(error)
 
 
 class _Shard:
@@ -175,6 +189,7 @@ class _Shard:
         self._limits = limits_for(options.max_pixels)
         self._result, self._say = result, on_message
         self._parts: list[Pack] = []
+        self._begun: Path | None = None
 
     @property
     def _encoded(self) -> int:
@@ -195,7 +210,7 @@ class _Shard:
     def _batch(self, left: int, pixels: int) -> int:
         encoder = self._recipe.background
         if not background_family(encoder.family).joins_frames:
-            return min(left, BATCH_FRAMES)
+            return min(left, BATCH_FRAMES, max(1, BATCH_PIXELS // pixels))
         return min(left, encoder.chunk(left, pixels))
 
     def encode(self) -> None:
@@ -212,23 +227,26 @@ class _Shard:
             device=self._device,
             info=self._info,
         )
-        self._parts.append(pack)
+        # As in `publish`: no call, so that Ctrl-C leaves no frame in both.
+        self._parts += [pack]
         self.waiting = []
         self._result.missed += missed
 
     def publish(self) -> None:
-        """Write what is encoded as the next pack."""
+        """Write what is encoded as the next pack; after Ctrl-C in here, another call ends it."""
         if not self._parts:
             return
         number = len(self._result.packs)
         path = self._out / fit_name(f"{self._name}-{number:05d}.rinr")
         data = pack_bytes(merge_packs(self._parts), limits=self._limits)
         make_folder(self._out)
-        if not create_file(path, data):
+        begun, self._begun = self._begun, path
+        if not create_file(path, data) and not (begun == path and read_file(path) == data):
             raise RinrUsageError(f"{path}: another program wrote it meanwhile; give another -o")
-        frames = self._encoded
-        self._parts = []
-        self._result.packs.append(str(path))
+        name, frames, size = str(path), self._encoded, len(data)
+        # No call in these lines: Python acts on Ctrl-C where it calls, so all are done or none.
+        self._result.packs += [name]
         self._result.frames += frames
-        self._result.bytes += len(data)
-        self._say(f"{path}: {count(frames, 'frame')}, {count(len(data), 'byte')}")
+        self._result.bytes += size
+        self._parts = []
+        self._say(f"{path}: {count(frames, 'frame')}, {count(size, 'byte')}")

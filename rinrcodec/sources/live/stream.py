@@ -27,6 +27,10 @@ _DEVICE = re.compile(r"/dev/(video\d{1,4})")
 _RTSP = re.compile(r"rtsps?://[^/]", re.IGNORECASE)
 _PATIENCE_S = (15.0, 15.0)  # to open an RTSP camera, and between two of its packets
 _PIPE = "; an mp4 whose index is at its end cannot: send mkv, ts or a fragmented mp4"
+_NOT_VALID = (
+    "the RTSP address is not valid: give rtsp://USER:PASSWORD@HOST:PORT/PATH, and write "
+    "# / ? @ [ ] in the user and password as %23 %2F %3F %40 %5B %5D, and @ in the path as %40"
+)
 _FORMATS: dict[str, tuple[str | None, dict[str, str]]] = {
     "device": ("v4l2", {"protocol_whitelist": "none"}),
     # Over the one connection that the user named: with UDP the camera could name other addresses.
@@ -72,7 +76,10 @@ def is_stream(source: object) -> bool:
 
 
 def shown_name(source: str) -> str:
-    """A stream for messages and figures: without the password of an address.
+    """Name a stream for messages and figures, without the password of an address.
+
+    Raises `RinrUsageError` for an address that is not valid, and where a password could be taken
+    for a part of the host or path. The message shows nothing of it.
 
     Example:
         >>> shown_name("rtsp://me:secret@camera:554/live?key=1")
@@ -80,13 +87,19 @@ def shown_name(source: str) -> str:
     """
     if not _RTSP.match(source):
         return "the standard input" if source == "-" else source
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its text may hold a part of the password
+        valid = False
+    if not valid or "@" in parts.path + parts.query + parts.fragment:
+        raise RinrUsageError(_NOT_VALID)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
 def open_stream(source: str, *, stdin: BinaryIO | None = None) -> Iterator[Opened]:
-    """Open what the user named; `stdin` stands for the standard input.
+    """Open what the user named; `stdin` replaces the standard input.
 
     Raises `RinrInputError` where there is no video, or no camera.
     """
