@@ -217,10 +217,10 @@ def _decompress(
         if names := _class_list(jobs, kind):
             texts[output.folder / "classes.txt"] = names
         files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
-        spare = (job.spare(index) for job in jobs for index in range(len(job.pictures)))
+        spare = [job.spare(index) for job in jobs for index in range(len(job.pictures))]
         _refuse_links([*files, *spare], output.folder)
         if not overwrite:
-            _refuse_existing(files, output.folder)
+            _refuse_existing([*files, *spare] if kind else files, output.folder)
         find_gpu(device)
         work.total = sum(len(job.pictures) for job in jobs)
         _log.info("decompress %s: %d frames in %d packs", printable(path), work.total, len(jobs))

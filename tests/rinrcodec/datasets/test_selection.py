@@ -185,3 +185,15 @@ def test_numbers_need_all_packs(pack: Path, tmp_path: Path) -> None:
     write(folder / "a.rinr", "damaged")
     with pytest.raises(RinrInputError, match="so it is not known which frames --frames means"):
         rinrcodec.decompress(folder, tmp_path / "out", frames=0)
+
+
+def test_a_file_in_unlabelled_is_kept(pack: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"region": Region(12, 0, 16, 16), "labels": True}
+    rinrcodec.decompress(pack, tmp_path / "one", **options)
+    (bad,) = (tmp_path / "one/unlabelled").iterdir()
+    mine = write(tmp_path / "out/unlabelled" / bad.name, "mine")
+    with pytest.raises(RinrUsageError, match=f"{mine} already there; --overwrite replaces it"):
+        rinrcodec.decompress(pack, tmp_path / "out", **options)
+    assert mine.read_text(encoding="utf-8") == "mine"
+    rinrcodec.decompress(pack, tmp_path / "out", **options, overwrite=True)
+    assert mine.read_bytes() == bad.read_bytes()
