@@ -50,23 +50,33 @@ def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
     if work.cutout.region is None and not is_clip:
         return shapes
     for job in jobs:
-        try:
-            with PackReader(job.path, limits=work.limits) as reader:
-                for picture, number in zip(job.pictures, job.numbers, strict=True):
-                    frame = reader.frame(number)
-                    shape = work.cutout.shape(frame)
-                    if is_clip and shapes.setdefault(picture, shape) != shape:
-                        first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
-                        raise RinrUsageError(
-                            f"{picture}: a video has frames of one size, and these have "
-                            f"{first} and {other} ({frame.name}); choose some with --frames, cut "
-                            "all with --region, or write pictures"
-                        )
-        except RinrUsageError:
-            raise
-        except (RinrError, OSError):
-            continue
+        for picture, name, shape in _shapes_of(job, work):
+            if is_clip and shapes.setdefault(picture, shape) != shape:
+                first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
+                raise RinrUsageError(
+                    f"{picture}: a video has frames of one size, and these have "
+                    f"{first} and {other} ({name}); choose some with --frames, cut "
+                    "all with --region, or write pictures"
+                )
     return shapes
+
+
+def _shapes_of(job: Job, work: Unpacking) -> Iterator[tuple[Path, str, Shape]]:
+    """The output, name and shape of every frame that can be read."""
+    try:
+        reader = PackReader(job.path, limits=work.limits)
+    except (RinrError, OSError):
+        return
+    with reader:
+        for picture, number in zip(job.pictures, job.numbers, strict=True):
+            try:
+                frame = reader.frame(number)
+                shape = work.cutout.shape(frame)
+            except RinrUsageError:
+                raise
+            except (RinrError, OSError):
+                continue
+            yield picture, frame.name, shape
 
 
 def unpack_clips(
@@ -85,12 +95,12 @@ def unpack_clips(
     for path, parts in members.items():
         expected = sum(len(part.numbers) for part in parts)
         rate = fps or frame_rate_of(parts[0].info) or DEFAULT_FPS
-        # Where no frame can be read, none is decoded either.
-        shape = shapes.get(path, (1, 1))
+        # Where no frame can be read there is no shape, and `_pixels` gives none.
+        shape = shapes.get(path, (0, 0))
         try:
             done = write_clip(
                 path,
-                _pixels(parts, work),
+                _pixels(parts, work, shape),
                 kind=work.format,
                 fps=rate,
                 shape=shape,
@@ -106,7 +116,8 @@ def unpack_clips(
     return written
 
 
-def _pixels(parts: Sequence[Job], work: Unpacking) -> Iterator[NDArray[np.uint8]]:
+def _pixels(parts: Sequence[Job], work: Unpacking, shape: Shape) -> Iterator[NDArray[np.uint8]]:
+    """The pixels of all frames that have this shape; PyAV would stretch others to it."""
     for part in parts:
         try:
             reader = PackReader(part.path, limits=work.limits)
@@ -114,8 +125,15 @@ def _pixels(parts: Sequence[Job], work: Unpacking) -> Iterator[NDArray[np.uint8]
             work.failures.append(reason(part.path, error))
         else:
             with reader:
-                for index, _, array in decoded_frames(reader, part, work):
-                    yield array
+                for index, frame, array in decoded_frames(reader, part, work):
+                    if array.shape[:2] == shape:
+                        yield array
+                    else:
+                        height, width = array.shape[:2]
+                        work.failures.append(
+                            f"{part.path}: {frame.name}: {width}x{height} pixels, and the video "
+                            f"has {shape[1]}x{shape[0]}; the frame is left out"
+                        )
                     work.report(index + 1)
         work.done += len(part.numbers)
     work.report(0)

@@ -1,0 +1,75 @@
+"""Videos of frames that are damaged, of several sizes, or in folders of odd names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+import rinrcodec
+from rinrcodec.errors import RinrUsageError
+
+
+def save(path: Path, sizes: list[tuple[int, int]], **options: Any) -> Path:
+    """A pack of grey frames of these heights and widths, each of another grey."""
+    pictures = [
+        np.full((height, width, 3), 40 * number, np.uint8)
+        for number, (height, width) in enumerate(sizes, start=1)
+    ]
+    made = rinrcodec.encode(pictures, preset="fast", steps=8, device="cpu", **options)
+    rinrcodec.save(made, path)
+    return path
+
+
+def test_sizes_after_a_frame_that_cannot_be_read_are_compared(tmp_path: Path) -> None:
+    pack = save(tmp_path / "a.rinr", [(16, 16), (40, 40), (20, 16)])
+    with pytest.raises(RinrUsageError, match="these have 16x16 and 16x20"):
+        rinrcodec.decompress(pack, tmp_path / "a.mp4", max_pixels=1000, device="cpu")
+
+
+def test_the_first_frame_that_can_be_read_gives_the_size(tmp_path: Path) -> None:
+    pack = save(tmp_path / "a.rinr", [(16, 24), (40, 40), (16, 24), (16, 24)])
+    frames = slice(1, None)
+    out = tmp_path / "a.mp4"
+    result = rinrcodec.decompress(pack, out, frames=frames, max_pixels=1000, device="cpu")
+    assert (result.frames, result.failed_frames) == (2, 1)
+    with av.open(str(out)) as video:
+        shapes = [(frame.height, frame.width) for frame in video.decode(video=0)]
+    assert shapes == [(16, 24)] * 2
+
+
+def test_the_memory_of_a_gif_is_bounded_by_frames_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = save(tmp_path / "a.rinr", [(16, 24), (40, 40), (16, 24), (16, 24)])
+    limits = rinrcodec.Limits(max_pixels=1000, max_result_bytes=3 * 16 * 24 - 1)
+    monkeypatch.setattr("rinrcodec.datasets.decompress.limits_for", lambda _: limits)
+    frames = slice(1, None)
+    result = rinrcodec.decompress(pack, tmp_path / "a.gif", frames=frames, device="cpu")
+    assert result.frames == 0
+    assert "bytes of all frames of a gif" in result.failures[-1]
+    assert not (tmp_path / "a.gif").exists()
+
+
+def test_no_frame_can_be_read(tmp_path: Path) -> None:
+    pack = save(tmp_path / "a.rinr", [(40, 40)])
+    result = rinrcodec.decompress(pack, tmp_path / "a.mp4", max_pixels=1000, device="cpu")
+    (failure,) = result.failures
+    assert "max_pixels" in failure
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_frame_of_another_size_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = save(tmp_path / "a.rinr", [(16, 16), (20, 16)])
+    monkeypatch.setattr(
+        "rinrcodec.datasets.decompress.check_shapes",
+        lambda jobs, _: {job.pictures[0]: (16, 16) for job in jobs},
+    )
+    result = rinrcodec.decompress(pack, tmp_path / "a.gif", device="cpu")
+    assert result.frames == 1
+    assert "16x20 pixels, and the video has 16x16; the frame is left out" in result.failures[0]
