@@ -110,7 +110,7 @@ def decompress(
         frames: which frames, of all packs in order: a number or a slice; None takes all.
         region: decode these pixels alone, as (x, y, width, height).
         scale: decode at this scale, above 0 and at most 16; region first. Labels move along.
-        fps: frames a second of a video; None is that of the packs, or 10.
+        fps: frames a second of a video, 1/600 to 1,000; None is that of the packs, or 10.
         labels: write labels too, as "yolo", "coco" or "voc"; True is "yolo".
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
@@ -219,6 +219,7 @@ def _decompress(
         files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
         spare = [job.spare(index) for job in jobs for index in range(len(job.pictures))]
         _refuse_links([*files, *spare], output.folder)
+        _refuse_own_yaml(texts, path, packs.all())
         if not overwrite:
             _refuse_existing([*files, *spare] if kind else files, output.folder)
         find_gpu(device)
@@ -399,6 +400,25 @@ def _refuse_links(files: list[Path], out: Path) -> None:
         problem = obstacle(file, out)
         if problem is not None:
             raise RinrUsageError(problem)
+
+
+def _refuse_own_yaml(texts: Mapping[Path, str], source: Path, packs: Sequence[Path]) -> None:
+    """Raise `RinrUsageError` where a data yaml of the output is the one that lists the packs."""
+    for file in texts:
+        if file.suffix != ".yaml" or file_or_folder(file) != "file":
+            continue
+        folder = _resolved(file.parent)
+        if _resolved(file) == _resolved(source) or any(
+            folder in _resolved(pack).parents for pack in packs
+        ):
+            raise RinrUsageError(
+                f"{file} is of the packs that are decompressed, and the output has a file of this "
+                "name; give another folder with -o"
+            )
+
+
+def _resolved(path: Path) -> Path:
+    return path.resolve() if storage_of(path).has_native_paths else path
 
 
 def _refuse_existing(files: list[Path], out: Path) -> None:
