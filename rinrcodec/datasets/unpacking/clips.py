@@ -94,7 +94,7 @@ def unpack_clips(
     written = 0
     for path, parts in members.items():
         expected = sum(len(part.numbers) for part in parts)
-        rate = fps or frame_rate_of(parts[0].info) or DEFAULT_FPS
+        rate = frame_rate_of(parts[0].info) or DEFAULT_FPS if fps is None else fps
         # Where no frame can be read there is no shape, and `_pixels` gives none.
         shape = shapes.get(path, (0, 0))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import rinrcodec
-from rinrcodec.errors import RinrUsageError
+from rinrcodec.datasets.unpacking.video_files import write_clip
+from rinrcodec.errors import RinrInputError, RinrUsageError
 
 
 def save(path: Path, sizes: list[tuple[int, int]], **options: Any) -> Path:
@@ -73,3 +75,28 @@ def test_a_frame_of_another_size_is_left_out_and_named(
     result = rinrcodec.decompress(pack, tmp_path / "a.gif", device="cpu")
     assert result.frames == 1
     assert "16x20 pixels, and the video has 16x16; the frame is left out" in result.failures[0]
+
+
+@pytest.mark.parametrize("fps", [1 / 600, 1000])
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_the_least_and_the_most_frames_a_second(tmp_path: Path, kind: str, fps: float) -> None:
+    pack = save(tmp_path / "a.rinr", [(16, 24)] * 2)
+    out = tmp_path / f"a.{kind}"
+    assert rinrcodec.decompress(pack, out, fps=fps, device="cpu").frames == 2
+    with av.open(str(out)) as video:
+        assert len(list(video.decode(video=0))) == 2
+
+
+def test_equal_frames_of_a_gif_can_last_too_long(tmp_path: Path) -> None:
+    pixels = np.full((16, 24, 3), 90, np.uint8)
+    with pytest.raises(RinrInputError, match="for more than 655 seconds"):
+        write_clip(
+            tmp_path / "a.gif",
+            iter([pixels] * 2),
+            kind="gif",
+            fps=Fraction(1, 600),
+            shape=(16, 24),
+            count=2,
+            limits=rinrcodec.Limits(),
+        )
+    assert not list(tmp_path.iterdir())
