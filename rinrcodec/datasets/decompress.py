@@ -20,7 +20,7 @@ from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
 from rinrcodec.datasets.unpack import Job, Unpacking, unpack
-from rinrcodec.datasets.unpacking.clips import check_shapes, clip_path, unpack_clips
+from rinrcodec.datasets.unpacking.clips import check_shapes, clip_paths, unpack_clips
 from rinrcodec.datasets.unpacking.outputs import Format, Output, output_of
 from rinrcodec.datasets.unpacking.selection import Cutout, chosen_numbers
 from rinrcodec.datasets.unpacking.video_files import check_fps
@@ -320,8 +320,10 @@ def _make_jobs(
         labelled = [one for part in known for one in part.labelled]
         images = output.folder / "images" / split if kind else output.folder
         unlabelled = output.folder / "unlabelled" / split
-        if output.is_clip or output.file is not None:
-            pictures = [output.file or clip_path(output, split, name, source) for name in flat]
+        if output.file is not None:
+            pictures = [output.file] * len(flat)
+        elif output.is_clip:
+            pictures = clip_paths(output, split, flat, source, work)
         else:
             folders = [images if one else unlabelled for one in labelled]
             files = output_names(flat, f".{work.format}")

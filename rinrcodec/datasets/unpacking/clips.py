@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.datasets.names import count, safe_name
+from rinrcodec.datasets.names import clip_names, count
 from rinrcodec.datasets.unpack import Job, Unpacking, decoded_frames
 from rinrcodec.datasets.unpacking.outputs import CLIP_FORMATS, Output
 from rinrcodec.datasets.unpacking.video_files import DEFAULT_FPS, frame_rate_of, write_clip
@@ -22,19 +22,35 @@ from rinrcodec.errors import RinrError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.storage import storage_of
 
-__all__ = ["check_shapes", "clip_path", "unpack_clips"]
+__all__ = ["check_shapes", "clip_paths", "unpack_clips"]
 
 Shape = tuple[int, int]
 
 
-def clip_path(output: Output, split: str, name: str, source: Path) -> Path:
-    """The video that a frame of that name goes to."""
-    folder = name.rpartition("/")[0]
-    stem = "/".join(filter(None, (split, folder)))
-    if not stem:
-        # Not resolved: a link has the name that the user knows.
-        stem = source.stem if source.suffix else storage_of(source).absolute(source).name
-    return output.folder / f"{safe_name(stem or 'frames')}.{output.format}"
+def clip_paths(
+    output: Output, split: str, names: Sequence[str], source: Path, work: Unpacking
+) -> list[Path]:
+    """The video that each frame of a split goes to: one for every folder in their names."""
+    # Not resolved: a link has the name that the user knows.
+    whole = source.stem if source.suffix else storage_of(source).absolute(source).name
+    folders = [
+        "/".join(filter(None, (split, name.rpartition("/")[0]))) or whole or "frames"
+        for name in names
+    ]
+    different = list(dict.fromkeys(folders))
+    suffix = f".{output.format}"
+    files = dict(zip(different, clip_names(different, suffix), strict=True))
+    renamed = [
+        folder
+        for folder, file in files.items()
+        if PurePosixPath(folder + suffix) != PurePosixPath(file)
+    ]
+    if renamed:
+        work.warnings.append(
+            f"{count(len(renamed), 'video')} got another file name, such as {files[renamed[0]]} "
+            f"for {renamed[0]}: names must be valid, and no two files may have the same"
+        )
+    return [output.folder / files[folder] for folder in folders]
 
 
 def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:

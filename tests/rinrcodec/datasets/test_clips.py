@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import rinrcodec
 from rinrcodec.datasets.unpacking.video_files import write_clip
 from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.formats import read_pack
 
 
 def save(path: Path, sizes: list[tuple[int, int]], **options: Any) -> Path:
@@ -100,3 +102,19 @@ def test_equal_frames_of_a_gif_can_last_too_long(tmp_path: Path) -> None:
             limits=rinrcodec.Limits(),
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_every_folder_has_a_video_of_its_own(tmp_path: Path) -> None:
+    long = "d" * 254
+    names = ["A/1.png", "a/1.png", "x\x01/1.png", "x_/1.png", f"{long}/1.png", "A/2.png"]
+    pack = read_pack(save(tmp_path / "a.rinr", [(16, 24)] * len(names)))
+    frames = [replace(frame, name=name) for frame, name in zip(pack.frames, names, strict=True)]
+    rinrcodec.save(replace(pack, frames=tuple(frames)), tmp_path / "a.rinr")
+    result = rinrcodec.decompress(tmp_path / "a.rinr", tmp_path / "out", format="gif", device="cpu")
+    assert (result.frames, result.failures) == (6, ())
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files[:2] == ["A.gif", "a~2.gif"]
+    assert files[2].startswith("dddd")
+    assert files[3:] == ["x_.gif", "x_~2.gif"]
+    (warning,) = result.warnings
+    assert "4 videos got another file name, such as a~2.gif for a" in warning
