@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.datasets.names import clip_names, count
-from rinrcodec.datasets.unpack import Job, Unpacking, decoded_frames
+from rinrcodec.datasets.unpack import OF_NAMES, Job, Unpacking, decoded_frames
 from rinrcodec.datasets.unpacking.outputs import CLIP_FORMATS, Output
 from rinrcodec.datasets.unpacking.video_files import DEFAULT_FPS, frame_rate_of, write_clip
 from rinrcodec.errors import RinrError, RinrUsageError, reason
@@ -125,6 +125,11 @@ def unpack_clips(
             )
         except RinrError as error:
             work.failures.append(reason(path, error))
+            continue
+        except OSError as error:
+            if error.errno not in OF_NAMES:
+                raise
+            work.failures.append(f"{path} cannot be written: {error.strerror}")
             continue
         written += done
         if 0 < done < expected:

@@ -28,6 +28,12 @@ def save(path: Path, sizes: list[tuple[int, int]], **options: Any) -> Path:
     return path
 
 
+def save_named(path: Path, names: list[str]) -> None:
+    pack = read_pack(save(path, [(16, 24)] * len(names)))
+    frames = [replace(frame, name=name) for frame, name in zip(pack.frames, names, strict=True)]
+    rinrcodec.save(replace(pack, frames=tuple(frames)), path)
+
+
 def test_sizes_after_a_frame_that_cannot_be_read_are_compared(tmp_path: Path) -> None:
     pack = save(tmp_path / "a.rinr", [(16, 16), (40, 40), (20, 16)])
     with pytest.raises(RinrUsageError, match="these have 16x16 and 16x20"):
@@ -107,9 +113,7 @@ def test_equal_frames_of_a_gif_can_last_too_long(tmp_path: Path) -> None:
 def test_every_folder_has_a_video_of_its_own(tmp_path: Path) -> None:
     long = "d" * 254
     names = ["A/1.png", "a/1.png", "x\x01/1.png", "x_/1.png", f"{long}/1.png", "A/2.png"]
-    pack = read_pack(save(tmp_path / "a.rinr", [(16, 24)] * len(names)))
-    frames = [replace(frame, name=name) for frame, name in zip(pack.frames, names, strict=True)]
-    rinrcodec.save(replace(pack, frames=tuple(frames)), tmp_path / "a.rinr")
+    save_named(tmp_path / "a.rinr", names)
     result = rinrcodec.decompress(tmp_path / "a.rinr", tmp_path / "out", format="gif", device="cpu")
     assert (result.frames, result.failures) == (6, ())
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -118,3 +122,11 @@ def test_every_folder_has_a_video_of_its_own(tmp_path: Path) -> None:
     assert files[3:] == ["x_.gif", "x_~2.gif"]
     (warning,) = result.warnings
     assert "4 videos got another file name, such as a~2.gif for a" in warning
+
+
+def test_a_video_with_the_name_of_a_folder_ends_no_other(tmp_path: Path) -> None:
+    save_named(tmp_path / "a.rinr", ["b.gif/c/1.png", "b/1.png", "d/1.png"])
+    result = rinrcodec.decompress(tmp_path / "a.rinr", tmp_path / "out", format="gif", device="cpu")
+    assert result.frames == 2
+    assert "b.gif cannot be written: " in result.failures[0]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.gif", "d.gif"}
