@@ -20,7 +20,7 @@ from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
 from rinrcodec.datasets.unpack import Job, Unpacking, unpack
-from rinrcodec.datasets.unpacking.clips import check_shapes, clip_path, unpack_clips
+from rinrcodec.datasets.unpacking.clips import check_shapes, clip_paths, unpack_clips
 from rinrcodec.datasets.unpacking.outputs import Format, Output, output_of
 from rinrcodec.datasets.unpacking.selection import Cutout, chosen_numbers
 from rinrcodec.datasets.unpacking.video_files import check_fps
@@ -110,7 +110,7 @@ def decompress(
         frames: which frames, of all packs in order: a number or a slice; None takes all.
         region: decode these pixels alone, as (x, y, width, height).
         scale: decode at this scale, above 0 and at most 16; region first. Labels move along.
-        fps: frames a second of a video; None is that of the packs, or 10.
+        fps: frames a second of a video, 1/600 to 1,000; None is that of the packs, or 10.
         labels: write labels too, as "yolo", "coco" or "voc"; True is "yolo".
         device: "auto", "cpu", "cuda" or "cuda:N".
         overwrite: replace files that are there.
@@ -217,10 +217,11 @@ def _decompress(
         if names := _class_list(jobs, kind):
             texts[output.folder / "classes.txt"] = names
         files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
-        spare = (job.spare(index) for job in jobs for index in range(len(job.pictures)))
+        spare = [job.spare(index) for job in jobs for index in range(len(job.pictures))]
         _refuse_links([*files, *spare], output.folder)
+        _refuse_own_yaml(texts, path, packs.all())
         if not overwrite:
-            _refuse_existing(files, output.folder)
+            _refuse_existing([*files, *spare] if kind else files, output.folder)
         find_gpu(device)
         work.total = sum(len(job.pictures) for job in jobs)
         _log.info("decompress %s: %d frames in %d packs", printable(path), work.total, len(jobs))
@@ -319,8 +320,10 @@ def _make_jobs(
         labelled = [one for part in known for one in part.labelled]
         images = output.folder / "images" / split if kind else output.folder
         unlabelled = output.folder / "unlabelled" / split
-        if output.is_clip or output.file is not None:
-            pictures = [output.file or clip_path(output, split, name, source) for name in flat]
+        if output.file is not None:
+            pictures = [output.file] * len(flat)
+        elif output.is_clip:
+            pictures = clip_paths(output, split, flat, source, work)
         else:
             folders = [images if one else unlabelled for one in labelled]
             files = output_names(flat, f".{work.format}")
@@ -399,6 +402,25 @@ def _refuse_links(files: list[Path], out: Path) -> None:
         problem = obstacle(file, out)
         if problem is not None:
             raise RinrUsageError(problem)
+
+
+def _refuse_own_yaml(texts: Mapping[Path, str], source: Path, packs: Sequence[Path]) -> None:
+    """Raise `RinrUsageError` where a data yaml of the output is the one that lists the packs."""
+    for file in texts:
+        if file.suffix != ".yaml" or file_or_folder(file) != "file":
+            continue
+        folder = _resolved(file.parent)
+        if _resolved(file) == _resolved(source) or any(
+            folder in _resolved(pack).parents for pack in packs
+        ):
+            raise RinrUsageError(
+                f"{file} is of the packs that are decompressed, and the output has a file of this "
+                "name; give another folder with -o"
+            )
+
+
+def _resolved(path: Path) -> Path:
+    return path.resolve() if storage_of(path).has_native_paths else path
 
 
 def _refuse_existing(files: list[Path], out: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, frame_stem
 from rinrcodec.storage import file_or_folder
 
-__all__ = ["count", "file_suffix", "fit_name", "output_names", "safe_name"]
+__all__ = ["clip_names", "count", "file_suffix", "fit_name", "output_names", "safe_name"]
 
 _MOST_NAME_BYTES = 255
 _MOST_SUFFIX_BYTES = 20
@@ -63,21 +63,43 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
     """
     stems = {name: _fitting(safe_name(frame_stem(name)), name) for name in names}
     counts = Counter(map(_key, stems.values()))
+    wanted = [
+        _fitting(safe_name(name), name) if counts[_key(stems[name])] > 1 else stems[name]
+        for name in names
+    ]
+    return [stem + suffix for stem in _numbered(names, wanted)]
+
+
+def clip_names(folders: Sequence[str], suffix: str) -> list[str]:
+    """A relative posix path of a video for each folder: no two alike, as of `output_names`.
+
+    Args:
+        folders: Folders in the names of frames, all different.
+        suffix: That of the videos, with its dot.
+
+    Returns:
+        The paths, in the order of the folders.
+
+    Example:
+        >>> clip_names(["A", "a", "b/c.png"], ".gif")
+        ['A.gif', 'a~2.gif', 'b/c.png.gif']
+    """
+    stems = [_fitting(safe_name(folder), folder) for folder in folders]
+    return [stem + suffix for stem in _numbered(folders, stems)]
+
+
+def _numbered(names: Sequence[str], stems: Sequence[str]) -> Iterator[str]:
+    """The stems of all names, with a number where an earlier one is alike."""
     taken: set[str] = set()
     numbers: defaultdict[str, int] = defaultdict(lambda: 2)
-    result = []
-    for name in names:
-        stem = stems[name]
-        if counts[_key(stem)] > 1:
-            stem = _fitting(safe_name(name), name)
+    for name, stem in zip(names, stems, strict=True):
         unique = stem
         while (key := _key(unique)) in taken:
             number = numbers[_key(stem)]
             unique = _fitting(f"{stem}~{number}", f"{name}~{number}")
             numbers[_key(stem)] = number + 1
         taken.add(key)
-        result.append(unique + suffix)
-    return result
+        yield unique
 
 
 def file_suffix(out: Path) -> str:

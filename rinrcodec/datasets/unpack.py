@@ -31,10 +31,10 @@ from rinrcodec.pack import Frame
 from rinrcodec.storage import remove_file, storage_of, text_of
 from rinrcodec.storage.atomic import write_text
 
-__all__ = ["Job", "Unpacking", "decoded_frames", "unpack"]
+__all__ = ["OF_NAMES", "Job", "Unpacking", "decoded_frames", "unpack"]
 
 # Errors of one file, whose name is not possible there or taken by something else.
-_OF_NAMES = frozenset(
+OF_NAMES = frozenset(
     {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
     | {errno.ELOOP}
 )
@@ -160,7 +160,7 @@ def _write_frame(
         work.failures.append(str(error))
         return False
     except OSError as error:
-        if error.errno not in _OF_NAMES:
+        if error.errno not in OF_NAMES:
             raise
         work.failures.append(f"{picture} cannot be written: {error.strerror}")
         return False

@@ -9,32 +9,48 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.datasets.names import count, safe_name
-from rinrcodec.datasets.unpack import Job, Unpacking, decoded_frames
+from rinrcodec.datasets.names import clip_names, count
+from rinrcodec.datasets.unpack import OF_NAMES, Job, Unpacking, decoded_frames
 from rinrcodec.datasets.unpacking.outputs import CLIP_FORMATS, Output
 from rinrcodec.datasets.unpacking.video_files import DEFAULT_FPS, frame_rate_of, write_clip
 from rinrcodec.errors import RinrError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.storage import storage_of
 
-__all__ = ["check_shapes", "clip_path", "unpack_clips"]
+__all__ = ["check_shapes", "clip_paths", "unpack_clips"]
 
 Shape = tuple[int, int]
 
 
-def clip_path(output: Output, split: str, name: str, source: Path) -> Path:
-    """The video that a frame of that name goes to."""
-    folder = name.rpartition("/")[0]
-    stem = "/".join(filter(None, (split, folder)))
-    if not stem:
-        # Not resolved: a link has the name that the user knows.
-        stem = source.stem if source.suffix else storage_of(source).absolute(source).name
-    return output.folder / f"{safe_name(stem or 'frames')}.{output.format}"
+def clip_paths(
+    output: Output, split: str, names: Sequence[str], source: Path, work: Unpacking
+) -> list[Path]:
+    """The video that each frame of a split goes to: one for every folder in their names."""
+    # Not resolved: a link has the name that the user knows.
+    whole = source.stem if source.suffix else storage_of(source).absolute(source).name
+    folders = [
+        "/".join(filter(None, (split, name.rpartition("/")[0]))) or whole or "frames"
+        for name in names
+    ]
+    different = list(dict.fromkeys(folders))
+    suffix = f".{output.format}"
+    files = dict(zip(different, clip_names(different, suffix), strict=True))
+    renamed = [
+        folder
+        for folder, file in files.items()
+        if PurePosixPath(folder + suffix) != PurePosixPath(file)
+    ]
+    if renamed:
+        work.warnings.append(
+            f"{count(len(renamed), 'video')} got another file name, such as {files[renamed[0]]} "
+            f"for {renamed[0]}: names must be valid, and no two files may have the same"
+        )
+    return [output.folder / files[folder] for folder in folders]
 
 
 def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
@@ -50,23 +66,33 @@ def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
     if work.cutout.region is None and not is_clip:
         return shapes
     for job in jobs:
-        try:
-            with PackReader(job.path, limits=work.limits) as reader:
-                for picture, number in zip(job.pictures, job.numbers, strict=True):
-                    frame = reader.frame(number)
-                    shape = work.cutout.shape(frame)
-                    if is_clip and shapes.setdefault(picture, shape) != shape:
-                        first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
-                        raise RinrUsageError(
-                            f"{picture}: a video has frames of one size, and these have "
-                            f"{first} and {other} ({frame.name}); choose some with --frames, cut "
-                            "all with --region, or write pictures"
-                        )
-        except RinrUsageError:
-            raise
-        except (RinrError, OSError):
-            continue
+        for picture, name, shape in _shapes_of(job, work):
+            if is_clip and shapes.setdefault(picture, shape) != shape:
+                first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
+                raise RinrUsageError(
+                    f"{picture}: a video has frames of one size, and these have "
+                    f"{first} and {other} ({name}); choose some with --frames, cut "
+                    "all with --region, or write pictures"
+                )
     return shapes
+
+
+def _shapes_of(job: Job, work: Unpacking) -> Iterator[tuple[Path, str, Shape]]:
+    """The output, name and shape of every frame that can be read."""
+    try:
+        reader = PackReader(job.path, limits=work.limits)
+    except (RinrError, OSError):
+        return
+    with reader:
+        for picture, number in zip(job.pictures, job.numbers, strict=True):
+            try:
+                frame = reader.frame(number)
+                shape = work.cutout.shape(frame)
+            except RinrUsageError:
+                raise
+            except (RinrError, OSError):
+                continue
+            yield picture, frame.name, shape
 
 
 def unpack_clips(
@@ -84,13 +110,13 @@ def unpack_clips(
     written = 0
     for path, parts in members.items():
         expected = sum(len(part.numbers) for part in parts)
-        rate = fps or frame_rate_of(parts[0].info) or DEFAULT_FPS
-        # Where no frame can be read, none is decoded either.
-        shape = shapes.get(path, (1, 1))
+        rate = frame_rate_of(parts[0].info) or DEFAULT_FPS if fps is None else fps
+        # Where no frame can be read there is no shape, and `_pixels` gives none.
+        shape = shapes.get(path, (0, 0))
         try:
             done = write_clip(
                 path,
-                _pixels(parts, work),
+                _pixels(parts, work, shape),
                 kind=work.format,
                 fps=rate,
                 shape=shape,
@@ -100,13 +126,19 @@ def unpack_clips(
         except RinrError as error:
             work.failures.append(reason(path, error))
             continue
+        except OSError as error:
+            if error.errno not in OF_NAMES:
+                raise
+            work.failures.append(f"{path} cannot be written: {error.strerror}")
+            continue
         written += done
         if 0 < done < expected:
             work.failures.append(f"{path}: lacks {count(expected - done, 'frame')}, see above")
     return written
 
 
-def _pixels(parts: Sequence[Job], work: Unpacking) -> Iterator[NDArray[np.uint8]]:
+def _pixels(parts: Sequence[Job], work: Unpacking, shape: Shape) -> Iterator[NDArray[np.uint8]]:
+    """The pixels of all frames that have this shape; PyAV would stretch others to it."""
     for part in parts:
         try:
             reader = PackReader(part.path, limits=work.limits)
@@ -114,8 +146,15 @@ def _pixels(parts: Sequence[Job], work: Unpacking) -> Iterator[NDArray[np.uint8]
             work.failures.append(reason(part.path, error))
         else:
             with reader:
-                for index, _, array in decoded_frames(reader, part, work):
-                    yield array
+                for index, frame, array in decoded_frames(reader, part, work):
+                    if array.shape[:2] == shape:
+                        yield array
+                    else:
+                        height, width = array.shape[:2]
+                        work.failures.append(
+                            f"{part.path}: {frame.name}: {width}x{height} pixels, and the video "
+                            f"has {shape[1]}x{shape[0]}; the frame is left out"
+                        )
                     work.report(index + 1)
         work.done += len(part.numbers)
     work.report(0)

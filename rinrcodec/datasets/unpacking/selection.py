@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rinrcodec.boxes import Box, Region
+from rinrcodec.compute.grids import grid_shape
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.pack import Frame
 
@@ -110,8 +111,6 @@ class Cutout:
         """
         if self.is_whole:
             return frame.height, frame.width
-        from rinrcodec.compute.grids import grid_shape  # which loads torch
-
         try:
             return grid_shape(frame.width, frame.height, region=self.region, scale=self.scale)
         except RinrInputError as error:
@@ -191,7 +190,7 @@ def _refuse_cut(box: Box, area: Region) -> None:
 
 
 def _is_placed(keypoint: Sequence[float]) -> bool:
-    """Whether a keypoint is somewhere; (0, 0) stands for one that is not labelled."""
+    """Whether a keypoint is somewhere; (0, 0) is one that is not labelled."""
     return any(keypoint[:2])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -26,7 +27,7 @@ from rinrcodec.storage.replacing import replacing
 __all__ = ["DEFAULT_FPS", "ENCODERS", "check_fps", "frame_rate_of", "write_clip"]
 
 DEFAULT_FPS = Fraction(10)
-_MOST_FPS = 1000
+_LEAST_FPS, _MOST_FPS = Fraction(1, 600), 1000  # of every kind of video
 # In this order: H.264 where a build has OpenH264, AV1, VP9, and MPEG-4 Part 2, which all have.
 ENCODERS: dict[str, dict[str, str]] = {
     "libopenh264": {},
@@ -34,6 +35,8 @@ ENCODERS: dict[str, dict[str, str]] = {
     "libvpx-vp9": {"crf": "20", "b": "0", "row-mt": "1", "cpu-used": "4"},
     "mpeg4": {"qscale": "2"},
 }
+# Encoders that refuse a rate above this one.
+_MOST_FPS_OF = {"libsvtav1": 240}
 _BT709, _LIMITED = 1, 1
 _RATE = re.compile(r"(\d{1,9})(?:/(\d{1,9}))?")
 _GIF_UNITS = 100  # of a second
@@ -45,8 +48,8 @@ def check_fps(fps: float | None) -> Fraction | None:
     """The frame rate that a user asks for; raises `RinrUsageError` for one that no video has."""
     if fps is None:
         return None
-    if not 0 < fps <= _MOST_FPS:
-        raise RinrUsageError(f"fps={fps}: expected more than 0 and at most {_MOST_FPS:,}")
+    if not _LEAST_FPS <= fps <= _MOST_FPS:
+        raise RinrUsageError(f"fps={fps}: expected {_LEAST_FPS} to {_MOST_FPS:,} frames a second")
     return Fraction(fps).limit_denominator(10_000)
 
 
@@ -61,7 +64,7 @@ def frame_rate_of(info: Mapping[str, str]) -> Fraction | None:
     if found is None or not int(found[2] or 1):
         return None
     rate = Fraction(int(found[1]), int(found[2] or 1))
-    return rate if 0 < rate <= _MOST_FPS else None
+    return rate if _LEAST_FPS <= rate <= _MOST_FPS else None
 
 
 def write_clip(
@@ -101,11 +104,11 @@ def write_clip(
     with replacing(path, durable=False) as temporary:
         frames = chain([first], frames)
         if kind == "gif":
-            return _write_gif(temporary, frames, fps)
+            return _write_gif(temporary, frames, path, fps)
         return _write_mp4(temporary, frames, path, fps, shape)
 
 
-def _write_gif(temporary: Path, frames: Iterator[Array], fps: Fraction) -> int:
+def _write_gif(temporary: Path, frames: Iterator[Array], path: Path, fps: Fraction) -> int:
     written = 0
 
     def images() -> Iterator[Image.Image]:
@@ -116,15 +119,22 @@ def _write_gif(temporary: Path, frames: Iterator[Array], fps: Fraction) -> int:
 
     all_images = images()
     duration = round(_GIF_UNITS / fps) * 1000 // _GIF_UNITS
-    next(all_images).save(
-        temporary,
-        "GIF",
-        save_all=True,
-        append_images=all_images,
-        duration=max(1000 // _GIF_UNITS, duration),
-        loop=0,
-        optimize=False,
-    )
+    try:
+        next(all_images).save(
+            temporary,
+            "GIF",
+            save_all=True,
+            append_images=all_images,
+            duration=max(1000 // _GIF_UNITS, duration),
+            loop=0,
+            optimize=False,
+        )
+    except (struct.error, OverflowError) as error:
+        # Pillow writes equal frames as one, with the sum of their times, in 16 bits.
+        raise RinrInputError(
+            f"{path}: a picture of a gif cannot be shown for more than 655 seconds, and equal "
+            "frames are one picture; take --format mp4 or a larger --fps"
+        ) from error
     return written
 
 
@@ -136,7 +146,7 @@ def _write_mp4(
     os.environ.setdefault("SVT_LOG", "1")  # as for the backgrounds: it prints about itself
     written = 0
     with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out:
-        name = next((name for name in ENCODERS if _has(name)), None)
+        name = next((name for name in ENCODERS if _has(name, fps)), None)
         if name is None:
             raise RinrInputError(
                 f"{path}: PyAV has none of the encoders {', '.join(ENCODERS)}; take --format gif, "
@@ -148,7 +158,7 @@ def _write_mp4(
         context = stream.codec_context
         context.color_range, context.colorspace = _LIMITED, _BT709
         context.color_primaries = context.color_trc = _BT709
-        with _encoding(path, shape):
+        with _encoding(path, shape, fps):
             for pixels in frames:
                 rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
@@ -162,7 +172,9 @@ def _write_mp4(
     return written
 
 
-def _has(name: str) -> bool:
+def _has(name: str, fps: Fraction) -> bool:
+    if fps > _MOST_FPS_OF.get(name, _MOST_FPS):
+        return False
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
@@ -174,7 +186,7 @@ def _has(name: str) -> bool:
 
 
 @contextmanager
-def _encoding(path: Path, shape: tuple[int, int]) -> Iterator[None]:
+def _encoding(path: Path, shape: tuple[int, int], fps: Fraction) -> Iterator[None]:
     """Say in our words what an encoder refuses: sizes below its least, above its most."""
     import av
 
@@ -182,6 +194,6 @@ def _encoding(path: Path, shape: tuple[int, int]) -> Iterator[None]:
         yield
     except (av.error.ArgumentError, av.error.ExternalError) as error:
         raise RinrInputError(
-            f"{path}: no video of {shape[1]}x{shape[0]} pixels can be encoded; choose another "
-            "--scale, or --format gif or png"
+            f"{path}: no video of {shape[1]}x{shape[0]} pixels and {float(fps):g} frames a second "
+            "can be encoded; choose another --scale or --fps, or --format gif or png"
         ) from error

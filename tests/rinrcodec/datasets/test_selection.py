@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rinrcodec import Box, Region
 from rinrcodec.datasets.unpacking.selection import Cutout, chosen_numbers, parse_frames
 from rinrcodec.datasets.unpacking.video_files import check_fps, frame_rate_of
 from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.formats import read_pack
 from rinrcodec.pack import Frame, InrRef
 
 from .conftest import write
@@ -122,11 +124,11 @@ def test_what_is_no_scale(scale: Any) -> None:
 
 
 def test_frame_rates_of_strangers_are_checked() -> None:
-    for text in ("", "0", "1/0", "-3", "nan", "1e9", "9" * 30, "2000", "1/2/3", "1\n"):
+    for text in ("", "0", "1/0", "-3", "nan", "1e9", "9" * 30, "2000", "1/700", "1/2/3", "1\n"):
         assert frame_rate_of({"frame_rate": text}) is None
     assert frame_rate_of({"frame_rate": "25"}) == check_fps(25)
-    for fps in (0, -1, 1001, float("nan")):
-        with pytest.raises(RinrUsageError, match="expected more than 0"):
+    for fps in (0, -1, 1001, 1e-5, float("nan")):
+        with pytest.raises(RinrUsageError, match="expected 1/600 to 1,000 frames a second"):
             check_fps(fps)
 
 
@@ -185,3 +187,34 @@ def test_numbers_need_all_packs(pack: Path, tmp_path: Path) -> None:
     write(folder / "a.rinr", "damaged")
     with pytest.raises(RinrInputError, match="so it is not known which frames --frames means"):
         rinrcodec.decompress(folder, tmp_path / "out", frames=0)
+
+
+def test_a_file_in_unlabelled_is_kept(pack: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"region": Region(12, 0, 16, 16), "labels": True}
+    rinrcodec.decompress(pack, tmp_path / "one", **options)
+    (bad,) = (tmp_path / "one/unlabelled").iterdir()
+    mine = write(tmp_path / "out/unlabelled" / bad.name, "mine")
+    with pytest.raises(RinrUsageError, match=f"{mine} already there; --overwrite replaces it"):
+        rinrcodec.decompress(pack, tmp_path / "out", **options)
+    assert mine.read_text(encoding="utf-8") == "mine"
+    rinrcodec.decompress(pack, tmp_path / "out", **options, overwrite=True)
+    assert mine.read_bytes() == bad.read_bytes()
+
+
+@pytest.mark.parametrize("source", ["data.yaml", "", "train/a.rinr"])
+def test_the_data_yaml_of_the_packs_is_never_replaced(
+    pack: Path, tmp_path: Path, source: str
+) -> None:
+    folder = tmp_path / "packs"
+    (folder / "train").mkdir(parents=True)
+    named = replace(read_pack(pack), info={"names": '["cat"]'})
+    rinrcodec.save(named, folder / "train/a.rinr")
+    text = "train: train\nnames: {0: cat}\n"
+    mine = write(folder / "data.yaml", text)
+    options: dict[str, Any] = {"labels": True, "overwrite": True}
+    with pytest.raises(RinrUsageError, match="is of the packs that are decompressed"):
+        rinrcodec.decompress(folder / source, folder, **options)
+    assert mine.read_text(encoding="utf-8") == text
+    assert {path.name for path in folder.iterdir()} == {"data.yaml", "train"}
+    for _ in range(2):
+        rinrcodec.decompress(folder / source, tmp_path / "out", **options)
