@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -261,7 +264,40 @@ LARGE: dict[str, Callable[[], Pack]] = {
 }  # fmt: skip
 
 
+# What other tests leave in a process (caches, threads and their memory) would be measured, too.
+IS_SHARED = "PYTEST_XDIST_WORKER" in os.environ
+in_a_process_of_its_own = pytest.mark.skipif(IS_SHARED, reason="test_peaks_of_memory runs it")
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not IS_SHARED, reason="the tests that it starts run here")
+def test_peaks_of_memory() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            __file__,
+            "-m",
+            "slow",
+        ],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{2 * len(LARGE) + 3} passed" in done.stdout
+
+
+@pytest.mark.slow
+@in_a_process_of_its_own
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.parametrize("threads", [1, 4])
 def test_what_is_declared_is_what_it_takes(name: str, threads: int) -> None:
@@ -286,6 +322,7 @@ def test_what_is_declared_is_what_it_takes(name: str, threads: int) -> None:
 
 
 @pytest.mark.slow
+@in_a_process_of_its_own
 @pytest.mark.parametrize("name", ["nerv", "pyramid", "siren"])
 def test_threads_share_the_memory_of_a_call(name: str) -> None:
     pack = LARGE[name]()
