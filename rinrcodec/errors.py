@@ -90,7 +90,7 @@ class MissingExtraError(RinrError, ImportError):
     Args:
         package: The package.
         extra: The extra of rinrcodec that installs it.
-        why: What needs it, such as "decoding siren"; the message ends in the pip command.
+        why: What needs it, such as "fitting networks"; the message ends in the pip command.
     """
 
     exit_code = 3
