@@ -31,13 +31,15 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True)
 def _interruptible() -> None:
-    """Give every test, and the processes that it starts, the usual handler of SIGINT.
+    """Give every test, and the processes that it starts, the usual handlers of SIGINT and SIGHUP.
 
-    A job in the background ignores it, and a library below Ultralytics replaces the handler without
-    Python's knowledge.
+    A job in the background ignores the one, and `nohup` the other. A library below Ultralytics
+    replaces the handler without Python's knowledge.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
