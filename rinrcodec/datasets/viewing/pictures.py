@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from rinrcodec.display.thumbnails import fitting_scale
 from rinrcodec.errors import RinrInputError
 from rinrcodec.files import RinrFile
 
@@ -46,7 +47,7 @@ def decoded(
     scale = 1.0
     if side is not None:
         frame = file.frame(index)
-        scale = min(1.0, side / max(frame.width, frame.height))
+        scale = fitting_scale(frame.width, frame.height, side)
     return file.pixels(index, objects=objects, scale=scale)
 
 
