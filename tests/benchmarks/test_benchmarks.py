@@ -24,7 +24,7 @@ TINY = {
     "real_data": [],
     "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
     "train_yolo": [
-        *("--frames=1", "--arms", "rinr", "webp", "--seeds=1", "--epochs=1", "--imgsz=64"),
+        *("--frames=1", "--arms", "av1", "composite", "--seeds=2", "--epochs=1", "--imgsz=64"),
         *("--batch=1", "--preset=fast", "--steps=1"),
     ],
     "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
