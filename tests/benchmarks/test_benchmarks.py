@@ -22,7 +22,10 @@ TINY = {
     "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
-    "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
+    "dataloader": [
+        *("--frames=1", "--repeats=1", "--workers", "0", "1", "--families", "av1", "siren"),
+        *("--epochs=1", "--imgsz=64", "--yolo-workers=0"),
+    ],
     "train_yolo": [
         *("--frames=1", "--arms", "av1", "composite", "--seeds=2", "--epochs=1", "--imgsz=64"),
         *("--batch=1", "--preset=fast", "--steps=1"),
