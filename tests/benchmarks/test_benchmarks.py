@@ -39,7 +39,10 @@ TINY = {
     ],
     "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
     "label_bytes": ["--frames=2"],
-    "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
+    "speed": [
+        *("--frames=2", "--repeats=1", "--presets", "fast", "--fitted-frames=1", "--steps=1"),
+        *("--families", "av1", "siren", "nerv"),
+    ],
     "av1_sequences": [
         "--frames=3",
         "--preset=fast",
@@ -190,31 +193,60 @@ def test_every_script_is_covered():
     assert scripts == set(TINY) | {"fleet", "pyramid"}
 
 
-def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
-    """With a stand-in for Python that writes a page as a script would, but measures nothing."""
-    (tmp_path / "bin").mkdir()
-    python = tmp_path / "bin/python"
+def gpu_script(folder, code):
+    """Run `gpu.sh` with a stand-in for Python: tests end with `code`, scripts write empty pages."""
+
+    def run(**environment):
+        return subprocess.run(
+            ["bash", str(BENCHMARKS / "gpu.sh"), "cuda:0", str(folder / "out")],
+            env={**os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    (folder / "bin").mkdir()
+    python = folder / "bin/python"
     python.write_text(
         "#!/bin/bash\n"
-        'case $1 in -m) exit 3 ;; esac\nname=$(basename "$1" .py)\n'
+        f'case $1 in -m) echo tested; exit {code} ;; esac\nname=$(basename "$1" .py)\n'
         'while [ "$1" != --out ]; do shift; done\n'
         'touch "$2/$name.md" "$2/$name.json"; echo "made $name"\n'
     )
     python.chmod(0o755)
-    out = tmp_path / "out"
-    out.mkdir()
+    (folder / "out").mkdir()
+    return run
+
+
+def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
+    run, out = gpu_script(tmp_path, code=1), tmp_path / "out"
     (out / "grouping_cuda.md").write_text("as it was")
-    command = ["bash", str(BENCHMARKS / "gpu.sh"), "cuda:0", str(out)]
-    path = f"{python.parent}:/usr/bin:/bin"
-    done = subprocess.run(
-        command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 3, done.stderr  # the tests failed, and the pages are made
+    done = run()
+    assert done.returncode == 1, done.stderr  # the tests failed, and the pages are made
     assert "already there" in done.stdout
     assert "made grouping" not in done.stdout
     assert (out / "grouping_cuda.md").read_text() == "as it was"
-    assert (out / "presets_cuda.md").exists()
-    assert (out / "presets_cuda.json").exists()
-    shown = subprocess.run([*command[:2], "-h"], capture_output=True, text=True, check=True).stdout
+    assert (out / "speed_cuda.md").exists()
+    assert (out / "speed_cuda.json").exists()
+    assert not (out / "unfinished_cuda").exists()
+
+
+def test_the_gpu_script_stops_at_its_limit_and_continues(tmp_path):
+    run, out = gpu_script(tmp_path, code=0), tmp_path / "out"
+    done = run(LIMIT="0")
+    assert done.returncode == 3
+    assert "Run the same command again" in done.stderr
+    assert [path.name for path in out.iterdir()] == ["unfinished_cuda"]
+    # A run that was cut after the tests does not run them again.
+    (out / "unfinished_cuda/tests_passed").touch()
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "tested" not in done.stdout
+    assert (out / "sequences_cuda.md").exists()
+
+
+def test_the_gpu_script_shows_its_help():
+    command = ["bash", str(BENCHMARKS / "gpu.sh"), "-h"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "gpu.sh [DEVICE] [OUT]" in shown
     assert "set -" not in shown
