@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,12 +194,15 @@ def test_every_script_is_covered():
     assert scripts == set(TINY) | {"fleet", "pyramid"}
 
 
-def gpu_script(folder, code):
-    """Run `gpu.sh` with a stand-in for Python: tests end with `code`, scripts write empty pages."""
+def stand_in(folder, code=0):
+    """What runs a shell script with a stand-in for Python.
 
-    def run(**environment):
+    Its tests end with `code`, and its scripts write empty pages.
+    """
+
+    def run(script, *args, **environment):
         return subprocess.run(
-            ["bash", str(BENCHMARKS / "gpu.sh"), "cuda:0", str(folder / "out")],
+            ["bash", str(BENCHMARKS / script), *args],
             env={**os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", **environment},
             capture_output=True,
             text=True,
@@ -218,8 +222,39 @@ def gpu_script(folder, code):
     return run
 
 
+def test_all_pages_are_planned_and_made_once(tmp_path):
+    run, out = stand_in(tmp_path), tmp_path / "out"
+    plan = run("all.sh", str(out), "speed", "sequences_moving", PLAN="1")
+    assert plan.returncode == 0, plan.stderr
+    names = [line.split()[0] for line in plan.stdout.splitlines()[:-1]]
+    assert names == ["speed", "sequences_moving"]
+    assert list(out.iterdir()) == []
+    done = run("all.sh", str(out), "speed", "sequences_moving")
+    assert done.returncode == 0, done.stderr
+    made = {f"{name}.{kind}" for name in ("speed", "sequences_moving") for kind in ("md", "json")}
+    assert {path.name for path in out.iterdir()} == made
+    again = run("all.sh", str(out), "speed")
+    assert "made speed" not in again.stdout
+    wrong = run("all.sh", str(out), "sped")
+    assert wrong.returncode == 2
+    assert "no page 'sped'" in wrong.stderr
+
+
+def test_the_plan_of_all_pages_has_every_script():
+    command = ["bash", str(BENCHMARKS / "all.sh"), "no-such-folder"]
+    plan = subprocess.run(
+        command, env={**os.environ, "PLAN": "1"}, capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[0] for line in plan.splitlines()[:-1]}
+    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture", "paper_time"}
+    assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
+
+
 def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
-    run, out = gpu_script(tmp_path, code=1), tmp_path / "out"
+    run, out = (
+        partial(stand_in(tmp_path, code=1), "gpu.sh", "cuda:0", str(tmp_path / "out")),
+        tmp_path / "out",
+    )
     (out / "grouping_cuda.md").write_text("as it was")
     done = run()
     assert done.returncode == 1, done.stderr  # the tests failed, and the pages are made
@@ -232,7 +267,10 @@ def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
 
 
 def test_the_gpu_script_stops_at_its_limit_and_continues(tmp_path):
-    run, out = gpu_script(tmp_path, code=0), tmp_path / "out"
+    run, out = (
+        partial(stand_in(tmp_path), "gpu.sh", "cuda:0", str(tmp_path / "out")),
+        tmp_path / "out",
+    )
     done = run(LIMIT="0")
     assert done.returncode == 3
     assert "Run the same command again" in done.stderr
