@@ -7,12 +7,13 @@ DEMO_INSTALLED := $(VENV)/.rinrcodec-demo
 # How long `make fuzz` runs.
 SECONDS ?= 60
 
-.PHONY: help demo test lint unit fuzz check-long bench install clean
+.PHONY: help demo docs test lint unit fuzz check-long bench install clean
 
 help:
 	@echo "make demo        compress four pictures, verify them, and plot the result (1 minute, and the install)"
 	@echo "make test        lint, all tests, and a minute of fuzzing (25 minutes on two cores)"
 	@echo "make lint        ruff and mypy (20 seconds)"
+	@echo "make docs        the site of the documentation, in build/site (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 2,000 (2 minutes)"
 	@echo "make bench       the pages of docs/results, in bench-out (12 hours; continues what was cut)"
@@ -35,7 +36,7 @@ demo: $(DEMO_INSTALLED)
 	"$(BIN)/rinrcodec" demo -o demo-out
 
 # Fuzzing comes last: under `make -j`, too, the tests have all cores.
-test: lint unit
+test: lint docs unit
 	$(MAKE) fuzz
 
 # mypy follows the links from rinrcodec/ to the folders beside it.
@@ -43,6 +44,10 @@ lint: install
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy" rinrcodec benchmarks
+
+# A warning, such as a dead link, fails. NO_MKDOCS_2_WARNING silences an advertisement.
+docs: install
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)" "$(BIN)/mkdocs" build
 
 unit: install
 	"$(BIN)/pytest" -n 2 --durations=30

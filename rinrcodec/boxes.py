@@ -85,8 +85,10 @@ class Box:
 
     Args:
         class_id: The class, 0 or more.
-        x, y: The top-left corner.
-        w, h: The size, 0 or more.
+        x: The left edge.
+        y: The upper edge.
+        w: The width, 0 or more.
+        h: The height, 0 or more.
         polygons: The outline, as one or several polygons (x1, y1, x2, y2, ...) of at least three
             points. The rotated box of the task "obb" is a polygon of its four corners.
         keypoints: One (x, y) or (x, y, visibility) for each keypoint, all of one length.

@@ -1,0 +1,18 @@
+"""The site of the documentation: `make docs` builds it; here is what its build cannot know."""
+
+import re
+from pathlib import Path
+
+import rinrcodec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_reference_has_every_public_name():
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: rinrcodec\.(\w+)$", page, re.MULTILINE))
+    errors = {name for name in rinrcodec.__all__ if name.startswith("Rinr") and "Error" in name}
+    assert "errors" in shown  # the module, with all of its classes
+    shown -= {"errors"}
+    expected = set(rinrcodec.__all__) - errors - {"MissingExtraError", "PRESETS"}
+    assert shown == expected
