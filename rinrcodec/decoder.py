@@ -87,28 +87,63 @@ def decode(
     objects: bool = True,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Tensor | list[Tensor]:
-    """Decode frames of a pack to uint8 RGB tensors on `device`; `Decoder.pixels` gives arrays.
+    """Decode frames of a pack to uint8 RGB tensors.
 
-    frames: one index gives a tensor [3, H, W]; a sequence gives [n, 3, H, W], or a list of
-        [3, H, W] where the frames' sizes differ. Grey frames have three equal channels.
-    region: whole pixels of the frame, a `Region` or (x, y, width, height): only these are computed.
-    scale: 0.5 evaluates a grid half as fine on each axis, 2.0 one twice as fine.
-    objects: False decodes the background INR alone.
+    For NumPy arrays, which `av1` packs give without torch, use `RinrFile.pixels`. To decode again
+    and again from one pack, `Decoder` keeps what it has read.
 
-    limits: how much work and memory a frame may take, and how large the result may be. Several
-        frames are decoded together where that takes no more memory than one may.
+    Args:
+        source: The pack: a `Pack` in memory, or an open `RinrFile`.
+        frames: The index of one frame, or several. Negative indices count from the end.
+        device: Where to decode, and where the result is: "cpu", "cuda", "cuda:N", or "auto".
+        region: Decode only these whole pixels of the frame: a `Region`, or (x, y, width, height).
+        scale: Evaluate a finer or coarser grid: 0.5 gives half as many pixels on each axis. For
+            networks this costs less; other families decode the frame and resize it.
+        objects: Paste the objects. With False, decode the background alone.
+        limits: How much work and memory a frame may take, and how large the result may be.
 
-    Raises `RinrInputError` for an index or region outside, `RinrFormatError` for weights that do
-    not fit their spec, `RinrLimitError` for a frame that takes too much work or memory,
-    `RinrMemoryError` where this machine has less memory than that, `RinrDeviceError` for a device
-    that is not there, `MissingExtraError` where torch is not installed.
+    Returns:
+        For one index, a uint8 tensor [3, H, W]. For a sequence, [n, 3, H, W], or a list of
+        [3, H, W] where sizes differ. Grey frames have three equal channels.
+
+    Raises:
+        RinrInputError: An index or region is outside.
+        RinrFormatError: The weights do not fit their spec.
+        RinrLimitError: A frame takes too much work or memory.
+        RinrMemoryError: This machine has less memory than the limits allow.
+        RinrDeviceError: There is no such device.
+        MissingExtraError: torch is not installed.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)] * 2)
+        >>> rinrcodec.decode(pack, [0, 1], region=(0, 0, 16, 8)).shape
+        torch.Size([2, 3, 8, 16])
     """
     decoder = Decoder(source, device=device, limits=limits)
     return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
 
 class Decoder:
-    """Decodes one pack on one device; with `resident`, weights are read once and stay there."""
+    """Decode frames of one pack on one device.
+
+    It remembers the groups that it has read. `RinrFile.decode` and `rinrcodec.decode` use one.
+
+    Args:
+        source: The pack: a `Pack` in memory, or an open `RinrFile`.
+        device: Where to decode: "cpu", "cuda", "cuda:N", or "auto".
+        resident: Read all weights of a group at once, and keep them on the device.
+        limits: How much work and memory a frame may take, and how large a result may be.
+
+    Raises:
+        RinrDeviceError: There is no such device.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
+        >>> rinrcodec.Decoder(pack).pixels(0).shape
+        (24, 32, 3)
+    """
 
     def __init__(
         self,
@@ -142,7 +177,21 @@ class Decoder:
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
-        """As the function `decode`."""
+        """Decode frames to uint8 RGB tensors on the device of this decoder.
+
+        Args:
+            frames: As of `rinrcodec.decode`.
+            region: As of `rinrcodec.decode`.
+            scale: As of `rinrcodec.decode`.
+            objects: As of `rinrcodec.decode`.
+
+        Returns:
+            [3, H, W], [n, 3, H, W] or a list, as `rinrcodec.decode` does.
+
+        Raises:
+            RinrError: As of `rinrcodec.decode`.
+            MissingExtraError: torch is not installed.
+        """
         require_torch("tensors, where `pixels` gives NumPy arrays without it")
         images = self._images(frames, region, scale, objects=objects, channels_last=False)
         return each(as_tensor, images)
@@ -175,16 +224,19 @@ class Decoder:
         scale: float = 1.0,
         objects: bool = True,
     ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        """Decode frames to NumPy arrays, the colours last; they have the pixels of `decode`.
+        """Decode frames to NumPy arrays, with the same pixels as `decode`.
 
         On a CPU, frames that hold no networks need no torch.
 
         Args:
-            frames: One index gives uint8 RGB [H, W, 3]; a sequence gives [n, H, W, 3], or a list
-                where sizes differ. Grey frames have three equal channels.
+            frames: The index of one frame, or several.
             region: As of `rinrcodec.decode`.
             scale: As of `rinrcodec.decode`.
             objects: As of `rinrcodec.decode`.
+
+        Returns:
+            For one index, uint8 RGB [H, W, 3]. For a sequence, [n, H, W, 3], or a list where sizes
+            differ. Grey frames have three equal channels.
 
         Raises:
             MissingExtraError: A frame holds networks, and torch is not installed.
@@ -227,18 +279,29 @@ class Decoder:
             yield signal if _is_bytes(signal) else to_pixels(signal)
 
     def check(self, frame: Frame) -> None:
-        """Raise `RinrLimitError` if decoding a frame of the pack takes more than is allowed.
+        """Check that a frame can be decoded within the limits.
 
-        This is what `decode` checks before it decodes; `verify` asks for frames that it makes
-        itself, with the sizes, boxes and objects of those of the pack.
+        `decode` does this before it decodes. `verify` calls it with frames that it makes itself,
+        with the sizes, boxes and objects of those of the pack.
+
+        Args:
+            frame: A frame whose background and objects are rows of this pack.
+
+        Raises:
+            RinrLimitError: It takes too much work or memory.
         """
         view = View(frame, Grid.of_frame(frame.width, frame.height))
         self._task(view, objects=True)
 
     def background_signal(self, index: int, region: Region) -> Array:
-        """What the background INR outputs, unrounded: float32 [h, w, channels], about [-1, 1].
+        """Evaluate a background without rounding it, to fit objects on top.
 
-        An array on a CPU, and a tensor on a GPU.
+        Args:
+            index: The index of the frame.
+            region: The pixels to evaluate.
+
+        Returns:
+            float32 [h, w, channels], about -1 to 1: an array on a CPU, a tensor on a GPU.
         """
         signal = self._decode_backgrounds([self._view(index, region, 1.0)])[0]
         return to_signal(signal) if _is_bytes(signal) else signal

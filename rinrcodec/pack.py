@@ -245,14 +245,34 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Frame:
-    """One picture: its name, size, background, and boxes with their objects.
+    """Describe one frame of a pack: its name, size, boxes, and where its weights are.
 
-    `objects` is as long as `boxes`; None where a box has no object. `time` is where the frame is
-    in a row that serves several. `source_size` is the width and height of the picture it was made
-    from, and `source_bytes` the size of that file (0 where unknown). `labelled` is False where the
-    labels could not be understood in full: such a frame must not be used as one without objects,
-    and `boxes` holds what could be understood. `attributes` are the other fields of its labels, as
-    JSON values by name, such as the image record of COCO.
+    `RinrFile.frame(index)` and `Pack.frames` give these; `decode` gives the pixels.
+
+    Attributes:
+        name: Relative path of the source picture, with "/" between folders.
+        width: Pixels.
+        height: Pixels.
+        background: The row that holds the background.
+        mode: "RGB", or "L" for grey.
+        boxes: The labelled objects, in pixels of the frame.
+        objects: One entry for each box; None where the box has no object of its own.
+        time: Where the frame is in a row that holds several frames.
+        source_size: Width and height of the source picture; (0, 0) where unknown.
+        source_bytes: Size of the source file; 0 where unknown.
+        metadata: EXIF, ICC and XMP of the source.
+        labelled: False where the labels could not be understood in full. `boxes` then holds what
+            could be understood, and the frame must not be used as one without objects.
+        attributes: Other fields of its labels, as JSON values by name, such as COCO's image record.
+
+    Raises:
+        RinrFormatError: `boxes` and `objects` differ in length.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32), np.uint8)])
+        >>> pack.frames[0]
+        Frame('000000', 32x24 L, 0 boxes, 0 objects)
     """
 
     name: str
@@ -309,11 +329,22 @@ class PackSource(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pack:
-    """Frames and the groups that hold their weights; `info` is free text about the making.
+    """Hold encoded frames in memory, as `encode` returns them and `save` writes them.
 
-    `info` keys in use: `preset`, `seed`, `encoder`, `names` (JSON list of class names), `task`,
-    `kpt_shape`, `frame_rate` (of a video, "30000/1001"), and `coco` (JSON of what a COCO file says
-    of the whole data set).
+    Attributes:
+        frames: The frames, in order.
+        stacks: The groups: rows of one spec and bit depth, which decode together.
+        info: Text about the pack by key: `preset`, `seed`, `encoder`, `names` (JSON list of class
+            names), `task`, `kpt_shape`, `frame_rate` (of a video, "30000/1001"), and `coco` (JSON
+            of what a COCO file says of the whole data set).
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], background="av1")
+        >>> pack
+        <Pack of 1 frames, 0 boxes: av1>
+        >>> pack.n_frames, len(pack.groups)
+        (1, 1)
     """
 
     frames: tuple[Frame, ...]
@@ -327,16 +358,29 @@ class Pack:
 
     @property
     def n_frames(self) -> int:
+        """The number of frames."""
         return len(self.frames)
 
     @property
     def groups(self) -> tuple[GroupInfo, ...]:
+        """The groups without their weights."""
         return tuple(group.info for group in self.stacks)
 
     def frame(self, index: int) -> Frame:
+        """Return a frame, as `RinrFile.frame` does.
+
+        Args:
+            index: From 0; negative indices count from the end.
+        """
         return self.frames[index]
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
+        """Return rows of a group, as `RinrFile.read_rows` does.
+
+        Args:
+            group: The number of the group in `groups`.
+            rows: The numbers of the rows, in the order to return them.
+        """
         return self.stacks[group].rows.take(rows)
 
 

@@ -20,14 +20,28 @@ _NO_METADATA = Metadata()
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Picture:
-    """A picture that is ready to be encoded.
+    """Hold a picture that is ready to be encoded, with its boxes.
 
-    pixels: uint8, [H, W] grey or [H, W, 3] RGB, upright.
-    boxes: in pixels of the upright picture, as given.
-    source_size: width and height of the picture it was made from, upright.
-    source_bytes: size of the file it was made from, 0 where there is none.
-    labelled, attributes: as of `Frame`.
-    notes: what a user should know about the conversion, such as "the first of 12 pictures is used".
+    `load_picture` makes one from a file; `encode` makes them from arrays and Pillow images.
+
+    Attributes:
+        name: The name of the frame, unique in a pack; "/" separates folders.
+        pixels: uint8, [H, W] grey or [H, W, 3] RGB, upright.
+        boxes: The labelled objects, in pixels of `pixels`.
+        metadata: EXIF, ICC and XMP of the source.
+        source_size: Width and height of the source picture, upright.
+        source_bytes: Size of the source file; 0 where there is none.
+        notes: What to know about the conversion, such as "the first of 12 pictures is used".
+        labelled: As of `Frame`.
+        attributes: As of `Frame`.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pixels = np.zeros((24, 32, 3), np.uint8)
+        >>> box = rinrcodec.Box(0, 4, 4, 10, 8)
+        >>> picture = rinrcodec.Picture("cam0/000001", pixels, boxes=(box,))
+        >>> picture.width, picture.height, picture.mode
+        (32, 24, 'RGB')
     """
 
     name: str
@@ -46,10 +60,12 @@ class Picture:
 
     @property
     def width(self) -> int:
+        """Pixels."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
+        """Pixels."""
         return int(self.pixels.shape[0])
 
     @property
