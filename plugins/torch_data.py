@@ -261,9 +261,14 @@ class RinrDataset(Dataset[Item]):
 
     @memory_errors("reading a batch")
     def read(self, indices: Sequence[int]) -> Pack:
-        """Some frames undecoded, as one pack in that order, without EXIF, ICC and XMP.
+        """Read frames without decoding them.
 
-        Of its info, the pack has what `target_of` needs.
+        Args:
+            indices: Items of the dataset.
+
+        Returns:
+            A pack of these frames, in that order, without EXIF, ICC and XMP. Of the info of the
+            files it keeps what the targets need.
         """
         by_file: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for position, index in enumerate(indices):
@@ -308,7 +313,17 @@ class RinrDataset(Dataset[Item]):
         return starts
 
     def locate(self, index: int) -> tuple[int, int]:
-        """Return the number of the file of an item, and which of its frames it is."""
+        """Find the file that holds an item.
+
+        Args:
+            index: The item.
+
+        Returns:
+            The number of the file, and the number of the frame in it.
+
+        Raises:
+            IndexError: There is no such item.
+        """
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)} frames")

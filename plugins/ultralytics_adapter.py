@@ -62,13 +62,20 @@ _replaced: dict[tuple[Any, str], Any] = {}
 
 
 def enable_ultralytics() -> None:
-    """Make `YOLO(...).train`, `.val` and `.predict` take packs where they take pictures.
+    """Let `YOLO(...).train`, `.val` and `.predict` read packs as they read pictures.
 
-    The tasks are detect, segment, pose and obb. Some names inside Ultralytics are replaced: its
-    dataset class and two source loaders, which hand everything but packs on to the originals, and
-    the trainer of each task, which does this in the processes of distributed training. Calling it
-    again changes nothing; `disable_ultralytics` puts the originals back. Raises
-    `MissingExtraError` without Ultralytics.
+    The tasks are detect, segment, pose and obb. It replaces names inside Ultralytics: the dataset
+    class and two source loaders, which still read everything else, and the trainer of each task,
+    which does the same in the processes of distributed training. A second call changes nothing.
+    docs/yolo.md has a whole training.
+
+    Raises:
+        MissingExtraError: Ultralytics is not installed.
+
+    Example:
+        >>> import rinrcodec
+        >>> rinrcodec.enable_ultralytics()
+        >>> rinrcodec.disable_ultralytics()
     """
     if _replaced:
         return
@@ -93,7 +100,12 @@ def enable_ultralytics() -> None:
 
 
 def disable_ultralytics() -> None:
-    """Undo `enable_ultralytics`; does nothing where it is not in force."""
+    """Put back what `enable_ultralytics` replaced. Does nothing if it was not called.
+
+    Example:
+        >>> import rinrcodec
+        >>> rinrcodec.disable_ultralytics()
+    """
     for (module, name), value in _replaced.items():
         setattr(module, name, value)
     _replaced.clear()

@@ -14,10 +14,18 @@ __all__ = ["Box", "Region"]
 
 
 class Region(NamedTuple):
-    """A rectangle of whole pixels: `x, y` is its top-left pixel.
+    """Describe a rectangle of whole pixels.
 
-    The one form in which rectangles are passed around: `Box.region` gives it, `decode` takes it.
+    `Box.region` returns it, and `decode(region=...)` takes it.
 
+    Args:
+        x: The first column.
+        y: The first row of pixels.
+        width: Columns.
+        height: Rows of pixels.
+
+    Example:
+        >>> from rinrcodec import Region
         >>> region = Region(100, 40, 64, 32)
         >>> region.right, region.bottom, region.area
         (164, 72, 2048)
@@ -49,12 +57,28 @@ class Region(NamedTuple):
         return slice(self.y, self.bottom), slice(self.x, self.right)
 
     def inside(self, other: Region) -> Region:
-        """The same pixels, counted from the corner of another region."""
+        """Return the same pixels, counted from the corner of another region.
+
+        Args:
+            other: The region whose top-left pixel becomes (0, 0).
+
+        Example:
+            >>> Region(10, 20, 4, 4).inside(Region(8, 8, 32, 32))
+            Region(x=2, y=12, width=4, height=4)
+        """
         return Region(self.x - other.x, self.y - other.y, self.width, self.height)
 
     @classmethod
     def around(cls, regions: Iterable[Region]) -> Region:
-        """The smallest region that holds all of these; at least one is needed."""
+        """Return the smallest region that holds all of these.
+
+        Args:
+            regions: At least one.
+
+        Example:
+            >>> Region.around([Region(0, 0, 4, 4), Region(6, 2, 4, 4)])
+            Region(x=0, y=0, width=10, height=6)
+        """
         corners = [(r.x, r.y, r.right, r.bottom) for r in regions]
         left, top = (min(corner[k] for corner in corners) for k in (0, 1))
         right, bottom = (max(corner[k] for corner in corners) for k in (2, 3))
@@ -155,10 +179,20 @@ class Box:
         return f"Box({', '.join(f'{name}={_cut(text)}' for name, text in texts)})"
 
     def region(self, width: int, height: int) -> Region:
-        """The whole pixels that the box touches inside a frame of `width` x `height`.
+        """Return the whole pixels of a frame that the box touches.
 
-        The box is grown outwards to whole pixels and clipped to the frame. A box without area, or
-        outside the frame, gives `Region(0, 0, 0, 0)`.
+        The box is grown outwards to whole pixels, then clipped to the frame.
+
+        Args:
+            width: Of the frame, in pixels.
+            height: Of the frame, in pixels.
+
+        Returns:
+            The region; `Region(0, 0, 0, 0)` for a box without area or outside of the frame.
+
+        Example:
+            >>> Box(0, 1.5, 2, 3, 4).region(640, 360)
+            Region(x=1, y=2, width=4, height=4)
         """
         if self.w == 0 or self.h == 0:
             return Region(0, 0, 0, 0)

@@ -1,8 +1,8 @@
 """How large a `.rinr` file may be: bounds against hostile and runaway files.
 
 Readers compare a declared size with its limit before memory is taken for it, and the writer
-applies the same limits, so that nothing is written that the default reader refuses. The last four
-are for the decoder alone: a large network of zeros, or many boxes, are a small file that may ask
+applies the same limits, so that nothing is written that the default reader refuses. The last six
+are for decoding: a large network of zeros, or many boxes, are a small file that may ask
 for hours of work or all memory. Families declare what a frame takes (`families.interface.Cost`),
 and the decoder compares it before it takes memory.
 """
@@ -18,30 +18,60 @@ __all__ = ["DEFAULT_LIMITS", "Limits", "limits_for"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds, all inclusive; widen them with `Limits(max_pixels=...)` for files you trust."""
+    """Bound what a file may ask for; all bounds are inclusive.
+
+    A reader compares before it takes memory. Raise a bound for files that you trust; a
+    `RinrLimitError` names the one to raise.
+
+    Attributes:
+        max_frames: Frames of a file.
+        max_pixels: Pixels of a frame. The default is 8192 x 8192, which is 192 MiB as RGB.
+        max_boxes: Boxes of a frame.
+        max_groups: Groups of a file.
+        max_spec_bytes: Bytes of the spec of a group, as JSON.
+        max_params: Weights of one network.
+        max_scales: Scales of one network.
+        max_name_bytes: Bytes of the name of a frame, as UTF-8.
+        max_metadata_bytes: Bytes of one EXIF, ICC or XMP block.
+        max_label_bytes: Bytes of the attributes of a frame, and of the extras of all its boxes.
+        max_chunk_bytes: Bytes of a chunk, uncompressed.
+        max_shared_bytes: Bytes of the shared weights of all groups, which stay in memory.
+        max_frames_bytes: Bytes of the table of frames, uncompressed.
+        max_directory_bytes: Bytes of the directory, uncompressed; a chunk takes 21 of them.
+        max_work: Multiplications to decode a frame.
+        max_pixel_work: Multiplications for each pixel of a frame. A small frame counts as one of
+            2**20 pixels.
+        max_memory: Bytes at once to decode a frame, or several small ones together.
+        max_result_bytes: Bytes of all pixels that one call returns.
+        max_verify_bytes: Bytes of all chunks, uncompressed, to check a file; see `verify_bytes`.
+        max_verify_work: Multiplications to check a file; see `verify_work`.
+
+    Example:
+        >>> from rinrcodec import Limits
+        >>> Limits(max_pixels=2**27).max_frames
+        1000000
+    """
 
     max_frames: int = 1_000_000
-    max_pixels: int = 2**26  # of one frame: 8192 x 8192, 192 MiB as RGB
-    max_boxes: int = 65_536  # of one frame
+    max_pixels: int = 2**26
+    max_boxes: int = 65_536
     max_groups: int = 4096
-    max_spec_bytes: int = 2048  # of one group's spec, as JSON
-    max_params: int = 2**24  # of one INR
-    max_scales: int = 65_536  # of one INR
-    max_name_bytes: int = 4096  # of one frame's name, as UTF-8
-    max_metadata_bytes: int = 2**24  # of one EXIF, ICC or XMP block
-    max_label_bytes: int = 2**24  # of one frame: attributes; extras of all boxes
-    max_chunk_bytes: int = 2**26  # of one chunk, uncompressed
-    max_shared_bytes: int = 2**26  # of all groups' shared weights, which stay in memory
-    max_frames_bytes: int = 2**28  # of the frames table, uncompressed: names above all
-    max_directory_bytes: int = 2**24  # uncompressed; a chunk takes 21 of them
-    max_work: int = 2**43  # multiplications to decode one frame
-    max_pixel_work: int = 2**17  # the same for each pixel of a frame, which counts as 2**20 or more
-    max_memory: int = 3 * 2**29  # bytes at once to decode one frame, or several small ones together
-    max_result_bytes: int = 2**32  # of all pixels that one call returns
-
-    # To check a whole file, on top of what its size allows: `verify_bytes` and `verify_work`.
-    max_verify_bytes: int = 2**28  # of all chunks, uncompressed; items of any length count more
-    max_verify_work: int = 2**39  # multiplications to decode its coded rows
+    max_spec_bytes: int = 2048
+    max_params: int = 2**24
+    max_scales: int = 65_536
+    max_name_bytes: int = 4096
+    max_metadata_bytes: int = 2**24
+    max_label_bytes: int = 2**24
+    max_chunk_bytes: int = 2**26
+    max_shared_bytes: int = 2**26
+    max_frames_bytes: int = 2**28
+    max_directory_bytes: int = 2**24
+    max_work: int = 2**43
+    max_pixel_work: int = 2**17
+    max_memory: int = 3 * 2**29
+    max_result_bytes: int = 2**32
+    max_verify_bytes: int = 2**28
+    max_verify_work: int = 2**39
 
     def check_frame(self, work: int, memory: int, pixels: int, result: int, name: str) -> None:
         """Raise `RinrLimitError` for a frame that takes too much work or memory to decode.
@@ -61,7 +91,19 @@ class Limits:
             self.check("max_memory", memory, f"bytes of memory to decode {name}")
 
     def check(self, limit: str, value: int, what: str) -> None:
-        """Raise `RinrLimitError` if `value` is over the limit of that name."""
+        """Check a value against a limit.
+
+        Args:
+            limit: The name of the limit.
+            value: The value.
+            what: What the value is, for the message.
+
+        Raises:
+            RinrLimitError: The value is over the limit.
+
+        Example:
+            >>> Limits().check("max_boxes", 12, "boxes of frame 0")
+        """
         most = getattr(self, limit)
         if value > most:
             tiles = ", or cut it into tiles" if limit == "max_pixels" else ""
@@ -71,11 +113,25 @@ class Limits:
             )
 
     def verify_bytes(self, file_bytes: int) -> int:
-        """Return how many uncompressed bytes may be read to check or list a file of that size."""
+        """Return how many uncompressed bytes may be read to check or list a file.
+
+        Args:
+            file_bytes: The size of the file.
+
+        Returns:
+            `max_verify_bytes`, and 32 for each byte of the file.
+        """
         return self.max_verify_bytes + 32 * file_bytes
 
     def verify_work(self, file_bytes: int) -> int:
-        """Return how many multiplications may be taken to check a file of that size."""
+        """Return how many multiplications may be taken to check a file.
+
+        Args:
+            file_bytes: The size of the file.
+
+        Returns:
+            `max_verify_work`, and 2**26 for each byte of the file.
+        """
         return self.max_verify_work + 2**26 * file_bytes
 
 

@@ -80,15 +80,31 @@ def load_picture(
     depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
-    """Read a picture file; `name` is the file's own name where none is given.
+    """Read a picture file, turn it upright and convert it to grey or RGB.
 
-    path: also the URL of one (docs/remote.md). Its bytes are read whole before they are decoded.
-    depth_range: of greys of 16 or 32 bits, the values that become 0 and 255; what lies outside is
-    clipped. None takes all of 16 bits.
+    Args:
+        path: A file that Pillow opens, or its URL (docs/remote.md).
+        name: The name of the frame; None takes that of the file.
+        boxes: Its labelled objects, in pixels of the upright picture.
+        depth_range: For greys of 16 or 32 bits, the values that become 0 and 255; values outside
+            are clipped. None takes all of 16 bits.
+        limits: `limits.max_pixels` is checked before pixels are decoded.
 
-    Raises `RinrInputError` for a file that is missing, empty, truncated or no picture,
-    `RinrSourceError` where its disk or store fails, `RinrLimitError` for one of more pixels than
-    `limits.max_pixels`, before they are decoded, and `RinrMemoryError` where memory runs out.
+    Returns:
+        The picture. Its `notes` say what was lost, such as transparency or further pages.
+
+    Raises:
+        RinrInputError: The file is missing, empty, truncated or no picture.
+        RinrSourceError: Its disk or store fails.
+        RinrLimitError: It has more pixels than `limits.max_pixels`.
+        RinrMemoryError: Memory runs out.
+
+    Example:
+        >>> from PIL import Image
+        >>> import rinrcodec
+        >>> Image.new("RGB", (32, 24)).save("frame.png")
+        >>> rinrcodec.load_picture("frame.png")
+        Picture('frame.png', 32x24 RGB, 0 boxes)
     """
     file = to_path(path)
     data = read_picture_file(file, limits=limits)
