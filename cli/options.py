@@ -20,7 +20,7 @@ from rinrcodec.families import (
 )
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target, out_of_range
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -300,14 +300,9 @@ steps_option = click.option(
 
 
 def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
-    if value is None:
-        return None
-    from rinrcodec.errors import RinrInputError
-
-    try:
-        Target(**{_TARGET_FIELDS[param.opts[0]]: value})
-    except RinrInputError as error:
-        raise click.BadParameter(str(error)) from error
+    if value is not None and (expected := out_of_range(_TARGET_FIELDS[param.opts[0]], value)):
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise click.BadParameter(f"{shown} is not {expected}.")
     return value
 
 

@@ -291,9 +291,21 @@ def _print_failures(result: CompressResult) -> None:
 
     print_errors(result.failures)
     if result.can_resume:
-        count = len(result.failures)
-        items = "1 item" if count == 1 else f"{count} items"
-        say(f"{items} failed (see above). Fix them and rerun with --resume.", err=True)
+        say(f"{_what_failed(result)} failed (see above). Fix and rerun with --resume.", err=True)
+
+
+def _what_failed(result: CompressResult) -> str:
+    """Count what failed: `2 pictures and 1 pack`."""
+    from rinrcodec.datasets.names import count
+
+    others = len(result.failures) - result.failed_pictures - result.failed_shards
+    kinds = {
+        "picture": result.failed_pictures,
+        "pack": result.failed_shards,
+        "other path": others,
+    }
+    found = [count(number, kind) for kind, number in kinds.items() if number]
+    return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
 
 command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

@@ -16,6 +16,7 @@ from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.interruption import resumable
 from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
@@ -234,23 +235,22 @@ def _refuse_lost(seen: Survey) -> None:
     lines = list(seen.lost[:_SHOWN_LOST])
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
-    count = "1 label" if len(seen.lost) == 1 else f"{len(seen.lost):,} labels"
-    error = RinrInputError(f"{count} cannot be understood. Correct them, or run without --strict.")
+    lost = count(len(seen.lost), "label")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without --strict.")
     error.details = tuple(lines)
     raise error
-
-
-def _lost(seen: Survey) -> str:
-    if len(seen.lost) == 1:
-        return f"1 label cannot be understood: {seen.lost[0]}"
-    return f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
 
 
 def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
     """Say what is wrong with the source before anything is fitted."""
     if seen.lost:
+        lost = count(len(seen.lost), "label")
+        on_message(Hint(f"warning: {seen.lost[0]}"))
         on_message(
-            Hint(f"warning: {_lost(seen)}; such frames are stored, and training leaves them out")
+            Hint(
+                f"warning: {lost} cannot be understood; their frames are stored, and training "
+                "leaves them out"
+            )
         )
     for text in source.lost_labels:
         on_message(Hint(f"warning: {text}"))
@@ -435,7 +435,7 @@ def _result(
 ) -> CompressResult:
     parts = [part for _, its_parts in series for part in its_parts]
     failures, warnings, lost = run.messages
-    failures += [text for part in parts for text in part.failures] + run.failures
+    failures += [text for part in parts for text in part.failures]
     warnings += [text for part in parts for text in part.warnings]
     lost += [text for part in parts for text in part.lost]
     missed = run.missed + [miss for part in parts for miss in part.missed]
@@ -453,9 +453,10 @@ def _result(
         changed_shards=len(run.changed),
         removed_files=run.removed,
         failed_shards=len(run.failures),
+        failed_pictures=len(failures),
         warnings=(*source.warnings, *warnings),
         lost_labels=(*source.lost_labels, *lost),
-        failures=(*source.failures, *failures),
+        failures=(*source.failures, *failures, *run.failures),
         missed=joined_misses(missed),
         nothing_to_do=run.did_nothing,
     )

@@ -444,9 +444,12 @@ def _output_yaml(
         if packs.data.get("names"):
             data["names"] = packs.data["names"]
         return {**data, **other_keys(packs.data)}
+    if kind != "yolo":
+        return {}
     keys = {"names", "kpt_shape"}
+    jobs = [job for job in jobs if _is_understood(job.info)]
     found = {tuple(sorted((key, job.info[key]) for key in keys & job.info.keys())) for job in jobs}
-    if kind != "yolo" or found <= {()}:
+    if found <= {()}:
         return {}
     if len(found) > 1:
         work.lost_labels.append(
@@ -466,14 +469,21 @@ def _output_yaml(
     return data
 
 
+def _is_understood(info: Mapping[str, str]) -> bool:
+    """Whether a pack says what its labels are; else each of its frames reports it."""
+    try:
+        classes_of(info)
+        kpt_shape_of(info)
+    except RinrFormatError:
+        return False
+    return True
+
+
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
     """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
     if kind != "voc":
         return ""
-    try:
-        found = {tuple(classes_of(job.info).values()) for job in jobs}
-    except RinrFormatError:  # each of its frames reports it
-        return ""
+    found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}
     if len(found) != 1:
         return ""
     (names,) = found

@@ -76,6 +76,8 @@ class CompressResult:
         changed_shards: how many `resume` fitted again because their pictures or labels changed.
         removed_files: how many files of earlier pictures `resume` removed.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
+        failed_pictures: how many of `failures` are pictures that cannot be read. Others are about
+            shards, and files or folders of the source.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
         lost_labels: one message for each label that could not be understood, whose frame is in
             `out` and not `labelled`; and messages about labels that belong to no picture.
@@ -95,6 +97,7 @@ class CompressResult:
     changed_shards: int = 0
     removed_files: int = 0
     failed_shards: int = 0
+    failed_pictures: int = 0
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     lost_labels: tuple[str, ...] = ()

@@ -151,12 +151,12 @@ def _verify(
     _log.info("verify %d files", len(files))
     report(Progress("verifying", 0, len(files)))
     limits, jobs = limits_for(max_pixels), jobs or os.cpu_count() or 1
-    shown = 0.0
+    shown, failed = 0.0, 0
 
     def show(done: float) -> None:
         nonlocal shown
         shown = max(shown, done)
-        report(Progress("verifying", shown, len(files)))
+        report(Progress("verifying", shown, len(files), failed=failed))
 
     on_share = show if decode else None
     with closing(
@@ -167,6 +167,7 @@ def _verify(
             if one.error is None:
                 frames += one.n_frames
             else:
+                failed += 1
                 bad[str(one.path)] = one.error
             if one.unchecked is not None:
                 unchecked[str(one.path)] = one.unchecked

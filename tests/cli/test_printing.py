@@ -132,7 +132,10 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 
     monkeypatch.setattr(fitter.Fitter, "_fit", stop)
     stopped = run("compress", folder, "-o", tmp_path / "out", "--quiet", *QUICK, code=130)
-    assert stopped.stderr == ("interrupted; nothing is fitted yet: work is kept every 16 frames\n")
+    assert stopped.stderr == (
+        "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
+        "command starts it again\n"
+    )
     assert stopped.stdout == ""
     assert not (tmp_path / "out").exists()
 
@@ -153,8 +156,8 @@ def test_an_error_comes_after_how_to_resume(
 
 
 @pytest.mark.parametrize(
-    ("unreadable", "died"),
-    [(1, 0), (0, 1), (1, 1)],
+    ("unreadable", "died", "failed"),
+    [(1, 0, "1 picture"), (0, 1, "1 pack"), (1, 1, "1 picture and 1 pack")],
 )
 def test_what_to_do_about_failures(
     run: Run,
@@ -163,6 +166,7 @@ def test_what_to_do_about_failures(
     monkeypatch: pytest.MonkeyPatch,
     unreadable: int,
     died: int,
+    failed: str,
 ) -> None:
     if unreadable:
         write(folder / "0.png", "text")
@@ -177,9 +181,7 @@ def test_what_to_do_about_failures(
     lines = run(*args, code=1).stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == unreadable + died
-    count = unreadable + died
-    items = "1 item" if count == 1 else f"{count} items"
-    assert lines[-1] == f"{items} failed (see above). Fix them and rerun with --resume."
+    assert lines[-1] == f"{failed} failed (see above). Fix and rerun with --resume."
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:

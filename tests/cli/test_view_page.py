@@ -75,7 +75,9 @@ def test_a_page_of_damaged_frames_is_written_and_ends_with_1(run: Run, tmp_path:
     path = saved(with_broken_frame(small_pack()), tmp_path / "a.rinr")
     out = tmp_path / "page.html"
     done = run("view", path, "-o", out, code=1)
-    assert "a.rinr: broken.png: " in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {path}: broken.png: ")
+    assert line.count("broken.png") == line.count("a.rinr") == 1
     *good, bad = embedded(out)["items"]
     assert all(item["pictures"]["objects"].startswith("data:") for item in good)
     assert "nosuch" in bad["pictures"]["objects"]["problem"]
@@ -85,7 +87,8 @@ def test_a_page_of_damaged_frames_is_written_and_ends_with_1(run: Run, tmp_path:
     missing = run(
         "view", path, "-o", out, "--source", folder_of(small_pack(), tmp_path / "s"), code=1
     )
-    assert "no picture of the name broken.png" in missing.stderr
+    sources = tmp_path / "s"
+    assert f"{path}: broken.png: {sources} has no picture of that name" in missing.stderr
 
 
 def test_the_commands_of_the_page_run(

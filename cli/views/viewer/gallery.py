@@ -123,6 +123,13 @@ class Gallery:
                     pixels = error_of(pixels, decoded(file, index))
             return encode_picture(pixels, side=side, lossless=lossless)
 
+    def problem(self, number: int, name: str, error: Exception) -> str:
+        """Say what is wrong with a frame of that name: its pack, name and reason, each once."""
+        path = self._album.packs[self._album.at(number)[0]].path
+        text = reason(path, error).removeprefix(f"{path}: ")
+        start = f"{path}:" if text.startswith(f"{name}: ") else f"{path}: {name}:"
+        return f"{start} {text}"
+
     def close(self) -> None:
         """Wait for the frame that is being decoded, and close all files."""
         with self._lock:

@@ -148,6 +148,7 @@ def _pixels(parts: Sequence[Job], work: Unpacking, shape: Shape) -> Iterator[NDA
             with reader:
                 for index, frame, array in decoded_frames(reader, part, work):
                     if array.shape[:2] == shape:
+                        work.written += 1
                         yield array
                     else:
                         height, width = array.shape[:2]

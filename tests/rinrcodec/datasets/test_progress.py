@@ -74,8 +74,8 @@ def test_elsewhere_auto_logs(
     caplog.set_level(logging.INFO, "rinrcodec")
     after(5.0, monkeypatch)
     with reporting("auto", "reading") as report:
-        report(Progress("fitting", 1, 2, "train"))
-    assert "train: 1 of 2 frames (50.0 %), 0:00:05" in caplog.messages
+        report(Progress("fitting", 1, 2, "train", failed=1))
+    assert "train: 50.0 % of 2 frames, 1 failed, 0:00:05" in caplog.messages
 
 
 def test_encode_draws_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
