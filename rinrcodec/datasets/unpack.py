@@ -152,7 +152,8 @@ def _write_frame(
             # What an earlier run wrote would be taken for labels of this frame, or for background.
             stale = [job.pictures[index], *filter(None, job.labels[index : index + 1])]
             work.failures.append(
-                f"{picture}: not in {job.root}, as its labels cannot be written: {job.path}: {error}"
+                f"{picture}: not in {job.root}, as its labels cannot be written: {job.path}: "
+                f"{error}"
             )
         with memory_errors(f"{picture}: writing the picture"):
             data, warnings = picture_bytes(picture, array, frame.metadata, kind=work.format)
