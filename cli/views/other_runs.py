@@ -14,7 +14,7 @@ from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.progress import Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
-from rinrcodec.evaluation.estimate import estimate
+from rinrcodec.evaluation.estimate import Estimate, estimate
 from rinrcodec.labels.model import Task
 from rinrcodec.sources.live.stream import shown_name
 
@@ -55,13 +55,27 @@ def estimate_run(
             f"estimate: {size_text(found.bytes)}, "
             f"{size_text(found.sample_bytes / found.sample_frames)} a picture; "
             f"{duration(found.seconds)} with {count(found.processes, 'job')}",
-            f"It is the share of {count(found.sample_frames, 'picture')}, which took "
-            f"{duration(found.sample_seconds)}. Nothing was written.",
+            f"{_basis(found)} Nothing was written.",
         )
         if found.existing and not (options.resume or options.overwrite):
             files = count(found.existing, "file")
             say(f"{out} holds {files} already: add --resume or --overwrite, or give another -o")
     return 0
+
+
+def _basis(found: Estimate) -> str:
+    """What the estimate rests on, and how far off it may be."""
+    pictures, seconds = count(found.sample_frames, "picture"), duration(found.sample_seconds)
+    if found.sample_frames == found.frames:
+        return f"All {pictures} were encoded for it, in {seconds}."
+    sizes = [size_text(place) for place in found.sample_places]
+    if len(sizes) > 1:
+        text = f"It is the share of {pictures} from two places, with {' and '.join(sizes)} each"
+    else:
+        text = f"It is the share of {pictures} from one place; others may take far more or less"
+    if found.is_short:
+        text += ", and longer sequences fewer bytes a picture"
+    return f"{text}. The sample took {seconds}."
 
 
 def stream_run(
