@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import cleandoc
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -34,8 +34,8 @@ from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
 
 if TYPE_CHECKING:
+    from rinrcodec.datasets.options import CompressOptions
     from rinrcodec.datasets.summary import CompressResult
-    from rinrcodec.labels.model import Task
 
 __all__ = ["command"]
 
@@ -120,35 +120,11 @@ class _Interrupted(click.ClickException):
 def command(
     source: Path | str,
     out: Path,
-    labels: str,
-    task: Task | None,
-    strict: bool,
-    depth_range: tuple[float, float] | None,
-    max_pixels: int | None,
-    formats: tuple[str, ...],
-    preset: str,
-    background: str,
-    objects: str | None,
-    steps: int | None,
-    gop: int | None,
-    lmbda: float | None,
-    target_psnr: float | None,
-    target_bytes: int | None,
-    objects_psnr: float | None,
-    quality: int | None,
-    objects_quality: int | None,
-    layout: Literal["pack", "files"],
-    shard_size: int | None,
-    device: str,
-    seed: int,
-    jobs: int | None,
-    executor: Literal["local", "ray"],
-    ray_address: str | None,
-    resume: bool,
-    overwrite: bool,
+    *,
     dry_run: bool,
     json_path: str | None,
     quiet: bool,
+    **given: Any,
 ) -> int:
     """Turn pictures into .rinr files.
 
@@ -162,55 +138,24 @@ def command(
     Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.
     """
-    target = target_of(
-        background,
-        objects,
-        lmbda=lmbda,
-        target_psnr=target_psnr,
-        target_bytes=target_bytes,
-        objects_psnr=objects_psnr,
-        quality=quality,
-        objects_quality=objects_quality,
-    )
     from rinrcodec.cli.output import print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.cli.views.compress_table import print_summary
-    from rinrcodec.datasets.compress import compress
+    from rinrcodec.datasets.compress import compress_with
     from rinrcodec.datasets.interruption import CompressInterrupted
     from rinrcodec.datasets.progress import Hint
 
-    if dry_run or isinstance(source, str):
-        from rinrcodec.cli.views.other_runs import estimate_run, stream_run
-        from rinrcodec.datasets.options import CompressOptions
-        from rinrcodec.datasets.streaming.compress_stream import STREAM_SHARD_SIZE
-        from rinrcodec.sources.pictures.opening import check_formats
+    options = _options(given, is_stream=isinstance(source, str))
+    if isinstance(source, str):
+        from rinrcodec.cli.views.other_runs import stream_run
 
-        options = CompressOptions(
-            preset=preset,
-            background=background,
-            objects=objects,
-            steps=steps,
-            gop=gop,
-            target=target,
-            layout=layout,
-            shard_size=shard_size or (STREAM_SHARD_SIZE if isinstance(source, str) else 1000),
-            device=device,
-            seed=seed,
-            jobs=jobs,
-            executor=executor,
-            ray_address=ray_address,
-            resume=resume,
-            overwrite=overwrite,
-            depth_range=depth_range,
-            max_pixels=max_pixels,
-            formats=check_formats(formats),
-        )
-        given: dict[str, Any] = {"labels": labels, "task": task, "strict": strict}
-        if isinstance(source, str):
-            if dry_run:
-                raise click.UsageError("--dry-run: a stream has no length to estimate")
-            return stream_run(source, out, options, **given, json_path=json_path, quiet=quiet)
-        return estimate_run(source, out, options, **given, json_path=json_path, quiet=quiet)
+        if dry_run:
+            raise click.UsageError("--dry-run: a stream has no length to estimate")
+        return stream_run(source, out, options, json_path=json_path, quiet=quiet)
+    if dry_run:
+        from rinrcodec.cli.views.other_runs import estimate_run
+
+        return estimate_run(source, out, options, json_path=json_path, quiet=quiet)
 
     said: set[str] = set()
 
@@ -221,33 +166,7 @@ def command(
 
     try:
         with drawing("reading pictures and labels", quiet=quiet) as draw:
-            result = compress(
-                source,
-                out,
-                labels=labels,
-                task=task,
-                strict=strict,
-                depth_range=depth_range,
-                max_pixels=max_pixels,
-                formats=formats,
-                preset=preset,
-                background=background,
-                objects=objects,
-                steps=steps,
-                gop=gop,
-                target=target,
-                layout=layout,
-                shard_size=shard_size or 1000,
-                device=device,
-                seed=seed,
-                jobs=jobs,
-                executor=executor,
-                ray_address=ray_address,
-                resume=resume,
-                overwrite=overwrite,
-                on_progress=draw,
-                on_message=tell,
-            )
+            result = compress_with(source, out, options, on_progress=draw, on_message=tell)
     except CompressInterrupted as error:
         raise _Interrupted(str(error)) from None
     if json_path is not None:
@@ -269,6 +188,18 @@ def command(
             err=True,
         )
     return 1 if failed else 0
+
+
+def _options(given: dict[str, Any], *, is_stream: bool) -> CompressOptions:
+    """Make the options of `compress` from those of the command line, by their names."""
+    from rinrcodec.datasets.options import CompressOptions
+    from rinrcodec.datasets.streaming.compress_stream import STREAM_SHARD_SIZE
+    from rinrcodec.sources.pictures.opening import check_formats
+
+    target = target_of(given)
+    given["shard_size"] = given["shard_size"] or (STREAM_SHARD_SIZE if is_stream else 1000)
+    given["formats"] = check_formats(given["formats"])
+    return CompressOptions(**given, target=target)
 
 
 def _print_kept(result: CompressResult) -> None:

@@ -15,7 +15,6 @@ from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.progress import Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
 from rinrcodec.evaluation.estimate import Estimate, estimate
-from rinrcodec.labels.model import Task
 from rinrcodec.sources.live.stream import shown_name
 
 __all__ = ["estimate_run", "stream_run"]
@@ -26,9 +25,6 @@ def estimate_run(
     out: Path,
     options: CompressOptions,
     *,
-    labels: str,
-    task: Task | None,
-    strict: bool,
     json_path: str | None,
     quiet: bool,
 ) -> int:
@@ -39,7 +35,7 @@ def estimate_run(
             say(message, err=True)
 
     with drawing("reading pictures and labels", quiet=quiet) as draw:
-        plan, _, devices = prepare(source, out, options, labels=labels, task=task, strict=strict)
+        plan, _, devices = prepare(source, out, options)
         draw(Progress("encoding a sample", 0, 0))
         found = estimate(plan, out, options, devices, on_message=tell)
     if json_path is not None:
@@ -83,14 +79,11 @@ def stream_run(
     out: Path,
     options: CompressOptions,
     *,
-    labels: str,
-    task: Task | None,
-    strict: bool,
     json_path: str | None,
     quiet: bool,
 ) -> int:
     """Compress a stream, print its figures, and return the exit code."""
-    check_stream_options(options, labels=labels, others=strict or task is not None)
+    check_stream_options(options)
 
     def tell(message: str) -> None:
         if not quiet:

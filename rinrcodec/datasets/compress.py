@@ -21,7 +21,6 @@ from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
     Layout,
-    check_choice,
     choose_devices,
     default_background_of,
     kind_of,
@@ -37,7 +36,7 @@ from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_mis
 from rinrcodec.datasets.work_folder import FittedPart, Work, check_work
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
-from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.labels.model import Task
 from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.printing import printable
@@ -51,7 +50,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress", "prepare"]
+__all__ = ["compress", "compress_with", "prepare"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
@@ -151,14 +150,6 @@ def compress(
         >>> result.total.frames, result.failures
         (1, ())
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # As Python's own check does it: this process is still importing the script that began it.
-        raise RinrUsageError(
-            "this script calls compress again in each of its processes; put the call under "
-            'if __name__ == "__main__":'
-        )
-    if not isinstance(labels, (str, PathLike)):
-        raise RinrUsageError(f'labels={labels!r}: expected "auto", "none", a folder or a file')
     options = CompressOptions(
         preset=preset,
         background=background or default_background_of(preset),
@@ -178,13 +169,33 @@ def compress(
         depth_range=depth_range,
         max_pixels=max_pixels,
         formats=check_formats(formats),
+        labels=labels,
+        task=task,
+        strict=strict,
     )
-    path, folder = to_path(source), to_path(out)
+    return compress_with(
+        to_path(source), to_path(out), options, on_progress=on_progress, on_message=on_message
+    )
+
+
+def compress_with(
+    path: Path,
+    folder: Path,
+    options: CompressOptions,
+    *,
+    on_progress: OnProgress | Literal["auto"] | None = "auto",
+    on_message: OnMessage | None = None,
+) -> CompressResult:
+    """Do what `compress` does, with options that are checked already."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # As Python's own check does it: this process is still importing the script that began it.
+        raise RinrUsageError(
+            "this script calls compress again in each of its processes; put the call under "
+            'if __name__ == "__main__":'
+        )
     say = Messages(on_message)
     with reporting(on_progress, "reading pictures and labels") as report:
-        plan, seen, devices = prepare(
-            path, folder, options, labels=labels, task=task, strict=strict
-        )
+        plan, seen, devices = prepare(path, folder, options)
 
         def warn() -> None:
             _warn(seen, plan.source, say)
@@ -195,15 +206,7 @@ def compress(
     return result
 
 
-def prepare(
-    path: Path,
-    folder: Path,
-    options: CompressOptions,
-    *,
-    labels: str | PathLike[str],
-    task: Task | None,
-    strict: bool,
-) -> tuple[Plan, Survey, list[str]]:
+def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, Survey, list[str]]:
     """Look at the source and the output, as of `compress`, and write nothing.
 
     Returns the plan, what the labels are, and the devices to fit on.
@@ -213,12 +216,11 @@ def prepare(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
         )
     check_name(folder)
-    if task is not None:
-        check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
-        opened = open_source(path, labels=labels, formats=options.formats)
-        seen = survey(opened, task=task, sizes=strict, limits=limits_for(options.max_pixels))
-    if strict:
+        opened = open_source(path, labels=options.labels, formats=options.formats)
+        limits = limits_for(options.max_pixels)
+        seen = survey(opened, task=options.task, sizes=options.strict, limits=limits)
+    if options.strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)

@@ -79,8 +79,12 @@ def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("module", "command"),
-    [(compress_module, "compress"), (decompress_module, "decompress"), (verify_module, "verify")],
+    ("module", "command", "name"),
+    [
+        (compress_module, "compress", "compress_with"),
+        (decompress_module, "decompress", "decompress"),
+        (verify_module, "verify", "verify"),
+    ],
 )
 def test_usage_errors_of_the_library_are_one_line(
     run: Run,
@@ -89,11 +93,12 @@ def test_usage_errors_of_the_library_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     module: Any,
     command: str,
+    name: str,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RinrUsageError("one of two")
 
-    monkeypatch.setattr(module, command, refuse)
+    monkeypatch.setattr(module, name, refuse)
     out = () if command == "verify" else ("-o", tmp_path / "out")
     result = run(command, folder, *out, code=2)
     assert result.stderr == "error: one of two\n"
@@ -198,7 +203,7 @@ def test_the_bar_follows_the_library(
         drawn.append(on_progress(Progress("fitting", 1, 2)))
         raise RinrInputError("enough")
 
-    monkeypatch.setattr(compress_module, "compress", compress)
+    monkeypatch.setattr(compress_module, "compress_with", compress)
     result = run("compress", folder, "-o", tmp_path / "out", *QUICK, code=1)
     assert result.stderr == "error: enough\n"  # which is no terminal, so there is no bar
     assert drawn == [None]

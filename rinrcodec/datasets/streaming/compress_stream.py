@@ -68,16 +68,15 @@ class StreamResult:
         return asdict(self)
 
 
-def check_stream_options(options: CompressOptions, *, labels: str, others: bool) -> None:
-    """Raise `RinrUsageError` for options that a stream has no use for.
-
-    others: whether `--task` or `--strict` was given.
-    """
+def check_stream_options(options: CompressOptions) -> None:
+    """Raise `RinrUsageError` for options that a stream has no use for."""
     refused = {
         "--resume: a stream cannot be read again; begin with a new -o": options.resume,
         "--overwrite: a stream goes to an empty folder; begin with a new -o": options.overwrite,
-        "--labels: a stream has no labels": labels not in ("auto", "none"),
-        "--task and --strict are about labels, and a stream has none": others,
+        "--labels: a stream has no labels": options.labels not in ("auto", "none"),
+        "--task and --strict are about labels, and a stream has none": (
+            options.strict or options.task is not None
+        ),
         "--layout files: a stream becomes packs": options.layout == "files",
         "--jobs and --executor: one process reads a stream": (
             (options.jobs or 1) > 1 or options.executor != "local"

@@ -76,7 +76,7 @@ def test_reports_change_the_lines_and_make_no_more_of_them() -> None:
     meter.tick()  # there may be more to do, such as publishing
     meter.close()
     assert [line.split(",")[0] for line in lines] == [
-        f"train: {share} % of 100 files" for share in ("15.1", "45.2", "75.2", "100.0")
+        f"train: {share} % of 100 files" for share in ("15.1", "45.2", "75.3", "100.0")
     ]
 
 

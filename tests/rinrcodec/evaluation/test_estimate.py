@@ -47,7 +47,7 @@ def test_one_batch_is_encoded_before_the_next_is_read(
     options = CompressOptions(
         preset="fast", background=family, objects=None, steps=None, gop=None, target=None,
         layout="pack", shard_size=50, device="cpu", seed=0, jobs=None, executor="local",
-        ray_address=None, resume=False, overwrite=False,
+        ray_address=None, resume=False, overwrite=False, labels="none",
     )  # fmt: skip
     seen: list[str] = []
     read = Series.read
@@ -67,9 +67,7 @@ def test_one_batch_is_encoded_before_the_next_is_read(
     monkeypatch.setattr(module, "pack_bytes", lambda *_, **__: bytes(10))
     monkeypatch.setattr("rinrcodec.datasets.batches.BATCH_PIXELS", 64)
     monkeypatch.setattr(background, "chunk", lambda _, left, __: min(left, 3))
-    plan, _, devices = prepare(
-        source, tmp_path / "out", options, labels="none", task=None, strict=False
-    )
+    plan, _, devices = prepare(source, tmp_path / "out", options)
     found = module.estimate(plan, tmp_path / "out", options, devices)
     assert seen == events
     assert (found.frames, found.sample_frames) == (n_frames, events.count("read"))
