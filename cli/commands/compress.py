@@ -32,6 +32,7 @@ from rinrcodec.cli.options import (
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
+from rinrcodec.printing import count
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.options import CompressOptions
@@ -212,8 +213,7 @@ def _print_kept(result: CompressResult) -> None:
     if result.changed_shards:
         said.append(f"{result.changed_shards} fitted again because pictures or labels changed")
     if result.removed_files:
-        files = "1 file" if result.removed_files == 1 else f"{result.removed_files} files"
-        said.append(f"{files} of earlier pictures removed")
+        said.append(f"{count(result.removed_files, 'file')} of earlier pictures removed")
     say(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
 
 
@@ -227,8 +227,6 @@ def _print_failures(result: CompressResult) -> None:
 
 def _what_failed(result: CompressResult) -> str:
     """Count what failed: `2 pictures and 1 pack`."""
-    from rinrcodec.datasets.names import count
-
     others = len(result.failures) - result.failed_pictures - result.failed_shards
     kinds = {
         "picture": result.failed_pictures,

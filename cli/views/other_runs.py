@@ -10,11 +10,11 @@ from rinrcodec.cli.progress import drawing
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.views.fog_table import duration, size_text
 from rinrcodec.datasets.compress import prepare
-from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.progress import Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
 from rinrcodec.evaluation.estimate import Estimate, estimate
+from rinrcodec.printing import count
 from rinrcodec.sources.live.stream import shown_name
 
 __all__ = ["estimate_run", "stream_run"]

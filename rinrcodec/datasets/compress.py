@@ -16,7 +16,6 @@ from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.interruption import resumable
 from rinrcodec.datasets.manifest import Manifest
-from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
@@ -39,7 +38,7 @@ from rinrcodec.families import background_family
 from rinrcodec.labels.model import Task
 from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.pictures.opening import adding_formats, check_formats
 from rinrcodec.sources.source import Source

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from rinrcodec.compute.devices import find_gpu
 from rinrcodec.datasets.inspection.runs import missing_packs
-from rinrcodec.datasets.names import count, output_names
+from rinrcodec.datasets.names import output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
@@ -31,7 +31,7 @@ from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
@@ -69,8 +69,8 @@ class DecompressResult:
 
     def __repr__(self) -> str:
         return (
-            f"<DecompressResult: {self.frames} frames in {self.out!r}, "
-            f"{len(self.warnings)} warnings, {len(self.failures)} failures>"
+            f"<DecompressResult: {count(self.frames, 'frame')} in {self.out!r}, "
+            f"{count(len(self.warnings), 'warning')}, {count(len(self.failures), 'failure')}>"
         )
 
     def as_json(self) -> dict[str, Any]:

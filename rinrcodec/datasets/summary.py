@@ -10,6 +10,7 @@ from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.work_folder import FittedPart
 from rinrcodec.metrics import mean_db
+from rinrcodec.printing import count
 from rinrcodec.targets import Miss
 
 __all__ = ["CompressResult", "SeriesSummary", "joined_misses", "summarise", "total"]
@@ -107,9 +108,9 @@ class CompressResult:
     def __repr__(self) -> str:
         whole = self.total
         return (
-            f"<CompressResult: {whole.frames} frames, {whole.bytes} bytes of "
-            f"{whole.source_bytes} in {self.out!r}, {len(self.warnings)} warnings, "
-            f"{len(self.failures)} failures>"
+            f"<CompressResult: {count(whole.frames, 'frame')}, {count(whole.bytes, 'byte')} of "
+            f"{whole.source_bytes:,} in {self.out!r}, {count(len(self.warnings), 'warning')}, "
+            f"{count(len(self.failures), 'failure')}>"
         )
 
     @property

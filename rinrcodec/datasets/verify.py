@@ -22,7 +22,7 @@ from rinrcodec.datasets.options import check_whole
 from rinrcodec.datasets.progress import Messages, OnProgress, Progress, reporting
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.limits import limits_for
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.storage import to_path
 
 __all__ = ["VerifiedManifest", "VerifyResult", "verify"]
@@ -68,8 +68,8 @@ class VerifyResult:
 
     def __repr__(self) -> str:
         return (
-            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {self.packs} files, "
-            f"{self.frames} frames, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
+            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {count(self.packs, 'file')}, "
+            f"{count(self.frames, 'frame')}, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
         )
 
     @property

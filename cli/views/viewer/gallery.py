@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.cli.views.report.words import size
-from rinrcodec.datasets.names import count
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
 from rinrcodec.datasets.viewing.pictures import (
@@ -28,7 +27,7 @@ from rinrcodec.datasets.viewing.sources import SourcePictures
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, plain, reason
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 
 __all__ = ["BLOCK", "Gallery"]
 
