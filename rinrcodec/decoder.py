@@ -462,7 +462,7 @@ def _is_bytes(signal: Array) -> bool:
 
 def _indices(frames: Any) -> tuple[list[int], bool]:
     """Frame numbers as a list, and whether a single one was asked for."""
-    if isinstance(frames, str) or not isinstance(frames, Iterable):
+    if isinstance(frames, str) or not hasattr(frames, "__iter__"):
         return [frame_number(frames)], True
     try:
         return [operator.index(frames)], True  # an array without dimensions, which looks iterable

@@ -18,6 +18,7 @@ from tiny_sets import (
     video,
     write,
 )
+from view_packs import pack_file, serving
 
 from rinrcodec.cli.main import cli
 
@@ -29,10 +30,12 @@ __all__ = [
     "dataset",
     "folder",
     "one_thread",
+    "pack_file",
     "picture",
     "put",
     "ray",
     "run",
+    "serving",
     "video",
     "write",
 ]

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from view_packs import EVIL, folder_of, many, small_pack, with_broken_frame
+from view_packs import EVIL, folder_of, many, saved, small_pack, with_broken_frame
 
 import rinrcodec
 from rinrcodec.boxes import Box
@@ -33,7 +33,6 @@ from rinrcodec.cli.views.viewer.server import ViewServer
 from rinrcodec.datasets.viewing import pictures
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
-from rinrcodec.datasets.viewing.sources import SourcePictures
 from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.formats import PackReader
 
@@ -78,36 +77,9 @@ class Client:
 
 
 @pytest.fixture
-def serve() -> Iterator[Any]:
-    """Serve packs by their paths in a thread."""
-    running: list[tuple[ViewServer, threading.Thread, Gallery]] = []
-
-    def start(*paths: Path, source: Path | None = None) -> Client:
-        sources = None if source is None else SourcePictures(source)
-        gallery = Gallery(Album(paths), sources)
-        server = ViewServer(gallery)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread, gallery))
-        return Client(server)
-
-    yield start
-    for server, thread, gallery in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        gallery.close()
-
-
-@pytest.fixture
-def pack_file(tmp_path: Path) -> Path:
-    rinrcodec.save(small_pack(), tmp_path / "a.rinr")
-    return tmp_path / "a.rinr"
-
-
-def saved(pack: rinrcodec.Pack, path: Path) -> Path:
-    rinrcodec.save(pack, path)
-    return path
+def serve(serving: Callable[..., ViewServer]) -> Callable[..., Client]:
+    """Serve packs by their paths, for a client."""
+    return lambda *paths, **options: Client(serving(*paths, **options))
 
 
 def test_the_page_runs_its_own_script_only(serve: Any, pack_file: Path) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from view_packs import EVIL, folder_of, many, small_pack, with_broken_frame
+from view_packs import EVIL, folder_of, many, saved, small_pack, with_broken_frame
 
 import rinrcodec
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
@@ -129,31 +128,10 @@ LOADED = "[...document.querySelectorAll('.tile img')].filter(i => i.complete && 
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., ViewServer]]:
-    """Serve packs in a thread, until the test ends."""
-    running: list[tuple[ViewServer, threading.Thread, Gallery]] = []
-
-    def start(*paths: Path, source: Path | None = None) -> ViewServer:
-        gallery = Gallery(Album(paths), None if source is None else SourcePictures(source))
-        server = ViewServer(gallery)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread, gallery))
-        return server
-
-    yield start
-    for server, thread, gallery in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        gallery.close()
-
-
-@pytest.fixture
 def small(tmp_path: Path) -> tuple[Path, Path]:
     """A pack of three frames and the folder of their sources."""
     path = tmp_path / "small.rinr"
-    rinrcodec.save(small_pack(), path)
+    saved(small_pack(), path)
     return path, folder_of(small_pack(), tmp_path / "frames")
 
 
@@ -161,12 +139,12 @@ def small(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_sheet_and_a_frame(
     chromium: Any,
-    serve: Callable[..., ViewServer],
+    serving: Callable[..., ViewServer],
     small: tuple[Path, Path],
     size: tuple[int, int],
     dark: bool,
 ) -> None:
-    page = Page(chromium, serve(small[0], source=small[1]).url, size, dark=dark)
+    page = Page(chromium, serving(small[0], source=small[1]).url, size, dark=dark)
     page.until(f"{LOADED}.length === 3")
     assert page.js("document.querySelectorAll('.tile svg rect').length") == 6
     assert "car, person" in page.js(f"{TILES}[0].innerText").replace("\n", " ")
@@ -202,9 +180,9 @@ def test_the_sheet_and_a_frame(
 
 
 def test_keys_step_through_the_frames(
-    chromium: Any, serve: Callable[..., ViewServer], small: tuple[Path, Path]
+    chromium: Any, serving: Callable[..., ViewServer], small: tuple[Path, Path]
 ) -> None:
-    page = Page(chromium, f"{serve(small[0]).url}#1", SIZES[0], dark=False)
+    page = Page(chromium, f"{serving(small[0]).url}#1", SIZES[0], dark=False)
     page.until_shown("1 / 3")
     for key, position in (
         ("ARROW_LEFT", "1 / 3"),
@@ -235,10 +213,10 @@ def test_keys_step_through_the_frames(
 
 @pytest.mark.parametrize("size", SIZES)
 def test_thousands_of_frames_load_as_they_are_needed(
-    chromium: Any, serve: Callable[..., ViewServer], tmp_path: Path, size: tuple[int, int]
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path, size: tuple[int, int]
 ) -> None:
     rinrcodec.save(many(small_pack(), N_FRAMES), tmp_path / "many.rinr")
-    page = Page(chromium, serve(tmp_path / "many.rinr").url, size, dark=False)
+    page = Page(chromium, serving(tmp_path / "many.rinr").url, size, dark=False)
     page.until(f"{LOADED}.length > 0")
     assert page.js(f"{TILES}.length") <= 2 * BLOCK
     height = page.js("document.documentElement.scrollHeight")
@@ -256,11 +234,11 @@ def test_thousands_of_frames_load_as_they_are_needed(
 
 
 def test_damage_and_texts_of_strangers(
-    chromium: Any, serve: Callable[..., ViewServer], tmp_path: Path
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path
 ) -> None:
     path = tmp_path / "<i>broken.rinr"
     rinrcodec.save(with_broken_frame(small_pack(classes=(EVIL, "b"))), path)
-    page = Page(chromium, serve(path).url, SIZES[1], dark=True)
+    page = Page(chromium, serving(path).url, SIZES[1], dark=True)
     page.until(f"{LOADED}.length === 3")
     page.until("document.querySelectorAll('.tile .problem').length === 1")
     assert "nosuch" in page.js("document.querySelector('.tile .problem').textContent")

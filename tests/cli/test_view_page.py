@@ -12,23 +12,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from view_packs import folder_of, many, small_pack, with_broken_frame
+from view_packs import folder_of, many, saved, small_pack, with_broken_frame
 
-import rinrcodec
 from rinrcodec.datasets.viewing import pictures
 
 from .conftest import Run, write
-
-
-@pytest.fixture
-def pack_file(tmp_path: Path) -> Path:
-    rinrcodec.save(small_pack(), tmp_path / "a.rinr")
-    return tmp_path / "a.rinr"
-
-
-def saved(pack: rinrcodec.Pack, path: Path) -> Path:
-    rinrcodec.save(pack, path)
-    return path
 
 
 def embedded(page: Path) -> dict[str, Any]:

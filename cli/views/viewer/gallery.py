@@ -16,14 +16,9 @@ from rinrcodec.boxes import Box
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
-from rinrcodec.datasets.viewing.pictures import (
-    EncodedPicture,
-    Mode,
-    decoded,
-    encode_picture,
-    error_of,
-)
+from rinrcodec.datasets.viewing.pictures import Mode, decoded, error_of
 from rinrcodec.datasets.viewing.sources import SourcePictures
+from rinrcodec.display.thumbnails import EncodedPicture, encode_picture
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, plain, reason
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame

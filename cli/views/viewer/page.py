@@ -63,8 +63,7 @@ def one_file_page(
                     pictures[mode] = {"problem": printable(plain(str(error)))}
                     problems.append(gallery.problem(number, item["name"], error))
                     continue
-                data = base64.b64encode(picture.data).decode("ascii")
-                pictures[mode] = f"data:{picture.media_type};base64,{data}"
+                pictures[mode] = picture.uri
         items.append(item)
         on_frame(done)
     text = _page(gallery, {"total": len(items), "items": items}, policy=_policy("data:"))
