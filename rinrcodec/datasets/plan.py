@@ -191,7 +191,11 @@ def check_output(
             runs.append(key)
     where = plan.single or plan.folder
     is_continued = before is not None and (run.key in runs or before.is_used)
-    if before and is_continued and not shares_pictures(plan.source, plan.folder, before):
+    if (
+        before
+        and is_continued
+        and not shares_pictures(plan.source, plan.folder, before, published.limits)
+    ):
         first = before.shards[0]
         raise RinrUsageError(
             f"{where} holds another run: it has the same settings and the same name "
