@@ -258,16 +258,23 @@ def test_many_and_odd_boxes_are_bounded(serve: Any, tmp_path: Path) -> None:
     boxes = [Box(i, -5e300, 1, 1e308, 3) for i in range(1100)]
     boxes[0] = Box(0, 1, 1, 3, 3, polygons=((1.0, 1.0, 4.0, 1.0, 4.0, 4.0) * 4000,))
     boxes[1] = Box(0, 1, 1, 3, 3, polygons=((1, 1, 4, 1, 1e300, 4),), track_id=7, score=0.5)
+    seen = ((2.04, 3, 2), (4, 5, 1), (0, 0, 0), (1e300, 2, 2), (3, -1, 2))
+    boxes[2] = Box(0, 1, 1, 3, 3, keypoints=seen)
+    boxes[3] = Box(0, 1, 1, 3, 3, keypoints=((1.0, 1.0),) * 10_001)
     frame = replace(pack.frames[0], boxes=tuple(boxes), objects=(None,) * len(boxes))
     path = saved(replace(pack, frames=(frame,)), tmp_path / "a.rinr")
     client = serve(path, VECTORS / "labels.rinr")
     item = client.data("frame/0")
     assert (len(item["boxes"]), item["n_boxes"], len(item["classes"])) == (1000, 1100, 20)
     assert not any("outlines" in box for box in item["boxes"])
+    assert not any("points" in box for box in item["boxes"])
     assert item["boxes"][1]["label"] == "car 0.5 #7"
     assert item["boxes"][5]["box"] == [0.0, 1.0, 20.0, 3.0]
     assert len(client.data("frames/0")[0]["boxes"]) == 100
     assert ["Classes", "20 of more are listed"] in item["facts"]
+    few = replace(pack.frames[0], boxes=(boxes[2],), objects=(None,))
+    other = serve(saved(replace(pack, frames=(few,)), tmp_path / "b.rinr"))
+    assert other.data("frame/0")["boxes"][0]["points"] == [[2.0, 3], [4, 5]]
     labels = client.data("frame/1")
     assert labels["boxes"][0]["outlines"][0][:2] == [6.5, 4.9]
     assert ["Labels", "not understood in full"] in client.data("frame/2")["facts"]

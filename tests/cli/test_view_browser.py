@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from view_packs import EVIL, folder_of, many, saved, small_pack, with_broken_frame
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
 from rinrcodec.cli.views.viewer.page import one_file_page
 from rinrcodec.cli.views.viewer.server import ViewServer
@@ -250,6 +252,21 @@ def test_damage_and_texts_of_strangers(
     page.press("ARROW_LEFT")
     page.until_shown("3 / 4")
     assert EVIL[:40] in page.js("document.querySelector('.label').textContent")
+    page.check_layout()
+
+
+def test_keypoints_are_dots(
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path
+) -> None:
+    pack = small_pack()
+    person = Box(1, 2, 2, 10, 9, keypoints=((5.0, 5.0, 2.0), (10.0, 8.0, 1.0), (0.0, 0.0, 0.0)))
+    frame = replace(pack.frames[0], boxes=(person,), objects=(None,))
+    path = saved(replace(pack, frames=(frame,)), tmp_path / "a.rinr")
+    page = Page(chromium, f"{serving(path).url}#1", SIZES[1], dark=False)
+    page.until_shown("1 / 1")
+    dots = "[...document.querySelectorAll('#picture svg path.point.k1')]"
+    assert page.js(f"{dots}.map(p => p.getAttribute('d'))") == ["M5 5h.01", "M10 8h.01"]
+    assert page.js(f"getComputedStyle({dots}[0]).strokeLinecap") == "round"
     page.check_layout()
 
 

@@ -31,7 +31,7 @@ _THUMBNAIL = 360
 _SIDE = 4096  # of a picture that the server sends
 # Of a frame, by the place where they are drawn.
 _MOST_BOXES = {"sheet": 100, "frame": 1000}
-_MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of the outlines
+_MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of outlines and keypoints
 _MOST_CLASSES = 20  # that are listed
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
@@ -225,7 +225,7 @@ def _class_name(class_id: int, names: Mapping[int, str]) -> str:
 
 
 def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]:
-    """The boxes to draw: outlines in pixels inside the frame, classes and labels."""
+    """The boxes to draw: rectangles, outlines, keypoints, classes and labels; in pixels."""
     width, height = frame.width, frame.height
     boxes: list[dict[str, Any]] = []
     numbers = 0
@@ -236,12 +236,25 @@ def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]
             "class": box.class_id,
             "box": [round(value, 1) for value in (left, top, right - left, bottom - top)],
         }
-        numbers += sum(map(len, box.polygons))
-        if box.polygons and numbers <= _MOST_NUMBERS[place]:
-            drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
+        points = _points(box, width, height)
+        numbers += sum(map(len, box.polygons)) + 2 * len(points)
+        if numbers <= _MOST_NUMBERS[place]:
+            if box.polygons:
+                drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
+            if points:
+                drawn["points"] = points
         if place == "frame":
             score = "" if box.score is None else f" {box.score:.3g}"
             track = "" if box.track_id is None else f" #{box.track_id}"
             drawn["label"] = f"{_class_name(box.class_id, names)}{score}{track}"
         boxes.append(drawn)
     return {"boxes": boxes, "n_boxes": len(frame.boxes)}
+
+
+def _points(box: Box, width: int, height: int) -> list[list[float]]:
+    """The keypoints inside the frame, but for those that their label calls unknown."""
+    return [
+        [round(x, 1), round(y, 1)]
+        for x, y, *visibility in box.keypoints
+        if visibility != [0] and 0 <= x <= width and 0 <= y <= height
+    ]
