@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,10 +12,6 @@ import pytest
 from house_rules import ROOT
 from PIL import Image
 
-from rinrcodec.cli.views.viewer.gallery import Gallery
-from rinrcodec.cli.views.viewer.server import ViewServer
-from rinrcodec.datasets.viewing.album import Album
-from rinrcodec.datasets.viewing.sources import SourcePictures
 from rinrcodec.files import save
 from rinrcodec.formats import read_pack
 from rinrcodec.pack import Frame, Group, InrRef, Pack, Rows, Spec, merge_packs
@@ -29,7 +22,6 @@ __all__ = [
     "many",
     "pack_file",
     "saved",
-    "serving",
     "small_pack",
     "with_broken_frame",
 ]
@@ -53,24 +45,6 @@ def saved(pack: Pack, path: Path) -> Path:
 def pack_file(tmp_path: Path) -> Path:
     """The file of a small pack."""
     return saved(small_pack(), tmp_path / "a.rinr")
-
-
-@pytest.fixture
-def serving() -> Iterator[Callable[..., ViewServer]]:
-    """Serve packs, by their paths, in threads that end with the test."""
-    with ExitStack() as stack:
-
-        def start(*paths: Path, source: Path | None = None) -> ViewServer:
-            gallery = Gallery(Album(paths), None if source is None else SourcePictures(source))
-            stack.callback(gallery.close)
-            server = stack.enter_context(ViewServer(gallery))
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(server.shutdown)
-            return server
-
-        yield start
 
 
 def many(pack: Pack, n_frames: int) -> Pack:
