@@ -222,7 +222,8 @@ def _print_failures(result: CompressResult) -> None:
 
     print_errors(result.failures)
     if result.can_resume:
-        say(f"{_what_failed(result)} failed (see above). Fix and rerun with --resume.", err=True)
+        failed = _what_failed(result)
+        say(f"{failed} failed (see above). Fix them and rerun with --resume.", err=True)
 
 
 def _what_failed(result: CompressResult) -> str:

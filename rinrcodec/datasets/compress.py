@@ -249,7 +249,7 @@ def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
         on_message(Hint(f"warning: {seen.lost[0]}"))
         on_message(
             Hint(
-                f"warning: {lost} cannot be understood; their frames are stored, and training "
+                f"warning: {lost} cannot be understood; such frames are stored, and training "
                 "leaves them out"
             )
         )

@@ -149,8 +149,6 @@ def _refuse_mixing(plan: Plan) -> None:
     top = [plan.source.path] if plan.source.kind == "folder" else []
     for series in plan.source.series:
         folder = plan.series_folder(series)
-        if series.video is not None or file_or_folder(folder) != "folder":
-            continue
         of_pictures = dict.fromkeys([*top, *(ref.path.parent for ref in series.refs)])
         if any(storage_of(folder).is_same(folder, other) for other in of_pictures):
             raise RinrUsageError(

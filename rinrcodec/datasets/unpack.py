@@ -18,7 +18,7 @@ from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.datasets.unpacking.outputs import Format
 from rinrcodec.datasets.unpacking.selection import WHOLE, Cutout
 from rinrcodec.decoder import Decoder
-from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, frame_reason, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of, task_of
@@ -253,8 +253,9 @@ def _decoded(
         )
     except (RinrError, OSError) as error:
         if len(batch) == 1:
-            index = batch[0][0]
-            work.failures.append(f"{job.pictures[index]} cannot be made: {reason(job.path, error)}")
+            index, frame = batch[0]
+            why = f"{job.path}: {frame_reason(job.path, frame.name, error)}"
+            work.failures.append(f"{job.pictures[index]} cannot be made: {why}")
             return
         for item in batch:
             yield from _decoded(reader, job, [item], work)

@@ -186,7 +186,7 @@ def test_what_to_do_about_failures(
     lines = run(*args, code=1).stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == unreadable + died
-    assert lines[-1] == f"{failed} failed (see above). Fix and rerun with --resume."
+    assert lines[-1] == f"{failed} failed (see above). Fix them and rerun with --resume."
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:

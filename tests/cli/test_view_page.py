@@ -69,6 +69,10 @@ def test_a_page_of_damaged_frames_is_written_and_ends_with_1(run: Run, tmp_path:
     *good, bad = embedded(out)["items"]
     assert all(item["pictures"]["objects"].startswith("data:") for item in good)
     assert "nosuch" in bad["pictures"]["objects"]["problem"]
+    back = run("decompress", path, "-o", tmp_path / "back", "--device", "cpu", code=1)
+    (line,) = [line for line in back.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {tmp_path}/back/broken.png cannot be made: {path}: ")
+    assert line.count("broken.png") == line.count("a.rinr") == 1
     for sources in ([path, tmp_path / "frames"], [write(tmp_path / "b.rinr", "x")]):
         (tmp_path / "frames").mkdir(exist_ok=True)
         assert "error: " in run("view", *sources, "-o", tmp_path / "c.html", code=1).stderr

@@ -19,7 +19,14 @@ from rinrcodec.datasets.viewing.parts import PackParts
 from rinrcodec.datasets.viewing.pictures import Mode, decoded, error_of
 from rinrcodec.datasets.viewing.sources import SourcePictures
 from rinrcodec.display.thumbnails import EncodedPicture, encode_picture
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, plain, reason
+from rinrcodec.errors import (
+    RinrError,
+    RinrFormatError,
+    RinrInputError,
+    frame_reason,
+    plain,
+    reason,
+)
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
 from rinrcodec.printing import count, printable
@@ -120,9 +127,7 @@ class Gallery:
     def problem(self, number: int, name: str, error: Exception) -> str:
         """Say what is wrong with a frame of that name: its pack, name and reason, each once."""
         path = self._album.packs[self._album.at(number)[0]].path
-        text = reason(path, error).removeprefix(f"{path}: ")
-        start = f"{path}:" if text.startswith(f"{name}: ") else f"{path}: {name}:"
-        return f"{start} {text}"
+        return f"{path}: {name}: {frame_reason(path, name, error)}"
 
     def close(self) -> None:
         """Wait for the frame that is being decoded, and close all files."""

@@ -54,8 +54,8 @@
       viewBox: `0 0 ${item.width} ${item.height}`, preserveAspectRatio: "none", "aria-hidden": "true",
     });
     for (const { box: [x, y, width, height], outlines, points, class: id } of item.boxes) {
-      for (const points of outlines ?? []) {
-        svg.append(make("polygon", { points: points.join(" "), class: colour(id) }));
+      for (const outline of outlines ?? []) {
+        svg.append(make("polygon", { points: outline.join(" "), class: colour(id) }));
       }
       if (!outlines) svg.append(make("rect", { x, y, width, height, class: colour(id) }));
       // Short lines with round ends: dots of one size, however the picture is scaled.
