@@ -20,7 +20,7 @@ from rinrcodec.families import (
 )
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target, out_of_range
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -300,14 +300,9 @@ steps_option = click.option(
 
 
 def _in_range(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
-    if value is None:
-        return None
-    from rinrcodec.errors import RinrInputError
-
-    try:
-        Target(**{_TARGET_FIELDS[param.opts[0]]: value})
-    except RinrInputError as error:
-        raise click.BadParameter(str(error)) from error
+    if value is not None and (expected := out_of_range(_TARGET_FIELDS[param.opts[0]], value)):
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise click.BadParameter(f"{shown} is not {expected}.")
     return value
 
 
@@ -343,24 +338,18 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def target_of(
-    background: str,
-    objects: str | None,
-    *,
-    lmbda: float | None,
-    target_psnr: float | None,
-    target_bytes: int | None,
-    objects_psnr: float | None,
-    quality: int | None,
-    objects_quality: int | None,
-) -> Target | None:
-    """The target that the options ask for, None where they do not; raises `click.UsageError`."""
-    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality, objects_quality)
-    given = {
-        option: value
-        for option, value in zip(_TARGET_FIELDS, values, strict=True)
-        if value is not None
-    }
+def target_of(options: dict[str, Any]) -> Target | None:
+    """Take those of `target_options` out of the options of a command, and make a target of them.
+
+    Returns:
+        The target, None where no option asks for one.
+
+    Raises:
+        click.UsageError: They exclude each other, or the families cannot be asked for them.
+    """
+    values = {option: options.pop(_parameter(option)) for option in _TARGET_FIELDS}
+    background, objects = options["background"], options["objects"]
+    given = {option: value for option, value in values.items() if value is not None}
     if not given:
         return None
     fields = {_TARGET_FIELDS[option]: value for option, value in given.items()}
@@ -376,7 +365,11 @@ def target_of(
             what = f"--background {background}"
             advice = f"add --background {' or '.join(able)}" if able else "no background can"
         raise click.UsageError(f"{' and '.join(given)}: {what} cannot be asked for that; {advice}")
-    return Target(**fields)  # type: ignore[arg-type]
+    return Target(**fields)
+
+
+def _parameter(option: str) -> str:
+    return "lmbda" if option == "--lambda" else option.removeprefix("--").replace("-", "_")
 
 
 def preset_of(

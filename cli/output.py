@@ -141,7 +141,8 @@ def json_text(value: Any) -> str:
 
 def print_errors(messages: Iterable[str]) -> None:
     """Print the first errors to the standard error, and how many more there are."""
-    _print_first("error", list(messages), _SHOWN_ERRORS, "")
+    # Frames of one video, or views of one frame, may fail for one reason.
+    _print_first("error", list(dict.fromkeys(messages)), _SHOWN_ERRORS, "")
 
 
 def print_warnings(messages: Iterable[str], *, more: str = "; --json lists them all") -> None:

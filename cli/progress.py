@@ -48,7 +48,8 @@ def drawing(
     with _metering(label, unit, quiet=quiet) as meter:
 
         def draw(report: Progress) -> None:
-            meter.report(report.done, report.total, report.label or report.stage)
+            label = report.label or report.stage
+            meter.report(report.done, report.total, label, failed=report.failed)
 
         yield draw
 

@@ -19,7 +19,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.formats.schema import from_planes, to_planes
 from rinrcodec.limits import Limits
-from rinrcodec.strict_json import unique_keys
+from rinrcodec.strict_json import check_nesting, unique_keys
 
 __all__ = ["decode_extras", "encode_attributes", "encode_extras", "frame_labels"]
 
@@ -241,7 +241,7 @@ def _wrong(name: str, value: Any) -> RinrFormatError:
 
 def _encode(value: Mapping[str, Any], what: str) -> bytes:
     try:
-        _check_json(value, MOST_DEPTH)
+        _check_json(value)
         return _ENCODER.encode(value).encode()
     except ValueError as error:
         raise RinrFormatError(f"{what} has a label that JSON cannot hold: {error}") from error
@@ -250,7 +250,7 @@ def _encode(value: Mapping[str, Any], what: str) -> bytes:
 def _decode(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = _DECODER.decode(data.decode())
-        _check_json(value, MOST_DEPTH)
+        _check_json(value)
     except RecursionError as error:
         raise RinrFormatError(f"{what} is not JSON: {_TOO_DEEP}") from error
     except ValueError as error:
@@ -261,16 +261,19 @@ def _decode(data: bytes, what: str) -> dict[str, Any]:
     return value
 
 
-def _check_json(value: Any, depth: int) -> None:
+def _check_json(value: Any) -> None:
     """Raise `ValueError` for a value that does not come back from JSON as it was."""
+    check_nesting(value, most_depth=MOST_DEPTH, most_digits=MOST_DIGITS)
+    _check_types(value)
+
+
+def _check_types(value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} is no number of JSON")
     elif isinstance(value, Mapping | list | tuple):
-        if not depth:
-            raise ValueError(_TOO_DEEP)
         if isinstance(value, Mapping):
             for name in value:
                 if not isinstance(name, str):
@@ -278,11 +281,8 @@ def _check_json(value: Any, depth: int) -> None:
                 _check_text(name)
             value = value.values()
         for item in value:
-            _check_json(item, depth - 1)
-    elif isinstance(value, int):
-        if abs(value) >= 10**MOST_DIGITS:
-            raise ValueError(_TOO_LONG)
-    elif value is not None:
+            _check_types(item)
+    elif value is not None and not isinstance(value, int):
         raise ValueError(f"a {type(value).__name__} is no value of JSON")
 
 

@@ -37,6 +37,7 @@ from rinrcodec.pack import (
     Pack,
     Rows,
     Spec,
+    frame_number,
 )
 from rinrcodec.storage import MemorySource, storage_of, to_path_or_none
 
@@ -138,6 +139,7 @@ class PackReader:
 
     def frame(self, index: int) -> Frame:
         """The frame of that number; negative numbers count from the end."""
+        index = frame_number(index)
         if not -self.n_frames <= index < self.n_frames:
             raise IndexError(f"{self.name}: frame {index} of {self.n_frames}")
         with naming(self.name):

@@ -41,7 +41,7 @@ from rinrcodec.pack import Frame, Metadata, Pack, merge_packs, select_frames
 from rinrcodec.plugins._rows import may_share_rows, row_starts
 from rinrcodec.plugins._torch_targets import Annotations, TargetOptions, target_of
 from rinrcodec.plugins._torch_transforms import check_transforms, finish_item, tv_tensors
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.storage import file_or_folder, may_pass, to_path, to_path_or_none
 
 __all__ = ["Annotations", "Item", "RinrDataset", "collate", "find_files"]
@@ -197,8 +197,8 @@ class RinrDataset(Dataset[Item]):
         return self._ends[-1] if self._ends else 0
 
     def __repr__(self) -> str:
-        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
-        return f"<RinrDataset of {len(self)} frames in {files}: {str(self.files[0])!r}>"
+        frames, files = count(len(self), "frame"), count(len(self.files), "file")
+        return f"<RinrDataset of {frames} in {files}: {str(self.files[0])!r}>"
 
     def _repr_html_(self) -> str:
         """Show some items with their boxes, in notebooks."""

@@ -35,7 +35,8 @@ from rinrcodec.families.interface import (
     View,
 )
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, GroupInfo, InrRef, PackSource
+from rinrcodec.pack import Frame, GroupInfo, InrRef, PackSource, frame_number
+from rinrcodec.printing import count
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +163,7 @@ class Decoder:
         self._objects: dict[int, ObjectFamily] = {}
 
     def __repr__(self) -> str:
-        return f"<Decoder of {self.source.n_frames} frames on {self._gpu or 'cpu'}>"
+        return f"<Decoder of {count(self.source.n_frames, 'frame')} on {self._gpu or 'cpu'}>"
 
     @property
     def device(self) -> torch.device:
@@ -524,10 +525,12 @@ def _is_bytes(signal: Array) -> bool:
 
 def _indices(frames: Any) -> tuple[list[int], bool]:
     """Frame numbers as a list, and whether a single one was asked for."""
+    if isinstance(frames, str) or not hasattr(frames, "__iter__"):
+        return [frame_number(frames)], True
     try:
-        return [operator.index(frames)], True
+        return [operator.index(frames)], True  # an array without dimensions, which looks iterable
     except TypeError:
-        return [operator.index(i) for i in frames], False
+        return [frame_number(i) for i in frames], False
 
 
 def _check(family: Family, info: GroupInfo) -> None:

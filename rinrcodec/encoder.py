@@ -25,7 +25,7 @@ from rinrcodec.families.interface import FitContext
 from rinrcodec.formats.checks import check_name
 from rinrcodec.labels.arrays import BoxFormat, boxes_of_pictures
 from rinrcodec.labels.info import info_of
-from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.labels.model import TASKS, Task, far_outside
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.pack import Pack, select_frames
 from rinrcodec.picture import Picture
@@ -71,7 +71,8 @@ def encode(
     images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
     boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry. For
         each picture a list of `Box`, or an array: [n, 5] of class id and rectangle, or [n, 4] of
-        rectangles with `class_ids`.
+        rectangles with `class_ids`. A box may leave the picture by up to half of it and is kept as
+        it is; one that leaves it by more, or misses it, is refused, as in label files.
     class_ids: for each picture the classes of the rows of its array [n, 4]: ids, or names of
         `classes`.
     box_format: of the rectangles in arrays: "xywh" (top-left corner and size), "xyxy" (two corners,
@@ -115,6 +116,7 @@ def encode(
             boxes, len(pictures), class_ids=class_ids, classes=names, box_format=box_format
         )
         pictures = [replace(p, boxes=mine) for p, mine in zip(pictures, given, strict=True)]
+        _check_boxes(pictures)
     elif class_ids is not None:
         raise RinrInputError("class_ids without boxes: expected boxes=, one array for each picture")
     _check_pictures(pictures)
@@ -274,6 +276,18 @@ def _check_pictures(pictures: Sequence[Picture]) -> None:
                 "load_picture(path, name=...) gives a picture another name"
             )
         names.add(picture.name)
+
+
+def _check_boxes(pictures: Sequence[Picture]) -> None:
+    """Refuse boxes that cannot be meant, as of labels of a file."""
+    for number, picture in enumerate(pictures):
+        width, height = picture.width, picture.height
+        for row, box in enumerate(picture.boxes):
+            if far_outside(box, width, height):
+                raise RinrInputError(
+                    f"boxes of picture {number}, row {row}: a box of {box.w:g} x {box.h:g} pixels "
+                    f"at {box.x:g}, {box.y:g}, far outside the picture of {width} x {height}"
+                )
 
 
 def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:

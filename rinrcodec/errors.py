@@ -30,6 +30,7 @@ __all__ = [
     "RinrMemoryError",
     "RinrSourceError",
     "RinrUsageError",
+    "frame_reason",
     "plain",
     "reason",
 ]
@@ -135,3 +136,8 @@ def reason(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{path}: {error.strerror or error}"
     return plain(str(error))
+
+
+def frame_reason(path: Path, name: str, error: Exception) -> str:
+    """Why a frame cannot be decoded, for a message that names its pack and the frame itself."""
+    return reason(path, error).removeprefix(f"{path}: ").removeprefix(f"{name}: ")

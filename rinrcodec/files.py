@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -21,7 +20,8 @@ from rinrcodec.formats.header import BytesLike
 from rinrcodec.labels.info import classes_of, task_of
 from rinrcodec.labels.model import Task
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, GroupInfo, Pack, Rows
+from rinrcodec.pack import Frame, GroupInfo, Pack, Rows, frame_number
+from rinrcodec.printing import count
 from rinrcodec.storage import files_below
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class RinrFile:
         return {"reader": self.reader, "_decoders": {}}
 
     def __repr__(self) -> str:
-        return f"<RinrFile {self.reader.name!r}: {len(self)} frames>"
+        return f"<RinrFile {self.reader.name!r}: {count(len(self), 'frame')}>"
 
     def _repr_html_(self) -> str:
         """Show some frames with their boxes, in notebooks."""
@@ -176,7 +176,7 @@ class RinrFile:
 
     def _existing(self, index: SupportsIndex) -> int:
         """The number of a frame that the file has."""
-        number = operator.index(index)
+        number = frame_number(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"frame {number} of a file of {len(self)} frames")
         return number

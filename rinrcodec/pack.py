@@ -9,6 +9,7 @@ from a file is one code path.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.printing import count
 from rinrcodec.strict_json import parse_json
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Rows",
     "Spec",
     "code_dtype",
+    "frame_number",
     "join_rows",
     "merge_packs",
     "select_frames",
@@ -116,8 +119,8 @@ class GroupInfo:
 
     def __repr__(self) -> str:
         return (
-            f"GroupInfo({self.spec.family}, {self.bits} bits, {self.n_rows} rows of "
-            f"{self.n_params} weights{', coded' if self.coded else ''})"
+            f"GroupInfo({self.spec.family}, {count(self.bits, 'bit')}, {count(self.n_rows, 'row')} "
+            f"of {count(self.n_params, 'weight')}{', coded' if self.coded else ''})"
         )
 
 
@@ -136,7 +139,7 @@ class Rows:
 
     def __repr__(self) -> str:
         n_bytes = self.codes.nbytes + self.scales.nbytes + sum(map(len, self.coded))
-        return f"Rows({len(self.codes)} rows, {n_bytes} bytes)"
+        return f"Rows({count(len(self.codes), 'row')}, {count(n_bytes, 'byte')})"
 
     def take(self, rows: Sequence[int]) -> Rows:
         """The given rows, in the given order."""
@@ -239,7 +242,7 @@ class Metadata:
 
     def __repr__(self) -> str:
         sizes = {"exif": len(self.exif), "icc": len(self.icc), "xmp": len(self.xmp)}
-        texts = [f"{name}: {size} bytes" for name, size in sizes.items() if size]
+        texts = [f"{name}: {count(size, 'byte')}" for name, size in sizes.items() if size]
         return f"Metadata({', '.join(texts)})"
 
 
@@ -300,7 +303,7 @@ class Frame:
         known = "" if self.labelled else ", not labelled"
         return (
             f"Frame({self.name[:_LETTERS]!r}, {self.width}x{self.height} {self.mode}, "
-            f"{len(self.boxes)} boxes, {objects} objects{known})"
+            f"{count(len(self.boxes), 'box')}, {count(objects, 'object')}{known})"
         )
 
     def _repr_html_(self) -> str:
@@ -342,7 +345,7 @@ class Pack:
         >>> import numpy as np, rinrcodec
         >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], background="av1")
         >>> pack
-        <Pack of 1 frames, 0 boxes: av1>
+        <Pack of 1 frame, 0 boxes: av1>
         >>> pack.n_frames, len(pack.groups)
         (1, 1)
     """
@@ -354,7 +357,8 @@ class Pack:
     def __repr__(self) -> str:
         boxes = sum(len(frame.boxes) for frame in self.frames)
         families = ", ".join(sorted({group.spec.family for group in self.stacks}))
-        return f"<Pack of {self.n_frames} frames, {boxes} boxes: {families[:_LETTERS]}>"
+        frames = count(self.n_frames, "frame")
+        return f"<Pack of {frames}, {count(boxes, 'box')}: {families[:_LETTERS]}>"
 
     @property
     def n_frames(self) -> int:
@@ -371,8 +375,11 @@ class Pack:
 
         Args:
             index: From 0; negative indices count from the end.
+
+        Raises:
+            RinrInputError: It is a name or a fraction.
         """
-        return self.frames[index]
+        return self.frames[frame_number(index)]
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """Return rows of a group, as `RinrFile.read_rows` does.
@@ -382,6 +389,15 @@ class Pack:
             rows: The numbers of the rows, in the order to return them.
         """
         return self.stacks[group].rows.take(rows)
+
+
+def frame_number(index: Any) -> int:
+    """Return the number of a frame as an `int`; raises `RinrInputError` for anything else."""
+    try:
+        return operator.index(index)
+    except TypeError:
+        hint = f"; names().index({index!r}) gives that of a name" if isinstance(index, str) else ""
+        raise RinrInputError(f"frame {index!r}: expected a number{hint}") from None
 
 
 def merge_packs(packs: Sequence[Pack]) -> Pack:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rinrcodec.boxes import Box
 from rinrcodec.limits import DEFAULT_LIMITS, Limits, limits_for
 from rinrcodec.pack import ColorMode, Metadata
+from rinrcodec.printing import count
 
 __all__ = ["Picture", "alike", "limits_of"]
 
@@ -56,7 +57,7 @@ class Picture:
 
     def __repr__(self) -> str:
         size = f"{self.width}x{self.height} {self.mode}"
-        return f"Picture({self.name[:80]!r}, {size}, {len(self.boxes)} boxes)"
+        return f"Picture({self.name[:80]!r}, {size}, {count(len(self.boxes), 'box')})"
 
     @property
     def width(self) -> int:

@@ -5,7 +5,7 @@ Errors, warnings, tables and pages pass through `printable`. JSON does not: it h
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["count", "printable"]
 
 
 def printable(text: object) -> str:
@@ -30,3 +30,14 @@ def printable(text: object) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
+
+
+def count(number: int, word: str) -> str:
+    """Return a number and what it counts.
+
+    Example:
+        >>> print(count(1, "box"), count(2, "box"), count(3000, "frame"), sep=", ")
+        1 box, 2 boxes, 3,000 frames
+    """
+    plural = "es" if word.endswith("x") else "s"
+    return f"{number:,} {word}{plural if number != 1 else ''}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from rinrcodec.text_limits import MOST_JSON_DEPTH
 
-__all__ = ["parse_json", "unique_keys"]
+__all__ = ["check_nesting", "parse_json", "unique_keys"]
 
 _SHOWN = 60
+_FLAT = (str, int, float, type(None))
 
 
 def parse_json(text: str | bytes, *, most_depth: int = MOST_JSON_DEPTH) -> Any:
@@ -37,7 +39,7 @@ def parse_json(text: str | bytes, *, most_depth: int = MOST_JSON_DEPTH) -> Any:
         )
     except RecursionError:
         raise _too_deep(most_depth) from None
-    _check_depth(value, most_depth)
+    check_nesting(value, most_depth=most_depth)
     return value
 
 
@@ -62,17 +64,31 @@ def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _check_depth(value: Any, most: int) -> None:
+def check_nesting(value: Any, *, most_depth: int, most_digits: int | None = None) -> None:
+    """Raise `ValueError` for a value that is nested too deeply, or has too long an integer.
+
+    Args:
+        value: Of JSON; any mapping is an object, and a tuple is a list.
+        most_depth: How many lists and objects may be inside each other.
+        most_digits: Of an integer; None allows any number of them.
+    """
+    bound = None if most_digits is None else 10**most_digits
     level = [value]
-    for _ in range(most + 1):
-        inside = [one for one in level if isinstance(one, (dict, list))]
+    for _ in range(most_depth + 1):
+        if bound and any(isinstance(one, int) and abs(one) >= bound for one in level):
+            raise ValueError(f"an integer of more than {most_digits} digits")
+        # Most values of a long text are texts and numbers, of which nothing else is asked.
+        inside = [one for one in level if not isinstance(one, _FLAT)]
+        level = []
+        for one in inside:
+            if isinstance(one, Mapping):
+                level.extend(one.values())
+            elif isinstance(one, (list, tuple)):
+                level.extend(one)
         if not inside:
             return
-        level = [
-            item for one in inside for item in (one.values() if isinstance(one, dict) else one)
-        ]
-    raise _too_deep(most)
+    raise _too_deep(most_depth)
 
 
 def _too_deep(most: int) -> ValueError:
-    return ValueError(f"more than {most} lists and objects are inside each other")
+    return ValueError(f"more than {most} lists and objects inside each other")

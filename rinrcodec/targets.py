@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EXCLUSIVE", "EXCLUSIVE_OF_OBJECTS", "Miss", "Target", "TargetWarning"]
+__all__ = ["EXCLUSIVE", "EXCLUSIVE_OF_OBJECTS", "Miss", "Target", "TargetWarning", "out_of_range"]
 
 # They say the same thing in other words.
 EXCLUSIVE = ("lmbda", "psnr", "n_bytes", "quality")
@@ -47,17 +47,11 @@ class Target:
         for names in (EXCLUSIVE, EXCLUSIVE_OF_OBJECTS):
             rivals = [name for name in names if getattr(self, name) is not None]
             if len(rivals) > 1:
-                raise RinrInputError(f"a target of {' and '.join(rivals)}: want one of them")
-        for name, (low, high) in _TARGET_RANGES.items():
+                raise RinrInputError(f"a target of {' and '.join(rivals)}: give one of them")
+        for name in _TARGET_RANGES:
             value = getattr(self, name)
-            if value is None:
-                continue
-            kind, what = (Integral, "a whole number from ") if name in _WHOLE else (Real, "")
-            wrong = isinstance(value, bool) or not isinstance(value, kind)
-            if wrong or not low <= float(value) <= high:
-                raise RinrInputError(
-                    f"a target with {name}={value!r}: want {what}{low:g} to {high:g}"
-                )
+            if value is not None and (expected := out_of_range(name, value)):
+                raise RinrInputError(f"a target with {name}={value!r}: expected {expected}")
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -74,6 +68,19 @@ _TARGET_RANGES = {
     "quality": (0, 100),
     "objects_quality": (0, 100),
 }
+
+
+def out_of_range(field: str, value: object) -> str | None:
+    """Return what a field of a target may be, in words; None where the value is that."""
+    low, high = _TARGET_RANGES[field]
+    kind, what = (Integral, "a whole number") if field in _WHOLE else (Real, "a number")
+    if isinstance(value, kind) and not isinstance(value, bool) and low <= float(value) <= high:
+        return None
+    return f"{what} from {_plain(low)} to {_plain(high)}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.6f}".rstrip("0").rstrip(".")
 
 
 class TargetWarning(UserWarning):

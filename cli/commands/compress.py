@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import cleandoc
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -32,10 +32,11 @@ from rinrcodec.cli.options import (
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
+from rinrcodec.printing import count
 
 if TYPE_CHECKING:
+    from rinrcodec.datasets.options import CompressOptions
     from rinrcodec.datasets.summary import CompressResult
-    from rinrcodec.labels.model import Task
 
 __all__ = ["command"]
 
@@ -120,35 +121,11 @@ class _Interrupted(click.ClickException):
 def command(
     source: Path | str,
     out: Path,
-    labels: str,
-    task: Task | None,
-    strict: bool,
-    depth_range: tuple[float, float] | None,
-    max_pixels: int | None,
-    formats: tuple[str, ...],
-    preset: str,
-    background: str,
-    objects: str | None,
-    steps: int | None,
-    gop: int | None,
-    lmbda: float | None,
-    target_psnr: float | None,
-    target_bytes: int | None,
-    objects_psnr: float | None,
-    quality: int | None,
-    objects_quality: int | None,
-    layout: Literal["pack", "files"],
-    shard_size: int | None,
-    device: str,
-    seed: int,
-    jobs: int | None,
-    executor: Literal["local", "ray"],
-    ray_address: str | None,
-    resume: bool,
-    overwrite: bool,
+    *,
     dry_run: bool,
     json_path: str | None,
     quiet: bool,
+    **given: Any,
 ) -> int:
     """Turn pictures into .rinr files.
 
@@ -162,55 +139,24 @@ def command(
     Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.
     """
-    target = target_of(
-        background,
-        objects,
-        lmbda=lmbda,
-        target_psnr=target_psnr,
-        target_bytes=target_bytes,
-        objects_psnr=objects_psnr,
-        quality=quality,
-        objects_quality=objects_quality,
-    )
     from rinrcodec.cli.output import print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing
     from rinrcodec.cli.views.compress_table import print_summary
-    from rinrcodec.datasets.compress import compress
+    from rinrcodec.datasets.compress import compress_with
     from rinrcodec.datasets.interruption import CompressInterrupted
     from rinrcodec.datasets.progress import Hint
 
-    if dry_run or isinstance(source, str):
-        from rinrcodec.cli.views.other_runs import estimate_run, stream_run
-        from rinrcodec.datasets.options import CompressOptions
-        from rinrcodec.datasets.streaming.compress_stream import STREAM_SHARD_SIZE
-        from rinrcodec.sources.pictures.opening import check_formats
+    options = _options(given, is_stream=isinstance(source, str))
+    if isinstance(source, str):
+        from rinrcodec.cli.views.other_runs import stream_run
 
-        options = CompressOptions(
-            preset=preset,
-            background=background,
-            objects=objects,
-            steps=steps,
-            gop=gop,
-            target=target,
-            layout=layout,
-            shard_size=shard_size or (STREAM_SHARD_SIZE if isinstance(source, str) else 1000),
-            device=device,
-            seed=seed,
-            jobs=jobs,
-            executor=executor,
-            ray_address=ray_address,
-            resume=resume,
-            overwrite=overwrite,
-            depth_range=depth_range,
-            max_pixels=max_pixels,
-            formats=check_formats(formats),
-        )
-        given: dict[str, Any] = {"labels": labels, "task": task, "strict": strict}
-        if isinstance(source, str):
-            if dry_run:
-                raise click.UsageError("--dry-run: a stream has no length to estimate")
-            return stream_run(source, out, options, **given, json_path=json_path, quiet=quiet)
-        return estimate_run(source, out, options, **given, json_path=json_path, quiet=quiet)
+        if dry_run:
+            raise click.UsageError("--dry-run: a stream has no length to estimate")
+        return stream_run(source, out, options, json_path=json_path, quiet=quiet)
+    if dry_run:
+        from rinrcodec.cli.views.other_runs import estimate_run
+
+        return estimate_run(source, out, options, json_path=json_path, quiet=quiet)
 
     said: set[str] = set()
 
@@ -221,33 +167,7 @@ def command(
 
     try:
         with drawing("reading pictures and labels", quiet=quiet) as draw:
-            result = compress(
-                source,
-                out,
-                labels=labels,
-                task=task,
-                strict=strict,
-                depth_range=depth_range,
-                max_pixels=max_pixels,
-                formats=formats,
-                preset=preset,
-                background=background,
-                objects=objects,
-                steps=steps,
-                gop=gop,
-                target=target,
-                layout=layout,
-                shard_size=shard_size or 1000,
-                device=device,
-                seed=seed,
-                jobs=jobs,
-                executor=executor,
-                ray_address=ray_address,
-                resume=resume,
-                overwrite=overwrite,
-                on_progress=draw,
-                on_message=tell,
-            )
+            result = compress_with(source, out, options, on_progress=draw, on_message=tell)
     except CompressInterrupted as error:
         raise _Interrupted(str(error)) from None
     if json_path is not None:
@@ -271,6 +191,18 @@ def command(
     return 1 if failed else 0
 
 
+def _options(given: dict[str, Any], *, is_stream: bool) -> CompressOptions:
+    """Make the options of `compress` from those of the command line, by their names."""
+    from rinrcodec.datasets.options import CompressOptions
+    from rinrcodec.datasets.streaming.compress_stream import STREAM_SHARD_SIZE
+    from rinrcodec.sources.pictures.opening import check_formats
+
+    target = target_of(given)
+    given["shard_size"] = given["shard_size"] or (STREAM_SHARD_SIZE if is_stream else 1000)
+    given["formats"] = check_formats(given["formats"])
+    return CompressOptions(**given, target=target)
+
+
 def _print_kept(result: CompressResult) -> None:
     """Print what `--resume` kept, fitted again and removed."""
     if (not result.kept_shards and not result.changed_shards) or result.nothing_to_do:
@@ -281,8 +213,7 @@ def _print_kept(result: CompressResult) -> None:
     if result.changed_shards:
         said.append(f"{result.changed_shards} fitted again because pictures or labels changed")
     if result.removed_files:
-        files = "1 file" if result.removed_files == 1 else f"{result.removed_files} files"
-        said.append(f"{files} of earlier pictures removed")
+        said.append(f"{count(result.removed_files, 'file')} of earlier pictures removed")
     say(f"{'; '.join(said)}; the figures are of the new packs only", err=True)
 
 
@@ -291,9 +222,20 @@ def _print_failures(result: CompressResult) -> None:
 
     print_errors(result.failures)
     if result.can_resume:
-        count = len(result.failures)
-        items = "1 item" if count == 1 else f"{count} items"
-        say(f"{items} failed (see above). Fix them and rerun with --resume.", err=True)
+        failed = _what_failed(result)
+        say(f"{failed} failed (see above). Fix them and rerun with --resume.", err=True)
+
+
+def _what_failed(result: CompressResult) -> str:
+    """Count what failed: `2 pictures and 1 pack`."""
+    others = len(result.failures) - result.failed_pictures - result.failed_shards
+    kinds = {
+        "picture": result.failed_pictures,
+        "pack": result.failed_shards,
+        "other path": others,
+    }
+    found = [count(number, kind) for kind, number in kinds.items() if number]
+    return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
 
 command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

@@ -65,7 +65,7 @@ def command(
 
 def _print_sound(result: VerifyResult, *, decoded: bool) -> None:
     from rinrcodec.cli.output import say
-    from rinrcodec.datasets.names import count
+    from rinrcodec.printing import count
 
     every = f"; {count(result.frames, 'frame')} decoded" if decoded else ""
     say(f"{result.packs} file{'s are' if result.packs != 1 else ' is'} sound{every}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rinrcodec.datasets.names import count
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import find_family
 from rinrcodec.families.interface import Family
+from rinrcodec.printing import count
 
 __all__ = ["folder_as_text", "pack_as_text"]
 

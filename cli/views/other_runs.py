@@ -10,12 +10,11 @@ from rinrcodec.cli.progress import drawing
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.views.fog_table import duration, size_text
 from rinrcodec.datasets.compress import prepare
-from rinrcodec.datasets.names import count
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.progress import Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
-from rinrcodec.evaluation.estimate import estimate
-from rinrcodec.labels.model import Task
+from rinrcodec.evaluation.estimate import Estimate, estimate
+from rinrcodec.printing import count
 from rinrcodec.sources.live.stream import shown_name
 
 __all__ = ["estimate_run", "stream_run"]
@@ -26,9 +25,6 @@ def estimate_run(
     out: Path,
     options: CompressOptions,
     *,
-    labels: str,
-    task: Task | None,
-    strict: bool,
     json_path: str | None,
     quiet: bool,
 ) -> int:
@@ -39,7 +35,7 @@ def estimate_run(
             say(message, err=True)
 
     with drawing("reading pictures and labels", quiet=quiet) as draw:
-        plan, _, devices = prepare(source, out, options, labels=labels, task=task, strict=strict)
+        plan, _, devices = prepare(source, out, options)
         draw(Progress("encoding a sample", 0, 0))
         found = estimate(plan, out, options, devices, on_message=tell)
     if json_path is not None:
@@ -55,8 +51,7 @@ def estimate_run(
             f"estimate: {size_text(found.bytes)}, "
             f"{size_text(found.sample_bytes / found.sample_frames)} a picture; "
             f"{duration(found.seconds)} with {count(found.processes, 'job')}",
-            f"It is the share of {count(found.sample_frames, 'picture')}, which took "
-            f"{duration(found.sample_seconds)}. Nothing was written.",
+            f"{_basis(found)} Nothing was written.",
         )
         if found.existing and not (options.resume or options.overwrite):
             files = count(found.existing, "file")
@@ -64,19 +59,31 @@ def estimate_run(
     return 0
 
 
+def _basis(found: Estimate) -> str:
+    """What the estimate rests on, and how far off it may be."""
+    pictures, seconds = count(found.sample_frames, "picture"), duration(found.sample_seconds)
+    if found.sample_frames == found.frames:
+        return f"All {pictures} were encoded for it, in {seconds}."
+    sizes = [size_text(place) for place in found.sample_places]
+    if len(sizes) > 1:
+        text = f"It is the share of {pictures} from two places, with {' and '.join(sizes)} each"
+    else:
+        text = f"It is the share of {pictures} from one place; others may take far more or less"
+    if found.is_short:
+        text += ", and longer sequences fewer bytes a picture"
+    return f"{text}. The sample took {seconds}."
+
+
 def stream_run(
     source: str,
     out: Path,
     options: CompressOptions,
     *,
-    labels: str,
-    task: Task | None,
-    strict: bool,
     json_path: str | None,
     quiet: bool,
 ) -> int:
     """Compress a stream, print its figures, and return the exit code."""
-    check_stream_options(options, labels=labels, others=strict or task is not None)
+    check_stream_options(options)
 
     def tell(message: str) -> None:
         if not quiet:

@@ -20,7 +20,6 @@ from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
     Layout,
-    check_choice,
     choose_devices,
     default_background_of,
     kind_of,
@@ -36,10 +35,10 @@ from rinrcodec.datasets.summary import CompressResult, SeriesSummary, joined_mis
 from rinrcodec.datasets.work_folder import FittedPart, Work, check_work
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.families import background_family
-from rinrcodec.labels.model import TASKS, Task
+from rinrcodec.labels.model import Task
 from rinrcodec.limits import limits_for
 from rinrcodec.memory import memory_errors
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.pictures.opening import adding_formats, check_formats
 from rinrcodec.sources.source import Source
@@ -50,7 +49,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress", "prepare"]
+__all__ = ["compress", "compress_with", "prepare"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
@@ -150,14 +149,6 @@ def compress(
         >>> result.total.frames, result.failures
         (1, ())
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # As Python's own check does it: this process is still importing the script that began it.
-        raise RinrUsageError(
-            "this script calls compress again in each of its processes; put the call under "
-            'if __name__ == "__main__":'
-        )
-    if not isinstance(labels, (str, PathLike)):
-        raise RinrUsageError(f'labels={labels!r}: expected "auto", "none", a folder or a file')
     options = CompressOptions(
         preset=preset,
         background=background or default_background_of(preset),
@@ -177,13 +168,33 @@ def compress(
         depth_range=depth_range,
         max_pixels=max_pixels,
         formats=check_formats(formats),
+        labels=labels,
+        task=task,
+        strict=strict,
     )
-    path, folder = to_path(source), to_path(out)
+    return compress_with(
+        to_path(source), to_path(out), options, on_progress=on_progress, on_message=on_message
+    )
+
+
+def compress_with(
+    path: Path,
+    folder: Path,
+    options: CompressOptions,
+    *,
+    on_progress: OnProgress | Literal["auto"] | None = "auto",
+    on_message: OnMessage | None = None,
+) -> CompressResult:
+    """Do what `compress` does, with options that are checked already."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # As Python's own check does it: this process is still importing the script that began it.
+        raise RinrUsageError(
+            "this script calls compress again in each of its processes; put the call under "
+            'if __name__ == "__main__":'
+        )
     say = Messages(on_message)
     with reporting(on_progress, "reading pictures and labels") as report:
-        plan, seen, devices = prepare(
-            path, folder, options, labels=labels, task=task, strict=strict
-        )
+        plan, seen, devices = prepare(path, folder, options)
 
         def warn() -> None:
             _warn(seen, plan.source, say)
@@ -194,15 +205,7 @@ def compress(
     return result
 
 
-def prepare(
-    path: Path,
-    folder: Path,
-    options: CompressOptions,
-    *,
-    labels: str | PathLike[str],
-    task: Task | None,
-    strict: bool,
-) -> tuple[Plan, Survey, list[str]]:
+def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, Survey, list[str]]:
     """Look at the source and the output, as of `compress`, and write nothing.
 
     Returns the plan, what the labels are, and the devices to fit on.
@@ -212,12 +215,11 @@ def prepare(
             f"{path} is compressed already; rinrcodec decompress makes pictures of it"
         )
     check_name(folder)
-    if task is not None:
-        check_choice("task", task, TASKS)
     with memory_errors(f"{path}: reading its labels"), adding_formats(options.formats):
-        opened = open_source(path, labels=labels, formats=options.formats)
-        seen = survey(opened, task=task, sizes=strict, limits=limits_for(options.max_pixels))
-    if strict:
+        opened = open_source(path, labels=options.labels, formats=options.formats)
+        limits = limits_for(options.max_pixels)
+        seen = survey(opened, task=options.task, sizes=options.strict, limits=limits)
+    if options.strict:
         _refuse_lost(seen)
     warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
     opened = replace(seen.source, warnings=warnings)
@@ -234,23 +236,22 @@ def _refuse_lost(seen: Survey) -> None:
     lines = list(seen.lost[:_SHOWN_LOST])
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
-    count = "1 label" if len(seen.lost) == 1 else f"{len(seen.lost):,} labels"
-    error = RinrInputError(f"{count} cannot be understood. Correct them, or run without --strict.")
+    lost = count(len(seen.lost), "label")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without --strict.")
     error.details = tuple(lines)
     raise error
-
-
-def _lost(seen: Survey) -> str:
-    if len(seen.lost) == 1:
-        return f"1 label cannot be understood: {seen.lost[0]}"
-    return f"{len(seen.lost):,} labels cannot be understood, such as {seen.lost[0]}"
 
 
 def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
     """Say what is wrong with the source before anything is fitted."""
     if seen.lost:
+        lost = count(len(seen.lost), "label")
+        on_message(Hint(f"warning: {seen.lost[0]}"))
         on_message(
-            Hint(f"warning: {_lost(seen)}; such frames are stored, and training leaves them out")
+            Hint(
+                f"warning: {lost} cannot be understood; such frames are stored, and training "
+                "leaves them out"
+            )
         )
     for text in source.lost_labels:
         on_message(Hint(f"warning: {text}"))
@@ -435,7 +436,7 @@ def _result(
 ) -> CompressResult:
     parts = [part for _, its_parts in series for part in its_parts]
     failures, warnings, lost = run.messages
-    failures += [text for part in parts for text in part.failures] + run.failures
+    failures += [text for part in parts for text in part.failures]
     warnings += [text for part in parts for text in part.warnings]
     lost += [text for part in parts for text in part.lost]
     missed = run.missed + [miss for part in parts for miss in part.missed]
@@ -453,9 +454,10 @@ def _result(
         changed_shards=len(run.changed),
         removed_files=run.removed,
         failed_shards=len(run.failures),
+        failed_pictures=len(failures),
         warnings=(*source.warnings, *warnings),
         lost_labels=(*source.lost_labels, *lost),
-        failures=(*source.failures, *failures),
+        failures=(*source.failures, *failures, *run.failures),
         missed=joined_misses(missed),
         nothing_to_do=run.did_nothing,
     )

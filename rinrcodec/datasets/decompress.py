@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from rinrcodec.compute.devices import find_gpu
 from rinrcodec.datasets.inspection.runs import missing_packs
-from rinrcodec.datasets.names import count, output_names
+from rinrcodec.datasets.names import output_names
 from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
@@ -31,7 +31,7 @@ from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
@@ -69,8 +69,8 @@ class DecompressResult:
 
     def __repr__(self) -> str:
         return (
-            f"<DecompressResult: {self.frames} frames in {self.out!r}, "
-            f"{len(self.warnings)} warnings, {len(self.failures)} failures>"
+            f"<DecompressResult: {count(self.frames, 'frame')} in {self.out!r}, "
+            f"{count(len(self.warnings), 'warning')}, {count(len(self.failures), 'failure')}>"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -444,9 +444,12 @@ def _output_yaml(
         if packs.data.get("names"):
             data["names"] = packs.data["names"]
         return {**data, **other_keys(packs.data)}
+    if kind != "yolo":
+        return {}
     keys = {"names", "kpt_shape"}
+    jobs = [job for job in jobs if _is_understood(job.info)]
     found = {tuple(sorted((key, job.info[key]) for key in keys & job.info.keys())) for job in jobs}
-    if kind != "yolo" or found <= {()}:
+    if found <= {()}:
         return {}
     if len(found) > 1:
         work.lost_labels.append(
@@ -466,14 +469,21 @@ def _output_yaml(
     return data
 
 
+def _is_understood(info: Mapping[str, str]) -> bool:
+    """Whether a pack says what its labels are; else each of its frames reports it."""
+    try:
+        classes_of(info)
+        kpt_shape_of(info)
+    except RinrFormatError:
+        return False
+    return True
+
+
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
     """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
     if kind != "voc":
         return ""
-    try:
-        found = {tuple(classes_of(job.info).values()) for job in jobs}
-    except RinrFormatError:  # each of its frames reports it
-        return ""
+    found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}
     if len(found) != 1:
         return ""
     (names,) = found

@@ -58,7 +58,10 @@ def resumable(
             run.forget()
             work.drop()
         if isinstance(error, KeyboardInterrupt):
-            nothing = f"nothing is fitted yet: work is kept {kept}"
+            nothing = (
+                f"nothing of this run was kept, as work is kept {kept}; the same command starts it "
+                "again"
+            )
             raise CompressInterrupted(f"interrupted; {hint if fitted else nothing}") from None
         if fitted:
             on_message(Hint(hint))

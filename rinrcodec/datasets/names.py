@@ -15,7 +15,7 @@ from pathlib import Path
 from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, frame_stem
 from rinrcodec.storage import file_or_folder
 
-__all__ = ["clip_names", "count", "file_suffix", "fit_name", "output_names", "safe_name"]
+__all__ = ["clip_names", "file_suffix", "fit_name", "output_names", "safe_name"]
 
 _MOST_NAME_BYTES = 255
 _MOST_SUFFIX_BYTES = 20
@@ -129,12 +129,6 @@ def safe_name(name: str) -> str:
         name = name.replace(os.sep, "/")
     steps = [step for step in name.split("/") if step not in ("", ".")]
     return "/".join(_safe_steps(steps)) or "_"
-
-
-def count(number: int, word: str) -> str:
-    """A number and what it counts: `2 boxes`."""
-    plural = "es" if word.endswith("x") else "s"
-    return f"{number:,} {word}{plural if number != 1 else ''}"
 
 
 def fit_name(name: str) -> str:

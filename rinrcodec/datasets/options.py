@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any, Literal, get_args
 
 from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.labels.model import TASKS, Task
 from rinrcodec.presets import PRESET_NAMES, Preset, default_background, get_preset, target_problem
 from rinrcodec.sources.pictures.depth import DepthRange, check_depth_range
 from rinrcodec.targets import Target
@@ -52,8 +54,17 @@ class CompressOptions:
     depth_range: DepthRange | None = None
     max_pixels: int | None = None
     formats: tuple[str, ...] = ()
+    labels: str | PathLike[str] = "auto"
+    task: Task | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, (str, PathLike)):
+            raise RinrUsageError(
+                f'labels={self.labels!r}: expected "auto", "none", a folder or a file'
+            )
+        if self.task is not None:
+            check_choice("task", self.task, TASKS)
         if self.resume and self.overwrite:
             raise RinrUsageError("--resume continues, --overwrite starts again: give one of them")
         if not isinstance(self.preset, str):

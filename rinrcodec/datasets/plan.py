@@ -138,7 +138,23 @@ def make_plan(
         raise RinrUsageError(f"{out}: the source itself is there; give another folder")
     if source.kind == "image":
         layout = "pack"
-    return Plan(source, layout, out, None, out / ".rinr-work", shard_size)
+    plan = Plan(source, layout, out, None, out / ".rinr-work", shard_size)
+    if source.kind != "image":
+        _refuse_mixing(plan)
+    return plan
+
+
+def _refuse_mixing(plan: Plan) -> None:
+    """Raise `RinrUsageError` where packs would be among the pictures of the source."""
+    top = [plan.source.path] if plan.source.kind == "folder" else []
+    for series in plan.source.series:
+        folder = plan.series_folder(series)
+        of_pictures = dict.fromkeys([*top, *(ref.path.parent for ref in series.refs)])
+        if any(storage_of(folder).is_same(folder, other) for other in of_pictures):
+            raise RinrUsageError(
+                f"{folder}: pictures of the source are there, and packs would mix with them; give "
+                "another folder with -o"
+            )
 
 
 def check_output(
@@ -173,7 +189,11 @@ def check_output(
             runs.append(key)
     where = plan.single or plan.folder
     is_continued = before is not None and (run.key in runs or before.is_used)
-    if before and is_continued and not shares_pictures(plan.source, plan.folder, before):
+    if (
+        before
+        and is_continued
+        and not shares_pictures(plan.source, plan.folder, before, published.limits)
+    ):
         first = before.shards[0]
         raise RinrUsageError(
             f"{where} holds another run: it has the same settings and the same name "

@@ -43,6 +43,7 @@ class Progress:
             never falls.
         total: how many there are.
         label: what is worked on, such as the name of a split; empty where there is no such name.
+        failed: how many of those that are done are known to have failed.
 
     Example:
         >>> from rinrcodec import Progress
@@ -54,6 +55,7 @@ class Progress:
     done: float
     total: float
     label: str = ""
+    failed: int = 0
 
 
 class Hint(str):
@@ -99,7 +101,7 @@ def reporting(
         meter = Meter(best_view(unit, Records), label=label, unit=unit, after=_SHOW_AFTER_S)
         with metering(meter):
             yield lambda report: meter.report(
-                report.done, report.total, report.label or report.stage
+                report.done, report.total, report.label or report.stage, failed=report.failed
             )
 
 

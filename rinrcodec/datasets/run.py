@@ -76,6 +76,7 @@ class Run:
         self._wrote_yaml = False
         self._notes: list[str] = []
         self._saved = 0.0
+        self._n_failed = 0  # pictures of shards that are done
         if overwrite and manifest:
             take_over(manifest, entry)
         # Of a part of the source that is not there, packs are kept until it is back or given up.
@@ -136,8 +137,9 @@ class Run:
 
         def report(done: float, label: str) -> None:
             # A video may hold more frames than it declares.
-            on_progress(Progress("fitting", min(done, total), total, label))
+            on_progress(Progress("fitting", min(done, total), total, label, self._n_failed))
 
+        self._n_failed = sum(self._entries[shard].unreadable for shard in there)
         watch = Watch(report, self._done)
         watch.n_done = total - sum(shard.count for shard in todo)
         if todo or self._fitted:
@@ -173,6 +175,7 @@ class Run:
                 f"{shard.label} was fitted, but its result is not visible here: give -o a "
                 "folder or URL that is the same for all processes and machines"
             )
+        self._n_failed += self._entries[shard].unreadable
         if time.monotonic() - self._saved > SAVE_S:
             self._save()
 

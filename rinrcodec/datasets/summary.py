@@ -10,6 +10,7 @@ from rinrcodec.datasets.manifest import FileRecord
 from rinrcodec.datasets.options import CompressOptions
 from rinrcodec.datasets.work_folder import FittedPart
 from rinrcodec.metrics import mean_db
+from rinrcodec.printing import count
 from rinrcodec.targets import Miss
 
 __all__ = ["CompressResult", "SeriesSummary", "joined_misses", "summarise", "total"]
@@ -76,6 +77,8 @@ class CompressResult:
         changed_shards: how many `resume` fitted again because their pictures or labels changed.
         removed_files: how many files of earlier pictures `resume` removed.
         failed_shards: how many killed the process that fitted them; `resume` tries them again.
+        failed_pictures: how many of `failures` are pictures that cannot be read. Others are about
+            shards, and files or folders of the source.
         warnings, failures: one message each; the failed pictures and shards are missing in `out`.
         lost_labels: one message for each label that could not be understood, whose frame is in
             `out` and not `labelled`; and messages about labels that belong to no picture.
@@ -95,6 +98,7 @@ class CompressResult:
     changed_shards: int = 0
     removed_files: int = 0
     failed_shards: int = 0
+    failed_pictures: int = 0
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     lost_labels: tuple[str, ...] = ()
@@ -104,9 +108,9 @@ class CompressResult:
     def __repr__(self) -> str:
         whole = self.total
         return (
-            f"<CompressResult: {whole.frames} frames, {whole.bytes} bytes of "
-            f"{whole.source_bytes} in {self.out!r}, {len(self.warnings)} warnings, "
-            f"{len(self.failures)} failures>"
+            f"<CompressResult: {count(whole.frames, 'frame')}, {count(whole.bytes, 'byte')} of "
+            f"{whole.source_bytes:,} in {self.out!r}, {count(len(self.warnings), 'warning')}, "
+            f"{count(len(self.failures), 'failure')}>"
         )
 
     @property

@@ -18,7 +18,7 @@ from rinrcodec.datasets.progress import OnProgress, Progress
 from rinrcodec.datasets.unpacking.outputs import Format
 from rinrcodec.datasets.unpacking.selection import WHOLE, Cutout
 from rinrcodec.decoder import Decoder
-from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, reason
+from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError, frame_reason, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
 from rinrcodec.labels.info import classes_of, kpt_shape_of, task_of
@@ -81,10 +81,12 @@ class Unpacking:
     lost_labels: list[str] = field(default_factory=list)
     total: int = 0
     done: int = 0  # frames of the packs before
+    written: int = 0  # frames of all packs so far
 
     def report(self, within: int) -> None:
         """Report the frames done, of which `within` are of the pack at hand."""
-        self.on_progress(Progress("decoding", self.done + within, self.total))
+        done = self.done + within
+        self.on_progress(Progress("decoding", done, self.total, failed=max(0, done - self.written)))
 
 
 def unpack(job: Job, work: Unpacking) -> int:
@@ -105,7 +107,9 @@ def unpack(job: Job, work: Unpacking) -> int:
 def _write_frames(reader: PackReader, job: Job, work: Unpacking) -> int:
     written = 0
     for index, frame, array in decoded_frames(reader, job, work):
-        written += _write_frame(reader.info, job, index, frame, array, work)
+        done = _write_frame(reader.info, job, index, frame, array, work)
+        written += done
+        work.written += done
         work.report(index + 1)
     return written
 
@@ -148,7 +152,7 @@ def _write_frame(
             # What an earlier run wrote would be taken for labels of this frame, or for background.
             stale = [job.pictures[index], *filter(None, job.labels[index : index + 1])]
             work.failures.append(
-                f"{job.pictures[index]}: its labels cannot be written, and it is in {picture}: "
+                f"{picture}: not in {job.root}, as its labels cannot be written: {job.path}: "
                 f"{error}"
             )
         with memory_errors(f"{picture}: writing the picture"):
@@ -194,6 +198,7 @@ def _label_of(
     if label.suffix == ".xml":
         text = voc_text(frame, picture.name, classes_of(info))
     else:
+        classes_of(info)  # numbers alone would get the names of other packs
         layout = Layout(task_of(info), kpt_shape_of(info))
         text = format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
     return partial(write_text, label, text, durable=False), count
@@ -248,8 +253,9 @@ def _decoded(
         )
     except (RinrError, OSError) as error:
         if len(batch) == 1:
-            index = batch[0][0]
-            work.failures.append(f"{job.pictures[index]} cannot be made: {reason(job.path, error)}")
+            index, frame = batch[0]
+            why = f"{job.path}: {frame_reason(job.path, frame.name, error)}"
+            work.failures.append(f"{job.pictures[index]} cannot be made: {why}")
             return
         for item in batch:
             yield from _decoded(reader, job, [item], work)

@@ -22,7 +22,7 @@ from rinrcodec.datasets.options import check_whole
 from rinrcodec.datasets.progress import Messages, OnProgress, Progress, reporting
 from rinrcodec.errors import RinrUsageError
 from rinrcodec.limits import limits_for
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.storage import to_path
 
 __all__ = ["VerifiedManifest", "VerifyResult", "verify"]
@@ -68,8 +68,8 @@ class VerifyResult:
 
     def __repr__(self) -> str:
         return (
-            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {self.packs} files, "
-            f"{self.frames} frames, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
+            f"<VerifyResult: {'ok' if self.ok else 'not ok'}, {count(self.packs, 'file')}, "
+            f"{count(self.frames, 'frame')}, {len(self.bad)} bad, {len(self.unchecked)} unchecked>"
         )
 
     @property
@@ -151,12 +151,12 @@ def _verify(
     _log.info("verify %d files", len(files))
     report(Progress("verifying", 0, len(files)))
     limits, jobs = limits_for(max_pixels), jobs or os.cpu_count() or 1
-    shown = 0.0
+    shown, failed = 0.0, 0
 
     def show(done: float) -> None:
         nonlocal shown
         shown = max(shown, done)
-        report(Progress("verifying", shown, len(files)))
+        report(Progress("verifying", shown, len(files), failed=failed))
 
     on_share = show if decode else None
     with closing(
@@ -167,6 +167,7 @@ def _verify(
             if one.error is None:
                 frames += one.n_frames
             else:
+                failed += 1
                 bad[str(one.path)] = one.error
             if one.unchecked is not None:
                 unchecked[str(one.path)] = one.unchecked

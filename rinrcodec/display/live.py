@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
+from math import floor
 from typing import Any, Protocol
 
 from rinrcodec.printing import printable
@@ -39,6 +40,7 @@ class State:
         done, total: in units, such as frames; a total of None is not known yet.
         unit: what is counted.
         seconds: since it began.
+        failed: how many units of those that are done failed.
     """
 
     label: str
@@ -46,14 +48,21 @@ class State:
     total: float | None = None
     unit: str = "frames"
     seconds: float = 0
+    failed: int = 0
 
     def __str__(self) -> str:
         since = str(timedelta(seconds=int(self.seconds)))
         label = printable(self.label)
         if not self.total:
             return f"{label}: {since}"
-        share = 100 * self.done / self.total
-        return f"{label}: {self.done:.0f} of {self.total:.0f} {self.unit} ({share:.1f} %), {since}"
+        # Rounded down: 100 % is said when all is done, not before.
+        share = floor(1000 * self.done / self.total) / 10
+        return f"{label}: {share:.1f} % of {self.total:,.0f} {self.unit}{self.failures}, {since}"
+
+    @property
+    def failures(self) -> str:
+        """What failed, with a comma before it; nothing where nothing did."""
+        return f", {self.failed:,} failed" if self.failed else ""
 
 
 class View(Protocol):
@@ -118,7 +127,9 @@ class TerminalBar:
         self._task = self._bar.add_task("", total=None, count="")
 
     def show(self, state: State) -> None:
-        count = f"{state.done:.0f}/{state.total:.0f} {self._unit}" if state.total else ""
+        count = ""
+        if state.total:
+            count = f"{floor(state.done)}/{state.total:.0f} {self._unit}{state.failures}"
         self._bar.update(
             self._task,
             completed=state.done,
@@ -190,7 +201,14 @@ class Meter:
         self._lock = threading.Lock()
         self._ended = False
 
-    def report(self, done: float, total: float | None = None, label: str | None = None) -> None:
+    def report(
+        self,
+        done: float,
+        total: float | None = None,
+        label: str | None = None,
+        *,
+        failed: int = 0,
+    ) -> None:
         """Take how much is done; a total or label of None stays as it was."""
         with self._lock:
             known = self._state
@@ -199,6 +217,7 @@ class Meter:
                 done=done,
                 total=known.total if total is None else total,
                 label=label or known.label,
+                failed=failed,
             )
             self._show(at_once=True)
             if self._state.total and done >= self._state.total:

@@ -19,7 +19,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.display.thumbnails import (
     blank,
     class_colour,
-    data_uri,
+    encode_picture,
     fitting_scale,
     thumbnail,
 )
@@ -111,7 +111,7 @@ def _tile(look: Callable[[int], Look], number: int) -> str:
         image = thumbnail(pixels, frame.boxes, frame_size=frame.size, side=_SIDE)
         caption += _legend(frame)
         picture = (
-            f'<img src="{data_uri(image)}" width="{image.width}" height="{image.height}" '
+            f'<img src="{encode_picture(image).uri}" width="{image.width}" height="{image.height}" '
             f'alt="{_text(name)}">'
         )
     except Exception as error:

@@ -1,10 +1,11 @@
-"""Small pictures of frames with their boxes, as Pillow images and as text for pages."""
+"""Small pictures of frames with their boxes, and pictures as bytes and text for pages."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,32 @@ from rinrcodec.boxes import Box
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["blank", "class_colour", "data_uri", "fitting_scale", "thumbnail"]
+__all__ = [
+    "EncodedPicture",
+    "blank",
+    "class_colour",
+    "encode_picture",
+    "fitting_scale",
+    "thumbnail",
+]
 
 # Told apart also by people with a colour deficiency (Okabe and Ito), but for black.
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _MOST_BOXES = 300  # drawn in one picture; more cover it anyhow
-_QUALITY = 75
+_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A picture as bytes that a browser shows, and their media type."""
+
+    data: bytes
+    media_type: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as the `src` of an `<img>`."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 def class_colour(class_id: int) -> str:
@@ -47,10 +68,9 @@ def thumbnail(
     Returns:
         A Pillow image.
     """
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((side, side), Image.Resampling.BOX)
+    image = _reduced(np.ascontiguousarray(pixels), side)
     draw = ImageDraw.Draw(image)
     across, down = image.width / frame_size[0], image.height / frame_size[1]
     # The largest first, so that its outline does not hide a small box.
@@ -69,11 +89,36 @@ def blank(width: int, height: int, side: int = 160) -> NDArray[np.uint8]:
     return np.full(shape, 221, np.uint8)
 
 
-def data_uri(image: Image) -> str:
-    """Return an image as the `src` of an `<img>`, some kilobytes of WebP."""
+def encode_picture(
+    picture: NDArray[np.uint8] | Image, *, side: int | None = None, lossless: bool = False
+) -> EncodedPicture:
+    """Encode a picture for a browser.
+
+    Args:
+        picture: A Pillow image, or pixels, uint8 [h, w, 3] RGB.
+        side: The most pixels of a side; larger pictures are reduced.
+        lossless: PNG instead of WebP (JPEG, where Pillow has no WebP).
+    """
+    from PIL import features
+
+    image = _reduced(picture, side)
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    if lossless:
+        image.save(file, "PNG", compress_level=1)  # it does not travel far
+        return EncodedPicture(file.getvalue(), "image/png")
+    kind = "webp" if features.check("webp") else "jpeg"
+    image.save(file, kind, quality=_QUALITY)
+    return EncodedPicture(file.getvalue(), f"image/{kind}")
+
+
+def _reduced(picture: NDArray[np.uint8] | Image, side: int | None) -> Image:
+    """A picture as an image that fits a square of `side` pixels."""
+    from PIL import Image
+
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    if side is not None:
+        image.thumbnail((side, side))
+    return image
 
 
 def _inside(start: float, end: float, size: int) -> tuple[int, int]:

@@ -34,6 +34,8 @@ __all__ = ["Estimate", "estimate"]
 
 _MOST_TOGETHER = 16  # frames of a sequence at one place of the sample
 _ALONE = 2
+_FEW = 4  # pictures of which all are encoded, and the least of a sequence
+_SHARE = 4  # a sample of more pictures is at most one of so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Estimate:
         bytes: of all packs.
         seconds: with `processes` at a time.
         sample_frames, sample_bytes, sample_seconds: of the frames that were encoded.
+        sample_places: bytes a picture at each place of the source from which frames were taken.
+        is_short: the frames of a place are fewer than `compress` joins, which takes fewer bytes.
         existing: how many files of the output are there already.
         warnings: what is odd about the source.
     """
@@ -63,6 +67,8 @@ class Estimate:
     sample_frames: int
     sample_bytes: int
     sample_seconds: float
+    sample_places: tuple[float, ...]
+    is_short: bool
     existing: int
     warnings: tuple[str, ...] = ()
 
@@ -95,8 +101,12 @@ def estimate(
     shards = len(shards_of(source, plan.shard_size))
     on_message(f"encoding a sample of {frames:,} pictures for the estimate")
     count, n_bytes, seconds = 0, 0, 0.0
+    places: dict[int, tuple[int, int]] = {}
+    series = max(source.series, key=len)
+    most = _most(plan, options, recipe)
+    take = min(most, max(_FEW, len(series) // _SHARE))
     with memory_errors(f"{source.path}: encoding a sample"):
-        for pictures in _sample(plan, options, recipe):
+        for start, pictures in _sample(series, take, options, recipe):
             began = time.monotonic()
             pack, _ = encode_pictures(
                 pictures,
@@ -106,9 +116,11 @@ def estimate(
                 device=devices[0],
                 info=label_info(source),
             )
-            n_bytes += len(pack_bytes(pack, limits=limits_for(options.max_pixels)))
+            size = len(pack_bytes(pack, limits=limits_for(options.max_pixels)))
             seconds += time.monotonic() - began
-            count += len(pictures)
+            n_bytes, count = n_bytes + size, count + len(pictures)
+            before = places.get(start, (0, 0))
+            places[start] = before[0] + size, before[1] + len(pictures)
     if not count:
         raise RinrInputError(f"{source.path}: no picture of the sample can be read")
     processes = max(1, min(shards, options.jobs or len(devices)))
@@ -125,27 +137,41 @@ def estimate(
         sample_frames=count,
         sample_bytes=n_bytes,
         sample_seconds=seconds,
+        sample_places=tuple(size / number for size, number in places.values()),
+        is_short=take < min(most, len(series)),
         existing=sum(1 for _ in plan.existing()),
         warnings=source.warnings,
     )
 
 
-def _sample(plan: Plan, options: CompressOptions, recipe: Preset) -> Iterator[list[Picture]]:
-    """Read a run of frames at two places of the largest series, in batches as `compress` does."""
-    series = max(plan.source.series, key=len)
+def _most(plan: Plan, options: CompressOptions, recipe: Preset) -> int:
+    """How many frames to take at one place: of a sequence, as many as `compress` joins, or 16."""
     family = background_family(recipe.background.family)
-    most = _ALONE
-    if family.joins_frames and plan.layout == "pack":
-        most = min(options.gop or family.gop or _MOST_TOGETHER, _MOST_TOGETHER)
+    if not family.joins_frames or plan.layout != "pack":
+        return _ALONE
+    return min(options.gop or family.gop or _MOST_TOGETHER, _MOST_TOGETHER)
+
+
+def _sample(
+    series: Series, take: int, options: CompressOptions, recipe: Preset
+) -> Iterator[tuple[int, list[Picture]]]:
+    """Read some frames in a row at one place or two, in batches as `compress` does.
+
+    Yields:
+        The number of the first frame of the place, and the pictures of a batch.
+    """
+    family = background_family(recipe.background.family)
     starts = [0]
-    if series.video is None and len(series) >= 4 * most:
-        starts = [len(series) // 4, 3 * len(series) // 4]
+    if series.video is None:
+        starts = [max(0, len(series) - take) // 2]
+        if len(series) >= 2 * _SHARE * take:
+            starts = [len(series) // 4, 3 * len(series) // 4]
     for start in starts:
         part = series
         if series.video is None:
-            part = replace(series, refs=series.refs[start : start + most])
+            part = replace(series, refs=series.refs[start:])  # some may be unreadable
         limits = limits_for(options.max_pixels)
-        readings = _first(part.read(depth_range=options.depth_range, limits=limits), most)
+        readings = _first(part.read(depth_range=options.depth_range, limits=limits), take)
         if family.joins_frames:
             found = sequence_batches(
                 readings, _pixels, recipe.background.chunk, folders=_folders(part)
@@ -154,7 +180,7 @@ def _sample(plan: Plan, options: CompressOptions, recipe: Preset) -> Iterator[li
             found = batches(readings, _pixels)
         for batch in found:
             if pictures := [item.picture for item in batch if item.picture is not None]:
-                yield pictures
+                yield start, pictures
 
 
 def _first(readings: Iterable[Reading], most: int) -> Iterator[Reading]:

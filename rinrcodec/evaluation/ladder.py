@@ -33,11 +33,12 @@ from rinrcodec.evaluation.rungs import OnProgress, Rung, codec_rungs, measure_fr
 from rinrcodec.families import background_families, background_family
 from rinrcodec.families.interface import BackgroundEncoder
 from rinrcodec.files import open as open_file
-from rinrcodec.files import save
+from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import frame_bytes, row_bytes, stored_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
 from rinrcodec.presets import Preset
+from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target
 
 __all__ = ["BASELINE_SIZE", "background_rung", "enlarged", "family_rungs", "rung_presets"]
@@ -217,7 +218,9 @@ def _measure(
 ) -> Rung:
     """Save a pack, decode the file, and compare; the rung has the name of the file."""
     family = pack.stacks[pack.frames[0].background.group].spec.family
-    n_bytes = save(pack, path)
+    data = pack_bytes(pack)
+    write_whole(path, data)  # which, other than `save`, follows no link in a folder that is filled
+    n_bytes = len(data)
     shares = frame_bytes(pack, n_bytes)
     frames = []
     with open_file(path) as file:

@@ -14,6 +14,7 @@ from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
 from rinrcodec.labels.model import Labels, far_outside, oddity
 from rinrcodec.limits import DEFAULT_LIMITS
+from rinrcodec.strict_json import check_nesting
 from rinrcodec.text_limits import MOST_MESSAGES
 
 __all__ = ["Gathering", "compact", "number", "short", "storable"]
@@ -38,7 +39,7 @@ def storable(fields: Mapping[str, Any], where: str, say: Callable[[str], None]) 
     for name, value in fields.items():
         try:
             compact([name, value])
-            _check_depth(value, _MOST_DEPTH)
+            check_nesting(value, most_depth=_MOST_DEPTH, most_digits=_MOST_DIGITS)
         except (ValueError, RecursionError):
             say(f"{where}: {name[:40]!r} is no value that a pack can hold; it is left out")
         else:
@@ -129,16 +130,6 @@ def _first(messages: list[str], where: str, more: str) -> tuple[str, ...]:
     if rest < 1:
         return tuple(messages)
     return (*messages[:MOST_MESSAGES], f"{where}: {rest:,} {more}")
-
-
-def _check_depth(value: Any, depth: int) -> None:
-    if isinstance(value, (dict, list)):
-        if depth == 0:
-            raise ValueError("too many lists and objects inside each other")
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_depth(item, depth - 1)
-    elif isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
-        raise ValueError("too many digits")
 
 
 def number(value: Any) -> float:

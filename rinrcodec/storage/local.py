@@ -68,7 +68,8 @@ class LocalStorage(Storage):
         return error.errno not in _LASTING
 
     def is_same(self, path: Path, other: Path) -> bool:
-        return not is_remote(other) and path.exists() and path.samefile(other)
+        is_there = not is_remote(other) and path.exists() and other.exists()
+        return is_there and path.samefile(other)
 
     def read_file(self, path: Path, *, stamp: str = "", most: int = MOST_BYTES) -> bytes:
         if stamp and not path.exists():

@@ -26,6 +26,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.printing import printable
 from rinrcodec.storage.atomic import create_file, write_whole
 from rinrcodec.storage.files import read_range, remove_file, storage_of
+from rinrcodec.storage.own_paths import obstacle
 
 __all__ = ["LOCK", "MARKER", "locked"]
 
@@ -130,24 +131,25 @@ def _held(root: Path, out: Path, on_message: Callable[[str], None]) -> int:
 
 def _open_lock(file: Path) -> int:
     """Open or make the lock file. It is never written to, and never a link or a device."""
-    with contextlib.suppress(FileNotFoundError):
-        _check_regular(file, file.lstat().st_mode)
+    _refuse_others(file)
     flags = os.O_RDWR | os.O_CREAT
     # A name may become a link, or a pipe that nobody writes to, after it was looked at.
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(file, flags, 0o666)
     try:
-        _check_regular(file, os.fstat(descriptor).st_mode)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RinrInputError(f"{file} is not a regular file; move it away")
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_regular(file: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
-        raise RinrInputError(f"{file}: it is {kind}, and no lock that compress made; remove it")
+def _refuse_others(file: Path) -> None:
+    """Raise `RinrInputError` for a link or a pipe in the place of a file of our own."""
+    problem = obstacle(file, file.parent)
+    if problem is not None:
+        raise RinrInputError(problem)
 
 
 def _check_own(root: Path) -> None:
@@ -169,7 +171,7 @@ def _check_own(root: Path) -> None:
     names = _names_in(root)
     if MARKER in names:
         marker = root / MARKER
-        _check_regular(marker, marker.lstat().st_mode)
+        _refuse_others(marker)
         with marker.open("rb") as opened:
             # A full disk may have cut it.
             if _MARKER_TEXT.startswith(opened.read(len(_MARKER_TEXT) + 1)):

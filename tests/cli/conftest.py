@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,8 +21,13 @@ from tiny_sets import (
     video,
     write,
 )
+from view_packs import pack_file
 
 from rinrcodec.cli.main import cli
+from rinrcodec.cli.views.viewer.gallery import Gallery
+from rinrcodec.cli.views.viewer.server import ViewServer
+from rinrcodec.datasets.viewing.album import Album
+from rinrcodec.datasets.viewing.sources import SourcePictures
 
 __all__ = [
     "LABELS",
@@ -29,10 +37,12 @@ __all__ = [
     "dataset",
     "folder",
     "one_thread",
+    "pack_file",
     "picture",
     "put",
     "ray",
     "run",
+    "serving",
     "video",
     "write",
 ]
@@ -52,6 +62,24 @@ def run() -> Run:
         return result
 
     return run_cli
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., ViewServer]]:
+    """Serve packs, by their paths, in threads that end with the test."""
+    with ExitStack() as stack:
+
+        def start(*paths: Path, source: Path | None = None) -> ViewServer:
+            gallery = Gallery(Album(paths), None if source is None else SourcePictures(source))
+            stack.callback(gallery.close)
+            server = stack.enter_context(ViewServer(gallery))
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return server
+
+        yield start
 
 
 # Few steps: these tests ask whether everything comes back, not how well.

@@ -92,7 +92,7 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
         (("--background", "av1", "--gop", 0), "Invalid value for '--gop'"),
         (
             ("--background", "av1", "--quality", 101),
-            "quality=101: want a whole number from 0 to 100",
+            "'--quality': 101 is not a whole number from 0 to 100.",
         ),
         (
             ("--background", "av1", "--quality", 5, "--target-psnr", 30),

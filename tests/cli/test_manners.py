@@ -62,6 +62,12 @@ def test_what_was_typed_and_does_not_exist_is_exit_code_two(
     assert re.fullmatch(r"error: nosuch\S*: there is no such file or folder\n", result.stderr)
 
 
+def test_labels_that_do_not_exist_are_exit_code_two(run: Run, folder: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    result = run("compress", folder, "-o", tmp_path / "out", "--labels", gone, code=2)
+    assert result.stderr.startswith(f"error: {gone}: no such folder of labels, nor a file; ")
+
+
 def test_a_server_that_does_not_answer_is_no_missing_file(run: Run) -> None:
     pytest.importorskip("aiohttp")
     result = run("verify", "http://127.0.0.1:9/a.rinr", code=1)

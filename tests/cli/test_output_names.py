@@ -183,3 +183,21 @@ def test_a_damaged_pack_costs_the_video_its_frames_and_says_so(
     assert str(pack) in result.stderr
     with Image.open(tmp_path / "a.gif") as image:
         assert image.n_frames == 3
+
+
+def test_packs_do_not_mix_with_the_pictures_of_their_source(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    before = contents(folder)
+    (tmp_path / "link").symlink_to(folder)
+    listed = write(tmp_path / "d.yaml", f"train: {tmp_path}/l.txt\nnames: [a]\n")
+    write(tmp_path / "l.txt", f"{folder}/0.png\n{tmp_path}/gone/1.png\n")
+    run("compress", listed, "-o", tmp_path / "new", *QUICK, code=1)  # gone/1.png fails
+    for out in (folder, folder / "more", tmp_path / "link", folder / "more/..", f"{folder}/./"):
+        said = run("compress", folder, "-o", out, *QUICK, code=2).stderr
+        assert "packs would mix with them; give another folder with -o" in said
+    assert contents(folder) == before
+    inside = folder / "packs"  # which holds no picture: the next run has the same source
+    run("compress", folder, "-o", inside, *QUICK)
+    again = run("compress", folder, "-o", inside, "--resume", *QUICK)
+    assert "nothing to resume" in again.stderr

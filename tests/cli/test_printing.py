@@ -79,8 +79,12 @@ def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("module", "command"),
-    [(compress_module, "compress"), (decompress_module, "decompress"), (verify_module, "verify")],
+    ("module", "command", "name"),
+    [
+        (compress_module, "compress", "compress_with"),
+        (decompress_module, "decompress", "decompress"),
+        (verify_module, "verify", "verify"),
+    ],
 )
 def test_usage_errors_of_the_library_are_one_line(
     run: Run,
@@ -89,11 +93,12 @@ def test_usage_errors_of_the_library_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     module: Any,
     command: str,
+    name: str,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RinrUsageError("one of two")
 
-    monkeypatch.setattr(module, command, refuse)
+    monkeypatch.setattr(module, name, refuse)
     out = () if command == "verify" else ("-o", tmp_path / "out")
     result = run(command, folder, *out, code=2)
     assert result.stderr == "error: one of two\n"
@@ -132,7 +137,10 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 
     monkeypatch.setattr(fitter.Fitter, "_fit", stop)
     stopped = run("compress", folder, "-o", tmp_path / "out", "--quiet", *QUICK, code=130)
-    assert stopped.stderr == ("interrupted; nothing is fitted yet: work is kept every 16 frames\n")
+    assert stopped.stderr == (
+        "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
+        "command starts it again\n"
+    )
     assert stopped.stdout == ""
     assert not (tmp_path / "out").exists()
 
@@ -153,8 +161,8 @@ def test_an_error_comes_after_how_to_resume(
 
 
 @pytest.mark.parametrize(
-    ("unreadable", "died"),
-    [(1, 0), (0, 1), (1, 1)],
+    ("unreadable", "died", "failed"),
+    [(1, 0, "1 picture"), (0, 1, "1 pack"), (1, 1, "1 picture and 1 pack")],
 )
 def test_what_to_do_about_failures(
     run: Run,
@@ -163,6 +171,7 @@ def test_what_to_do_about_failures(
     monkeypatch: pytest.MonkeyPatch,
     unreadable: int,
     died: int,
+    failed: str,
 ) -> None:
     if unreadable:
         write(folder / "0.png", "text")
@@ -177,9 +186,7 @@ def test_what_to_do_about_failures(
     lines = run(*args, code=1).stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == unreadable + died
-    count = unreadable + died
-    items = "1 item" if count == 1 else f"{count} items"
-    assert lines[-1] == f"{items} failed (see above). Fix them and rerun with --resume."
+    assert lines[-1] == f"{failed} failed (see above). Fix them and rerun with --resume."
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -196,7 +203,7 @@ def test_the_bar_follows_the_library(
         drawn.append(on_progress(Progress("fitting", 1, 2)))
         raise RinrInputError("enough")
 
-    monkeypatch.setattr(compress_module, "compress", compress)
+    monkeypatch.setattr(compress_module, "compress_with", compress)
     result = run("compress", folder, "-o", tmp_path / "out", *QUICK, code=1)
     assert result.stderr == "error: enough\n"  # which is no terminal, so there is no bar
     assert drawn == [None]

@@ -159,11 +159,15 @@ def test_what_is_asked_for_reaches_the_fit_and_the_figures(
             ("--target-psnr", 30, "--target-bytes", 9, "--objects-psnr", 30),
             "--target-psnr and --target-bytes exclude each other: give one",
         ),
-        (("--lambda", 7), "Invalid value for '--lambda': a target with lmbda=7.0: want 1e-06 to 1"),
+        (("--lambda", 7), "Invalid value for '--lambda': 7 is not a number from 0.000001 to 1."),
         (("--target-psnr", "nan"), "Invalid value for '--target-psnr'"),
-        (("--target-bytes", 0), "Invalid value for '--target-bytes'"),
+        (
+            ("--target-bytes", 0),
+            "'--target-bytes': 0 is not a whole number from 1 to 1,073,741,824.",
+        ),
+        (("--quality", 300), "'--quality': 300 is not a whole number from 0 to 100."),
         (("--target-bytes", 1.5), "Invalid value for '--target-bytes'"),
-        (("--objects-psnr", 61), "objects_psnr=61.0: want 10 to 60"),
+        (("--objects-psnr", 61), "'--objects-psnr': 61 is not a number from 10 to 60."),
         (("--preset", "paper"), "the preset 'paper' has no pyramid background: want one of fast"),
     ],
 )
@@ -241,7 +245,10 @@ def test_ctrl_c_says_when_work_is_kept(
     monkeypatch.setattr(encode_pyramid, "fit_pyramid", stop)
     options = ("-o", tmp_path / "out", "--labels", "none", *PYRAMID)
     stopped = run("compress", folder, *options, code=130)
-    nothing = "interrupted; nothing is fitted yet: work is kept every 16 frames\n"
+    nothing = (
+        "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
+        "command starts it again\n"
+    )
     assert stopped.stderr == nothing
 
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from view_packs import EVIL, folder_of, many, small_pack, with_broken_frame
+from view_packs import EVIL, folder_of, many, saved, small_pack, with_broken_frame
 
 import rinrcodec
 from rinrcodec.boxes import Box
@@ -33,7 +33,6 @@ from rinrcodec.cli.views.viewer.server import ViewServer
 from rinrcodec.datasets.viewing import pictures
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
-from rinrcodec.datasets.viewing.sources import SourcePictures
 from rinrcodec.errors import RinrError, RinrFormatError
 from rinrcodec.formats import PackReader
 
@@ -78,36 +77,9 @@ class Client:
 
 
 @pytest.fixture
-def serve() -> Iterator[Any]:
-    """Serve packs by their paths in a thread."""
-    running: list[tuple[ViewServer, threading.Thread, Gallery]] = []
-
-    def start(*paths: Path, source: Path | None = None) -> Client:
-        sources = None if source is None else SourcePictures(source)
-        gallery = Gallery(Album(paths), sources)
-        server = ViewServer(gallery)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread, gallery))
-        return Client(server)
-
-    yield start
-    for server, thread, gallery in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        gallery.close()
-
-
-@pytest.fixture
-def pack_file(tmp_path: Path) -> Path:
-    rinrcodec.save(small_pack(), tmp_path / "a.rinr")
-    return tmp_path / "a.rinr"
-
-
-def saved(pack: rinrcodec.Pack, path: Path) -> Path:
-    rinrcodec.save(pack, path)
-    return path
+def serve(serving: Callable[..., ViewServer]) -> Callable[..., Client]:
+    """Serve packs by their paths, for a client."""
+    return lambda *paths, **options: Client(serving(*paths, **options))
 
 
 def test_the_page_runs_its_own_script_only(serve: Any, pack_file: Path) -> None:
@@ -286,16 +258,23 @@ def test_many_and_odd_boxes_are_bounded(serve: Any, tmp_path: Path) -> None:
     boxes = [Box(i, -5e300, 1, 1e308, 3) for i in range(1100)]
     boxes[0] = Box(0, 1, 1, 3, 3, polygons=((1.0, 1.0, 4.0, 1.0, 4.0, 4.0) * 4000,))
     boxes[1] = Box(0, 1, 1, 3, 3, polygons=((1, 1, 4, 1, 1e300, 4),), track_id=7, score=0.5)
+    seen = ((2.04, 3, 2), (4, 5, 1), (0, 0, 0), (1e300, 2, 2), (3, -1, 2))
+    boxes[2] = Box(0, 1, 1, 3, 3, keypoints=seen)
+    boxes[3] = Box(0, 1, 1, 3, 3, keypoints=((1.0, 1.0),) * 10_001)
     frame = replace(pack.frames[0], boxes=tuple(boxes), objects=(None,) * len(boxes))
     path = saved(replace(pack, frames=(frame,)), tmp_path / "a.rinr")
     client = serve(path, VECTORS / "labels.rinr")
     item = client.data("frame/0")
     assert (len(item["boxes"]), item["n_boxes"], len(item["classes"])) == (1000, 1100, 20)
     assert not any("outlines" in box for box in item["boxes"])
+    assert not any("points" in box for box in item["boxes"])
     assert item["boxes"][1]["label"] == "car 0.5 #7"
     assert item["boxes"][5]["box"] == [0.0, 1.0, 20.0, 3.0]
     assert len(client.data("frames/0")[0]["boxes"]) == 100
     assert ["Classes", "20 of more are listed"] in item["facts"]
+    few = replace(pack.frames[0], boxes=(boxes[2],), objects=(None,))
+    other = serve(saved(replace(pack, frames=(few,)), tmp_path / "b.rinr"))
+    assert other.data("frame/0")["boxes"][0]["points"] == [[2.0, 3], [4, 5]]
     labels = client.data("frame/1")
     assert labels["boxes"][0]["outlines"][0][:2] == [6.5, 4.9]
     assert ["Labels", "not understood in full"] in client.data("frame/2")["facts"]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from view_packs import EVIL, folder_of, many, small_pack, with_broken_frame
+from view_packs import EVIL, folder_of, many, saved, small_pack, with_broken_frame
 
 import rinrcodec
+from rinrcodec.boxes import Box
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
 from rinrcodec.cli.views.viewer.page import one_file_page
 from rinrcodec.cli.views.viewer.server import ViewServer
@@ -129,31 +130,10 @@ LOADED = "[...document.querySelectorAll('.tile img')].filter(i => i.complete && 
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., ViewServer]]:
-    """Serve packs in a thread, until the test ends."""
-    running: list[tuple[ViewServer, threading.Thread, Gallery]] = []
-
-    def start(*paths: Path, source: Path | None = None) -> ViewServer:
-        gallery = Gallery(Album(paths), None if source is None else SourcePictures(source))
-        server = ViewServer(gallery)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread, gallery))
-        return server
-
-    yield start
-    for server, thread, gallery in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        gallery.close()
-
-
-@pytest.fixture
 def small(tmp_path: Path) -> tuple[Path, Path]:
     """A pack of three frames and the folder of their sources."""
     path = tmp_path / "small.rinr"
-    rinrcodec.save(small_pack(), path)
+    saved(small_pack(), path)
     return path, folder_of(small_pack(), tmp_path / "frames")
 
 
@@ -161,12 +141,12 @@ def small(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_sheet_and_a_frame(
     chromium: Any,
-    serve: Callable[..., ViewServer],
+    serving: Callable[..., ViewServer],
     small: tuple[Path, Path],
     size: tuple[int, int],
     dark: bool,
 ) -> None:
-    page = Page(chromium, serve(small[0], source=small[1]).url, size, dark=dark)
+    page = Page(chromium, serving(small[0], source=small[1]).url, size, dark=dark)
     page.until(f"{LOADED}.length === 3")
     assert page.js("document.querySelectorAll('.tile svg rect').length") == 6
     assert "car, person" in page.js(f"{TILES}[0].innerText").replace("\n", " ")
@@ -202,9 +182,9 @@ def test_the_sheet_and_a_frame(
 
 
 def test_keys_step_through_the_frames(
-    chromium: Any, serve: Callable[..., ViewServer], small: tuple[Path, Path]
+    chromium: Any, serving: Callable[..., ViewServer], small: tuple[Path, Path]
 ) -> None:
-    page = Page(chromium, f"{serve(small[0]).url}#1", SIZES[0], dark=False)
+    page = Page(chromium, f"{serving(small[0]).url}#1", SIZES[0], dark=False)
     page.until_shown("1 / 3")
     for key, position in (
         ("ARROW_LEFT", "1 / 3"),
@@ -235,10 +215,10 @@ def test_keys_step_through_the_frames(
 
 @pytest.mark.parametrize("size", SIZES)
 def test_thousands_of_frames_load_as_they_are_needed(
-    chromium: Any, serve: Callable[..., ViewServer], tmp_path: Path, size: tuple[int, int]
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path, size: tuple[int, int]
 ) -> None:
     rinrcodec.save(many(small_pack(), N_FRAMES), tmp_path / "many.rinr")
-    page = Page(chromium, serve(tmp_path / "many.rinr").url, size, dark=False)
+    page = Page(chromium, serving(tmp_path / "many.rinr").url, size, dark=False)
     page.until(f"{LOADED}.length > 0")
     assert page.js(f"{TILES}.length") <= 2 * BLOCK
     height = page.js("document.documentElement.scrollHeight")
@@ -256,11 +236,11 @@ def test_thousands_of_frames_load_as_they_are_needed(
 
 
 def test_damage_and_texts_of_strangers(
-    chromium: Any, serve: Callable[..., ViewServer], tmp_path: Path
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path
 ) -> None:
     path = tmp_path / "<i>broken.rinr"
     rinrcodec.save(with_broken_frame(small_pack(classes=(EVIL, "b"))), path)
-    page = Page(chromium, serve(path).url, SIZES[1], dark=True)
+    page = Page(chromium, serving(path).url, SIZES[1], dark=True)
     page.until(f"{LOADED}.length === 3")
     page.until("document.querySelectorAll('.tile .problem').length === 1")
     assert "nosuch" in page.js("document.querySelector('.tile .problem').textContent")
@@ -272,6 +252,21 @@ def test_damage_and_texts_of_strangers(
     page.press("ARROW_LEFT")
     page.until_shown("3 / 4")
     assert EVIL[:40] in page.js("document.querySelector('.label').textContent")
+    page.check_layout()
+
+
+def test_keypoints_are_dots(
+    chromium: Any, serving: Callable[..., ViewServer], tmp_path: Path
+) -> None:
+    pack = small_pack()
+    person = Box(1, 2, 2, 10, 9, keypoints=((5.0, 5.0, 2.0), (10.0, 8.0, 1.0), (0.0, 0.0, 0.0)))
+    frame = replace(pack.frames[0], boxes=(person,), objects=(None,))
+    path = saved(replace(pack, frames=(frame,)), tmp_path / "a.rinr")
+    page = Page(chromium, f"{serving(path).url}#1", SIZES[1], dark=False)
+    page.until_shown("1 / 1")
+    dots = "[...document.querySelectorAll('#picture svg path.point.k1')]"
+    assert page.js(f"{dots}.map(p => p.getAttribute('d'))") == ["M5 5h.01", "M10 8h.01"]
+    assert page.js(f"getComputedStyle({dots}[0]).strokeLinecap") == "round"
     page.check_layout()
 
 

@@ -12,23 +12,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from view_packs import folder_of, many, small_pack, with_broken_frame
+from view_packs import folder_of, many, saved, small_pack, with_broken_frame
 
-import rinrcodec
 from rinrcodec.datasets.viewing import pictures
 
 from .conftest import Run, write
-
-
-@pytest.fixture
-def pack_file(tmp_path: Path) -> Path:
-    rinrcodec.save(small_pack(), tmp_path / "a.rinr")
-    return tmp_path / "a.rinr"
-
-
-def saved(pack: rinrcodec.Pack, path: Path) -> Path:
-    rinrcodec.save(pack, path)
-    return path
 
 
 def embedded(page: Path) -> dict[str, Any]:
@@ -75,17 +63,24 @@ def test_a_page_of_damaged_frames_is_written_and_ends_with_1(run: Run, tmp_path:
     path = saved(with_broken_frame(small_pack()), tmp_path / "a.rinr")
     out = tmp_path / "page.html"
     done = run("view", path, "-o", out, code=1)
-    assert "a.rinr: broken.png: " in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {path}: broken.png: ")
+    assert line.count("broken.png") == line.count("a.rinr") == 1
     *good, bad = embedded(out)["items"]
     assert all(item["pictures"]["objects"].startswith("data:") for item in good)
     assert "nosuch" in bad["pictures"]["objects"]["problem"]
+    back = run("decompress", path, "-o", tmp_path / "back", "--device", "cpu", code=1)
+    (line,) = [line for line in back.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {tmp_path}/back/broken.png cannot be made: {path}: ")
+    assert line.count("broken.png") == line.count("a.rinr") == 1
     for sources in ([path, tmp_path / "frames"], [write(tmp_path / "b.rinr", "x")]):
         (tmp_path / "frames").mkdir(exist_ok=True)
         assert "error: " in run("view", *sources, "-o", tmp_path / "c.html", code=1).stderr
     missing = run(
         "view", path, "-o", out, "--source", folder_of(small_pack(), tmp_path / "s"), code=1
     )
-    assert "no picture of the name broken.png" in missing.stderr
+    sources = tmp_path / "s"
+    assert f"{path}: broken.png: {sources} has no picture of that name" in missing.stderr
 
 
 def test_the_commands_of_the_page_run(

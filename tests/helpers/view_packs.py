@@ -8,13 +8,23 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import pytest
 from house_rules import ROOT
 from PIL import Image
 
+from rinrcodec.files import save
 from rinrcodec.formats import read_pack
 from rinrcodec.pack import Frame, Group, InrRef, Pack, Rows, Spec, merge_packs
 
-__all__ = ["EVIL", "folder_of", "many", "small_pack", "with_broken_frame"]
+__all__ = [
+    "EVIL",
+    "folder_of",
+    "many",
+    "pack_file",
+    "saved",
+    "small_pack",
+    "with_broken_frame",
+]
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>\x1b[2J'
 
@@ -23,6 +33,18 @@ def small_pack(*, classes: tuple[str, ...] = ("car", "person")) -> Pack:
     """Three frames `0.png` to `2.png`, of 20 x 12 to 20 x 14 pixels, with two boxes each."""
     pack = read_pack(ROOT / "tests/formats/vectors/v1/decodable.rinr")
     return replace(pack, info=MappingProxyType({"names": json.dumps(classes)}))
+
+
+def saved(pack: Pack, path: Path) -> Path:
+    """Save a pack, and return its path."""
+    save(pack, path)
+    return path
+
+
+@pytest.fixture
+def pack_file(tmp_path: Path) -> Path:
+    """The file of a small pack."""
+    return saved(small_pack(), tmp_path / "a.rinr")
 
 
 def many(pack: Pack, n_frames: int) -> Pack:

@@ -26,7 +26,7 @@ EXIF[0x010E] = "a picture"
 # Width, height, grey: three sizes, grey and colour.
 SHAPES = [(48, 32, False), (40, 56, True), (64, 24, False), (48, 32, True), (48, 32, False)]
 BOXES = [
-    [Box(0, 3, 4, 10, 9), Box(1, 20.5, 5.25, 17.5, 20), Box(7, 30, 20, 40, 40)],
+    [Box(0, 3, 4, 10, 9), Box(1, 20.5, 5.25, 17.5, 20), Box(7, 30, 20, 40, 24)],
     [Box(2, 1, 1, 30, 40)],
     [],
     [Box(1, 2, 2, 9, 9), Box(1, 30, 10, 1, 3)],

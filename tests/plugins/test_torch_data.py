@@ -84,7 +84,7 @@ def test_items_are_frames_in_the_order_of_the_files(folder, pack):
 def test_targets_follow_torchvision(pack_file):
     _, target = RinrDataset(pack_file)[0]
     assert target["boxes"].dtype == torch.float32
-    assert target["boxes"].tolist() == [[3, 4, 13, 13], [20.5, 5.25, 38, 25.25], [30, 20, 70, 60]]
+    assert target["boxes"].tolist() == [[3, 4, 13, 13], [20.5, 5.25, 38, 25.25], [30, 20, 70, 44]]
     assert target["labels"].dtype == torch.int64
     assert target["labels"].tolist() == [0, 1, 7]
     _, target = RinrDataset(pack_file)[2]

@@ -412,3 +412,15 @@ def test_what_a_conversion_loses_is_a_warning(tmp_path: Path) -> None:
             rinrcodec.encode([image], preset="fast", steps=1, background="siren")
     mapped = load_picture(path, depth_range=(7000, 7599))
     rinrcodec.encode([mapped], preset="fast", steps=1, background="siren")
+
+
+def test_boxes_far_outside_of_their_picture_are_refused(make_picture: MakePicture) -> None:
+    picture = make_picture(30, 20)
+    for box in (Box(0, 50, 4, 6, 6), Box(0, 4, -40, 6, 6), Box(0, -20, 0, 40, 9)):
+        with pytest.raises(RinrInputError, match=r"picture 1, row 1: a box of .* far outs"):
+            encode([picture, picture], boxes=[[], [Box(0, 1, 1, 3, 3), box]], preset="fast")
+    partly = Box(0, -3, 15, 12, 9)
+    pack = encode([picture], boxes=[[partly]], preset="fast", device="cpu")
+    assert pack.frames[0].boxes == (partly,)
+    assert repr(pack) == "<Pack of 1 frame, 1 box: av1>"
+    assert "1 box, " in repr(pack.frames[0])

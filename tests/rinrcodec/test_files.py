@@ -115,6 +115,21 @@ def test_a_file_can_be_indexed_and_iterated(pack: rinrcodec.Pack, tmp_path: Path
                 file[index]
 
 
+def test_frames_are_found_by_number_alone(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.rinr"
+    rinrcodec.save(pack, path)
+    with rinrcodec.open(path) as file:
+        calls = (file.frame, file.boxes, file.pixels, file.decode, file.__getitem__, pack.frame)
+        for call in (*calls, lambda index: file.pixels([0, index])):
+            with pytest.raises(RinrInputError, match=r"'b\.png': .*; names\(\)\.index\('b\.png'\)"):
+                call("b.png")
+            with pytest.raises(RinrInputError, match=r"frame 1\.0: expected a number$"):
+                call(1.0)
+        assert file.pixels(file.names().index("b.png")).shape == (26, 18, 3)
+        for index in (np.int64(1), torch.tensor(1), np.array(1)):
+            assert file.pixels(index).shape == (26, 18, 3)
+
+
 def test_the_region_of_a_box_is_its_crop(pack: rinrcodec.Pack) -> None:
     frame = pack.frames[0]
     region = frame.boxes[0].region(frame.width, frame.height)

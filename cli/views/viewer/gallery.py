@@ -14,21 +14,22 @@ from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.cli.views.report.words import size
-from rinrcodec.datasets.names import count
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
-from rinrcodec.datasets.viewing.pictures import (
-    EncodedPicture,
-    Mode,
-    decoded,
-    encode_picture,
-    error_of,
-)
+from rinrcodec.datasets.viewing.pictures import Mode, decoded, error_of
 from rinrcodec.datasets.viewing.sources import SourcePictures
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, plain, reason
+from rinrcodec.display.thumbnails import EncodedPicture, encode_picture
+from rinrcodec.errors import (
+    RinrError,
+    RinrFormatError,
+    RinrInputError,
+    frame_reason,
+    plain,
+    reason,
+)
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Frame
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 
 __all__ = ["BLOCK", "Gallery"]
 
@@ -37,7 +38,7 @@ _THUMBNAIL = 360
 _SIDE = 4096  # of a picture that the server sends
 # Of a frame, by the place where they are drawn.
 _MOST_BOXES = {"sheet": 100, "frame": 1000}
-_MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of the outlines
+_MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of outlines and keypoints
 _MOST_CLASSES = 20  # that are listed
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
@@ -122,6 +123,11 @@ class Gallery:
                 if mode == "error":
                     pixels = error_of(pixels, decoded(file, index))
             return encode_picture(pixels, side=side, lossless=lossless)
+
+    def problem(self, number: int, name: str, error: Exception) -> str:
+        """Say what is wrong with a frame of that name: its pack, name and reason, each once."""
+        path = self._album.packs[self._album.at(number)[0]].path
+        return f"{path}: {name}: {frame_reason(path, name, error)}"
 
     def close(self) -> None:
         """Wait for the frame that is being decoded, and close all files."""
@@ -224,7 +230,7 @@ def _class_name(class_id: int, names: Mapping[int, str]) -> str:
 
 
 def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]:
-    """The boxes to draw: outlines in pixels inside the frame, classes and labels."""
+    """The boxes to draw: rectangles, outlines, keypoints, classes and labels; in pixels."""
     width, height = frame.width, frame.height
     boxes: list[dict[str, Any]] = []
     numbers = 0
@@ -235,12 +241,25 @@ def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]
             "class": box.class_id,
             "box": [round(value, 1) for value in (left, top, right - left, bottom - top)],
         }
-        numbers += sum(map(len, box.polygons))
-        if box.polygons and numbers <= _MOST_NUMBERS[place]:
-            drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
+        points = _points(box, width, height)
+        numbers += sum(map(len, box.polygons)) + 2 * len(points)
+        if numbers <= _MOST_NUMBERS[place]:
+            if box.polygons:
+                drawn["outlines"] = [[round(value, 1) for value in one] for one in box.polygons]
+            if points:
+                drawn["points"] = points
         if place == "frame":
             score = "" if box.score is None else f" {box.score:.3g}"
             track = "" if box.track_id is None else f" #{box.track_id}"
             drawn["label"] = f"{_class_name(box.class_id, names)}{score}{track}"
         boxes.append(drawn)
     return {"boxes": boxes, "n_boxes": len(frame.boxes)}
+
+
+def _points(box: Box, width: int, height: int) -> list[list[float]]:
+    """The keypoints inside the frame, but for those that their label calls unknown."""
+    return [
+        [round(x, 1), round(y, 1)]
+        for x, y, *visibility in box.keypoints
+        if visibility != [0] and 0 <= x <= width and 0 <= y <= height
+    ]

@@ -61,14 +61,14 @@ def one_file_page(
                     picture = gallery.picture(number, mode, side=_SIDE, lossless=False)
                 except (RinrError, OSError) as error:
                     pictures[mode] = {"problem": printable(plain(str(error)))}
-                    problems.append(f"{item['pack']}: {item['name']}: {error}")
+                    problems.append(gallery.problem(number, item["name"], error))
                     continue
-                data = base64.b64encode(picture.data).decode("ascii")
-                pictures[mode] = f"data:{picture.media_type};base64,{data}"
+                pictures[mode] = picture.uri
         items.append(item)
         on_frame(done)
     text = _page(gallery, {"total": len(items), "items": items}, policy=_policy("data:"))
-    return text, problems
+    # What all pictures of a frame lack is one problem.
+    return text, list(dict.fromkeys(problems))
 
 
 def content_policy() -> str:

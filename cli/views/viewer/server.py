@@ -22,7 +22,8 @@ from typing import Any, cast
 
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
 from rinrcodec.cli.views.viewer.page import content_policy, served_page
-from rinrcodec.datasets.viewing.pictures import MODES, EncodedPicture, Mode
+from rinrcodec.datasets.viewing.pictures import MODES, Mode
+from rinrcodec.display.thumbnails import EncodedPicture
 from rinrcodec.errors import RinrError, plain
 from rinrcodec.printing import printable
 

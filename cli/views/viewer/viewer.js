@@ -38,7 +38,7 @@
   }
 
   function make(tag, attributes = {}, ...children) {
-    const svg = ["svg", "rect", "polygon"].includes(tag);
+    const svg = ["svg", "rect", "polygon", "path"].includes(tag);
     const element = svg
       ? document.createElementNS("http://www.w3.org/2000/svg", tag)
       : document.createElement(tag);
@@ -53,11 +53,15 @@
     const svg = make("svg", {
       viewBox: `0 0 ${item.width} ${item.height}`, preserveAspectRatio: "none", "aria-hidden": "true",
     });
-    for (const { box: [x, y, width, height], outlines, class: id } of item.boxes) {
-      for (const points of outlines ?? []) {
-        svg.append(make("polygon", { points: points.join(" "), class: colour(id) }));
+    for (const { box: [x, y, width, height], outlines, points, class: id } of item.boxes) {
+      for (const outline of outlines ?? []) {
+        svg.append(make("polygon", { points: outline.join(" "), class: colour(id) }));
       }
       if (!outlines) svg.append(make("rect", { x, y, width, height, class: colour(id) }));
+      // Short lines with round ends: dots of one size, however the picture is scaled.
+      for (const [x, y] of points ?? []) {
+        svg.append(make("path", { d: `M${x} ${y}h.01`, class: `point ${colour(id)}` }));
+      }
     }
     return svg;
   }

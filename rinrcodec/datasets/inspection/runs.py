@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry, ShardEntry
-from rinrcodec.datasets.names import count
 from rinrcodec.errors import RinrError, reason
-from rinrcodec.printing import printable
+from rinrcodec.printing import count, printable
 from rinrcodec.storage import file_or_folder, files_below, size_in, text_of
 
 __all__ = [

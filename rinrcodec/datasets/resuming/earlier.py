@@ -10,6 +10,7 @@ from typing import Any
 from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.errors import RinrError, RinrMemoryError
 from rinrcodec.formats import PackReader
+from rinrcodec.limits import Limits
 from rinrcodec.sources.source import Source
 
 __all__ = ["differences", "earlier_run", "series_of", "shares_pictures", "take_over"]
@@ -54,10 +55,11 @@ def differences(before: RunEntry, now: RunEntry) -> str:
     return "; ".join(said) or "the code of rinrcodec changed"
 
 
-def shares_pictures(source: Source, folder: Path, before: RunEntry) -> bool:
+def shares_pictures(source: Source, folder: Path, before: RunEntry, limits: Limits) -> bool:
     """Whether any picture of an earlier run has the name of one of the source.
 
-    Another folder may have the same name and settings; its pictures must not replace those.
+    Another folder may have the same name and settings; its pictures must not replace those. Packs
+    are opened within the limits of the run.
     """
     names = {ref.name for series in source.series for ref in series.refs}
     mine = {series.name for series in source.series}
@@ -66,13 +68,13 @@ def shares_pictures(source: Source, folder: Path, before: RunEntry) -> bool:
         return any(shard.first.startswith("frame ") for shard in shards)
     if any(shard.first in names or shard.last in names for shard in shards):
         return True
-    return any(not names.isdisjoint(_names_in(folder, shard)) for shard in shards)
+    return any(not names.isdisjoint(_names_in(folder, shard, limits)) for shard in shards)
 
 
-def _names_in(folder: Path, shard: ShardEntry) -> Iterable[str]:
+def _names_in(folder: Path, shard: ShardEntry, limits: Limits) -> Iterable[str]:
     for name in shard.files:
         try:
-            with PackReader(folder / name) as reader:
+            with PackReader(folder / name, limits=limits) as reader:
                 yield from reader.names()
         except RinrMemoryError:
             raise

@@ -49,6 +49,7 @@ class Published:
     Attributes:
         is_blind: The manifest is damaged, so nothing is known of the files. Then none is replaced,
             unless it is already what is to be written.
+        limits: Those within which packs are opened.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Published:
         self.folder = folder
         self.is_blind = is_blind
         self._named = named
-        self._limits = limits
+        self.limits = limits
         self._known: dict[str, set[FileRecord]] = defaultdict(set)
         self._read: dict[Path, tuple[str, FileRecord]] = {}
         for run in manifest.runs.values() if manifest else ():
@@ -167,7 +168,7 @@ class Published:
         if not (is_of_size or self._begins_as_pack(path)):
             return False
         try:
-            with PackReader(path, limits=self._limits) as reader:
+            with PackReader(path, limits=self.limits) as reader:
                 reader.verify()
         except RinrLimitError:
             return False

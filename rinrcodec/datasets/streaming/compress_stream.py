@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rinrcodec.datasets.batches import BATCH_FRAMES, BATCH_PIXELS
-from rinrcodec.datasets.names import count, file_suffix, fit_name, safe_name
+from rinrcodec.datasets.names import file_suffix, fit_name, safe_name
 from rinrcodec.datasets.options import CompressOptions, choose_devices
 from rinrcodec.datasets.progress import OnMessage, ignore
 from rinrcodec.errors import RinrSourceError, RinrUsageError
@@ -25,6 +25,7 @@ from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.picture import Picture
+from rinrcodec.printing import count
 from rinrcodec.sources.live.stream import Damage, Opened, open_stream, read_stream, shown_name
 from rinrcodec.storage import file_or_folder, make_folder, names_in, read_file
 from rinrcodec.storage.atomic import create_file, writing
@@ -68,16 +69,15 @@ class StreamResult:
         return asdict(self)
 
 
-def check_stream_options(options: CompressOptions, *, labels: str, others: bool) -> None:
-    """Raise `RinrUsageError` for options that a stream has no use for.
-
-    others: whether `--task` or `--strict` was given.
-    """
+def check_stream_options(options: CompressOptions) -> None:
+    """Raise `RinrUsageError` for options that a stream has no use for."""
     refused = {
         "--resume: a stream cannot be read again; begin with a new -o": options.resume,
         "--overwrite: a stream goes to an empty folder; begin with a new -o": options.overwrite,
-        "--labels: a stream has no labels": labels not in ("auto", "none"),
-        "--task and --strict are about labels, and a stream has none": others,
+        "--labels: a stream has no labels": options.labels not in ("auto", "none"),
+        "--task and --strict are about labels, and a stream has none": (
+            options.strict or options.task is not None
+        ),
         "--layout files: a stream becomes packs": options.layout == "files",
         "--jobs and --executor: one process reads a stream": (
             (options.jobs or 1) > 1 or options.executor != "local"

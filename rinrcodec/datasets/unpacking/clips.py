@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from rinrcodec.datasets.names import clip_names, count
+from rinrcodec.datasets.names import clip_names
 from rinrcodec.datasets.unpack import OF_NAMES, Job, Unpacking, decoded_frames
 from rinrcodec.datasets.unpacking.outputs import CLIP_FORMATS, Output
 from rinrcodec.datasets.unpacking.video_files import DEFAULT_FPS, frame_rate_of, write_clip
 from rinrcodec.errors import RinrError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.printing import count
 from rinrcodec.storage import storage_of
 
 __all__ = ["check_shapes", "clip_paths", "unpack_clips"]
@@ -148,6 +149,7 @@ def _pixels(parts: Sequence[Job], work: Unpacking, shape: Shape) -> Iterator[NDA
             with reader:
                 for index, frame, array in decoded_frames(reader, part, work):
                     if array.shape[:2] == shape:
+                        work.written += 1
                         yield array
                     else:
                         height, width = array.shape[:2]

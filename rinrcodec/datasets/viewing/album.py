@@ -14,7 +14,6 @@ from pathlib import Path
 from rinrcodec.errors import RinrError, reason
 from rinrcodec.files import RinrFile
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame
 
 __all__ = ["Album", "AlbumPack"]
 
@@ -98,11 +97,6 @@ class Album:
             self._open[pack] = RinrFile(self.packs[pack].path, limits=self._limits)
         self._open.move_to_end(pack)
         return self._open[pack]
-
-    def frame(self, number: int) -> Frame:
-        """Return name, size, boxes and metadata of a frame; raises as `at` and `file`."""
-        pack, index = self.at(number)
-        return self.file(pack).frame(index)
 
     def close(self) -> None:
         """Close all files; no frame is left."""

@@ -1,33 +1,21 @@
-"""Frames as pictures to look at: small ones, the background alone, the error against the source."""
+"""Pixels of frames to look at: small ones, the background alone, the error against the source."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
 
 from rinrcodec.display.thumbnails import fitting_scale
 from rinrcodec.errors import RinrInputError
 from rinrcodec.files import RinrFile
 
-__all__ = ["ERROR_GAIN", "MODES", "EncodedPicture", "Mode", "decoded", "encode_picture", "error_of"]
+__all__ = ["ERROR_GAIN", "MODES", "Mode", "decoded", "error_of"]
 
 Mode = Literal["background", "objects", "source", "error"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 ERROR_GAIN = 8  # of the picture of the error, which would be black without
-_QUALITY = 80
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedPicture:
-    """A picture as bytes that a browser shows, and their media type."""
-
-    data: bytes
-    media_type: str
 
 
 def decoded(
@@ -68,25 +56,3 @@ def error_of(source: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> NDArray[np
     np.abs(error, out=error)
     error *= ERROR_GAIN
     return np.minimum(error, 255).astype(np.uint8)
-
-
-def encode_picture(
-    pixels: NDArray[np.uint8], *, side: int | None = None, lossless: bool = False
-) -> EncodedPicture:
-    """Encode pixels for a browser.
-
-    Args:
-        pixels: uint8 [h, w, 3].
-        side: The most pixels of a side; larger pictures are reduced.
-        lossless: PNG instead of WebP (JPEG, where Pillow has no WebP).
-    """
-    image = Image.fromarray(pixels)
-    if side is not None:
-        image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    if lossless:
-        image.save(buffer, "PNG", compress_level=1)  # it does not travel far
-        return EncodedPicture(buffer.getvalue(), "image/png")
-    kind = "webp" if features.check("webp") else "jpeg"
-    image.save(buffer, kind, quality=_QUALITY)
-    return EncodedPicture(buffer.getvalue(), f"image/{kind}")

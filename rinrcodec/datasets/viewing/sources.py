@@ -59,7 +59,7 @@ class SourcePictures:
             found = [item for item in found if pack.name.startswith(f"{item[0]}-")] or found
         if len(found) != 1:
             count = "no picture" if not found else f"{len(found)} pictures"
-            raise RinrInputError(f"{self._path}: {count} of the name {name}")
+            raise RinrInputError(f"{self._path} has {count} of that name")
         reading = read_image(found[0][1], depth_range=_depth_range(info), limits=self._limits)
         if reading.picture is None:
             raise RinrInputError(reading.error)

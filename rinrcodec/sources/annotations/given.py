@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.sources.annotations.coco import with_coco
 from rinrcodec.sources.annotations.voc import with_voc, with_voc_file
 from rinrcodec.sources.source import Source
@@ -25,12 +25,13 @@ def other_labels(path: Path, listing: Listing) -> Callable[[Source], Source] | N
     """What adds the labels at a path to a source; None where it is a folder of YOLO labels.
 
     Raises:
-        RinrInputError: There is nothing, or no labels that can be read.
+        RinrUsageError: There is nothing.
+        RinrInputError: There are no labels that can be read.
     """
     kind = file_or_folder(path)
     suffix = path.suffix.lower()
     if kind is None:
-        raise RinrInputError(
+        raise RinrUsageError(
             f"{path}: no such folder of labels, nor a file; give auto, none, a folder or a file"
         )
     if kind == "file":

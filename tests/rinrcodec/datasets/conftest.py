@@ -29,6 +29,7 @@ from tiny_sets import (
     video,
     write,
 )
+from view_packs import pack_file
 
 __all__ = [
     "FIT",
@@ -45,6 +46,7 @@ __all__ = [
     "half",
     "one_thread",
     "out",
+    "pack_file",
     "packs_of",
     "picture",
     "put",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,16 @@ def test_a_touched_source_is_read_with_the_limit_of_the_fit(large: Path, tmp_pat
     assert rinrcodec.compress(large, tmp_path / "p", resume=True, **options).nothing_to_do
     rinrcodec.compress(large, tmp_path / "new", **options)
     assert packs(tmp_path / "p") == packs(tmp_path / "new")
+
+
+def test_the_earlier_run_is_found_with_the_limit_of_the_fit(large: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "max_pixels": 1200, "labels": "none"}
+    for name in ("a", "z"):
+        shutil.copy(large / "ortho.png", large / f"{name}.png")
+    rinrcodec.compress(large, tmp_path / "p", **options)
+    (large / "a.png").rename(large / "b.png")
+    (large / "z.png").rename(large / "y.png")  # ortho.png alone says that it is the same run
+    assert rinrcodec.compress(large, tmp_path / "p", resume=True, **options).changed_shards == 1
 
 
 def test_every_command_takes_the_option(large: Path, tmp_path: Path) -> None:

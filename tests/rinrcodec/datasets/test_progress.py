@@ -74,8 +74,8 @@ def test_elsewhere_auto_logs(
     caplog.set_level(logging.INFO, "rinrcodec")
     after(5.0, monkeypatch)
     with reporting("auto", "reading") as report:
-        report(Progress("fitting", 1, 2, "train"))
-    assert "train: 1 of 2 frames (50.0 %), 0:00:05" in caplog.messages
+        report(Progress("fitting", 1, 2, "train", failed=1))
+    assert "train: 50.0 % of 2 frames, 1 failed, 0:00:05" in caplog.messages
 
 
 def test_encode_draws_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +87,25 @@ def test_encode_draws_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     rinrcodec.encode(pictures, steps=1, device="cpu")
     assert "encoding" in terminal.getvalue()
     assert "2/2 frames" in terminal.getvalue()
+
+
+def test_what_failed_is_counted_apart(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"in/{name}.png")
+    (tmp_path / "in/c.png").write_text("no picture", encoding="utf-8")
+    seen: list[Progress] = []
+    quick: dict[str, Any] = {"labels": "none", "preset": "fast", "shard_size": 1}
+    result = rinrcodec.compress(tmp_path / "in", tmp_path / "out", on_progress=seen.append, **quick)
+    assert (seen[-1].done, seen[-1].total, seen[-1].failed) == (3, 3, 1)
+    assert (result.failed_pictures, len(result.failures)) == (1, 1)
+    pack = next((tmp_path / "out").glob("*0.rinr"))
+    data = bytearray(pack.read_bytes())
+    data[-1] ^= 1
+    pack.write_bytes(data)
+    found = rinrcodec.decompress(tmp_path / "out", tmp_path / "back", on_progress=seen.append)
+    assert found.frames == 1
+    assert repr(found).endswith(", 0 warnings, 1 failure>")
 
 
 def test_messages_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,10 @@ def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
     monkeypatch.setattr(fitter.Fitter, "_fit", stop)
     with pytest.raises(CompressInterrupted) as caught:
         rinrcodec.compress(sequences, tmp_path / "out", **options)
-    assert str(caught.value) == f"interrupted; nothing is fitted yet: work is kept {kept}"
+    assert str(caught.value) == (
+        f"interrupted; nothing of this run was kept, as work is kept {kept}; the same command "
+        "starts it again"
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -43,9 +43,10 @@ def decompress(source: Path, out: Path, **options: Any) -> rinrcodec.DecompressR
 
 def test_a_frame_whose_labels_do_not_fit_goes_to_the_unlabelled(tmp_path: Path) -> None:
     result = decompress(pack(tmp_path / "p.rinr"), tmp_path / "out")
-    images, spare = tmp_path / "out/images/s/b.png", tmp_path / "out/unlabelled/s/b.png"
+    images, spare = tmp_path / "out/images", tmp_path / "out/unlabelled/s/b.png"
     (failure,) = result.failures
-    assert failure.startswith(f"{images}: its labels cannot be written, and it is in {spare}: ")
+    why = f"not in {images}, as its labels cannot be written: {tmp_path / 'p.rinr'}: "
+    assert failure.startswith(f"{spare}: {why}")
     assert "1 keypoints of 3 numbers, expected 2 of 3" in failure
     found = contents(tmp_path / "out")
     assert found.keys() == {
@@ -74,16 +75,32 @@ def test_in_a_split_and_over_what_an_earlier_run_wrote(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "key", "text"),
-    [("yolo", "task", "jump"), ("voc", "names", "[3"), ("coco", "coco", "{")],
+    [
+        *[("yolo", "task", "jump"), ("voc", "names", "[3"), ("coco", "coco", "{")],
+        *[("yolo", "names", '{"0":"car"}'), ("yolo", "kpt_shape", "3")],
+    ],
 )
 def test_damaged_entries_of_a_pack(tmp_path: Path, labels: str, key: str, text: str) -> None:
     source = pack(tmp_path / "p.rinr", info={key: text})
     result = decompress(source, tmp_path / "out", labels=labels)
-    assert [text.partition(": its labels cannot be written")[0] for text in result.failures] == [
-        str(tmp_path / f"out/images/s/{letter}.png") for letter in "abc"
+    assert [text.partition(": not in ")[0] for text in result.failures] == [
+        str(tmp_path / f"out/unlabelled/s/{letter}.png") for letter in "abc"
     ]
     found = {name for name in contents(tmp_path / "out") if name.count("/")}
     assert found == {f"unlabelled/s/{letter}.png" for letter in "abc"}
+
+
+@pytest.mark.parametrize("labels", ["yolo", "voc"])
+def test_class_names_of_one_pack_that_are_none_end_no_other(tmp_path: Path, labels: str) -> None:
+    pack(tmp_path / "packs/bad.rinr", info={"names": '{"0":"car"}'})
+    good = rinrcodec.encode([np.full((16, 32, 3), 90, np.uint8)], boxes=[[Box(0, 8, 4, 8, 8)]])
+    rinrcodec.save(replace(good, info={"names": '["bus"]'}), tmp_path / "packs/good.rinr")
+    result = decompress(tmp_path / "packs", tmp_path / "out", labels=labels)
+    assert len(result.failures) == 3
+    assert all(f"{tmp_path / 'packs/bad.rinr'}: its class" in text for text in result.failures)
+    found = contents(tmp_path / "out")
+    assert b"bus" in found["data.yaml" if labels == "yolo" else "classes.txt"]
+    assert {"images/000000.png", *(f"unlabelled/s/{name}.png" for name in "abc")} < found.keys()
 
 
 @pytest.mark.parametrize("labels", ["yolo", "coco", "voc"])

@@ -211,4 +211,4 @@ def test_texts_are_short(path: Path) -> None:
         ]
     assert [text for text in texts if len(text) > 400 or "\n" in text] == []
     assert "2 frames" in texts[0]
-    assert "32x24 RGB, 1 boxes" in texts[1]
+    assert "32x24 RGB, 1 box" in texts[1]

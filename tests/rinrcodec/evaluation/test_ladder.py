@@ -209,7 +209,10 @@ def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path)
     equal = rungs["QRE"]
     equal = replace(equal, n_bytes=620.0)  # at this size, objects are worth their bytes
     alone = replace(preset, background=preset.background.alone())
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (tmp_path / "av1-at-siren-QRE.rinr").symlink_to(tmp_path / "mine")
     rung = background_rung(pictures, alone, equal, folder=tmp_path, measured=[0, 2], device="cpu")
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"  # no link is followed
     assert (rung.label, rung.file.name) == ("av1 at siren QRE", "av1-at-siren-QRE.rinr")
     assert [frame.frame for frame in rung.frames] == ["a.png", "c.png"]
     assert rung.n_bytes == rung.file.stat().st_size / 3

@@ -115,13 +115,13 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ({"psnr": 30.0, "lmbda": 1e-3}, "a target of lmbda and psnr: want one of them"),
+        ({"psnr": 30.0, "lmbda": 1e-3}, "a target of lmbda and psnr: give one of them"),
         ({"psnr": 30.0, "n_bytes": 9}, "a target of psnr and n_bytes"),
-        ({"psnr": 5.0}, "psnr=5.0: want 10 to 60"),
+        ({"psnr": 5.0}, "psnr=5.0: expected a number from 10 to 60"),
         ({"psnr": math.nan}, "psnr=nan"),
-        ({"lmbda": 0.0}, "lmbda=0.0: want 1e-06 to 1"),
+        ({"lmbda": 0.0}, "lmbda=0.0: expected a number from 0.000001 to 1"),
         ({"n_bytes": 0}, "n_bytes=0"),
-        ({"psnr": "30"}, "psnr='30': want 10 to 60"),
+        ({"psnr": "30"}, "psnr='30': expected a number from 10 to 60"),
         ({"objects_psnr": 99.0}, "objects_psnr=99.0"),
     ],
 )
