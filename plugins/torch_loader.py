@@ -56,31 +56,47 @@ class _Reading(Dataset[_Batch]):
 
 
 class RinrLoader:
-    """Batches `(images, targets)` of a `RinrDataset`, or of a `Subset` of one, decoded on a device.
+    """Load batches of a `RinrDataset`, decoded on a device.
 
-    images: uint8 [n, 3, H, W] on `device`, or a list of [3, H, W] where sizes differ.
-    targets: a list of the dataset's targets, with all tensors on `device`.
+    Iterating gives `(images, targets)` and once through is an epoch: images are uint8 [n, 3, H, W]
+    on the device, or a list of [3, H, W] where sizes differ; targets are a list of the dataset's
+    targets, with all tensors on the device. Each epoch has an order of its own. The same `seed`
+    gives the same order and the same tensors for any number of workers.
 
-    Iterating once is an epoch. The same `seed` gives the same order and the same tensors for any
-    number of workers; every epoch has an order of its own (see `set_epoch`). The dataset's
-    `transforms` are called in the main process with every image on the device.
+    Args:
+        dataset: The frames, or a `torch.utils.data.Subset` of them. Its `transforms` are called in
+            the main process, with every image on the device.
+        batch_size: Frames in a batch.
+        device: Where to decode: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        shuffle: True puts rows in random order, gathers whole rows in a buffer, and shuffles the
+            frames in it; this is a full shuffle where every frame has a row of its own. "frames" is
+            a full shuffle in any case, but decodes a shared row again and again.
+        buffer_size: Frames of the buffer; a longer row is a buffer of its own. In every order,
+            frames of one row that are due within so many frames are decoded together, if decoding
+            one takes those before it. They wait on the device, at 3 bytes a pixel.
+        seed: Of the order.
+        num_workers: Processes that read ahead; 0 reads in the main process. On CUDA, the next batch
+            is decoded on a stream of its own.
+        prefetch: Batches that each worker reads ahead.
+        drop_last: Leave out a last batch that is not full.
+        resident: Read everything once, and keep the weights on the device, at about 4 bytes a
+            parameter. Later epochs read nothing, and no worker is started.
+        sampler: Items in an order of your own instead of `shuffle`, such as a `DistributedSampler`
+            of the same dataset or subset. Setting its epoch is up to you.
+        multiprocessing_context: "fork", "spawn" or "forkserver"; None takes the system's default.
 
-    shuffle: another order in every epoch. True puts rows in random order, gathers whole rows to a
-        buffer, and shuffles the frames in it. It is a full shuffle where every frame is decoded
-        alone. "frames" is a full shuffle in any case, but decodes a shared row again and again.
-    buffer_size: frames of the buffer; a longer row is a buffer of its own. In every order, frames
-        of one row that are due within `buffer_size` frames are decoded together, if decoding one
-        takes those before it. They wait on `device`, at 3 bytes a pixel.
-    sampler: items in an order of your own instead, as a `DistributedSampler` of the same dataset or
-        subset gives it, whose epoch is yours to set.
-    num_workers: processes that read ahead, `prefetch` batches each; 0 reads in the main process.
-        On CUDA the next batch is decoded on a stream of its own while the last one is used.
-    resident: read everything once and keep the weights on the device, about 4 bytes a parameter;
-        epochs after that read nothing, and no worker is started.
-    multiprocessing_context: "fork", "spawn" or "forkserver"; None takes the system's default.
+    Raises:
+        RinrInputError: Options that make no sense.
+        RinrDeviceError: There is no such device.
+        RinrFormatError: A file is damaged; raised while iterating.
 
-    Raises `RinrInputError` for options that make no sense, `RinrDeviceError` for a device that is
-    not there; iterating raises what the dataset raises, naming the file.
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)] * 3)
+        >>> size = rinrcodec.save(pack, "three.rinr")
+        >>> loader = rinrcodec.RinrLoader(rinrcodec.RinrDataset("three.rinr"), batch_size=2)
+        >>> [len(targets) for images, targets in loader]
+        [2, 1]
     """
 
     def __init__(
@@ -145,7 +161,11 @@ class RinrLoader:
         return len(self._order)
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of epoch `epoch`, from 0, as when training is resumed."""
+        """Continue with an epoch, as when training is resumed.
+
+        Args:
+            epoch: The epoch of the next iteration, from 0.
+        """
         self._next_epoch = epoch
 
     def __iter__(self) -> Iterator[Decoded]:

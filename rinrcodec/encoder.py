@@ -66,44 +66,64 @@ def encode(
     target: Target | None = None,
     on_progress: Callable[[float], None] | Literal["auto"] | None = "auto",
 ) -> Pack:
-    """Encode pictures to a pack.
+    """Encode pictures to a pack, which `save` writes.
 
-    images: paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
-    boxes: the objects of every picture, in pixels; None takes those that the `Picture`s carry. For
-        each picture a list of `Box`, or an array: [n, 5] of class id and rectangle, or [n, 4] of
-        rectangles with `class_ids`. A box may leave the picture by up to half of it and is kept as
-        it is; one that leaves it by more, or misses it, is refused, as in label files.
-    class_ids: for each picture the classes of the rows of its array [n, 4]: ids, or names of
-        `classes`.
-    box_format: of the rectangles in arrays: "xywh" (top-left corner and size), "xyxy" (two corners,
-        as supervision and Ultralytics have them) or "cxcywh" (centre and size).
-    classes: the names of the classes, which `file.classes` returns: a list, or a map from id to
-        name, such as `model.names` of Ultralytics.
-    bgr: the arrays [H, W, 3] are in the order blue, green, red, as OpenCV reads them. Other images
-        are taken as they are.
-    task: what the boxes are for: "detect", "segment" (polygons), "pose" (keypoints) or "obb"
-        (polygons of four corners); `file.task` returns it.
-    background: the family of the backgrounds, of those in `rinrcodec.families`; None takes that of
-        `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one
-        folder of their names, size and mode, in the given order. A `Preset` has its own.
-    objects: the family of the objects on top; "auto" (the default) takes for each object the one of
-        the fewest bytes, "none" leaves objects out. A `Preset` has its own.
-    steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
-    gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,
-        every frame is read alone.
-    reuse: a pack of the same pictures, whose backgrounds are taken as they are; only objects are
-        fitted. A preset without objects has none to fit, and is refused.
-    target: the quality or size wanted in place of the preset's, where the families can be asked for
-        it. A target that is missed gives a `TargetWarning`.
-    on_progress: called with the share of the work done, from 0 to 1; from several threads, one at a
-        time. "auto" draws a bar in a notebook and on a terminal where the work takes more than a
-        second; None is silent.
+    The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. For
+    whole folders, data sets and videos, `compress` does the reading and writing, too.
 
-    The notes of pictures, such as those of 16 bits of which few greys are left, are warnings.
+    Args:
+        images: Paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
+            Pictures of which something was lost, such as 16 bits with few greys, give a warning.
+        boxes: The objects of every picture, in pixels: a list of `Box`, or an array [n, 5] of class
+            id and rectangle, or [n, 4] of rectangles with `class_ids`. None takes those of the
+            `Picture`s. A box that leaves the picture by up to half of it is kept as it is; one that
+            leaves it by more, or misses it, is refused, as in label files.
+        class_ids: For each picture, the classes of the rows of its array [n, 4]: ids, or names of
+            `classes`.
+        box_format: The rectangles of arrays: "xywh" (top-left corner and size), "xyxy" (two
+            corners, as supervision and Ultralytics have them) or "cxcywh" (centre and size).
+        classes: The names of the classes: a list, or a map from id to name, such as `model.names`
+            of Ultralytics. `RinrFile.classes` returns them.
+        bgr: Arrays [H, W, 3] are in the order blue, green, red, as OpenCV reads them. Other images
+            are not affected.
+        task: What the boxes are for: "detect", "segment" (polygons), "pose" (keypoints) or "obb"
+            (polygons of four corners). `RinrFile.task` returns it.
+        preset: The effort: "fast", "balanced", "best", "paper", or a `Preset`.
+        background: The family of the backgrounds, a name of `rinrcodec.families`. None takes `av1`,
+            and for "paper" the paper's. Some code a sequence together: pictures of one folder of
+            their names, size and mode, in the given order. A `Preset` has its own.
+        objects: The family of the objects. "auto" takes for each object the one of the fewest
+            bytes, "none" leaves objects out. None is "auto". A `Preset` has its own.
+        steps: Fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
+        gop: The most frames of a sequence that share a row, where the family cuts sequences into
+            such groups. With 1, every frame is read alone.
+        seed: Of all random numbers, from 0.
+        device: Where networks are fitted: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
+            A CPU fits one chunk on each core at a time.
+        reuse: A pack of the same pictures. Its backgrounds are kept, and only objects are fitted.
+        target: The quality or size to reach in place of the preset's. A target that is missed gives
+            a `TargetWarning`.
+        on_progress: Called with the share of the work done, from 0 to 1, by one thread at a time.
+            "auto" draws a bar in notebooks and on terminals if the work takes more than a second;
+            None is silent.
 
-    A CPU fits one chunk of INRs on each core at a time, so a single picture keeps one core busy.
-    The same pictures, preset and seed give the same pack, bit for bit, on one CPU machine. Raises
-    `RinrInputError` for pictures or boxes that cannot be used.
+    Returns:
+        The pack.
+
+    Raises:
+        RinrInputError: Pictures, boxes or options cannot be used. The message names the picture.
+        RinrLimitError: A picture has more pixels than `Limits` allow.
+        RinrMemoryError: Memory runs out.
+        RinrDeviceError: There is no such device.
+        MissingExtraError: Networks are to be fitted, and torch is not installed.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> frames = [np.zeros((48, 64, 3), np.uint8)] * 2
+        >>> boxes = [np.array([[0, 8, 8, 20, 12]])] * 2  # class id, x, y, width, height
+        >>> pack = rinrcodec.encode(frames, boxes=boxes, classes=["car"], preset="fast")
+        >>> pack
+        <Pack of 2 frames, 2 boxes: av1>
     """
     if not isinstance(images, Sequence) or isinstance(images, str):
         raise RinrInputError(

@@ -41,9 +41,29 @@ def save(
     overwrite: bool = True,
     limits: Limits = DEFAULT_LIMITS,
 ) -> int:
-    """Write a pack to a path or URL, whole or not at all; returns the bytes written.
+    """Write a pack to a file, whole or not at all.
 
-    The same pack gives the same bytes. Errors are those of `rinrcodec.formats.write_pack`.
+    The same pack gives the same bytes.
+
+    Args:
+        pack: What `encode` returned.
+        path: The file, or its URL such as "s3://bucket/a.rinr". Its folder must be there.
+        overwrite: Replace an older file. With False, an older file is an error.
+        limits: Refuse what a reader with these limits would refuse.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        FileExistsError: The file is there, and `overwrite` is False.
+        RinrLimitError: The pack is over the limits.
+        OSError: The file cannot be written.
+        MissingExtraError: The path is a URL, and the extra `remote` is not installed.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
+        >>> size = rinrcodec.save(pack, "one.rinr")
     """
     return write_pack(path, pack, overwrite=overwrite, limits=limits)
 
@@ -51,15 +71,32 @@ def save(
 def open(  # noqa: A001
     source: BytesLike, *, limits: Limits = DEFAULT_LIMITS
 ) -> RinrFile:
-    """Open a `.rinr` file, a path or a URL such as `s3://bucket/a.rinr`; reads its index only.
+    """Open a `.rinr` file. Only its index is read; frames are read when they are asked for.
 
-    source: also its bytes in memory (`bytes`, a bytearray, memoryview, memory map or uint8 array,
-    which is not copied) or a seekable binary file. Close the result before the memory map.
+    Args:
+        source: A path, a URL such as "s3://bucket/a.rinr", a seekable binary file, or the bytes of
+            a file: `bytes`, a bytearray, memoryview, memory map or uint8 array, which is not
+            copied. Close the result before a memory map.
+        limits: Bounds on the file and on decoding.
 
-    Raises `RinrFormatError` for a file that is damaged or none, `RinrLimitError` for one that is
-    larger than `limits`, `RinrInputError` for an object that holds no bytes, `FileNotFoundError`
-    for a file that is not there, another `OSError` for a store that cannot be read,
-    `MissingExtraError` for a URL without the extra `remote`.
+    Returns:
+        The open file. Close it, or use it in a `with` statement.
+
+    Raises:
+        RinrFormatError: The file is damaged, or is no `.rinr` file.
+        RinrLimitError: It is over the limits.
+        RinrInputError: The object holds no bytes, or the path is a folder.
+        FileNotFoundError: There is no such file.
+        OSError: The disk or store cannot be read.
+        MissingExtraError: The path is a URL, and the extra `remote` is not installed.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
+        >>> size = rinrcodec.save(pack, "one.rinr")
+        >>> with rinrcodec.open("one.rinr") as file:
+        ...     print(file, file.pixels(0).shape)
+        <RinrFile 'one.rinr': 1 frame> (24, 32, 3)
     """
     return RinrFile(source, limits=limits)
 
@@ -109,10 +146,22 @@ def packs_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[
 
 
 class RinrFile:
-    """An open `.rinr` file: its frames, boxes and pixels; a `PackSource`.
+    """Read an open `.rinr` file: its frames, boxes and pixels. `rinrcodec.open` returns one.
 
-    `file[3]` is the decoded frame 3, `file[2:5]` are three of them, and iterating gives all, one
-    after the other. Pickles as its path or URL.
+    `file[3]` decodes frame 3 to a tensor, `file[2:5]` three frames, and iterating gives all, one
+    after the other. `pixels` gives NumPy arrays. It pickles as its path or URL.
+
+    Args:
+        source: As of `rinrcodec.open`.
+        limits: As of `rinrcodec.open`.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], classes=["car"])
+        >>> size = rinrcodec.save(pack, "one.rinr")
+        >>> with rinrcodec.open("one.rinr") as file:
+        ...     len(file), list(file.names()), file.classes
+        (1, ['000000'], {0: 'car'})
     """
 
     def __init__(self, source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -142,7 +191,11 @@ class RinrFile:
         return html_or_text(make, repr(self))
 
     def look(self, index: int) -> Look:
-        """What a contact sheet shows of a frame."""
+        """Return what a contact sheet shows of a frame.
+
+        Args:
+            index: The number of the frame.
+        """
         from rinrcodec.decoder import Decoder
         from rinrcodec.display.sheet import MOST_WORK, Look
 
@@ -198,7 +251,8 @@ class RinrFile:
     def classes(self) -> dict[int, str]:
         """The names of the classes by their ids; empty where the source had none.
 
-        Raises `RinrFormatError` where the file holds something else.
+        Raises:
+            RinrFormatError: The file holds something else.
         """
         with naming(self.reader.name):
             return classes_of(self.info)
@@ -207,7 +261,8 @@ class RinrFile:
     def task(self) -> Task:
         """What the labels are for: "detect", "segment", "pose" or "obb".
 
-        Raises `RinrFormatError` where the file holds something else.
+        Raises:
+            RinrFormatError: The file holds something else.
         """
         with naming(self.reader.name):
             return task_of(self.info)
@@ -218,11 +273,27 @@ class RinrFile:
         return self.reader.groups
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
-        """Some rows of a group: quantised weights or coded bytes."""
+        """Read rows of a group: quantised weights or coded bytes.
+
+        Args:
+            group: The number of the group in `groups`.
+            rows: The numbers of the rows, in the order to return them.
+
+        Raises:
+            RinrFormatError: The file is damaged there.
+        """
         return self.reader.read_rows(group, rows)
 
     def frame(self, index: int) -> Frame:
-        """Name, size, boxes and metadata of a frame."""
+        """Read the name, size, boxes and metadata of a frame, but not its pixels.
+
+        Args:
+            index: From 0; negative indices count from the end.
+
+        Raises:
+            RinrInputError: There is no such frame, or the index is a name or a fraction.
+            RinrFormatError: The file is damaged there.
+        """
         return self.reader.frame(index)
 
     def names(self) -> Sequence[str]:
@@ -230,7 +301,11 @@ class RinrFile:
         return self.reader.names()
 
     def boxes(self, index: int) -> tuple[Box, ...]:
-        """The boxes of a frame, exactly as they were given."""
+        """Return the boxes of a frame, exactly as they were given.
+
+        Args:
+            index: As of `frame`.
+        """
         return self.reader.frame(index).boxes
 
     @overload
@@ -264,7 +339,21 @@ class RinrFile:
         scale: float = 1.0,
         objects: bool = True,
     ) -> Tensor | list[Tensor]:
-        """Decode frames to uint8 RGB tensors; see `rinrcodec.decode`. `pixels` gives arrays."""
+        """Decode frames to uint8 RGB tensors, as `rinrcodec.decode` does.
+
+        Args:
+            frames: The index of one frame, or several.
+            device: Where to decode, and where the result is.
+            region: As of `rinrcodec.decode`.
+            scale: As of `rinrcodec.decode`.
+            objects: As of `rinrcodec.decode`.
+
+        Returns:
+            [3, H, W], [n, 3, H, W] or a list, as `rinrcodec.decode` does.
+
+        Raises:
+            RinrError: As of `rinrcodec.decode`.
+        """
         decoder = self._decoder(device)
         return decoder.decode(frames, region=region, scale=scale, objects=objects)
 
@@ -299,17 +388,20 @@ class RinrFile:
         scale: float = 1.0,
         objects: bool = True,
     ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        """Decode frames to NumPy arrays, the colours last; they have the pixels of `decode`.
+        """Decode frames to NumPy arrays, with the same pixels as `decode`.
 
         Only frames that hold networks need torch.
 
         Args:
-            frames: One index gives uint8 RGB [H, W, 3]; a sequence gives [n, H, W, 3], or a list
-                where sizes differ. Grey frames have three equal channels.
+            frames: The index of one frame, or several.
             device: Where to decode, as of `rinrcodec.decode`; the arrays are copied from a GPU.
             region: As of `rinrcodec.decode`.
             scale: As of `rinrcodec.decode`.
             objects: As of `rinrcodec.decode`.
+
+        Returns:
+            For one index, uint8 RGB [H, W, 3]. For a sequence, [n, H, W, 3], or a list where sizes
+            differ. Grey frames have three equal channels.
 
         Raises:
             MissingExtraError: A frame holds networks, and torch is not installed.
@@ -318,6 +410,7 @@ class RinrFile:
         Example:
             >>> import numpy as np, rinrcodec
             >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], preset="fast")
+            >>> from rinrcodec.formats import pack_bytes
             >>> with rinrcodec.open(pack_bytes(pack)) as file:
             ...     file.pixels(0).shape
             (24, 32, 3)
@@ -334,12 +427,13 @@ class RinrFile:
         return self._decoders[str(device)]
 
     def verify(self) -> None:
-        """Read and check the whole file, and that its frames decode here.
+        """Read and check the whole file, and check that its frames can be decoded here.
 
         Coded rows are decoded and dropped; networks are not computed.
 
-        Raises `RinrFormatError` with the first thing found, or for a family that is not installed,
-        and `RinrLimitError` for a file that takes more than its limits to read or to decode.
+        Raises:
+            RinrFormatError: It is damaged, or of a family that is not installed.
+            RinrLimitError: It takes more than its limits to read or to decode.
         """
         from rinrcodec.decodable import check_file
         from rinrcodec.families import family_of
@@ -363,6 +457,7 @@ class RinrFile:
                 check_group(group)
 
     def close(self) -> None:
+        """Close the file. A second call does nothing."""
         self._decoders.clear()
         self.reader.close()
 

@@ -84,12 +84,12 @@ def _plain(number: float) -> str:
 
 
 class TargetWarning(UserWarning):
-    """A pack that misses the quality or size that was asked for."""
+    """Warn that a pack misses the quality or size that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A target that some frames miss.
+    """Describe a target that some frames miss.
 
     Attributes:
         field: The field of `Target`.
@@ -97,6 +97,11 @@ class Miss:
         reached: The value of the worst of these frames.
         frames: How many frames miss it.
         name: The name of the worst frame.
+
+    Example:
+        >>> from rinrcodec import Miss
+        >>> Miss("psnr", wanted=40, reached=38.2, frames=2, name="a.png").text("--target-psnr")
+        '2 frames miss the target --target-psnr of 40 dB: 38.20 at worst (a.png)'
     """
 
     field: str
@@ -106,7 +111,11 @@ class Miss:
     name: str
 
     def text(self, name: str | None = None) -> str:
-        """Return a sentence that calls the target by a name, such as that of an option."""
+        """Return a sentence about it.
+
+        Args:
+            name: What to call the target, such as the name of an option; None takes `field`.
+        """
         unit = "bytes a frame" if self.field == "n_bytes" else "dB"
         digits = 0 if self.field == "n_bytes" else 2
         frames = "1 frame misses" if self.frames == 1 else f"{self.frames:,} frames miss"
@@ -116,5 +125,9 @@ class Miss:
         )
 
     def worse(self, other: Miss) -> bool:
-        """Whether this misses the same target by more than the other."""
+        """Return whether this misses the same target by more than another does.
+
+        Args:
+            other: Of the same target.
+        """
         return abs(self.reached - self.wanted) > abs(other.reached - other.wanted)

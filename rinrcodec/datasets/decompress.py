@@ -45,16 +45,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DecompressResult:
-    """The result of `decompress`.
+    """Hold the result of `decompress`.
 
     Attributes:
-        source, out: the paths or URLs, as text.
-        packs: how many files were opened.
-        frames: how many pictures were written.
-        failed_frames: how many frames could not be decoded or written.
-        seconds: from the call to its end.
-        warnings, failures: one message each.
-        lost_labels: one message for each kind of label that the output does not have.
+        source: The path or URL, as text.
+        out: The path or URL of the output, as text.
+        packs: How many files were opened.
+        frames: How many pictures were written.
+        failed_frames: How many frames could not be decoded or written.
+        seconds: From the call to its end.
+        warnings: Messages.
+        failures: Messages; these frames are missing in `out`.
+        lost_labels: One message for each kind of label that the output does not have.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
+        >>> size = rinrcodec.save(pack, "one.rinr")
+        >>> rinrcodec.decompress("one.rinr", "pictures").frames
+        1
     """
 
     source: str

@@ -18,16 +18,20 @@ __all__ = ["CompressResult", "SeriesSummary", "joined_misses", "summarise", "tot
 
 @dataclass(frozen=True, slots=True)
 class SeriesSummary:
-    """The figures of one series, such as a split, or of all series together.
+    """Hold the figures of one series, such as a split, or of all series together.
 
     Attributes:
-        name: of the series; "total" for several together.
-        frames, boxes, object_inrs: how many there are.
-        source_bytes, bytes: of the pictures' files, and of the files that were written.
-        pixels: of all frames.
-        psnr_frame, psnr_background, psnr_objects: means over frames in dB; None where no frame
-            has any.
-        seconds: reading, fitting and measuring, of all processes together.
+        name: Of the series; "total" for several together.
+        frames: How many frames there are.
+        boxes: How many boxes.
+        object_inrs: How many boxes have an object.
+        source_bytes: Of the source files.
+        bytes: Of the files that were written.
+        pixels: Of all frames.
+        psnr_frame: Mean over frames, in dB.
+        psnr_background: Mean outside of the boxes, in dB; None where no frame has such pixels.
+        psnr_objects: Mean inside the boxes, in dB; None where no frame has any.
+        seconds: Reading, fitting and measuring, of all processes together.
 
     Example:
         >>> from rinrcodec import SeriesSummary
@@ -64,27 +68,37 @@ class SeriesSummary:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CompressResult:
-    """The result of `compress`.
+    """Hold the result of `compress`.
 
     Attributes:
-        source, out: the paths or URLs, as text.
-        options: the options of the call.
-        devices: those that were fitted on.
-        series: the figures of each series, a split or the whole folder.
-        total: the figures of all of them.
-        shards: how many packs the source is cut into.
-        kept_shards: how many of them `resume` left as they are; no figure counts them.
-        changed_shards: how many `resume` fitted again because their pictures or labels changed.
-        removed_files: how many files of earlier pictures `resume` removed.
-        failed_shards: how many killed the process that fitted them; `resume` tries them again.
-        failed_pictures: how many of `failures` are pictures that cannot be read. Others are about
-            shards, and files or folders of the source.
-        warnings, failures: one message each; the failed pictures and shards are missing in `out`.
-        lost_labels: one message for each label that could not be understood, whose frame is in
-            `out` and not `labelled`; and messages about labels that belong to no picture.
-        missed: the targets that some frames miss.
+        source: The path or URL, as text.
+        out: The path or URL of the output, as text.
+        options: The options of the call.
+        devices: The devices that were used.
+        series: The figures of each series, a split or the whole folder.
+        total: The figures of all of them.
+        shards: How many packs the source is cut into.
+        kept_shards: How many of them `resume` kept. They are not counted in any other figure.
+        changed_shards: How many `resume` encoded again because pictures or labels changed.
+        removed_files: How many files of earlier pictures `resume` removed.
+        failed_shards: How many killed the process that encoded them. `resume` tries them again.
+        failed_pictures: How many of `failures` are pictures that cannot be read. The others are
+            about shards, and about files or folders of the source.
+        warnings: Messages.
+        failures: Messages. Failed pictures and shards are missing in `out`.
+        lost_labels: One message for each label that could not be understood; its frame is in `out`
+            and not `labelled`. Also messages about labels that belong to no picture.
+        missed: The targets that some frames miss.
         nothing_to_do: `resume` found a complete output and changed nothing. What failed or was
-            missed before, and is so now, is listed nevertheless.
+            missed then is listed again.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> from PIL import Image
+        >>> Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save("black.png")
+        >>> result = rinrcodec.compress("black.png", "packs", labels="none")
+        >>> result.total.frames, result.failures
+        (1, ())
     """
 
     source: str

@@ -49,15 +49,22 @@ class VerifiedManifest:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifyResult:
-    """The result of `verify`.
+    """Hold the result of `verify`.
 
     Attributes:
-        packs: how many `.rinr` files were checked, damaged ones included.
-        frames: how many frames the undamaged ones hold.
-        bad: a message for everything that is wrong, by the file or source it is about.
-        unchecked: a message for every file that needs a family that is not installed: it is
+        packs: How many `.rinr` files were checked, damaged ones included.
+        frames: How many frames the undamaged ones hold.
+        bad: A message for everything that is wrong, by the file or source it is about.
+        manifests: The manifests among the sources.
+        unchecked: A message for every file that needs a family that is not installed. It is
             undamaged, but whether its frames decode is not known.
-        manifests: the manifests among the sources.
+
+    Example:
+        >>> import numpy as np, rinrcodec
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
+        >>> size = rinrcodec.save(pack, "one.rinr")
+        >>> rinrcodec.verify("one.rinr").ok
+        True
     """
 
     packs: int
