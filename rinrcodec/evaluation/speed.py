@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 import rinrcodec
 from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
-from rinrcodec.evaluation.baselines import Coded, available_codecs, decode_picture, encode_picture
+from rinrcodec.evaluation.baselines import decode_picture, encode_picture
 from rinrcodec.picture import Picture
 
-__all__ = ["ROUNDS", "Speed", "decode_timed", "mean_speed", "time_codec", "time_coded"]
+__all__ = ["ROUNDS", "Speed", "decode_timed", "mean_speed", "time_codec"]
 
 # A round in which another process had the core does not count: the best one does.
 ROUNDS = 3
-# Of the crops of a composite, about; their time hardly depends on it.
-CROP_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +37,17 @@ def mean_speed(speeds: Iterable[Speed]) -> Speed:
     return Speed(sum(s.encode for s in known) / count, sum(s.decode for s in known) / count)
 
 
-def time_codec(codec: str, pixels: NDArray[np.uint8], quality: int) -> Speed:
-    """Time a codec on a picture, uint8 [H, W] or [H, W, 3], at a quality from 1 to 100."""
+def time_codec(codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0) -> Speed:
+    """Time a codec on a picture, with the arguments of `encode_picture`."""
     rounds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        data = encode_picture(codec, pixels, quality)
+        data = encode_picture(codec, pixels, quality, setting=setting)
         encoded = time.perf_counter()
         decode_picture(data, "L" if pixels.ndim == 2 else "RGB")
         rounds.append((encoded - start, time.perf_counter() - encoded))
     encode, decode = map(min, zip(*rounds, strict=True))
     return Speed(encode, decode)
-
-
-def time_coded(picture: Picture, coded: Coded) -> Speed:
-    """Time the codec that gave `coded` on its picture; of a composite, all parts together."""
-    if coded.codec != "composite":
-        return time_codec(coded.codec, picture.pixels, coded.quality)
-    codec = available_codecs()[-1]
-    regions = [box.region(picture.width, picture.height) for box in picture.boxes]
-    parts = [time_codec(codec, picture.pixels, coded.quality)] + [
-        time_codec(codec, np.ascontiguousarray(picture.pixels[region.slices]), CROP_QUALITY)
-        for region in regions
-        if region.area
-    ]
-    return Speed(sum(part.encode for part in parts), sum(part.decode for part in parts))
 
 
 def decode_timed(
