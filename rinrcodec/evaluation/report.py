@@ -110,9 +110,7 @@ def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[R
     rivals = (row for row in measured.rows if not row.is_ours)
     best = max(rivals, key=lambda row: (row.inside, row.outside))
     scenario = Scenario(
-        equal_devices(
-            devices, n_bytes=source.n_bytes * FRAMES_A_DEVICE, n_frames=FRAMES_A_DEVICE
-        ),
+        equal_devices(devices, n_bytes=source.n_bytes * FRAMES_A_DEVICE, n_frames=FRAMES_A_DEVICE),
         codec_of(ours, source),
         (codec_of(best, source),),
         source=codec_of(source, source),

@@ -41,7 +41,9 @@ def _shell_word(word: str) -> str:
     if printable(word) == word:
         return shlex.quote(word)
     # Line breaks, control characters, and bytes that are no text.
-    safe = (chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(word))
+    safe = (
+        chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(word)
+    )
     return f"$'{''.join(safe)}'"
 
 
