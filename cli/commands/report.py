@@ -119,7 +119,8 @@ def command(
     print_warnings([*hints, *opened.lost_labels, *seen.lost], more="")
     total = sum(map(len, opened.series))
     short = opened.kind == "video" and total <= SHORT_VIDEO
-    chosen, left_out = list(dict.fromkeys(backgrounds)), {}
+    chosen = list(dict.fromkeys(backgrounds))
+    left_out: dict[str, str] = {}
     if not chosen:
         chosen, left_out = suitable_backgrounds(preset, sequences=short)
     with drawing("fitting", quiet=quiet) as draw:

@@ -122,7 +122,7 @@ def _source(picture: SideBySide) -> Panel:
     return picture.picture.pixels, f"{_size(picture.picture.source_bytes)}\nboxes in red"
 
 
-def _whole(picture: SideBySide, version: CodedFrame) -> Panel:
+def _whole(version: CodedFrame) -> Panel:
     """The picture, with its bytes and dB."""
     quality = version.quality
     below = f"objects {_db(quality.objects)}, background {_db(quality.background)}"
@@ -156,9 +156,9 @@ def _size(n_bytes: float) -> str:
 # title has the name of the other codec in place of "rival".
 COLUMNS: Mapping[str, Callable[[SideBySide], Panel]] = {
     "source": _source,
-    "background": lambda picture: _whole(picture, picture.background),
-    "with objects": lambda picture: _whole(picture, picture.decoded),
-    "rival": lambda picture: _whole(picture, picture.rival[1]),
+    "background": lambda picture: _whole(picture.background),
+    "with objects": lambda picture: _whole(picture.decoded),
+    "rival": lambda picture: _whole(picture.rival[1]),
     "error with objects": lambda picture: (_error(picture, picture.decoded), ""),
     "error of rival": lambda picture: (_error(picture, picture.rival[1]), ""),
     "object: source": _source_object,

@@ -149,7 +149,7 @@ def _label(way: Transfer) -> str:
 
 
 def plain_label(name: str) -> str:
-    """Return a name that stays one: `$` begins a formula in a plot, and `_` hides it from the legend."""
+    """Return a name without `$`, which begins a formula, or `_`, which hides it in a legend."""
     text = printable(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 

@@ -163,7 +163,7 @@ def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[s
 
 
 def _copy(source: Source) -> tuple[str, ...]:
-    """The command that copies the files of a source: SRC, or the folder of the pictures it lists."""
+    """The command that copies a source: SRC, or the folder of the pictures that it lists."""
     if source.path.is_dir():
         return ("cp", "-RL", SOURCE, "pictures")
     if source.kind in ("image", "video"):
