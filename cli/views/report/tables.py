@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,13 +43,17 @@ def row_table(report: Report) -> Table:
     if not measured.has_objects:
         qualities = {"frame dB": qualities["frame dB"]}
     header = ["recipe", "settings", "bytes a frame", "bits/pixel", *qualities, "encode", "decode"]
+
+    def is_copy(row: Row) -> bool:
+        return all(math.isinf(frame.quality.frame) for frame in row.frames)
+
     cells = [
         [
             row.name,
             row.recipe.settings,
             size(row.n_bytes),
             f"{row.bpp:.3f}",
-            *(db(value(row)) for value in qualities.values()),
+            *("exact" if is_copy(row) else db(value(row)) for value in qualities.values()),
             milliseconds(row.speed.encode) if row.speed.encode else "-",
             milliseconds(row.speed.decode) if row.speed.decode else "-",
         ]

@@ -9,8 +9,8 @@ import pytest
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.compute.compose import to_array
-from rinrcodec.evaluation import backgrounds as backgrounds_module
 from rinrcodec.errors import MissingExtraError
+from rinrcodec.evaluation import backgrounds as backgrounds_module
 from rinrcodec.evaluation.backgrounds import (
     measure_background,
     runs_around,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 import json
-import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_the_data_as_it_is(tmp_path, name, is_flat, row):
     if name == "a.png" and not is_flat:
         command = "rinrcodec bench rival x.png -o pictures --codec jpeg --quality 95"
     else:
-        command = f"cp x.png copy{os.path.splitext(name)[1]}"
+        command = f"cp x.png copy{Path(name).suffix}"
     assert found.recipe.command("x.png") == command
 
 
