@@ -20,12 +20,14 @@ class Table:
     """A table; the first column is text, the others are numbers.
 
     marked: the number of the row to point out. best: (row, column) of the cells to point out.
+    notes: for each row what to show below its first cell, if anything.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: int | None = None
     best: frozenset[tuple[int, int]] = frozenset()
+    notes: Sequence[str] = ()
 
 
 def row_table(report: Report) -> Table:
@@ -35,14 +37,12 @@ def row_table(report: Report) -> Table:
     """
     measured = report.measured
     rows = [*measured.rows, measured.source]
-    qualities: dict[str, Callable[[Row], float | None]] = {
-        "frame dB": lambda row: row.quality.frame,
-        "background dB": lambda row: row.quality.background,
-        "objects dB": lambda row: row.quality.objects,
-    }
-    if not measured.has_objects:
-        qualities = {"frame dB": qualities["frame dB"]}
-    header = ["recipe", "settings", "bytes a frame", "bits/pixel", *qualities, "encode", "decode"]
+    qualities: dict[str, Callable[[Row], float | None]] = {}
+    if measured.has_objects:
+        qualities["objects dB"] = lambda row: row.quality.objects
+        qualities["background dB"] = lambda row: row.quality.background
+    qualities["frame dB"] = lambda row: row.quality.frame
+    header = ["recipe", "bytes/frame", *qualities, "encode", "decode", "bits/pixel"]
 
     def is_copy(row: Row) -> bool:
         return all(math.isinf(frame.quality.frame) for frame in row.frames)
@@ -50,12 +50,11 @@ def row_table(report: Report) -> Table:
     cells = [
         [
             row.name,
-            row.recipe.settings,
             size(row.n_bytes),
-            f"{row.bpp:.3f}",
             *("exact" if is_copy(row) else db(value(row)) for value in qualities.values()),
             milliseconds(row.speed.encode) if row.speed.encode else "-",
             milliseconds(row.speed.decode) if row.speed.decode else "-",
+            f"{row.bpp:.3f}",
         ]
         for row in rows
     ]
@@ -64,7 +63,8 @@ def row_table(report: Report) -> Table:
         for name, value in qualities.items()
         for number in _largest([value(row) for row in measured.rows])
     ]
-    return Table(header, cells, rows.index(report.advice.row), frozenset(best))
+    notes = [row.recipe.settings for row in rows]
+    return Table(header, cells, rows.index(report.advice.row), frozenset(best), notes)
 
 
 def _largest(values: Sequence[float | None]) -> list[int]:
