@@ -64,6 +64,11 @@ def _names(*, sequences: bool) -> str:
     "--devices", type=click.IntRange(min=2), default=10, show_default=True, metavar="N",
     help="How many devices share such frames.",
 )  # fmt: skip
+@click.option(
+    "--detector", type=LocalPath(), metavar="MODEL",
+    help="Also measure how many labels a detector of Ultralytics finds: a file such as best.pt, "
+    "which may run code when it is loaded. Needs the extra yolo.",
+)  # fmt: skip
 @json_option
 @quiet_option
 @verbose_option
@@ -79,6 +84,7 @@ def command(
     seed: int,
     bandwidth: float,
     devices: int,
+    detector: Path | None,
     json_path: str | None,
     quiet: bool,
 ) -> None:
@@ -89,7 +95,7 @@ def command(
     The page shows crops, quality over bytes, sizes, latency and the fog. It ends in advice, which
     may be another codec, and the command that follows it. It takes as long as fitting those frames,
     and some seconds more for each. A background that joins frames is fitted to a group around each
-    of them, or to all frames of SRC.
+    of them, or to all frames of SRC. With --detector, accuracy shows what the loss means for it.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: want a file ending in .html")
@@ -123,6 +129,11 @@ def command(
     left_out: dict[str, str] = {}
     if not chosen:
         chosen, left_out = suitable_backgrounds(preset, sequences=short)
+    found = None
+    if detector is not None:
+        from rinrcodec.evaluation.accuracy import load_detector
+
+        found = load_detector(detector, device=device)
     with drawing("fitting", quiet=quiet) as draw:
         measured = measure(
             opened,
@@ -132,14 +143,20 @@ def command(
             steps=steps,
             seed=seed,
             device=device,
+            detector=found,
             options=() if labels == "auto" else ("--labels", labels),
             on_progress=lambda done, work, what: draw(Progress(what, done, work)),
         )
+    accuracy = measured.source.accuracy
+    if accuracy is not None and not accuracy.map50:
+        text = f"{detector}: it finds no label even before coding; are its classes those of SRC?"
+        print_warnings([text], more="")
     words = ["rinrcodec", "report", str(source), "--frames", str(frames), "--preset", preset]
     for name in backgrounds:
         words += ["--background", name]
     words += ["--steps", str(steps)] if steps else []
     words += ["--labels", labels] if labels != "auto" else []
+    words += ["--detector", str(detector)] if detector else []
     words += ["--seed", str(seed), "--bandwidth", f"{bandwidth:g}", "--devices", str(devices)]
     report = make_report(
         measured,

@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.evaluation.accuracy import Accuracy, Detector, average_precision, match
 from rinrcodec.evaluation.backgrounds import measure_background, runs_around
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
@@ -58,6 +62,7 @@ def measure(
     seed: int = 0,
     device: str = "auto",
     options: Sequence[str] = (),
+    detector: Detector | None = None,
     on_progress: Callable[[float, float, str], None] = lambda *_: None,
 ) -> Measured:
     """Fit frames of a source, give the other codecs as many bytes, and time each of them.
@@ -73,13 +78,14 @@ def measure(
         seed: Seed of the fits.
         device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
         options: More words for all commands, such as "--labels" and a folder.
+        detector: What looks for the labelled objects in the frames of all rows.
         on_progress: Called with the work that is done, all work, and what is being done.
 
     Returns:
         The rows. `rinrcodec.evaluation.report` turns them into advice and JSON.
 
     Raises:
-        RinrInputError: A frame cannot be read.
+        RinrInputError: A frame cannot be read, or there is a detector and no frame has a box.
         MissingExtraError: A package for one of the families is not installed.
 
     Example:
@@ -94,12 +100,19 @@ def measure(
         >>> [row.name for row in found.rows][1:3]
         ['JPEG', 'WebP']
     """
+    pictures = read_pictures(source, compared)
+    if detector is not None and not any(picture.boxes for picture in pictures):
+        raise RinrInputError(
+            f"{source.path}: none of the {len(pictures)} frames that were taken has a label, so "
+            "there is nothing to detect; give labels, or leave the detector out"
+        )
     lengths = [len(series) for series in source.series]
     parts = [(family, runs_around(family, compared, lengths)) for family in families]
     work = sum(len(run) for _, runs in parts for run in runs) + len(compared)
+    work += 0 if detector is None else len(compared)
     done = 0
     rows: list[Row] = []
-    anchor: Row | None = None
+    anchor: int | None = None
     for family, runs in parts:
         numbers = [number for run in runs for number in run]
 
@@ -118,18 +131,35 @@ def measure(
             options=options,
             on_fitted=fitted,
         )
-        anchor = anchor or rows[-1]
+        anchor = len(rows) - 1 if anchor is None else anchor
         done += len(numbers)
     assert anchor is not None
-    pictures = read_pictures(source, compared)
     rows += measure_rivals(
         pictures,
-        anchor.n_bytes,
-        background_psnr=anchor.outside,
+        rows[anchor].n_bytes,
+        background_psnr=rows[anchor].outside,
         options=options,
         on_measured=lambda share: on_progress(done + share * len(compared), work, "comparing"),
     )
-    return Measured(tuple(pictures), tuple(rows), anchor, _source_row(source, pictures, options))
+    rows.append(_source_row(source, pictures, options))
+    if detector is not None:
+        for number, row in enumerate(rows):
+            on_progress(work - len(compared) * (1 - number / len(rows)), work, "detecting")
+            rows[number] = replace(row, accuracy=_accuracy(detector, pictures, row))
+        on_progress(work, work, "detecting")
+    *tried, as_it_is = rows
+    return Measured(tuple(pictures), tuple(tried), tried[anchor], as_it_is)
+
+
+def _accuracy(detector: Detector, pictures: Sequence[Picture], row: Row) -> Accuracy:
+    """What a detector finds in the frames of a row, by the labels that were understood."""
+    matches = []
+    for picture, frame in zip(pictures, row.frames, strict=True):
+        if picture.labelled:
+            pixels = frame.pixels
+            shown = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+            matches.append(match(detector([shown])[0], picture.boxes))
+    return average_precision(matches)
 
 
 def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[str]) -> Row:

@@ -166,6 +166,7 @@ def _row_as_json(report: Report, row: Row) -> dict[str, Any]:
         "bpp": row.bpp,
         **_psnr(row.quality),
         "seconds": asdict(row.speed),
+        "accuracy": None if row.accuracy is None else asdict(row.accuracy),
         "frames": [{"n_bytes": one.n_bytes, **_psnr(one.quality)} for one in row.frames],
         "other_settings": [{"n_bytes": one.n_bytes, **_psnr(one.quality)} for one in row.line],
     }

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.evaluation.accuracy import Accuracy
 from rinrcodec.evaluation.speed import Speed
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.picture import Picture
@@ -119,6 +120,7 @@ class Row:
         is_ours: it is a pack of this package.
         at_fog: devices leave the encoding to a fog node.
         line: the same codec with other settings, for the background of a plot.
+        accuracy: what a detector finds in the frames, where one was given.
     """
 
     recipe: Recipe
@@ -127,6 +129,7 @@ class Row:
     is_ours: bool = False
     at_fog: bool = False
     line: tuple[Point, ...] = ()
+    accuracy: Accuracy | None = None
 
     @property
     def name(self) -> str:

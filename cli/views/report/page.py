@@ -18,6 +18,7 @@ from rinrcodec import __version__
 from rinrcodec.cli.views.fog_table import explain
 from rinrcodec.cli.views.report.pictures import show_frame
 from rinrcodec.cli.views.report.plots import (
+    accuracy_plot,
     bandwidth_plot,
     colours_of,
     devices_plot,
@@ -80,6 +81,7 @@ def _view(report: Report) -> dict[str, Any]:
         "pasted": crops,
         "left_out": list(report.left_out.items()),
         "commands": [(row.name, report.command(row)) for row in (*measured.rows, measured.source)],
+        "has_detector": measured.source.accuracy is not None,
         "has_objects": measured.has_objects,
         "frames": [show_frame(measured, number) for number in shown],
         "n_frames": count,
@@ -151,10 +153,13 @@ def _ratio(row: Row, source: Row) -> tuple[str, str]:
 def _quality_plots(measured: Measured) -> Sequence[tuple[str, Markup]]:
     if not measured.has_objects:
         return [("The frame", quality_plot(measured, "frame"))]
-    return [
-        ("Outside the boxes", quality_plot(measured, "background")),
+    plots = [
         ("Inside the boxes", quality_plot(measured, "objects")),
+        ("Outside the boxes", quality_plot(measured, "background")),
     ]
+    if measured.source.accuracy is not None:
+        plots.insert(0, ("What the detector finds", accuracy_plot(measured)))
+    return plots
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from rinrcodec.cli.views.fog_plot import COLOURS, draw_bandwidth, draw_devices, plain_label
+from rinrcodec.cli.views.fog_plot import COLOURS, GUIDE, draw_bandwidth, draw_devices, plain_label
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation.measure import Measured
-from rinrcodec.evaluation.rows import Point
+from rinrcodec.evaluation.rows import Row
 from rinrcodec.evaluation.scenario import Scenario
 
 try:
@@ -29,7 +29,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bandwidth_plot", "colours_of", "devices_plot", "quality_plot"]
+__all__ = ["accuracy_plot", "bandwidth_plot", "colours_of", "devices_plot", "quality_plot"]
 
 _ACCENT = COLOURS[0]
 _OURS = (COLOURS[5], "#332288", "#117733", "#44aa99", "#882255")
@@ -67,31 +67,47 @@ def quality_plot(measured: Measured, part: str) -> Markup:
     part: "frame", "background" or "objects".
     """
 
-    def value(point: Point) -> float | None:
-        found: float | None = getattr(point.quality, part)
-        return found
+    def points(row: Row) -> list[tuple[float, float]]:
+        known = ((one.n_bytes, getattr(one.quality, part)) for one in (row.point, *row.line))
+        return [(n_bytes, value) for n_bytes, value in known if value is not None]
 
     where = {"frame": "of the frame", "background": "outside the boxes"}
     what = where.get(part, "inside the boxes")
-    return _rows_plot(measured, value, "PSNR, dB", f"PSNR {what} over bytes a frame")
+    return _rows_plot(measured, points, "PSNR, dB", f"PSNR {what} over bytes a frame")
+
+
+def accuracy_plot(measured: Measured) -> Markup:
+    """Draw the mAP50-95 of a detector over bytes a frame, and that of the data as it is."""
+
+    def points(row: Row) -> list[tuple[float, float]]:
+        return [] if row.accuracy is None else [(row.n_bytes, row.accuracy.map50_95)]
+
+    what = "accuracy of the detector over bytes a frame"
+    return _rows_plot(measured, points, "mAP50-95", what, level=points(measured.source))
 
 
 def _rows_plot(
-    measured: Measured, value: Callable[[Point], float | None], unit: str, what: str
+    measured: Measured,
+    points: Callable[[Row], list[tuple[float, float]]],
+    unit: str,
+    what: str,
+    *,
+    level: Sequence[tuple[float, float]] = (),
 ) -> Markup:
+    """Draw the points of every row, the first of which is the row itself; level: as a line."""
     colours = colours_of(measured)
 
     def draw(axis: Axes) -> None:
-        marks = cycle(_MARKS)
-        for row in measured.rows:
-            mark, colour = next(marks), colours[row.name]
-            here = value(row.point)
-            if here is None:
+        for _, value in level:
+            axis.axhline(value, label=plain_label(measured.source.name), **GUIDE)
+        for row, mark in zip(measured.rows, cycle(_MARKS), strict=False):
+            known = [(n_bytes / 1000, value) for n_bytes, value in points(row)]
+            if not known:
                 continue
-            line = sorted((p.n_bytes / 1000, value(p) or 0.0) for p in (row.point, *row.line))
-            axis.plot(*zip(*line, strict=True), color=colour, alpha=0.5, linewidth=1.2)
+            colour = colours[row.name]
+            axis.plot(*zip(*sorted(known), strict=True), color=colour, alpha=0.5, linewidth=1.2)
             axis.plot(
-                row.n_bytes / 1000, here, mark, color=colour, markersize=11 if row.is_ours else 8,
+                *known[0], mark, color=colour, markersize=11 if row.is_ours else 8,
                 label=plain_label(row.name), zorder=5, linestyle="none",
             )  # fmt: skip
         axis.set_xscale("log")

@@ -14,6 +14,9 @@ from rinrcodec.evaluation.rows import CodedFrame, Row
 
 __all__ = ["Table", "fog_table", "frame_table", "row_table"]
 
+# Measures of accuracy, by their names in `Accuracy`.
+_MAP = {"map50_95": "mAP50-95", "map50": "mAP50"}
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -33,7 +36,7 @@ class Table:
 def row_table(report: Report) -> Table:
     """Return all recipes and the data as it is, with the advised one marked.
 
-    The best PSNR of each column is in colour, without that of the data as it is.
+    The best of each column is in colour, without the data as it is.
     """
     measured = report.measured
     rows = [*measured.rows, measured.source]
@@ -42,7 +45,16 @@ def row_table(report: Report) -> Table:
         qualities["objects dB"] = lambda row: row.quality.objects
         qualities["background dB"] = lambda row: row.quality.background
     qualities["frame dB"] = lambda row: row.quality.frame
-    header = ["recipe", "bytes/frame", *qualities, "encode", "decode", "bits/pixel"]
+    accuracies = ("map50_95", "map50") if measured.source.accuracy else ()
+    header = [
+        "recipe",
+        "bytes/frame",
+        *map(_MAP.__getitem__, accuracies),
+        *qualities,
+        "encode",
+        "decode",
+        "bits/pixel",
+    ]
 
     def is_copy(row: Row) -> bool:
         return all(math.isinf(frame.quality.frame) for frame in row.frames)
@@ -51,6 +63,7 @@ def row_table(report: Report) -> Table:
         [
             row.name,
             size(row.n_bytes),
+            *(f"{getattr(row.accuracy, name):.3f}" for name in accuracies),
             *("exact" if is_copy(row) else db(value(row)) for value in qualities.values()),
             milliseconds(row.speed.encode) if row.speed.encode else "-",
             milliseconds(row.speed.decode) if row.speed.decode else "-",
@@ -62,6 +75,11 @@ def row_table(report: Report) -> Table:
         (number, header.index(name))
         for name, value in qualities.items()
         for number in _largest([value(row) for row in measured.rows])
+    ]
+    best += [
+        (number, header.index(_MAP[name]))
+        for name in accuracies
+        for number in _largest([getattr(row.accuracy, name) for row in measured.rows])
     ]
     notes = [row.recipe.settings for row in rows]
     return Table(header, cells, rows.index(report.advice.row), frozenset(best), notes)
