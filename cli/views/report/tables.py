@@ -48,7 +48,7 @@ def row_table(report: Report) -> Table:
     accuracies = ("map50_95", "map50") if measured.source.accuracy else ()
     header = [
         "recipe",
-        "bytes/frame",
+        "bytes a frame",
         *map(_MAP.__getitem__, accuracies),
         *qualities,
         "encode",
