@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import rinrcodec
-from rinrcodec.compute.compose import to_array
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.evaluation.comparison import at_equal_bytes
 from rinrcodec.evaluation.rows import CodedFrame
@@ -70,9 +69,12 @@ def side_by_side(pack: Pack, pictures: Sequence[Picture]) -> list[SideBySide]:
 
 
 def _frames(pack: Pack, pictures: Sequence[Picture]) -> list[CodedFrame]:
-    shares = frame_bytes(pack, len(pack_bytes(pack)))
-    decoded = rinrcodec.decode(pack, range(len(pictures)))
+    data = pack_bytes(pack)
+    with rinrcodec.open(data) as file:
+        decoded = [file.pixels(number) for number in range(len(pictures))]
     return [
-        CodedFrame.of(picture, n_bytes, to_array(pixels, picture.mode))
-        for picture, n_bytes, pixels in zip(pictures, shares, decoded, strict=True)
+        CodedFrame.of(picture, n_bytes, pixels if picture.mode == "RGB" else pixels[..., 0])
+        for picture, n_bytes, pixels in zip(
+            pictures, frame_bytes(pack, len(data)), decoded, strict=True
+        )
     ]

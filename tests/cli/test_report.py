@@ -12,20 +12,19 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 import rinrcodec
 from rinrcodec.cli.main import cli
 from rinrcodec.cli.views.report.page import report_page
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.errors import MissingExtraError, RinrInputError
-from rinrcodec.evaluation.accuracy import Detections
 from rinrcodec.evaluation.advice import advise
 from rinrcodec.evaluation.fog import equal_devices
 from rinrcodec.evaluation.measure import Measured, measure
@@ -36,69 +35,6 @@ from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.sources.discover import open_source
 
 from .conftest import Run, picture, put, write
-
-QUICK = ("--preset", "fast", "--steps", "3", "--device", "cpu", "--frames", "2")
-# What HTML gives a meaning to, as far as a file name may hold it.
-NAMES = ["<img src=x onerror=alert(1)>&amp;.jpg", """b' "quoted" & <b>.jpg"""]
-VOID = {"meta", "img", "br"}
-# Of both frames, in pixels: x, y, width and height.
-BOXES = [(22.4, 12, 19.2, 16), (9.6, 6, 6.4, 4)]
-
-
-class Page(HTMLParser):
-    """The text, tags and attributes of a page; a tag that closes no open one is an error."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.texts: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.open: list[str] = []
-        # The cells of all tables; None ends a row.
-        self.rows: list[str | None] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-        if tag == "tr":
-            self.rows.append(None)
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if {"td", "th"} & set(self.open):
-            self.rows.append(data)
-
-    def cells(self, name: str) -> list[str]:
-        """The other cells of the first row of a table that begins with that name."""
-        cells: list[str] = []
-        start = next(i for i, text in enumerate(self.rows) if text == name)
-        for text in self.rows[start + 1 :]:
-            if text is None:
-                break
-            cells.append(text)
-        return cells
-
-    def values(self, name: str) -> list[str]:
-        return [value for _, attribute, value in self.attributes if attribute == name]
-
-
-def report(*args: object, code: int = 0) -> str:
-    result = CliRunner().invoke(cli, ["report", *map(str, args)], prog_name="rinrcodec")
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +47,7 @@ def folder_of_made(tmp_path_factory) -> Path:
 def made(folder_of_made: Path) -> tuple[Page, dict, str]:
     """The page of two small frames with boxes and hostile names, its figures, and its source."""
     folder = folder_of_made
-    for i, name in enumerate(NAMES):
-        noise = np.random.default_rng(i).integers(-20, 20, (40, 64, 3))
-        pixels = np.clip(np.asarray(picture(i, 64, 40)) + noise, 0, 255).astype(np.uint8)
-        put(folder / name, Image.fromarray(pixels), quality=95)
-        write(folder / f"{name[:-4]}.txt", "0 0.5 0.5 0.3 0.4\n1 0.2 0.2 0.1 0.1\n")
+    hostile_frames(folder)
     out = folder.parent / "page.html"
     printed = report(folder, "-o", out, *QUICK, "--json", folder.parent / "figures.json")
     assert f"page: {out}" in printed
@@ -375,6 +307,36 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     assert "nerv" in out.read_text(encoding="utf-8")
 
 
+def test_without_torch_it_has_what_needs_none(tmp_path, monkeypatch):
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    out = tmp_path / "page.html"
+    printed = report(tmp_path / "frames", "-o", out, "--preset", "fast", "--json", "-")
+    figures = json.loads(printed[printed.index("{\n") :])
+    assert [row["name"] for row in figures["rows"]] == ["av1", "JPEG", "WebP", "AVIF"]
+    hint = "torch is not installed; run: pip install"
+    assert hint in figures["left_out"]["siren"]
+    assert hint in out.read_text(encoding="utf-8")
+    asked = report(tmp_path / "frames", "-o", out, "--background", "siren", code=3)
+    assert hint in asked
+
+
+def test_the_commands_of_the_docs_run(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    write(tmp_path / "frames/a.txt", "0 0.5 0.5 0.3 0.4\n")
+    monkeypatch.chdir(tmp_path)
+    for line in "".join(blocks).splitlines():
+        quick = QUICK if " report " in line else ()
+        result = CliRunner().invoke(cli, [*line.split()[1:], *quick])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "pictures/a.avif").is_file()
+    assert (tmp_path / "with-crops/crops/a/000_11_7.webp").is_file()
+    for name in re.findall(r"\]\((images/[^)]+)\)", page):
+        assert (Path(__file__).parents[2] / "docs" / name).stat().st_size < 120_000
+
+
 def test_one_image_and_a_pack(run: Run, tmp_path):
     image = put(tmp_path / "one.jpg", picture(0, 32, 24))
     printed = report(image, "-o", tmp_path / "page.htm", *QUICK)
@@ -481,63 +443,6 @@ def test_a_page_needs_no_words_on_how_it_was_made(plain):
     assert "software" in page.texts
     assert "Our backgrounds decoded, the" in " ".join(page.texts)
     assert "Left out:" not in page.texts
-
-
-def detections(boxes):
-    """What finds these boxes, as x, y, width and height."""
-    corners = [(x, y, x + w, y + h) for x, y, w, h in boxes]
-    return Detections(np.array(corners, np.float32), np.full(2, 0.9, np.float32), np.array([0, 1]))
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("made")
-def test_a_detector_is_measured_in_every_row(folder_of_made, tmp_path, monkeypatch):
-    pytest.importorskip("ultralytics")
-    sources = [rinrcodec.load_picture(folder_of_made / name).pixels for name in NAMES]
-
-    def detector(pictures):
-        """Finds the boxes in sources, and beside them in all else, at an overlap of 0.67."""
-        (pixels,) = pictures
-        is_source = any(np.array_equal(pixels, source) for source in sources)
-        return [detections([(x + (0 if is_source else w / 5), y, w, h) for x, y, w, h in BOXES])]
-
-    loaded = []
-    monkeypatch.setattr(
-        "rinrcodec.evaluation.accuracy.load_detector",
-        lambda path, device: loaded.append((path, device)) or detector,
-    )
-    model = write(tmp_path / "best.pt", "")
-    out = tmp_path / "page.html"
-    options = ("--background", "av1", "--detector", model, "--json", tmp_path / "figures.json")
-    report(folder_of_made, "-o", out, *QUICK, *options)
-    assert loaded == [(model, "cpu")]
-    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-    page = Page(out.read_text(encoding="utf-8"))
-    assert figures["source"]["accuracy"]["map50_95"] == pytest.approx(0.995, abs=1e-3)
-    for row in (*figures["rows"], figures["source"]):
-        found = row["accuracy"]
-        assert found["map50"] == pytest.approx(0.995, abs=1e-3)
-        if row is not figures["source"]:  # 4 of 10 thresholds
-            assert found["map50_95"] == pytest.approx(0.398, abs=1e-3)
-        cells = page.cells(row["name"])
-        assert cells[2:4] == [f"{found['map50_95']:.3f}", f"{found['map50']:.3f}"]
-    assert page.tags.count("svg") == 5
-    assert "What the detector finds" in page.texts
-    assert f"--detector {model}" in figures["made"]["command"]
-
-
-def test_a_detector_needs_labels_a_file_and_ultralytics(tmp_path, monkeypatch):
-    image = put(tmp_path / "one.jpg", picture(0, 32, 24))
-    model = write(tmp_path / "best.pt", "")
-    args = (image, "-o", tmp_path / "page.html", *QUICK, "--detector")
-    assert "no such file" in report(*args, tmp_path / "none.pt", code=2)
-    monkeypatch.setitem(sys.modules, "ultralytics", None)
-    assert "measuring accuracy: ultralytics is not installed; run: pip" in report(
-        *args, model, code=3
-    )
-    monkeypatch.setattr("rinrcodec.evaluation.accuracy.load_detector", lambda *_, **__: detections)
-    assert "none of the 1 frames that were taken has a label" in report(*args, model, code=1)
-    assert not (tmp_path / "page.html").exists()
 
 
 def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
