@@ -17,7 +17,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.fog import Codec, Device, Transfer, pays_below, serverless, through_fog
 from rinrcodec.evaluation.rows import Row
 
-__all__ = ["Advice", "Band", "advise", "beats", "codec_of", "transfer"]
+__all__ = ["Advice", "Band", "advise", "beats", "codec_of", "comparable", "transfer"]
 
 # Sizes that differ by less than this share count as equal.
 _SIZE_TOLERANCE = 0.06
@@ -69,6 +69,11 @@ def beats(one: Row, other: Row) -> bool:
     return all(a >= b for a, b in zip(mine, others, strict=True))
 
 
+def comparable(rows: Sequence[Row], most_bytes: float) -> list[Row]:
+    """Return the rows of at most about these bytes a frame."""
+    return [row for row in rows if row.n_bytes <= most_bytes * (1 + _SIZE_TOLERANCE)]
+
+
 def advise(
     rows: Sequence[Row],
     devices: Sequence[Device],
@@ -93,7 +98,7 @@ def advise(
     """
     if not (math.isfinite(bandwidth) and bandwidth > 0):
         raise RinrInputError(f"bandwidth is {bandwidth}: want bytes a second above 0")
-    options = [row for row in rows if row.n_bytes <= most_bytes * (1 + _SIZE_TOLERANCE)]
+    options = comparable(rows, most_bytes)
     if not options:
         raise RinrInputError("no codecs to choose from: want at least one")
     direct = serverless(devices, codec_of(source, source), broadcast=broadcast)

@@ -56,6 +56,10 @@ def test_a_detector_is_measured_in_every_row(tmp_path, monkeypatch):
         cells = page.cells(row["name"])
         assert cells[2:4] == [f"{found['map50_95']:.3f}", f"{found['map50']:.3f}"]
     assert page.tags.count("svg") == 5
+    reason = (
+        "The detector finds most in av1 without objects: mAP50-95 0.398, in the JPEG files 0.995."
+    )
+    assert reason in page.texts
     assert "What the detector finds" in page.texts
     assert f"--detector {model}" in figures["made"]["command"]
 
