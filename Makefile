@@ -15,7 +15,7 @@ help:
 	@echo "make lint        ruff and mypy (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 2,000 (2 minutes)"
-	@echo "make bench       the tables of docs/results (many hours)"
+	@echo "make bench       the pages of docs/results, in bench-out (12 hours; continues what was cut)"
 	@echo "make clean       remove the files of the other targets, except the virtual environment"
 
 install: $(INSTALLED)
@@ -54,12 +54,7 @@ check-long: install
 	RINR_MUTATIONS=20000 "$(BIN)/pytest" -n 2 tests/formats/test_mutations.py tests/fuzz/test_av1_rows.py
 
 bench: install
-	for script in presets encode_siren grouping dataloader rate_distortion sequences ladder av1_frames av1_objects av1_tracks av1_sequences av1_speed label_bytes; do \
-		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
-	for gate in 1 2 3 4 5; do \
-		"$(BIN)/python" benchmarks/pyramid.py --gate $$gate --out docs/results || exit 1; done
-	for part in equal kills scale cost capacity; do \
-		"$(BIN)/python" benchmarks/fleet.py --part $$part --out docs/results || exit 1; done
+	PATH="$(BIN):$$PATH" benchmarks/all.sh bench-out
 
 clean:
 	rm -rf build demo-out fuzz-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

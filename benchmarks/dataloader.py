@@ -1,17 +1,22 @@
-"""How fast frames reach the training device: JPEG files against packs.
+"""How fast frames reach the training device: JPEG files against packs of every family.
 
-Frames a second over a whole epoch in random order, workers already started and the files in the
-system's cache, until every batch is a uint8 tensor on the device. Speed does not depend on what
-the weights are, so they are fitted for one step; sizes, specs and boxes are real. The JPEG files
-hold the same frames at quality 90.
+Frames a second over a whole epoch, shuffled and in order, workers already started and the files in
+the system's cache, until every batch is a uint8 tensor on the device. The speed of networks does
+not depend on what their weights are, so they are fitted for one step; sizes, specs and boxes are
+real. The JPEG files hold the same frames at quality 90.
+
+Then an epoch of YOLO training, end to end: the same model, from JPEG files and from the packs.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
+import os
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,20 +25,27 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import rinrcodec
 from harness.arguments import common_parser, setup
-from harness.frames import load_frames
-from harness.reports import markdown_table, write_report
+from harness.frames import load_frames, load_sequence
+from harness.reports import made_by, markdown_table, write_report
 from harness.timing import timed
+from rinrcodec.families import background_families, background_family
+from rinrcodec.labels.yolo import format_labels
 from rinrcodec.picture import Picture
 from rinrcodec.plugins.torch_data import collate
 from rinrcodec.presets import get_preset
 
 Read = Callable[[str], Tensor]
+ORDERS = {"shuffled": True, "in order": False}
+# Steps that are fitted. Latents need some: their speed depends on their bytes, of which they have
+# more than after a whole fit.
+STEPS, STEPS_OF_LATENTS = 1, 30
 
 
 def read_with_pillow(path: str) -> Tensor:
@@ -78,12 +90,20 @@ class JpegFiles(Dataset[Any]):
 class OnDevice:
     """Moves the images of a `DataLoader` to the device, decoding them there where they are JPEG."""
 
-    def __init__(self, dataset: Dataset[Any], options: Any, workers: int, *, jpeg: bool) -> None:
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        options: Any,
+        workers: int,
+        *,
+        shuffle: bool,
+        jpeg: bool = False,
+    ) -> None:
         self.device, self.jpeg = options.device, jpeg
         self.loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_size=options.batch_size,
-            shuffle=True,
+            shuffle=shuffle,
             num_workers=workers,
             persistent_workers=workers > 0,
             # As one would: pictures are copied to a GPU from pinned memory.
@@ -104,38 +124,45 @@ class OnDevice:
                 yield [image.to(self.device, non_blocking=True) for image in images], targets
 
 
-def loaders(
-    jpegs: Sequence[str], pack: Path, options: Any
+def jpeg_loaders(
+    paths: Sequence[str], options: Any, *, shuffle: bool
 ) -> Iterable[tuple[str, int, Iterable[Any]]]:
-    """Every way to load that this machine has: its name, how many workers, and the loader."""
+    """Every way to load JPEG files that this machine has: its name, the workers, the loader."""
     readers: dict[str, Read] = {"JPEG, Pillow": read_with_pillow}
     if find_spec("cv2"):
         readers["JPEG, OpenCV"] = read_with_opencv
     if find_spec("torchvision"):
         readers["JPEG, torchvision"] = read_with_torchvision
+    for name, read in readers.items():
+        for workers in options.workers:
+            files = JpegFiles(paths, read)
+            yield name, workers, OnDevice(files, options, workers, shuffle=shuffle)
+    if find_spec("torchvision") and options.device.startswith("cuda"):
+        for workers in options.workers:
+            files = JpegFiles(paths, read_bytes)
+            made = OnDevice(files, options, workers, shuffle=shuffle, jpeg=True)
+            yield "JPEG, torchvision on the device", workers, made
+
+
+def pack_loaders(
+    family: str, pack: Path, options: Any, *, shuffle: bool
+) -> Iterable[tuple[str, int, Iterable[Any]]]:
+    """Every way to load a pack, as `jpeg_loaders` has them."""
     packs = rinrcodec.RinrDataset([pack] * options.copies)
     loader = {
         "batch_size": options.batch_size,
         "device": options.device,
-        "shuffle": True,
+        "shuffle": shuffle,
         "seed": options.seed,
     }
-    for name, read in readers.items():
-        for workers in options.workers:
-            files = JpegFiles(jpegs, read)
-            yield name, workers, OnDevice(files, options, workers, jpeg=False)
-    if find_spec("torchvision") and options.device.startswith("cuda"):
-        for workers in options.workers:
-            files = JpegFiles(jpegs, read_bytes)
-            name = "JPEG, torchvision on the device"
-            yield name, workers, OnDevice(files, options, workers, jpeg=True)
     for workers in options.workers:
-        yield "pack, RinrDataset", workers, OnDevice(packs, options, workers, jpeg=False)
+        yield f"{family}, RinrDataset", workers, OnDevice(packs, options, workers, shuffle=shuffle)
     for workers in options.workers:
         made = rinrcodec.RinrLoader(packs, num_workers=workers, **loader)
-        yield "pack, RinrLoader", workers, made
-    resident = rinrcodec.RinrLoader(packs, resident=True, **loader)
-    yield "pack, RinrLoader, weights resident", 0, resident
+        yield f"{family}, RinrLoader", workers, made
+    if background_family(family).needs_torch:
+        resident = rinrcodec.RinrLoader(packs, resident=True, **loader)
+        yield f"{family}, RinrLoader, weights resident", 0, resident
 
 
 def frames_per_second(loader: Iterable[Any], *, device: str, repeats: int) -> float:
@@ -150,69 +177,173 @@ def frames_per_second(loader: Iterable[Any], *, device: str, repeats: int) -> fl
     return count / seconds
 
 
-def write_files(folder: Path, pictures: Sequence[Picture], options: Any) -> tuple[list[str], Path]:
-    """The frames as JPEG files and as one pack."""
-    jpegs = []
+def write_jpegs(folder: Path, pictures: Sequence[Picture]) -> list[str]:
+    """Write the frames as JPEG files, with their labels as YOLO has them."""
+    images, labels = folder / "images", folder / "labels"
+    images.mkdir(parents=True)
+    labels.mkdir()
+    paths = []
     for number, picture in enumerate(pictures):
-        path = folder / f"{number:06d}.jpg"
+        path = images / f"{number:06d}.jpg"
         Image.fromarray(picture.pixels).save(path, quality=90)
-        jpegs.append(str(path))
-    path = folder / "frames.rinr"
-    # Every object INR is kept, however little it gains.
-    preset = replace(
-        get_preset(options.preset, steps=1, background="siren", objects="siren"), min_gain=-math.inf
-    )
+        paths.append(str(path))
+        text = format_labels(picture.boxes, width=picture.width, height=picture.height)
+        (labels / f"{number:06d}.txt").write_text(text, encoding="utf-8")
+    return paths
+
+
+def write_pack(folder: Path, pictures: Sequence[Picture], family: str, options: Any) -> Path:
+    """Write the frames as one pack of a family."""
+    folder.mkdir()
+    preset = get_preset(options.preset, background=family)
+    if background_family(family).needs_torch:
+        steps = STEPS if background_family(family).resizable else STEPS_OF_LATENTS
+        # Every object INR is kept, however little it gains.
+        preset = replace(preset.with_steps(steps), min_gain=-math.inf)
     pack = rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
+    path = folder / "frames.rinr"
     rinrcodec.save(pack, path)
-    return jpegs, path
+    return path
+
+
+def epoch_seconds(place: Path, n_classes: int, options: Any) -> float:
+    """Return the seconds of the fastest epoch of a YOLO training but for the first."""
+    from ultralytics import YOLO
+
+    data = place.with_suffix(".yaml")
+    names = [f"class {number}" for number in range(n_classes)]
+    text = {"train": str(place), "val": str(place), "names": names}
+    data.write_text(yaml.safe_dump(text), encoding="utf-8")
+    starts: list[float] = []
+    model = YOLO(options.model)
+    model.add_callback("on_train_epoch_start", lambda _: starts.append(time.perf_counter()))
+    ends: list[float] = []
+    model.add_callback("on_train_epoch_end", lambda _: ends.append(time.perf_counter()))
+    model.train(
+        **{"data": str(data), "imgsz": options.imgsz, "batch": options.batch_size},
+        **{"device": options.device, "workers": options.yolo_workers, "seed": options.seed},
+        **{"project": str(place.parent / "runs"), "epochs": options.epochs + 1},
+        **{"val": False, "plots": False, "verbose": False, "amp": False, "save": False},
+    )
+    return min(end - start for start, end in zip(starts[1:], ends[1:], strict=True))
+
+
+def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers: list[int]) -> str:
+    """Frames a second: a row for each way to load, columns for orders and workers."""
+    rows = [
+        (
+            way,
+            *(f"{of[order][w]:.0f}" if w in of[order] else "" for order in ORDERS for w in workers),
+        )
+        for way, of in speeds.items()
+    ]
+    header = [f"{order}, {count} workers" for order in ORDERS for count in workers]
+    return markdown_table(["frames/s", *header], rows)
 
 
 def main() -> None:
     parser = common_parser(__doc__, frames=32)
-    parser.add_argument("--preset", default="balanced", help="whose networks are decoded")
+    parser.add_argument("--preset", default="balanced", help="of the packs")
+    parser.add_argument(
+        "--families", nargs="+", choices=background_families(), default=list(background_families())
+    )
+    parser.add_argument("--sequence", help="frames of this sequence, in place of DAC-SDC")
     parser.add_argument("--batch-size", type=int, default=16, help="frames in a batch")
     parser.add_argument("--copies", type=int, default=2, help="how often an epoch has each frame")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2, 4], help="to be tried")
     parser.add_argument("--repeats", type=int, default=2, help="epochs, of which the best counts")
+    parser.add_argument("--model", default="yolov8n.yaml", help="the YOLO that is trained")
+    parser.add_argument("--imgsz", type=int, default=320, help="pixels it is trained at")
+    parser.add_argument("--yolo-workers", type=int, default=2, help="workers of its training")
+    parser.add_argument("--epochs", type=int, default=2, help="of YOLO; the best counts; 0: none")
     options = parser.parse_args()
     setup(options)
     # More workers than cores are tried on purpose.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
-    what, pictures = load_frames(options.frames)
-    speeds: dict[str, dict[int, float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        jpegs, pack = write_files(Path(folder), pictures, options)
-        jpeg_bytes = sum(Path(path).stat().st_size for path in jpegs) / len(jpegs)
-        pack_bytes = pack.stat().st_size / len(pictures)
-        for name, workers, loader in loaders(jpegs * options.copies, pack, options):
-            speed = frames_per_second(loader, device=options.device, repeats=options.repeats)
-            speeds.setdefault(name, {})[workers] = speed
-            print(f"{name}, {workers} workers: {speed:.0f} frames/s")
-    rows = [
-        (name, *(f"{rates[w]:.0f}" if w in rates else "" for w in options.workers))
-        for name, rates in speeds.items()
-    ]
-    table = markdown_table(
-        ["frames/s", *(f"{workers} workers" for workers in options.workers)], rows
-    )
-    body = (
-        f"On {what}, networks of the preset `{options.preset}`, batches of {options.batch_size}, "
-        f"to {options.device}. A frame takes {jpeg_bytes:,.0f} bytes as JPEG (quality 90) and "
-        f"{pack_bytes:,.0f} in the pack. `RinrDataset` is decoded by the workers on the CPU; "
-        "`RinrLoader` decodes batches on the device in the main process, from rows that the "
-        "workers read, or from weights that stay on the device.\n\n" + table
-    )
+    if options.sequence:
+        what, pictures = load_sequence(options.sequence, options.frames)
+    else:
+        what, pictures = load_frames(options.frames)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        # Nothing is looked up in the network, and the user's own settings stay as they are.
+        os.environ.update(YOLO_OFFLINE="true", YOLO_CONFIG_DIR=temporary)
+        jpegs = write_jpegs(folder / "jpeg", pictures)
+        packs = {
+            family: write_pack(folder / family, pictures, family, options)
+            for family in options.families
+        }
+        sizes = {"JPEG": sum(Path(path).stat().st_size for path in jpegs) / len(jpegs)} | {
+            family: path.stat().st_size / len(pictures) for family, path in packs.items()
+        }
+        speeds = measure_loading(jpegs, packs, options)
+        epochs = measure_epochs(folder, pictures, options) if options.epochs else {}
     write_report(
-        "dataloader",
+        "dataloader" if options.sequence is None else f"dataloader_{options.sequence}",
         options,
         title="Loading frames for training",
-        body=body,
+        body=page(what, sizes, speeds, epochs, options),
         data={
             "frames": what,
             "frames_per_s": speeds,
-            "bytes_per_frame": {"jpeg": jpeg_bytes, "pack": pack_bytes},
+            "epoch_s": epochs,
+            "bytes_per_frame": sizes,
         },
+        made=made_by("dataloader", options),
     )
+
+
+def measure_loading(
+    jpegs: Sequence[str], packs: Mapping[str, Path], options: Any
+) -> dict[str, dict[str, dict[int, float]]]:
+    """Return frames a second by way to load, order and workers."""
+    speeds: dict[str, dict[str, dict[int, float]]] = {}
+    for order, shuffle in ORDERS.items():
+        loaders = [jpeg_loaders(list(jpegs) * options.copies, options, shuffle=shuffle)]
+        loaders += [pack_loaders(one, packs[one], options, shuffle=shuffle) for one in packs]
+        for name, workers, loader in (row for group in loaders for row in group):
+            speed = frames_per_second(loader, device=options.device, repeats=options.repeats)
+            speeds.setdefault(name, {kind: {} for kind in ORDERS})[order][workers] = speed
+            print(f"{name}, {order}, {workers} workers: {speed:.1f} frames/s", flush=True)
+    return speeds
+
+
+def measure_epochs(folder: Path, pictures: Sequence[Picture], options: Any) -> dict[str, float]:
+    """Return the seconds of an epoch of YOLO training, from JPEG files and from every pack."""
+    rinrcodec.enable_ultralytics()
+    n_classes = 1 + max((box.class_id for one in pictures for box in one.boxes), default=0)
+    places = {"JPEG": folder / "jpeg" / "images"}
+    places |= {family: folder / family for family in options.families}
+    return {name: epoch_seconds(place, n_classes, options) for name, place in places.items()}
+
+
+def page(
+    what: str,
+    sizes: Mapping[str, float],
+    speeds: Mapping[str, Mapping[str, Mapping[int, float]]],
+    epochs: Mapping[str, float],
+    options: argparse.Namespace,
+) -> str:
+    """Say what was measured, how it is to be read, and the tables."""
+    taken = ", ".join(f"{size:,.0f} as {name}" for name, size in sizes.items())
+    body = (
+        f"On {what}, packs of the preset `{options.preset}`, networks fitted for {STEPS} step "
+        f"({STEPS_OF_LATENTS} for latents), batches of {options.batch_size}, to {options.device}. "
+        f"Bytes a frame: {taken} (JPEG of quality 90). "
+        "`RinrDataset` is decoded by the workers on the CPU; `RinrLoader` "
+        "decodes batches on the device in the main process, from rows that the workers read, or "
+        f"from weights that stay on the device.\n\n{speed_table(speeds, options.workers)}"
+    )
+    if epochs:
+        jpeg = epochs["JPEG"]
+        rows = [(name, f"{s:.2f}", f"{jpeg / s:.2f}") for name, s in epochs.items()]
+        table = markdown_table(["from", "s an epoch", "times as fast as from JPEG"], rows)
+        body += (
+            f"\n\n## An epoch of YOLO\n\n{options.model} at {options.imgsz} pixels, "
+            f"{options.yolo_workers} workers, nothing kept in memory: loading and training "
+            f"together. The best of {options.epochs} epochs after the first.\n\n{table}"
+        )
+    return body
 
 
 if __name__ == "__main__":

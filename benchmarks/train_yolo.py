@@ -1,22 +1,29 @@
 """Training YOLO on compressed frames: what does the detector lose, at equal bytes?
 
 A detector is trained on the train split of DAC-SDC as it comes (JPEG files), on the same frames as
-a pack, and on JPEG, WebP and AVIF of the pack's mean bytes a frame; it is validated on the val
-split as it comes. Every training is repeated with several seeds. Without DAC-SDC the pictures of
-scikit-image stand in, for both splits: that shows only that the script runs.
+packs of one or more families, and on other codecs, all at equal bytes a frame; it is validated on
+the val split as it comes. Every training is repeated with several seeds, and the page says which
+difference they could have shown. Without DAC-SDC the pictures of scikit-image stand in, for both
+splits: that shows only that the script runs.
+
+A run that was cut goes on when it is started again with the same options; with `--work`, what it
+encoded is kept as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import multiprocessing
 import os
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
@@ -25,21 +32,26 @@ from typing import Any
 import torch
 import yaml
 from PIL import Image
+from scipy.stats import t as students_t
 
 import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import DATA
-from harness.reports import markdown_table, write_report
-from rinrcodec.datasets.packs import find_packs
+from harness.ledger import Ledger
+from harness.reports import markdown_table
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.baselines import QualityScan, available_codecs
-from rinrcodec.formats import read_pack
+from rinrcodec.evaluation.baselines import QualityScan, available_codecs, best_composite
+from rinrcodec.families import background_families
 from rinrcodec.labels.yolo import format_labels
-from rinrcodec.pack import Pack, merge_packs, select_frames
+from rinrcodec.metrics import frame_quality
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
+from rinrcodec.targets import Target
+
+# The chance to call two equal arms different, and the chance to see the difference that is named.
+_ALPHA, _POWER = 0.05, 0.8
 
 
 @dataclass(frozen=True)
@@ -85,28 +97,34 @@ def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
     return words, Split(pictures, files), dict(source.names)
 
 
-def get_pack(pictures: Sequence[Picture], options: argparse.Namespace) -> Pack:
-    """The pictures as a pack: from those that `compress` made, or fitted now."""
-    if options.packs is None:
-        preset = get_preset(options.preset, steps=options.steps, background=options.background)
-        return rinrcodec.encode(pictures, preset=preset, seed=options.seed, device=options.device)
-    splits = find_packs(options.packs).splits
-    pack = merge_packs([read_pack(path) for path in splits.get("train", splits.get("", []))])
-    numbers = {frame.name: index for index, frame in enumerate(pack.frames)}
-    missing = [picture.name for picture in pictures if picture.name not in numbers]
-    if missing:
-        raise RinrInputError(
-            f"{options.packs}: has no frame {missing[0]}, of {len(missing)} wanted"
-        )
-    return select_frames(pack, [numbers[picture.name] for picture in pictures])
+def write_pack(folder: Path, split: Split, family: str, options: Any, n_bytes: float) -> float:
+    """Write a split as one pack of a family; the bytes a frame.
+
+    With `n_bytes` the family is asked for that size, otherwise its preset decides.
+    """
+    preset = get_preset(options.preset, steps=options.steps, background=family)
+    pack = rinrcodec.encode(
+        split.pictures,
+        preset=preset,
+        seed=options.seed,
+        device=options.device,
+        target=Target(n_bytes=round(n_bytes)) if n_bytes else None,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    rinrcodec.save(pack, folder / "train.rinr")
+    return (folder / "train.rinr").stat().st_size / len(split.pictures)
 
 
-def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> float:
+def write_pictures(
+    folder: Path, split: Split, arm: str, n_bytes: float, reference: Path | None = None
+) -> float:
     """Write a split as pictures with labels, in a codec of about `n_bytes`; the mean bytes.
 
-    Codecs other than "original" are written as the PNG of what they decode to.
+    Codecs other than "original" are written as the PNG of what they decode to. The composite has
+    the sharpest objects of those whose background is as good as that of the pack `reference`.
     """
     total = 0
+    pack = rinrcodec.open(reference) if arm == "composite" and reference else None
     for number, (picture, file) in enumerate(zip(split.pictures, split.files, strict=True)):
         target = folder / "images" / f"{number:06d}"
         label = folder / "labels" / f"{number:06d}.txt"
@@ -114,17 +132,53 @@ def write_pictures(folder: Path, split: Split, arm: str, n_bytes: float) -> floa
             path.parent.mkdir(parents=True, exist_ok=True)
         text = format_labels(picture.boxes, width=picture.width, height=picture.height)
         label.write_text(text, encoding="utf-8")
-        if arm != "original":
+        if arm == "composite":
+            scan = QualityScan("avif", picture.pixels)
+            least = None
+            if pack is not None:
+                decoded = pack.pixels([number])[0]
+                least = frame_quality(picture.pixels, decoded, picture.boxes).background
+            coded = best_composite(scan, picture.boxes, round(n_bytes), background_psnr=least)
+        elif arm != "original":
             coded = QualityScan(arm, picture.pixels).nearest(round(n_bytes))
-            Image.fromarray(coded.pixels).save(target.with_suffix(".png"), compress_level=1)
-            total += coded.n_bytes
         elif file is not None:
             shutil.copy(file, target.with_suffix(file.suffix))
             total += file.stat().st_size
+            continue
         else:
             Image.fromarray(picture.pixels).save(target.with_suffix(".png"))
             total += picture.source_bytes
+            continue
+        Image.fromarray(coded.pixels).save(target.with_suffix(".png"), compress_level=1)
+        total += coded.n_bytes
     return total / len(split.pictures)
+
+
+def write_arms(work: Path, split: Split, options: Any) -> dict[str, tuple[Path, float]]:
+    """Write every arm: the folder to train on, and the bytes a frame.
+
+    The first family among the arms decides the size of all. What an earlier run wrote is kept.
+    """
+    families = [arm for arm in options.arms if arm in background_families()]
+    ordered = [*families, *(arm for arm in options.arms if arm not in families)]
+    arms: dict[str, tuple[Path, float]] = {}
+    size, reference = float(options.bytes), None
+    for arm in ordered:
+        folder, done = work / arm, work / f"{arm}.json"
+        if not done.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            if arm in families:
+                written = write_pack(folder, split, arm, options, size)
+            else:
+                written = write_pictures(folder, split, arm, size, reference)
+            done.write_text(json.dumps(written), encoding="utf-8")
+        written = json.loads(done.read_text(encoding="utf-8"))
+        if arm in families:
+            size = size or written
+            reference = reference or folder / "train.rinr"
+        arms[arm] = (folder if arm in families else folder / "images", written)
+        print(f"{arm}: {written:,.0f} bytes a frame", flush=True)
+    return {arm: arms[arm] for arm in options.arms}
 
 
 def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Path:
@@ -173,78 +227,147 @@ def train(arm: str, data: Path, seed: int, size: float, options: argparse.Namesp
     model.train(
         **{**shared, "epochs": options.epochs, "seed": seed, "name": f"{arm}-{seed}"},
         **{"val": False, "amp": False, "cache": "ram", "deterministic": True},
+        **{"freeze": options.freeze, "single_cls": options.single_class, "cos_lr": True},
     )
     seconds = time.perf_counter() - start
     last = Path(model.trainer.last)
-    scores = YOLO(last).val(**shared, name=f"{arm}-{seed}-val").box
+    val = {**shared, "single_cls": options.single_class, "name": f"{arm}-{seed}-val"}
+    scores = YOLO(last).val(**val).box
     return Run(arm, seed, size, float(scores.map50), float(scores.map), seconds)
 
 
-def train_all(tasks: Sequence[tuple[str, Path, int, float]], options: Any) -> list[Run]:
+def train_all(
+    tasks: Sequence[tuple[str, Path, int, float]], ledger: Ledger, options: Any
+) -> list[Run]:
     """Train once for each task (the arguments of `train`), `options.jobs` at a time."""
-    if options.jobs == 1:
-        return [train(*task, options) for task in tasks]
+    keys = [f"{arm} {seed}" for arm, _, seed, _ in tasks]
+    new = [task for key, task in zip(keys, tasks, strict=True) if key not in ledger]
+    with _trained(new, options) as results:
+        rows = [ledger.row(key, lambda: asdict(next(results))) for key in keys]
+    return [Run(**row) for row in rows]
+
+
+@contextmanager
+def _trained(
+    tasks: Sequence[tuple[str, Path, int, float]], options: Any
+) -> Iterator[Iterator[Run]]:
+    """The trainings in their order, as they end."""
+    if options.jobs == 1 or not tasks:
+        yield (train(*task, options) for task in tasks)
+        return
     with ProcessPoolExecutor(
         options.jobs,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=rinrcodec.enable_ultralytics,
+        initializer=_start_worker,
+        initargs=(options.threads,),
     ) as pool:
-        return list(pool.map(train, *zip(*tasks, strict=True), repeat(options)))
+        yield pool.map(train, *zip(*tasks, strict=True), repeat(options))
+
+
+def _start_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    rinrcodec.enable_ultralytics()
+
+
+def _by_arm(runs: Sequence[Run], score: str) -> dict[str, list[float]]:
+    arms = dict.fromkeys(run.arm for run in runs)
+    return {arm: [getattr(run, score) for run in runs if run.arm == arm] for arm in arms}
 
 
 def table(runs: Sequence[Run]) -> str:
     """Mean and standard deviation over the seeds, as Markdown."""
-    rows = []
-    for arm in dict.fromkeys(run.arm for run in runs):
-        group = [run for run in runs if run.arm == arm]
-        scores = [
-            f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
-            if len(values) > 1
-            else f"{values[0]:.3f}"
-            for values in ([run.map50 for run in group], [run.map50_95 for run in group])
-        ]
-        rows.append((arm, f"{group[0].bytes_a_frame:,.0f}", *scores))
+    sizes = {run.arm: f"{run.bytes_a_frame:,.0f}" for run in runs}
+    columns = [_by_arm(runs, "map50"), _by_arm(runs, "map50_95")]
+    rows = [
+        (arm, size, *(_spread(scores[arm]) for scores in columns)) for arm, size in sizes.items()
+    ]
     return markdown_table(["trained on", "bytes a frame", "mAP50", "mAP50-95"], rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+
+
+def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
+    """The smallest difference of two arms that so many seeds show, or None for one seed.
+
+    Student's t test of two arms of n seeds with the pooled standard deviation s of all arms: with a
+    chance of 5 % to call equal arms different, (t(0.975) + t(0.8)) s sqrt(2 / n) is seen with a
+    chance of 80 %.
+    """
+    groups = [values for values in scores.values() if len(values) > 1]
+    if not groups:
+        return None
+    n = min(map(len, groups))
+    pooled = math.sqrt(statistics.mean(statistics.variance(values) for values in groups))
+    freedom = sum(len(values) - 1 for values in groups)
+    quantiles = students_t.ppf(1 - _ALPHA / 2, freedom) + students_t.ppf(_POWER, freedom)
+    return float(quantiles * pooled * math.sqrt(2 / n))
 
 
 def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str) -> str:
     """What was done, the table, and how to read it; `train` and `val` say what was used."""
-    spread = max(
-        statistics.stdev([run.map50 for run in runs if run.arm == arm]) if options.seeds > 1 else 0
-        for arm in options.arms
+    families = [arm for arm in options.arms if arm in background_families()]
+    by_score = {"mAP50": _by_arm(runs, "map50"), "mAP50-95": _by_arm(runs, "map50_95")}
+    seen = {name: detectable(scores) for name, scores in by_score.items()}
+    power = " and ".join(f"{value:.3f} of {name}" for name, value in seen.items() if value)
+    start = f", from the tensors of {options.weights.name} that fit" if options.weights else ""
+    frozen = f", the first {options.freeze} layers frozen" if options.freeze else ""
+    classes = "all classes as one" if options.single_class else "every class"
+    body = (
+        f"{options.model}{start}{frozen}, {options.epochs} epochs at {options.imgsz} pixels, "
+        f"{classes}, trained on {train}, validated on {val} as they come. Scores are those of the "
+        f"last epoch: mean and standard deviation over {options.seeds} seeds.\n\n{table(runs)}\n\n"
+        "`original` are the files as they come. "
     )
-    pack = f"a pack of `{options.background}` backgrounds" if options.background else "a pack"
-    return (
-        f"{options.model}, {options.epochs} epochs at {options.imgsz} pixels, trained on {train}, "
-        f"validated on {val} as they come. Scores are those of the last epoch: mean and "
-        f"standard deviation over {options.seeds} seeds.\n\n{table(runs)}\n\n"
-        f"`original` are the JPEG files as they come, `rinr` is {pack}, and the others have as "
-        f"many bytes a frame as it. The seeds alone move mAP50 by up to ±{spread:.3f}: a smaller "
-        "difference between two rows says nothing. Times of the trainings are in the JSON file."
-    )
+    if families:
+        names = ", ".join(f"`{name}`" for name in families)
+        body += (
+            f"{names}: packs, with objects in the labelled boxes; their bytes include the boxes. "
+        )
+    body += "All others have as many bytes a frame as the first of these. "
+    if power:
+        body += (
+            f"A difference of {power} between two rows would have shown in four of five such "
+            "experiments (t test, 5 %); of smaller ones this page says nothing. "
+        )
+    return body + "Times of the trainings are in the JSON file."
 
 
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
-    arms = ["original", "rinr", *available_codecs()]
+    families = list(background_families())
+    arms = ["original", *families, *available_codecs(), "composite"]
+    usual = ["original", "siren", "av1", "composite", *reversed(available_codecs())]
     parser.add_argument("--val-frames", type=int, default=0, help="how many to validate on")
-    parser.add_argument("--arms", nargs="+", choices=arms, default=arms, help="what to train on")
+    parser.add_argument(
+        "--arms", nargs="+", choices=arms, default=usual,
+        help="what to train on; the first family among them decides the bytes of all",
+    )  # fmt: skip
+    parser.add_argument("--bytes", type=int, default=0, help="a frame; 0: those of the preset")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each, from --seed on")
     parser.add_argument("--model", default="yolov8n.yaml", help="a model of Ultralytics")
     parser.add_argument("--weights", type=Path, help="state dict whose fitting tensors to start at")
+    parser.add_argument("--freeze", type=int, default=0, help="layers that keep their weights")
+    parser.add_argument("--single-class", action="store_true", help="take all classes as one")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
-    parser.add_argument("--background", default="av1", help="family of the pack's backgrounds")
-    parser.add_argument("--preset", default="balanced", help="preset of the pack")
+    parser.add_argument("--preset", default="balanced", help="preset of the packs")
     parser.add_argument("--steps", type=int, help="fitting steps in place of the preset's")
-    parser.add_argument("--packs", type=Path, help="output of compress, in place of fitting")
+    parser.add_argument("--work", type=Path, help="folder that keeps what was encoded")
     options = parser.parse_args()
     setup(options)
     words, frames, names = load_split("train", options.frames)
     val_words, val_frames, _ = load_split("val", options.val_frames)
+    work, weights = options.work, options.weights
+    # On the page by name, without the folders of this machine.
+    options.work, options.weights = None, weights and Path(weights.name)
+    ledger = Ledger("train_yolo", "train_yolo", options)
+    options.weights = weights
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # Nothing is looked up in the network, and the user's own settings stay as they are.
@@ -252,32 +375,19 @@ def main() -> None:
         rinrcodec.enable_ultralytics()
         val = folder / "val"
         write_pictures(val, val_frames, "original", 0)
-        pack_file = folder / "rinr" / "train.rinr"
-        pack_file.parent.mkdir()
-        rinrcodec.save(get_pack(frames.pictures, options), pack_file)
-        ours = pack_file.stat().st_size / len(frames.pictures)
-        tasks = []
-        for arm in options.arms:
-            root, size = pack_file.parent, ours
-            if arm != "rinr":
-                root = folder / arm
-                size = write_pictures(root, frames, arm, ours)
-            train_place = root if arm == "rinr" else root / "images"
-            data = write_data(folder / f"{arm}.yaml", train_place, val / "images", names)
-            for seed in range(options.seed, options.seed + options.seeds):
-                tasks.append((arm, data, seed, size))
-        runs = train_all(tasks, options)
-    if options.packs is not None:
-        # What the packs were made with is not known here.
-        options.preset = options.steps = options.background = None
-    for name in ("packs", "weights"):  # on the page by name, without the folders of this machine
-        path = getattr(options, name)
-        setattr(options, name, path and Path(path.name))
+        kept = (work or folder / "work").resolve()
+        kept.mkdir(parents=True, exist_ok=True)
+        seeds = range(options.seed, options.seed + options.seeds)
+        written = write_arms(kept, frames, options)
+        tasks = [
+            (arm, write_data(folder / f"{arm}.yaml", place, val / "images", names), seed, size)
+            for seed in seeds
+            for arm, (place, size) in written.items()
+        ]
+        runs = train_all(tasks, ledger, options)
     body = page(runs, options, words, val_words)
     data_rows = {"frames": words, "val_frames": val_words, "runs": [asdict(run) for run in runs]}
-    write_report(
-        "train_yolo", options, title="YOLO trained on compressed frames", body=body, data=data_rows
-    )
+    ledger.finish(title="YOLO trained on compressed frames", body=body, data=data_rows)
 
 
 if __name__ == "__main__":

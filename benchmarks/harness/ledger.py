@@ -32,6 +32,9 @@ class Ledger:
             self._runs, self._rows = unfinished["runs"], unfinished["rows"]
             print(f"going on with {len(self._rows)} rows of {self._path}", flush=True)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
     def row(self, key: str, make: Callable[[], Mapping[str, Any]]) -> JsonRow:
         """The row of this key: as an earlier run left it, or what `make` gives now."""
         if key not in self._rows:

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,12 @@ TINY = {
     "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
     "real_data": [],
-    "dataloader": ["--frames=1", "--repeats=1", "--workers", "0", "1"],
+    "dataloader": [
+        *("--frames=1", "--repeats=1", "--workers", "0", "1", "--families", "av1", "siren"),
+        *("--epochs=1", "--imgsz=64", "--yolo-workers=0"),
+    ],
     "train_yolo": [
-        *("--frames=1", "--arms", "rinr", "webp", "--seeds=1", "--epochs=1", "--imgsz=64"),
+        *("--frames=1", "--arms", "av1", "composite", "--seeds=2", "--epochs=1", "--imgsz=64"),
         *("--batch=1", "--preset=fast", "--steps=1"),
     ],
     "sequences": ["--frames=2", "--steps=2", "--preset=fast"],
@@ -36,7 +40,10 @@ TINY = {
     ],
     "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
     "label_bytes": ["--frames=2"],
-    "av1_speed": ["--frames=2", "--repeats=1", "--presets", "fast"],
+    "speed": [
+        *("--frames=2", "--repeats=1", "--presets", "fast", "--fitted-frames=1", "--steps=1"),
+        *("--families", "av1", "siren", "nerv"),
+    ],
     "av1_sequences": [
         "--frames=3",
         "--preset=fast",
@@ -187,31 +194,97 @@ def test_every_script_is_covered():
     assert scripts == set(TINY) | {"fleet", "pyramid"}
 
 
-def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
-    """With a stand-in for Python that writes a page as a script would, but measures nothing."""
-    (tmp_path / "bin").mkdir()
-    python = tmp_path / "bin/python"
+def stand_in(folder, code=0):
+    """What runs a shell script with a stand-in for Python.
+
+    Its tests end with `code`, and its scripts write empty pages.
+    """
+
+    def run(script, *args, **environment):
+        return subprocess.run(
+            ["bash", str(BENCHMARKS / script), *args],
+            env={**os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    (folder / "bin").mkdir()
+    python = folder / "bin/python"
     python.write_text(
         "#!/bin/bash\n"
-        'case $1 in -m) exit 3 ;; esac\nname=$(basename "$1" .py)\n'
+        f'case $1 in -m) echo tested; exit {code} ;; esac\nname=$(basename "$1" .py)\n'
         'while [ "$1" != --out ]; do shift; done\n'
         'touch "$2/$name.md" "$2/$name.json"; echo "made $name"\n'
     )
     python.chmod(0o755)
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "grouping_cuda.md").write_text("as it was")
-    command = ["bash", str(BENCHMARKS / "gpu.sh"), "cuda:0", str(out)]
-    path = f"{python.parent}:/usr/bin:/bin"
-    done = subprocess.run(
-        command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    (folder / "out").mkdir()
+    return run
+
+
+def test_all_pages_are_planned_and_made_once(tmp_path):
+    run, out = stand_in(tmp_path), tmp_path / "out"
+    plan = run("all.sh", str(out), "speed", "sequences_moving", PLAN="1")
+    assert plan.returncode == 0, plan.stderr
+    names = [line.split()[0] for line in plan.stdout.splitlines()[:-1]]
+    assert names == ["speed", "sequences_moving"]
+    assert list(out.iterdir()) == []
+    done = run("all.sh", str(out), "speed", "sequences_moving")
+    assert done.returncode == 0, done.stderr
+    made = {f"{name}.{kind}" for name in ("speed", "sequences_moving") for kind in ("md", "json")}
+    assert {path.name for path in out.iterdir()} == made
+    again = run("all.sh", str(out), "speed")
+    assert "made speed" not in again.stdout
+    wrong = run("all.sh", str(out), "sped")
+    assert wrong.returncode == 2
+    assert "no page 'sped'" in wrong.stderr
+
+
+def test_the_plan_of_all_pages_has_every_script():
+    command = ["bash", str(BENCHMARKS / "all.sh"), "no-such-folder"]
+    plan = subprocess.run(
+        command, env={**os.environ, "PLAN": "1"}, capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[0] for line in plan.splitlines()[:-1]}
+    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture", "paper_time"}
+    assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
+
+
+def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
+    run, out = (
+        partial(stand_in(tmp_path, code=1), "gpu.sh", "cuda:0", str(tmp_path / "out")),
+        tmp_path / "out",
     )
-    assert done.returncode == 3, done.stderr  # the tests failed, and the pages are made
+    (out / "grouping_cuda.md").write_text("as it was")
+    done = run()
+    assert done.returncode == 1, done.stderr  # the tests failed, and the pages are made
     assert "already there" in done.stdout
     assert "made grouping" not in done.stdout
     assert (out / "grouping_cuda.md").read_text() == "as it was"
-    assert (out / "presets_cuda.md").exists()
-    assert (out / "presets_cuda.json").exists()
-    shown = subprocess.run([*command[:2], "-h"], capture_output=True, text=True, check=True).stdout
+    assert (out / "speed_cuda.md").exists()
+    assert (out / "speed_cuda.json").exists()
+    assert not (out / "unfinished_cuda").exists()
+
+
+def test_the_gpu_script_stops_at_its_limit_and_continues(tmp_path):
+    run, out = (
+        partial(stand_in(tmp_path), "gpu.sh", "cuda:0", str(tmp_path / "out")),
+        tmp_path / "out",
+    )
+    done = run(LIMIT="0")
+    assert done.returncode == 3
+    assert "Run the same command again" in done.stderr
+    assert [path.name for path in out.iterdir()] == ["unfinished_cuda"]
+    # A run that was cut after the tests does not run them again.
+    (out / "unfinished_cuda/tests_passed").touch()
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "tested" not in done.stdout
+    assert (out / "sequences_cuda.md").exists()
+
+
+def test_the_gpu_script_shows_its_help():
+    command = ["bash", str(BENCHMARKS / "gpu.sh"), "-h"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "gpu.sh [DEVICE] [OUT]" in shown
     assert "set -" not in shown

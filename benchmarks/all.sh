@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Make all pages of docs/results again, on a CPU, but for fuzzing.
+#
+#     benchmarks/all.sh [OUT] [PAGE...]
+#
+# OUT: bench-out (default). PAGE: the pages to make; all where none is named. First prints what it
+# will make and about how long that takes on two cores. A page that is in OUT already is left as it
+# is, so the same command continues a run that was cut. Copy OUT to docs/results when all is there.
+# With PLAN=1 it prints the plan and ends.
+#
+# Frames come from the folder that $RINRCODEC_DATA names, as in all benchmarks.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+if [[ ${1:-} == -* ]]; then
+    sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//p}' "$0"
+    case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
+fi
+out=${1:-bench-out}
+shift $(($# > 0 ? 1 : 0))
+chosen=" $* "
+data=${RINRCODEC_DATA:-$here/../../shared/data}
+weights=$data/weights/yolov5n_v6.0_coco_state_dict.pt
+
+pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quick ones first.
+    page label_bytes 1 label_bytes
+    page av1_frames 3 av1_frames
+    page av1_objects 6 av1_objects
+    page presets 5 presets
+    page grouping 5 grouping --cpu-time --threads 1
+    page rate_distortion 10 rate_distortion
+    page speed 10 speed
+    page dataloader 20 dataloader
+    page dataloader_otb_crossing 15 dataloader --sequence otb_crossing --families av1 nerv
+    page av1_sequences 12 av1_sequences
+    page av1_tracks 10 av1_tracks
+    page real_data 15 real_data --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
+    page real_data_video 15 real_data --sets video/vtest.avi
+    page sequences 15 sequences
+    page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
+    page encode_siren 30 encode_siren
+    page random_kills 30 random_kills
+    for part in equal kills scale cost capacity; do
+        page "fleet_$part" 10 fleet --part $part
+    done
+    page ladder 50 ladder
+    page accuracy 60 accuracy
+    page pyramid_1 60 pyramid --gate 1 --frames 2 --steps 800
+    page pyramid_2 60 pyramid --gate 2 --frames 6 --steps 500
+    page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
+    page pyramid_4 20 pyramid --gate 4 --frames 2 --steps 300
+    page pyramid_5 60 pyramid --gate 5 --frames 8 --steps 200 --sequences otb_crossing
+    page train_yolo 120 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo" \
+        --model yolov5n.yaml --preset fast --freeze 10 --single-class --imgsz 256 --epochs 10 \
+        --threads 1 --jobs 2
+}
+
+is_missing() { # NAME
+    [[ $chosen == "  " || $chosen == *" $1 "* ]] && [ ! -e "$out/$1.md" ]
+}
+
+known=" "
+total=0
+page() { # Print the plan.
+    known+="$1 "
+    if is_missing "$1"; then
+        printf '%-24s %4d minutes\n' "$1" "$2"
+        total=$((total + $2))
+    fi
+}
+pages
+for name in $chosen; do
+    if [[ $known != *" $name "* ]]; then
+        echo "There is no page '$name'. There are:$known" >&2
+        exit 2
+    fi
+done
+echo "About $((total / 60)) hours and $((total % 60)) minutes."
+if [ -n "${PLAN:-}" ]; then exit 0; fi
+
+page() { # Make one page, named as its script or by the options.
+    local name=$1 script=$3
+    is_missing "$name" || return 0
+    shift 3
+    # Each in a folder of its own, as two pages may have one script.
+    local work=$out/unfinished/$name
+    mkdir -p "$work"
+    python "$here/$script.py" --out "$work" "$@"
+    local made
+    for made in "$work"/*.md "$work"/*.json "$work"/*.png; do
+        [ -e "$made" ] || continue
+        case $(basename "$made") in
+            "$script".*) mv "$made" "$out/$name.${made##*.}" ;;
+            *) mv "$made" "$out" ;;
+        esac
+    done
+}
+pages
+rm -rf "$out/unfinished"
+echo "done: $out"

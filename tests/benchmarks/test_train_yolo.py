@@ -1,0 +1,37 @@
+"""What `benchmarks/train_yolo.py` says of its own power."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("train_yolo")
+
+
+def test_the_difference_it_names_is_seen_four_times_in_five(script):
+    seeds, trials = 5, 2000
+    rng = np.random.default_rng(0)
+    # Two arms whose standard deviation is exactly 1.
+    exact = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
+    difference = script.detectable({"a": list(exact), "b": list(exact + 3)})
+    samples = rng.standard_normal((2, trials, seeds))
+    seen = ttest_ind(samples[0], samples[1] + difference, axis=1).pvalue < 0.05
+    assert np.mean(seen) == pytest.approx(0.8, abs=0.04)
+
+
+def test_one_seed_names_no_difference(script):
+    assert script.detectable({"a": [0.5], "b": [0.6]}) is None
+
+
+def test_more_seeds_see_less(script):
+    few = script.detectable({"a": [0.1, 0.3, 0.2], "b": [0.2, 0.4, 0.3]})
+    many = script.detectable({"a": [0.1, 0.3, 0.2] * 3, "b": [0.2, 0.4, 0.3] * 3})
+    assert many < few / 2
