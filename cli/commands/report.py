@@ -98,7 +98,7 @@ def command(
     of them, or to all frames of SRC. With --detector, accuracy shows what the loss means for it.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
-        raise click.UsageError(f"-o {out}: want a file ending in .html")
+        raise click.UsageError(f"-o {out}: expected a file ending in .html")
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: a report is made of pictures, not of their packs")
     from rinrcodec.cli.output import print_warnings, say, write_report

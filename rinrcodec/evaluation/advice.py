@@ -97,10 +97,10 @@ def advise(
         RinrInputError: There are no rows, or the bandwidth is none.
     """
     if not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise RinrInputError(f"bandwidth is {bandwidth}: want bytes a second above 0")
+        raise RinrInputError(f"bandwidth is {bandwidth}: expected bytes a second above 0")
     options = comparable(rows, most_bytes)
     if not options:
-        raise RinrInputError("no codecs to choose from: want at least one")
+        raise RinrInputError("no codecs to choose from; expected at least one")
     direct = serverless(devices, codec_of(source, source), broadcast=broadcast)
     left = [row for row in options if not any(_ousts(other, row) for other in options)]
     left.sort(key=lambda row: (row.inside, row.outside), reverse=True)

@@ -106,7 +106,7 @@ def make_report(
 
 
 def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[Row, ...]]:
-    """Return ours through a fog beside the best other codec, and the rows of both."""
+    """Return a fog with ours and the best other codec, and the rows of both."""
     ours, source = measured.anchor, measured.source
     rivals = (row for row in measured.rows if not row.is_ours)
     best = max(rivals, key=lambda row: (row.inside, row.outside))

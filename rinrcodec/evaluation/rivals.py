@@ -1,4 +1,4 @@
-"""Other codecs beside ours: JPEG, WebP, AVIF, and AVIF with crops, each with one recipe.
+"""Other codecs to compare with: JPEG, WebP, AVIF, and AVIF with crops, each with one recipe.
 
 A recipe has one quality for all frames, so that a command can repeat it on other frames:
 `rinrcodec bench rival` encodes them with the same functions. `rinrcodec report` shows the rows.

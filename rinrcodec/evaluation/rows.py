@@ -24,7 +24,7 @@ from rinrcodec.printing import printable
 
 __all__ = ["SOURCE", "CodedFrame", "Point", "Recipe", "Row", "shell_line"]
 
-# What stands in a command for the source, as nothing in a command line can contain a zero byte.
+# The place of the source in a command: no word of a command line contains a zero byte.
 SOURCE = "\0source"
 
 

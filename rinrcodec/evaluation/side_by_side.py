@@ -1,4 +1,4 @@
-"""The frames of a pack beside other codecs at as many bytes, for `rinrcodec demo` and the README.
+"""The frames of a pack and of other codecs at as many bytes, for `rinrcodec demo` and the README.
 
 Every other codec gets the bytes of each frame, so pictures of one row can be compared. The rows of
 `rinrcodec report` have one quality for all frames instead: `rinrcodec.evaluation.rivals`.

@@ -205,6 +205,7 @@ def test_the_advice_runs_in_a_shell(made, folder_of_made, tmp_path):
     check_promise(row, out, folder_of_made)
 
 
+@pytest.mark.slow
 def test_the_first_background_decides_on_the_bytes(tmp_path):
     put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
     options = (*QUICK, "--json", tmp_path / "figures.json", "-o", tmp_path / "page.html")
@@ -339,9 +340,10 @@ def test_the_commands_of_the_docs_run(tmp_path, monkeypatch):
 
 def test_one_image_and_a_pack(run: Run, tmp_path):
     image = put(tmp_path / "one.jpg", picture(0, 32, 24))
-    printed = report(image, "-o", tmp_path / "page.htm", *QUICK)
+    quick = (*QUICK, "--background", "av1")
+    printed = report(image, "-o", tmp_path / "page.htm", *quick)
     assert "page:" in printed
-    report(image, "-o", tmp_path / "page.htm", *QUICK, "--quiet")  # it is replaced
+    report(image, "-o", tmp_path / "page.htm", *quick, "--quiet")  # it is replaced
     run("compress", image, "-o", tmp_path / "one.rinr", "--steps", 2, "--device", "cpu")
     assert "not of their packs" in report(tmp_path / "one.rinr", code=2)
 

@@ -30,7 +30,7 @@ def test_a_detector_is_measured_in_every_row(tmp_path, monkeypatch):
     sources = [rinrcodec.load_picture(folder / name).pixels for name in NAMES]
 
     def detector(pictures):
-        """Finds the boxes in sources, and beside them in all else, at an overlap of 0.67."""
+        """Finds the boxes in sources, and an overlap of 0.67 in all else."""
         (pixels,) = pictures
         is_source = any(np.array_equal(pixels, source) for source in sources)
         return [detections([(x + (0 if is_source else w / 5), y, w, h) for x, y, w, h in BOXES])]

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["accuracy_plot", "bandwidth_plot", "colours_of", "devices_plot", "quality_plot"]
 
 _ACCENT = COLOURS[0]
-_OURS = (COLOURS[5], "#332288", "#117733", "#44aa99", "#882255")
+# All of them can be seen on light and on dark pages.
+_OURS = (COLOURS[5], "#44aa99", "#9467bd", "#bb5566", "#999933")
 _OTHERS = (COLOURS[4], COLOURS[2], COLOURS[1], COLOURS[3])
 _GREY = "#7a7a7a"
 _MARKS = "o*sPDX^v<>"
