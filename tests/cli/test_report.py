@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 import rinrcodec
 from rinrcodec.cli.main import cli
@@ -35,6 +34,7 @@ from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.sources.discover import open_source
 
 from .conftest import Run, picture, put, write
+from .report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 import rinrcodec
 from rinrcodec.evaluation.accuracy import Detections
 
 from .conftest import picture, put, write
+from .report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 
 def detections(boxes):
