@@ -39,7 +39,7 @@ OWNERS = {
     "constriction": ("rinrcodec.families.pyramid",),
     "av": ("rinrcodec.families.av1", "rinrcodec.sources", "rinrcodec.datasets.unpacking"),
     "yaml": ("rinrcodec.sources", "rinrcodec.datasets", "rinrcodec.plugins"),
-    "ultralytics": ("rinrcodec.plugins",),
+    "ultralytics": ("rinrcodec.evaluation", "rinrcodec.plugins"),
     "fsspec": ("rinrcodec.storage",),
     "upath": ("rinrcodec.storage",),
     "filelock": ("rinrcodec.storage",),
