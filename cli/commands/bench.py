@@ -209,10 +209,10 @@ def rival(
         raise click.UsageError("--crops and --crops-quality belong together: give both or none")
     from rinrcodec.cli.output import print_warnings, say
     from rinrcodec.cli.views.fog_table import size_text
-    from rinrcodec.printing import count
     from rinrcodec.evaluation.baselines import CODECS, available_codecs
     from rinrcodec.evaluation.rival_files import write_rival
     from rinrcodec.evaluation.rivals import Rival
+    from rinrcodec.printing import count
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.survey import survey
 
