@@ -54,7 +54,7 @@ check-long: install
 	RINR_MUTATIONS=20000 "$(BIN)/pytest" -n 2 tests/formats/test_mutations.py tests/fuzz/test_av1_rows.py
 
 bench: install
-	for script in presets encode_siren grouping dataloader rate_distortion sequences ladder av1_frames av1_objects av1_tracks av1_sequences av1_speed label_bytes; do \
+	for script in presets encode_siren grouping dataloader rate_distortion sequences ladder accuracy av1_frames av1_objects av1_sequences av1_speed label_bytes; do \
 		"$(BIN)/python" benchmarks/$$script.py --out docs/results || exit 1; done
 	for gate in 1 2 3 4 5; do \
 		"$(BIN)/python" benchmarks/pyramid.py --gate $$gate --out docs/results || exit 1; done

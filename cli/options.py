@@ -20,7 +20,7 @@ from rinrcodec.families import (
 )
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, TUNES, Target, Tune
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -68,6 +68,7 @@ _TARGET_FIELDS = {
     "--objects-psnr": "objects_psnr",
     "--quality": "quality",
     "--objects-quality": "objects_quality",
+    "--tune": "tune",
 }
 
 
@@ -338,6 +339,11 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--quality", type=int, callback=_in_range, metavar="Q",
             help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best.",
         ),
+        click.option(
+            "--tune", type=click.Choice(TUNES),
+            help=f"Of {_able('tune')}: what single frames spend their bytes on: accuracy, what "
+            "detectors need, or psnr, the least error. [default: psnr]",
+        ),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -353,9 +359,10 @@ def target_of(
     objects_psnr: float | None,
     quality: int | None,
     objects_quality: int | None,
+    tune: Tune | None,
 ) -> Target | None:
     """The target that the options ask for, None where they do not; raises `click.UsageError`."""
-    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality, objects_quality)
+    values = (lmbda, target_psnr, target_bytes, objects_psnr, quality, objects_quality, tune)
     given = {
         option: value
         for option, value in zip(_TARGET_FIELDS, values, strict=True)

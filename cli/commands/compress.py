@@ -32,6 +32,7 @@ from rinrcodec.cli.options import (
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.suggestions import Choice
 from rinrcodec.labels.model import TASKS
+from rinrcodec.targets import Tune
 
 if TYPE_CHECKING:
     from rinrcodec.datasets.summary import CompressResult
@@ -137,6 +138,7 @@ def command(
     objects_psnr: float | None,
     quality: int | None,
     objects_quality: int | None,
+    tune: Tune | None,
     layout: Literal["pack", "files"],
     shard_size: int | None,
     device: str,
@@ -171,6 +173,7 @@ def command(
         objects_psnr=objects_psnr,
         quality=quality,
         objects_quality=objects_quality,
+        tune=tune,
     )
     from rinrcodec.cli.output import print_warnings, say, write_report
     from rinrcodec.cli.progress import drawing

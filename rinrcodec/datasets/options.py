@@ -107,7 +107,11 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
-        for name in ("quality", "objects_quality"):  # manifests of earlier versions lack them
+        for name in (
+            "quality",
+            "objects_quality",
+            "tune",
+        ):  # manifests of earlier versions lack them
             if fields[name] is None:
                 del fields[name]
         # 30 and 30.0 are the same target, so they are to give the same manifest.
