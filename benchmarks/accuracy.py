@@ -27,7 +27,7 @@ from accuracy_parts.arms import (
     sequence_arms,
 )
 from accuracy_parts.curves import Figure, Interval, Table, point
-from accuracy_parts.work import Looked, Part, Workplace, compute, looked
+from accuracy_parts.work import Looked, Part, Workplace, compute, is_done, looked
 from harness.arguments import common_parser, setup
 from harness.reports import markdown_table, write_report
 
@@ -41,9 +41,9 @@ that it finds, as any class, at an overlap of 0.5 with a score of 0.25 or more.
 Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
 pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers;
 frames of a pack (up to 24) share what belongs to none of them. AVIF is Pillow's, speed 6, 4:4:4,
-tuned for PSNR, unless another tune or 4:2:0 is named. Ours are `av1` packs of the preset `fast`,
-which has the same speed. The composite is an AVIF file and AVIF crops of the same boxes. Where two
-qualities are named, they are those of background and objects."""
+tuned for PSNR, unless Pillow's default tune is named. Ours are `av1` packs with `--tune accuracy`
+and the preset `fast`, which has the same speed. The composite is an AVIF file and AVIF crops of the
+same boxes. Where two qualities are named, they are those of background and objects."""
 DELTA_WORDS = (
     "How many percent more bytes a row takes than a column at equal accuracy (Bjontegaard delta "
     "rate, on the accuracies that both reach), and in brackets the bounds of 95 % of the sets that "
@@ -59,7 +59,7 @@ NETWORK_WORDS = (
     "The {} frames of the first pack alone, because of the time that networks take; preset `fast`."
 )
 # The codecs that are compared with ours.
-RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF, default tune", "AVIF, 4:2:0", "composite")
+RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF, default tune", "composite")
 
 
 def figure_of(any_class: bool) -> tuple[str, Figure]:
@@ -76,9 +76,13 @@ class Measured:
         self, place: Workplace, set_name: str, arms: Arms, chunks: Sequence[int] | None = None
     ) -> None:
         self.shown = place.set(set_name)
-        self.arms = arms
+        done = {
+            arm: [one for one in codings if is_done(place, set_name, one, chunks)]
+            for arm, codings in arms.items()
+        }
+        self.arms: Arms = {arm: codings for arm, codings in done.items() if codings}
         self.name, self.figure = figure_of(self.shown.any_class)
-        codings = dict.fromkeys(chain.from_iterable(arms.values()))
+        codings = dict.fromkeys(chain.from_iterable(self.arms.values()))
         self.seen: dict[str, list[Looked]] = {
             coding.key: looked(place, set_name, coding, chunks) for coding in codings
         }
@@ -189,7 +193,8 @@ def section(title: str, *parts: str) -> str:
 
 def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str], dict[str, Any]]:
     """What is said of photos and frames: points and delta rates."""
-    parts, data = [], {}
+    parts: list[str] = []
+    data: dict[str, Any] = {}
     for name, measured in photos.items():
         shown = measured.shown
         half = max(shown.halves)
@@ -221,6 +226,9 @@ def main() -> None:
     parser = common_parser(__doc__, frames=0)
     parser.add_argument("--arms", nargs="+", choices=list(PICTURES), default=list(PICTURES))
     parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
+    parser.add_argument(
+        "--page-only", action="store_true", help="compute nothing, leave out what is missing"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--samples", type=int, default=200, help="resampled sets for an interval")
     parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
@@ -231,13 +239,15 @@ def main() -> None:
         (options.work or options.out / WORK).resolve(), options.frames, options.device
     )
     options.work = None  # not on the page
-    compute(
-        parts_of(place, options),
-        place,
-        jobs=options.jobs,
-        on_part=lambda left: print(f"{left} parts are left", flush=True),
-    )
-    photos = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
+    if not options.page_only:
+        compute(
+            parts_of(place, options),
+            place,
+            jobs=options.jobs,
+            on_part=lambda left: print(f"{left} parts are left", flush=True),
+        )
+    measured_sets = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
+    photos = {name: measured for name, measured in measured_sets.items() if measured.arms}
     draw(options.out / "accuracy.png", photos)
     parts, data = halves_text(photos, options.samples)
     more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
@@ -249,6 +259,8 @@ def main() -> None:
         n_frames = len(measured.shown.chunks[0])
         more["Networks"] = (NETWORK_WORDS.format(n_frames), measured)
     for title, (words, measured) in more.items():
+        if not measured.arms:
+            continue
         parts.append(section(title, words, measured.table()))
         data[title] = {"points": measured.rows()}
     write_report(
@@ -256,7 +268,7 @@ def main() -> None:
         options,
         title="Accuracy over bytes",
         body="\n\n".join([INTRO, "![Accuracy over bytes](accuracy.png)", *parts]),
-        data={"frames": photos["coco"].shown.words, "sets": data},
+        data={"frames": place.set("coco").words, "sets": data},
     )
 
 

@@ -341,7 +341,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--tune", type=click.Choice(TUNES),
-            help=f"Of {_able('tune')}: what single frames spend their bytes on: accuracy, what "
+            help=f"Of {_able('tune')}: what frames and objects spend bytes on: accuracy, what "
             "detectors need, or psnr, the least error. [default: psnr]",
         ),
     ):  # fmt: skip

@@ -33,8 +33,8 @@ class Target:
         objects_psnr: dB inside the boxes of a frame: the mean over the frames.
             An object that the background shows as well as that takes no bytes.
         objects_quality: 0 to 100, the best; a whole number.
-        tune: What backgrounds spend their bytes on: "psnr", the least error, or "accuracy", what
-            detectors need. It goes with any of the others; None is "psnr".
+        tune: What bytes are spent on: "psnr", the least error, or "accuracy", what detectors need.
+            It goes with any of the others; None is "psnr".
 
     Example:
         >>> from rinrcodec import Target

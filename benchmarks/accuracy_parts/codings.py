@@ -188,7 +188,7 @@ class Ours(Coding):
             replace(p, boxes=chosen_boxes(self.boxes, p, boxes, self.largest))
             for p, boxes in zip(pictures, found, strict=True)
         ]
-        target = rinrcodec.Target(objects_quality=self.objects)
+        target = rinrcodec.Target(objects_quality=self.objects, tune=self.tune)
         return shares(self._encoded(chosen, "av1", target, base), chosen)
 
     def _background(self, pictures: Sequence[Picture], work: Path) -> Pack:
@@ -201,15 +201,16 @@ class Ours(Coding):
         return read_pack(path)
 
     def _encoded(self, pictures: Sequence[Picture], objects: str, target: Any, reuse: Any) -> Pack:
-        asked = {"preset": self.preset, "background": self.family, "gop": self.gop}
         return rinrcodec.encode(
             pictures,
+            preset=self.preset,
+            background=self.family,
             objects=objects,
+            gop=self.gop,
             target=target,
             reuse=reuse,
             device="cpu",
             on_progress=None,
-            **asked,
         )
 
 

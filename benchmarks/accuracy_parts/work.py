@@ -12,7 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from accuracy_parts.sets import Shown, as_rgb, finder, load_set
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Detections, Matches, match
 
-__all__ = ["Looked", "Part", "Workplace", "compute", "looked"]
+__all__ = ["Looked", "Part", "Workplace", "compute", "is_done", "looked"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def compute(
 ) -> None:
     """Compute the parts that are missing, in order, with so many processes of one thread each."""
     missing = [part for part in parts if not place.path(part).is_file()]
+    if not missing:
+        return
     boxes = [(name, chunk) for name, chunk in dict.fromkeys((p.set_name, p.chunk) for p in missing)]
     if jobs == 1:
         for number, part in enumerate(missing, 1):
@@ -75,8 +77,7 @@ def compute(
         initializer=torch.set_num_threads,
         initargs=(1,),
     ) as pool:
-        for future in as_completed([pool.submit(found_boxes, place, *one) for one in boxes]):
-            future.result()
+        list(pool.map(found_boxes, repeat(place), *zip(*boxes, strict=True)))
         futures = [pool.submit(look, place, part) for part in missing]
         try:
             for number, future in enumerate(as_completed(futures), 1):
@@ -118,6 +119,14 @@ def look(place: Workplace, part: Part) -> None:
         classes=np.concatenate([one.classes for one in seen]).astype(np.int16),
     )
     partial.replace(path)
+
+
+def is_done(
+    place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
+) -> bool:
+    """Whether all parts that `looked` needs are there."""
+    chosen = range(len(place.set(set_name).chunks)) if chunks is None else chunks
+    return all(place.path(Part(set_name, chunk, coding)).is_file() for chunk in chosen)
 
 
 def looked(
