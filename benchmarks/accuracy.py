@@ -59,7 +59,7 @@ NETWORK_WORDS = (
     "The {} frames of the first pack alone, because of the time that networks take; preset `fast`."
 )
 # The codecs that are compared with ours.
-RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF, default tune", "composite")
+RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")
 
 
 def figure_of(any_class: bool) -> tuple[str, Figure]:
@@ -166,7 +166,7 @@ def photo_arms(options: argparse.Namespace) -> Arms:
 
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
     """Everything to compute, what matters most first."""
-    parts = []
+    parts: list[Part] = []
 
     def add(set_name: str, arms: Arms, chunks: Sequence[int] | None = None) -> None:
         n_chunks = len(place.set(set_name).chunks)
@@ -200,17 +200,9 @@ def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str]
         half = max(shown.halves)
         numbers = [number for number, its in enumerate(shown.halves) if its == half]
         deltas = measured.deltas(numbers, samples)
-        where = (
-            f"On {len(numbers)} of them, which no choice of qualities was made on. " if half else ""
-        )
-        parts.append(
-            section(
-                shown.words,
-                measured.table(),
-                f"{where}{DELTA_WORDS}",
-                delta_table(deltas),
-            )
-        )
+        where = f"On {len(numbers)} of them, which chose nothing. " if half else ""
+        compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
+        parts.append(section(shown.words, measured.table(), *compared))
         data[name] = {
             "words": shown.words,
             "points": measured.rows(),

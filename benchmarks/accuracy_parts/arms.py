@@ -24,10 +24,10 @@ PICTURES: Arms = {
     "JPEG": tuple(Still("jpeg", q) for q in (10, 20, 40)),
     "WebP": tuple(Still("webp", q) for q in (1, 5, 20)),
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
-    "AVIF, default tune": tuple(Still("avif", q) for q in QUALITIES),
+    "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
     "composite": tuple(Composite(q, q + 25) for q in QUALITIES),
     "ours": tuple(ours(q) for q in QUALITIES),
-    "ours, objects": tuple(ours(q, q + 20) for q in QUALITIES),
+    "ours-objects": tuple(ours(q, q + 20) for q in QUALITIES),
 }
 # One pair of qualities, with other boxes than those that the detector found.
 LEAKS: Arms = {

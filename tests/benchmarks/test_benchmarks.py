@@ -35,7 +35,7 @@ TINY = {
         *("--background-psnr=31", "--object-psnr=33"),
     ],
     "accuracy": [
-        *("--frames=2", "--jobs=1", "--samples=2", "--arms", "original", "AVIF", "ours, objects"),
+        *("--frames=2", "--jobs=1", "--samples=2", "--arms", "original", "AVIF", "ours-objects"),
         *("--sequences", "otb_crossing"),
     ],
     "label_bytes": ["--frames=2"],
