@@ -9,7 +9,10 @@ from accuracy_parts.codings import Coding, Composite, Movie, Network, Original, 
 __all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "sequence_arms"]
 
 Arms = Mapping[str, Sequence[Coding]]
-QUALITIES = (10, 20, 30)
+QUALITIES = (10, 20, 30, 45)
+BACKGROUNDS = (10, 20, 30)
+# Of background and objects.
+PAIRS = ((3, 25), (10, 30), (20, 40))
 
 
 def ours(quality: int, objects: int | None = None, boxes: str = "found") -> Ours:
@@ -25,9 +28,9 @@ PICTURES: Arms = {
     "WebP": tuple(Still("webp", q) for q in (1, 5, 20)),
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
     "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
-    "composite": tuple(Composite(q, q + 25) for q in QUALITIES),
-    "ours": tuple(ours(q) for q in QUALITIES),
-    "ours-objects": tuple(ours(q, q + 20) for q in QUALITIES),
+    "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
+    "ours": tuple(ours(q) for q in BACKGROUNDS),
+    "ours-objects": tuple(ours(*pair) for pair in PAIRS),
 }
 # One pair of qualities, with other boxes than those that the detector found.
 LEAKS: Arms = {

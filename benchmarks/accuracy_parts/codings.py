@@ -23,7 +23,7 @@ from rinrcodec.compute.compose import to_array
 from rinrcodec.evaluation.baselines import CODECS, CROP_HEADER_BYTES, decode_picture
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.metrics import frame_bytes
-from rinrcodec.pack import Pack
+from rinrcodec.pack import Metadata, Pack
 from rinrcodec.picture import Picture
 from rinrcodec.targets import Tune
 
@@ -180,12 +180,12 @@ class Ours(Coding):
     def code(
         self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]], work: Path
     ) -> list[Coded]:
-        plain = [replace(picture, boxes=()) for picture in pictures]
+        plain = [bare(picture) for picture in pictures]
         base = self._background(plain, work)
         if self.objects is None:
             return shares(base, plain)
         chosen = [
-            replace(p, boxes=chosen_boxes(self.boxes, p, boxes, self.largest))
+            replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes, self.largest))
             for p, boxes in zip(pictures, found, strict=True)
         ]
         target = rinrcodec.Target(objects_quality=self.objects, tune=self.tune)
@@ -234,7 +234,9 @@ class Network(Coding):
         self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]], work: Path
     ) -> list[Coded]:
         del work
-        boxed = [replace(p, boxes=tuple(boxes)) for p, boxes in zip(pictures, found, strict=True)]
+        boxed = [
+            replace(bare(p), boxes=tuple(boxes)) for p, boxes in zip(pictures, found, strict=True)
+        ]
         pack = rinrcodec.encode(
             boxed,
             preset=self.preset,
@@ -263,6 +265,11 @@ class Movie(Coding):
         video = encode_video(pictures, crf=self.crf, key_frame=self.key_frame)
         shown = list(video.decode())
         return [(video.n_bytes / len(shown), pixels) for pixels in shown]
+
+
+def bare(picture: Picture) -> Picture:
+    """The picture without labels, and without the colour profile that no other codec here has."""
+    return replace(picture, boxes=(), metadata=Metadata())
 
 
 def write_whole(path: Path, data: bytes) -> None:
