@@ -25,8 +25,6 @@ Layout = Literal["pack", "files"]
 Executor = Literal["local", "ray"]
 
 _MOST_SEED = 2**31 - 1
-
-
 # Fields of a target that manifests of earlier versions lack.
 _LATER = ("quality", "objects_quality", "tune")
 
