@@ -20,7 +20,7 @@ from rinrcodec.families import (
 )
 from rinrcodec.limits import DEFAULT_LIMITS
 from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target, out_of_range
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, TUNES, Target, out_of_range
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -68,6 +68,7 @@ _TARGET_FIELDS = {
     "--objects-psnr": "objects_psnr",
     "--quality": "quality",
     "--objects-quality": "objects_quality",
+    "--tune": "tune",
 }
 
 
@@ -332,6 +333,11 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--quality", type=int, callback=_in_range, metavar="Q",
             help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best.",
+        ),
+        click.option(
+            "--tune", type=Choice(TUNES),
+            help=f"Of {_able('tune')}: what frames and objects spend bytes on: accuracy, what "
+            "detectors need, or psnr, the least error. [default: psnr]",
         ),
     ):  # fmt: skip
         command = option(command)

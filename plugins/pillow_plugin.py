@@ -47,6 +47,7 @@ _TARGETS = {
     "target_psnr": "psnr",
     "objects_psnr": "objects_psnr",
     "target_bytes": "n_bytes",
+    "tune": "tune",
 }
 _ANY_SIZE = limits_for(2**40)
 _METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds

@@ -132,7 +132,8 @@ def encode(
             "pack), or no reuse"
         )
     if reuse is not None and target is not None:
-        of_backgrounds = [name for name in target.given if name not in EXCLUSIVE_OF_OBJECTS]
+        of_objects = (*EXCLUSIVE_OF_OBJECTS, "tune")
+        of_backgrounds = [name for name in target.given if name not in of_objects]
         if of_backgrounds:
             raise RinrInputError(
                 f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "

@@ -27,6 +27,8 @@ Layout = Literal["pack", "files"]
 Executor = Literal["local", "ray"]
 
 _MOST_SEED = 2**31 - 1
+# Fields of a target that manifests of earlier versions lack.
+_LATER = ("quality", "objects_quality", "tune")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
-        for name in ("quality", "objects_quality"):  # manifests of earlier versions lack them
+        for name in _LATER:
             if fields[name] is None:
                 del fields[name]
         # 30 and 30.0 are the same target, so they are to give the same manifest.

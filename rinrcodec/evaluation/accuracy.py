@@ -241,4 +241,6 @@ def _overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.floa
     both = np.prod(np.clip(corners[1] - corners[0], 0, None), axis=2)
     areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]
     union = areas[0][:, None] + areas[1][None, :] - both
-    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    overlaps: NDArray[np.float64] = np.zeros_like(union)
+    np.divide(both, union, out=overlaps, where=union > 0)
+    return overlaps

@@ -38,7 +38,10 @@ TINY = {
         *("--frames=1", "--presets=fast", "--backgrounds", "5", "60", "--objects", "5", "95"),
         *("--background-psnr=31", "--object-psnr=33"),
     ],
-    "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
+    "accuracy": [
+        *("--frames=2", "--jobs=1", "--samples=2", "--arms", "original", "AVIF", "ours-objects"),
+        *("--sequences", "otb_crossing"),
+    ],
     "label_bytes": ["--frames=2"],
     "speed": [
         *("--frames=2", "--repeats=1", "--presets", "fast", "--fitted-frames=1", "--steps=1"),
