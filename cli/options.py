@@ -19,7 +19,7 @@ from rinrcodec.families import (
     object_families,
 )
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.presets import PRESET_NAMES, default_background
+from rinrcodec.presets import MOST_SOFTEN, PRESET_NAMES, default_background
 from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, TUNES, Target, out_of_range
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ __all__ = [
     "preset_option",
     "quiet_option",
     "seed_option",
+    "soften_option",
     "steps_option",
     "target_of",
     "target_options",
@@ -293,6 +294,11 @@ labels_option = click.option(
 gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",
     help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
+)  # fmt: skip
+soften_option = click.option(
+    "--soften", type=click.FloatRange(0, MOST_SOFTEN), metavar="SIGMA",
+    help="Blur frames outside of their boxes before they are encoded: pixels of the Gaussian. "
+    "Fewer bytes where boxes are known before; see docs/av1.md.",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",

@@ -358,6 +358,7 @@ def _encode(
         background=options.get("background"),
         objects=options.get("objects"),
         gop=options.get("gop"),
+        soften=options.get("soften"),
     )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]
     stem = Path(os.fsdecode(filename)).stem if filename else ""

@@ -60,6 +60,7 @@ def encode(
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
+    soften: float | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
@@ -91,6 +92,8 @@ def encode(
     steps: fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
     gop: frames of a sequence that share a row at most, for a background that joins a few; with 1,
         every frame is read alone.
+    soften: blur frames outside of their boxes before they are encoded, with this standard deviation
+        in pixels. What is outside takes fewer bytes; docs/av1.md says when that pays.
     reuse: a pack of the same pictures, whose backgrounds are taken as they are; only objects are
         fitted. A preset without objects has none to fit, and is refused.
     target: the quality or size wanted in place of the preset's, where the families can be asked for
@@ -124,7 +127,9 @@ def encode(
         for note in picture.notes:
             warnings.warn(printable(f"{picture.name}: {note}"), stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
-    chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
+    chosen = get_preset(
+        preset, steps=steps, background=background, objects=objects, gop=gop, soften=soften
+    )
     if reuse is not None and chosen.objects is None:
         raise RinrInputError(
             f"reuse with the preset {chosen.name!r}: it has no objects to fit, as its background "
@@ -258,7 +263,10 @@ def _check_target(target: Target | None, preset: Preset) -> None:
     if not isinstance(target, Target):
         raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
     problem = target_problem(
-        target, preset.background.family, preset.objects.family if preset.objects else "none"
+        target,
+        preset.background.family,
+        preset.objects.family if preset.objects else "none",
+        soften=bool(preset.soften),
     )
     if problem:
         raise RinrInputError(problem)

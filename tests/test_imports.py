@@ -48,6 +48,7 @@ OWNERS = {
         "rinrcodec.datasets",
         "rinrcodec.display",
         "rinrcodec.encoder",
+        "rinrcodec.encoding",
         "rinrcodec.evaluation",
         "rinrcodec.families.av1",
         "rinrcodec.plugins",

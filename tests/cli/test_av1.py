@@ -132,14 +132,16 @@ def test_what_the_page_shows_works(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = moving(tmp_path / "frames", 2, width=32, height=24)
-    for name in "ab":
+    (tmp_path / "labels").mkdir()
+    for number, name in enumerate("ab"):
+        (tmp_path / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
         with Image.open(frames / "0.png") as image:
             image.save(tmp_path / f"{name}.jpg")
     monkeypatch.chdir(tmp_path)
     commands = "".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
     for line in commands.splitlines():
         run(*line.split()[1:])
-    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 6
+    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 7
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(code, "docs/av1.md", "exec"), names)
