@@ -45,9 +45,10 @@ tuned for PSNR, unless Pillow's default tune is named. Ours are `av1` packs with
 and the preset `fast`, which has the same speed. The composite is an AVIF file and AVIF crops of the
 same boxes. Where two qualities are named, they are those of background and objects."""
 DELTA_WORDS = (
-    "How many percent more bytes a row takes than a column at equal accuracy (Bjontegaard delta "
-    "rate, on the accuracies that both reach), and in brackets the bounds of 95 % of the sets that "
-    "are drawn from these pictures with replacement:"
+    "How many percent more bytes ours take than a column at equal accuracy, between the measured "
+    "points of the column (-: it has none around it), and over the accuracies that both curves "
+    "reach (Bjontegaard delta rate). In brackets are the bounds of 95 % of the sets that are drawn "
+    "from these pictures with replacement, without those where the column has no points around it."
 )
 LEAKS_WORDS = (
     "A sharp rectangle may show the detector where an object is, although its pixels do not. "
@@ -81,6 +82,12 @@ class Measured:
             for arm, codings in arms.items()
         }
         self.arms: Arms = {arm: codings for arm, codings in done.items() if codings}
+        self.missing = [
+            f"{arm} {one.label}".strip()
+            for arm, codings in arms.items()
+            for one in codings
+            if one not in done[arm]
+        ]
         self.name, self.figure = figure_of(self.shown.any_class)
         codings = dict.fromkeys(chain.from_iterable(self.arms.values()))
         self.seen: dict[str, list[Looked]] = {
@@ -107,21 +114,33 @@ class Measured:
             values = [f"{row['bytes']:,.0f}", f"{row[key]:.3f}"]
             values += [] if self.shown.any_class else [f"{row['map50']:.3f}"]
             body.append([row["arm"], row["quality"], *values])
-        return markdown_table(header, body)
+        table = markdown_table(header, body)
+        if self.missing:
+            table += f"\n\nNot measured yet: {', '.join(self.missing)}."
+        return table
 
     def deltas(self, numbers: Sequence[int], samples: int) -> dict[str, dict[str, Interval]]:
-        """The delta rates of our curves against every rival, on the pictures of these numbers."""
-        table = Table(self.seen, numbers, self.figure, samples=samples)
-        keys = {arm: [coding.key for coding in codings] for arm, codings in self.arms.items()}
-        return {
-            ours: {rival: table.delta(keys[ours], keys[rival]) for rival in RIVALS if rival in keys}
-            for ours in keys
-            if ours.startswith("ours")
-        }
+        """The bytes of our curves, and of each of their points, against every rival.
+
+        numbers: the pictures. samples: how many resampled sets of them give the intervals.
+        """
+        chosen = {a: its for a, its in self.arms.items() if a in RIVALS or a.startswith("ours")}
+        keys = {arm: [coding.key for coding in codings] for arm, codings in chosen.items()}
+        seen = {key: self.seen[key] for key in chain.from_iterable(keys.values())}
+        table = Table(seen, numbers, self.figure, samples=samples)
+        rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
+        result = {}
+        for arm in (arm for arm in keys if arm.startswith("ours")):
+            for coding in chosen[arm]:
+                name = f"{arm}, {coding.label}"
+                result[name] = {r: table.saving(coding.key, keys[r]) for r in rivals}
+            if len(keys[arm]) > 1:
+                result[f"{arm}, delta rate"] = {r: table.delta(keys[arm], keys[r]) for r in rivals}
+        return result
 
 
 def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
-    """The delta rates as Markdown."""
+    """The differences as Markdown."""
     rivals = list(next(iter(deltas.values())))
     rows = [[ours, *(row[rival].text() for rival in rivals)] for ours, row in deltas.items()]
     return markdown_table(["bytes at equal accuracy", *rivals], rows)
@@ -154,7 +173,7 @@ def draw(path: Path, sets: Mapping[str, Measured]) -> None:
         axis.set_ylabel(measured.name)
         axis.set_title(measured.shown.words)
         axis.grid(alpha=0.3)
-    (axes if len(sets) == 1 else axes[0]).legend(fontsize=8)
+        axis.legend(fontsize=8)
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
@@ -200,7 +219,7 @@ def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str]
         half = max(shown.halves)
         numbers = [number for number, its in enumerate(shown.halves) if its == half]
         deltas = measured.deltas(numbers, samples)
-        where = f"On {len(numbers)} of them, which chose nothing. " if half else ""
+        where = f"Over the {len(numbers)} on which no setting was chosen. " if half else ""
         compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
         parts.append(section(shown.words, measured.table(), *compared))
         data[name] = {

@@ -12,7 +12,7 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.accuracy import Accuracy, average_precision
 from rinrcodec.evaluation.rates import bd_rate, rate_curve
 
-__all__ = ["Interval", "Table", "delta_rate", "point"]
+__all__ = ["Interval", "Table", "delta_rate", "more_bytes", "point"]
 
 Figure = Callable[[Accuracy], float]
 Seen = Sequence[Looked]  # of all pictures of a set, in one coding
@@ -75,17 +75,36 @@ class Table:
 
     def delta(self, ours: Sequence[str], anchor: Sequence[str]) -> Interval:
         """Return how many percent more bytes `ours` takes at equal accuracy."""
+        return self._interval(
+            lambda sample: delta_rate(self.points(ours, sample), self.points(anchor, sample))
+        )
+
+    def saving(self, coding: str, anchor: Sequence[str]) -> Interval:
+        """Return how many percent more bytes one coding takes than the anchor at its accuracy."""
+        return self._interval(
+            lambda sample: more_bytes(self.points([coding], sample)[0], self.points(anchor, sample))
+        )
+
+    def _interval(self, rate_of: Callable[[int], float | None]) -> Interval:
         n_samples = len(next(iter(self._points.values())))
-        rates = [
-            delta_rate(self.points(ours, sample), self.points(anchor, sample))
-            for sample in range(n_samples)
-        ]
-        rate, *others = rates
+        rate, *others = [rate_of(sample) for sample in range(n_samples)]
         known = [one for one in others if one is not None]
         if rate is None or not known:
             return Interval(rate)
         low, high = np.percentile(known, [2.5, 97.5])
         return Interval(rate, float(low), float(high), 1 - len(known) / len(others))
+
+
+def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) -> float | None:
+    """How many percent more bytes a point takes than the anchor, between the points around it.
+
+    None where the anchor has no points of that accuracy around it.
+    """
+    sizes, accuracies = np.array(rate_curve(anchor)).T
+    if not accuracies[0] <= one[1] <= accuracies[-1]:
+        return None
+    size = np.exp(np.interp(one[1], accuracies, np.log(sizes)))
+    return float(100 * (one[0] / size - 1))
 
 
 def delta_rate(

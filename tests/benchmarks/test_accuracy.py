@@ -84,6 +84,11 @@ def test_half_the_bytes_at_equal_accuracy_are_minus_50_percent(module, monkeypat
     assert (interval.rate, interval.low, interval.high) == pytest.approx((-50, -50, -50))
     assert interval.text() == "-50 % (-50 to -50)"
     assert table.delta(["better"], keys["anchor"]).text() == "-"
+    assert table.saving("better", keys["anchor"]).text() == "-"
+    assert table.saving("ours1", keys["anchor"]).rate == pytest.approx(-50)
+    assert curves.more_bytes((500, 0.35), [(1000, 0.3), (2000, 0.4)]) == pytest.approx(
+        100 * (500 / 2000**0.5 / 1000**0.5 - 1)
+    )
 
 
 def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
