@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rinrcodec.compute.scheduling import usual_priority
 from rinrcodec.errors import RinrInputError, RinrUsageError
 from rinrcodec.limits import Limits
 from rinrcodec.storage import make_folder
@@ -159,6 +160,8 @@ def _write_mp4(
         context.color_range, context.colorspace = _LIMITED, _BT709
         context.color_primaries = context.color_trc = _BT709
         with _encoding(path, shape, fps):
+            with usual_priority():
+                context.open()
             for pixels in frames:
                 rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.compute.scheduling import usual_priority
 from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.families.av1.colour import Planes
 from rinrcodec.families.av1.layout import pixel_format, temporal_units
@@ -117,6 +118,8 @@ def encode_video(frames: Sequence[Planes], *, crf: int, preset: int) -> bytes:
         "crf": str(crf),
         "svtav1-params": f"lp=1:tune=1:keyint={len(frames)}",
     }
+    with usual_priority():
+        encoder.open()
     packets = []
     for number, planes in enumerate(frames):
         frame = av.VideoFrame(width, height, "yuv420p10le")
