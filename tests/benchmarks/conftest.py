@@ -36,9 +36,8 @@ def _part(picture: Picture) -> Picture:
     box = picture.boxes[0]
     left, top = max(0, int(box.x) - 60), max(0, int(box.y) - 15)
     pixels = picture.pixels[top : top + 128, left : left + 160]
-    height, width = pixels.shape[:2]
     part = Box(box.class_id, box.x - left, box.y - top, box.w, min(box.h, 100))
-    assert width == 160 and height == 128
+    assert pixels.shape == (128, 160, 3)
     return picture_from_array(
         np.ascontiguousarray(pixels),
         name=picture.name,

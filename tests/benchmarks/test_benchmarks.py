@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import json
 import os
 import subprocess
@@ -15,7 +14,8 @@ import pytest
 
 from rinrcodec.presets import get_preset
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+from .conftest import BENCHMARKS
+
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
     "grouping": ["--frames=1", "--repeats=1", "--frame-repeats=1"],
@@ -102,10 +102,8 @@ def check_opened(report, page):
     assert all(f"{row['method']} (" in page for row in smaller)
 
 
-@pytest.mark.slow
-def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    ladder = importlib.import_module("ladder")
+def test_the_paper_s_ladder_has_the_paper_s_recipe(load):
+    ladder = load("ladder")
     options = argparse.Namespace(preset="paper", steps=None, epochs=0)
     for background in ("siren", "nerv"):  # the families of the paper
         chosen = ladder.chosen_preset(options, background)
