@@ -14,7 +14,7 @@ help:
 	@echo "make test        lint, all tests, and a minute of fuzzing (25 minutes on two cores)"
 	@echo "make lint        ruff and mypy (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
-	@echo "make check-long  20,000 damaged files instead of 2,000 (2 minutes)"
+	@echo "make check-long  20,000 damaged files instead of 1,000 (2 minutes)"
 	@echo "make bench       the tables of docs/results (many hours)"
 	@echo "make clean       remove the files of the other targets, except the virtual environment"
 

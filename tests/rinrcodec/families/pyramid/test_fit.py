@@ -225,8 +225,9 @@ def test_steps_are_reported(crop: Pixels) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 11])
 def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
-    settings = shortened(steps)
-    assert decoded(fit([crop], settings=settings)).shape == crop.shape
+    part = crop[:20, :30].copy()
+    row = fit([part], settings=shortened(steps))
+    assert decoded(row, size=(30, 20)).shape == part.shape
 
 
 def test_progress_rises_to_one(crop: Pixels) -> None:
