@@ -182,9 +182,9 @@ def test_wrong_options_leave_no_file(tmp_path, options, message):
 
 
 def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
-    image, boxes = coarse_picture(12, 8, 1), [Box(0, -3, 2, 9, 40)]
+    image, boxes = coarse_picture(24, 16, 1), [Box(0, -3, 2, 9, 40)]
     target = rinrcodec.Target(lmbda=0.1, objects_psnr=10)
-    options = {"preset": "fast", "background": "pyramid", "steps": 2, "device": "cpu"}
+    options = {"preset": "fast", "background": "pyramid", "steps": 8, "device": "cpu"}
     path = tmp_path / "a.rinr"
     image.save(path, boxes=boxes, target=target, **options)
     wanted = rinrcodec.encode([image], boxes=[boxes], target=target, **options)  # type: ignore[arg-type]
