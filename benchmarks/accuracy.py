@@ -43,7 +43,8 @@ pixels. Labels are never used for encoding. Bytes are those of whole files, with
 frames of a pack (up to 24) share what belongs to none of them. AVIF is Pillow's, speed 6, 4:4:4,
 tuned for PSNR, unless Pillow's default tune is named. Ours are `av1` packs with `--tune accuracy`
 and the preset `fast`, which has the same speed. The composite is an AVIF file and AVIF crops of the
-same boxes. Where two qualities are named, they are those of background and objects."""
+same boxes. Softened packs have no objects; frames are blurred outside of the boxes before they are
+encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
 DELTA_WORDS = (
     "How many percent more bytes ours take than a column at equal accuracy, between the measured "
     "points of the column (-: it has none around it), and over the accuracies that both curves "

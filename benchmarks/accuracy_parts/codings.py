@@ -160,6 +160,7 @@ class Ours(Coding):
         `objects`, boxes are not in the pack either.
     boxes: as of `chosen_boxes`.
     largest: pixels of the largest box that gets an object; 0 for any.
+    soften: how much frames are blurred outside of the boxes, which are then in the pack.
     """
 
     family: str
@@ -170,6 +171,7 @@ class Ours(Coding):
     largest: int = 0
     gop: int = 1
     tune: Tune = "accuracy"
+    soften: float | None = None
 
     @property
     def label(self) -> str:
@@ -180,16 +182,29 @@ class Ours(Coding):
     def code(
         self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]], work: Path
     ) -> list[Coded]:
+        if self.soften is not None:
+            return self._softened(pictures, found)
         plain = [bare(picture) for picture in pictures]
         base = self._background(plain, work)
         if self.objects is None:
             return shares(base, plain)
-        chosen = [
+        chosen = self._boxed(pictures, found)
+        target = rinrcodec.Target(objects_quality=self.objects, tune=self.tune)
+        return shares(self._encoded(chosen, "av1", target, base), chosen)
+
+    def _boxed(self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]]) -> list[Picture]:
+        return [
             replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes, self.largest))
             for p, boxes in zip(pictures, found, strict=True)
         ]
-        target = rinrcodec.Target(objects_quality=self.objects, tune=self.tune)
-        return shares(self._encoded(chosen, "av1", target, base), chosen)
+
+    def _softened(self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]]) -> list[Coded]:
+        chosen = self._boxed(pictures, found)
+        objects = "none" if self.objects is None else "av1"
+        target = rinrcodec.Target(
+            quality=self.quality, objects_quality=self.objects, tune=self.tune
+        )
+        return shares(self._encoded(chosen, objects, target, None), chosen)
 
     def _background(self, pictures: Sequence[Picture], work: Path) -> Pack:
         key = replace(self, objects=None, boxes="found", largest=0).key
@@ -207,6 +222,7 @@ class Ours(Coding):
             background=self.family,
             objects=objects,
             gop=self.gop,
+            soften=self.soften,
             target=target,
             reuse=reuse,
             device="cpu",
