@@ -33,7 +33,6 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page dataloader 20 dataloader
     page dataloader_otb_crossing 15 dataloader --sequence otb_crossing --families av1 nerv
     page av1_sequences 12 av1_sequences
-    page av1_tracks 10 av1_tracks
     page real_data 15 real_data --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
     page real_data_video 15 real_data --sets video/vtest.avi
     page sequences 15 sequences

@@ -12,20 +12,21 @@ from pathlib import Path
 
 from PIL import Image
 
-import rinrcodec
-from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
-from rinrcodec.compute.compose import to_array
+from rinrcodec.cli.views.comparison_picture import draw_comparison
+from rinrcodec.evaluation.side_by_side import side_by_side
+from rinrcodec.formats import read_pack
 from rinrcodec.sources.samples import sample_pictures
 
 COLUMNS = (
     "source",
     "with objects",
+    "rival",
     "object: source",
-    "object: background",
     "object: decoded",
+    "object: rival",
 )
 ROWS = ("astronaut", "coffee")
-DPI = 70
+DPI = 66
 
 
 def main() -> None:
@@ -33,15 +34,8 @@ def main() -> None:
     parser.add_argument("pack", type=Path, help="demo.rinr, as the demo wrote it")
     parser.add_argument("picture", type=Path, help="the PNG to write")
     options = parser.parse_args()
-    rows = []
-    with rinrcodec.open(options.pack) as file:
-        for index, source in enumerate(sample_pictures()):
-            name = Path(source.name).stem
-            background, result = (
-                to_array(file.decode(index, objects=objects)) for objects in (False, True)
-            )
-            if name in ROWS:
-                rows.append(Shown(name, source.pixels, background, result, source.boxes))
+    shown = side_by_side(read_pack(options.pack), sample_pictures())
+    rows = [one for one in shown if Path(one.picture.name).stem in ROWS]
     drawn = io.BytesIO()
     draw_comparison(drawn, rows, columns=COLUMNS, dpi=DPI)
     # 256 dithered colours are less than half the bytes, and look the same at this size.

@@ -19,8 +19,8 @@ from rinrcodec.families import (
     object_families,
 )
 from rinrcodec.limits import DEFAULT_LIMITS
-from rinrcodec.presets import PRESET_NAMES, default_background
-from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, Target, out_of_range
+from rinrcodec.presets import MOST_SOFTEN, PRESET_NAMES, default_background
+from rinrcodec.targets import EXCLUSIVE, EXCLUSIVE_OF_OBJECTS, TUNES, Target, out_of_range
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -54,6 +54,7 @@ __all__ = [
     "preset_option",
     "quiet_option",
     "seed_option",
+    "soften_option",
     "steps_option",
     "target_of",
     "target_options",
@@ -68,6 +69,7 @@ _TARGET_FIELDS = {
     "--objects-psnr": "objects_psnr",
     "--quality": "quality",
     "--objects-quality": "objects_quality",
+    "--tune": "tune",
 }
 
 
@@ -293,6 +295,11 @@ gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",
     help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
 )  # fmt: skip
+soften_option = click.option(
+    "--soften", type=click.FloatRange(0, MOST_SOFTEN), metavar="SIGMA",
+    help="Blur frames outside of their boxes before they are encoded: pixels of the Gaussian. "
+    "Fewer bytes where boxes are known before; see docs/av1.md.",
+)  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",
     help=f"Fitting steps{_step_units()} in place of the preset's, for a quick look.",
@@ -332,6 +339,11 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--quality", type=int, callback=_in_range, metavar="Q",
             help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best.",
+        ),
+        click.option(
+            "--tune", type=Choice(TUNES),
+            help=f"Of {_able('tune')}: what frames and objects spend bytes on: accuracy, what "
+            "detectors need, or psnr, the least error. [default: psnr]",
         ),
     ):  # fmt: skip
         command = option(command)

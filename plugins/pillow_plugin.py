@@ -47,6 +47,7 @@ _TARGETS = {
     "target_psnr": "psnr",
     "objects_psnr": "objects_psnr",
     "target_bytes": "n_bytes",
+    "tune": "tune",
 }
 _ANY_SIZE = limits_for(2**40)
 _METADATA = ("exif", "icc_profile", "xmp")  # Pillow's names of what `Metadata` holds
@@ -366,6 +367,7 @@ def _encode(
         background=options.get("background"),
         objects=options.get("objects"),
         gop=options.get("gop"),
+        soften=options.get("soften"),
     )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]
     stem = Path(os.fsdecode(filename)).stem if filename else ""

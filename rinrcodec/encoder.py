@@ -60,6 +60,7 @@ def encode(
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
+    soften: float | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     reuse: Pack | None = None,
@@ -97,6 +98,8 @@ def encode(
         steps: Fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
         gop: The most frames of a sequence that share a row, where the family cuts sequences into
             such groups. With 1, every frame is read alone.
+        soften: Blur frames outside of their boxes before they are encoded, with this standard
+            deviation in pixels. What is outside takes fewer bytes; docs/av1.md says when that pays.
         seed: Of all random numbers, from 0.
         device: Where networks are fitted: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
             A CPU fits one chunk on each core at a time.
@@ -144,7 +147,9 @@ def encode(
         for note in picture.notes:
             warnings.warn(printable(f"{picture.name}: {note}"), stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
-    chosen = get_preset(preset, steps=steps, background=background, objects=objects, gop=gop)
+    chosen = get_preset(
+        preset, steps=steps, background=background, objects=objects, gop=gop, soften=soften
+    )
     if reuse is not None and chosen.objects is None:
         raise RinrInputError(
             f"reuse with the preset {chosen.name!r}: it has no objects to fit, as its background "
@@ -152,7 +157,8 @@ def encode(
             "pack), or no reuse"
         )
     if reuse is not None and target is not None:
-        of_backgrounds = [name for name in target.given if name not in EXCLUSIVE_OF_OBJECTS]
+        of_objects = (*EXCLUSIVE_OF_OBJECTS, "tune")
+        of_backgrounds = [name for name in target.given if name not in of_objects]
         if of_backgrounds:
             raise RinrInputError(
                 f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "
@@ -277,7 +283,10 @@ def _check_target(target: Target | None, preset: Preset) -> None:
     if not isinstance(target, Target):
         raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
     problem = target_problem(
-        target, preset.background.family, preset.objects.family if preset.objects else "none"
+        target,
+        preset.background.family,
+        preset.objects.family if preset.objects else "none",
+        soften=bool(preset.soften),
     )
     if problem:
         raise RinrInputError(problem)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 
 from rinrcodec.compute.devices import require_torch
@@ -31,6 +31,7 @@ from rinrcodec.pack import ObjectMode
 from rinrcodec.targets import Target
 
 __all__ = [
+    "MOST_SOFTEN",
     "PRESETS",
     "PRESET_NAMES",
     "Preset",
@@ -43,6 +44,8 @@ __all__ = [
 # Preset -> the gain in dB above which an object is kept.
 _MIN_GAIN = {"paper": 0.0, "fast": 0.2, "balanced": 0.2, "best": 0.2}
 PRESET_NAMES = tuple(_MIN_GAIN)
+# Pixels: more than objects are large.
+MOST_SOFTEN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Preset:
         object_mode: "residual" adds objects to the background, "direct" replaces it.
         min_gain: Keep an object if it raises the PSNR inside its box by more than this, in dB.
             Minus infinity keeps all.
+        soften: Blur frames outside of their boxes before backgrounds are fitted: the standard
+            deviation in pixels.
 
     Example:
         >>> from rinrcodec.presets import get_preset
@@ -68,6 +73,7 @@ class Preset:
     objects: ObjectEncoder | None
     object_mode: ObjectMode = "residual"
     min_gain: float = 0.0
+    soften: float = 0.0
 
     def require_packages(self) -> None:
         """Raise `MissingExtraError` where what this preset fits needs torch, which is not there."""
@@ -109,6 +115,20 @@ class Preset:
             objects=self.objects and self.objects.with_gop(gop),
         )
 
+    def with_soften(self, sigma: float) -> Preset:
+        """Return the preset that blurs frames outside of their boxes.
+
+        Args:
+            sigma: Standard deviation of the blur in pixels, from 0 (no blur) to 64.
+
+        Raises:
+            RinrInputError: It is none of these numbers.
+        """
+        number = isinstance(sigma, Real) and not isinstance(sigma, bool)
+        if not number or not 0 <= float(sigma) <= MOST_SOFTEN:
+            raise RinrInputError(f"soften={sigma!r}: expected 0 to {MOST_SOFTEN} pixels")
+        return replace(self, name=f"{self.name}, softened {sigma:g}", soften=float(sigma))
+
     def alone(self) -> Preset:
         """Return the preset for files of one frame: no row serves two frames.
 
@@ -142,11 +162,13 @@ def get_preset(
     background: str | None = None,
     objects: str | None = None,
     gop: int | None = None,
+    soften: float | None = None,
 ) -> Preset:
     """Return a preset by its name.
 
     Args:
-        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps` and `gop` can change.
+        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps`, `gop` and `soften` can
+            change.
         steps: Fitting steps in place of the preset's; for a family of sequences, epochs.
         background: The family of the backgrounds, by its name in `rinrcodec.families`; None takes
             that of `default_background`.
@@ -155,10 +177,11 @@ def get_preset(
             backgrounds keep them sharp themselves.
         gop: The largest number of frames in a row, where the family cuts sequences into groups of
             frames.
+        soften: Blur frames outside of their boxes, as of `Preset.with_soften`.
 
     Raises:
         RinrInputError: There is no such preset or family, the family has no such preset or no
-            groups of frames, or `steps` is not a whole number of 1 or more.
+            groups of frames, `steps` is not a whole number of 1 or more, or `soften` is wrong.
 
     Example:
         >>> from rinrcodec.presets import get_preset
@@ -170,7 +193,8 @@ def get_preset(
     else:
         preset = _named(name, background or default_background(name), objects)
     preset = preset if steps is None else preset.with_steps(steps)
-    return preset if gop is None else preset.with_gop(gop)
+    preset = preset if gop is None else preset.with_gop(gop)
+    return preset if soften is None else preset.with_soften(soften)
 
 
 def default_background(name: str) -> str:
@@ -215,14 +239,22 @@ def compared_backgrounds(name: str, *, sequences: bool) -> list[str]:
     return list(dict.fromkeys([default_background(name), *paper]))
 
 
-def target_problem(target: Target, background: str, objects: str | None) -> str | None:
+def target_problem(
+    target: Target, background: str, objects: str | None, *, soften: bool = False
+) -> str | None:
     """Say what is wrong with a target for families, or return None.
 
     Args:
         target: The target.
         background: The family of the backgrounds.
         objects: The objects on top, as of `get_preset`.
+        soften: Whether frames are blurred outside of their boxes.
     """
+    if soften and target.psnr is not None:
+        return (
+            "a PSNR of the background with soften: the background is blurred, so it cannot be as "
+            "near to the source; ask for a quality or for bytes"
+        )
     asked = set(target.given)
     if background in background_families_for(asked, objects):
         return None

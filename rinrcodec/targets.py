@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Literal, get_args
 
 from rinrcodec.errors import RinrInputError
 
-__all__ = ["EXCLUSIVE", "EXCLUSIVE_OF_OBJECTS", "Miss", "Target", "TargetWarning", "out_of_range"]
+__all__ = [
+    "EXCLUSIVE",
+    "EXCLUSIVE_OF_OBJECTS",
+    "TUNES",
+    "Miss",
+    "Target",
+    "TargetWarning",
+    "Tune",
+    "out_of_range",
+]
+
+Tune = Literal["psnr", "accuracy"]
+TUNES: tuple[Tune, ...] = get_args(Tune)
 
 # They say the same thing in other words.
 EXCLUSIVE = ("lmbda", "psnr", "n_bytes", "quality")
@@ -29,6 +42,8 @@ class Target:
         objects_psnr: dB inside the boxes of a frame: the mean over the frames.
             An object that the background shows as well as that takes no bytes.
         objects_quality: 0 to 100, the best; a whole number.
+        tune: What bytes are spent on: "psnr", the least error, or "accuracy", what detectors need.
+            It goes with any of the others; None is "psnr".
 
     Example:
         >>> from rinrcodec import Target
@@ -42,6 +57,7 @@ class Target:
     objects_psnr: float | None = None
     quality: int | None = None
     objects_quality: int | None = None
+    tune: Tune | None = None
 
     def __post_init__(self) -> None:
         for names in (EXCLUSIVE, EXCLUSIVE_OF_OBJECTS):
@@ -52,11 +68,15 @@ class Target:
             value = getattr(self, name)
             if value is not None and (expected := out_of_range(name, value)):
                 raise RinrInputError(f"a target with {name}={value!r}: expected {expected}")
+        if self.tune is not None and self.tune not in TUNES:
+            choices = " or ".join(TUNES)
+            raise RinrInputError(f"a target with tune={self.tune!r}: expected {choices}")
 
     @property
     def given(self) -> tuple[str, ...]:
         """The names of the fields that have a value."""
-        return tuple(name for name in _TARGET_RANGES if getattr(self, name) is not None)
+        names = (*_TARGET_RANGES, "tune")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
 
 _WHOLE = ("n_bytes", "quality", "objects_quality")

@@ -24,9 +24,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As in a job that a shell script starts in the background (`make test &`): see `_interruptible`.
 if "PYTEST_XDIST_WORKER" in os.environ:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-# A busy machine is no defect of the code.
-settings.register_profile("patient", deadline=None)
+# A busy machine is no defect of the code. Examples differ from run to run, so few are enough.
+settings.register_profile("patient", deadline=None, max_examples=50)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the commands of README, which take longest: no core waits for them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ OWNERS = {
     "constriction": ("rinrcodec.families.pyramid",),
     "av": ("rinrcodec.families.av1", "rinrcodec.sources", "rinrcodec.datasets.unpacking"),
     "yaml": ("rinrcodec.sources", "rinrcodec.datasets", "rinrcodec.plugins"),
-    "ultralytics": ("rinrcodec.plugins",),
+    "ultralytics": ("rinrcodec.evaluation", "rinrcodec.plugins"),
     "fsspec": ("rinrcodec.storage",),
     "upath": ("rinrcodec.storage",),
     "filelock": ("rinrcodec.storage",),
@@ -48,6 +49,7 @@ OWNERS = {
         "rinrcodec.datasets",
         "rinrcodec.display",
         "rinrcodec.encoder",
+        "rinrcodec.encoding",
         "rinrcodec.evaluation",
         "rinrcodec.families.av1",
         "rinrcodec.plugins",
@@ -98,6 +100,7 @@ def imports(source: str, module: str, *, is_package: bool) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+@cache
 def imports_of(module: str) -> list[str]:
     path = MODULES[module]
     source = path.read_text(encoding="utf-8")

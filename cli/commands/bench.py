@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import (
     FamilyChoice,
     LocalPath,
     device_option,
+    labels_option,
     preset_of,
     preset_option,
     quiet_option,
@@ -20,7 +22,7 @@ from rinrcodec.cli.options import (
     steps_option,
 )
 from rinrcodec.cli.progress import progress
-from rinrcodec.cli.suggestions import SuggestingGroup
+from rinrcodec.cli.suggestions import Choice, SuggestingGroup
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
 from rinrcodec.families.interface import BackgroundFamily
@@ -68,6 +70,7 @@ def command() -> None:
 @device_option
 @seed_option
 @quiet_option
+@verbose_option
 def ladder(
     source: Path,
     out: Path,
@@ -158,6 +161,79 @@ def ladder(
     if not quiet:
         _print_table(rungs, what)
         say(f"page: {out / 'ladder.md'}")
+
+
+@command.command("rival")
+@click.argument("source", metavar="SRC", type=LocalPath())
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, metavar="OUT",
+    help="Folder for the files; it must not exist.",
+)  # fmt: skip
+@click.option(
+    "--codec", type=Choice(("jpeg", "webp", "avif")), default="avif", show_default=True,
+    help="Codec of the frames, with the best settings of Pillow at reasonable speed.",
+)  # fmt: skip
+@click.option(
+    "--quality", type=click.IntRange(1, 100), required=True, metavar="Q", help="Of the frames."
+)
+@click.option(
+    "--subsampling", type=Choice(("4:2:0", "4:4:4")), help="Chroma of JPEG. [default: 4:2:0]"
+)
+@click.option(
+    "--crops", type=Choice(("jpeg", "webp", "avif")),
+    help="Also write a crop of every box, in this codec.",
+)  # fmt: skip
+@click.option("--crops-quality", type=click.IntRange(1, 100), metavar="Q", help="Of the crops.")
+@labels_option
+@quiet_option
+@verbose_option
+def rival(
+    source: Path,
+    out: Path,
+    codec: str,
+    quality: int,
+    subsampling: str | None,
+    crops: str | None,
+    crops_quality: int | None,
+    labels: str,
+    quiet: bool,
+) -> None:
+    """Write frames in another codec, with the settings that `report` has found.
+
+    SRC is an image, a folder of images, a YOLO data yaml, or a video. The files are OUT/NAME.avif.
+    With crops they are OUT/frames/NAME.avif and OUT/crops/NAME/NUMBER_X_Y.webp: paste them at X, Y.
+    """
+    if subsampling is not None and codec != "jpeg":
+        raise click.UsageError(f"--subsampling {subsampling}: --codec {codec} has no such choice")
+    if (crops is None) != (crops_quality is None):
+        raise click.UsageError("--crops and --crops-quality belong together: give both or none")
+    from rinrcodec.cli.output import print_warnings, say
+    from rinrcodec.cli.views.fog_table import size_text
+    from rinrcodec.evaluation.baselines import CODECS, available_codecs
+    from rinrcodec.evaluation.rival_files import write_rival
+    from rinrcodec.evaluation.rivals import Rival
+    from rinrcodec.printing import count
+    from rinrcodec.sources.discover import open_source
+    from rinrcodec.sources.survey import survey
+
+    for name in filter(None, (codec, crops)):
+        if name not in available_codecs():
+            raise RinrInputError(f"{name}: this Pillow cannot write it; install a newer Pillow")
+    seen = survey(open_source(source, labels=labels))
+    opened = seen.source
+    print_warnings([*opened.lost_labels, *seen.lost], more="")
+    chroma = [str(setting.get("subsampling")) for setting in CODECS[codec]]
+    chosen = Rival(
+        codec,
+        quality,
+        chroma.index(subsampling) if subsampling else 0,
+        None if crops is None or crops_quality is None else (crops, crops_quality),
+    )
+    total = sum(map(len, opened.series))
+    with progress("encoding", total, quiet=quiet) as bar:
+        size = write_rival(opened, out, chosen, on_written=bar.update)
+    if not quiet:
+        say(f"{count(total, 'frame')}, {size_text(size)}, {size_text(size / total)} a frame: {out}")
 
 
 def _other(name: str, steps: int | None, *, alone: bool) -> Preset:

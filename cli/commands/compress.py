@@ -25,6 +25,7 @@ from rinrcodec.cli.options import (
     preset_option,
     quiet_option,
     seed_option,
+    soften_option,
     steps_option,
     target_of,
     target_options,
@@ -81,6 +82,7 @@ class _Interrupted(click.ClickException):
 @objects_option
 @steps_option
 @gop_option
+@soften_option
 @target_options
 @click.option(
     "--layout", type=Choice(["pack", "files"]), default="pack", show_default=True,

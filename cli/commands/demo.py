@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import (
     FamilyChoice,
     device_option,
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rinrcodec.evaluation.rows import CodedFrame
     from rinrcodec.metrics import Quality
     from rinrcodec.picture import Picture
-    from rinrcodec.presets import Preset
 
     Pixels = NDArray[np.uint8]
 
@@ -47,7 +48,7 @@ class Line:
     """One line of the table: what was done, its bytes, its quality and the time it took."""
 
     label: str
-    n_bytes: int | None
+    n_bytes: int
     quality: Quality | None = None
     seconds: float | None = None
 
@@ -69,6 +70,7 @@ class Line:
 @steps_option
 @device_option
 @seed_option
+@verbose_option
 def command(
     out: Path,
     preset: str | None,
@@ -81,32 +83,33 @@ def command(
 
     They ship with scikit-image; they are compressed, verified and decoded. Ends with a table of
     several backgrounds, and of JPEG, WebP and AVIF at as many bytes as the first one. A picture
-    shows the source, the background alone, the result with objects, and the errors of both.
+    shows the source, the background alone, the result with objects, AVIF at as many bytes, and the
+    errors, with bytes and dB below each.
     """
     import rinrcodec
-    from rinrcodec.cli.views.comparison_picture import Shown, draw_comparison
+    from rinrcodec.cli.views.comparison_picture import draw_comparison
     from rinrcodec.compute.compose import to_array
+    from rinrcodec.evaluation.comparison import method_label
+    from rinrcodec.evaluation.side_by_side import side_by_side
     from rinrcodec.formats import pack_bytes
     from rinrcodec.sources import samples
     from rinrcodec.storage.atomic import write_whole, writing
     from rinrcodec.storage.replacing import replacing
 
     names = backgrounds or compared_backgrounds(preset or _FIRST, sequences=False)
-    first, *others = (
-        preset_of(preset or (_OTHERS if number else _FIRST), steps=steps, background=name)
-        for number, name in enumerate(dict.fromkeys(names))
-    )
+    first, *others = dict.fromkeys(names)
+    chosen = preset_of(preset or _FIRST, steps=steps, background=first)
     pictures = samples.sample_pictures()
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     pack_path = out / PACK_NAME
     n_boxes = sum(len(picture.boxes) for picture in pictures)
-    say(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {first.name}")
+    say(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {chosen.name}")
     start = time.perf_counter()
     with progress("fitting", len(pictures)) as bar:
         pack = rinrcodec.encode(
             pictures,
-            preset=first,
+            preset=chosen,
             seed=seed,
             device=device,
             on_progress=lambda share: bar.update(share * len(pictures)),
@@ -121,27 +124,25 @@ def command(
         start = time.perf_counter()
         decoded = [to_array(item) for item in file.decode(indices)]
         decode_seconds = time.perf_counter() - start
-        alone = [to_array(item) for item in file.decode(indices, objects=False)]
     _check_same(decoded, [to_array(item) for item in rinrcodec.decode(pack, indices)])
     say(f"verified; decoded in {decode_seconds:.2f} s to the same pixels as from memory")
 
-    size = pack_path.stat().st_size
-    ours = Line(first.name, size, _quality(pictures, decoded), seconds)
+    lines = [_beside(pictures, other, preset or _OTHERS, steps, seed, device) for other in others]
+    shown = side_by_side(pack, pictures)
     lines = [
         Line("source, JPEG q95", sum(p.source_bytes for p in pictures)),
-        Line("  backgrounds alone", None, _quality(pictures, alone)),
-        ours,
-        *(_beside(pictures, other, seed, device) for other in others),
-        *_baselines(pictures, size // len(pictures), ours.quality),
+        _line("  backgrounds alone", [one.background for one in shown]),
+        _line(chosen.name, [one.decoded for one in shown], seconds),
+        *lines,
+        *(
+            _line(method_label(method), [one.others[method] for one in shown])
+            for method in shown[0].others
+        ),
     ]
     _print_table(lines, sum(p.width * p.height for p in pictures))
     picture_path = out / PICTURE_NAME
-    rows = [
-        Shown(Path(picture.name).stem, picture.pixels, background, result, picture.boxes)
-        for picture, background, result in zip(pictures, alone, decoded, strict=True)
-    ]
     with writing(picture_path), replacing(picture_path) as temporary:
-        draw_comparison(temporary, rows)
+        draw_comparison(temporary, shown)
     say(f"pack:    {pack_path}", f"picture: {picture_path}")
 
 
@@ -157,49 +158,37 @@ def _check_same(from_file: Sequence[Pixels], from_memory: Sequence[Pixels]) -> N
         )
 
 
-def _beside(pictures: Sequence[Picture], preset: Preset, seed: int, device: str) -> Line:
+def _beside(
+    pictures: Sequence[Picture],
+    family: str,
+    effort: str,
+    steps: int | None,
+    seed: int,
+    device: str,
+) -> Line:
     """Another background, at the size that its preset gives."""
-    from rinrcodec.evaluation.backgrounds import measure_pack
+    from rinrcodec.evaluation.backgrounds import measure_background
 
-    with progress(f"fitting {preset.background.family}", len(pictures)) as bar:
-        figures = measure_pack(pictures, preset, seed=seed, device=device, on_fitted=bar.update)
-    seconds = figures.speed.encode * len(pictures)
-    return Line(preset.name, round(figures.n_bytes), _quality(pictures, figures.pixels), seconds)
-
-
-def _quality(pictures: Sequence[Picture], results: Sequence[Pixels]) -> Quality:
-    from rinrcodec.metrics import frame_quality, mean_quality
-
-    return mean_quality(
-        [
-            frame_quality(picture.pixels, result, picture.boxes)
-            for picture, result in zip(pictures, results, strict=True)
-        ]
-    )
+    name = preset_of(effort, steps=steps, background=family).name
+    with progress(f"fitting {family}", len(pictures)) as bar:
+        *_, row = measure_background(
+            pictures,
+            family,
+            effort=effort,
+            steps=steps,
+            seed=seed,
+            device=device,
+            on_fitted=bar.update,
+        )
+    return _line(name, row.frames, row.speed.encode * len(pictures))
 
 
-def _baselines(
-    pictures: Sequence[Picture], frame_bytes: int, ours: Quality | None
-) -> Iterator[Line]:
-    """JPEG, WebP and AVIF at `frame_bytes` a picture; AVIF with crops at our background's PSNR."""
-    from rinrcodec.evaluation.baselines import QualityScan, available_codecs, best_composite
-    from rinrcodec.evaluation.comparison import method_label
+def _line(label: str, frames: Sequence[CodedFrame], seconds: float | None = None) -> Line:
+    """The sum of bytes and the mean of dB of all pictures."""
+    from rinrcodec.metrics import mean_quality
 
-    codecs = available_codecs()
-    scans = [{codec: QualityScan(codec, item.pixels) for codec in codecs} for item in pictures]
-    for codec in codecs:
-        coded = [scan[codec].nearest(frame_bytes) for scan in scans]
-        size = sum(item.n_bytes for item in coded)
-        quality = _quality(pictures, [item.pixels for item in coded])
-        yield Line(method_label(codec), size, quality)
-    least = ours.background if ours else None
-    coded = [
-        best_composite(scan[codecs[-1]], picture.boxes, frame_bytes, background_psnr=least)
-        for picture, scan in zip(pictures, scans, strict=True)
-    ]
-    size = sum(item.n_bytes for item in coded)
-    quality = _quality(pictures, [item.pixels for item in coded])
-    yield Line(method_label("composite"), size, quality)
+    n_bytes = round(sum(frame.n_bytes for frame in frames))
+    return Line(label, n_bytes, mean_quality([frame.quality for frame in frames]), seconds)
 
 
 def _print_table(lines: Sequence[Line], n_pixels: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rinrcodec.cli.log import verbose_option
 from rinrcodec.cli.options import PathOrUrl, max_pixels_option
 
 __all__ = ["command"]
@@ -18,6 +19,7 @@ __all__ = ["command"]
 )
 @click.option("--frames", is_flag=True, help="List the frames of every file, too.")
 @max_pixels_option
+@verbose_option
 @click.option(
     "--json", "as_json", is_flag=True,
     help="Print JSON: a list with an item for every file, or folder with a manifest.",

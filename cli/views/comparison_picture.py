@@ -1,4 +1,4 @@
-"""The side-by-side picture: source, background alone, with objects, and their errors.
+"""The side-by-side picture: source, background alone, with objects, AVIF, and errors.
 
 Importing this module raises `MissingExtraError` without matplotlib.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +15,10 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.metrics import frame_quality, psnr
+from rinrcodec.evaluation.comparison import method_label
+from rinrcodec.evaluation.rows import CodedFrame
+from rinrcodec.evaluation.side_by_side import SideBySide
+from rinrcodec.metrics import psnr
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("matplotlib", "demo") from error
 
-__all__ = ["COLUMNS", "Shown", "draw_comparison"]
+__all__ = ["COLUMNS", "draw_comparison"]
 
 # Room around an enlarged object, as a share of its longer side.
 CROP_MARGIN = 0.15
@@ -34,20 +36,12 @@ ERROR_PERCENTILE = 99.5
 PANEL_INCHES = 3.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """A picture to show; all pixels are uint8 [H, W, 3] of one shape."""
-
-    name: str
-    source: NDArray[np.uint8]
-    background: NDArray[np.uint8]
-    decoded: NDArray[np.uint8]
-    boxes: tuple[Box, ...]
+Panel = tuple[NDArray[Any], str]
 
 
 def draw_comparison(
     path: Path | BinaryIO,
-    pictures: Sequence[Shown],
+    pictures: Sequence[SideBySide],
     *,
     columns: Sequence[str] | None = None,
     dpi: int = 100,
@@ -58,12 +52,12 @@ def draw_comparison(
     """
     names = list(COLUMNS if columns is None else columns)
     brightest = max(
-        float(np.percentile(_error(picture.source, picture.background), ERROR_PERCENTILE))
+        float(np.percentile(_error(picture, picture.background), ERROR_PERCENTILE))
         for picture in pictures
     )
     # Every panel keeps its picture's shape, so a column is as wide as the widest of them.
     widths = [1.0 if name.startswith("object") else _widest(pictures) for name in names]
-    height = PANEL_INCHES * len(pictures) + 0.6
+    height = (PANEL_INCHES + 0.3) * len(pictures) + 0.6
     figure = Figure((PANEL_INCHES * sum(widths), height), layout="constrained")
     FigureCanvasAgg(figure)
     grid: Any = figure.subplots(
@@ -78,13 +72,14 @@ def draw_comparison(
             else:
                 axis.imshow(pixels, interpolation="nearest")
             if not name.startswith("object"):
-                _outline(axis, picture.boxes)
+                _outline(axis, picture.picture.boxes)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_xlabel(label, fontsize=13)
             if number == 0:
-                axis.set_title(name, fontsize=15, fontweight="bold")
-        grid[number, 0].set_ylabel(picture.name, fontsize=13)
+                title = name.replace("rival", method_label(picture.rival[0]))
+                axis.set_title(title, fontsize=15, fontweight="bold")
+        grid[number, 0].set_ylabel(Path(picture.picture.name).stem, fontsize=13)
     if errors is not None:
         last = max(index for index, name in enumerate(names) if name.startswith("error"))
         bar = figure.colorbar(errors, ax=grid[:, last], shrink=0.6)
@@ -92,8 +87,11 @@ def draw_comparison(
     figure.savefig(path, dpi=dpi, format="png")
 
 
-def _widest(pictures: Sequence[Shown]) -> float:
-    return max(float(picture.source.shape[1] / picture.source.shape[0]) for picture in pictures)
+def _widest(pictures: Sequence[SideBySide]) -> float:
+    return max(
+        float(picture.picture.pixels.shape[1] / picture.picture.pixels.shape[0])
+        for picture in pictures
+    )
 
 
 def _outline(axis: Any, boxes: Sequence[Box]) -> None:
@@ -105,30 +103,43 @@ def _outline(axis: Any, boxes: Sequence[Box]) -> None:
         axis.add_patch(Rectangle(corner, box.w, box.h, fill=False, edgecolor="red", linewidth=1.2))
 
 
-def _error(source: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
-    difference = np.abs(np.subtract(source, decoded, dtype=np.int16))
+def _error(picture: SideBySide, version: CodedFrame) -> NDArray[np.float64]:
+    difference = np.abs(np.subtract(picture.picture.pixels, version.pixels, dtype=np.int16))
     return np.asarray(difference.mean(axis=2))
 
 
-def _crop(pixels: NDArray[np.uint8], picture: Shown) -> NDArray[np.uint8]:
+def _crop(pixels: NDArray[np.uint8], picture: SideBySide) -> NDArray[np.uint8]:
     """A square around the first box, as far as the frame reaches."""
     height, width = pixels.shape[:2]
-    box = picture.boxes[0].region(width, height)
+    box = picture.picture.boxes[0].region(width, height)
     side = round(max(box.width, box.height) * (1 + 2 * CROP_MARGIN))
     x0 = min(max(0, (box.x + box.right - side) // 2), max(0, width - side))
     y0 = min(max(0, (box.y + box.bottom - side) // 2), max(0, height - side))
     return pixels[y0 : y0 + side, x0 : x0 + side]
 
 
-def _parts(picture: Shown, decoded: NDArray[np.uint8]) -> str:
-    quality = frame_quality(picture.source, decoded, picture.boxes)
-    return f"background {_db(quality.background)}, objects {_db(quality.objects)}"
+def _source(picture: SideBySide) -> Panel:
+    return picture.picture.pixels, f"{_size(picture.picture.source_bytes)}\nboxes in red"
 
 
-def _inside(picture: Shown, decoded: NDArray[np.uint8]) -> str:
-    height, width = picture.source.shape[:2]
-    area = picture.boxes[0].region(width, height).slices
-    return f"{_db(psnr(picture.source[area], decoded[area]))} in the box"
+def _whole(version: CodedFrame) -> Panel:
+    """The picture, with its bytes and dB."""
+    quality = version.quality
+    below = f"objects {_db(quality.objects)}, background {_db(quality.background)}"
+    return version.pixels, f"{_size(version.n_bytes)}\n{below}"
+
+
+def _source_object(picture: SideBySide) -> Panel:
+    crop = _crop(picture.picture.pixels, picture)
+    return crop, f"{_size(picture.picture.source_bytes)}\nenlarged"
+
+
+def _object(picture: SideBySide, version: CodedFrame) -> Panel:
+    """The first object, with the bytes of the picture and the dB in the box."""
+    height, width = version.pixels.shape[:2]
+    area = picture.picture.boxes[0].region(width, height).slices
+    inside = psnr(picture.picture.pixels[area], version.pixels[area])
+    return _crop(version.pixels, picture), f"{_size(version.n_bytes)}\n{_db(inside)} in the box"
 
 
 def _db(value: float | None) -> str:
@@ -137,21 +148,21 @@ def _db(value: float | None) -> str:
     return "exact" if math.isinf(value) else f"{value:.1f} dB"
 
 
-Panel = tuple[NDArray[Any], str]
-# Title of a column -> its pixels (two dimensions for an error map) and the words below it.
-COLUMNS: Mapping[str, Callable[[Shown], Panel]] = {
-    "source": lambda picture: (picture.source, "boxes in red"),
-    "background": lambda picture: (picture.background, _parts(picture, picture.background)),
-    "with objects": lambda picture: (picture.decoded, _parts(picture, picture.decoded)),
-    "error, background": lambda picture: (_error(picture.source, picture.background), ""),
-    "error with objects": lambda picture: (_error(picture.source, picture.decoded), ""),
-    "object: source": lambda picture: (_crop(picture.source, picture), "enlarged"),
-    "object: background": lambda picture: (
-        _crop(picture.background, picture),
-        _inside(picture, picture.background),
-    ),
-    "object: decoded": lambda picture: (
-        _crop(picture.decoded, picture),
-        _inside(picture, picture.decoded),
-    ),
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1000:.1f} kB" if n_bytes else ""
+
+
+# Title of a column -> its pixels (two dimensions for an error map) and the words below it. The
+# title has the name of the other codec in place of "rival".
+COLUMNS: Mapping[str, Callable[[SideBySide], Panel]] = {
+    "source": _source,
+    "background": lambda picture: _whole(picture.background),
+    "with objects": lambda picture: _whole(picture.decoded),
+    "rival": lambda picture: _whole(picture.rival[1]),
+    "error with objects": lambda picture: (_error(picture, picture.decoded), ""),
+    "error of rival": lambda picture: (_error(picture, picture.rival[1]), ""),
+    "object: source": _source_object,
+    "object: background": lambda picture: _object(picture, picture.background),
+    "object: decoded": lambda picture: _object(picture, picture.decoded),
+    "object: rival": lambda picture: _object(picture, picture.rival[1]),
 }

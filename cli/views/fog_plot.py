@@ -36,7 +36,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "draw_alpha", "draw_bandwidth", "draw_devices", "draw_fog"]
+__all__ = ["COLOURS", "draw_alpha", "draw_bandwidth", "draw_devices", "draw_fog", "plain_label"]
 
 # Told apart also by those who see few colours (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -94,7 +94,7 @@ def draw_alpha(axis: Axes, scenario: Scenario) -> None:
     alphas = np.geomspace(min(0.01, *(codec.alpha / 2 for codec in known)), 1.5, 100)
     axis.plot(alphas, [gain(float(alpha)) for alpha in alphas], color=DIRECT)
     for codec, colour in zip(known, cycle(COLOURS), strict=False):
-        axis.plot(codec.alpha, gain(codec.alpha), "o", color=colour, label=_plain(codec.name))
+        axis.plot(codec.alpha, gain(codec.alpha), "o", color=colour, label=plain_label(codec.name))
     axis.axhline(1, **GUIDE)
     even = break_even_alpha(scenario.devices, broadcast=scenario.broadcast)
     if even:
@@ -145,11 +145,11 @@ def _styles(scenario: Scenario, colours: Sequence[str]) -> Iterator[dict[str, An
 
 
 def _label(way: Transfer) -> str:
-    return way.way if way.way.startswith("train") else _plain(f"{way.codec}, {way.way}")
+    return way.way if way.way.startswith("train") else plain_label(f"{way.codec}, {way.way}")
 
 
-def _plain(name: str) -> str:
-    """A name that stays one: `$` begins a formula in a plot, and `_` hides it from the legend."""
+def plain_label(name: str) -> str:
+    """Return a name without `$`, which begins a formula, or `_`, which hides it in a legend."""
     text = printable(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 

@@ -6,9 +6,11 @@ the CPU, without torch. So nothing here imports torch before it is needed.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rinrcodec.errors import MissingExtraError, RinrDeviceError
@@ -50,6 +52,8 @@ def require_torch(why: str = "") -> None:
 def find_gpu(device: str | torch.device) -> torch.device | None:
     """Return the GPU of that name, or None for the CPU, for which torch is not imported.
 
+    `auto` does not import torch either where no driver of GPUs is installed.
+
     Args:
         device: As of `resolve_device`.
 
@@ -60,12 +64,25 @@ def find_gpu(device: str | torch.device) -> torch.device | None:
     if device == "cpu":
         return None
     if device == "auto":
+        if not _may_have_gpu():
+            return None
         try:
             require_torch()
         except MissingExtraError:
             return None
     resolved = resolve_device(device)
     return None if resolved.type == "cpu" else resolved
+
+
+def _may_have_gpu() -> bool:
+    """Whether a driver of GPUs is installed: to import torch just to learn it takes seconds."""
+    if "torch" in sys.modules:
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return Path("/dev/kfd").exists()  # of ROCm, which torch calls CUDA, too
+    return True
 
 
 def torch_device(gpu: torch.device | None) -> torch.device:

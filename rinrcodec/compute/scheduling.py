@@ -1,4 +1,4 @@
-"""Take back the real-time priority that an encoder gives itself, for `av1` and videos.
+"""Take back the real-time priority that an encoder gives itself, for backgrounds and videos.
 
 As root, as in most containers, SVT-AV1 runs its own threads and the one that opens it with
 SCHED_FIFO at priority 99. Everything else on the machine then waits, and later threads and

@@ -71,6 +71,7 @@ def compress(
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
+    soften: float | None = None,
     target: Target | None = None,
     layout: Layout = "pack",
     shard_size: int = 1000,
@@ -110,6 +111,7 @@ def compress(
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
         gop: frames of a sequence that share a row at most, for a background that joins a few.
+        soften: blur frames outside of their boxes before they are encoded, as of `encode`.
         target: the quality or size to fit backgrounds for, where their family can.
         layout: "pack" for packs of many frames, "files" for one file per frame.
         shard_size: most frames in one pack.
@@ -155,6 +157,7 @@ def compress(
         objects=objects,
         steps=steps,
         gop=gop,
+        soften=soften,
         target=target,
         layout=layout,
         shard_size=shard_size,
@@ -385,6 +388,8 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "objects": options.objects,
         "steps": options.steps,
         "gop": options.gop,
+        # Manifests of earlier versions lack it.
+        **({"soften": float(options.soften)} if options.soften else {}),
         "target": options.target_as_json(),
         "seed": options.seed,
         "device": kind_of(devices[0]),

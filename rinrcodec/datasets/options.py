@@ -27,6 +27,8 @@ Layout = Literal["pack", "files"]
 Executor = Literal["local", "ray"]
 
 _MOST_SEED = 2**31 - 1
+# Fields of a target that manifests of earlier versions lack.
+_LATER = ("quality", "objects_quality", "tune")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class CompressOptions:
     depth_range: DepthRange | None = None
     max_pixels: int | None = None
     formats: tuple[str, ...] = ()
+    soften: float | None = None
     labels: str | PathLike[str] = "auto"
     task: Task | None = None
     strict: bool = False
@@ -80,6 +83,10 @@ class CompressOptions:
                 check_depth_range(self.depth_range)
             except RinrInputError as error:
                 raise RinrUsageError(str(error)) from error
+        if self.soften and self.labels == "none":
+            raise RinrUsageError(
+                "--soften with --labels none: without boxes, whole frames would be blurred"
+            )
         if self.max_pixels is not None:
             check_whole("max_pixels", self.max_pixels, least=1)
         if self.jobs is not None:
@@ -98,6 +105,7 @@ class CompressOptions:
                 background=self.background,
                 objects=self.objects,
                 gop=self.gop,
+                soften=self.soften,
             )
             if self.layout == "files":
                 # A row of several frames would go whole into the file of each.
@@ -109,7 +117,9 @@ class CompressOptions:
     def _check_target(self) -> None:
         if self.target is None:
             return
-        problem = target_problem(self.target, self.background, self.objects)
+        problem = target_problem(
+            self.target, self.background, self.objects, soften=bool(self.soften)
+        )
         if problem:
             raise RinrUsageError(problem)
 
@@ -118,7 +128,7 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
-        for name in ("quality", "objects_quality"):  # manifests of earlier versions lack them
+        for name in _LATER:
             if fields[name] is None:
                 del fields[name]
         # 30 and 30.0 are the same target, so they are to give the same manifest.

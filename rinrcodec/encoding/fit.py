@@ -12,6 +12,7 @@ from rinrcodec.boxes import Region
 from rinrcodec.compute.arrays import Array, as_float, as_tensor, copied, on_device
 from rinrcodec.compute.compose import apply_object, pixel_array, to_pixels, to_signal
 from rinrcodec.decoder import Decoder
+from rinrcodec.encoding.soften import softened
 from rinrcodec.families.fitted import object_outputs
 from rinrcodec.families.interface import FitContext, ObjectEncoder, Reference
 from rinrcodec.metrics import PEAK
@@ -80,7 +81,8 @@ class Encoding:
 
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
         frames: dict[int, Frame] = {}
-        for fitted in self.preset.background.fit(self.pictures, self.context):
+        pictures = [softened(picture, self.preset.soften) for picture in self.pictures]
+        for fitted in self.preset.background.fit(pictures, self.context):
             for row, members in enumerate(fitted.members):
                 ref = InrRef(len(self.groups), row)
                 for i, time in members:

@@ -1,10 +1,10 @@
-"""Which codec to use at which bandwidth, from measured figures alone.
+"""Which recipe to use at which bandwidth, from measured rows alone.
 
-Codecs are compared at about the same bytes. One that another beats both inside and outside the
-boxes is out, unless it needs no fog and the other does. Of those left the one with the sharpest
-objects is best (the best frame, where there are no boxes), as long as it gets the data to its users
-sooner than sending it as it is. At a higher bandwidth the next best counts, and in the end the data
-as it is, which nobody has to encode.
+Recipes that take more bytes than all others do not count. One that another beats both inside and
+outside the boxes at as many bytes is out, unless it needs no fog and the other does. Of those left
+the one with the sharpest objects is best (the best frame, where there are no boxes), as long as it
+gets the data to its users sooner than sending it as it is. At a higher bandwidth the next best
+counts, and in the end the data as it is, which nobody has to encode.
 """
 
 from __future__ import annotations
@@ -15,129 +15,142 @@ from dataclasses import dataclass
 
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.fog import Codec, Device, Transfer, pays_below, serverless, through_fog
+from rinrcodec.evaluation.rows import Row
 
-__all__ = ["Advice", "Band", "Option", "advise"]
+__all__ = ["Advice", "Band", "advise", "beats", "codec_of", "comparable", "transfer"]
 
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A codec with its quality on the data in question: PSNR in dB, None for a part not there.
-
-    at_fog: only a fog node can encode it; every device can do so otherwise.
-    """
-
-    codec: Codec
-    frame: float
-    background: float | None = None
-    objects: float | None = None
-    at_fog: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.codec.name
-
-    @property
-    def inside(self) -> float:
-        """What counts first: the objects; the frame where there are none."""
-        return self.frame if self.objects is None else self.objects
-
-    @property
-    def outside(self) -> float:
-        return self.frame if self.background is None else self.background
-
-    def beats(self, other: Option) -> bool:
-        """Better inside or outside the boxes, and worse in neither."""
-        mine, others = (self.inside, self.outside), (other.inside, other.outside)
-        return mine != others and all(a >= b for a, b in zip(mine, others, strict=True))
-
-    def transfer(self, devices: Sequence[Device], *, broadcast: bool = False) -> Transfer:
-        """What it costs to get the data to its users in this codec."""
-        way = through_fog if self.at_fog else serverless
-        return way(devices, self.codec, broadcast=broadcast)
+# Sizes that differ by less than this share count as equal.
+_SIZE_TOLERANCE = 0.06
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Use `name` (None: the data as it is) up to `below` bytes a second, from the last band on."""
+    """Use `row` up to `below` bytes a second, from the last band on."""
 
-    name: str | None
+    row: Row
     below: float
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to use at `bandwidth` bytes a second (`use` is None for the data as it is), and why.
+    """What to use at `bandwidth` bytes a second, and why.
 
-    bands: what to use at every other bandwidth, from slow to fast; the last one has no end.
+    Attributes:
+        row: the recipe to use; the source, for the data as it is.
+        bands: what to use at every other bandwidth, from slow to fast; the last one has no end.
     """
 
     bandwidth: float
-    use: str | None
+    row: Row
     bands: tuple[Band, ...]
     headline: str
     reasons: tuple[str, ...]
 
 
+def codec_of(row: Row, source: Row) -> Codec:
+    """Return what the fog has to know of a recipe; `source` is the data as it is, of alpha 1."""
+    encode = 0.0 if row is source else row.speed.encode
+    return Codec(row.name, row.n_bytes / source.n_bytes, encode, row.speed.decode)
+
+
+def transfer(
+    row: Row, source: Row, devices: Sequence[Device], *, broadcast: bool = False
+) -> Transfer:
+    """Return what it costs to get the data to its users in a recipe."""
+    way = through_fog if row.at_fog else serverless
+    return way(devices, codec_of(row, source), broadcast=broadcast)
+
+
+def beats(one: Row, other: Row) -> bool:
+    """Whether a recipe is better inside or outside the boxes, worse in neither, and not larger."""
+    mine, others = (one.inside, one.outside), (other.inside, other.outside)
+    if mine == others or one.n_bytes > other.n_bytes * (1 + _SIZE_TOLERANCE):
+        return False
+    return all(a >= b for a, b in zip(mine, others, strict=True))
+
+
+def comparable(rows: Sequence[Row], most_bytes: float) -> list[Row]:
+    """Return the rows of at most about these bytes a frame."""
+    return [row for row in rows if row.n_bytes <= most_bytes * (1 + _SIZE_TOLERANCE)]
+
+
 def advise(
-    options: Sequence[Option],
+    rows: Sequence[Row],
     devices: Sequence[Device],
     *,
     bandwidth: float,
-    source: Codec,
+    source: Row,
+    most_bytes: float = math.inf,
     broadcast: bool = False,
 ) -> Advice:
-    """Choose among `options` for these devices; `source` is the data as it is, of alpha 1.
+    """Choose among `rows` for these devices.
 
-    Raises `RinrInputError` without options and for a bandwidth that is none.
+    Args:
+        rows: At least one, of different names.
+        devices: Who holds how much, and for how many others.
+        bandwidth: Of the link that all share, in bytes a second.
+        source: The data as it is.
+        most_bytes: Of a frame; larger recipes are not advised, as better quality is no surprise.
+        broadcast: One transmission reaches all.
+
+    Raises:
+        RinrInputError: There are no rows, or the bandwidth is none.
     """
-    if not options:
-        raise RinrInputError("no codecs to choose from: want at least one")
     if not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise RinrInputError(f"bandwidth is {bandwidth}: want bytes a second above 0")
-    direct = serverless(devices, source, broadcast=broadcast)
-    left = [o for o in options if not any(_ousts(other, o) for other in options)]
-    left.sort(key=lambda option: (option.inside, option.outside), reverse=True)
+        raise RinrInputError(f"bandwidth is {bandwidth}: expected bytes a second above 0")
+    options = comparable(rows, most_bytes)
+    if not options:
+        raise RinrInputError("no codecs to choose from; expected at least one")
+    direct = serverless(devices, codec_of(source, source), broadcast=broadcast)
+    left = [row for row in options if not any(_ousts(other, row) for other in options)]
+    left.sort(key=lambda row: (row.inside, row.outside), reverse=True)
     below = {
-        option.name: pays_below(option.transfer(devices, broadcast=broadcast), direct)
-        for option in options
+        row.name: pays_below(transfer(row, source, devices, broadcast=broadcast), direct)
+        for row in options
     }
     bands: list[Band] = []
-    for option in left:
-        if below[option.name] > (bands[-1].below if bands else 0):
-            bands.append(Band(option.name, below[option.name]))
+    for row in left:
+        if below[row.name] > (bands[-1].below if bands else 0):
+            bands.append(Band(row, below[row.name]))
     if not bands or math.isfinite(bands[-1].below):
-        bands.append(Band(None, math.inf))
-    use = next(band.name for band in bands if bandwidth < band.below)
+        bands.append(Band(source, math.inf))
+    use = next(band.row for band in bands if bandwidth < band.below)
     speed = f"{bandwidth / 1e6:.3g} MB/s"
-    headline = f"At {speed}, " + (f"use {use}." if use else f"send the {source.name} as they are.")
+    todo = _as_it_is(source) if use is source else use.name
+    headline = f"At {speed}, {'send' if use is source else 'use'} {todo}."
     reasons = [
         _quality(options, left),
         *_better_outside(left),
         *_too_slow(left, below, use, speed, source),
         _bands(bands, source),
+        *_larger(rows, options),
         *_beaten(options),
     ]
     return Advice(bandwidth, use, tuple(bands), headline, tuple(reasons))
 
 
-def _ousts(one: Option, other: Option) -> bool:
-    return one.beats(other) and (other.at_fog or not one.at_fog)
+def _ousts(one: Row, other: Row) -> bool:
+    return beats(one, other) and (other.at_fog or not one.at_fog)
 
 
-def _quality(options: Sequence[Option], left: Sequence[Option]) -> str:
+def _as_it_is(source: Row) -> str:
+    return " ".join(filter(None, ("the", source.name, source.recipe.settings)))
+
+
+def _quality(options: Sequence[Row], left: Sequence[Row]) -> str:
     best = left[0]
-    what = "inside the boxes" if best.objects is not None else "over the frame"
-    ranked = sorted(options, key=lambda option: option.inside, reverse=True)
-    rest = ", ".join(f"{o.name} {_db(o.inside)}" for o in ranked if o is not best)
-    return f"At about the same bytes {best.name} has {_db(best.inside)} {what}" + (
+    what = "over the frame" if best.quality.objects is None else "inside the boxes"
+    ranked = sorted(options, key=lambda row: row.inside, reverse=True)
+    rest = ", ".join(f"{o.name} {_db(o.inside)} at {_size(o)}" for o in ranked if o is not best)
+    return f"{best.name} has {_db(best.inside)} {what} at {_size(best)} a frame" + (
         f"; {rest}." if rest else "."
     )
 
 
-def _better_outside(left: Sequence[Option]) -> list[str]:
+def _better_outside(left: Sequence[Row]) -> list[str]:
     best = left[0]
-    other = max(left, key=lambda option: option.outside)
-    if other is best:
+    other = max(left, key=lambda row: row.outside)
+    if other is best or other.outside == best.outside:
         return []
     return [
         f"Where the background counts as much, {other.name} is better: "
@@ -146,50 +159,60 @@ def _better_outside(left: Sequence[Option]) -> list[str]:
 
 
 def _too_slow(
-    left: Sequence[Option], below: dict[str, float], use: str | None, speed: str, source: Codec
+    left: Sequence[Row], below: dict[str, float], use: Row, speed: str, source: Row
 ) -> list[str]:
     """The codecs that would be better than the one to use, were they not slower than the source."""
     better = []
-    for option in left:
-        if option.name == use:
+    for row in left:
+        if row is use:
             break
-        better.append(option)
+        better.append(row)
     return [
-        f"At {speed} {option.name} takes longer than it saves: it pays below "
-        f"{below[option.name] / 1e6:.3g} MB/s."
-        if below[option.name]
-        else f"{option.name} at these bytes moves no less than the {source.name} do."
-        for option in better
+        f"At {speed} {row.name} takes longer than it saves: it pays below "
+        f"{below[row.name] / 1e6:.3g} MB/s."
+        if below[row.name]
+        else f"{row.name} at {_size(row)} a frame moves no less than the {source.name}, of "
+        f"{_size(source)}."
+        for row in better
     ]
 
 
-def _bands(bands: Sequence[Band], source: Codec) -> str:
+def _bands(bands: Sequence[Band], source: Row) -> str:
+    def name(row: Row) -> str:
+        return _as_it_is(source) if row is source else row.name
+
     if len(bands) == 1:
-        what = bands[0].name or f"the {source.name} as they are"
-        return f"That holds at any bandwidth: {what}."
+        return f"That holds at any bandwidth: {name(bands[0].row)}."
     parts = []
     last = 0.0
     for band in bands:
-        name = band.name or f"the {source.name} as they are"
         low, high = f"{last / 1e6:.3g}", f"{band.below / 1e6:.3g}"
         if not last:
-            parts.append(f"below {high} MB/s {name}")
+            parts.append(f"below {high} MB/s {name(band.row)}")
         elif math.isinf(band.below):
-            parts.append(f"above {low} MB/s {name}")
+            parts.append(f"above {low} MB/s {name(band.row)}")
         else:
-            parts.append(f"from {low} to {high} MB/s {name}")
+            parts.append(f"from {low} to {high} MB/s {name(band.row)}")
         last = band.below
     return f"At other bandwidths: {'; '.join(parts)}."
 
 
-def _beaten(options: Sequence[Option]) -> list[str]:
+def _larger(rows: Sequence[Row], options: Sequence[Row]) -> list[str]:
+    names = [f"{row.name} ({_size(row)})" for row in rows if row not in options]
+    if not names:
+        return []
+    return [f"Not compared, because of more bytes: {_listed(names)}."]
+
+
+def _beaten(options: Sequence[Row]) -> list[str]:
     """What beats the codecs that need a fog, which is a lot to ask for nothing."""
     lines = []
-    for option in (option for option in options if option.at_fog):
-        better = [other.name for other in options if other.beats(option)]
+    for row in (row for row in options if row.at_fog):
+        better = [other.name for other in options if beats(other, row)]
         if better:
-            where = "inside and outside the boxes" if option.objects is not None else "everywhere"
-            lines.append(f"{option.name} is beaten {where} by {_listed(better)}.")
+            everywhere = row.quality.objects is None
+            where = "everywhere" if everywhere else "inside and outside the boxes"
+            lines.append(f"{row.name} is beaten {where} by {_listed(better)}.")
     return lines
 
 
@@ -200,3 +223,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _db(value: float) -> str:
     return "no error" if math.isinf(value) else f"{value:.1f} dB"
+
+
+def _size(row: Row) -> str:
+    return f"{row.n_bytes / 1000:.3g} kB" if row.n_bytes >= 1000 else f"{row.n_bytes:.0f} B"

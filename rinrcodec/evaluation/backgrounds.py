@@ -1,7 +1,7 @@
-"""What one of our backgrounds is worth on some pictures, to show it beside others.
+"""What our backgrounds are worth on some pictures: a row without objects, and one with them.
 
 `rinrcodec demo` and `rinrcodec report` show them. Every background has the size that its preset
-gives; at equal bytes, `rinrcodec.evaluation.measure` compares one of them with other codecs.
+gives; `rinrcodec.evaluation.rivals` gives other codecs the bytes of one of them.
 """
 
 from __future__ import annotations
@@ -9,24 +9,64 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 import rinrcodec
-from rinrcodec.evaluation.comparison import OURS, Comparison, summary
+from rinrcodec.errors import MissingExtraError
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
 from rinrcodec.evaluation.speed import Speed, decode_timed
-from rinrcodec.families import background_family, family_of
-from rinrcodec.metrics import frame_bytes, frame_quality
+from rinrcodec.families import background_families, background_family, family_of
+from rinrcodec.metrics import frame_bytes
 from rinrcodec.pack import Pack, merge_packs
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset
+from rinrcodec.presets import compared_backgrounds, get_preset
 
-__all__ = ["PackFigures", "measure_pack", "runs_around"]
+__all__ = ["measure_background", "runs_around", "suitable_backgrounds"]
+
+# What a fit without objects has of the work of one with them, about, for the bar.
+_BACKGROUND_SHARE = 0.7
+
+
+def suitable_backgrounds(effort: str, *, sequences: bool) -> tuple[list[str], dict[str, str]]:
+    """Return the backgrounds to compare where none are given, and why the others are left out.
+
+    Args:
+        effort: A name of `rinrcodec.presets.PRESET_NAMES`.
+        sequences: Include families that fit a network to a sequence.
+
+    Returns:
+        The names of families, at least one, and for each other family how to get it.
+
+    Raises:
+        MissingExtraError: All of them need a package that is not installed.
+
+    Example:
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> chosen, left_out = suitable_backgrounds("fast", sequences=False)
+        >>> chosen[0] == DEFAULT_BACKGROUND, set(chosen) & set(left_out)
+        (True, set())
+    """
+    chosen: list[str] = []
+    left_out: dict[str, str] = {}
+    missing: MissingExtraError | None = None
+    for name in compared_backgrounds(effort, sequences=sequences):
+        try:
+            get_preset(effort, background=name).require_packages()
+            chosen.append(name)
+        except MissingExtraError as error:
+            missing = error
+            left_out[name] = str(error)
+    if not chosen and missing is not None:
+        raise missing
+    for name, family in background_families().items():
+        if name not in chosen and name not in left_out:
+            able = effort in family.background_presets()
+            how = f"add --background {name}" if able else f"it has no preset {effort!r}"
+            left_out[name] = f"{family.summary}; {how}"
+    return chosen, left_out
 
 
 def runs_around(family: str, chosen: Sequence[int], lengths: Sequence[int]) -> list[Sequence[int]]:
@@ -68,98 +108,102 @@ def runs_around(family: str, chosen: Sequence[int], lengths: Sequence[int]) -> l
     return [*runs]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PackFigures:
-    """What some frames are worth in one pack.
-
-    preset: its name, which says the effort and the family.
-    shares: the bytes of each frame, its part of what frames share included.
-    chosen: the numbers of the frames that were decoded; `pixels` are what they decode to.
-    speed: of encoding and decoding a frame.
-    """
-
-    preset: str
-    pictures: tuple[Picture, ...]
-    pack: Pack
-    shares: tuple[float, ...]
-    chosen: tuple[int, ...]
-    pixels: tuple[NDArray[np.uint8], ...]
-    speed: Speed
-
-    @property
-    def n_bytes(self) -> float:
-        """The bytes of the chosen frames."""
-        return sum(self.shares[index] for index in self.chosen)
-
-    @property
-    def at_fog(self) -> bool:
-        """Whether devices leave the encoding to a fog node: the pack has networks."""
-        return any(family_of(group.spec.family).fits_networks for group in self.pack.groups)
-
-    def mean(self) -> Comparison:
-        """Return the means over the chosen frames."""
-        comparisons = [
-            Comparison.of(
-                self.pictures[index],
-                OURS,
-                self.preset,
-                self.shares[index],
-                frame_quality(self.pictures[index].pixels, pixels, self.pictures[index].boxes),
-            )
-            for index, pixels in zip(self.chosen, self.pixels, strict=True)
-        ]
-        ((method, size, bpp, quality),) = summary(comparisons)
-        parts = (quality.frame, quality.background, quality.objects)
-        return Comparison("", method, self.preset, size, bpp, *parts)
-
-
-def measure_pack(
+def measure_background(
     pictures: Sequence[Picture],
-    preset: Preset,
+    family: str,
     *,
+    effort: str = "balanced",
+    steps: int | None = None,
     compared: Sequence[int] | None = None,
     runs: Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
+    options: Sequence[str] = (),
     on_fitted: Callable[[float], None] = lambda _: None,
-) -> PackFigures:
-    """Encode pictures into one pack, save it, and decode some of them.
+) -> list[Row]:
+    """Encode pictures with one of our backgrounds, save them, and decode some of them.
 
     Args:
         pictures: The pictures with their boxes.
-        preset: How to fit them.
+        family: The name of the family of the backgrounds.
+        effort: The name of the preset.
+        steps: Fitting steps in place of the preset's.
         compared: The numbers of the pictures to decode; None for all.
         runs: How many pictures to encode at a time, in order; None for all at once.
         seed: Seed of the fit.
         device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
+        options: More words for the commands of the rows.
         on_fitted: Called with the number of pictures that are fitted (a float).
+
+    Returns:
+        A row without objects, and one with them where there are boxes and the family takes
+        objects. Both have the same backgrounds, which are fitted once.
+
+    Example:
+        >>> import numpy as np
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> from rinrcodec.sources.images import picture_from_array
+        >>> black = picture_from_array(np.zeros((24, 32, 3), np.uint8), name="black.png")
+        >>> (row,) = measure_background([black], DEFAULT_BACKGROUND, effort="fast", device="cpu")
+        >>> row.quality.frame > 30
+        True
     """
-    start = time.perf_counter()
-    packs: list[Pack] = []
-    done = 0
-    for count in [len(pictures)] if runs is None else runs:
-        packs.append(
-            rinrcodec.encode(
-                pictures[done : done + count],
-                preset=preset,
-                seed=seed,
-                device=device,
-                on_progress=partial(_report, on_fitted, done, count),
-            )
-        )
-        done += count
-    pack = merge_packs(packs)
-    seconds = (time.perf_counter() - start) / len(pictures)
+    preset = get_preset(effort, steps=steps, background=family)
     chosen = tuple(range(len(pictures)) if compared is None else compared)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frames.rinr"
-        shares = frame_bytes(pack, rinrcodec.save(pack, path))
-        pixels, decode_seconds = decode_timed(path, pictures, chosen, device)
-    speed = Speed(seconds, decode_seconds)
-    return PackFigures(
-        preset.name, tuple(pictures), pack, tuple(shares), chosen, tuple(pixels), speed
-    )
+    counts = [len(pictures)] if runs is None else runs
+    ends = list(accumulate(counts))
+    batches = [pictures[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    with_objects = preset.objects is not None and any(picture.boxes for picture in pictures)
+    fit = partial(rinrcodec.encode, seed=seed, device=device)
 
+    def reported(first: float, size: float, number: int) -> Callable[[float], None]:
+        """Report a part of the work on one batch, from `first` on."""
+        done = ends[number] - counts[number]
+        return lambda share: on_fitted(done + counts[number] * (first + size * share))
 
-def _report(on_fitted: Callable[[float], None], done: int, count: int, share: float) -> None:
-    on_fitted(done + share * count)
+    def row(packs: Sequence[Pack], seconds: float, *, objects: bool) -> Row:
+        pack = merge_packs(packs)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "frames.rinr"
+            shares = frame_bytes(pack, rinrcodec.save(pack, path))
+            decoded, decode_seconds = decode_timed(path, pictures, chosen, device)
+        frames = tuple(
+            CodedFrame.of(pictures[index], shares[index], pixels)
+            for index, pixels in zip(chosen, decoded, strict=True)
+        )
+        words = ["rinrcodec", "compress", SOURCE, "-o", "packs", "--preset", effort]
+        words += ["--background", family]
+        name = family
+        if with_objects:
+            name += " with objects" if objects else " without objects"
+            words += [] if objects else ["--objects", "none"]
+        words += [] if steps is None else ["--steps", str(steps)]
+        words += ["--seed", str(seed)] if seed else []
+        words += ["--device", device] if device != "auto" else []
+        settings = effort if steps is None else f"{effort}, {steps} steps"
+        return Row(
+            Recipe(name, settings, (*words, *options)),
+            frames,
+            Speed(seconds / len(pictures), decode_seconds),
+            is_ours=True,
+            # Networks take a device too long, so it leaves them to a fog node.
+            at_fog=any(family_of(group.spec.family).fits_networks for group in pack.groups),
+        )
+
+    first = _BACKGROUND_SHARE if with_objects else 1.0
+    alone = replace(preset, objects=None) if preset.objects is not None else preset
+    packs, rest = [], []
+    seconds = more = 0.0
+    for number, batch in enumerate(batches):
+        start = time.perf_counter()
+        packs.append(fit(batch, preset=alone, on_progress=reported(0.0, first, number)))
+        middle = time.perf_counter()
+        seconds += middle - start
+        if with_objects:
+            report = reported(first, 1 - first, number)
+            rest.append(fit(batch, preset=preset, reuse=packs[-1], on_progress=report))
+            more += time.perf_counter() - middle
+    rows = [row(packs, seconds, objects=False)]
+    if with_objects:
+        rows.append(row(rest, seconds + more, objects=True))
+    return rows

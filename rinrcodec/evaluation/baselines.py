@@ -33,6 +33,7 @@ __all__ = [
     "composite",
     "decode_picture",
     "encode_picture",
+    "nearest_quality",
 ]
 
 # Of several settings of one codec the better one at the wanted size counts.
@@ -126,6 +127,10 @@ class QualityScan:
             self._parts[codec, region] = QualityScan(codec, view)
         return self._parts[codec, region]
 
+    def size(self, quality: int, *, setting: int = 0) -> int:
+        """Return the bytes of the encoding of a quality, as of `at_quality`."""
+        return len(self._file(setting, quality))
+
     def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
         """Return the encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
         if quality not in QUALITIES:
@@ -153,14 +158,7 @@ class QualityScan:
         return self._coded(setting, low)
 
     def _nearest_of(self, setting: int, n_bytes: int) -> Coded:
-        low, high = QUALITIES[0], QUALITIES[-1]
-        while high - low > 1:
-            middle = (low + high) // 2
-            if len(self._file(setting, middle)) <= n_bytes:
-                low = middle
-            else:
-                high = middle
-        quality = min((low, high), key=lambda q: abs(len(self._file(setting, q)) - n_bytes))
+        quality = nearest_quality(lambda q: self.size(q, setting=setting), n_bytes)
         return self._coded(setting, quality)
 
     def _coded(self, setting: int, quality: int) -> Coded:
@@ -173,6 +171,27 @@ class QualityScan:
         if key not in self._files:
             self._files[key] = encode_picture(self.codec, self.pixels, quality, setting=setting)
         return self._files[key]
+
+
+def nearest_quality(size: Callable[[int], float], n_bytes: float) -> int:
+    """Return the quality of 1 to 100 whose size is nearest to `n_bytes`, above or below.
+
+    Args:
+        size: The bytes at a quality, which rise with it.
+        n_bytes: The bytes wanted.
+
+    Example:
+        >>> nearest_quality(lambda quality: 100 * quality, 4260)
+        43
+    """
+    low, high = QUALITIES[0], QUALITIES[-1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if size(middle) <= n_bytes:
+            low = middle
+        else:
+            high = middle
+    return min((low, high), key=lambda quality: abs(size(quality) - n_bytes))
 
 
 def composite(

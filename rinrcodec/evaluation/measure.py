@@ -1,230 +1,202 @@
-"""Measure pictures in our codec and in others: sizes, quality and times.
+"""Measure frames of a source in our backgrounds and in other codecs: one row for each recipe.
 
-`rinrcodec report` shows the figures; `measure` gives them to Python as well.
+`rinrcodec report` shows the rows; `measure` gives them to Python as well.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from rinrcodec.compute.parallel import cores
-from rinrcodec.evaluation.backgrounds import measure_pack
-from rinrcodec.evaluation.baselines import JPEG_SUFFIXES, Coded, QualityScan, available_codecs
-from rinrcodec.evaluation.comparison import (
-    OURS,
-    Comparison,
-    at_equal_bytes,
-    at_size,
-    summary,
-)
-from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec, time_coded
-from rinrcodec.metrics import Quality
-from rinrcodec.pack import Pack
+import numpy as np
+
+from rinrcodec.errors import RinrInputError
+from rinrcodec.evaluation.accuracy import Accuracy, Detector, average_precision, match
+from rinrcodec.evaluation.backgrounds import measure_background, runs_around
+from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
+from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
+from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset
+from rinrcodec.sources.source import Source
+from rinrcodec.sources.spread import read_pictures
 
-__all__ = ["Figures", "Frame", "measure"]
+__all__ = ["Measured", "measure"]
 
-# Points of the rate curves, as shares of our mean bytes.
-CURVE_SHARES = (0.4, 0.65, 1.0, 1.6, 2.5)
-# A JPEG as a camera sends it, for pictures that come as something else.
+# A JPEG as a camera sends it, for pictures that come as something larger.
 CAMERA_QUALITY = 95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One picture in every codec: ours first, then the others at about as many bytes.
+class Measured:
+    """Frames of a source, and all recipes that were tried on them.
 
-    source_bytes: the size of the picture as it would be sent without any of these codecs.
+    Attributes:
+        pictures: the frames.
+        rows: ours first, then the other codecs.
+        anchor: which of ours the other codecs are compared with: they have about its bytes.
+        source: the data as it is: the files of the source, or JPEGs where the files are larger.
     """
 
-    picture: Picture
-    source_bytes: int
-    object_inrs: int
-    coded: tuple[Coded, ...]
-    comparisons: tuple[Comparison, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Figures:
-    """All figures of a report.
-
-    preset: the name of ours. at_fog: devices leave its encoding to a fog node.
-    source: the pictures before coding: their JPEG files, or JPEGs made of them.
-    pack_bytes: the share of the frames in our file, which may hold the rest of their sequence, too.
-    curves: the comparisons at every point, by the bytes that were asked for.
-    """
-
-    preset: str
-    at_fog: bool
-    frames: tuple[Frame, ...]
-    source: str
-    pack_bytes: int
-    speeds: dict[str, Speed]
-    source_speed: Speed
-    curves: dict[int, tuple[Comparison, ...]]
-
-    @property
-    def source_bytes(self) -> int:
-        """The bytes of all frames together, before coding."""
-        return sum(frame.source_bytes for frame in self.frames)
+    pictures: tuple[Picture, ...]
+    rows: tuple[Row, ...]
+    anchor: Row
+    source: Row
 
     @property
     def has_objects(self) -> bool:
-        """Whether any frame has a box with pixels."""
-        return any(
-            one.object_psnr is not None for frame in self.frames for one in frame.comparisons
-        )
-
-    def means(self) -> dict[str, Comparison]:
-        """Return the means over the frames of every method, at about equal bytes."""
-        comparisons = [one for frame in self.frames for one in frame.comparisons]
-        return {
-            method: Comparison("", method, OURS, size, bpp, *_parts(quality))
-            for method, size, bpp, quality in summary(comparisons)
-        }
+        """Whether any picture has a box with pixels."""
+        return self.anchor.quality.objects is not None
 
 
 def measure(
-    pictures: Sequence[Picture],
-    preset: Preset,
+    source: Source,
+    compared: Sequence[int],
+    families: Sequence[str],
     *,
-    compared: Sequence[int] | None = None,
-    runs: Sequence[int] | None = None,
+    effort: str = "balanced",
+    steps: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    on_fitted: Callable[[float], None] = lambda _: None,
-    on_compared: Callable[[float], None] = lambda _: None,
-) -> Figures:
-    """Fit the pictures, give the other codecs as many bytes, and time each of them.
-
-    All pictures are encoded into one file. The other codecs are timed one after the other, at the
-    end.
+    options: Sequence[str] = (),
+    detector: Detector | None = None,
+    on_progress: Callable[[float, float, str], None] = lambda *_: None,
+) -> Measured:
+    """Fit frames of a source, give the other codecs as many bytes, and time each of them.
 
     Args:
-        pictures: The pictures with their boxes.
-        preset: How to fit them.
-        compared: The numbers of the pictures that are given to the other codecs and that the
-            figures are about; None for all.
-        runs: How many pictures to encode at a time, in order; None for all at once.
-        seed: Seed of the fit.
+        source: As of `rinrcodec.sources.discover.open_source`.
+        compared: The numbers of the frames, which rise through all its series. Families that join
+            frames encode also those around them.
+        families: The names of families of backgrounds. The first decides on the bytes of the other
+            codecs.
+        effort: The name of a preset that they all have.
+        steps: Fitting steps in place of the preset's.
+        seed: Seed of the fits.
         device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
-        on_fitted: Called with the number of pictures that are fitted (a float).
-        on_compared: Called with the number of pictures that are compared.
+        options: More words for all commands, such as "--labels" and a folder.
+        detector: What looks for the labelled objects in the frames of all rows.
+        on_progress: Called with the work that is done, all work, and what is being done.
 
     Returns:
-        The figures. `rinrcodec.evaluation.report` turns them into advice and JSON.
+        The rows. `rinrcodec.evaluation.report` turns them into advice and JSON.
+
+    Raises:
+        RinrInputError: A frame cannot be read, or there is a detector and no frame has a box.
+        MissingExtraError: A package for one of the families is not installed.
 
     Example:
-        >>> import numpy as np
-        >>> from rinrcodec.presets import get_preset
-        >>> from rinrcodec.sources.images import picture_from_array
-        >>> black = picture_from_array(np.zeros((24, 32, 3), np.uint8), name="black.png")
-        >>> figures = measure([black], get_preset("fast", steps=1), device="cpu")
-        >>> list(figures.means())[:2]
-        ['rinrcodec', 'jpeg']
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> from rinrcodec.sources.discover import open_source
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (32, 24)).save(Path(folder) / "black.png")
+        ...     found = measure(open_source(folder), [0], [DEFAULT_BACKGROUND], device="cpu")
+        >>> [row.name for row in found.rows][1:3]
+        ['JPEG', 'WebP']
     """
-    own = measure_pack(
-        pictures,
-        preset,
-        compared=compared,
-        runs=runs,
-        seed=seed,
-        device=device,
-        on_fitted=on_fitted,
-    )
-    chosen = own.chosen
-    ours = {
-        index: Coded(OURS, 0, round(own.shares[index]), pixels)
-        for index, pixels in zip(chosen, own.pixels, strict=True)
-    }
-    sizes = [round(share * sum(own.shares) / len(pictures)) for share in CURVE_SHARES]
-    from_jpeg = all(_is_jpeg(pictures[index]) for index in chosen)
-    # Without boxes there are no crops to paste.
-    shown = [pictures[index] for index in chosen]
-    crops = any(box.region(p.width, p.height).area for p in shown for box in p.boxes)
-
-    def compare(index: int) -> tuple[Frame, list[list[Comparison]]]:
-        return _compare(
-            pictures[index], ours[index], own.pack, index, sizes, from_jpeg=from_jpeg, crops=crops
+    pictures = read_pictures(source, compared)
+    if detector is not None and not any(picture.boxes for picture in pictures):
+        raise RinrInputError(
+            f"{source.path}: none of the {len(pictures)} frames that were taken has a label, so "
+            "there is nothing to detect; give labels, or leave the detector out"
         )
+    lengths = [len(series) for series in source.series]
+    parts = [(family, runs_around(family, compared, lengths)) for family in families]
+    work = sum(len(run) for _, runs in parts for run in runs) + len(compared)
+    work += 0 if detector is None else len(compared)
+    done = 0
+    rows: list[Row] = []
+    anchor: int | None = None
+    for family, runs in parts:
+        numbers = [number for run in runs for number in run]
 
-    results = []
-    pool = ThreadPoolExecutor(cores())
-    try:
-        for result in pool.map(compare, chosen):
-            results.append(result)
-            on_compared(len(results))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    frames = tuple(frame for frame, _ in results)
-    speeds = {OURS: own.speed}
-    for number, coded in enumerate(frames[0].coded):
-        if coded.codec != OURS:
-            speeds[coded.codec] = mean_speed(
-                time_coded(frame.picture, frame.coded[number]) for frame in frames
-            )
-    return Figures(
-        preset.name,
-        own.at_fog,
-        frames,
-        "JPEG files" if from_jpeg else f"JPEGs of quality {CAMERA_QUALITY}",
-        round(own.n_bytes),
-        speeds,
-        mean_speed(time_codec("jpeg", frame.picture.pixels, CAMERA_QUALITY) for frame in frames),
-        {
-            size: tuple(one for _, curve in results for one in curve[number])
-            for number, size in enumerate(sizes)
-        },
+        def fitted(count: float, before: int = done, family: str = family) -> None:
+            on_progress(before + count, work, f"fitting {family}")
+
+        rows += measure_background(
+            read_pictures(source, numbers),
+            family,
+            effort=effort,
+            steps=steps,
+            compared=[numbers.index(number) for number in compared],
+            runs=[len(run) for run in runs],
+            seed=seed,
+            device=device,
+            options=options,
+            on_fitted=fitted,
+        )
+        anchor = len(rows) - 1 if anchor is None else anchor
+        done += len(numbers)
+    assert anchor is not None
+    rows += measure_rivals(
+        pictures,
+        rows[anchor].n_bytes,
+        background_psnr=rows[anchor].outside,
+        options=options,
+        on_measured=lambda share: on_progress(done + share * len(compared), work, "comparing"),
     )
+    rows.append(_source_row(source, pictures, options))
+    if detector is not None:
+        for number, row in enumerate(rows):
+            on_progress(work - len(compared) * (1 - number / len(rows)), work, "detecting")
+            rows[number] = replace(row, accuracy=_accuracy(detector, pictures, row))
+        on_progress(work, work, "detecting")
+    *tried, as_it_is = rows
+    return Measured(tuple(pictures), tuple(tried), tried[anchor], as_it_is)
 
 
-def _compare(
-    picture: Picture,
-    ours: Coded,
-    pack: Pack,
-    index: int,
-    sizes: Sequence[int],
-    *,
-    from_jpeg: bool,
-    crops: bool,
-) -> tuple[Frame, list[list[Comparison]]]:
-    """One frame with all codecs, and its points of the rate curves; crops: the composite too."""
-
-    def shown(coded: list[Coded]) -> list[Coded]:
-        return [one for one in coded if crops or one.codec != "composite"]
-
-    scans = {codec: QualityScan(codec, picture.pixels) for codec in available_codecs()}
-    mine = Comparison.of_coded(picture, ours, OURS)
-    least = mine.background_psnr
-    others = shown(at_equal_bytes(picture, scans, ours.n_bytes, background_psnr=least))
-    sent = picture.source_bytes
-    if not from_jpeg:
-        sent = scans["jpeg"].at_quality(CAMERA_QUALITY).n_bytes
-    frame = Frame(
-        picture,
-        sent,
-        sum(item is not None for item in pack.frames[index].objects),
-        (ours, *others),
-        (mine, *(Comparison.of_coded(picture, coded, OURS) for coded in others)),
-    )
-    points = [
-        [
-            Comparison.of_coded(picture, one, str(size))
-            for one in shown(at_size(picture, scans, size))
-        ]
-        for size in sizes
-    ]
-    return frame, points
+def _accuracy(detector: Detector, pictures: Sequence[Picture], row: Row) -> Accuracy:
+    """What a detector finds in the frames of a row, by the labels that were understood."""
+    matches = []
+    for picture, frame in zip(pictures, row.frames, strict=True):
+        if picture.labelled:
+            pixels = frame.pixels
+            shown = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+            matches.append(match(detector([shown])[0], picture.boxes))
+    return average_precision(matches)
 
 
-def _parts(quality: Quality) -> tuple[float, float | None, float | None]:
-    return quality.frame, quality.background, quality.objects
+def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[str]) -> Row:
+    """The data as it is, where its files are known and no larger than good JPEGs."""
+    rival = Rival("jpeg", CAMERA_QUALITY)
+    coded = [encode_rival(picture, rival) for picture in pictures]
+    sizes = [picture.source_bytes for picture in pictures]
+    if source.kind == "video":
+        total = sum(len(series) for series in source.series)
+        sizes = [math.ceil(source.path.stat().st_size / total)] * len(pictures)
+    from_jpeg = all(PurePosixPath(p.name).suffix.lower() in JPEG_SUFFIXES for p in pictures)
+    speed = mean_speed(time_codec("jpeg", p.pixels, CAMERA_QUALITY) for p in pictures)
+    is_known = all(sizes)
+    if not is_known or (not from_jpeg and sum(sizes) > sum(len(one.data) for one in coded)):
+        recipe = rival.recipe(options)
+        frames = tuple(
+            CodedFrame.of(picture, len(one.data), one.decode(picture.mode))
+            for picture, one in zip(pictures, coded, strict=True)
+        )
+        name = f"JPEGs of quality {CAMERA_QUALITY}"
+        return Row(Recipe(name, "", recipe.words), frames, speed)
+    if source.kind == "video":
+        recipe = Recipe("video file", "as it is", _copy(source))
+        speed = Speed(0.0, 0.0)  # of which a share for a frame says little
+    else:
+        name = "JPEG files" if from_jpeg else "source files"
+        recipe = Recipe(name, "as they are", _copy(source))
+        speed = Speed(0.0, speed.decode)
+    exact = [CodedFrame.of(p, size, p.pixels) for p, size in zip(pictures, sizes, strict=True)]
+    return Row(recipe, tuple(exact), speed)
 
 
-def _is_jpeg(picture: Picture) -> bool:
-    suffix = PurePosixPath(picture.name).suffix.lower()
-    return picture.source_bytes > 0 and suffix in JPEG_SUFFIXES
+def _copy(source: Source) -> tuple[str, ...]:
+    """The command that copies a source: SRC, or the folder of the pictures that it lists."""
+    if source.path.is_dir():
+        return ("cp", "-RL", SOURCE, "pictures")
+    if source.kind in ("image", "video"):
+        return ("cp", SOURCE, f"copy{source.path.suffix}")
+    folders = {str(ref.path.parent) for series in source.series for ref in series.refs}
+    return ("cp", "-RL", os.path.commonpath(folders), "pictures")

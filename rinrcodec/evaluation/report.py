@@ -1,133 +1,140 @@
-"""From measured figures to a report: codecs to choose from, a fog, advice, and JSON of it all.
+"""From measured rows to a report: a fog, advice, the command that does it, and JSON of it all.
 
 `rinrcodec report` draws a page from it. In Python:
 
-    figures = measure(pictures, get_preset("balanced"))
-    report = make_report(figures, name="my frames", n_source_frames=len(pictures), bandwidth=2e6)
-    print(report.advice.headline)
+    source = open_source("frames")
+    measured = measure(source, range(4), [DEFAULT_BACKGROUND])
+    report = make_report(measured, path="frames", n_source_frames=4, bandwidth=2e6)
+    print(report.advice.headline, report.command(report.advice.row))
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from rinrcodec.evaluation.advice import Advice, Option, advise
-from rinrcodec.evaluation.backgrounds import PackFigures
-from rinrcodec.evaluation.comparison import OURS, Comparison, method_label
-from rinrcodec.evaluation.fog import Codec, equal_devices
-from rinrcodec.evaluation.measure import Figures
+from rinrcodec.evaluation.advice import Advice, advise, codec_of, comparable
+from rinrcodec.evaluation.fog import equal_devices
+from rinrcodec.evaluation.measure import Measured
+from rinrcodec.evaluation.rows import Row
 from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
-from rinrcodec.metrics import mean_db
+from rinrcodec.metrics import Quality, mean_db
 
-__all__ = ["Report", "codec_options", "fog_scenario", "make_report", "report_as_json"]
+__all__ = ["Report", "fog_scenario", "make_report", "report_as_json"]
 
 # What every device of the fog holds, in frames like those measured; ratios do not depend on it.
 FRAMES_A_DEVICE = 1000
-# The keys of JSON for the parts of a comparison, as in that of `compress` and `bench`.
-_PSNR = {"psnr": "psnr_frame", "background_psnr": "psnr_background", "object_psnr": "psnr_objects"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """The contents of a report.
 
-    name: of the source; `n_source_frames` is the number of its frames.
-    others: the same frames with other backgrounds of ours, each of the size that its preset gives.
-    scenario_methods: the methods of the scenario's codecs, in order.
-    bandwidth: in bytes a second.
-    made: how the figures were made, as pairs of words.
+    Attributes:
+        path: of the source, as the user gave it; commands have it.
+        n_source_frames: how many frames the source has.
+        measured: the frames and the rows.
+        scenario: the fog; `fog_rows` are the rows of its codecs, in order.
+        bandwidth: in bytes a second.
+        left_out: backgrounds that were not tried, and how to get each of them.
+        made: how the figures were made, as pairs of words.
     """
 
-    name: str
+    path: str
     n_source_frames: int
-    figures: Figures
-    others: tuple[PackFigures, ...]
+    measured: Measured
     advice: Advice
     scenario: Scenario
-    scenario_methods: tuple[str, ...]
+    fog_rows: tuple[Row, ...]
     bandwidth: float
-    made: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the source."""
+        return Path(self.path).name or self.path
+
+    def command(self, row: Row) -> str:
+        """Return the command that codes the whole source as a row does."""
+        return row.recipe.command(self.path)
 
 
 def make_report(
-    figures: Figures,
+    measured: Measured,
     *,
-    name: str,
+    path: str,
     n_source_frames: int,
     bandwidth: float,
     devices: int = 10,
-    others: Sequence[PackFigures] = (),
+    left_out: Mapping[str, str] | None = None,
     made: Mapping[str, str] | None = None,
-    remarks: Sequence[str] = (),
 ) -> Report:
-    """Return the report of some figures, with advice on the codec to use.
+    """Return the report of some rows, with advice on the recipe to use.
 
     Args:
-        figures: As `measure` returns them.
-        name: Name of the source of the frames.
+        measured: As `measure` returns it.
+        path: Of the source, as commands should have it.
         n_source_frames: How many frames the source has.
         bandwidth: Of the link, in bytes a second.
         devices: How many devices share such frames, 2 or more.
-        others: The same frames with other backgrounds, to show beside those of the figures.
+        left_out: Backgrounds that were not tried, and how to get each of them.
         made: How the figures were made, as pairs of words.
-        remarks: Sentences to add to the reasons of the advice.
     """
-    options = codec_options(figures)
-    scenario, methods = fog_scenario(figures, options, devices=devices)
+    scenario, rows = fog_scenario(measured, devices=devices)
     advice = advise(
-        list(options.values()), scenario.devices, bandwidth=bandwidth, source=scenario.source
+        measured.rows,
+        scenario.devices,
+        bandwidth=bandwidth,
+        source=measured.source,
+        most_bytes=measured.anchor.n_bytes,
     )
-    advice = replace(advice, reasons=(*advice.reasons, *remarks))
+    advice = replace(advice, reasons=(*advice.reasons, *_of_detector(measured)))
     return Report(
-        name,
+        path,
         n_source_frames,
-        figures,
-        tuple(others),
+        measured,
         advice,
         scenario,
-        methods,
+        rows,
         bandwidth,
+        dict(left_out or {}),
         dict(made or {}),
     )
 
 
-def codec_options(figures: Figures) -> dict[str, Option]:
-    """Return every method as a codec to choose, by its means over the frames.
-
-    Ours needs a fog node where it fits networks.
-    """
-    share = len(figures.frames) / figures.source_bytes
-    options = {}
-    for method, mean in figures.means().items():
-        speed = figures.speeds[method]
-        codec = Codec(method_label(method), mean.n_bytes * share, speed.encode, speed.decode)
-        options[method] = Option(
-            codec,
-            mean.psnr,
-            mean.background_psnr,
-            mean.object_psnr,
-            at_fog=method == OURS and figures.at_fog,
-        )
-    return options
-
-
-def fog_scenario(
-    figures: Figures, options: Mapping[str, Option], *, devices: int
-) -> tuple[Scenario, tuple[str, ...]]:
-    """Return ours through a fog beside the best other codec, and the methods of both."""
-    others = {method: option for method, option in options.items() if method != OURS}
-    best = max(others, key=lambda method: (others[method].inside, others[method].outside))
-    mean_bytes = figures.source_bytes / len(figures.frames)
+def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[Row, ...]]:
+    """Return a fog with ours and the best other codec, and the rows of both."""
+    ours, source = measured.anchor, measured.source
+    rivals = (row for row in measured.rows if not row.is_ours)
+    best = max(rivals, key=lambda row: (row.inside, row.outside))
     scenario = Scenario(
-        equal_devices(devices, n_bytes=mean_bytes * FRAMES_A_DEVICE, n_frames=FRAMES_A_DEVICE),
-        options[OURS].codec,
-        (others[best].codec,),
-        source=Codec(figures.source, 1.0, decode_seconds=figures.source_speed.decode),
-        at_fog=figures.at_fog,
+        equal_devices(devices, n_bytes=source.n_bytes * FRAMES_A_DEVICE, n_frames=FRAMES_A_DEVICE),
+        codec_of(ours, source),
+        (codec_of(best, source),),
+        source=codec_of(source, source),
+        at_fog=ours.at_fog,
     )
-    return scenario, (OURS, best)
+    return scenario, (ours, best)
+
+
+def _of_detector(measured: Measured) -> list[str]:
+    """Which recipe costs a detector the least, of those with about the same bytes."""
+    found = {
+        row: row.accuracy.map50_95
+        for row in comparable(measured.rows, measured.anchor.n_bytes)
+        if row.accuracy is not None
+    }
+    before = measured.source.accuracy
+    if before is None or not found:
+        return []
+    best = max(found, key=lambda row: found[row])
+    return [
+        f"The detector finds most in {best.name}: mAP50-95 {found[best]:.3f}, in the "
+        f"{measured.source.name} {before.map50_95:.3f}."
+    ]
 
 
 def report_as_json(report: Report) -> dict[str, Any]:
@@ -136,52 +143,57 @@ def report_as_json(report: Report) -> dict[str, Any]:
     A PSNR of 100 dB means that and more, bandwidths are in bytes a second, and None as the end of a
     band of the advice means no end.
     """
-    figures, advice = report.figures, report.advice
+    measured, advice = report.measured, report.advice
     return {
         "made": dict(report.made),
         "advice": {
             "bandwidth": report.bandwidth,
-            "use": advice.use,
+            "use": advice.row.name,
+            "command": report.command(advice.row),
             "headline": advice.headline,
             "reasons": list(advice.reasons),
             "bands": [
-                {"use": band.name, "below": None if band is advice.bands[-1] else band.below}
+                {"use": band.row.name, "below": None if band is advice.bands[-1] else band.below}
                 for band in advice.bands
             ],
         },
-        "preset": figures.preset,
-        "other_backgrounds": [
-            {
-                "preset": other.preset,
-                **_as_json(other.mean()),
-                "seconds": asdict(other.speed),
-            }
-            for other in report.others
-        ],
-        "source": figures.source,
-        "source_bytes": figures.source_bytes,
-        "pack_bytes": figures.pack_bytes,
-        "means": [_as_json(mean) for mean in figures.means().values()],
-        "source_seconds": asdict(figures.source_speed),
-        "seconds": {method: asdict(speed) for method, speed in figures.speeds.items()},
+        "source_frames": report.n_source_frames,
         "frames": [
             {
-                "name": frame.picture.name,
-                "width": frame.picture.width,
-                "height": frame.picture.height,
-                "boxes": len(frame.picture.boxes),
-                "object_inrs": frame.object_inrs,
-                "source_bytes": frame.source_bytes,
-                "equal_bytes": [_as_json(one) for one in frame.comparisons],
+                "name": picture.name,
+                "width": picture.width,
+                "height": picture.height,
+                "boxes": len(picture.boxes),
             }
-            for frame in figures.frames
+            for picture in measured.pictures
         ],
-        "curves": [_as_json(one) for curve in figures.curves.values() for one in curve],
+        "anchor": measured.anchor.name,
+        "rows": [_row_as_json(report, row) for row in measured.rows],
+        "source": _row_as_json(report, measured.source),
+        "left_out": dict(report.left_out),
         "fog": scenario_as_json(report.scenario, report.bandwidth),
     }
 
 
-def _as_json(comparison: Comparison) -> dict[str, Any]:
-    values = {key: value for key, value in asdict(comparison).items() if key not in _PSNR}
-    # JSON has no infinity, which is the PSNR of a part without error.
-    return values | {name: mean_db([getattr(comparison, part)]) for part, name in _PSNR.items()}
+def _row_as_json(report: Report, row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "settings": row.recipe.settings,
+        "command": report.command(row),
+        "n_bytes": row.n_bytes,
+        "bpp": row.bpp,
+        **_psnr(row.quality),
+        "seconds": asdict(row.speed),
+        "accuracy": None if row.accuracy is None else asdict(row.accuracy),
+        "frames": [{"n_bytes": one.n_bytes, **_psnr(one.quality)} for one in row.frames],
+        "other_settings": [{"n_bytes": one.n_bytes, **_psnr(one.quality)} for one in row.line],
+    }
+
+
+def _psnr(quality: Quality) -> dict[str, float | None]:
+    """The keys of JSON as in that of `compress` and `bench`; it has no infinity."""
+    return {
+        "psnr_frame": mean_db([quality.frame]),
+        "psnr_background": mean_db([quality.background]),
+        "psnr_objects": mean_db([quality.objects]),
+    }

@@ -11,17 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rinrcodec
-from rinrcodec.compute.compose import to_array
 from rinrcodec.datasets.batches import batches
-from rinrcodec.evaluation.baselines import Coded, available_codecs, decode_picture, encode_picture
+from rinrcodec.evaluation.baselines import decode_picture, encode_picture
 from rinrcodec.picture import Picture
 
-__all__ = ["ROUNDS", "Speed", "decode_timed", "mean_speed", "time_codec", "time_coded"]
+__all__ = ["ROUNDS", "Speed", "decode_timed", "mean_speed", "time_codec"]
 
 # A round in which another process had the core does not count: the best one does.
 ROUNDS = 3
-# Of the crops of a composite, about; their time hardly depends on it.
-CROP_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +36,17 @@ def mean_speed(speeds: Iterable[Speed]) -> Speed:
     return Speed(sum(s.encode for s in known) / count, sum(s.decode for s in known) / count)
 
 
-def time_codec(codec: str, pixels: NDArray[np.uint8], quality: int) -> Speed:
-    """Time a codec on a picture, uint8 [H, W] or [H, W, 3], at a quality from 1 to 100."""
+def time_codec(codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0) -> Speed:
+    """Time a codec on a picture, with the arguments of `encode_picture`."""
     rounds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        data = encode_picture(codec, pixels, quality)
+        data = encode_picture(codec, pixels, quality, setting=setting)
         encoded = time.perf_counter()
         decode_picture(data, "L" if pixels.ndim == 2 else "RGB")
         rounds.append((encoded - start, time.perf_counter() - encoded))
     encode, decode = map(min, zip(*rounds, strict=True))
     return Speed(encode, decode)
-
-
-def time_coded(picture: Picture, coded: Coded) -> Speed:
-    """Time the codec that gave `coded` on its picture; of a composite, all parts together."""
-    if coded.codec != "composite":
-        return time_codec(coded.codec, picture.pixels, coded.quality)
-    codec = available_codecs()[-1]
-    regions = [box.region(picture.width, picture.height) for box in picture.boxes]
-    parts = [time_codec(codec, picture.pixels, coded.quality)] + [
-        time_codec(codec, np.ascontiguousarray(picture.pixels[region.slices]), CROP_QUALITY)
-        for region in regions
-        if region.area
-    ]
-    return Speed(sum(part.encode for part in parts), sum(part.decode for part in parts))
 
 
 def decode_timed(
@@ -88,7 +71,9 @@ def decode_timed(
         with rinrcodec.open(path) as file:
             # A few at a time: large pictures are floats of four times their size on the way.
             for members in batches(chosen, lambda i: pictures[i].pixels.size):
-                for i, pixels in zip(members, file.decode(members, device=device), strict=True):
-                    decoded.append(to_array(pixels, pictures[i].mode))
+                for i, pixels in zip(members, file.pixels(members, device=device), strict=True):
+                    # Grey frames have three equal channels.
+                    grey = pictures[i].mode == "L"
+                    decoded.append(np.ascontiguousarray(pixels[..., 0]) if grey else pixels)
         rounds.append((time.perf_counter() - start) / len(chosen))
     return decoded, min(rounds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import json
 import os
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 
 from rinrcodec.presets import get_preset
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+from .conftest import BENCHMARKS
+
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
     "grouping": ["--frames=1", "--repeats=1", "--frame-repeats=1"],
@@ -35,10 +35,13 @@ TINY = {
     "paper_time": ["--frames=1"],
     "av1_frames": ["--frames=1", "--presets=fast", "--qualities", "10", "40"],
     "av1_objects": [
-        *("--frames=1", "--presets=fast", "--backgrounds", "5", "60", "--objects", "5", "95"),
+        *("--frames=1", "--presets=fast", "--backgrounds", "5", "60", "--objects", "40", "95"),
         *("--background-psnr=31", "--object-psnr=33"),
     ],
-    "av1_tracks": ["--frames=3", "--preset=fast", "--objects", "5", "95", "--object-psnr=41"],
+    "accuracy": [
+        *("--frames=2", "--jobs=1", "--samples=2", "--arms", "original", "AVIF", "ours-objects"),
+        *("--sequences", "otb_crossing"),
+    ],
     "label_bytes": ["--frames=2"],
     "speed": [
         *("--frames=2", "--repeats=1", "--presets", "fast", "--fitted-frames=1", "--steps=1"),
@@ -60,19 +63,10 @@ TINY = {
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torchvision and Ultralytics
 @pytest.mark.parametrize("name", TINY)
-def test_a_script_writes_its_report(name, tmp_path):
-    environment = {**os.environ, "RINRCODEC_DATA": str(tmp_path / "absent")}
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--threads=1"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path), *TINY[name]],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_script_writes_its_report(name, script, tmp_path):
+    script(f"{name}.py", "--threads=1", "--out", tmp_path, *TINY[name])
     report = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
     if name == "real_data":
@@ -118,10 +112,8 @@ def check_opened(report, page):
     assert all(f"{row['method']} (" in page for row in smaller)
 
 
-@pytest.mark.slow
-def test_the_paper_s_ladder_has_the_paper_s_recipe(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    ladder = importlib.import_module("ladder")
+def test_the_paper_s_ladder_has_the_paper_s_recipe(load):
+    ladder = load("ladder")
     options = argparse.Namespace(preset="paper", steps=None, epochs=0)
     for background in ("siren", "nerv"):  # the families of the paper
         chosen = ladder.chosen_preset(options, background)

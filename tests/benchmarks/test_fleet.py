@@ -2,61 +2,50 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+from .conftest import BENCHMARKS
+
 RESULTS = BENCHMARKS.parent / "docs/results"
 LOCAL = ["--executors", "local"]
 TINY = {
-    "equal": ["--frames=4", "--shard-size=2", "--backgrounds", "siren", "--jobs", "1", "2", *LOCAL],
+    "equal": ["--frames=2", "--shard-size=1", "--backgrounds", "siren", "--jobs", "1", "2", *LOCAL],
     "kills": ["--frames=4", "--shard-size=2", "--jobs=2", "--kills=1", *LOCAL],
-    "scale": ["--frames=64", "--shards", "1", "4", "--fewer=16", "--samples=9"],
-    "cost": ["--frames=2", "--presets", "fast", "--steps=2"],
+    "scale": ["--frames=32", "--shards", "1", "2", "--fewer=16", "--samples=9", "--jobs=1"],
+    "cost": ["--frames=2", "--presets=fast", "--steps=2", "--jobs=1"],
 }
 
 
-def part(name, out, *words):
-    command = [sys.executable, str(BENCHMARKS / "fleet.py"), "--part", name, "--threads=1"]
-    done = subprocess.run(
-        [*command, "--out", str(out), *words],
-        env={**os.environ, "RINRCODEC_DATA": str(out / "absent")},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    text = (out / f"fleet_{name}.json").read_text(encoding="utf-8")
-    page = (out / f"fleet_{name}.md").read_text(encoding="utf-8")
-    # No path or address of the machine that made it may end up in a page of the docs.
-    for said in (text, page):
-        assert str(BENCHMARKS.parent) not in said
-        assert "/tmp" not in said
-    report = json.loads(text)
-    assert report["made"]["command"].startswith("python benchmarks/fleet.py --device cpu ")
-    return report, page
-
-
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
+def part(script, tmp_path):
+    """Run a part as the command does, and return its report and its page."""
+
+    def run(name, *words):
+        script("fleet.py", "--part", name, "--threads=1", "--out", tmp_path, *words)
+        text = (tmp_path / f"fleet_{name}.json").read_text(encoding="utf-8")
+        page = (tmp_path / f"fleet_{name}.md").read_text(encoding="utf-8")
+        # No path or address of the machine that made it may end up in a page of the docs.
+        for said in (text, page):
+            assert str(BENCHMARKS.parent) not in said
+            assert "/tmp" not in said
+        report = json.loads(text)
+        assert report["made"]["command"].startswith("python benchmarks/fleet.py --device cpu ")
+        return report, page
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_equal_bytes(tmp_path):
-    report, page = part("equal", tmp_path, *TINY["equal"])
+def test_equal_bytes(part):
+    report, page = part("equal", *TINY["equal"])
     assert [row["by"][-1] for row in report["rows"]] == ["1", "2"]
     assert all(row["equal"] and len(row["files"]) == 3 for row in report["rows"])
     assert "All are equal." in page
@@ -64,8 +53,8 @@ def test_equal_bytes(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_kills(tmp_path):
-    report, page = part("kills", tmp_path, *TINY["kills"])
+def test_kills(part):
+    report, page = part("kills", *TINY["kills"])
     kills = [kill for run in report["runs"] for kill in run["kills"]]
     assert len(kills) == 1
     for kill in kills:
@@ -80,19 +69,13 @@ def test_kills(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_scale_cost_and_what_follows(tmp_path):
+def test_scale_cost_and_what_follows(part):
     """The capacity page is made of the reports of the other two."""
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "fleet.py", "--part", "capacity", "--out", tmp_path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr == "error: fleet_cost.json is not there: --part cost writes it\n"
+    with pytest.raises(SystemExit, match=r"fleet_cost\.json is not there: --part cost"):
+        part("capacity")
 
-    scale, _ = part("scale", tmp_path, *TINY["scale"])
-    assert [(row["frames"], row["packs"]) for row in scale["rows"]] == [(16, 1), (64, 1), (64, 4)]
+    scale, _ = part("scale", *TINY["scale"])
+    assert [(row["frames"], row["packs"]) for row in scale["rows"]] == [(16, 1), (32, 1), (32, 2)]
     for row in scale["rows"]:
         assert row["driver_peak_bytes"] > row["driver_own_bytes"] > 2**24
         assert 0 < row["driver_cpu_s"] < row["seconds"] + 1
@@ -101,12 +84,12 @@ def test_scale_cost_and_what_follows(tmp_path):
         assert row["opening"]["sample_files"] + row["opening"]["open_files"] >= 1
         assert row["opening"]["dataset_bytes"] > 0
 
-    cost, page = part("cost", tmp_path, *TINY["cost"])
+    cost, page = part("cost", *TINY["cost"])
     assert cost["frames"].endswith("of scikit-image")
     assert cost["rows"][0]["frames"] == 2
     assert 0 < cost["start_s"] < cost["rows"][0]["cpu_s"] + 5
 
-    capacity, page = part("capacity", tmp_path, "--preset=fast")
+    capacity, page = part("capacity", "--preset=fast")
     (fit,) = capacity["fit"]
     assert fit["bytes"] == cost["rows"][0]["bytes"] / 2
     assert [row["packs"] for row in capacity["packs"]] == [10**4, 10**3, 10**2, 10**7, 10**6, 10**5]
@@ -114,9 +97,9 @@ def test_scale_cost_and_what_follows(tmp_path):
     assert "11,574.1 frames/s" in page
 
 
-def test_a_pack_that_is_not_whole_is_seen(module, tmp_path):
+def test_a_pack_that_is_not_whole_is_seen(load, tmp_path):
     (tmp_path / "a.rinr").write_bytes(b"whole")
-    kills, runs = module("fleet_parts.kills"), module("fleet_parts.runs")
+    kills, runs = load("fleet_parts.kills"), load("fleet_parts.runs")
     output = kills.Output(tmp_path, 2, runs.contents(tmp_path))
     output.look()
     assert output.not_whole == set()
@@ -127,8 +110,8 @@ def test_a_pack_that_is_not_whole_is_seen(module, tmp_path):
     assert output.not_whole == {"a.rinr"}
 
 
-def test_left_over_files_are_seen(module, tmp_path):
-    contents = module("fleet_parts.runs").contents
+def test_left_over_files_are_seen(load, tmp_path):
+    contents = load("fleet_parts.runs").contents
     before = contents(tmp_path)
     (tmp_path / ".rinr-work/done").mkdir(parents=True)
     (tmp_path / ".rinr-work/a.tmp").touch()
@@ -136,8 +119,8 @@ def test_left_over_files_are_seen(module, tmp_path):
     assert after.keys() - before.keys() == {".rinr-work/", ".rinr-work/a.tmp", ".rinr-work/done/"}
 
 
-def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
-    kills = module("fleet_parts.kills")
+def test_processes_that_outlive_their_driver_are_seen(load, monkeypatch):
+    kills = load("fleet_parts.kills")
     monkeypatch.setattr(kills, "_ORPHAN_S", 0.2)
     monkeypatch.setattr(kills, "_GIVE_UP_S", 0.5)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -153,8 +136,8 @@ def test_processes_that_outlive_their_driver_are_seen(module, monkeypatch):
     assert kills._Orphans(run).figures()["orphans"] == 0
 
 
-def test_the_driver_is_measured_without_its_workers(module):
-    runs = module("fleet_parts.runs")
+def test_the_driver_is_measured_without_its_workers(load):
+    runs = load("fleet_parts.runs")
     code = "import time; x = bytearray(64 << 20); time.sleep({})"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code.format(1)!r}])"
     process = subprocess.Popen([sys.executable, "-c", child])
@@ -176,8 +159,8 @@ def test_the_driver_is_measured_without_its_workers(module):
     [(0.5, "0 B", "0.50 s"), (999, "999 B", "16.6 min"), (4321, "4.32 kB", "72.0 min"),
      (123_456, "123 kB", "34.3 h"), (3e12, "3.00 TB", "34,722,222 days")],
 )  # fmt: skip
-def test_words_for_figures(module, value, size, duration):
-    capacity = module("fleet_parts.capacity")
+def test_words_for_figures(load, value, size, duration):
+    capacity = load("fleet_parts.capacity")
     assert capacity.size(value) == size
     assert capacity.duration(value) == duration
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +15,6 @@ from rinrcodec.evaluation.rates import bd_rate
 from rinrcodec.families.pyramid import network as pyramid
 from rinrcodec.metrics import frame_quality, psnr
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     1: ["--frames=1", "--size", "64", "48", "--lambdas", "1e-4", "1e-2"],
     2: ["--frames=2", "--lambdas", "1e-4", "1e-2"],
@@ -65,24 +59,13 @@ def data(tmp_path):
     return root
 
 
-def run(gate: int, data: Path, out: Path):
-    command = [sys.executable, str(BENCHMARKS / "pyramid.py"), "--threads=1", "--steps=4"]
-    return subprocess.run(
-        [*command, f"--gate={gate}", "--out", str(out), *TINY[gate]],
-        env={**os.environ, "RINRCODEC_DATA": str(data)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.mark.slow
 @needs_avif
+@pytest.mark.filterwarnings("default::rinrcodec.targets.TargetWarning")
 @pytest.mark.parametrize("gate", TINY)
-def test_a_gate_writes_its_report(gate, data, tmp_path):
-    done = run(gate, data, tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_gate_writes_its_report(gate, script, data, tmp_path):
+    words = ["--threads=1", "--steps=2", f"--gate={gate}", "--out", tmp_path, *TINY[gate]]
+    script("pyramid.py", *words, data=data)
     report = json.loads((tmp_path / f"pyramid_{gate}.json").read_text(encoding="utf-8"))
     page = (tmp_path / f"pyramid_{gate}.md").read_text(encoding="utf-8")
     command = report["made"]["command"]
@@ -103,26 +86,11 @@ def test_a_gate_writes_its_report(gate, data, tmp_path):
             assert their["object_psnr"] >= our["object_psnr"] - 1e-9
 
 
-@pytest.fixture
-def load(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
-
-
-@pytest.mark.slow
-def test_options_of_another_gate_are_refused(data, tmp_path):
-    command = [sys.executable, str(BENCHMARKS / "pyramid.py"), "--gate=2", "--size", "64", "48"]
-    environment = {**os.environ, "RINRCODEC_DATA": str(data)}
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "gate 2 has no --size" in done.stderr
+def test_options_of_another_gate_are_refused(script, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        script("pyramid.py", "--gate=2", "--size", 64, 48, "--out", tmp_path)
+    assert ended.value.code == 2
+    assert "gate 2 has no --size" in capsys.readouterr().err
 
 
 def test_rows_outlive_a_run_that_was_cut(load, tmp_path, capsys):
@@ -257,11 +225,9 @@ def test_points_of_other_codecs(load):
 
 
 @pytest.mark.slow
-def test_a_start_is_trained_stage_by_stage(tmp_path):
+def test_a_start_is_trained_stage_by_stage(script, tmp_path):
     path = tmp_path / "start.npz"
-    script = str(BENCHMARKS / "pyramid_gates/start.py")
-    options = ["--steps", "2", "1", "--size", "48", "--out", str(path)]
-    subprocess.run([sys.executable, script, *options], check=True, timeout=300, capture_output=True)
+    script("pyramid_gates/start.py", "--steps", 2, 1, "--size", 48, "--out", path)
     shipped = pyramid._start_arrays(pyramid.STARTS[0])
     with np.load(path) as trained:
         assert set(trained.files) == set(shipped)

@@ -51,6 +51,15 @@ def test_a_data_set_there_and_back(run: Run, dataset: Path, tmp_path: Path) -> N
         assert (tmp_path / f"back/labels/{name}.txt").read_text() == text
 
 
+def test_a_resumed_run_wants_the_same_tune(run: Run, dataset: Path, tmp_path: Path) -> None:
+    args = ("compress", dataset, "-o", tmp_path / "out", *AV1)
+    run(*args, "--tune", "accuracy")
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
+    assert '"tune": "accuracy"' in json.dumps(manifest)
+    assert "target" in run(*args, "--resume", code=2).stderr
+    assert "is complete" in run(*args, "--tune", "accuracy", "--resume").stderr
+
+
 def test_frames_of_a_folder_share_rows_of_the_wanted_length(run: Run, tmp_path: Path) -> None:
     frames = moving(tmp_path / "frames", 5)
     for gop, times in ((2, [0, 1, 0, 1, 0]), (1, [0] * 5), (None, [0, 1, 2, 3, 4])):
@@ -99,6 +108,8 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
             "--target-psnr and --quality exclude each other",
         ),
         (("--background", "siren", "--quality", 5), "add --background av1"),
+        (("--background", "siren", "--tune", "accuracy"), "add --background av1"),
+        (("--background", "av1", "--tune", "iq"), "Invalid value for '--tune'"),
         (("--background", "av1", "--lambda", 0.01), "add --background pyramid"),
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
     ],
@@ -121,14 +132,16 @@ def test_what_the_page_shows_works(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = moving(tmp_path / "frames", 2, width=32, height=24)
-    for name in "ab":
+    (tmp_path / "labels").mkdir()
+    for number, name in enumerate("ab"):
+        (tmp_path / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
         with Image.open(frames / "0.png") as image:
             image.save(tmp_path / f"{name}.jpg")
     monkeypatch.chdir(tmp_path)
-    (commands,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    commands = "".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
     for line in commands.splitlines():
         run(*line.split()[1:])
-    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 5
+    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 7
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(code, "docs/av1.md", "exec"), names)

@@ -11,6 +11,8 @@ from PIL import Image
 
 from rinrcodec.cli.main import cli
 
+from .conftest import Run
+
 OPTIONS = ["-o", "packs", "--background", "siren", "--steps", "2", "--device", "cpu"]
 
 
@@ -40,3 +42,11 @@ def test_steps_and_details(flags: list[str], levels: int) -> None:
     logger = logging.getLogger("rinrcodec")
     assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]
     assert logger.level == logging.NOTSET
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["compress", "decompress", "verify", "info", "report", "demo", "bench ladder", "bench rival"],
+)
+def test_commands_have_the_option(run: Run, command: str) -> None:
+    assert "-v, --verbose" in run(*command.split(), "--help").stdout

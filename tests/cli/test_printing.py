@@ -27,7 +27,7 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
         {},
         {"layout": "files", "shard_size": 1, "seed": 3},
         {"background": "nerv", "labels": "none", "preset": "fast"},
-        {"background": "pyramid", "target": rinrcodec.Target(psnr=10)},
+        {"objects": "none", "target": rinrcodec.Target(psnr=30)},
     ):
         words: list[object] = []
         for name, value in options.items():

@@ -3,87 +3,51 @@
 from __future__ import annotations
 
 import base64
+import glob
 import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
-from html.parser import HTMLParser
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import rinrcodec
 from rinrcodec.cli.main import cli
 from rinrcodec.cli.views.report.page import report_page
+from rinrcodec.cli.views.report.words import size
 from rinrcodec.errors import MissingExtraError, RinrInputError
-from rinrcodec.evaluation.advice import Option, advise
-from rinrcodec.evaluation.comparison import OURS
-from rinrcodec.evaluation.fog import Codec, equal_devices
-from rinrcodec.evaluation.measure import measure
+from rinrcodec.evaluation.advice import advise
+from rinrcodec.evaluation.fog import equal_devices
+from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import make_report
-from rinrcodec.presets import get_preset
-from rinrcodec.sources.images import picture_from_array
+from rinrcodec.evaluation.rows import CodedFrame, Recipe, Row
+from rinrcodec.evaluation.speed import Speed
+from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.sources.discover import open_source
 
 from .conftest import Run, picture, put, write
-
-QUICK = ("--preset", "fast", "--steps", "3", "--device", "cpu", "--frames", "2")
-# What HTML gives a meaning to, as far as a file name may hold it.
-NAMES = ["<img src=x onerror=alert(1)>&amp;.jpg", """b' "quoted" & <b>.jpg"""]
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """The text, tags and attributes of a page; a tag that closes no open one is an error."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.texts: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def values(self, name: str) -> list[str]:
-        return [value for _, attribute, value in self.attributes if attribute == name]
-
-
-def report(*args: object, code: int = 0) -> str:
-    result = CliRunner().invoke(cli, ["report", *map(str, args)], prog_name="rinrcodec")
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
+from .report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[Page, dict, str]:
+def folder_of_made(tmp_path_factory) -> Path:
+    """The folder of the frames of `made`."""
+    return tmp_path_factory.mktemp("report") / "fr&mes <i>"
+
+
+@pytest.fixture(scope="module")
+def made(folder_of_made: Path) -> tuple[Page, dict, str]:
     """The page of two small frames with boxes and hostile names, its figures, and its source."""
-    folder = tmp_path_factory.mktemp("report") / "fr&mes <i>"
-    for i, name in enumerate(NAMES):
-        noise = np.random.default_rng(i).integers(-20, 20, (40, 64, 3))
-        pixels = np.clip(np.asarray(picture(i, 64, 40)) + noise, 0, 255).astype(np.uint8)
-        put(folder / name, Image.fromarray(pixels), quality=95)
-        write(folder / f"{name[:-4]}.txt", "0 0.5 0.5 0.3 0.4\n1 0.2 0.2 0.1 0.1\n")
+    folder = folder_of_made
+    hostile_frames(folder)
     out = folder.parent / "page.html"
     printed = report(folder, "-o", out, *QUICK, "--json", folder.parent / "figures.json")
     assert f"page: {out}" in printed
@@ -121,7 +85,7 @@ def test_names_are_shown_as_they_are(made):
 def test_every_picture_is_one_and_has_a_text(made):
     page, _, _ = made
     sources = page.values("src")
-    assert len(sources) == 2 * (1 + 6)
+    assert len(sources) == 2 * (1 + 9)  # the whole frame, the source, and eight recipes
     for source in sources:
         kind, data = re.fullmatch(r"data:image/(\w+);base64,(.*)", source).groups()
         with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as image:
@@ -131,131 +95,199 @@ def test_every_picture_is_one_and_has_a_text(made):
     assert page.tags.count("svg") == 4
 
 
-def test_the_figures_of_the_page_are_those_of_the_json(made):
+def test_page_and_json_have_the_same_rows(made):
     page, figures, _ = made
-    words = " ".join(page.texts)
-    assert len(figures["frames"]) == 2
-    assert figures["source"] == "JPEG files"
-    assert figures["source_bytes"] == sum(frame["source_bytes"] for frame in figures["frames"])
-    ours = figures["means"][0]
-    assert ours["method"] == "rinrcodec"
-    assert ours["n_bytes"] == pytest.approx(figures["pack_bytes"] / 2, abs=1)
-    for row in figures["means"]:
-        assert f"{row['psnr_frame']:.1f}" in words
-        assert f"{row['psnr_objects']:.1f}" in words
-    assert set(figures["seconds"]) == {row["method"] for row in figures["means"]}
-    assert all(speed["encode"] > 0 < speed["decode"] for speed in figures["seconds"].values())
-    assert len(figures["curves"]) == 2 * 5 * 4  # frames, sizes, codecs
+    assert [row["name"] for row in figures["rows"]] == [
+        "av1 without objects", "av1 with objects", "siren without objects", "siren with objects",
+        "JPEG", "WebP", "AVIF", "AVIF + crops",
+    ]  # fmt: skip
+    assert figures["anchor"] == "av1 with objects"
+    assert figures["source"]["name"] == "JPEG files"
+    for row in (*figures["rows"], figures["source"]):
+        settings, *cells = page.cells(row["name"])
+        assert settings == row["settings"]
+        assert cells[0] == size(row["n_bytes"])
+        assert cells[-1] == f"{row['bpp']:.3f}"
+        parts = [row[f"psnr_{part}"] for part in ("objects", "background", "frame")]
+        assert cells[1:4] == [f"{value:.1f}" if value < 100 else "exact" for value in parts]
+        assert row["command"] in " ".join("".join(page.texts).split())
+        for number, frame in enumerate(row["frames"]):
+            assert frame["n_bytes"] > 0
+            assert size(frame["n_bytes"]) in " ".join(page.cells(figures["frames"][number]["name"]))
     assert [item["frames"] for item in figures["fog"]["devices"]] == [1000] * 10
 
 
-def test_other_backgrounds_are_in_a_table_of_their_own(made):
+def test_marks_of_the_plots_are_the_rows(made):
+    _, figures, text = made
+    plots = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)[:2]
+    for plot in plots:
+        for row in figures["rows"]:
+            assert plot.count(f"{row['name']}</text>") == 1
+
+
+def test_what_was_left_out_is_named(made):
     page, figures, _ = made
-    assert figures["preset"] == "fast, av1, 3 steps"
-    (siren,) = figures["other_backgrounds"]
-    assert siren["preset"] == "fast, siren, 3 steps"
-    assert "Our backgrounds" in page.texts
+    assert sorted(figures["left_out"]) == ["nerv", "pyramid"]
     words = " ".join(page.texts)
-    for preset in ("fast, av1, 3 steps", "fast, siren, 3 steps"):
-        assert page.texts.count(preset) == 1
-    assert f"{siren['psnr_frame']:.1f}" in words
-    assert "--background" not in figures["made"]["command"]
+    for reason in figures["left_out"].values():
+        assert reason in words
 
 
-def test_the_first_background_is_the_one_of_the_report(tmp_path):
+def pasted(folder: Path, name: str) -> np.ndarray:
+    """A frame of `bench rival` with its crops."""
+    pixels = np.asarray(Image.open(next((folder / "frames").glob(f"{name}.*")))).copy()
+    for path in sorted((folder / "crops" / name).iterdir()):
+        crop = np.asarray(Image.open(path))
+        x, y = map(int, path.stem.split("_")[1:])
+        pixels[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+    return pixels
+
+
+def check_promise(row: dict, out: Path, frames: Path) -> None:
+    """Files have the promised bytes, within 1 % of a pack, and exactly those of another codec."""
+    files = [file for file in out.rglob("*") if file.is_file()]
+    if "bench rival" in row["command"]:
+        crops = 12 * len([file for file in files if "crops" in file.parts])
+        total = sum(file.stat().st_size for file in files) + crops
+        assert total == 2 * row["n_bytes"]
+    elif "compress" in row["command"]:
+        (pack,) = out.glob("*.rinr")
+        assert pack.stat().st_size == pytest.approx(2 * row["n_bytes"], rel=0.01)
+    else:
+        assert sum(f.stat().st_size for f in files if f.suffix == ".jpg") == 2 * row["n_bytes"]
+    dbs = []
+    for number, name in enumerate(sorted(NAMES)):
+        source = rinrcodec.load_picture(frames / name)
+        boxes = [rinrcodec.Box(0, *box) for box in BOXES]
+        if "compress" in row["command"]:
+            with rinrcodec.open(pack) as file:
+                pixels = file.pixels(number)
+        elif "--crops" in row["command"]:
+            pixels = pasted(out, name[:-4])
+        else:
+            pixels = np.asarray(Image.open(next(out.glob(f"{glob.escape(name[:-4])}.[!t]*"))))
+        dbs.append(frame_quality(source.pixels, pixels, boxes))
+    mean = mean_quality(dbs)
+    assert mean.frame == pytest.approx(row["psnr_frame"], abs=0.01)
+    assert mean.objects == pytest.approx(row["psnr_objects"], abs=0.01)
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_every_command_gives_what_its_row_promises(made, folder_of_made, tmp_path, number):
+    """Whatever the advice is, it is the command of one of these rows."""
+    _, figures, _ = made
+    row = [*figures["rows"], figures["source"]][number]
+    words = shlex.split(row["command"])
+    out = tmp_path / words[words.index("-o") + 1 if "-o" in words else -1]
+    if "-o" in words:
+        words[words.index("-o") + 1] = str(out)
+        result = CliRunner().invoke(cli, words[1:])
+        assert result.exit_code == 0, result.output
+    else:
+        subprocess.run([*words[:-1], str(out)], check=True)
+    check_promise(row, out, folder_of_made)
+
+
+@pytest.mark.slow
+def test_the_advice_runs_in_a_shell(made, folder_of_made, tmp_path):
+    _, figures, _ = made
+    command = tmp_path / "bin" / "rinrcodec"
+    write(command, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m rinrcodec "$@"\n')
+    command.chmod(0o700)
+    path = os.pathsep.join([str(command.parent), os.environ["PATH"]])
+    line = figures["advice"]["command"]
+    (row,) = [one for one in figures["rows"] if one["name"] == figures["advice"]["use"]]
+    assert row["command"] == line
+    subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=300
+    )
+    (out,) = tmp_path.glob("p*")  # packs or pictures
+    check_promise(row, out, folder_of_made)
+
+
+@pytest.mark.slow
+def test_the_first_background_decides_on_the_bytes(tmp_path):
     put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
     options = (*QUICK, "--json", tmp_path / "figures.json", "-o", tmp_path / "page.html")
     both = ("--background", "siren", "--background", "av1")
-    for backgrounds, presets in (
+    for backgrounds, names in (
         (both, ["siren", "av1"]),
         (both[:2], ["siren"]),
         (("--preset", "paper", "--steps", "1"), ["siren"]),
     ):
         report(tmp_path / "frames", *options, *backgrounds)
         figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-        others = [other["preset"] for other in figures["other_backgrounds"]]
-        assert [name.split(", ")[1] for name in (figures["preset"], *others)] == presets
-        page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
-        assert ("Our backgrounds" in page.texts) == (len(presets) > 1)
+        rows = [row for row in figures["rows"] if " compress " in row["command"]]
+        assert [row["name"] for row in rows] == names
+        assert figures["anchor"] == names[0]
     paper = ("--preset", "paper", "--background", "av1")
     assert "the preset 'paper' has no av1" in report(tmp_path / "frames", *options, *paper, code=2)
 
 
-def test_the_advice_follows_from_the_figures(made):
+def test_the_advice_follows_from_the_rows(made):
     page, figures, _ = made
-    assert figures["advice"]["headline"] in page.texts
-    assert set(figures["advice"]["reasons"]) <= set(page.texts)
-    labels = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "composite": "AVIF + crops"}
-    options = [
-        Option(
-            Codec(
-                labels.get(row["method"], row["method"]),
-                row["n_bytes"] * 2 / figures["source_bytes"],
-                figures["seconds"][row["method"]]["encode"],
-                figures["seconds"][row["method"]]["decode"],
-            ),
-            row["psnr_frame"],
-            row["psnr_background"],
-            row["psnr_objects"],
-            at_fog=False,  # nothing of the default families is a network
-        )
-        for row in figures["means"]
-    ]
-    devices = equal_devices(10, n_bytes=figures["source_bytes"] / 2 * 1000, n_frames=1000)
-    decode = figures["source_seconds"]["decode"]
-    advice = advise(
-        options, devices, bandwidth=2e6, source=Codec("JPEG files", 1.0, decode_seconds=decode)
-    )
-    assert advice.headline == figures["advice"]["headline"]
-    assert list(advice.reasons) == figures["advice"]["reasons"]
-    assert [band.name for band in advice.bands] == [
-        band["use"] for band in figures["advice"]["bands"]
-    ]
+    advised = figures["advice"]
+    assert advised["headline"] in page.texts
+    assert set(advised["reasons"]) <= set(page.texts)
+    anchor = next(row for row in figures["rows"] if row["name"] == figures["anchor"])
+
+    def row(values):
+        quality = Quality(*(values[f"psnr_{part}"] for part in ("frame", "background", "objects")))
+        frame = CodedFrame(values["n_bytes"], quality, np.zeros((1, 1), np.uint8))
+        return Row(Recipe(values["name"], values["settings"]), (frame,), Speed(**values["seconds"]))
+
+    source = row(figures["source"])
+    devices = equal_devices(10, n_bytes=source.n_bytes * 1000, n_frames=1000)
+    rows = [replace(row(values), at_fog="siren" in values["name"]) for values in figures["rows"]]
+    advice = advise(rows, devices, bandwidth=2e6, source=source, most_bytes=anchor["n_bytes"])
+    assert advice.headline == advised["headline"]
+    assert list(advice.reasons) == advised["reasons"]
+    assert [band.row.name for band in advice.bands] == [band["use"] for band in advised["bands"]]
 
 
 def test_png_sources_without_boxes_are_measured_against_jpeg(tmp_path):
     for i in range(3):
         image = picture(i, 32, 24) if i else picture(i, 32, 24).convert("L")
-        put(tmp_path / f"frames/{i}.png", image)
+        noise = np.random.default_rng(i).integers(0, 60, np.asarray(image).shape, dtype=np.uint8)
+        put(tmp_path / f"frames/{i}.png", Image.fromarray(np.asarray(image) // 2 + noise))
     out = tmp_path / "new folder/page.html"
     printed = report(
         tmp_path / "frames", "-o", out, *QUICK[:-1], "3", "--bandwidth", 1e-6, "--json", "-"
     )
     figures = json.loads(printed[printed.index("{\n") :])
-    assert figures["source"] == "JPEGs of quality 95"
+    assert figures["source"]["name"] == "JPEGs of quality 95"
     assert len(figures["frames"]) == 3
-    assert {row["psnr_objects"] for row in figures["means"]} == {None}
+    assert {row["psnr_objects"] for row in figures["rows"]} == {None}
     page = Page(out.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 3
     assert not [text for text in page.texts if "inside the boxes" in text]
-    # The source twice, ours, and three codecs: without boxes there is nothing to paste.
-    assert len(page.values("src")) == 3 * 6
+    # The source twice, two of ours, and three codecs: without boxes there is nothing to paste.
+    assert len(page.values("src")) == 3 * 7
     assert not [text for text in page.texts if "+ crops" in text]
 
 
-def test_a_video_is_said_to_be_smaller_than_its_frames(tmp_path):
+def test_where_the_video_is_smaller_the_advice_is_to_send_it(tmp_path):
     av = pytest.importorskip("av")
-    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+    film = tmp_path / "film.mp4"
+    with av.open(str(film), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
         for i in range(4):
             container.mux(stream.encode(av.VideoFrame.from_image(picture(i, 32, 24))))
         container.mux(stream.encode())
     out = tmp_path / "page.html"
-    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "siren")
-    share = (tmp_path / "film.mp4").stat().st_size / 4
-    reason = f"The video itself has {share:.0f} B a frame: where all frames are wanted, send that."
-    assert reason in printed
-    assert reason in Page(out.read_text(encoding="utf-8")).texts
-    assert "--background nerv fits a network for every sequence" in printed
-    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK)
-    assert "was fitted alone" not in printed
-    page = Page(out.read_text(encoding="utf-8"))
-    presets = [f"fast, {name}, 3 steps" for name in ("av1", "siren", "nerv")]
-    assert [text for text in page.texts if text in presets] == presets
-    printed = report(tmp_path / "film.mp4", "-o", out, *QUICK, "--background", "nerv")
-    assert "The video itself has" in printed
-    assert "was fitted alone" not in printed
+    printed = report(film, "-o", out, *QUICK, "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert figures["source"]["name"] == "video file"
+    assert figures["source"]["n_bytes"] == -(-film.stat().st_size // 4)
+    names = [row["name"] for row in figures["rows"]]
+    assert names[:3] == ["av1", "siren", "nerv"]
+    assert figures["source"]["command"] == f"cp {film} copy.mp4"
+    assert figures["advice"]["command"] in printed
+    smallest = min(figures["rows"], key=lambda row: row["n_bytes"])
+    assert (figures["advice"]["use"] == "video file") == (
+        smallest["n_bytes"] >= figures["source"]["n_bytes"]
+    )
 
 
 def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
@@ -266,25 +298,52 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     figures = json.loads(printed[printed.index("{\n") :])
     assert [frame["name"] for frame in figures["frames"]] == ["1.jpg", "4.jpg"]
     assert "--background nerv" in figures["made"]["command"]
-    # A third of the file, whose one network all six frames share.
-    run_alone = CliRunner().invoke(
-        cli,
-        [
-            *("compress", str(tmp_path / "frames"), "-o", str(tmp_path / "packs"), "--quiet"),
-            *("--background", "nerv", *QUICK[:-2]),
-        ],
-    )
-    assert run_alone.exit_code == 0, run_alone.output
+    # Two thirds of the file are of other frames, which share one network with these.
+    row = figures["rows"][0]
+    words = shlex.split(row["command"])
+    words[words.index("-o") + 1] = str(tmp_path / "packs")
+    assert CliRunner().invoke(cli, words[1:]).exit_code == 0
     whole = (tmp_path / "packs/frames-00000.rinr").stat().st_size
-    assert figures["pack_bytes"] == pytest.approx(whole / 3, rel=0.05)
+    assert row["n_bytes"] == pytest.approx(whole / 6, rel=0.05)
     assert "nerv" in out.read_text(encoding="utf-8")
+
+
+def test_without_torch_it_has_what_needs_none(tmp_path, monkeypatch):
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    out = tmp_path / "page.html"
+    printed = report(tmp_path / "frames", "-o", out, "--preset", "fast", "--json", "-")
+    figures = json.loads(printed[printed.index("{\n") :])
+    assert [row["name"] for row in figures["rows"]] == ["av1", "JPEG", "WebP", "AVIF"]
+    hint = "torch is not installed; run: pip install"
+    assert hint in figures["left_out"]["siren"]
+    assert hint in out.read_text(encoding="utf-8")
+    asked = report(tmp_path / "frames", "-o", out, "--background", "siren", code=3)
+    assert hint in asked
+
+
+def test_the_commands_of_the_docs_run(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    write(tmp_path / "frames/a.txt", "0 0.5 0.5 0.3 0.4\n")
+    monkeypatch.chdir(tmp_path)
+    for line in "".join(blocks).splitlines():
+        quick = QUICK if " report " in line else ()
+        result = CliRunner().invoke(cli, [*line.split()[1:], *quick])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "pictures/a.avif").is_file()
+    assert (tmp_path / "with-crops/crops/a/000_11_7.webp").is_file()
+    for name in re.findall(r"\]\((images/[^)]+)\)", page):
+        assert (Path(__file__).parents[2] / "docs" / name).stat().st_size < 120_000
 
 
 def test_one_image_and_a_pack(run: Run, tmp_path):
     image = put(tmp_path / "one.jpg", picture(0, 32, 24))
-    printed = report(image, "-o", tmp_path / "page.htm", *QUICK)
+    quick = (*QUICK, "--background", "av1")
+    printed = report(image, "-o", tmp_path / "page.htm", *quick)
     assert "page:" in printed
-    report(image, "-o", tmp_path / "page.htm", *QUICK, "--quiet")  # it is replaced
+    report(image, "-o", tmp_path / "page.htm", *quick, "--quiet")  # it is replaced
     run("compress", image, "-o", tmp_path / "one.rinr", "--steps", 2, "--device", "cpu")
     assert "not of their packs" in report(tmp_path / "one.rinr", code=2)
 
@@ -349,35 +408,43 @@ def test_as_a_process(tmp_path):
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
-def test_every_text_is_escaped():
+@pytest.fixture
+def plain(tmp_path):
+    """A small source that is measured without the command line."""
+    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
+    return measure(open_source(tmp_path / "frames"), [0], ["av1"], effort="fast", device="cpu")
+
+
+def test_every_text_is_escaped(plain):
     """Also those that no file is called: the words of the advice, and how the page was made."""
     hostile = '<b onclick="x">&amp;</b>'
-    pictures = [picture_from_array(np.asarray(picture(0, 32, 24)), name=hostile)]
-    figures = measure(pictures, get_preset("fast", steps=1), device="cpu")
+    pictures = (replace(plain.pictures[0], name=hostile),)
+    first, *rest = plain.rows
+    first = replace(first, recipe=replace(first.recipe, name=hostile, settings=hostile))
+    measured = Measured(pictures, (first, *rest), first, plain.source)
     report = make_report(
-        figures,
-        name=hostile,
+        measured,
+        path=hostile,
         n_source_frames=1,
         bandwidth=2e6,
+        left_out={hostile: hostile},
         made={hostile: hostile, "device": hostile},
-        remarks=[hostile],
     )
     text = report_page(report)
     page = Page(text)
     assert hostile not in text
-    assert page.texts.count(hostile) == 7  # name, remark, frame twice, key, and value twice
+    assert page.texts.count(hostile) > 10
     assert not page.values("onclick")
-    assert f"rinrcodec report: {hostile}" in page.texts
-    assert f"decoded on {hostile}, the other" in " ".join(page.texts)
+    assert f"rinrcodec report: {Path(hostile).name}" in page.texts
+    assert f"decoded on {hostile}, the" in " ".join(page.texts)
 
 
-def test_a_page_needs_no_words_on_how_it_was_made():
-    pictures = [picture_from_array(np.asarray(picture(0, 32, 24)), name="a")]
-    figures = measure(pictures, get_preset("fast", steps=1), device="cpu")
-    report = make_report(figures, name="a", n_source_frames=1, bandwidth=2e6)
+def test_a_page_needs_no_words_on_how_it_was_made(plain):
+    report = make_report(plain, path="a", n_source_frames=1, bandwidth=2e6)
     page = Page(report_page(report))
-    assert page.tags.count("dt") == 1
-    assert f"{OURS} decoded, the other" in " ".join(page.texts)
+    assert "software" in page.texts
+    assert "Our backgrounds decoded, the" in " ".join(page.texts)
+    assert "Left out:" not in page.texts
 
 
 def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
@@ -389,7 +456,7 @@ def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
     def stop(*_, **__):
         raise RinrInputError("stopped")
 
-    monkeypatch.setattr("rinrcodec.cli.commands.report._measure", stop)
+    monkeypatch.setattr("rinrcodec.evaluation.measure.measure", stop)
     result = run("report", folder, "-o", tmp_path / "r.html", "--quiet", *QUICK, code=1)
     lost = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert ["gone.txt: labels without" in lost[0], "0.txt:1: 'car' is" in lost[1]] == [True, True]

@@ -1,7 +1,7 @@
 """Damaged files: every mutation ends in a `RinrError` or in exactly the original content.
 
 Pixels too: what opens is decoded without `verify`, as a viewer does.
-The default run takes 2,000 of the 20,000 seeded mutations, half as many forged files and a quarter
+The default run takes 1,000 of the 20,000 seeded mutations, half as many forged files and a quarter
 as many of each for pixels; RINR_MUTATIONS=20000 takes all.
 """
 
@@ -29,7 +29,7 @@ from rinrcodec.formats.schema import Kind
 from rinrcodec.limits import Limits
 from rinrcodec.pack import Pack
 
-TOTAL = int(os.environ.get("RINR_MUTATIONS", "2000"))
+TOTAL = int(os.environ.get("RINR_MUTATIONS", "1000"))
 PARTS = 8  # so that the tests can run side by side
 MEMORY = 300 * 2**20
 SECONDS = 10  # for one file; a good one takes 2 ms
@@ -272,11 +272,12 @@ def test_pixels_of_forged_files(part: int) -> None:
 def test_every_single_bit_counts(name: str) -> None:
     """One flipped bit anywhere is found, and so is every length the file may be cut to."""
     data = pack_bytes(PACKS[name]())
-    for at in range(len(data)):
+    # Behind the directory, whole chunks have checksums: one byte of so many speaks for the others.
+    for at in [*range(512), *range(512, len(data), 5)]:
         damaged = bytearray(data)
         damaged[at] ^= 1 << at % 8
         with pytest.raises(RinrError), PackReader(bytes(damaged)) as file:
             file.verify()
-    for length in range(0, len(data), 7):
+    for length in range(0, len(data), 17):
         with pytest.raises(RinrError):
             PackReader(data[:length])

@@ -238,7 +238,7 @@ def _digest(reader: PackReader, turn: int = 0) -> int:
 @pytest.mark.parametrize("kind", ["path", "file"])
 def test_eight_threads_share_a_reader(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.rinr"
-    write_pack(path, many_frames(400, boxes=3))
+    write_pack(path, many_frames(80, boxes=3))
     with path.open("rb") as file:
         reader = PackReader(path if kind == "path" else file)
         expected = _digest(PackReader(path))

@@ -84,7 +84,7 @@ def packs(draw: st.DrawFn) -> Pack:
     return Pack(tuple(draw(frames(name, stacks)) for name in names), tuple(stacks), info)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(packs())
 def test_any_pack(pack: Pack) -> None:
     data = pack_bytes(pack)

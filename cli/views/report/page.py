@@ -17,17 +17,18 @@ from markupsafe import Markup
 from rinrcodec import __version__
 from rinrcodec.cli.views.fog_table import explain
 from rinrcodec.cli.views.report.pictures import show_frame
-from rinrcodec.cli.views.report.plots import bandwidth_plot, devices_plot, quality_plot
-from rinrcodec.cli.views.report.tables import (
-    background_table,
-    fog_table,
-    frame_table,
-    mean_table,
+from rinrcodec.cli.views.report.plots import (
+    accuracy_plot,
+    bandwidth_plot,
+    colours_of,
+    devices_plot,
+    quality_plot,
 )
+from rinrcodec.cli.views.report.tables import fog_table, frame_table, row_table
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
-from rinrcodec.evaluation.comparison import OURS, method_label
-from rinrcodec.evaluation.measure import Figures
+from rinrcodec.evaluation.measure import Measured
 from rinrcodec.evaluation.report import Report
+from rinrcodec.evaluation.rows import Row
 from rinrcodec.printing import printable
 
 __all__ = ["report_page"]
@@ -61,26 +62,31 @@ def _resource(name: str) -> str:
 
 def _view(report: Report) -> dict[str, Any]:
     """All that the template shows: words, numbers, tables, pictures and plots."""
-    figures, scenario = report.figures, report.scenario
+    measured, scenario = report.measured, report.scenario
     device = scenario.devices[0]
-    frames = figures.frames
-    shown = frames[:: max(1, -(-len(frames) // _SHOWN_FRAMES))]
-    methods = report.scenario_methods
+    count = len(measured.pictures)
+    shown = range(0, count, max(1, -(-count // _SHOWN_FRAMES)))
+    colours = [colours_of(measured)[row.name] for row in report.fog_rows]
     software = f"rinrcodec {__version__}, Python {platform.python_version()}"
+    crops = next((row.name for row in measured.rows if " + crops" in row.name), None)
     return {
         "name": report.name,
         "content": _content(report),
         "advice": report.advice,
-        "tiles": _tiles(figures),
-        "means": mean_table(figures),
-        "backgrounds": background_table(report) if report.others else None,
-        "pasted": method_label("composite") if "composite" in figures.means() else None,
-        "has_objects": figures.has_objects,
-        "frames": [show_frame(frame) for frame in shown],
-        "n_frames": len(frames),
-        "some_without_box": any(not frame.picture.boxes for frame in shown),
-        "quality_plots": _quality_plots(figures),
-        "ours": OURS,
+        "command": report.command(report.advice.row),
+        "promise": _promise(report),
+        "tiles": _tiles(report),
+        "rows": row_table(report),
+        "anchor": measured.anchor.name,
+        "pasted": crops,
+        "left_out": list(report.left_out.items()),
+        "commands": [(row.name, report.command(row)) for row in (*measured.rows, measured.source)],
+        "has_detector": measured.source.accuracy is not None,
+        "has_objects": measured.has_objects,
+        "frames": [show_frame(measured, number) for number in shown],
+        "n_frames": count,
+        "some_without_box": any(not measured.pictures[number].boxes for number in shown),
+        "quality_plots": _quality_plots(measured),
         "bandwidth": f"{report.bandwidth / 1e6:g} MB/s",
         "device": report.made.get("device"),
         "bars": _bars(report),
@@ -90,56 +96,70 @@ def _view(report: Report) -> dict[str, Any]:
         "ways": fog_table(report),
         "fog_sentences": explain(scenario, report.bandwidth),
         "fog_plots": [
-            ("Data moved", devices_plot(scenario, methods)),
-            ("Time", bandwidth_plot(scenario, methods, report.bandwidth)),
+            ("Data moved", devices_plot(scenario, colours)),
+            ("Time", bandwidth_plot(scenario, colours, report.bandwidth)),
         ],
-        "every_frame": frame_table(figures),
+        "every_frame": frame_table(measured),
         "made": list({**report.made, "software": software}.items()),
     }
 
 
 def _content(report: Report) -> str:
     """The number of frames, their size and their boxes, in words."""
-    frames = report.figures.frames
-    sizes = {(frame.picture.width, frame.picture.height) for frame in frames}
+    pictures = report.measured.pictures
+    sizes = {(picture.width, picture.height) for picture in pictures}
     shape = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"{len(sizes)} sizes"
-    boxes = sum(len(frame.picture.boxes) for frame in frames)
+    boxes = sum(len(picture.boxes) for picture in pictures)
     return (
-        f"{len(frames)} of {report.n_source_frames:,} frames, chosen evenly; {shape}; "
+        f"{len(pictures)} of {report.n_source_frames:,} frames, chosen evenly; {shape}; "
         f"{boxes} {'box' if boxes == 1 else 'boxes'}"
     )
 
 
-def _tiles(figures: Figures) -> list[tuple[str, str]]:
-    """The figures at the top: each a number and its meaning."""
-    mean, speed = figures.means()[OURS], figures.speeds[OURS]
+def _promise(report: Report) -> str:
+    """What the advised command gives, in words."""
+    row = report.advice.row
+    if row is report.measured.source and row.recipe.settings:
+        return f"{size(row.n_bytes)} a frame, unchanged"
+    quality = row.quality
+    inside = "" if quality.objects is None else f", {db(quality.objects)} dB inside the boxes"
+    where = "" if quality.objects is None else " outside"
+    return f"{size(row.n_bytes)} a frame, {db(row.outside)} dB{where}{inside}"
+
+
+def _tiles(report: Report) -> list[tuple[str, str]]:
+    """The figures of the advised recipe at the top: each a number and its meaning."""
+    row, source = report.advice.row, report.measured.source
     tiles = [
-        (size(mean.n_bytes), f"a frame as .rinr, {mean.bpp:.3f} bits a pixel"),
-        _ratio(figures),
-        (f"{db(mean.object_psnr)} dB", "inside the boxes"),
-        (f"{db(mean.background_psnr)} dB", "outside the boxes"),
-        (milliseconds(speed.encode), "to fit a frame, here"),
-        (milliseconds(speed.decode), "to decode a frame, here"),
+        (size(row.n_bytes), f"a frame, {row.bpp:.3f} bits a pixel"),
+        _ratio(row, source),
+        (f"{db(row.quality.objects)} dB", "inside the boxes"),
+        (f"{db(row.outside)} dB", "outside the boxes"),
+        (milliseconds(row.speed.encode), "to encode a frame, here"),
+        (milliseconds(row.speed.decode), "to decode a frame, here"),
     ]
-    if not figures.has_objects:
-        del tiles[2]
-    return tiles
+    if not report.measured.has_objects:
+        tiles[2:4] = [(f"{db(row.quality.frame)} dB", "the frame")]
+    return tiles if row is not source else tiles[:1]
 
 
-def _ratio(figures: Figures) -> tuple[str, str]:
-    ratio = figures.source_bytes / figures.pack_bytes
+def _ratio(row: Row, source: Row) -> tuple[str, str]:
+    ratio = source.n_bytes / row.n_bytes
     if ratio < 1:
-        return times(1 / ratio), f"larger than the {figures.source}"
-    return times(ratio), f"smaller than the {figures.source}"
+        return times(1 / ratio), f"larger than the {source.name}"
+    return times(ratio), f"smaller than the {source.name}"
 
 
-def _quality_plots(figures: Figures) -> Sequence[tuple[str, Markup]]:
-    if not figures.has_objects:
-        return [("The frame", quality_plot(figures, "background"))]
-    return [
-        ("Outside the boxes", quality_plot(figures, "background")),
-        ("Inside the boxes", quality_plot(figures, "objects")),
+def _quality_plots(measured: Measured) -> Sequence[tuple[str, Markup]]:
+    if not measured.has_objects:
+        return [("The frame", quality_plot(measured, "frame"))]
+    plots = [
+        ("Inside the boxes", quality_plot(measured, "objects")),
+        ("Outside the boxes", quality_plot(measured, "background")),
     ]
+    if measured.source.accuracy is not None:
+        plots.insert(0, ("What the detector finds", accuracy_plot(measured)))
+    return plots
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +175,9 @@ class Bar:
 
 
 def _bars(report: Report) -> list[Bar]:
-    """Sending and decoding one frame, in every codec and as it is."""
-    figures = report.figures
-    source_bytes = figures.source_bytes / len(figures.frames)
-    lines = [(figures.source, source_bytes, figures.source_speed.decode)] + [
-        (method_label(method), mean.n_bytes, figures.speeds[method].decode)
-        for method, mean in figures.means().items()
-    ]
-    timed = [(name, n_bytes / report.bandwidth, decode) for name, n_bytes, decode in lines]
+    """Sending and decoding one frame, in every recipe and as it is."""
+    rows = (report.measured.source, *report.measured.rows)
+    timed = [(row.name, row.n_bytes / report.bandwidth, row.speed.decode) for row in rows]
     longest = max(send + decode for _, send, decode in timed)
     return [
         Bar(

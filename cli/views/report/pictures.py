@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rinrcodec.boxes import Region
-from rinrcodec.cli.views.report.words import db
-from rinrcodec.evaluation.baselines import Coded, available_codecs
-from rinrcodec.evaluation.comparison import method_label
-from rinrcodec.evaluation.measure import Frame
+from rinrcodec.cli.views.report.words import db, size
+from rinrcodec.evaluation.baselines import available_codecs
+from rinrcodec.evaluation.measure import Measured
 from rinrcodec.metrics import psnr
+from rinrcodec.picture import Picture
 
 __all__ = ["Crop", "Mark", "ShownFrame", "Thumbnail", "show_frame"]
 
@@ -29,7 +29,8 @@ _MARGIN = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a frame in one codec; `below` is its PSNR inside the box, "" for the source."""
+    """A part of a frame in one codec; `below` has its bytes and the PSNR
+    inside the box, "" for the source."""
 
     name: str
     below: str
@@ -65,30 +66,29 @@ class ShownFrame:
     crops: Sequence[Crop]
 
 
-def show_frame(frame: Frame) -> ShownFrame:
-    """Make the pictures of a frame: the source, the other codecs, and ours last."""
-    picture = frame.picture
-    box = _main_box(frame)
+def show_frame(measured: Measured, number: int) -> ShownFrame:
+    """Make the pictures of a frame: the source, and every recipe in the order of the table."""
+    picture = measured.pictures[number]
+    box = _main_box(picture)
     region = _around(box, picture.width, picture.height)
-    ours, *others = frame.coded
     crops = [_crop("source", picture.pixels, region, "")]
-    for coded in (*others, ours):
-        below = f"{db(_psnr_inside(frame, coded, box))} dB"
-        crops.append(_crop(method_label(coded.codec), coded.pixels, region, below))
-    return ShownFrame(picture.name, _thumbnail(frame, region), crops)
+    for row in measured.rows:
+        frame = row.frames[number]
+        inside = _psnr_inside(picture, frame.pixels, box)
+        below = f"{size(frame.n_bytes)}, {db(inside)} dB"
+        crops.append(_crop(row.name, frame.pixels, region, below))
+    return ShownFrame(picture.name, _thumbnail(picture, region), crops)
 
 
-def _psnr_inside(frame: Frame, coded: Coded, box: Region | None) -> float:
-    reference, decoded = frame.picture.pixels, coded.pixels
+def _psnr_inside(picture: Picture, decoded: NDArray[np.uint8], box: Region | None) -> float:
     if box is None:
-        return psnr(reference, decoded)
-    return psnr(reference[box.slices], decoded[box.slices])
+        return psnr(picture.pixels, decoded)
+    return psnr(picture.pixels[box.slices], decoded[box.slices])
 
 
-def _main_box(frame: Frame) -> Region | None:
+def _main_box(picture: Picture) -> Region | None:
     """The part inside the frame of its largest box."""
-    width, height = frame.picture.width, frame.picture.height
-    regions = [box.region(width, height) for box in frame.picture.boxes]
+    regions = [box.region(picture.width, picture.height) for box in picture.boxes]
     return max((r for r in regions if r.area), key=lambda region: region.area, default=None)
 
 
@@ -116,15 +116,14 @@ def _lossless(pixels: NDArray[np.uint8]) -> str:
     return _data_uri(buffer.getvalue(), f"image/{kind}")
 
 
-def _thumbnail(frame: Frame, region: Region) -> Thumbnail:
-    picture = frame.picture
-    size = (picture.width, picture.height)
+def _thumbnail(picture: Picture, region: Region) -> Thumbnail:
+    shape = (picture.width, picture.height)
     image = Image.fromarray(picture.pixels)
     image.thumbnail(_THUMBNAIL)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
-    marks = [_mark(box.region(*size), *size, "box") for box in picture.boxes]
-    marks.append(_mark(region, *size, "view"))
+    marks = [_mark(box.region(*shape), *shape, "box") for box in picture.boxes]
+    marks.append(_mark(region, *shape, "view"))
     return Thumbnail(_data_uri(buffer.getvalue(), "image/jpeg"), image.width, image.height, marks)
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from rinrcodec.cli.views.fog_plot import COLOURS, draw_bandwidth, draw_devices
+from rinrcodec.cli.views.fog_plot import COLOURS, GUIDE, draw_bandwidth, draw_devices, plain_label
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation.comparison import OURS, method_label, summary
-from rinrcodec.evaluation.measure import Figures
+from rinrcodec.evaluation.measure import Measured
+from rinrcodec.evaluation.rows import Row
 from rinrcodec.evaluation.scenario import Scenario
 
 try:
@@ -28,9 +29,14 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["METHOD_COLOURS", "bandwidth_plot", "devices_plot", "quality_plot"]
+__all__ = ["accuracy_plot", "bandwidth_plot", "colours_of", "devices_plot", "quality_plot"]
 
-METHOD_COLOURS = dict(zip([OURS, "avif", "webp", "composite", "jpeg"], COLOURS, strict=False))
+_ACCENT = COLOURS[0]
+# All of them can be seen on light and on dark pages.
+_OURS = (COLOURS[5], "#44aa99", "#9467bd", "#bb5566", "#999933")
+_OTHERS = (COLOURS[4], COLOURS[2], COLOURS[1], COLOURS[3])
+_GREY = "#7a7a7a"
+_MARKS = "o*sPDX^v<>"
 # Replaced by the text colour of the page.
 _INK = "#010203"
 _STYLE: dict[Any, Any] = {
@@ -49,46 +55,75 @@ _STYLE: dict[Any, Any] = {
 _INCHES = (4.7, 4.2)
 
 
-def quality_plot(figures: Figures, part: str) -> Markup:
-    """Draw PSNR over bytes a frame: lines for the other codecs, a star for ours.
+def colours_of(measured: Measured) -> dict[str, str]:
+    """Return a colour for the name of each row: the accent for the anchor, blue ones for ours."""
+    ours, others = iter(_OURS), iter(_OTHERS)
+    colours = {row.name: next(ours if row.is_ours else others, _GREY) for row in measured.rows}
+    return colours | {measured.anchor.name: _ACCENT}
 
-    part: "background" or "objects".
+
+def quality_plot(measured: Measured, part: str) -> Markup:
+    """Draw PSNR over bytes a frame: a mark for every row, lines for a codec's other settings.
+
+    part: "frame", "background" or "objects".
     """
 
+    def points(row: Row) -> list[tuple[float, float]]:
+        known = ((one.n_bytes, getattr(one.quality, part)) for one in (row.point, *row.line))
+        return [(n_bytes, value) for n_bytes, value in known if value is not None]
+
+    where = {"frame": "of the frame", "background": "outside the boxes"}
+    what = where.get(part, "inside the boxes")
+    return _rows_plot(measured, points, "PSNR, dB", f"PSNR {what} over bytes a frame")
+
+
+def accuracy_plot(measured: Measured) -> Markup:
+    """Draw the mAP50-95 of a detector over bytes a frame, and that of the data as it is."""
+
+    def points(row: Row) -> list[tuple[float, float]]:
+        return [] if row.accuracy is None else [(row.n_bytes, row.accuracy.map50_95)]
+
+    what = "accuracy of the detector over bytes a frame"
+    return _rows_plot(measured, points, "mAP50-95", what, level=points(measured.source))
+
+
+def _rows_plot(
+    measured: Measured,
+    points: Callable[[Row], list[tuple[float, float]]],
+    unit: str,
+    what: str,
+    *,
+    level: Sequence[tuple[float, float]] = (),
+) -> Markup:
+    """Draw the points of every row, the first of which is the row itself; level: as a line."""
+    colours = colours_of(measured)
+
     def draw(axis: Axes) -> None:
-        lines: dict[str, list[tuple[float, float]]] = {}
-        for comparisons in figures.curves.values():
-            for method, size, _, quality in summary(comparisons):
-                if (value := getattr(quality, part)) is not None:
-                    lines.setdefault(method, []).append((size / 1000, value))
-        for method, line in lines.items():
-            style = "--" if method == "composite" else "-"
+        for _, value in level:
+            axis.axhline(value, label=plain_label(measured.source.name), **GUIDE)
+        for row, mark in zip(measured.rows, cycle(_MARKS), strict=False):
+            known = [(n_bytes / 1000, value) for n_bytes, value in points(row)]
+            if not known:
+                continue
+            colour = colours[row.name]
+            axis.plot(*zip(*sorted(known), strict=True), color=colour, alpha=0.5, linewidth=1.2)
             axis.plot(
-                *zip(*sorted(line), strict=True), style, marker=".", label=method_label(method),
-                color=METHOD_COLOURS[method],
-            )  # fmt: skip
-        mine = figures.means()[OURS]
-        value = mine.background_psnr if part == "background" else mine.object_psnr
-        if value is not None:
-            axis.plot(
-                mine.n_bytes / 1000, value, "*", color=METHOD_COLOURS[OURS], markersize=15,
-                label=OURS, zorder=5,
+                *known[0], mark, color=colour, markersize=11 if row.is_ours else 8,
+                label=plain_label(row.name), zorder=5, linestyle="none",
             )  # fmt: skip
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.minorticks_off()
         axis.set_xlabel("kB a frame")
-        axis.set_ylabel("PSNR, dB")
+        axis.set_ylabel(unit)
         axis.grid(alpha=0.25)
 
-    where = "outside the boxes" if part == "background" else "inside the boxes"
-    return _svg(draw, f"PSNR {where} over bytes a frame")
+    return _svg(draw, what)
 
 
-def devices_plot(scenario: Scenario, methods: Sequence[str]) -> Markup:
-    """Draw data moved against devices; `methods` are those of the scenario's codecs."""
-    colours = [METHOD_COLOURS[method] for method in methods]
+def devices_plot(scenario: Scenario, colours: Sequence[str]) -> Markup:
+    """Draw data moved against devices; `colours` are those of the scenario's codecs."""
     return _svg(
         lambda axis: draw_devices(axis, scenario, colours=colours),
         "data moved against the number of devices",
@@ -96,9 +131,8 @@ def devices_plot(scenario: Scenario, methods: Sequence[str]) -> Markup:
     )
 
 
-def bandwidth_plot(scenario: Scenario, methods: Sequence[str], bandwidth: float) -> Markup:
-    """Draw time against bandwidth; `methods` are those of the scenario's codecs."""
-    colours = [METHOD_COLOURS[method] for method in methods]
+def bandwidth_plot(scenario: Scenario, colours: Sequence[str], bandwidth: float) -> Markup:
+    """Draw time against bandwidth; `colours` are those of the scenario's codecs."""
     return _svg(
         lambda axis: draw_bandwidth(axis, scenario, bandwidth, colours=colours),
         "time against bandwidth",
@@ -131,5 +165,5 @@ def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Mark
         r' id="\w+_\d+"',
     ):
         text = re.sub(pattern, "", text, flags=re.DOTALL)
-    text = text.replace(_INK, "currentColor").replace(METHOD_COLOURS[OURS], "var(--accent)")
+    text = text.replace(_INK, "currentColor").replace(_ACCENT, "var(--accent)")
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{what}"', 1))

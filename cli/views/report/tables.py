@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rinrcodec.cli.views.fog_table import duration
 from rinrcodec.cli.views.report.words import db, milliseconds, size, times
-from rinrcodec.evaluation.comparison import OURS, Comparison, method_label
-from rinrcodec.evaluation.measure import Figures, Frame
+from rinrcodec.evaluation.measure import Measured
 from rinrcodec.evaluation.report import Report
-from rinrcodec.evaluation.speed import Speed
+from rinrcodec.evaluation.rows import CodedFrame, Row
 
-__all__ = ["Table", "background_table", "fog_table", "frame_table", "mean_table"]
+__all__ = ["Table", "fog_table", "frame_table", "row_table"]
+
+# Measures of accuracy, by their names in `Accuracy`.
+_MAP = {"map50_95": "mAP50-95", "map50": "mAP50"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,59 +23,66 @@ class Table:
     """A table; the first column is text, the others are numbers.
 
     marked: the number of the row to point out. best: (row, column) of the cells to point out.
+    notes: for each row what to show below its first cell, if anything.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: int | None = None
     best: frozenset[tuple[int, int]] = frozenset()
+    notes: Sequence[str] = ()
 
 
-def mean_table(figures: Figures) -> Table:
-    """Return the means of every method, ours marked, with the best PSNR of each column."""
-    header, rows = _mean_rows(
-        "codec",
-        [
-            (method_label(method), mean, figures.speeds[method])
-            for method, mean in figures.means().items()
-        ],
-    )
-    parts = ("psnr", "background_psnr", "object_psnr")
-    best = [
-        (number, column)
-        for column, part in enumerate(parts, header.index("frame dB"))
-        for number in _largest([getattr(mean, part) for mean in figures.means().values()])
+def row_table(report: Report) -> Table:
+    """Return all recipes and the data as it is, with the advised one marked.
+
+    The best of each column is in colour, without the data as it is.
+    """
+    measured = report.measured
+    rows = [*measured.rows, measured.source]
+    qualities: dict[str, Callable[[Row], float | None]] = {}
+    if measured.has_objects:
+        qualities["objects dB"] = lambda row: row.quality.objects
+        qualities["background dB"] = lambda row: row.quality.background
+    qualities["frame dB"] = lambda row: row.quality.frame
+    accuracies = ("map50_95", "map50") if measured.source.accuracy else ()
+    header = [
+        "recipe",
+        "bytes a frame",
+        *map(_MAP.__getitem__, accuracies),
+        *qualities,
+        "encode",
+        "decode",
+        "bits/pixel",
     ]
-    return Table(header, rows, 0, frozenset(best))
 
+    def is_copy(row: Row) -> bool:
+        return all(math.isinf(frame.quality.frame) for frame in row.frames)
 
-def background_table(report: Report) -> Table:
-    """Return the means of our backgrounds at their own sizes, that of the report marked."""
-    figures = report.figures
-    lines = [(figures.preset, figures.means()[OURS], figures.speeds[OURS])]
-    lines += [(other.preset, other.mean(), other.speed) for other in report.others]
-    return Table(*_mean_rows("preset, background", lines), 0)
-
-
-def _mean_rows(
-    what: str, lines: Sequence[tuple[str, Comparison, Speed]]
-) -> tuple[list[str], list[list[str]]]:
-    """The header and rows of means, each with its name and times."""
-    header = [what, "bytes a frame", "bits/pixel", "frame dB", "background dB", "objects dB"]
-    rows = [
+    cells = [
         [
-            name,
-            size(mean.n_bytes),
-            f"{mean.bpp:.3f}",
-            db(mean.psnr),
-            db(mean.background_psnr),
-            db(mean.object_psnr),
-            milliseconds(speed.encode),
-            milliseconds(speed.decode),
+            row.name,
+            size(row.n_bytes),
+            *(f"{getattr(row.accuracy, name):.3f}" for name in accuracies),
+            *("exact" if is_copy(row) else db(value(row)) for value in qualities.values()),
+            milliseconds(row.speed.encode) if row.speed.encode else "-",
+            milliseconds(row.speed.decode) if row.speed.decode else "-",
+            f"{row.bpp:.3f}",
         ]
-        for name, mean, speed in lines
+        for row in rows
     ]
-    return [*header, "encode", "decode"], rows
+    best = [
+        (number, header.index(name))
+        for name, value in qualities.items()
+        for number in _largest([value(row) for row in measured.rows])
+    ]
+    best += [
+        (number, header.index(_MAP[name]))
+        for name in accuracies
+        for number in _largest([getattr(row.accuracy, name) for row in measured.rows])
+    ]
+    notes = [row.recipe.settings for row in rows]
+    return Table(header, cells, rows.index(report.advice.row), frozenset(best), notes)
 
 
 def _largest(values: Sequence[float | None]) -> list[int]:
@@ -81,27 +91,26 @@ def _largest(values: Sequence[float | None]) -> list[int]:
     return [i for i, value in enumerate(values) if value is not None and value == largest]
 
 
-def frame_table(figures: Figures) -> Table:
-    """Return every frame, with its PSNR outside and inside the boxes in every codec."""
-    methods = [coded.codec for coded in figures.frames[0].coded]
-    header = ["frame", "pixels", "boxes", figures.source, ".rinr", *map(method_label, methods)]
-    return Table(header, [_frame_cells(frame) for frame in figures.frames])
-
-
-def _frame_cells(frame: Frame) -> list[str]:
-    picture = frame.picture
-    return [
-        picture.name,
-        f"{picture.width}x{picture.height}",
-        str(len(picture.boxes)),
-        size(frame.source_bytes),
-        size(frame.comparisons[0].n_bytes),
-        *map(_both_parts, frame.comparisons),
+def frame_table(measured: Measured) -> Table:
+    """Return every frame, with its bytes and PSNR in every recipe."""
+    rows = [measured.source, *measured.rows]
+    header = ["frame", "pixels", "boxes", *(row.name for row in rows)]
+    cells = [
+        [
+            picture.name,
+            f"{picture.width}x{picture.height}",
+            str(len(picture.boxes)),
+            *(_figures(row.frames[number], with_parts=measured.has_objects) for row in rows),
+        ]
+        for number, picture in enumerate(measured.pictures)
     ]
+    return Table(header, cells)
 
 
-def _both_parts(comparison: Comparison) -> str:
-    return f"{db(comparison.background_psnr)} / {db(comparison.object_psnr)}"
+def _figures(frame: CodedFrame, *, with_parts: bool) -> str:
+    quality = frame.quality
+    parts = (quality.background, quality.objects) if with_parts else (quality.frame,)
+    return f"{size(frame.n_bytes)}: {' / '.join(map(db, parts))}"
 
 
 def fog_table(report: Report) -> Table:

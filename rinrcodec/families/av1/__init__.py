@@ -40,7 +40,7 @@ class Av1(BackgroundFamily, ObjectFamily):
     fits_networks = False
     needs_torch = False
     steps = "objects only"
-    targets = frozenset({"psnr", "quality"})
+    targets = frozenset({"psnr", "quality", "tune"})
     object_targets = frozenset({"objects_psnr", "objects_quality"})
     joins_frames = True
     gop = 16

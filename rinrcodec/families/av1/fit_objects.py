@@ -31,6 +31,7 @@ from rinrcodec.families.av1.stream import encode_stills
 from rinrcodec.families.interface import FitContext, FittedObjects, Reference
 from rinrcodec.metrics import LARGEST_DB, PEAK
 from rinrcodec.pack import Cell, Group, Rows, Spec
+from rinrcodec.targets import Tune
 
 __all__ = ["fit_objects"]
 
@@ -248,19 +249,21 @@ def _best(
 ) -> _Row:
     """The layout at the quality that is asked for, or of at least a PSNR."""
     target = context.target
+    tune = target.tune or "psnr"
     if least is None and target.objects_psnr is None:
         asked = target.objects_quality
-        return _coded(layout, settings.quality if asked is None else round(asked), settings.speed)
+        quality = settings.quality if asked is None else round(asked)
+        return _coded(layout, quality, settings.speed, tune)
     wanted = target.objects_psnr if least is None else least
     assert wanted is not None
     rows: dict[int, _Row] = {}
 
     def reached(level: int) -> float:
-        rows[level] = _coded(layout, quality_of(level), settings.speed)
+        rows[level] = _coded(layout, quality_of(level), settings.speed, tune)
         return rows[level].psnr
 
     start = least_level(
-        lambda level: _coded(layout, quality_of(level), _QUICK_SPEED).psnr, wanted, _START
+        lambda level: _coded(layout, quality_of(level), _QUICK_SPEED, tune).psnr, wanted, _START
     )
     level = least_level(reached, wanted, start)
     if level not in rows:
@@ -268,11 +271,11 @@ def _best(
     return rows[level]
 
 
-def _coded(layout: _Layout, quality: int, speed: int) -> _Row:
+def _coded(layout: _Layout, quality: int, speed: int, tune: Tune) -> _Row:
     pictures = [
         picture[..., 0] if picture.shape[2] == 1 else picture for picture in layout.pictures
     ]
-    coded = encode_stills(pictures, quality=quality, speed=speed)
+    coded = encode_stills(pictures, quality=quality, speed=speed, tune=tune)
     height, width = pictures[0].shape[:2]
     decoded = row_pixels(_spec(layout), coded, (width, height))
     errors: dict[int, float] = defaultdict(float)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.advice import Band, Option, advise
-from rinrcodec.evaluation.fog import Codec, equal_devices, serverless, through_fog
+from rinrcodec.evaluation.advice import Band, advise, beats, codec_of, transfer
+from rinrcodec.evaluation.fog import equal_devices, serverless, through_fog
+from rinrcodec.evaluation.rows import CodedFrame, Recipe, Row
+from rinrcodec.evaluation.speed import Speed
+from rinrcodec.metrics import Quality
 
 DEVICES = equal_devices(10, n_bytes=69e6, n_frames=1000)
-SOURCE = Codec("source files", 1.0, decode_seconds=0.003)
+FRAME_BYTES = 69_000
+PIXELS = np.zeros((1, 1), np.uint8)
 
 
-def option(name, frame, background, objects, *, encode=0.2, alpha=0.1, at_fog=False):
-    codec = Codec(name, alpha, encode_seconds=encode, decode_seconds=0.01)
-    return Option(codec, frame, background, objects, at_fog)
+def option(name, frame, background, objects, *, encode=0.2, alpha=0.1, at_fog=False, decode=0.01):
+    coded = CodedFrame(alpha * FRAME_BYTES, Quality(frame, background, objects), PIXELS)
+    recipe = Recipe(name, "as they are" if name == "source files" else "")
+    return Row(recipe, (coded,), Speed(encode, decode), at_fog=at_fog)
+
+
+SOURCE = option("source files", math.inf, math.inf, None, alpha=1.0, encode=0.0, decode=0.003)
 
 
 JPEG = option("JPEG", 26.1, 26.1, 22.9, encode=0.02)
@@ -34,17 +44,19 @@ def advice(*options, bandwidth=2e6, **more):
 
 def test_the_composite_wins_where_its_objects_are_the_sharpest():
     advised = advice(ours(26.2, 31.0), JPEG, AVIF, COMPOSITE)
-    assert advised.use == "AVIF with crops"
+    assert advised.row.name == "AVIF with crops"
     assert advised.headline == "At 2 MB/s, use AVIF with crops."
     text = " ".join(advised.reasons)
-    assert "AVIF with crops has 48.7 dB inside the boxes; rinrcodec 31.0 dB" in text
+    assert (
+        "AVIF with crops has 48.7 dB inside the boxes at 6.9 kB a frame; rinrcodec 31.0 dB" in text
+    )
     assert "Where the background counts as much, AVIF is better: 29.6 dB" in text
     assert "rinrcodec is beaten inside and outside the boxes by AVIF with crops." in text
 
 
 def test_avif_wins_over_all():
     advised = advice(ours(26.2, 27.0), JPEG, AVIF)
-    assert advised.use == "AVIF"
+    assert advised.row.name == "AVIF"
     text = " ".join(advised.reasons)
     assert "counts as much" not in text
     assert "rinrcodec is beaten inside and outside the boxes by AVIF." in text
@@ -52,89 +64,114 @@ def test_avif_wins_over_all():
 
 def test_ours_wins_where_it_is_best_and_fitted_soon_enough():
     advised = advice(ours(30.0, 33.0), JPEG, AVIF)
-    assert advised.use == "rinrcodec"
+    assert advised.row.name == "rinrcodec"
     text = " ".join(advised.reasons)
-    assert "rinrcodec has 33.0 dB inside the boxes; AVIF 27.5 dB, JPEG 22.9 dB." in text
+    assert (
+        "rinrcodec has 33.0 dB inside the boxes at 6.9 kB a frame; AVIF 27.5 dB at 6.9 kB, " in text
+    )
     assert "beaten" not in text
 
 
 def test_sharper_objects_on_a_worse_background_are_said_to_be_that():
     advised = advice(ours(26.2, 31.0), JPEG, AVIF)
-    assert advised.use == "rinrcodec"
+    assert advised.row.name == "rinrcodec"
     text = " ".join(advised.reasons)
     assert "AVIF is better: 29.6 dB outside the boxes, rinrcodec 26.2 dB." in text
 
 
 def test_ours_gives_way_where_fitting_takes_longer_than_it_saves():
     advised = advice(ours(30.0, 33.0, encode=12.0), JPEG, AVIF)
-    assert advised.use == "AVIF"
-    assert [band.name for band in advised.bands] == ["rinrcodec", "AVIF", None]
+    assert advised.row.name == "AVIF"
+    assert [band.row.name for band in advised.bands] == ["rinrcodec", "AVIF", "source files"]
     below = advised.bands[0].below
     assert f"rinrcodec takes longer than it saves: it pays below {below / 1e6:.3g} MB/s" in (
         " ".join(advised.reasons)
     )
-    assert advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 0.99).use == "rinrcodec"
-    assert advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 1.01).use == "AVIF"
+    assert (
+        advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 0.99).row.name == "rinrcodec"
+    )
+    assert advice(ours(30.0, 33.0, encode=12.0), AVIF, bandwidth=below * 1.01).row.name == "AVIF"
 
 
 def test_a_poorer_codec_is_no_advice_because_it_encodes_faster():
     advised = advice(JPEG, AVIF)
-    assert [band.name for band in advised.bands] == ["AVIF", None]
+    assert [band.row.name for band in advised.bands] == ["AVIF", "source files"]
 
 
 def test_the_bands_end_where_sending_the_source_is_as_soon():
     advised = advice(ours(26.2, 27.0), AVIF)
-    direct = serverless(DEVICES, SOURCE)
-    way = serverless(DEVICES, AVIF.codec)
+    direct = serverless(DEVICES, codec_of(SOURCE, SOURCE))
+    way = serverless(DEVICES, codec_of(AVIF, SOURCE))
     (band, rest) = advised.bands
-    assert (band.name, rest) == ("AVIF", Band(None, math.inf))
+    assert (band.row.name, rest) == ("AVIF", Band(SOURCE, math.inf))
     assert way.seconds(band.below) == pytest.approx(direct.seconds(band.below))
     fast = advice(ours(26.2, 27.0), AVIF, bandwidth=band.below * 1.01)
-    assert fast.use is None
+    assert fast.row is SOURCE
     assert fast.headline.endswith("send the source files as they are.")
     assert "AVIF takes longer than it saves" in " ".join(fast.reasons)
 
 
 def test_files_no_smaller_than_the_source_are_never_the_advice():
     advised = advice(option("AVIF", 50, 50, 50, alpha=1.2))
-    assert advised.use is None
-    assert advised.bands == (Band(None, math.inf),)
-    assert "AVIF at these bytes moves no less than the source files do." in advised.reasons
+    assert advised.row is SOURCE
+    assert advised.bands == (Band(SOURCE, math.inf),)
+    assert (
+        "AVIF at 82.8 kB a frame moves no less than the source files, of 69 kB." in advised.reasons
+    )
 
 
 def test_a_codec_that_costs_no_time_pays_at_any_bandwidth():
-    free = Option(Codec("free", 0.5), 30.0)
+    free = option("free", 30.0, None, None, alpha=0.5, encode=0.0, decode=0.0)
     advised = advise([free], DEVICES, bandwidth=1e12, source=SOURCE)
-    assert advised.use == "free"
-    assert advised.bands == (Band("free", math.inf),)
+    assert advised.row.name == "free"
+    assert advised.bands == (Band(free, math.inf),)
     assert "That holds at any bandwidth: free." in advised.reasons
 
 
 def test_without_boxes_the_frame_counts():
     plain = [option("AVIF", 29.6, 29.6, None), option("rinrcodec", 26.2, 26.2, None, at_fog=True)]
     advised = advice(*plain)
-    assert advised.use == "AVIF"
+    assert advised.row.name == "AVIF"
     assert "AVIF has 29.6 dB over the frame" in advised.reasons[0]
     assert "boxes" not in " ".join(advised.reasons)
 
 
 def test_equal_codecs_do_not_beat_each_other():
     twins = [option("a", 30, 30, 30), option("b", 30, 30, 30)]
-    assert not twins[0].beats(twins[1])
-    assert advice(*twins).use == "a"
-    assert option("c", math.inf, math.inf, math.inf).beats(twins[0])
+    assert not beats(twins[0], twins[1])
+    assert advice(*twins).row.name == "a"
+    assert beats(option("c", math.inf, math.inf, math.inf), twins[0])
 
 
 def test_on_a_broadcast_medium_what_needs_a_fog_is_never_sooner():
     advised = advice(ours(40.0, 40.0), AVIF, broadcast=True)
-    assert advised.use == "AVIF"
-    assert "rinrcodec at these bytes moves no less than the source files do." in advised.reasons
+    assert advised.row.name == "AVIF"
+    assert "rinrcodec at 6.9 kB a frame moves no less than the source files, of 69 kB." in (
+        advised.reasons
+    )
 
 
 def test_only_ours_goes_through_the_fog():
     mine = ours(30, 30)
-    assert mine.transfer(DEVICES) == through_fog(DEVICES, mine.codec)
-    assert AVIF.transfer(DEVICES) == serverless(DEVICES, AVIF.codec)
+    assert transfer(mine, SOURCE, DEVICES) == through_fog(DEVICES, codec_of(mine, SOURCE))
+    assert transfer(AVIF, SOURCE, DEVICES) == serverless(DEVICES, codec_of(AVIF, SOURCE))
+
+
+def test_a_larger_recipe_beats_nothing_and_is_not_advised():
+    large = option("large", 60, 60, 60, alpha=0.2)
+    assert not beats(large, AVIF)
+    assert beats(replace_bytes(large, 1.05), AVIF)
+    advised = advice(large, AVIF, JPEG, most_bytes=AVIF.n_bytes)
+    assert advised.row is AVIF
+    assert "Not compared, because of more bytes: large (13.8 kB)." in advised.reasons
+    small = option("small", 40, 40, 40, alpha=0.05)
+    assert advice(small, AVIF, most_bytes=AVIF.n_bytes).row is small
+
+
+def replace_bytes(row, share):
+    """The row with as many bytes as AVIF, times a share."""
+    frame = replace(row.frames[0], n_bytes=AVIF.n_bytes * share)
+    return Row(row.recipe, (frame,), row.speed)
 
 
 def test_bad_input():

@@ -5,16 +5,19 @@ from __future__ import annotations
 import doctest
 
 import pytest
-import torch
 
 import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.compute.compose import to_array
+from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation import backgrounds as backgrounds_module
-from rinrcodec.evaluation.backgrounds import measure_pack, runs_around
-from rinrcodec.metrics import frame_quality
+from rinrcodec.evaluation.backgrounds import (
+    measure_background,
+    runs_around,
+    suitable_backgrounds,
+)
+from rinrcodec.metrics import frame_bytes, frame_quality
 from rinrcodec.picture import Picture
-from rinrcodec.presets import get_preset
 
 
 @pytest.fixture(scope="module")
@@ -46,73 +49,106 @@ def test_frames_are_encoded_as_in_a_whole_pack(family, chosen, lengths, runs):
     assert set(chosen) <= set(numbers)
 
 
-def test_figures_are_those_of_the_saved_pack(pictures, tmp_path):
-    preset = get_preset("fast", steps=2)
+def test_rows_are_those_of_saved_packs(pictures, tmp_path):
     reports = []
-    figures = measure_pack(
-        pictures, preset, compared=[1, 3], device="cpu", on_fitted=reports.append
+    rows = measure_background(
+        pictures,
+        "av1",
+        effort="fast",
+        steps=2,
+        compared=[1, 3],
+        device="cpu",
+        options=["--labels", "x y"],
+        on_fitted=reports.append,
     )
-    pack = rinrcodec.encode(pictures, preset=preset, device="cpu")
-    size = rinrcodec.save(pack, tmp_path / "x.rinr")
-    assert sum(figures.shares) == pytest.approx(size)
-    assert figures.n_bytes == pytest.approx(figures.shares[1] + figures.shares[3])
-    assert figures.preset == "fast, av1, 2 steps"
-    for index, pixels in zip((1, 3), figures.pixels, strict=True):
-        assert (pixels == to_array(rinrcodec.decode(pack, index))).all()
-    mean = figures.mean()
-    assert mean.n_bytes == pytest.approx(figures.n_bytes / 2)
-    quality = [
-        frame_quality(pictures[i].pixels, pixels, pictures[i].boxes)
-        for i, pixels in zip((1, 3), figures.pixels, strict=True)
-    ]
-    assert mean.object_psnr == pytest.approx(sum(one.objects for one in quality) / 2)
-    assert figures.speed.encode > 0 < figures.speed.decode
+    assert [row.name for row in rows] == ["av1 without objects", "av1 with objects"]
+    for row, objects in zip(rows, ("none", None), strict=True):
+        pack = rinrcodec.encode(pictures, preset="fast", steps=2, objects=objects, device="cpu")
+        shares = frame_bytes(pack, rinrcodec.save(pack, tmp_path / "x.rinr"))
+        assert [frame.n_bytes for frame in row.frames] == [shares[1], shares[3]]
+        assert row.n_bytes == (shares[1] + shares[3]) / 2
+        for index, frame in zip((1, 3), row.frames, strict=True):
+            assert (frame.pixels == to_array(rinrcodec.decode(pack, index))).all()
+            picture = pictures[index]
+            assert frame.quality == frame_quality(picture.pixels, frame.pixels, picture.boxes)
+        assert row.speed.encode > 0 < row.speed.decode
+        assert row.is_ours
+        assert row.recipe.settings == "fast, 2 steps"
+    assert rows[0].recipe.command("a b") == (
+        "rinrcodec compress 'a b' -o packs --preset fast --background av1 --objects none --steps 2 "
+        "--device cpu --labels 'x y'"
+    )
+    assert "--objects" not in rows[1].recipe.words
     assert reports == sorted(reports)
     assert reports[-1] == 4
 
 
-def test_runs_are_encoded_apart(make_picture):
-    # The same picture four times: as one group of a sequence, or as two of them.
-    pixels = make_picture(64, 48, 0)
-    same = [Picture(f"{i}.png", pixels) for i in range(4)]
-    preset = get_preset("fast")
+def test_without_boxes_there_is_one_row(pictures):
+    (row,) = measure_background(pictures[:1], "av1", effort="fast", seed=3)
+    words = "rinrcodec compress ./-x -o packs --preset fast --background av1 --seed 3"
+    assert (row.name, row.recipe.command("-x")) == ("av1", words)
+
+
+def test_a_family_that_keeps_objects_sharp_itself_has_one_row(pictures):
+    (row,) = measure_background(pictures[1:2], "pyramid", effort="fast", steps=1, device="cpu")
+    assert row.name == "pyramid"
+    assert row.quality.objects is not None
+
+
+def test_runs_are_encoded_apart(pictures, monkeypatch):
+    encoded = []
+
+    def spy(batch, **options):
+        encoded.append([picture.name for picture in batch])
+        return encode(batch, **options)
+
+    encode = rinrcodec.encode
+    monkeypatch.setattr(rinrcodec, "encode", spy)
     reports = []
-    whole = measure_pack(same, preset, device="cpu")
-    halves = measure_pack(same, preset, runs=[2, 2], device="cpu", on_fitted=reports.append)
-    rows = [[frame.background.row for frame in figures.pack.frames] for figures in (whole, halves)]
-    assert rows == [[0, 0, 0, 0], [0, 0, 1, 1]]
-    assert [frame.name for frame in halves.pack.frames] == [f"{i}.png" for i in range(4)]
-    assert len(halves.pixels) == 4
-    assert reports == sorted(reports)
-    assert (2 in reports, reports[-1]) == (True, 4)
-
-
-@pytest.mark.parametrize(
-    ("background", "objects", "boxes", "at_fog"),
-    [
-        ("av1", "siren", False, False),
-        ("av1", "siren", True, True),
-        ("av1", "auto", True, False),
-        ("siren", "auto", False, True),
-    ],
-)
-def test_networks_are_left_to_a_fog_node(make_picture, background, objects, boxes, at_fog):
-    kept = (Box(0, 10, 8, 16, 12),) if boxes else ()
-    picture = Picture("a.png", make_picture(48, 32, 0), kept)
-    preset = get_preset("fast", steps=20, background=background, objects=objects)
-    figures = measure_pack([picture], preset, device="cpu")
-    assert any(frame.objects for frame in figures.pack.frames) == boxes
-    assert figures.at_fog == at_fog
-
-
-def test_a_seed_gives_the_same_figures(pictures):
-    preset = get_preset("fast", steps=2, background="siren")
-    one, same, other = (
-        measure_pack(pictures[:1], preset, seed=seed, device="cpu") for seed in (1, 1, 2)
+    plain = [Picture(picture.name, picture.pixels) for picture in pictures]
+    (row,) = measure_background(
+        plain, "av1", effort="fast", runs=[1, 3], device="cpu", on_fitted=reports.append
     )
-    first = torch.as_tensor(one.pixels[0])
-    assert torch.equal(first, torch.as_tensor(same.pixels[0]))
-    assert not torch.equal(first, torch.as_tensor(other.pixels[0]))
+    assert encoded == [["0.png"], ["1.png", "2.png", "3.png"]]
+    assert len(row.frames) == 4
+    assert reports == sorted(reports)
+    assert (1 in reports, reports[-1]) == (True, 4)
+
+
+@pytest.mark.parametrize(("family", "at_fog"), [("av1", False), ("siren", True)])
+def test_networks_are_left_to_a_fog_node(pictures, family, at_fog):
+    rows = measure_background(pictures[1:2], family, effort="fast", steps=2, device="cpu")
+    assert {row.at_fog for row in rows} == {at_fog}
+
+
+def test_a_seed_gives_the_same_frames(pictures):
+    one, same, other = (
+        measure_background(pictures[:1], "siren", effort="fast", steps=2, seed=seed, device="cpu")
+        for seed in (1, 1, 2)
+    )
+    pixels = [rows[0].frames[0].pixels for rows in (one, same, other)]
+    assert (pixels[0] == pixels[1]).all()
+    assert (pixels[0] != pixels[2]).any()
+
+
+def test_without_torch_only_those_that_need_none_suit(monkeypatch):
+    chosen, left_out = suitable_backgrounds("balanced", sequences=False)
+    assert chosen == ["av1", "siren"]
+    assert sorted(left_out) == ["nerv", "pyramid"]
+    assert left_out["pyramid"].endswith("; add --background pyramid")
+    assert suitable_backgrounds("paper", sequences=True)[1]["av1"].endswith(
+        "it has no preset 'paper'"
+    )
+
+    def missing(*_):
+        raise MissingExtraError("torch", "torch")
+
+    monkeypatch.setattr("rinrcodec.presets.require_torch", missing)
+    chosen, left_out = suitable_backgrounds("balanced", sequences=False)
+    assert chosen == ["av1"]
+    assert left_out["siren"].startswith("torch is not installed; run: pip install ")
+    with pytest.raises(MissingExtraError):
+        suitable_backgrounds("paper", sequences=False)
 
 
 def test_the_examples_run():

@@ -1,121 +1,152 @@
-"""A report from Python, without the command line: figures, advice, a fog, and JSON."""
+"""A report from Python, without the command line: rows, advice, a fog, and JSON."""
 
 from __future__ import annotations
 
 import doctest
 import json
-import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from rinrcodec.boxes import Box
 from rinrcodec.evaluation import measure as measure_module
-from rinrcodec.evaluation.backgrounds import measure_pack
-from rinrcodec.evaluation.comparison import OURS
-from rinrcodec.evaluation.measure import measure
-from rinrcodec.evaluation.report import codec_options, fog_scenario, make_report, report_as_json
-from rinrcodec.picture import Picture
-from rinrcodec.presets import get_preset
+from rinrcodec.evaluation.measure import Measured, measure
+from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
+from rinrcodec.sources.discover import open_source
 
 
 @pytest.fixture(scope="module")
-def figures(make_picture):
-    pictures = [
-        Picture("a.png", make_picture(48, 32, 0), (Box(0, 10, 8, 16, 12),)),
-        Picture("b.png", make_picture(48, 32, 1)),
-        Picture("c.png", make_picture(48, 32, 2)),
-    ]
+def source(make_picture, tmp_path_factory):
+    """Three pictures, the first with a box."""
+    folder = tmp_path_factory.mktemp("source") / "fr ames"
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(make_picture(48, 32, i)).save(folder / f"{i}.jpg", quality=95)
+    (folder / "0.txt").write_text("0 0.4 0.4 0.3 0.4\n", encoding="utf-8")
+    return open_source(folder)
+
+
+@pytest.fixture(scope="module")
+def measured(source):
     done = []
-    preset = replace(get_preset("fast", steps=2, objects="siren"), min_gain=-math.inf)
-    measured = measure(pictures, preset, compared=[0, 2], device="cpu", on_compared=done.append)
-    assert done == [1, 2]
-    return measured
+
+    def note(count, total, what):
+        done.append((count / total, what))
+
+    found = measure(
+        source, [0, 2], ["siren", "av1"], effort="fast", steps=2, device="cpu", on_progress=note
+    )
+    assert [share for share, _ in done] == sorted(share for share, _ in done)
+    assert done[-1] == (1, "comparing")
+    return found
 
 
 @pytest.fixture
-def report(figures):
+def report(measured):
     return make_report(
-        figures, name="here", n_source_frames=3, bandwidth=2e6, devices=4, remarks=["Note this."]
+        measured,
+        path="fr ames",
+        n_source_frames=3,
+        bandwidth=2e6,
+        devices=4,
+        left_out={"nerv": "why"},
     )
 
 
-def test_only_the_compared_frames_count(figures):
-    assert [frame.picture.name for frame in figures.frames] == ["a.png", "c.png"]
-    assert figures.source == "JPEGs of quality 95"
-    assert figures.source_bytes == sum(frame.source_bytes for frame in figures.frames)
-    assert figures.has_objects
-    for frame in figures.frames:
-        assert frame.comparisons[0].method == OURS
-        assert [one.method for one in frame.comparisons] == [c.codec for c in frame.coded]
-    mean = figures.means()["jpeg"]
-    assert mean.psnr == pytest.approx(
-        np.mean([one.psnr for f in figures.frames for one in f.comparisons if one.method == "jpeg"])
-    )
+def test_only_the_compared_frames_count(measured):
+    assert [picture.name for picture in measured.pictures] == ["0.jpg", "2.jpg"]
+    for row in (*measured.rows, measured.source):
+        assert len(row.frames) == 2
+        assert row.n_bytes == sum(frame.n_bytes for frame in row.frames) / 2
+    assert measured.has_objects
 
 
-def test_options_are_the_means_and_only_ours_with_its_object_networks_needs_a_fog(figures):
-    assert figures.at_fog
-    options = codec_options(figures)
-    assert options.keys() == figures.means().keys()
-    assert [method for method, option in options.items() if option.at_fog] == [OURS]
-    share = figures.means()["jpeg"].n_bytes * 2 / figures.source_bytes
-    assert options["jpeg"].codec.alpha == pytest.approx(share)
+def test_every_recipe_is_a_row_of_its_own(measured):
+    names = [row.name for row in measured.rows]
+    assert names[:4] == [
+        f"{name} {objects} objects" for name in ("siren", "av1") for objects in ("without", "with")
+    ]
+    assert len(names) == len(set(names)) == 8
+    assert measured.anchor is measured.rows[1]
 
 
-def test_without_networks_devices_encode_ours_too(figures):
-    figures = replace(figures, at_fog=False)
-    options = codec_options(figures)
-    assert not any(option.at_fog for option in options.values())
-    best = replace(options[OURS], objects=99.0)
-    scenario, methods = fog_scenario(figures, {**options, OURS: best}, devices=4)
-    assert methods[0] == OURS
-    assert OURS not in methods[1:]
-    assert [way.codec for way in scenario.transfers()].count(OURS) == 2
+def test_jpeg_files_are_sent_as_they_are(measured, source):
+    row = measured.source
+    sizes = [(source.path / f"{i}.jpg").stat().st_size for i in (0, 2)]
+    assert [frame.n_bytes for frame in row.frames] == sizes
+    assert row.recipe.command("fr ames") == "cp -RL 'fr ames' pictures"
+    assert [frame.quality.frame for frame in row.frames] == [float("inf")] * 2
 
 
-def test_the_fog_is_beside_the_best_other_codec(figures):
-    options = codec_options(figures)
-    better = replace(options["jpeg"], objects=99.0)
-    scenario, methods = fog_scenario(figures, {**options, "jpeg": better}, devices=4)
-    assert methods == (OURS, "jpeg")
+@pytest.mark.parametrize(
+    ("name", "is_flat", "row"),
+    [
+        ("a.png", False, "JPEGs of quality 95"),  # larger than they
+        ("a.png", True, "source files"),
+        ("a.jpg", False, "JPEG files"),
+    ],
+)
+def test_the_data_as_it_is(tmp_path, name, is_flat, row):
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels // 255 if is_flat else pixels).save(tmp_path / name)
+    found = measure(open_source(tmp_path / name), [0], ["av1"], effort="fast").source
+    assert found.name == row
+    if name == "a.png" and not is_flat:
+        command = "rinrcodec bench rival x.png -o pictures --codec jpeg --quality 95"
+    else:
+        command = f"cp x.png copy{Path(name).suffix}"
+    assert found.recipe.command("x.png") == command
+
+
+def test_pictures_that_a_yaml_lists_are_copied_with_their_folder(tmp_path, make_picture):
+    for split in ("train", "val"):
+        folder = tmp_path / "images" / split
+        folder.mkdir(parents=True)
+        Image.fromarray(make_picture(32, 24)).save(folder / "a.jpg")
+    data = tmp_path / "data.yaml"
+    data.write_text("train: images/train\nval: images/val\nnames: [a]\n", encoding="utf-8")
+    found = measure(open_source(data), [0, 1], ["av1"], effort="fast")
+    assert [picture.name for picture in found.pictures] == ["train/a.jpg", "val/a.jpg"]
+    words = found.source.recipe.words
+    assert words == ("cp", "-RL", str(tmp_path / "images"), "pictures")
+
+
+def test_the_fog_has_ours_beside_the_best_other_codec(measured):
+    scenario, rows = fog_scenario(measured, devices=4)
     assert len(scenario.devices) == 4
-    assert [codec.name for codec in scenario.others] == ["JPEG"]
+    assert scenario.at_fog
+    assert rows[0] is measured.anchor
+    sharpest = max(
+        (row for row in measured.rows if not row.is_ours), key=lambda row: (row.inside, row.outside)
+    )
+    assert rows[1] is sharpest
+    assert scenario.codec.alpha == measured.anchor.n_bytes / measured.source.n_bytes
+    # What needs no network, devices encode, too.
+    anchor = replace(measured.anchor, at_fog=False)
+    others = tuple(row for row in measured.rows if row is not measured.anchor)
+    free = Measured(measured.pictures, (anchor, *others), anchor, measured.source)
+    scenario, _ = fog_scenario(free, devices=4)
+    assert [way.codec for way in scenario.transfers()].count(anchor.name) == 2
 
 
-def test_remarks_are_the_last_reasons(report):
-    assert report.advice.reasons[-1] == "Note this."
-    assert len(report.advice.reasons) > 1
-
-
-def test_json_has_all_figures_and_no_infinity(report, figures):
+def test_json_has_all_figures_and_no_infinity(report, measured):
     values = json.loads(json.dumps(report_as_json(report), allow_nan=False))
-    assert values["advice"]["reasons"][-1] == "Note this."
     assert values["advice"]["bands"][-1]["below"] is None
-    assert [row["method"] for row in values["means"]] == list(figures.means())
-    assert len(values["curves"]) == sum(map(len, figures.curves.values()))
+    assert values["advice"]["command"] == report.command(report.advice.row)
+    assert [row["name"] for row in values["rows"]] == [row.name for row in measured.rows]
+    for row, shown in zip(measured.rows, values["rows"], strict=True):
+        assert shown["n_bytes"] == row.n_bytes
+        assert shown["psnr_objects"] == pytest.approx(row.quality.objects)
+        assert shown["command"] == row.recipe.command("fr ames")
+        assert [frame["n_bytes"] for frame in shown["frames"]] == [f.n_bytes for f in row.frames]
+        assert len(shown["other_settings"]) == len(row.line)
+    assert values["source"]["psnr_frame"] == 100.0
     assert [frame["boxes"] for frame in values["frames"]] == [1, 0]
-    assert values["frames"][1]["equal_bytes"][0]["psnr_objects"] is None
-    assert values["made"] == {}
+    assert values["rows"][0]["frames"][1]["psnr_objects"] is None
+    assert values["left_out"] == {"nerv": "why"}
     assert len(values["fog"]["devices"]) == 4
-
-
-def test_other_backgrounds_are_shown_beside_those_of_the_report(figures, make_picture):
-    picture = Picture("a.png", make_picture(48, 32, 0), (Box(0, 10, 8, 16, 12),))
-    preset = get_preset("fast", steps=2, background="siren")
-    other = measure_pack([picture], preset, device="cpu")
-    report = make_report(figures, name="here", n_source_frames=3, bandwidth=2e6, others=[other])
-    values = json.loads(json.dumps(report_as_json(report), allow_nan=False))
-    assert values["preset"] == figures.preset == "fast, av1, 2 steps"
-    (shown,) = values["other_backgrounds"]
-    assert shown["preset"] == "fast, siren, 2 steps"
-    assert shown["n_bytes"] == pytest.approx(other.n_bytes)
-    assert shown["psnr_objects"] == pytest.approx(other.mean().object_psnr)
-    assert shown["seconds"]["encode"] > 0
-    # They take no part in the advice.
-    without = make_report(figures, name="here", n_source_frames=3, bandwidth=2e6)
-    assert report.advice == without.advice
 
 
 def test_the_examples_run():

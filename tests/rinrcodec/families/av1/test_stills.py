@@ -147,3 +147,39 @@ def test_a_region_enlarged_to_the_size_of_the_frame_is_not_the_frame() -> None:
     assert part.shape == (48, 64, 3)
     assert psnr(part[::2, ::2], decoded(pack, 0)[24:, 32:]) > 15
     assert not np.array_equal(part, decoded(pack, 0))
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_tune_for_accuracy_takes_other_bytes_and_decodes(grey: bool) -> None:
+    pixels = scene(96, 64, grey=grey)
+    plain = encode([pixels], target=Target(quality=30))
+    tuned = encode([pixels], target=Target(quality=30, tune="accuracy"))
+    assert pack_bytes(tuned) != pack_bytes(plain)
+    assert pack_bytes(encode([pixels], target=Target(quality=30, tune="psnr"))) == pack_bytes(plain)
+    assert psnr(pixels, decoded(tuned, 0)) > 20
+
+
+def test_a_tune_goes_with_every_target() -> None:
+    pixels = scene(96, 64)
+    by_psnr = encode([pixels], target=Target(psnr=32, tune="accuracy"))
+    assert 31.9 < psnr(pixels, decoded(by_psnr, 0)) < 34
+    by_size = encode([pixels], target=Target(n_bytes=2500, tune="accuracy"))
+    assert len(pack_bytes(by_size)) <= 2500
+    assert pack_bytes(by_size) != pack_bytes(encode([pixels], target=Target(n_bytes=2500)))
+
+
+def test_a_tune_that_does_not_exist_or_that_a_family_lacks() -> None:
+    with pytest.raises(RinrInputError, match="tune='ssim': want psnr or accuracy"):
+        Target(tune="ssim")  # type: ignore[arg-type]
+    with pytest.raises(RinrInputError, match="a target of tune for siren backgrounds"):
+        rinrcodec.encode([scene(8, 8)], background="siren", target=Target(tune="accuracy"))
+
+
+def test_a_pillow_without_that_tune_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **options: object) -> None:
+        assert options["advanced"] == {"tune": "iq"}
+        raise ValueError("Invalid codec-specific option")
+
+    monkeypatch.setattr("PIL.Image.Image.save", refuse)
+    with pytest.raises(RinrInputError, match="tune 'accuracy' needs the libaom of a newer Pillow"):
+        encode([scene(16, 16)], target=Target(tune="accuracy"))

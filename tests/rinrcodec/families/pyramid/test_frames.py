@@ -92,19 +92,18 @@ def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_pat
     try:
         with rinrcodec.open(path) as file:
             file.verify()
-            for threads in (1, 2):
+            for threads, source in ((1, pack), (2, file)):
                 torch.set_num_threads(threads)
-                for source in (pack, file):
-                    resident = rinrcodec.Decoder(source, resident=True)
-                    for images in (
-                        rinrcodec.decode(source, order),
-                        resident.decode(order),
-                        resident.decode(order),
-                        [resident.decode(i) for i in order],
-                        [rinrcodec.decode(select_frames(source, [i]), 0) for i in order],
-                    ):
-                        for i, image in zip(order, images, strict=True):
-                            assert torch.equal(torch.as_tensor(image), alone[i])
+                resident = rinrcodec.Decoder(source, resident=True)
+                for images in (
+                    rinrcodec.decode(source, order),
+                    resident.decode(order),
+                    resident.decode(order),
+                    [resident.decode(i) for i in order],
+                    [rinrcodec.decode(select_frames(source, [i]), 0) for i in order],
+                ):
+                    for i, image in zip(order, images, strict=True):
+                        assert torch.equal(torch.as_tensor(image), alone[i])
     finally:
         torch.set_num_threads(before)
 

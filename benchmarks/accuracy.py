@@ -1,0 +1,288 @@
+"""Accuracy over bytes: what does a detector still find in what each codec gives back?
+
+    python benchmarks/accuracy.py --jobs 2
+
+A YOLOv5n of the COCO data set looks at decoded photos of COCO (mAP50-95 against their labels), at
+frames of DAC-SDC and at sequences (share of the labelled objects that it finds, of any class). The
+boxes to encode with are those that it finds in the originals with a confidence of 0.25, never the
+labels. What is coded and seen is kept in the folder of `--work`, so a cut run can be repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from accuracy_parts.arms import (
+    ANCHOR,
+    FAMILIES,
+    LEAKS,
+    PICTURES,
+    SEQUENCES,
+    Arms,
+    sequence_arms,
+)
+from accuracy_parts.curves import Figure, Interval, Table, point
+from accuracy_parts.work import Looked, Part, Workplace, compute, is_done, looked
+from harness.arguments import common_parser, setup
+from harness.reports import markdown_table, write_report
+
+PHOTOS = ("coco", "dacsdc")
+WORK = "accuracy-work"
+INTRO = """A YOLOv5n with the weights of its release for COCO looks at what each codec gives back,
+at 640 pixels. On COCO its figure is mAP50-95 against the labels. DAC-SDC and the sequences label
+one object a frame, of other classes than COCO has; there the figure is the share of these objects
+that it finds, as any class, at an overlap of 0.5 with a score of 0.25 or more.
+
+Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
+pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers;
+frames of a pack (up to 24) share what belongs to none of them. AVIF is Pillow's, speed 6, 4:4:4,
+tuned for PSNR, unless Pillow's default tune is named. Ours are `av1` packs with `--tune accuracy`
+and the preset `fast`, which has the same speed. The composite is an AVIF file and AVIF crops of the
+same boxes. Softened packs have no objects; frames are blurred outside of the boxes before they are
+encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
+DELTA_WORDS = (
+    "How many percent more bytes ours take than a column at equal accuracy, between the measured "
+    "points of the column (-: it has none around it), and over the accuracies that both curves "
+    "reach (Bjontegaard delta rate). In brackets are the bounds of 95 % of the sets that are drawn "
+    "from these pictures with replacement, without those where the column has no points around it."
+)
+LEAKS_WORDS = (
+    "A sharp rectangle may show the detector where an object is, although its pixels do not. "
+    "Decoys are boxes of the same sizes at random places. Larger boxes have a quarter of their "
+    "sides more on each side."
+)
+SEQUENCE_WORDS = "All frames of a sequence in one pack or video; packs are those of `fast`."
+NETWORK_WORDS = (
+    "The {} frames of the first pack alone, because of the time that networks take; preset `fast`."
+)
+# The codecs that are compared with ours.
+RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")
+
+
+def figure_of(any_class: bool) -> tuple[str, Figure]:
+    """The name of what counts on a set, and how to take it from an accuracy."""
+    if any_class:
+        return "recall", lambda accuracy: accuracy.recall50
+    return "mAP50-95", lambda accuracy: accuracy.map50_95
+
+
+class Measured:
+    """All codings of curves on a set, or on some of its packs."""
+
+    def __init__(
+        self, place: Workplace, set_name: str, arms: Arms, chunks: Sequence[int] | None = None
+    ) -> None:
+        self.shown = place.set(set_name)
+        done = {
+            arm: [one for one in codings if is_done(place, set_name, one, chunks)]
+            for arm, codings in arms.items()
+        }
+        self.arms: Arms = {arm: codings for arm, codings in done.items() if codings}
+        self.missing = [
+            f"{arm} {one.label}".strip()
+            for arm, codings in arms.items()
+            for one in codings
+            if one not in done[arm]
+        ]
+        self.name, self.figure = figure_of(self.shown.any_class)
+        codings = dict.fromkeys(chain.from_iterable(self.arms.values()))
+        self.seen: dict[str, list[Looked]] = {
+            coding.key: looked(place, set_name, coding, chunks) for coding in codings
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Bytes and accuracy of every coding, over all pictures."""
+        rows = []
+        for arm, codings in self.arms.items():
+            for coding in codings:
+                size, accuracy = point(self.seen[coding.key])
+                row = {"arm": arm, "quality": coding.label, "bytes": size}
+                rows.append({**row, **asdict(accuracy)})
+        return rows
+
+    def table(self) -> str:
+        """The rows as Markdown."""
+        header = ["codec", "quality", "bytes", self.name]
+        header += [] if self.shown.any_class else ["mAP50"]
+        body = []
+        for row in self.rows():
+            key = "recall50" if self.shown.any_class else "map50_95"
+            values = [f"{row['bytes']:,.0f}", f"{row[key]:.3f}"]
+            values += [] if self.shown.any_class else [f"{row['map50']:.3f}"]
+            body.append([row["arm"], row["quality"], *values])
+        table = markdown_table(header, body)
+        if self.missing:
+            table += f"\n\nNot measured yet: {', '.join(self.missing)}."
+        return table
+
+    def deltas(self, numbers: Sequence[int], samples: int) -> dict[str, dict[str, Interval]]:
+        """The bytes of our curves, and of each of their points, against every rival.
+
+        numbers: the pictures. samples: how many resampled sets of them give the intervals.
+        """
+        chosen = {a: its for a, its in self.arms.items() if a in RIVALS or a.startswith("ours")}
+        keys = {arm: [coding.key for coding in codings] for arm, codings in chosen.items()}
+        seen = {key: self.seen[key] for key in chain.from_iterable(keys.values())}
+        table = Table(seen, numbers, self.figure, samples=samples)
+        rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
+        result = {}
+        for arm in (arm for arm in keys if arm.startswith("ours")):
+            for coding in chosen[arm]:
+                name = f"{arm}, {coding.label}"
+                result[name] = {r: table.saving(coding.key, keys[r]) for r in rivals}
+            if len(keys[arm]) > 1:
+                result[f"{arm}, delta rate"] = {r: table.delta(keys[arm], keys[r]) for r in rivals}
+        return result
+
+
+def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
+    """The differences as Markdown."""
+    rivals = list(next(iter(deltas.values())))
+    rows = [[ours, *(row[rival].text() for rival in rivals)] for ours, row in deltas.items()]
+    return markdown_table(["bytes at equal accuracy", *rivals], rows)
+
+
+def draw(path: Path, sets: Mapping[str, Measured]) -> None:
+    """Accuracy over bytes, one plot a set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
+
+    figure, axes = plt.subplots(1, len(sets), figsize=(5.5 * len(sets), 4.6), layout="constrained")
+    for axis, measured in zip(axes if len(sets) > 1 else [axes], sets.values(), strict=True):
+        key = "recall50" if measured.shown.any_class else "map50_95"
+        rows = measured.rows()
+        for arm in measured.arms:
+            its = [(row["bytes"] / 1000, row[key]) for row in rows if row["arm"] == arm]
+            if arm == "original":
+                axis.axhline(its[0][1], color="grey", linestyle=":", label=arm)
+                continue
+            style = "-" if arm.startswith("ours") else "--"
+            axis.plot(*zip(*its, strict=True), style, marker=".", label=arm)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(ScalarFormatter())
+        axis.tick_params(axis="x", which="minor", labelsize=7)
+        axis.set_xlabel("kB a picture, whole files")
+        axis.set_ylabel(measured.name)
+        axis.set_title(measured.shown.words)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def photo_arms(options: argparse.Namespace) -> Arms:
+    """The curves of photos and frames that are asked for."""
+    return {name: PICTURES[name] for name in PICTURES if name in options.arms}
+
+
+def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
+    """Everything to compute, what matters most first."""
+    parts: list[Part] = []
+
+    def add(set_name: str, arms: Arms, chunks: Sequence[int] | None = None) -> None:
+        n_chunks = len(place.set(set_name).chunks)
+        for coding in dict.fromkeys(chain.from_iterable(arms.values())):
+            parts.extend(
+                Part(set_name, chunk, coding)
+                for chunk in (range(n_chunks) if chunks is None else chunks)
+            )
+
+    for name in PHOTOS:
+        add(name, photo_arms(options))
+    add("coco", LEAKS)
+    for name in options.sequences:
+        add(name, sequence_arms())
+    if options.networks:
+        add("dacsdc", FAMILIES, [0])
+    return parts
+
+
+def section(title: str, *parts: str) -> str:
+    """A part of the page."""
+    return "\n\n".join([f"## {title}", *parts])
+
+
+def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str], dict[str, Any]]:
+    """What is said of photos and frames: points and delta rates."""
+    parts: list[str] = []
+    data: dict[str, Any] = {}
+    for name, measured in photos.items():
+        shown = measured.shown
+        half = max(shown.halves)
+        numbers = [number for number, its in enumerate(shown.halves) if its == half]
+        deltas = measured.deltas(numbers, samples)
+        where = f"Over the {len(numbers)} on which no setting was chosen. " if half else ""
+        compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
+        parts.append(section(shown.words, measured.table(), *compared))
+        data[name] = {
+            "words": shown.words,
+            "points": measured.rows(),
+            "deltas": {
+                ours: {rival: asdict(one) for rival, one in row.items()}
+                for ours, row in deltas.items()
+            },
+        }
+    return parts, data
+
+
+def main() -> None:
+    parser = common_parser(__doc__, frames=0)
+    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), default=list(PICTURES))
+    parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
+    parser.add_argument(
+        "--page-only", action="store_true", help="compute nothing, leave out what is missing"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--samples", type=int, default=200, help="resampled sets for an interval")
+    parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
+    parser.add_argument("--networks", action="store_true", help="also fit networks: an hour more")
+    options = parser.parse_args()
+    setup(options)
+    place = Workplace(
+        (options.work or options.out / WORK).resolve(), options.frames, options.device
+    )
+    options.work = None  # not on the page
+    if not options.page_only:
+        compute(
+            parts_of(place, options),
+            place,
+            jobs=options.jobs,
+            on_part=lambda left: print(f"{left} parts are left", flush=True),
+        )
+    measured_sets = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
+    photos = {name: measured for name, measured in measured_sets.items() if measured.arms}
+    draw(options.out / "accuracy.png", photos)
+    parts, data = halves_text(photos, options.samples)
+    more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
+    for name in options.sequences:
+        measured = Measured(place, name, sequence_arms())
+        more[measured.shown.words] = (SEQUENCE_WORDS, measured)
+    if options.networks:
+        measured = Measured(place, "dacsdc", FAMILIES, [0])
+        n_frames = len(measured.shown.chunks[0])
+        more["Networks"] = (NETWORK_WORDS.format(n_frames), measured)
+    for title, (words, measured) in more.items():
+        if not measured.arms:
+            continue
+        parts.append(section(title, words, measured.table()))
+        data[title] = {"points": measured.rows()}
+    write_report(
+        "accuracy",
+        options,
+        title="Accuracy over bytes",
+        body="\n\n".join([INTRO, "![Accuracy over bytes](accuracy.png)", *parts]),
+        data={"frames": place.set("coco").words, "sets": data},
+    )
+
+
+if __name__ == "__main__":
+    main()

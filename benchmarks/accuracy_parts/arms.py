@@ -1,0 +1,77 @@
+"""Which codings make a curve, and which sets they are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from accuracy_parts.codings import Coding, Composite, Movie, Network, Original, Ours, Still
+
+__all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "sequence_arms"]
+
+Arms = Mapping[str, Sequence[Coding]]
+QUALITIES = (10, 20, 30, 45)
+BACKGROUNDS = (10, 20, 30)
+# Of background and objects.
+PAIRS = ((3, 25), (10, 30), (20, 40))
+
+
+# Pixels: of 1, 1.5, 2 and 3 the best on one half of the photos of COCO.
+SOFTEN = 1.5
+
+
+def ours(quality: int, objects: int | None = None, boxes: str = "found") -> Ours:
+    """A pack of the default family, as fast as the AVIF files are encoded."""
+    return Ours("av1", "fast", quality, objects, boxes)
+
+
+def softened(quality: int, boxes: str = "found") -> Ours:
+    """The same without objects, blurred outside of the boxes."""
+    return Ours("av1", "fast", quality, boxes=boxes, soften=SOFTEN)
+
+
+ANCHOR = "AVIF"
+# The curves of photos and frames alone.
+PICTURES: Arms = {
+    "original": (Original(),),
+    "JPEG": tuple(Still("jpeg", q) for q in (10, 20, 40)),
+    "WebP": tuple(Still("webp", q) for q in (1, 5, 20)),
+    ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
+    "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
+    "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
+    "ours": tuple(ours(q) for q in BACKGROUNDS),
+    "ours-objects": tuple(ours(*pair) for pair in PAIRS),
+    "ours-softened": tuple(softened(q) for q in BACKGROUNDS),
+}
+# One choice of qualities, with other boxes than those that the detector found.
+LEAKS: Arms = {
+    "boxes of the detector": (ours(20, 40),),
+    "larger boxes": (ours(20, 40, "dilated"),),
+    "decoys instead": (ours(20, 40, "decoys"),),
+    "decoys as well": (ours(20, 40, "both"),),
+    "no objects": (ours(20),),
+    "softened outside of the boxes of the detector": (softened(20),),
+    "softened, larger boxes": (softened(20, "dilated"),),
+    "softened, decoys instead": (softened(20, "decoys"),),
+    "softened, decoys as well": (softened(20, "both"),),
+}
+# On the frames of one pack, because of what they take to fit.
+FAMILIES: Arms = {
+    "siren, siren objects": (Network("siren", "fast", "siren"),),
+    "siren, AV1 objects": (Network("siren", "fast", "av1"),),
+    "pyramid": (Network("pyramid", "fast"),),
+}
+SEQUENCES = ("otb_crossing", "otb_jogging1")
+
+
+def sequence_arms(preset: str = "fast") -> Arms:
+    """The curves of sequences."""
+    return {
+        "original": (Original(),),
+        "AVIF": tuple(Still("avif", q, "psnr") for q in (30, 45, 60)),
+        "x265, a key frame every 8": tuple(Movie(crf, 8) for crf in (42, 37, 32)),
+        "x265, a key frame every 250": tuple(Movie(crf, 250) for crf in (42, 37, 32)),
+        "ours, groups of 16": tuple(Ours("av1", preset, q, gop=16) for q in (10, 25, 40)),
+        "ours, groups of 16, objects": tuple(
+            Ours("av1", preset, q, q + 20, gop=16) for q in (10, 25, 40)
+        ),
+    }

@@ -1,0 +1,73 @@
+"""Run the scripts of benchmarks/ in this process, where torch is loaded already."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rinrcodec.boxes import Box
+from rinrcodec.picture import Picture
+from rinrcodec.sources import samples
+from rinrcodec.sources.images import picture_from_array
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+PACKAGES = {path.parent.name for path in BENCHMARKS.glob("*/__init__.py")}
+
+
+def _forget() -> None:
+    """Forget the modules beside the scripts: they look for the data sets once."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]
+
+
+whole = samples.sample_pictures
+
+
+def _part(picture: Picture) -> Picture:
+    """160x128 pixels of a picture around its first box."""
+    box = picture.boxes[0]
+    left, top = max(0, int(box.x) - 60), max(0, int(box.y) - 15)
+    pixels = picture.pixels[top : top + 128, left : left + 160]
+    part = Box(box.class_id, box.x - left, box.y - top, box.w, min(box.h, 100))
+    assert pixels.shape == (128, 160, 3)
+    return picture_from_array(
+        np.ascontiguousarray(pixels),
+        name=picture.name,
+        boxes=[part],
+        source_bytes=picture.source_bytes,
+    )
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Import a module of benchmarks/ by its name."""
+    _forget()
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield import_module
+    _forget()
+
+
+@pytest.fixture
+def script(load: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Run a script with the words of a command line, and the data sets of a folder.
+
+    Without data sets, the pictures are small parts of those that stand in.
+    """
+    del load
+    monkeypatch.setattr(samples, "sample_pictures", lambda: [*map(_part, whole())])
+
+    def run(name: str, *words: object, data: Path = tmp_path / "absent") -> None:
+        monkeypatch.setenv("RINRCODEC_DATA", os.fspath(data))
+        path = str(BENCHMARKS / name)
+        monkeypatch.setattr(sys, "argv", [path, *map(str, words)])
+        runpy.run_path(path, run_name="__main__")
+
+    return run

@@ -1,0 +1,111 @@
+"""The parts of accuracy.py: boxes to encode with, the head of the detector, delta rates, reruns."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rinrcodec.boxes import Box
+from rinrcodec.evaluation.accuracy import Accuracy, Matches
+from rinrcodec.sources.images import picture_from_array
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_other_boxes_stay_inside_the_picture(module):
+    chosen_boxes = module("accuracy_parts.codings").chosen_boxes
+    picture = picture_from_array(np.zeros((40, 60, 3), np.uint8), name="a.png")
+    found = [Box(1, 0, 0, 60, 40), Box(2, 50, 30, 10, 10), Box(3, 20, 10, 8, 4)]
+    assert chosen_boxes("found", picture, found, 0) == tuple(found)
+    assert chosen_boxes("found", picture, found, 100) == tuple(found[1:])
+    sizes = [(box.w, box.h) for box in found]
+    decoys = chosen_boxes("decoys", picture, found, 0)
+    assert [(box.w, box.h) for box in decoys] == sizes
+    assert decoys != tuple(found)
+    assert decoys == chosen_boxes("decoys", picture, found, 0)
+    assert chosen_boxes("both", picture, found, 0) == (*found, *decoys)
+    larger = chosen_boxes("dilated", picture, found, 0)
+    assert larger[2] == Box(3, 18, 9, 12, 6)
+    for box in (*decoys, *larger):
+        assert 0 <= box.x <= box.x + box.w <= 60
+        assert 0 <= box.y <= box.y + box.h <= 40
+
+
+def test_the_head_of_yolov5_gives_boxes_by_its_formula(module):
+    yolov5 = module("harness.yolov5")
+    detector = yolov5.YoloV5.__new__(yolov5.YoloV5)
+    bias = torch.zeros(255)
+    bias[85 + 4] = bias[85 + 5 + 7] = 20.0  # the second anchor is sure to see class 7
+    detector._head = [(torch.zeros(255, 4, 1, 1), bias)] * 3
+    detector._anchors = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]] * 3)
+    features = [torch.zeros(1, 4, 2, 3), torch.zeros(1, 4, 1, 1), torch.zeros(1, 4, 1, 1)]
+    boxes, scores = detector._candidates(features)[0].split((4, 80))
+    assert boxes.shape == (4, 3 * (6 + 1 + 1))
+    # A sigmoid of 0.5: the centre of the cell, and the anchor. The cell is line 1, column 2.
+    assert boxes[:, 6 + 5].tolist() == [2.5 * 8, 1.5 * 8, 3 * 8, 4 * 8]
+    assert scores[7, 6 + 5] == pytest.approx(1)
+    assert scores[7, 5] == pytest.approx(0.25)  # of the first anchor: 0.5 x 0.5
+    assert boxes[:, -1].tolist() == [16, 16, 5 * 32, 6 * 32]
+
+
+def looked(module, n_bytes, share):
+    """Pictures with ten boxes each, of which a share is found."""
+    work = module("accuracy_parts.work")
+    hits = np.arange(10)[:, None] < np.full(10, 10 * share)
+    scores = np.full(10, 0.9, np.float32)
+    matches = Matches(hits, scores, np.zeros(10, np.int64), np.zeros(10, np.int64))
+    return [work.Looked(n_bytes, matches)] * 4
+
+
+def test_half_the_bytes_at_equal_accuracy_are_minus_50_percent(module, monkeypatch):
+    curves = module("accuracy_parts.curves")
+    monkeypatch.setattr(
+        curves, "average_precision", lambda its: Accuracy(0, 0, float(its[0].hits[:, 0].mean()))
+    )
+    shares = (0.2, 0.5, 0.8)
+    seen = {}
+    for name, size in (("ours", 500), ("anchor", 1000)):
+        for k, share in enumerate(shares):
+            seen[f"{name}{k}"] = looked(module, size * 2**k, share)
+    seen["better"] = looked(module, 10, 0.9)
+    table = curves.Table(seen, range(4), lambda one: one.recall50, samples=5)
+    keys = {name: [f"{name}{k}" for k in range(3)] for name in ("ours", "anchor")}
+    interval = table.delta(keys["ours"], keys["anchor"])
+    assert (interval.rate, interval.low, interval.high) == pytest.approx((-50, -50, -50))
+    assert interval.text() == "-50 % (-50 to -50)"
+    assert table.delta(["better"], keys["anchor"]).text() == "-"
+    assert table.saving("better", keys["anchor"]).text() == "-"
+    assert table.saving("ours1", keys["anchor"]).rate == pytest.approx(-50)
+    assert curves.more_bytes((500, 0.35), [(1000, 0.3), (2000, 0.4)]) == pytest.approx(
+        100 * (500 / 2000**0.5 / 1000**0.5 - 1)
+    )
+
+
+def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
+    work, codings = module("accuracy_parts.work"), module("accuracy_parts.codings")
+    monkeypatch.setattr(module("accuracy_parts.sets"), "DATA", tmp_path / "absent")
+    place = work.Workplace(tmp_path, 2, "cpu")
+    looks = []
+
+    def look(place, part):
+        looks.append(part)
+        place.path(part).parent.mkdir(exist_ok=True)
+        place.path(part).touch()
+
+    monkeypatch.setattr(work, "look", look)
+    parts = [work.Part("coco", 0, codings.Still("webp", q)) for q in (5, 20)]
+    left = []
+    work.compute(parts[:1], place, jobs=1, on_part=left.append)
+    work.compute(parts, place, jobs=1, on_part=left.append)
+    assert (looks, left) == (parts, [0, 0])
+    assert len({place.path(part) for part in parts}) == 2

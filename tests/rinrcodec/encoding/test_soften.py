@@ -1,0 +1,74 @@
+"""Frames that are blurred outside of their boxes before they are encoded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import rinrcodec
+from rinrcodec import Box, Picture, RinrInputError, Target
+from rinrcodec.datasets.options import CompressOptions
+from rinrcodec.encoding.soften import softened
+from rinrcodec.errors import RinrUsageError
+from rinrcodec.presets import get_preset
+
+NOISE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+BOX = Box(0, 40, 30, 24, 20)
+PICTURE = Picture("noise", NOISE, boxes=(BOX,))
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.5, 6.0])
+@pytest.mark.parametrize("pixels", [NOISE, NOISE[..., 0]], ids=["RGB", "grey"])
+def test_boxes_stay_and_the_rest_is_blurred(sigma, pixels):
+    boxes = (BOX, Box(0, 100, 80, 2, 1), Box(0, -3, -3, 6, 6), Box(0, 50, 50, 0, 0))
+    picture = replace(PICTURE, pixels=np.ascontiguousarray(pixels), boxes=boxes)
+    soft = softened(picture, sigma)
+    for box in boxes[:3]:
+        region = box.region(picture.width, picture.height)
+        assert np.array_equal(soft.pixels[region.slices], pixels[region.slices])
+    far = np.s_[70:, :20]
+    assert soft.pixels[far].std() < 0.9 * pixels[far].std()
+    assert (soft.boxes, soft.name) == (picture.boxes, picture.name)
+
+
+@pytest.mark.parametrize(
+    ("picture", "sigma"), [(PICTURE, 0), (replace(PICTURE, labelled=False), 2.0)]
+)
+def test_a_picture_whose_objects_are_not_known_stays(picture, sigma):
+    assert softened(picture, sigma) is picture
+
+
+def test_a_softened_frame_takes_fewer_bytes_and_keeps_its_objects():
+    settings = {"preset": "fast", "gop": 1, "target": Target(quality=40, objects_quality=80)}
+    sizes, errors = [], []
+    for soften in (None, 3.0):
+        pack = rinrcodec.encode([PICTURE], soften=soften, **settings)
+        decoded = rinrcodec.Decoder(pack).pixels(0)
+        region = BOX.region(128, 96).slices
+        errors.append(np.square(decoded[region].astype(float) - NOISE[region]).mean())
+        sizes.append(sum(len(row) for group in pack.stacks for row in group.rows.coded))
+    assert sizes[1] < 0.7 * sizes[0]
+    assert errors[1] < 1.2 * errors[0]
+    assert pack.info["preset"].endswith("softened 3")
+
+
+@pytest.mark.parametrize("soften", [-1, 65, float("nan"), True, "1"])
+def test_an_impossible_blur_is_refused(soften):
+    with pytest.raises(RinrInputError, match="expected 0 to 64 pixels"):
+        get_preset("fast", soften=soften)
+
+
+def test_a_blurred_background_has_no_psnr_to_ask_for():
+    with pytest.raises(RinrInputError, match="background is blurred"):
+        rinrcodec.encode([PICTURE], preset="fast", soften=2, target=Target(psnr=30))
+
+
+def test_compress_does_not_blur_frames_without_labels():
+    given = dict.fromkeys(["objects", "steps", "gop", "target", "jobs", "ray_address"])
+    with pytest.raises(RinrUsageError, match="whole frames would be blurred"):
+        CompressOptions(
+            **given, preset="fast", background="av1", layout="pack", shard_size=1, device="cpu",
+            seed=0, executor="local", resume=False, overwrite=False, soften=1.0, labels="none",
+        )  # fmt: skip
