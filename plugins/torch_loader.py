@@ -95,8 +95,10 @@ class RinrLoader:
         >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)] * 3)
         >>> size = rinrcodec.save(pack, "three.rinr")
         >>> loader = rinrcodec.RinrLoader(rinrcodec.RinrDataset("three.rinr"), batch_size=2)
-        >>> [len(targets) for images, targets in loader]
-        [2, 1]
+        >>> for images, targets in loader:
+        ...     print(tuple(images.shape), len(targets))
+        (2, 3, 24, 32) 2
+        (1, 3, 24, 32) 1
     """
 
     def __init__(

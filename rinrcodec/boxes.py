@@ -18,7 +18,7 @@ class Region(NamedTuple):
 
     `Box.region` returns it, and `decode(region=...)` takes it.
 
-    Args:
+    Attributes:
         x: The first column.
         y: The first row of pixels.
         width: Columns.
