@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
@@ -18,24 +17,33 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box, Region
 from rinrcodec.compute.arrays import Array, as_array, as_tensor, copied, is_array
-from rinrcodec.compute.compose import apply_object, as_rgb, paste_order, to_pixels, to_signal
+from rinrcodec.compute.compose import apply_object, as_rgb, to_pixels, to_signal
 from rinrcodec.compute.devices import device_memory_errors, find_gpu, require_torch, torch_device
 from rinrcodec.compute.grids import Grid, grid_shape
 from rinrcodec.compute.images import Images, each
 from rinrcodec.compute.parallel import on_lasting_thread, without_torch_threads
-from rinrcodec.errors import RinrFormatError, RinrInputError
+from rinrcodec.decoding.checks import check_channels, check_group, check_shape
+from rinrcodec.decoding.tasks import (
+    BYTES_OF_OBJECTS,
+    NOTHING,
+    Paste,
+    Task,
+    cut_to_memory,
+    memory_at_once,
+    pastes_of,
+)
+from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family, object_family
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import (
     BackgroundFamily,
-    Cost,
     Family,
     ObjectFamily,
     ObjectView,
     View,
 )
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
-from rinrcodec.pack import Frame, GroupInfo, InrRef, PackSource, frame_number
+from rinrcodec.pack import Frame, InrRef, PackSource, frame_number
 from rinrcodec.printing import count
 
 if TYPE_CHECKING:
@@ -44,12 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "decode"]
 
-_BYTES_OF_OBJECTS = 1 << 28  # at once, however many boxes overlap
 _POSITION_BYTES = 24  # of a line or column of a grid, and of what families make of it
 _SIGNAL_BYTES = 12  # of a pixel as float32
 _BOX_BYTES = 2048  # of a box and its object, as Python has them
-_FREE = Cost(0, 0)
-_NOTHING: Array = np.empty(0)
 
 
 @overload
@@ -264,19 +269,19 @@ class Decoder:
             with device_memory_errors(tried), np.errstate(all="ignore"):
                 tasks = self._tasks(indices, region, scale, objects=objects)
                 images = Images(len(indices), self._limits.max_result_bytes)
-                for part in _parts(tasks, self._limits.max_memory):
+                for part in cut_to_memory(tasks, self._limits.max_memory):
                     for pixels in self._decode_part(part):
                         images.add(as_rgb(pixels, channels_last=channels_last))
                 return images.all[0] if alone else images.stacked()
 
         return on_lasting_thread(decoded, self._gpu)
 
-    def _decode_part(self, tasks: Sequence[_Task]) -> Iterator[Array]:
+    def _decode_part(self, tasks: Sequence[Task]) -> Iterator[Array]:
         """Decode frames together, and give the pixels of each: uint8 [h, w, channels]."""
         signals = self._decode_backgrounds([task.view for task in tasks])
         self._paste_objects([task.pastes for task in tasks], signals)
         for number, signal in enumerate(signals):
-            signals[number] = _NOTHING
+            signals[number] = NOTHING
             yield signal if _is_bytes(signal) else to_pixels(signal)
 
     def check(self, frame: Frame) -> None:
@@ -314,7 +319,7 @@ class Decoder:
         scale: float,
         *,
         objects: bool,
-    ) -> Iterator[_Task]:
+    ) -> Iterator[Task]:
         """Frames that the limits allow, one after the other: many boxes take memory, too."""
         if isinstance(region, Box):
             raise RinrInputError(
@@ -343,9 +348,9 @@ class Decoder:
         frame = self._frame(index)
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
-    def _task(self, view: View, *, objects: bool) -> _Task:
+    def _task(self, view: View, *, objects: bool) -> Task:
         """A frame with its objects, if the limits allow to decode it."""
-        pastes = list(_pastes(view)) if objects else []
+        pastes = list(pastes_of(view)) if objects else []
         groups = self.source.groups
         group = view.frame.background.group
         cost = self._background_family(group).background_cost(groups[group], view)
@@ -361,14 +366,14 @@ class Decoder:
             cost = self._object_family(ref.group).row_cost(groups[ref.group], views)
             work += cost.work
             largest = max(largest, cost.memory)
-        memory += largest + _at_once([paste.cost.memory for paste in pastes])
+        memory += largest + memory_at_once([paste.cost.memory for paste in pastes])
         height, width = view.shape
         memory += _POSITION_BYTES * (height + width) + _BOX_BYTES * len(view.frame.boxes)
         if len(pastes) > 1:  # which read the background as it was
             memory += _SIGNAL_BYTES * height * width
         pixels = view.frame.width * view.frame.height
         self._limits.check_frame(work, memory, pixels, height * width, view.frame.name)
-        return _Task(view, pastes, memory)
+        return Task(view, pastes, memory)
 
     def _reader(self, group: int) -> GroupReader:
         if group not in self._readers:
@@ -382,7 +387,7 @@ class Decoder:
         if group not in self._backgrounds:
             info = self.source.groups[group]
             family = background_family(info.spec.family)
-            _check(family, info)
+            check_group(family, info)
             self._backgrounds[group] = family
         return self._backgrounds[group]
 
@@ -391,13 +396,13 @@ class Decoder:
         if group not in self._objects:
             info = self.source.groups[group]
             family = object_family(info.spec.family)
-            _check(family, info)
+            check_group(family, info)
             self._objects[group] = family
         return self._objects[group]
 
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Array]:
         """The background of every view, [h, w, channels]: a float32 signal, or uint8 pixels."""
-        signals: list[Array] = [_NOTHING] * len(views)
+        signals: list[Array] = [NOTHING] * len(views)
         by_group = defaultdict(list)
         for i, view in enumerate(views):
             by_group[view.frame.background.group].append(i)
@@ -405,12 +410,12 @@ class Decoder:
             family, reader = self._background_family(group), self._reader(group)
             channels = family.channels(reader.info.spec)
             for i in members:
-                _check_channels(channels, views[i].frame)
+                check_channels(channels, views[i].frame)
             some = [views[i] for i in members]
             with self._torch_for(family):
                 decoded = family.decode_backgrounds(reader, some)
             for i, signal in zip(members, decoded, strict=True):
-                _check_shape(family, signal, (*views[i].shape, channels))
+                check_shape(family, signal, (*views[i].shape, channels))
                 signals[i] = self._here(signal)
         return signals
 
@@ -431,36 +436,36 @@ class Decoder:
             return signal
         return as_array(signal if _is_bytes(signal) else signal.float())
 
-    def _paste_objects(self, pastes: Sequence[Sequence[_Paste]], signals: Sequence[Array]) -> None:
+    def _paste_objects(self, pastes: Sequence[Sequence[Paste]], signals: Sequence[Array]) -> None:
         """Decode the objects of all views group by group, and paste them view by view."""
-        waiting: list[_Paste] = []
+        waiting: list[Paste] = []
         memory = 0
         for objects, signal in zip(pastes, signals, strict=True):
             background = copied(signal) if len(objects) > 1 else signal
             for paste in objects:
                 paste.background, paste.result = background, signal
-                if waiting and memory + paste.cost.memory > _BYTES_OF_OBJECTS:
+                if waiting and memory + paste.cost.memory > BYTES_OF_OBJECTS:
                     self._decode_and_paste(waiting)
                     waiting, memory = [], 0
                 waiting.append(paste)
                 memory += paste.cost.memory
         self._decode_and_paste(waiting)
 
-    def _decode_and_paste(self, pastes: Sequence[_Paste]) -> None:
+    def _decode_and_paste(self, pastes: Sequence[Paste]) -> None:
         by_group: dict[int, list[int]] = defaultdict(list)
         for k, paste in enumerate(pastes):
             by_group[paste.view.inr.inr.group].append(k)
-        outputs: list[Array] = [_NOTHING] * len(pastes)
+        outputs: list[Array] = [NOTHING] * len(pastes)
         for group, members in by_group.items():
             family, reader = self._object_family(group), self._reader(group)
             channels = family.channels(reader.info.spec)
             for k in members:
-                _check_channels(channels, pastes[k].view.frame)
+                check_channels(channels, pastes[k].view.frame)
             some = [pastes[k].view for k in members]
             with self._torch_for(family):
                 decoded = family.decode_objects(reader, some)
             for k, output in zip(members, decoded, strict=True):
-                _check_shape(family, output, (*pastes[k].view.shape, channels))
+                check_shape(family, output, (*pastes[k].view.shape, channels))
                 outputs[k] = self._here(output)
         for paste, output in zip(pastes, outputs, strict=True):
             part = paste.view.part
@@ -469,53 +474,7 @@ class Decoder:
                 paste.result[part] = to_pixels(apply_object(to_signal(below), output, inr))
             else:
                 paste.result[part] = apply_object(below, output, inr)
-            paste.background = paste.result = _NOTHING  # which may be the last to hold them
-
-
-@dataclass(slots=True)
-class _Paste:
-    """An object on a view's grid, the background that it reads and the signal that it writes."""
-
-    view: ObjectView
-    cost: Cost = _FREE
-    background: Array = field(default_factory=lambda: _NOTHING)
-    result: Array = field(default_factory=lambda: _NOTHING)
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A frame that the limits allow, its objects, and the bytes that decoding it takes."""
-
-    view: View
-    pastes: Sequence[_Paste]
-    memory: int
-
-
-def _parts(tasks: Iterable[_Task], most: int) -> Iterator[list[_Task]]:
-    """Cut tasks, in order, into parts whose memory adds up to `most` bytes: threads share it."""
-    part: list[_Task] = []
-    memory = 0
-    for task in tasks:
-        if part and memory + task.memory > most:
-            yield part
-            part, memory = [], 0
-        part.append(task)
-        memory += task.memory
-    if part:
-        yield part
-
-
-def _at_once(memories: Sequence[int]) -> int:
-    """The bytes that the objects of a frame take, of which a few are decoded together."""
-    return min(sum(memories), max(_BYTES_OF_OBJECTS, *memories)) if memories else 0
-
-
-def _pastes(view: View) -> Iterator[_Paste]:
-    """The objects that touch the grid of a view, in the order of pasting."""
-    for region, inr in paste_order(view.frame):
-        part = view.grid.inside(region)
-        if all(axis.start < axis.stop for axis in part):
-            yield _Paste(ObjectView(view.frame, inr, region, view.grid, part))
+            paste.background = paste.result = NOTHING  # which may be the last to hold them
 
 
 def _is_bytes(signal: Array) -> bool:
@@ -531,26 +490,3 @@ def _indices(frames: Any) -> tuple[list[int], bool]:
         return [operator.index(frames)], True  # an array without dimensions, which looks iterable
     except TypeError:
         return [frame_number(i) for i in frames], False
-
-
-def _check(family: Family, info: GroupInfo) -> None:
-    """Let a family check a group, once it has what it computes with."""
-    if family.needs_torch:
-        require_torch(f"decoding {family.name}")
-    family.check(info)
-
-
-def _check_shape(family: Family, signal: Array, shape: tuple[int, int, int]) -> None:
-    """Refuse what a family of another package must not return: it would be stretched silently."""
-    if tuple(signal.shape) != shape:
-        raise RinrFormatError(
-            f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: want "
-            f"{list(shape)}"
-        )
-
-
-def _check_channels(channels: int, frame: Frame) -> None:
-    if channels != (1 if frame.mode == "L" else 3):
-        raise RinrFormatError(
-            f"{frame.name}: an INR of {channels} channels for a picture of mode {frame.mode}"
-        )

@@ -32,6 +32,7 @@ LAYERS = [
         "rinrcodec.encoding",
         "rinrcodec.decodable",
         "rinrcodec.decoder",
+        "rinrcodec.decoding",
         "rinrcodec.files",
     ],
     ["rinrcodec.datasets", "rinrcodec.evaluation"],

@@ -137,7 +137,8 @@ def test_many_objects_are_pasted_in_runs_of_bounded_size(
 ) -> None:
     _, pack = mixed
     expected = decode(pack, range(pack.n_frames))
-    monkeypatch.setattr("rinrcodec.decoder._BYTES_OF_OBJECTS", 100)
+    monkeypatch.setattr("rinrcodec.decoder.BYTES_OF_OBJECTS", 100)
+    monkeypatch.setattr("rinrcodec.decoding.tasks.BYTES_OF_OBJECTS", 100)
     for one, other in zip(decode(pack, range(pack.n_frames)), expected, strict=True):
         assert torch.equal(one, other)
 
