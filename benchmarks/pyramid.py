@@ -94,7 +94,7 @@ def main() -> None:
         elif name not in gate.options:
             parser.error(f"gate {options.gate} has no --{name}")
     if options.gate == 4 and len(options.lambdas) != 1:
-        parser.error("gate 4 wants one of --lambdas")
+        parser.error("gate 4 takes one of --lambdas")
     if "avif" not in available_codecs():
         raise SystemExit("error: the installed Pillow has no AVIF, which all is compared with")
     setup(options)

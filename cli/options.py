@@ -297,8 +297,7 @@ gop_option = click.option(
 )  # fmt: skip
 soften_option = click.option(
     "--soften", type=click.FloatRange(0, MOST_SOFTEN), metavar="SIGMA",
-    help="Blur frames outside of their boxes before they are encoded: pixels of the Gaussian. "
-    "Fewer bytes where boxes are known before; see docs/av1.md.",
+    help="Blur frames outside of their boxes, by a Gaussian of SIGMA pixels. [default: no blur]",
 )  # fmt: skip
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), metavar="N",

@@ -80,7 +80,7 @@ def check_frame(frame: Frame, groups: Sequence[GroupInfo], limits: Limits) -> No
     limits.check("max_pixels", frame.width * frame.height, f"pixels of {what}")
     limits.check("max_boxes", len(frame.boxes), f"boxes of {what}")
     if frame.mode not in ("L", "RGB"):
-        raise RinrFormatError(f"{what} has the colour mode {frame.mode!r}: want 'L' or 'RGB'")
+        raise RinrFormatError(f"{what} has the colour mode {frame.mode!r}: expected 'L' or 'RGB'")
     if not math.isfinite(frame.time):
         raise RinrFormatError(f"{what} has the time {frame.time}")
     source = (*frame.source_size, frame.source_bytes)
@@ -142,13 +142,13 @@ def check_rows(rows: Rows, group: GroupInfo) -> None:
     shape = (len(rows.codes), group.n_params)
     if rows.codes.shape != shape or rows.scales.shape != (shape[0], group.n_scales):
         raise RinrFormatError(
-            f"codes {rows.codes.shape} and scales {rows.scales.shape}, want {shape} and "
+            f"codes {rows.codes.shape} and scales {rows.scales.shape}, expected {shape} and "
             f"{(shape[0], group.n_scales)}"
         )
     if rows.codes.dtype != code_dtype(group.bits) or rows.scales.dtype != np.float32:
         raise RinrFormatError(
             f"codes are {rows.codes.dtype} and scales {rows.scales.dtype}, "
-            f"want {code_dtype(group.bits).__name__} and float32"
+            f"expected {code_dtype(group.bits).__name__} and float32"
         )
     if len(rows.coded) != (shape[0] if group.coded else 0):
         raise RinrFormatError(f"{len(rows.coded)} coded items for {shape[0]} rows")

@@ -400,7 +400,7 @@ def _target(options: Mapping[str, Any]) -> Target | None:
     target: Target | None = options.get("target")
     if target is not None and given:
         raise RinrInputError(
-            f"target and {' and '.join(given)} both say which quality: want one of them"
+            f"target and {' and '.join(given)} both say which quality: give one of them"
         )
     return Target(**given) if given else target
 
@@ -424,7 +424,7 @@ def _checked(boxes: Sequence[Sequence[Box]]) -> Sequence[Sequence[Box]]:
         wrong = [box for box in inside if not isinstance(box, Box)]
         if wrong or inside is not given:
             raise RinrInputError(
-                f"boxes: got {wrong[0] if wrong else given!r}; want a list of "
+                f"boxes: got {wrong[0] if wrong else given!r}; expected a list of "
                 "rinrcodec.Box(class_id, x, y, w, h), in pixels; with save_all one for every frame"
             )
     return boxes

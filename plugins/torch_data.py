@@ -84,7 +84,7 @@ def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
         else:
             raise RinrInputError(f"{path}: there is no such file or folder")
     if not packs:
-        raise RinrInputError("no paths given: want .rinr files or folders of them")
+        raise RinrInputError("no paths given: expected .rinr files or folders of them")
     return packs
 
 

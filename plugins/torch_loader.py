@@ -121,14 +121,14 @@ class RinrLoader:
         if batch_size < 1 or num_workers < 0 or prefetch < 1:
             raise RinrInputError(
                 f"batch_size={batch_size}, num_workers={num_workers}, prefetch={prefetch}: "
-                "want at least 1, 0 and 1"
+                "expected at least 1, 0 and 1"
             )
         if buffer_size < 1:
-            raise RinrInputError(f"buffer_size={buffer_size}: want at least 1 frame")
+            raise RinrInputError(f"buffer_size={buffer_size}: expected at least 1 frame")
         if shuffle not in (True, False, "frames"):
-            raise RinrInputError(f'shuffle={shuffle!r}: want True, False or "frames"')
+            raise RinrInputError(f'shuffle={shuffle!r}: expected True, False or "frames"')
         if shuffle and sampler is not None:
-            raise RinrInputError("shuffle and sampler both say which order: want one of them")
+            raise RinrInputError("shuffle and sampler both say which order: give one of them")
         self.dataset = dataset
         self._base, self._items = base, items
         self.device = resolve_device(device)

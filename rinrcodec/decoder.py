@@ -95,7 +95,7 @@ def decode(
 ) -> Tensor | list[Tensor]:
     """Decode frames of a pack to uint8 RGB tensors.
 
-    For NumPy arrays, which `av1` packs give without torch, use `RinrFile.pixels`. To decode again
+    For NumPy arrays, which need torch for networks alone, use `RinrFile.pixels`. To decode again
     and again from one pack, `Decoder` keeps what it has read.
 
     Args:

@@ -90,8 +90,8 @@ def encode(
         task: What the boxes are for: "detect", "segment" (polygons), "pose" (keypoints) or "obb"
             (polygons of four corners). `RinrFile.task` returns it.
         preset: The effort: "fast", "balanced", "best", "paper", or a `Preset`.
-        background: The family of the backgrounds, a name of `rinrcodec.families`. None takes `av1`,
-            and for "paper" the paper's. Some code a sequence together: pictures of one folder of
+        background: The family of the backgrounds, a name of `rinrcodec.families`. None takes that
+            of `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one folder of
             their names, size and mode, in the given order. A `Preset` has its own.
         objects: The family of the objects. "auto" takes for each object the one of the fewest
             bytes, "none" leaves objects out. None is "auto". A `Preset` has its own.
@@ -99,7 +99,7 @@ def encode(
         gop: The most frames of a sequence that share a row, where the family cuts sequences into
             such groups. With 1, every frame is read alone.
         soften: Blur frames outside of their boxes before they are encoded, with this standard
-            deviation in pixels. What is outside takes fewer bytes; docs/av1.md says when that pays.
+            deviation in pixels. What is outside takes fewer bytes.
         seed: Of all random numbers, from 0.
         device: Where networks are fitted: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
             A CPU fits one chunk on each core at a time.
@@ -125,12 +125,12 @@ def encode(
         >>> frames = [np.zeros((48, 64, 3), np.uint8)] * 2
         >>> boxes = [np.array([[0, 8, 8, 20, 12]])] * 2  # class id, x, y, width, height
         >>> pack = rinrcodec.encode(frames, boxes=boxes, classes=["car"], preset="fast")
-        >>> pack
-        <Pack of 2 frames, 2 boxes: av1>
+        >>> pack.n_frames, pack.info["names"]
+        (2, '["car"]')
     """
     if not isinstance(images, Sequence) or isinstance(images, str):
         raise RinrInputError(
-            f"images is a {type(images).__name__}: want a list, [image] for a single one"
+            f"images is a {type(images).__name__}: expected a list, [image] for a single one"
         )
     names = _class_names(classes)
     pictures = [_as_picture(image, f"{i:06d}", bgr=bgr) for i, image in enumerate(images)]
@@ -208,7 +208,7 @@ def encode_pictures(
     """
     _check_pictures(pictures)
     if not 0 <= seed < 2**31:
-        raise RinrInputError(f"seed={seed}: want 0 to {2**31 - 1}")
+        raise RinrInputError(f"seed={seed}: expected 0 to {2**31 - 1}")
     _check_target(target, preset)
     preset.require_packages()
     wanted = target or Target()
@@ -281,7 +281,9 @@ def _check_target(target: Target | None, preset: Preset) -> None:
     if target is None:
         return
     if not isinstance(target, Target):
-        raise RinrInputError(f"target={target!r}: want a rinrcodec.Target, such as Target(psnr=30)")
+        raise RinrInputError(
+            f"target={target!r}: expected a rinrcodec.Target, such as Target(psnr=30)"
+        )
     problem = target_problem(
         target,
         preset.background.family,
@@ -325,7 +327,7 @@ def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
     wanted = [(p.name, p.width, p.height, p.mode) for p in pictures]
     if stored != wanted:
         raise RinrInputError(
-            f"reuse: its {len(stored)} frames are not the {len(wanted)} pictures: want those "
+            f"reuse: its {len(stored)} frames are not the {len(wanted)} pictures: expected those "
             "of the same names, sizes and colours, in the same order"
         )
     frames = tuple(
@@ -352,7 +354,8 @@ def _as_picture(image: PictureLike, name: str, *, bgr: bool) -> Picture:
         return load_picture(image)
     if not hasattr(image, "getexif"):
         raise RinrInputError(
-            f"cannot encode a {type(image).__name__}: want a path, a Pillow image, a Picture or a "
+            f"cannot encode a {type(image).__name__}: expected a path, a Pillow image, a "
+            "Picture or a "
             "uint8 array [H, W] or [H, W, 3]"
         )
     try:

@@ -101,7 +101,7 @@ def mean_quality(frames: Sequence[Quality]) -> Quality:
     """The mean over frames: of each part, the mean dB of the frames that have it."""
     frame = mean_db(quality.frame for quality in frames)
     if frame is None:
-        raise RinrInputError("no frames to take a mean over: want at least one")
+        raise RinrInputError("no frames to take a mean over: expected at least one")
     return Quality(
         frame=frame,
         background=mean_db(quality.background for quality in frames),
@@ -122,7 +122,7 @@ def ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | No
         raise MissingExtraError("scikit-image", "demo") from error
     if reference.shape != decoded.shape:
         raise RinrInputError(
-            f"SSIM wants pictures of one shape, got {reference.shape} and {decoded.shape}"
+            f"SSIM needs pictures of one shape, got {reference.shape} and {decoded.shape}"
         )
     if min(reference.shape[:2]) < SSIM_WINDOW:
         return None
@@ -179,14 +179,14 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
 def _squared_errors(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Squared error of every pixel, int32 [H, W], summed over its channels."""
     if reference.dtype != np.uint8 or decoded.dtype != np.uint8:
-        raise RinrInputError(f"PSNR wants uint8 pictures, got {reference.dtype}, {decoded.dtype}")
+        raise RinrInputError(f"PSNR needs uint8 pictures, got {reference.dtype}, {decoded.dtype}")
     if reference.shape != decoded.shape:
         raise RinrInputError(
-            f"PSNR wants pictures of one shape, got {reference.shape} and {decoded.shape}"
+            f"PSNR needs pictures of one shape, got {reference.shape} and {decoded.shape}"
         )
     grey = reference.ndim == 2
     if not reference.size or not (grey or (reference.ndim == 3 and reference.shape[2] == 3)):
-        raise RinrInputError(f"PSNR wants [H, W] or [H, W, 3], got {reference.shape}")
+        raise RinrInputError(f"PSNR needs [H, W] or [H, W, 3], got {reference.shape}")
     if grey:
         return _square(reference, decoded)
     # One channel at a time keeps a 48 megapixel picture under 1 GB of intermediate memory.

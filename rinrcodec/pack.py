@@ -89,14 +89,16 @@ class Spec:
         for key, item in value.items():
             number = isinstance(item, (int, float)) and not isinstance(item, bool)
             if not (isinstance(item, str) or (number and abs(item) < 2**63)):  # nor NaN
-                raise RinrFormatError(f"a group's spec has {key}={item!r}: want a number or text")
+                raise RinrFormatError(
+                    f"a group's spec has {key}={item!r}: expected a number or text"
+                )
         return cls(family, tuple(sorted(value.items())))
 
 
 def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
     """The integer type that holds quantised weights of `bits` (2 to 16) bits."""
     if not 2 <= bits <= 16:
-        raise RinrFormatError(f"weights of {bits} bits: want 2 to 16")
+        raise RinrFormatError(f"weights of {bits} bits: expected 2 to 16")
     return np.int8 if bits <= 8 else np.int16
 
 
@@ -343,9 +345,7 @@ class Pack:
 
     Example:
         >>> import numpy as np, rinrcodec
-        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)], background="av1")
-        >>> pack
-        <Pack of 1 frame, 0 boxes: av1>
+        >>> pack = rinrcodec.encode([np.zeros((24, 32, 3), np.uint8)])
         >>> pack.n_frames, len(pack.groups)
         (1, 1)
     """

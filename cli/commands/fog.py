@@ -172,7 +172,7 @@ def other_codec(text: str, jpeg: Sizes) -> Codec:
     name, equals, value = text.partition("=")
     if not (name and equals and value.partition(",")[0]):
         raise click.UsageError(
-            f"--codec {text!r}: want NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER"
+            f"--codec {text!r}: expected NAME=BYTES a frame, NAME=SHARE% or NAME=FOLDER"
         )
     seconds = 0.0
     if "," in value and not Path(value).is_dir():
@@ -198,12 +198,12 @@ def _alpha(text: str, value: str, jpeg: Sizes) -> float:
             f"--codec {text!r}: {value} is neither a number nor a folder"
         ) from None
     if not (math.isfinite(number) and number > 0):
-        raise click.UsageError(f"--codec {text!r}: want a number above 0")
+        raise click.UsageError(f"--codec {text!r}: expected a number above 0")
     return number / 100 if value.endswith("%") else number / jpeg.per_frame
 
 
 def _plot_kind(plot: str | None) -> str:
     kind = Path(plot).suffix.lower().lstrip(".") if plot else "png"
     if kind not in PLOT_KINDS:
-        raise click.UsageError(f"--plot {plot}: want a file ending in {', '.join(PLOT_KINDS)}")
+        raise click.UsageError(f"--plot {plot}: expected a file ending in {', '.join(PLOT_KINDS)}")
     return kind

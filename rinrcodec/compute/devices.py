@@ -103,7 +103,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise RinrDeviceError(f"device {device!r}: want auto, cpu, cuda or cuda:N") from error
+        raise RinrDeviceError(f"device {device!r}: expected auto, cpu, cuda or cuda:N") from error
     if resolved.type not in ("cpu", "cuda"):
         raise RinrDeviceError(f"device {device!r} is not supported: use cpu or cuda")
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():

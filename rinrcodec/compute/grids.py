@@ -147,7 +147,7 @@ def _checked(
 ) -> Region:
     """The region that is asked for, if it lies in the frame and the scale is one."""
     if region is not None and len(region) != 4:
-        raise RinrInputError(f"region {region}: want (x, y, width, height) in pixels")
+        raise RinrInputError(f"region {region}: expected (x, y, width, height) in pixels")
     asked = Region(0, 0, width, height) if region is None else Region(*region)
     if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
         raise RinrInputError(
@@ -155,7 +155,7 @@ def _checked(
             f"{width}x{height}"
         )
     if not 0 < scale <= 16:
-        raise RinrInputError(f"scale={scale}: want more than 0 and at most 16")
+        raise RinrInputError(f"scale={scale}: expected more than 0 and at most 16")
     return asked
 
 

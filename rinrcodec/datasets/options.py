@@ -71,9 +71,11 @@ class CompressOptions:
         if self.resume and self.overwrite:
             raise RinrUsageError("--resume continues, --overwrite starts again: give one of them")
         if not isinstance(self.preset, str):
-            raise RinrUsageError(f"preset {self.preset!r}: want one of {', '.join(PRESET_NAMES)}")
+            raise RinrUsageError(
+                f"preset {self.preset!r}: expected one of {', '.join(PRESET_NAMES)}"
+            )
         if self.target is not None and not isinstance(self.target, Target):
-            raise RinrUsageError(f"target {self.target!r}: want a rinrcodec.Target")
+            raise RinrUsageError(f"target {self.target!r}: expected a rinrcodec.Target")
         check_choice("layout", self.layout, get_args(Layout))
         check_choice("executor", self.executor, get_args(Executor))
         check_whole("shard_size", self.shard_size, least=1)
@@ -151,7 +153,7 @@ def default_background_of(preset: str) -> str:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `RinrUsageError` for a value that is none of `choices`."""
     if value not in choices:
-        raise RinrUsageError(f"{name} {value!r}: want one of {', '.join(choices)}")
+        raise RinrUsageError(f"{name} {value!r}: expected one of {', '.join(choices)}")
 
 
 def check_whole(name: str, value: int, *, least: int, most: int | None = None) -> None:
@@ -159,7 +161,7 @@ def check_whole(name: str, value: int, *, least: int, most: int | None = None) -
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):
         to = "or more" if most is None else f"to {most}"
-        raise RinrUsageError(f"{name}={value!r}: want a whole number, {least} {to}")
+        raise RinrUsageError(f"{name}={value!r}: expected a whole number, {least} {to}")
 
 
 def choose_devices(device: str, executor: Executor) -> list[str]:

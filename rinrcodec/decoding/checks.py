@@ -22,7 +22,7 @@ def check_shape(family: Family, signal: Array, shape: tuple[int, int, int]) -> N
     """Refuse what a family of another package must not return: it would be stretched silently."""
     if tuple(signal.shape) != shape:
         raise RinrFormatError(
-            f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: want "
+            f"the family {family.name!r} decoded a tensor of shape {list(signal.shape)}: expected "
             f"{list(shape)}"
         )
 

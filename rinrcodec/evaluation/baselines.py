@@ -104,7 +104,7 @@ class QualityScan:
 
     def __init__(self, codec: str, pixels: NDArray[np.uint8]) -> None:
         if codec not in available_codecs():
-            raise RinrInputError(f"no codec {codec!r}: want one of {available_codecs()}")
+            raise RinrInputError(f"no codec {codec!r}: choose one of {available_codecs()}")
         self.codec = codec
         self.pixels = pixels
         self._mode = "L" if pixels.ndim == 2 else "RGB"
@@ -134,7 +134,7 @@ class QualityScan:
     def at_quality(self, quality: int, *, setting: int = 0) -> Coded:
         """Return the encoding of a quality from 1 to 100; `setting` is one of `CODECS[codec]`."""
         if quality not in QUALITIES:
-            raise RinrInputError(f"quality={quality}: want {QUALITIES[0]} to {QUALITIES[-1]}")
+            raise RinrInputError(f"quality={quality}: expected {QUALITIES[0]} to {QUALITIES[-1]}")
         return self._coded(setting, quality)
 
     def smallest(self, good: Callable[[Coded], bool]) -> Coded:
@@ -204,7 +204,7 @@ def composite(
     of `frame`. Every crop also costs `CROP_HEADER_BYTES`.
     """
     if not 0 <= object_share <= 1:
-        raise RinrInputError(f"object_share is {object_share}: want 0 to 1")
+        raise RinrInputError(f"object_share is {object_share}: expected 0 to 1")
     height, width = frame.pixels.shape[:2]
     regions = [region for box in boxes if (region := box.region(width, height)).area]
     crops_bytes = round(n_bytes * object_share)

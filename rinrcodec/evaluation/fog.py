@@ -44,7 +44,7 @@ def _check(
     what: str, value: float, want: str, *, least: float = -math.inf, above: float = -math.inf
 ) -> None:
     if not (math.isfinite(value) and value >= least and value > above):
-        raise RinrInputError(f"{what} is {value}: want {want}")
+        raise RinrInputError(f"{what} is {value}: expected {want}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def pays_below(one: Transfer, other: Transfer) -> float:
 
 def _some(devices: Sequence[Device]) -> Sequence[Device]:
     if not devices:
-        raise RinrInputError("no devices: want at least one that holds frames")
+        raise RinrInputError("no devices: expected at least one that holds frames")
     return devices
 
 

@@ -57,7 +57,7 @@ def rung_presets(preset: Preset) -> dict[str, Preset]:
     if not background_family(family).resizable:
         able = [name for name, one in background_families().items() if one.resizable]
         raise RinrInputError(
-            f"the preset {preset.name!r}: the ladder compares the paper's families, want a "
+            f"the preset {preset.name!r}: the ladder compares the paper's families, give a "
             f"background of {' or '.join(able)}"
         )
     residual = replace(preset.for_ladder(16), object_mode="residual")

@@ -71,7 +71,7 @@ def bd_rate(ours: Iterable[Point], anchor: Iterable[Point]) -> float:
     if low >= high:
         ranges = " and ".join(f"{x[0]:.2f} to {x[-1]:.2f} dB" for x, _ in curves)
         raise RinrInputError(
-            f"the curves share no range of PSNR: ours and anchor have {ranges}; want more points"
+            f"the curves share no range of PSNR: ours and anchor have {ranges}; give more points"
         )
     areas = [_cubic(*curve).integrate(low, high) for curve in curves]
     return 100 * math.expm1(float(areas[0] - areas[1]) / (high - low))
@@ -89,17 +89,17 @@ def _curve(points: Iterable[Point], name: str) -> tuple[NDArray[np.float64], NDA
     """PSNR and the logarithm of the bytes of a curve, float64 [N] each, both increasing."""
     table = np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
     if len(table) < 2:
-        raise RinrInputError(f"the curve {name!r} has {len(table)} points: want two or more")
+        raise RinrInputError(f"the curve {name!r} has {len(table)} points: expected two or more")
     sizes, qualities = table.T
     if not (np.isfinite(table).all() and sizes[0] > 0):
         raise RinrInputError(
-            f"the curve {name!r} has {table.tolist()}: want finite, positive bytes"
+            f"the curve {name!r} has {table.tolist()}: expected finite, positive bytes"
         )
     stuck = np.flatnonzero((np.diff(qualities) <= 0) | (np.diff(sizes) <= 0))
     if stuck.size:
         (a, p), (b, q) = table[stuck[0]], table[stuck[0] + 1]
         raise RinrInputError(
             f"the curve {name!r} goes from {p:.2f} dB at {a:,.0f} bytes to {q:.2f} dB at "
-            f"{b:,.0f}: want PSNR to increase with bytes (`rate_curve` drops what is beaten)"
+            f"{b:,.0f}: expected PSNR to increase with bytes (`rate_curve` drops what is beaten)"
         )
     return qualities, np.log(sizes)

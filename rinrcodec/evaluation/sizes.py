@@ -67,7 +67,7 @@ def _sizes_of_pictures(path: Path) -> tuple[Sizes, list[Path]]:
     source = open_source(path, labels="none")
     files = [ref.path for series in source.series for ref in series.refs]
     if source.kind == "video":
-        raise RinrInputError(f"{path} is a video: want the frames as picture files")
+        raise RinrInputError(f"{path} is a video: give the frames as picture files")
     if source.failures:
         raise RinrInputError(source.failures[0])
     sizes = Sizes(len(files), sum(map(_size, files)))
@@ -85,7 +85,8 @@ def _size(file: Path) -> int:
 def _same_frames(path: Path, sizes: Sizes, frames: int) -> Sizes:
     if sizes.frames != frames:
         raise RinrInputError(
-            f"{path} holds {sizes.frames:,} frames and the JPEG folder {frames:,}: want the same "
+            f"{path} holds {sizes.frames:,} frames and the JPEG folder {frames:,}: expected the "
+            "same "
             "frames in both"
         )
     return sizes

@@ -270,7 +270,7 @@ def picture_from_array(
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or colour) or pixels.size == 0:
         raise RinrInputError(
             f"{name}: an array of {pixels.dtype} {list(pixels.shape)}; "
-            "want uint8 [H, W] (grey) or [H, W, 3] (RGB) with at least one pixel"
+            "expected uint8 [H, W] (grey) or [H, W, 3] (RGB) with at least one pixel"
         )
     height, width = pixels.shape[:2]
     limits.check("max_pixels", width * height, f"{name}: {width}x{height} pixels")

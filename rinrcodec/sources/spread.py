@@ -17,7 +17,7 @@ __all__ = ["evenly_spread", "read_pictures"]
 def evenly_spread(count: int, total: int) -> list[int]:
     """The middles of `count` equal runs of `range(total)`; all of it where it is no longer."""
     if count < 1:
-        raise RinrInputError(f"{count} frames are wanted: want 1 or more")
+        raise RinrInputError(f"{count} frames are wanted: expected 1 or more")
     count = min(count, total)
     return [(2 * i + 1) * total // (2 * count) for i in range(count)]
 

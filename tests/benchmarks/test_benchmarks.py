@@ -157,7 +157,7 @@ def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = paper_full("cpu0", str(out), str(tmp_path), PATH=beside)
     assert done.returncode == 1
-    assert done.stderr == "error: device 'cpu0': want auto, cpu, cuda or cuda:N\n"
+    assert done.stderr == "error: device 'cpu0': expected auto, cpu, cuda or cuda:N\n"
 
 
 def test_no_folder_is_crowded_and_none_reaches_into_private_modules():

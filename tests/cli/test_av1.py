@@ -97,7 +97,7 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
     ("options", "message"),
     [
         (("--background", "siren", "--gop", 4), "'siren' have no groups of frames"),
-        (("--background", "av1", "--gop", 65), "gop=65: want 1 to 64"),
+        (("--background", "av1", "--gop", 65), "gop=65: expected 1 to 64"),
         (("--background", "av1", "--gop", 0), "Invalid value for '--gop'"),
         (
             ("--background", "av1", "--quality", 101),

@@ -170,7 +170,10 @@ def test_what_is_asked_for_reaches_the_fit_and_the_figures(
         (("--quality", 300), "'--quality': 300 is not a whole number from 0 to 100."),
         (("--target-bytes", 1.5), "Invalid value for '--target-bytes'"),
         (("--objects-psnr", 61), "'--objects-psnr': 61 is not a number from 10 to 60."),
-        (("--preset", "paper"), "the preset 'paper' has no pyramid background: want one of fast"),
+        (
+            ("--preset", "paper"),
+            "the preset 'paper' has no pyramid background: expected one of fast",
+        ),
     ],
 )
 def test_wishes_that_cannot_be_met_are_usage_errors(
@@ -253,7 +256,8 @@ def test_ctrl_c_says_when_work_is_kept(
         "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
         "command starts it again\n"
     )
-    assert stopped.stderr == nothing
+    # A slow machine prints a line of progress first.
+    assert stopped.stderr.endswith(nothing)
 
 
 @pytest.mark.slow

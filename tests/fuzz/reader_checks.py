@@ -114,7 +114,7 @@ def _bounded(read: Callable[[], Result], memory: int, *, exact: bool, seconds: f
         if took[-1] <= seconds:
             return result
         gc.collect()
-    raise Finding(f"it takes {min(took):.2f} s of CPU time: want at most {seconds} s")
+    raise Finding(f"it takes {min(took):.2f} s of CPU time: expected at most {seconds} s")
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _counted(most: int) -> Iterator[None]:
         if not running:
             tracemalloc.stop()
     if peak > most:
-        raise Finding(f"it takes {peak:,} bytes of memory: want at most {most:,}")
+        raise Finding(f"it takes {peak:,} bytes of memory: expected at most {most:,}")
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -
     """200 MB from a file of 8 kB: a chunk is decompressed to what it declares."""
     assert check(hostile("zstd_bomb")) is Outcome.DAMAGED
     monkeypatch.setattr(_zstd, "decompress", without_size_check)
-    with pytest.raises(Finding, match="bytes of memory: want at most 25,165,824"):
+    with pytest.raises(Finding, match="bytes of memory: expected at most 25,165,824"):
         check(hostile("zstd_bomb"))
 
 
@@ -144,7 +144,7 @@ def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     monkeypatch.setattr(PackReader, "verify", slow)
-    with pytest.raises(Finding, match=r"s of CPU time: want at most 0\.1 s"):
+    with pytest.raises(Finding, match=r"s of CPU time: expected at most 0\.1 s"):
         check(pack_bytes(SEEDS["one_pixel"]()), seconds=0.1)
 
 

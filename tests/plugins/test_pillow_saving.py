@@ -166,10 +166,10 @@ def test_metadata_can_be_given_or_dropped(pack_file, quick):
     [
         ({"preset": "fastest"}, "unknown preset 'fastest'"),
         ({"steps": 0}, "steps=0"),
-        ({"boxes": [(0, 1, 1, 2, 2)]}, r"got \(0, 1, 1, 2, 2\); want a list of rinrcodec.Box"),
-        ({"boxes": [[Box(0, 1, 1, 2, 2)]]}, r"got \[Box\(.*want a list of rinrcodec.Box"),
-        ({"boxes": Box(0, 1, 1, 2, 2)}, r"got Box\(.*want a list of rinrcodec.Box"),
-        ({"boxes": 5, "save_all": True}, "got 5; want a list of rinrcodec.Box"),
+        ({"boxes": [(0, 1, 1, 2, 2)]}, r"got \(0, 1, 1, 2, 2\); expected a list of rinrcodec.Box"),
+        ({"boxes": [[Box(0, 1, 1, 2, 2)]]}, r"got \[Box\(.*expected a list of rinrcodec.Box"),
+        ({"boxes": Box(0, 1, 1, 2, 2)}, r"got Box\(.*expected a list of rinrcodec.Box"),
+        ({"boxes": 5, "save_all": True}, "got 5; expected a list of rinrcodec.Box"),
         ({"boxes": [Box(0, 1, 1, 2, 2)], "save_all": True}, r"got Box\(.*for every frame"),
         ({"boxes": [], "save_all": True}, "0 lists of boxes for 1 pictures"),
     ],
@@ -194,5 +194,5 @@ def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
     with Image.open(path) as opened:
         opened.thumbnail((8, 8))
         assert opened.size == (8, 5)
-    with pytest.raises(RinrInputError, match="want pyramid"):
+    with pytest.raises(RinrInputError, match="use pyramid"):
         image.save(tmp_path / "b.rinr", target=target, steps=8)

@@ -345,7 +345,7 @@ def test_resident_weights_are_read_once(folder, monkeypatch):
 def test_options_that_make_no_sense_are_refused(pack_file):
     dataset = RinrDataset(pack_file)
     for options in ({"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}):
-        with pytest.raises(RinrInputError, match="want at least 1, 0 and 1"):
+        with pytest.raises(RinrInputError, match="expected at least 1, 0 and 1"):
             RinrLoader(dataset, **options)
     with pytest.raises(RinrInputError, match="a Subset of one, found 'packs'"):
         RinrLoader("packs")

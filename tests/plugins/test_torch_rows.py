@@ -284,12 +284,12 @@ def test_a_damaged_frame_table_is_named(clips: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["rows", None, 2, ""])
 def test_other_shuffles_are_refused(clips: Path, wrong: Any) -> None:
-    with pytest.raises(RinrInputError, match='want True, False or "frames"'):
+    with pytest.raises(RinrInputError, match='expected True, False or "frames"'):
         RinrLoader(RinrDataset(clips), shuffle=wrong)
 
 
 def test_other_options_are_refused(clips: Path) -> None:
-    with pytest.raises(RinrInputError, match="buffer_size=0: want at least 1"):
+    with pytest.raises(RinrInputError, match="buffer_size=0: expected at least 1"):
         RinrLoader(RinrDataset(clips), buffer_size=0)
     with pytest.raises(RinrInputError, match="shuffle and sampler"):
         RinrLoader(RinrDataset(clips), shuffle="frames", sampler=[0])

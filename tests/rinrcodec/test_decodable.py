@@ -118,7 +118,7 @@ UNSOUND: dict[str, tuple[str, Callable[[], Pack]]] = {
         lambda: Pack((frame(), frame(5, 4, name="b")), (coded(STILL, still()),)),
     ),
     "8 bits for 10": (
-        "is 10x6 yuv444p: want 10x6 yuv444p10le",
+        "is 10x6 yuv444p: expected 10x6 yuv444p10le",
         lambda: Pack((frame(),), (coded(row_spec(3, "444", 10), still()),)),
     ),
     "no chroma": ("gray", lambda: Pack((frame(),), (coded(STILL, still(channels=1)),))),
@@ -127,7 +127,7 @@ UNSOUND: dict[str, tuple[str, Callable[[], Pack]]] = {
         lambda: Pack((frame(time=1.0),), (coded(STILL, still()),)),
     ),
     "a negative time": (
-        "want a whole number",
+        "expected a whole number",
         lambda: Pack((frame(time=-1.0),), (coded(STILL, still()),)),
     ),
     "half a time": (

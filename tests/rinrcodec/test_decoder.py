@@ -206,11 +206,11 @@ def test_wrong_requests_to_the_decoder_are_refused(mixed: tuple[list[Picture], P
     for index in (pack.n_frames, -pack.n_frames - 1):
         with pytest.raises(RinrInputError, match="5 frames"):
             decode(pack, index)
-    with pytest.raises(RinrInputError, match=r"want \(x, y, width, height\)"):
+    with pytest.raises(RinrInputError, match=r"expected \(x, y, width, height\)"):
         decode(pack, 0, region=(0, 0, 1))
     with pytest.raises(RinrInputError, match="region"):
         decode(pack, 0, region=(0, 0, 49, 3))
-    with pytest.raises(RinrDeviceError, match="want auto"):
+    with pytest.raises(RinrDeviceError, match="expected auto"):
         decode(pack, 0, device="gpu")
     with pytest.raises(RinrDeviceError):
         decode(pack, 0, device="cuda:99")

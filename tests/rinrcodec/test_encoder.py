@@ -319,7 +319,7 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="unknown preset 5"):
         get_preset(5)
     for steps in (0, 1.5, "10"):
-        with pytest.raises(RinrInputError, match=f"steps={steps!r}: want a whole number"):
+        with pytest.raises(RinrInputError, match=f"steps={steps!r}: expected a whole number"):
             get_preset("fast", steps=steps)
 
 
@@ -346,7 +346,7 @@ def test_the_default_background_is_av1_and_siren_for_the_paper(name: str, backgr
 @pytest.mark.parametrize("background", ["av1", "pyramid"])
 def test_the_paper_has_no_other_families(background: str) -> None:
     with pytest.raises(
-        RinrInputError, match=f"'paper' has no {background} background: want one of"
+        RinrInputError, match=f"'paper' has no {background} background: expected one of"
     ):
         get_preset("paper", background=background)
 
@@ -399,7 +399,7 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
 
 def test_a_target_is_a_target() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(RinrInputError, match=r"target=30: want a rinrcodec\.Target"):
+    with pytest.raises(RinrInputError, match=r"target=30: expected a rinrcodec\.Target"):
         rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]
 
 

@@ -173,7 +173,7 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
     if address is not None:
         _check_reachable(address)
         todo = (
-            "something listens there: is it a Ray of this version, and does it want a token "
+            "something listens there: is it a Ray of this version, and does it ask for a token "
             "(set RAY_AUTH_MODE=token)?"
         )
     quiet = {"log_to_driver": False, "logging_level": "error"}

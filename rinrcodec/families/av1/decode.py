@@ -150,7 +150,7 @@ def number_in_row(frame: Frame) -> int:
     """Which frame of its row a frame is."""
     if not float(frame.time).is_integer() or frame.time < 0:
         raise RinrFormatError(
-            f"{frame.name}: the time {frame.time} in a row of AV1: want a whole number, which "
+            f"{frame.name}: the time {frame.time} in a row of AV1: expected a whole number, which "
             "says which of the row's frames it is"
         )
     return int(frame.time)

@@ -61,17 +61,18 @@ def check(info: GroupInfo) -> None:
     """Raise `RinrFormatError` unless the rows of a group can be decoded."""
     spec = info.spec
     if sorted(name for name, _ in spec.config) != ["bits", "chroma", "out", "rows"]:
-        raise RinrFormatError(f"the av1 spec {spec.to_json()}: want bits, chroma, out and rows")
+        raise RinrFormatError(f"the av1 spec {spec.to_json()}: expected bits, chroma, out and rows")
     if spec["rows"] != ROW_FORMAT or isinstance(spec["rows"], float):
         raise RinrFormatError(
             f"the av1 spec {spec.to_json()}: this version reads rows of format {ROW_FORMAT}; a "
             "newer rinrcodec may read others"
         )
     if spec["out"] not in (1, 3) or isinstance(spec["out"], float):
-        raise RinrFormatError(f"the av1 spec {spec.to_json()}: want out of 1 or 3")
+        raise RinrFormatError(f"the av1 spec {spec.to_json()}: expected out of 1 or 3")
     if (spec["chroma"], spec["bits"]) not in PIXEL_FORMATS or isinstance(spec["bits"], float):
         raise RinrFormatError(
-            f"the av1 spec {spec.to_json()}: want chroma of 400, 420 or 444, and bits of 8 or 10"
+            f"the av1 spec {spec.to_json()}: expected chroma of 400, 420 or 444, and bits of 8 "
+            "or 10"
         )
     if spec["out"] == 3 and spec["chroma"] == "400":
         raise RinrFormatError(f"the av1 spec {spec.to_json()}: RGB from a stream without chroma")
@@ -80,7 +81,8 @@ def check(info: GroupInfo) -> None:
         raise RinrFormatError(f"a group of the spec {spec.to_json()} has no coded bytes")
     if info.shared:
         raise RinrFormatError(
-            f"a group of the spec {spec.to_json()} has {len(info.shared)} shared bytes: want none"
+            f"a group of the spec {spec.to_json()} has {len(info.shared)} shared bytes: "
+            "expected none"
         )
 
 
@@ -126,11 +128,12 @@ def temporal_units(row: bytes) -> list[bytes]:
         n_headers += kind in _FRAME_HEADERS
     if not 1 <= len(starts) <= MOST_FRAMES:
         raise RinrFormatError(
-            f"a row of AV1 has {len(starts)} temporal units: want 1 to {MOST_FRAMES}"
+            f"a row of AV1 has {len(starts)} temporal units: expected 1 to {MOST_FRAMES}"
         )
     if n_headers > 2 * len(starts):
         raise RinrFormatError(
-            f"a row of AV1 has {n_headers} frame headers in {len(starts)} temporal units: want at "
+            f"a row of AV1 has {n_headers} frame headers in {len(starts)} temporal units: "
+            "expected at "
             "most two for each"
         )
     ends = [*starts[1:], len(row)]

@@ -33,7 +33,7 @@ class Av1Settings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.gop, int) or not 1 <= self.gop <= MOST_FRAMES:
-            raise RinrInputError(f"gop={self.gop!r}: want 1 to {MOST_FRAMES} frames of a group")
+            raise RinrInputError(f"gop={self.gop!r}: expected 1 to {MOST_FRAMES} frames of a group")
 
     def group_size(self, n_frames: int, area: int) -> int:
         """Return how many of `n_frames` frames of `area` pixels each the first group takes."""

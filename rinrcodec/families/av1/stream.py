@@ -210,7 +210,8 @@ class RowDecoder:
             ) from error
         if len(frames) != 1:
             raise RinrFormatError(
-                f"temporal unit {self.position} of a row of AV1 shows {len(frames)} frames: want 1"
+                f"temporal unit {self.position} of a row of AV1 shows {len(frames)} frames: "
+                "expected 1"
             )
         self._check(frames[0])
         self.position += 1
@@ -221,14 +222,14 @@ class RowDecoder:
         wanted = (*(self._size or got[:2]), self._format)
         if got != wanted:
             raise RinrFormatError(
-                f"frame {self.position} of a row of AV1 is {got[0]}x{got[1]} {got[2]}: want "
+                f"frame {self.position} of a row of AV1 is {got[0]}x{got[1]} {got[2]}: expected "
                 f"{wanted[0]}x{wanted[1]} {wanted[2]}"
             )
         matrix, used_range = int(frame.colorspace), int(frame.color_range)
         if matrix not in _BT601 or used_range != _FULL_RANGE:
             raise RinrFormatError(
                 f"frame {self.position} of a row of AV1 has matrix {matrix} and range "
-                f"{used_range}: want BT.601 ({_BT601[0]} or {_BT601[1]}) in full range "
+                f"{used_range}: expected BT.601 ({_BT601[0]} or {_BT601[1]}) in full range "
                 f"({_FULL_RANGE})"
             )
 

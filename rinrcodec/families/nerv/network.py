@@ -44,12 +44,12 @@ def check(spec: Spec) -> None:
     for key, most in _LARGEST.items():
         value = spec[key]
         if not isinstance(value, int) or not 1 <= value <= most:
-            raise RinrFormatError(f"nerv {key}={value!r}: want a whole number from 1 to {most}")
+            raise RinrFormatError(f"nerv {key}={value!r}: expected a whole number from 1 to {most}")
     if spec["out"] not in (1, 3):
-        raise RinrFormatError(f"nerv out={spec['out']!r}: want 3 for RGB or 1 for grey")
+        raise RinrFormatError(f"nerv out={spec['out']!r}: expected 3 for RGB or 1 for grey")
     base = spec["base"]
     if isinstance(base, str) or not 1 <= base <= 2:
-        raise RinrFormatError(f"nerv base={base!r}: want a number from 1 to 2")
+        raise RinrFormatError(f"nerv base={base!r}: expected a number from 1 to 2")
     strides = _numbers(spec, "strides", _LARGEST_STRIDE)
     widths = _numbers(spec, "widths", _LARGEST_WIDTH)
     if len(strides) != len(widths):
@@ -61,7 +61,7 @@ def check(spec: Spec) -> None:
         )
     if largest(spec) > _MOST_VALUES:
         raise RinrFormatError(
-            f"nerv layers of {largest(spec):,} values: want at most {_MOST_VALUES:,}; "
+            f"nerv layers of {largest(spec):,} values: expected at most {_MOST_VALUES:,}; "
             "give fewer channels or smaller frames"
         )
 
@@ -74,7 +74,8 @@ def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
     good = all(len(w) < 6 and w.isascii() and w.isdigit() and w == str(int(w)) for w in words)
     if not good or not 1 <= len(words) <= 8 or not all(1 <= int(w) <= largest for w in words):
         raise RinrFormatError(
-            f"nerv {key}={text!r:.80}: want 1 to 8 whole numbers from 1 to {largest}, with commas"
+            f"nerv {key}={text!r:.80}: expected 1 to 8 whole numbers from 1 to {largest}, with "
+            "commas"
         )
     return tuple(map(int, words))
 

@@ -81,7 +81,8 @@ def _number_in_row(frame: Frame) -> int:
     """Which frame of a row of latents a frame is."""
     if not float(frame.time).is_integer():
         raise RinrFormatError(
-            f"{frame.name}: the time {frame.time} in a row of latents: want a whole number, which "
+            f"{frame.name}: the time {frame.time} in a row of latents: expected a whole number, "
+            "which "
             "says which of the row's frames it is"
         )
     return int(frame.time)

@@ -122,7 +122,7 @@ def encode_row(spec: Spec, row: PyramidRow) -> bytes:
     """The bytes of a row; `RinrInputError` for too many frames, or for too large values."""
     most = MOST_PREDICTED if row.predicted else MOST_FRAMES
     if not 1 <= len(row.latents) <= most:
-        raise RinrInputError(f"a row of {len(row.latents)} frames: want 1 to {most}")
+        raise RinrInputError(f"a row of {len(row.latents)} frames: expected 1 to {most}")
     weights = changed_weights(spec, row.changes)
     head = bytearray([len(row.latents) | (_PREDICTED if row.predicted else 0)])
     coder = LatentEncoder()
@@ -202,7 +202,7 @@ def _decode_row(
     most = MOST_PREDICTED if predicted else MOST_FRAMES
     if not 1 <= count <= most:
         kind = "predicted frames" if predicted else "frames"
-        raise RinrFormatError(f"a row of a pyramid has {count} {kind}: want 1 to {most}")
+        raise RinrFormatError(f"a row of a pyramid has {count} {kind}: expected 1 to {most}")
     if not all(0 <= frame < count for frame in frames):
         raise RinrFormatError(f"frames {list(frames)} of a pyramid row that has {count}")
     at = 1
@@ -222,7 +222,7 @@ def _decode_row(
     if not -1 <= exponents.min() <= exponents.max() <= FINEST_CHANGE:
         raise RinrFormatError(
             f"weights of a pyramid with exponents from {exponents.min()} to {exponents.max()}: "
-            f"want -1 to {FINEST_CHANGE}"
+            f"expected -1 to {FINEST_CHANGE}"
         )
     names = [name for name, exponent in zip(start, exponents, strict=True) if exponent >= 0]
     scales = coder.take(*_tables(len(names), *_SCALES))
@@ -230,7 +230,7 @@ def _decode_row(
     for name, exponent, scale in zip(names, exponents[exponents >= 0], scales, strict=True):
         if not 0 <= scale < N_SCALES:
             raise RinrFormatError(
-                f"weights of a pyramid with scale {scale}: want 0 to {N_SCALES - 1}"
+                f"weights of a pyramid with scale {scale}: expected 0 to {N_SCALES - 1}"
             )
         codes = coder.take(*_tables(start[name].numel(), 0, int(scale)))
         changes[name] = Change(int(exponent), int(scale), codes)
@@ -249,7 +249,7 @@ def _decode_row(
         if np.abs(codes).max() > 2 * _HIDDEN_CENTER:
             raise RinrFormatError(
                 f"quantisation steps of a pyramid with codes from {codes.min()} to {codes.max()}: "
-                f"want {-2 * _HIDDEN_CENTER} to {2 * _HIDDEN_CENTER}"
+                f"expected {-2 * _HIDDEN_CENTER} to {2 * _HIDDEN_CENTER}"
             )
         step_codes[frame] = codes.reshape(2, -1)
         grids = _decode_grids(exact, coder, size, device)

@@ -76,9 +76,9 @@ Weights = Mapping[str, Tensor]
 def check(spec: Spec) -> None:
     """Raise `RinrFormatError` when the spec is not one that this family can build."""
     if sorted(name for name, _ in spec.config) != ["out", "start"]:
-        raise RinrFormatError(f"the pyramid spec {spec.to_json()}: want out and start")
+        raise RinrFormatError(f"the pyramid spec {spec.to_json()}: expected out and start")
     if spec["out"] not in (1, 3) or isinstance(spec["out"], float):
-        raise RinrFormatError(f"the pyramid spec {spec.to_json()}: want out of 1 or 3")
+        raise RinrFormatError(f"the pyramid spec {spec.to_json()}: expected out of 1 or 3")
     if spec["start"] not in STARTS:
         raise RinrFormatError(
             f"the pyramid spec {spec.to_json()} names a start that this version lacks (it has "

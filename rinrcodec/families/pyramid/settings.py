@@ -47,7 +47,7 @@ class PyramidSettings:
         for name, most in (("together", MOST_FRAMES), ("most_predicted", MOST_PREDICTED)):
             if not 1 <= getattr(self, name) <= most:
                 raise RinrInputError(
-                    f"{name}={getattr(self, name)}: want 1 to {most} frames of a row"
+                    f"{name}={getattr(self, name)}: expected 1 to {most} frames of a row"
                 )
 
     def predicted(self, area: int) -> int:

@@ -39,13 +39,17 @@ def check(spec: Spec) -> None:
     for key, largest in _LARGEST.items():
         value = spec[key]
         if not isinstance(value, int) or not 1 <= value <= largest:
-            raise RinrFormatError(f"siren {key}={value!r}: want a whole number from 1 to {largest}")
+            raise RinrFormatError(
+                f"siren {key}={value!r}: expected a whole number from 1 to {largest}"
+            )
     if spec["out"] not in (1, 3):
-        raise RinrFormatError(f"siren out={spec['out']!r}: want 3 for RGB or 1 for grey")
+        raise RinrFormatError(f"siren out={spec['out']!r}: expected 3 for RGB or 1 for grey")
     for key in ("w0", "w0_first"):
         value = spec[key]
         if isinstance(value, str) or not 0 < value <= 1e4:
-            raise RinrFormatError(f"siren {key}={value!r}: want a number above 0, at most 10000")
+            raise RinrFormatError(
+                f"siren {key}={value!r}: expected a number above 0, at most 10000"
+            )
     if len(spec.config) != 5:
         raise RinrFormatError(f"siren takes depth, width, out, w0, w0_first, got {spec.to_json()}")
 

@@ -412,10 +412,10 @@ CAUSES: dict[str, Cause] = {
     "spec_not_ascii": Cause("is not ASCII", listed("groups", "spec", b"\xff")),
     "spec_no_family": Cause("names no family", listed("groups", "spec", b'{"depth":3}')),
     "spec_value": Cause(
-        "want a number or text", listed("groups", "spec", b'{"family":"a","b":[]}')
+        "expected a number or text", listed("groups", "spec", b'{"family":"a","b":[]}')
     ),
     "spec_huge": Cause(
-        "want a number", listed("groups", "spec", b'{"family":"a","b":1%s}' % (b"0" * 400))
+        "expected a number", listed("groups", "spec", b'{"family":"a","b":1%s}' % (b"0" * 400))
     ),
     "info_not_utf8": Cause("info is not UTF-8", listed("info", "value", b"\xff")),
     "info_unsorted": Cause("keys of its info are not", listed("info", "key", b"zzz")),

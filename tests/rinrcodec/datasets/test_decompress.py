@@ -103,7 +103,7 @@ def test_files_in_the_way_are_kept_without_overwrite(packs: Path, tmp_path: Path
 
 def test_what_cannot_be(packs: Path, tmp_path: Path) -> None:
     unknown: Any = "tiff"
-    with pytest.raises(RinrUsageError, match="format 'tiff': want one of png, jpg, webp, npy"):
+    with pytest.raises(RinrUsageError, match="format 'tiff': expected one of png, jpg, webp, npy"):
         rinrcodec.decompress(packs, tmp_path / "out", format=unknown)
     with pytest.raises(RinrUsageError, match="file is a file; give a folder for the output"):
         rinrcodec.decompress(packs, write(tmp_path / "file", ""))

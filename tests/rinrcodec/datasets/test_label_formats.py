@@ -238,7 +238,7 @@ def test_packs_of_different_classes(tmp_path: Path) -> None:
 
 def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
     unknown: Any = "labelme"
-    with pytest.raises(RinrUsageError, match="labels 'labelme': want one of yolo, coco, voc"):
+    with pytest.raises(RinrUsageError, match="labels 'labelme': expected one of yolo, coco, voc"):
         rinrcodec.decompress(tmp_path, tmp_path / "out", labels=unknown)
     with pytest.raises(RinrInputError, match=r"(?s)1 label cannot be understood\..*annotation"):
         rinrcodec.compress(coco, tmp_path / "packs", strict=True, **TINY)

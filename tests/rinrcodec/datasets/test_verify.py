@@ -87,7 +87,7 @@ def test_what_cannot_be(packs: Path) -> None:
         rinrcodec.verify()
     assert caught.value.exit_code == 2
     for jobs in (0, -1, "4", 1.5):
-        with pytest.raises(RinrUsageError, match="want a whole number, 1 or more"):
+        with pytest.raises(RinrUsageError, match="expected a whole number, 1 or more"):
             rinrcodec.verify(packs, jobs=jobs)
 
 

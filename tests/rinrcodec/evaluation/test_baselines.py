@@ -51,7 +51,7 @@ def test_a_quality_gives_the_file_that_pillow_writes(picture):
     with Image.open(buffer) as image:
         assert np.array_equal(coded.pixels, np.asarray(image))
     for quality in (0, 101):
-        with pytest.raises(RinrInputError, match="want 1 to 100"):
+        with pytest.raises(RinrInputError, match="expected 1 to 100"):
             QualityScan("jpeg", picture).at_quality(quality)
 
 

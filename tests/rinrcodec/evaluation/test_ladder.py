@@ -245,6 +245,6 @@ def test_where_no_quality_is_small_enough_the_lowest_is_taken(rungs, pictures, t
 
 def test_a_pyramid_is_no_family_of_the_ladder(pictures, tmp_path):
     preset = get_preset("fast", steps=8, background="pyramid")
-    with pytest.raises(RinrInputError, match="want a background of siren or nerv"):
+    with pytest.raises(RinrInputError, match="give a background of siren or nerv"):
         next(family_rungs(pictures, preset, folder=tmp_path))
     assert list(tmp_path.iterdir()) == []

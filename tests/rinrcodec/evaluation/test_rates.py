@@ -65,10 +65,10 @@ def test_a_rate_curve_is_what_nothing_beats():
 @pytest.mark.parametrize(
     ("ours", "anchor", "message"),
     [
-        ([], CURVE, "'ours' has 0 points: want two or more"),
+        ([], CURVE, "'ours' has 0 points: expected two or more"),
         (CURVE, CURVE[:1], "'anchor' has 1 points"),
         (CURVE, [(1000, 30.0), (2000, 30.0)], "'anchor' goes from 30.00 dB at 1,000 bytes"),
-        (CURVE, [(1000, 30.0), (1000, 31.0)], "want PSNR to increase with bytes"),
+        (CURVE, [(1000, 30.0), (1000, 31.0)], "expected PSNR to increase with bytes"),
         (CURVE, [(1000, 40.0), (2000, 42.0)], "28.00 to 35.00 dB and 40.00 to 42.00 dB"),
         (CURVE, [(1000, 35.0), (2000, 42.0)], "share no range of PSNR"),
         ([(0, 30.0), (1000, 31.0)], CURVE, "positive bytes"),

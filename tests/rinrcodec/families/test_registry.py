@@ -33,7 +33,9 @@ def test_families_go_together(toy_frames: Path) -> None:
         assert len(rinrcodec.decode(pack, [0, 1])) == 2
     with pytest.raises(RinrInputError, match="keeps objects sharp itself"):
         get_preset("fast", background="pyramid", objects="flatter")
-    with pytest.raises(RinrInputError, match="has no flat background: want one of fast, balanced"):
+    with pytest.raises(
+        RinrInputError, match="has no flat background: expected one of fast, balanced"
+    ):
         get_preset("best", background="flat")
 
 
@@ -129,7 +131,9 @@ def test_unknown_names() -> None:
         families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))
     with pytest.raises(RinrFormatError, match="or the package that brings the family"):
         families.family_of("tea")
-    with pytest.raises(RinrInputError, match="objects 'tea': want one of auto, none, siren, av1"):
+    with pytest.raises(
+        RinrInputError, match="objects 'tea': expected one of auto, none, siren, av1"
+    ):
         get_preset("fast", objects="tea")
 
 
@@ -153,10 +157,10 @@ def test_a_family_that_decodes_another_size_is_an_error(
     with monkeypatch.context() as patch:
         for shape in ([3], [24, 32, 1]):
             patch.setattr(type(flat), "decode_backgrounds", lambda *_, s=shape: [torch.zeros(s)])
-            with pytest.raises(RinrFormatError, match=r"'flat' decoded .*: want \[24, 32, 3\]"):
+            with pytest.raises(RinrFormatError, match=r"'flat' decoded .*: expected \[24, 32, 3\]"):
                 rinrcodec.decode(pack, 0)
     monkeypatch.setattr(type(flatter), "decode_objects", lambda *_: [torch.zeros(1, 1, 3)])
-    with pytest.raises(RinrFormatError, match=r"'flatter' decoded .*: want \[8, 12, 3\]"):
+    with pytest.raises(RinrFormatError, match=r"'flatter' decoded .*: expected \[8, 12, 3\]"):
         rinrcodec.decode(pack, 0)
 
 

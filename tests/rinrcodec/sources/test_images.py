@@ -196,7 +196,7 @@ def test_thin_arrays(shape: tuple[int, ...]) -> None:
     ],
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(RinrInputError, match="want uint8"):
+    with pytest.raises(RinrInputError, match="expected uint8"):
         picture_from_array(array, name="a")
 
 

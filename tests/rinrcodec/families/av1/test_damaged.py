@@ -71,14 +71,14 @@ def test_the_row_of_another_frame_is_refused(still: Pack) -> None:
     smaller = encode_still(scene(32, 48), quality=20, speed=9)
     grey = encode_still(scene(64, 48, grey=True), quality=20, speed=9)
     refused(with_row(still, larger), "000000: frame 0 of a row of AV1 cannot be decoded")
-    refused(with_row(still, smaller), "is 32x48 yuv444p: want 64x48 yuv444p")
-    refused(with_row(still, grey), "is 64x48 gray: want 64x48 yuv444p")
+    refused(with_row(still, smaller), "is 32x48 yuv444p: expected 64x48 yuv444p")
+    refused(with_row(still, grey), "is 64x48 gray: expected 64x48 yuv444p")
 
 
 def test_a_spec_that_lies_is_refused(still: Pack, clip: Pack) -> None:
-    refused(with_row(still, row_of(still), bits=10), "want 64x48 yuv444p10le")
-    refused(with_row(still, row_of(still), chroma="420"), "want 64x48 yuv420p")
-    refused(with_row(clip, row_of(clip), bits=8), "want 96x64 yuv420p")
+    refused(with_row(still, row_of(still), bits=10), "expected 64x48 yuv444p10le")
+    refused(with_row(still, row_of(still), chroma="420"), "expected 64x48 yuv420p")
+    refused(with_row(clip, row_of(clip), bits=8), "expected 96x64 yuv420p")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_spec_that_does_not_exist_is_refused(still: Pack, spec: dict[str, Any]
 
 def test_shared_bytes_and_rows_without_bytes_are_refused(still: Pack) -> None:
     (group,) = still.stacks
-    refused(replace(still, stacks=(replace(group, shared=b"x"),)), "1 shared bytes: want none")
+    refused(replace(still, stacks=(replace(group, shared=b"x"),)), "1 shared bytes: expected none")
     rows = replace(group.rows, coded=())
     refused(replace(still, stacks=(replace(group, rows=rows),)), "no coded bytes")
     rows = replace(group.rows, codes=np.zeros((1, 3), np.int8))
@@ -111,7 +111,7 @@ def test_shared_bytes_and_rows_without_bytes_are_refused(still: Pack) -> None:
 
 def test_a_frame_that_lies_is_refused(clip: Pack) -> None:
     refused(with_frame(clip, width=95), "cannot be decoded")
-    refused(with_frame(clip, width=98), "96x64 yuv420p10le: want 98x64")
+    refused(with_frame(clip, width=98), "96x64 yuv420p10le: expected 98x64")
     refused(with_frame(clip, mode="L"), "an INR of 3 channels")
     for time, match in ((6.0, "6 in a row of 6 frames"), (0.5, "0.5"), (-1.0, "-1"), (1e300, "1")):
         refused(with_frame(clip, time=time), match)
@@ -126,7 +126,7 @@ def test_rows_that_were_spliced_are_refused(clip: Pack) -> None:
     refused(with_row(clip, units[0] + units[0][2:] + b"".join(units[1:])), "shows 2 frames", 1)
     refused(with_row(clip, units[0] + units[0][2:]), "shows 2 frames")
     other = encode_still(scene(64, 48), quality=20, speed=9)
-    refused(with_row(clip, units[0] + other), "want 96x64 yuv420p10le", 1)
+    refused(with_row(clip, units[0] + other), "expected 96x64 yuv420p10le", 1)
 
 
 def test_a_unit_that_shows_nothing_is_refused(clip: Pack) -> None:
@@ -137,7 +137,7 @@ def test_a_unit_that_shows_nothing_is_refused(clip: Pack) -> None:
 def test_more_frames_than_are_shown_are_refused_before_one_is_decoded(still: Pack) -> None:
     row = row_of(still)
     refused(with_row(still, row + row[2:] * 2), "3 frame headers in 1 temporal units")
-    refused(with_row(still, row * 65), "65 temporal units: want 1 to 64")
+    refused(with_row(still, row * 65), "65 temporal units: expected 1 to 64")
 
 
 def bits_of(row: bytes) -> tuple[str, bytes]:

@@ -99,7 +99,7 @@ def test_streams_that_are_truncated_or_none_are_refused() -> None:
 
 def test_streams_of_other_formats_are_refused() -> None:
     colour = encode_still(scene(30, 20), quality=50, speed=10)
-    refused(pack_of(colour), "30x20 yuv444p: want 30x20 gray")
+    refused(pack_of(colour), "30x20 yuv444p: expected 30x20 gray")
     pack = pack_of(still(30, 20))
     lying = replace(pack, stacks=(pack.stacks[0], replace(pack.stacks[1], spec=SPEC)))
     refused(lying, "3 channels for a picture of mode L")

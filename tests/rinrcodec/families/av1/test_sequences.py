@@ -71,7 +71,7 @@ def test_a_row_has_as_many_frames_as_gop_says() -> None:
 
 @pytest.mark.parametrize("gop", [0, 65, "4", 2.0])
 def test_a_gop_out_of_range_is_refused(gop: object) -> None:
-    with pytest.raises(RinrInputError, match=f"gop={gop!r}: want 1 to 64"):
+    with pytest.raises(RinrInputError, match=f"gop={gop!r}: expected 1 to 64"):
         encode(sequence(2), gop=gop)
 
 

@@ -169,7 +169,7 @@ def test_a_tune_goes_with_every_target() -> None:
 
 
 def test_a_tune_that_does_not_exist_or_that_a_family_lacks() -> None:
-    with pytest.raises(RinrInputError, match="tune='ssim': want psnr or accuracy"):
+    with pytest.raises(RinrInputError, match="tune='ssim': expected psnr or accuracy"):
         Target(tune="ssim")  # type: ignore[arg-type]
     with pytest.raises(RinrInputError, match="a target of tune for siren backgrounds"):
         rinrcodec.encode([scene(8, 8)], background="siren", target=Target(tune="accuracy"))

@@ -291,7 +291,7 @@ def test_frames_that_no_network_covers_are_refused_before_anything_is_fitted(
 
 def test_backgrounds_have_names() -> None:
     assert list(background_families()) == ["siren", "nerv", "pyramid", "av1"]
-    with pytest.raises(RinrInputError, match="'jpeg': want one of siren, nerv"):
+    with pytest.raises(RinrInputError, match="'jpeg': expected one of siren, nerv"):
         rinrcodec.encode([np.zeros((8, 8, 3), np.uint8)], background="jpeg")
 
 

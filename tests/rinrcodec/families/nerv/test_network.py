@@ -167,14 +167,14 @@ def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[in
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"stem": 0}, "stem=0: want a whole number from 1 to 4096"),
+        ({"stem": 0}, "stem=0: expected a whole number from 1 to 4096"),
         ({"features": 1.5}, "features=1.5"),
         ({"grid_width": "3"}, "grid_width='3'"),
         ({"levels": 129}, "levels=129"),
-        ({"base": 3.0}, "base=3.0: want a number from 1 to 2"),
+        ({"base": 3.0}, "base=3.0: expected a number from 1 to 2"),
         ({"base": "e"}, "base='e'"),
-        ({"out": 4}, "out=4: want 3 for RGB or 1 for grey"),
-        ({"strides": "5,x"}, "strides='5,x': want 1 to 8 whole numbers"),
+        ({"out": 4}, "out=4: expected 3 for RGB or 1 for grey"),
+        ({"strides": "5,x"}, "strides='5,x': expected 1 to 8 whole numbers"),
         ({"strides": "5,02"}, "strides='5,02'"),
         ({"strides": ""}, "strides=''"),
         ({"strides": 5}, "strides=5"),
@@ -184,7 +184,7 @@ def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[in
         ({"widths": ",".join(["4"] * 9)}, "1 to 8"),
         ({"widths": "6," + "9" * 5_000}, "1 to 8"),
         ({"more": 1}, "nerv takes"),
-        ({"grid_width": 4096, "grid_height": 4096}, "want at most 268,435,456"),
+        ({"grid_width": 4096, "grid_height": 4096}, "expected at most 268,435,456"),
         ({"grid_width": 4096, "grid_height": 64, "features": 4096}, "layers of 1,073,741,824"),
     ],
 )

@@ -271,7 +271,9 @@ def test_pictures_of_all_kinds(crop: Pixels) -> None:
 
 
 def test_the_paper_has_no_pyramid() -> None:
-    with pytest.raises(RinrInputError, match="no pyramid background: want one of fast, balanced"):
+    with pytest.raises(
+        RinrInputError, match="no pyramid background: expected one of fast, balanced"
+    ):
         get_preset("paper", background="pyramid")
 
 

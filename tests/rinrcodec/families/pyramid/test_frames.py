@@ -171,7 +171,7 @@ def test_channels_must_be_those_of_the_frame(pack: Pack, index: int) -> None:
 @pytest.mark.parametrize("time", [0.5, -0.5, 2.999, 1e-300, math.nan, math.inf, -math.inf])
 def test_times_that_are_no_number_of_a_frame(pack: Pack, time: float) -> None:
     wrong = replace(pack, frames=(frame("odd", 1, time),))
-    with pytest.raises(RinrFormatError, match=r"odd: the time .* want a whole number"):
+    with pytest.raises(RinrFormatError, match=r"odd: the time .* expected a whole number"):
         rinrcodec.decode(wrong, 0)
 
 

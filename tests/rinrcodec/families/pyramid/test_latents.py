@@ -78,7 +78,7 @@ def test_rows_of_the_most_frames_come_back(predicted: bool) -> None:
 @pytest.mark.parametrize(("predicted", "most"), [(False, 64), (True, 8)])
 def test_rows_of_no_or_more_frames_are_refused(predicted: bool, most: int) -> None:
     for n in (0, most + 1):
-        with pytest.raises(RinrInputError, match=f"a row of {n} frames: want 1 to {most}"):
+        with pytest.raises(RinrInputError, match=f"a row of {n} frames: expected 1 to {most}"):
             encode_row(SPEC, a_row(1, 1, n, predicted=predicted))
 
 

@@ -85,10 +85,10 @@ def built(
     ("data", "message"),
     [
         (b"", "ends too early"),
-        (b"\x00" + b"\xff" * 99, "has 0 frames: want 1 to 64"),
-        (b"\x80" + b"\xff" * 99, "has 0 predicted frames: want 1 to 8"),
+        (b"\x00" + b"\xff" * 99, "has 0 frames: expected 1 to 64"),
+        (b"\x80" + b"\xff" * 99, "has 0 predicted frames: expected 1 to 8"),
         (b"\x41" + b"\xff" * 99, "has 65 frames"),
-        (b"\x89" + b"\xff" * 99, "has 9 predicted frames: want 1 to 8"),
+        (b"\x89" + b"\xff" * 99, "has 9 predicted frames: expected 1 to 8"),
         (b"\xc0" + b"\xff" * 99, "has 64 predicted frames"),
         (b"\x7f" + b"\xff" * 99, "has 127 frames"),
         (b"\x01", "ends too early"),
@@ -129,7 +129,7 @@ def test_rows_that_are_built_field_by_field_are_those_of_the_encoder() -> None:
 @pytest.mark.parametrize("name", [NAMES[0], "kernel.up", NAMES[-1]])
 def test_changes_that_are_none(name: str) -> None:
     for exponent, message in (
-        (FINEST_CHANGE + 1, f"exponents from -1 to {FINEST_CHANGE + 1}: want -1 to 10"),
+        (FINEST_CHANGE + 1, f"exponents from -1 to {FINEST_CHANGE + 1}: expected -1 to 10"),
         (126, "exponents from -1 to 126"),
         (-2, "exponents from -2 to -1"),
         (-128, "exponents from -128 to -1"),
@@ -137,14 +137,16 @@ def test_changes_that_are_none(name: str) -> None:
         with pytest.raises(RinrFormatError, match=f"weights of a pyramid with {message}"):
             decoded(built({name: exponent}), (1, 1))
     for scale in (-1, N_SCALES, -127, 127):
-        with pytest.raises(RinrFormatError, match=f"with scale {scale}: want 0 to {N_SCALES - 1}"):
+        with pytest.raises(
+            RinrFormatError, match=f"with scale {scale}: expected 0 to {N_SCALES - 1}"
+        ):
             decoded(built({name: 3}, {name: scale}), (1, 1))
 
 
 @pytest.mark.parametrize(
     ("first", "difference", "of_frame", "message"),
     [
-        (191, 0, 0, "191 to 191: want -128 to 128"),
+        (191, 0, 0, "191 to 191: expected -128 to 128"),
         (-64, -5, 0, "-129 to -64"),
         (64, 5, 0, "64 to 129"),
         (63, 0, 66, "129 to 129"),

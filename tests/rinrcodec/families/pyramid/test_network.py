@@ -458,12 +458,12 @@ def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "want out and start"),
-        ({"out": 3}, "want out and start"),
-        ({"out": 3, "start": "a", "width": 2}, "want out and start"),
-        ({"out": 2, "start": "a"}, "want out of 1 or 3"),
-        ({"out": 3.0, "start": "a"}, "want out of 1 or 3"),
-        ({"out": "3", "start": "a"}, "want out of 1 or 3"),
+        ({}, "expected out and start"),
+        ({"out": 3}, "expected out and start"),
+        ({"out": 3, "start": "a", "width": 2}, "expected out and start"),
+        ({"out": 2, "start": "a"}, "expected out of 1 or 3"),
+        ({"out": 3.0, "start": "a"}, "expected out of 1 or 3"),
+        ({"out": "3", "start": "a"}, "expected out of 1 or 3"),
         ({"out": 3, "start": "../a"}, r"names a start that this version lacks \(it has a\)"),
         ({"out": 3, "start": 1}, "names a start that this version lacks"),
     ],

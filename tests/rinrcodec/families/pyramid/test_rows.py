@@ -238,7 +238,7 @@ def test_frames_of_a_row_share_the_cores_that_rows_leave(
 )
 def test_frames_of_a_row_that_its_format_has_no_room_for(name: str, most: int) -> None:
     for value in (0, -1, most + 1):
-        message = f"{name}={value}: want 1 to {most} frames of a row"
+        message = f"{name}={value}: expected 1 to {most} frames of a row"
         with pytest.raises(RinrInputError, match=message):
             replace(SETTINGS, **{name: value})  # type: ignore[arg-type]
     for value in (1, most):

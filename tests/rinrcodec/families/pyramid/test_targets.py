@@ -132,7 +132,7 @@ def test_targets_that_are_none(target: dict[str, float], message: str) -> None:
 
 def test_a_target_needs_the_family(crop: Pixels) -> None:
     with pytest.raises(
-        RinrInputError, match="siren backgrounds: they cannot be asked for it; want pyramid or"
+        RinrInputError, match="siren backgrounds: they cannot be asked for it; use pyramid or"
     ):
         rinrcodec.encode([crop], preset="fast", background="siren", target=Target(psnr=30))
 
