@@ -91,8 +91,8 @@ def encode(
             (polygons of four corners). `RinrFile.task` returns it.
         preset: The effort: "fast", "balanced", "best", "paper", or a `Preset`.
         background: The family of the backgrounds, a name of `rinrcodec.families`. None takes that
-            of `rinrcodec.presets.default_background`. Some code a sequence together: pictures of one folder of
-            their names, size and mode, in the given order. A `Preset` has its own.
+            of `rinrcodec.presets.default_background`. Some code a sequence together: pictures of
+            one folder of their names, size and mode, in the given order. A `Preset` has its own.
         objects: The family of the objects. "auto" takes for each object the one of the fewest
             bytes, "none" leaves objects out. None is "auto". A `Preset` has its own.
         steps: Fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
@@ -155,6 +155,11 @@ def encode(
             f"reuse with the preset {chosen.name!r}: it has no objects to fit, as its background "
             "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
+        )
+    if reuse is not None and chosen.soften:
+        raise RinrInputError(
+            f"reuse with soften={chosen.soften:g}: the backgrounds are kept as they are; give one "
+            "of the two"
         )
     if reuse is not None and target is not None:
         of_objects = (*EXCLUSIVE_OF_OBJECTS, "tune")

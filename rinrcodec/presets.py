@@ -127,6 +127,8 @@ class Preset:
         number = isinstance(sigma, Real) and not isinstance(sigma, bool)
         if not number or not 0 <= float(sigma) <= MOST_SOFTEN:
             raise RinrInputError(f"soften={sigma!r}: expected 0 to {MOST_SOFTEN} pixels")
+        if not sigma:
+            return self
         return replace(self, name=f"{self.name}, softened {sigma:g}", soften=float(sigma))
 
     def alone(self) -> Preset:

@@ -63,14 +63,14 @@ def _basis(found: Estimate) -> str:
     """What the estimate rests on, and how far off it may be."""
     pictures, seconds = count(found.sample_frames, "picture"), duration(found.sample_seconds)
     if found.sample_frames == found.frames:
-        return f"All {pictures} were encoded for it, in {seconds}."
+        return f"Encoded all pictures ({found.frames:,}) in {seconds}."
     sizes = [size_text(place) for place in found.sample_places]
     if len(sizes) > 1:
-        text = f"It is the share of {pictures} from two places, with {' and '.join(sizes)} each"
+        text = f"Estimated from {pictures} at two places, with {' and '.join(sizes)} each"
     else:
-        text = f"It is the share of {pictures} from one place; others may take far more or less"
+        text = f"Estimated from {pictures} at one place. Others may differ a lot"
     if found.is_short:
-        text += ", and longer sequences fewer bytes a picture"
+        text += ". Longer sequences take fewer bytes a picture"
     return f"{text}. The sample took {seconds}."
 
 

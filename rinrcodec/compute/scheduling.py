@@ -20,19 +20,29 @@ __all__ = ["usual_priority"]
 def usual_priority() -> Iterator[None]:
     """Give all threads of this process the usual scheduling back at the end of the block.
 
-    A process that was started with real-time priority keeps it. Does nothing but on Linux.
+    Threads that had real-time priority before keep it. Does nothing but on Linux.
 
     Example:
+        >>> import av
+        >>> from rinrcodec.compute.scheduling import usual_priority
         >>> with usual_priority():
-        ...     encoder.open()
+        ...     encoder = av.CodecContext.create("libsvtav1", "w")
     """
     if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
         yield
         return
+    before = set(_real_time_threads())
     try:
         yield
     finally:
-        for thread in map(int, (entry.name for entry in Path("/proc/self/task").iterdir())):
+        for thread in set(_real_time_threads()) - before:
             with suppress(OSError):  # it has ended since
-                if os.sched_getscheduler(thread) == os.SCHED_FIFO:
-                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _real_time_threads() -> Iterator[int]:
+    """The threads of this process that have real-time priority."""
+    for entry in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended since
+            if os.sched_getscheduler(int(entry.name)) == os.SCHED_FIFO:
+                yield int(entry.name)

@@ -58,10 +58,7 @@ def resumable(
             run.forget()
             work.drop()
         if isinstance(error, KeyboardInterrupt):
-            nothing = (
-                f"nothing of this run was kept, as work is kept {kept}; the same command starts it "
-                "again"
-            )
+            nothing = f"nothing was kept yet, as work is kept {kept}. Run the same command again"
             raise CompressInterrupted(f"interrupted; {hint if fitted else nothing}") from None
         if fitted:
             on_message(Hint(hint))

@@ -87,7 +87,8 @@ class CompressOptions:
                 raise RinrUsageError(str(error)) from error
         if self.soften and self.labels == "none":
             raise RinrUsageError(
-                "--soften with --labels none: without boxes, whole frames would be blurred"
+                "--soften with --labels none: frames are blurred outside of their boxes; without "
+                "labels there are none"
             )
         if self.max_pixels is not None:
             check_whole("max_pixels", self.max_pixels, least=1)
@@ -130,6 +131,8 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
+        if fields["tune"] == "psnr":
+            fields["tune"] = None  # which means the same
         for name in _LATER:
             if fields[name] is None:
                 del fields[name]

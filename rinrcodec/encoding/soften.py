@@ -19,7 +19,7 @@ __all__ = ["softened"]
 # is near an object helps to find it.
 _MARGIN = 0.15
 _LEAST_MARGIN = 4.0
-# The blur sets in over about twice as many pixels as it blurs over.
+# The transition is about so many sigma wide.
 _FEATHER = 2.0
 
 
@@ -27,12 +27,13 @@ def softened(picture: Picture, sigma: float) -> Picture:
     """Return the picture, blurred outside of its boxes.
 
     Args:
-        picture: The picture. Without boxes, all of it is blurred.
+        picture: The picture.
         sigma: Of the Gaussian blur, in pixels; 0 returns the picture as it is.
 
     Returns:
-        The same picture with other pixels; those inside the boxes are unchanged. A picture that is
-        not `labelled` is returned as it is: not all of its objects are known.
+        The same picture with other pixels; those inside the boxes are unchanged. A picture without
+        boxes, or one that is not `labelled`, is returned as it is: where its objects are is not
+        known.
 
     Example:
         >>> from rinrcodec import Box, Picture
@@ -44,7 +45,7 @@ def softened(picture: Picture, sigma: float) -> Picture:
         >>> bool(soft.pixels[40:, 40:].std() < 0.2 * pixels.std())
         True
     """
-    if not sigma or not picture.labelled:
+    if not sigma or not picture.labelled or not picture.boxes:
         return picture
     sharp = Image.fromarray(picture.pixels)
     soft = sharp.filter(ImageFilter.GaussianBlur(sigma))

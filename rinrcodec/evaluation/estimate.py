@@ -99,7 +99,7 @@ def estimate(
     source, recipe = plan.source, options.recipe()
     frames = sum(map(len, source.series))
     shards = len(shards_of(source, plan.shard_size))
-    on_message(f"encoding a sample of {frames:,} pictures for the estimate")
+    on_message(f"encoding a sample of the pictures ({frames:,}) for the estimate")
     count, n_bytes, seconds = 0, 0, 0.0
     places: dict[int, tuple[int, int]] = {}
     series = max(source.series, key=len)

@@ -138,8 +138,8 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
     monkeypatch.setattr(fitter.Fitter, "_fit", stop)
     stopped = run("compress", folder, "-o", tmp_path / "out", "--quiet", *QUICK, code=130)
     assert stopped.stderr == (
-        "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
-        "command starts it again\n"
+        "interrupted; nothing was kept yet, as work is kept every 16 frames. Run the same command "
+        "again\n"
     )
     assert stopped.stdout == ""
     assert not (tmp_path / "out").exists()

@@ -253,8 +253,8 @@ def test_ctrl_c_says_when_work_is_kept(
     options = ("-o", tmp_path / "out", "--labels", "none", *PYRAMID)
     stopped = run("compress", folder, *options, code=130)
     nothing = (
-        "interrupted; nothing of this run was kept, as work is kept every 16 frames; the same "
-        "command starts it again\n"
+        "interrupted; nothing was kept yet, as work is kept every 16 frames. Run the same command "
+        "again\n"
     )
     # A slow machine prints a line of progress first.
     assert stopped.stderr.endswith(nothing)

@@ -78,6 +78,9 @@ def check_stream_options(options: CompressOptions) -> None:
         "--task and --strict are about labels, and a stream has none": (
             options.strict or options.task is not None
         ),
+        "--soften: a stream has no labels, so where its objects are is not known": bool(
+            options.soften
+        ),
         "--layout files: a stream becomes packs": options.layout == "files",
         "--jobs and --executor: one process reads a stream": (
             (options.jobs or 1) > 1 or options.executor != "local"

@@ -277,7 +277,7 @@ def test_ctrl_c_before_resume_fits_anything_changes_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(fitter.Fitter, "_fit", stop)
-        with pytest.raises(CompressInterrupted, match="nothing of this run was kept"):
+        with pytest.raises(CompressInterrupted, match="nothing was kept yet"):
             rinrcodec.compress(folder, out, resume=True, **TWO)
     assert contents(out) == before
     rinrcodec.compress(folder, out, resume=True, **TWO)

@@ -141,8 +141,7 @@ def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
     with pytest.raises(CompressInterrupted) as caught:
         rinrcodec.compress(sequences, tmp_path / "out", **options)
     assert str(caught.value) == (
-        f"interrupted; nothing of this run was kept, as work is kept {kept}; the same command "
-        "starts it again"
+        f"interrupted; nothing was kept yet, as work is kept {kept}. Run the same command again"
     )
     assert not (tmp_path / "out").exists()
 

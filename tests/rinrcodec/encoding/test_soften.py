@@ -34,7 +34,8 @@ def test_boxes_stay_and_the_rest_is_blurred(sigma, pixels):
 
 
 @pytest.mark.parametrize(
-    ("picture", "sigma"), [(PICTURE, 0), (replace(PICTURE, labelled=False), 2.0)]
+    ("picture", "sigma"),
+    [(PICTURE, 0), (replace(PICTURE, labelled=False), 2.0), (replace(PICTURE, boxes=()), 2.0)],
 )
 def test_a_picture_whose_objects_are_not_known_stays(picture, sigma):
     assert softened(picture, sigma) is picture
@@ -65,9 +66,20 @@ def test_a_blurred_background_has_no_psnr_to_ask_for():
         rinrcodec.encode([PICTURE], preset="fast", soften=2, target=Target(psnr=30))
 
 
-def test_compress_does_not_blur_frames_without_labels():
+def test_no_blur_is_no_change_of_the_preset():
+    preset = get_preset("fast")
+    assert preset.with_soften(0) is preset
+
+
+def test_backgrounds_that_are_kept_cannot_be_blurred():
+    pack = rinrcodec.encode([PICTURE], preset="fast", objects="none")
+    with pytest.raises(RinrInputError, match="reuse with soften=2"):
+        rinrcodec.encode([PICTURE], preset="fast", reuse=pack, soften=2)
+
+
+def test_compress_needs_labels_to_soften():
     given = dict.fromkeys(["objects", "steps", "gop", "target", "jobs", "ray_address"])
-    with pytest.raises(RinrUsageError, match="whole frames would be blurred"):
+    with pytest.raises(RinrUsageError, match="without labels there are none"):
         CompressOptions(
             **given, preset="fast", background="av1", layout="pack", shard_size=1, device="cpu",
             seed=0, executor="local", resume=False, overwrite=False, soften=1.0, labels="none",
