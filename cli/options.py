@@ -295,8 +295,17 @@ gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",
     help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
 )  # fmt: skip
+
+
+def _soften(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:  # noqa: ARG001
+    # Not `FloatRange`, which lets NaN pass.
+    if value is not None and not 0 <= value <= MOST_SOFTEN:
+        raise click.BadParameter(f"{value:g} is not from 0 to {MOST_SOFTEN} pixels.")
+    return value
+
+
 soften_option = click.option(
-    "--soften", type=click.FloatRange(0, MOST_SOFTEN), metavar="SIGMA",
+    "--soften", type=float, callback=_soften, metavar="SIGMA",
     help="Blur frames outside of their boxes, by a Gaussian of SIGMA pixels. [default: no blur]",
 )  # fmt: skip
 steps_option = click.option(

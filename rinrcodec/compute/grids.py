@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,8 +155,8 @@ def _checked(
             f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
             f"{width}x{height}"
         )
-    if not 0 < scale <= 16:
-        raise RinrInputError(f"scale={scale}: expected more than 0 and at most 16")
+    if not isinstance(scale, Real) or not 0 < float(scale) <= 16:
+        raise RinrInputError(f"scale={scale!r}: expected more than 0 and at most 16")
     return asked
 
 

@@ -128,6 +128,13 @@ def test_the_help_says_who_has_groups_and_qualities(run: Run) -> None:
     assert "--quality Q Of av1: " in text
 
 
+@pytest.mark.parametrize("sigma", ["nan", "-1", "65", "x"])
+def test_an_impossible_blur_is_refused(run: Run, folder: Path, tmp_path: Path, sigma: str) -> None:
+    refused = run("compress", folder, "-o", tmp_path / "out", "--soften", sigma, code=2)
+    assert "'--soften'" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_the_page_shows_works(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

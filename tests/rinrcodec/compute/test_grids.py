@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def test_a_region_outside_the_frame_is_refused(region: tuple[int, int, int, int]
         Grid.of_frame(10, 8, region=region)
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, 17.0, float("nan")])
-def test_a_scale_out_of_range_is_refused(scale: float) -> None:
+@pytest.mark.parametrize("scale", [0.0, -1.0, 17.0, float("nan"), "x", None])
+def test_a_scale_out_of_range_is_refused(scale: Any) -> None:
     with pytest.raises(RinrInputError, match="scale"):
         Grid.of_frame(10, 8, scale=scale)
