@@ -93,7 +93,9 @@ page() { # Make one page, named as its script or by the options.
             *) mv "$made" "$out" ;;
         esac
     done
+    # Only this page's: the folders of other pages hold work that a later run continues.
+    rm -rf "$work"
+    rmdir "$out/unfinished" 2>/dev/null || true
 }
 pages
-rm -rf "$out/unfinished"
 echo "done: $out"

@@ -232,6 +232,17 @@ def test_all_pages_are_planned_and_made_once(tmp_path):
     assert "no page 'sped'" in wrong.stderr
 
 
+def test_a_page_keeps_the_unfinished_work_of_others(tmp_path):
+    run, out = stand_in(tmp_path), tmp_path / "out"
+    rows = out / "unfinished/ladder/ladder.json"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("an hour of work")
+    done = run("all.sh", str(out), "label_bytes")
+    assert done.returncode == 0, done.stderr
+    assert rows.read_text() == "an hour of work"
+    assert [path.name for path in (out / "unfinished").iterdir()] == ["ladder"]
+
+
 def test_the_plan_of_all_pages_has_every_script():
     command = ["bash", str(BENCHMARKS / "all.sh"), "no-such-folder"]
     plan = subprocess.run(
