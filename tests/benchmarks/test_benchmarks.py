@@ -11,9 +11,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rinrcodec.presets import get_preset
+from rinrcodec.sources.images import picture_from_array
 
 from .conftest import BENCHMARKS
 
@@ -184,6 +186,17 @@ def test_every_script_is_covered():
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
     # test_fleet.py and test_pyramid.py run these.
     assert scripts == set(TINY) | {"fleet", "pyramid"}
+
+
+def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
+    speed = load("speed")
+    opened, opens = [], speed.Image.open
+    monkeypatch.setattr(speed.Image, "open", lambda file: opened.append(file) or opens(file))
+    picture = picture_from_array(np.zeros((8, 8, 3), np.uint8), name="a.png")
+    row = speed.pillow_speed("JPEG", [picture] * 3, repeats=1, seed=0)
+    files = [int(file.stem) for file in opened if isinstance(file, Path)]
+    assert files[:6] == speed.numbers_at_random(3, 0)
+    assert row.random_ms > 0
 
 
 def stand_in(folder, code=0):
