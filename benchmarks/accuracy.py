@@ -22,9 +22,9 @@ from accuracy_parts.arms import (
     FAMILIES,
     LEAKS,
     PICTURES,
+    SEQUENCE_ARMS,
     SEQUENCES,
     Arms,
-    sequence_arms,
 )
 from accuracy_parts.curves import Figure, Interval, Table, point
 from accuracy_parts.work import Looked, Part, Workplace, compute, is_done, looked
@@ -200,7 +200,7 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
         add(name, photo_arms(options))
     add("coco", LEAKS)
     for name in options.sequences:
-        add(name, sequence_arms())
+        add(name, SEQUENCE_ARMS)
     if options.networks:
         add("dacsdc", FAMILIES, [0])
     return parts
@@ -264,7 +264,7 @@ def main() -> None:
     parts, data = halves_text(photos, options.samples)
     more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
-        measured = Measured(place, name, sequence_arms())
+        measured = Measured(place, name, SEQUENCE_ARMS)
         more[measured.shown.words] = (SEQUENCE_WORDS, measured)
     if options.networks:
         measured = Measured(place, "dacsdc", FAMILIES, [0])

@@ -20,10 +20,9 @@ from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import Series
 
-__all__ = ["SETS", "Finder", "Shown", "as_rgb", "finder", "load_set"]
+__all__ = ["Finder", "Shown", "as_rgb", "finder", "load_set"]
 
 WEIGHTS = DATA / "weights" / "yolov5n_v6.0_coco_state_dict.pt"
-SETS = ("coco", "dacsdc", "otb_crossing", "otb_jogging1", "vot_bag")
 _PACK = 24  # pictures of a pack, at most
 _STAND_IN = "scikit-image"
 
@@ -62,7 +61,7 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @cache
 def load_set(name: str, count: int) -> Shown:
-    """A set by its name of `SETS`, or its first `count` pictures (0: all).
+    """A set by its name ("coco", "dacsdc" or a sequence), or its first `count` pictures (0: all).
 
     Photos of COCO are in two halves: every other one. Without the data, the pictures of
     scikit-image stand in.

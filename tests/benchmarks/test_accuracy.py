@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import features
 
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Accuracy, Matches
+from rinrcodec.families.av1.stream import encode_still
 from rinrcodec.sources.images import picture_from_array
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -26,19 +28,72 @@ def test_other_boxes_stay_inside_the_picture(module):
     chosen_boxes = module("accuracy_parts.codings").chosen_boxes
     picture = picture_from_array(np.zeros((40, 60, 3), np.uint8), name="a.png")
     found = [Box(1, 0, 0, 60, 40), Box(2, 50, 30, 10, 10), Box(3, 20, 10, 8, 4)]
-    assert chosen_boxes("found", picture, found, 0) == tuple(found)
-    assert chosen_boxes("found", picture, found, 100) == tuple(found[1:])
+    assert chosen_boxes("found", picture, found) == tuple(found)
     sizes = [(box.w, box.h) for box in found]
-    decoys = chosen_boxes("decoys", picture, found, 0)
+    decoys = chosen_boxes("decoys", picture, found)
     assert [(box.w, box.h) for box in decoys] == sizes
     assert decoys != tuple(found)
-    assert decoys == chosen_boxes("decoys", picture, found, 0)
-    assert chosen_boxes("both", picture, found, 0) == (*found, *decoys)
-    larger = chosen_boxes("dilated", picture, found, 0)
+    assert decoys == chosen_boxes("decoys", picture, found)
+    assert chosen_boxes("both", picture, found) == (*found, *decoys)
+    larger = chosen_boxes("dilated", picture, found)
     assert larger[2] == Box(3, 18, 9, 12, 6)
     for box in (*decoys, *larger):
         assert 0 <= box.x <= box.x + box.w <= 60
         assert 0 <= box.y <= box.y + box.h <= 40
+
+
+def test_keys_are_those_of_the_parts_that_were_measured(module):
+    codings = module("accuracy_parts.codings")
+    assert codings.Composite(10, 35, "psnr").key == "composite-10-35"
+    assert codings.Composite(10, 35).key == "composite-10-35-default"
+    ours = codings.Ours("av1", "fast", 10, 30)
+    assert ours.key == "ours-av1-fast-10-30-found-0-1-accuracy"
+    arms = module("accuracy_parts.arms")
+    softened = arms.softened(20, "decoys")
+    assert softened.key == "ours-av1-fast-20-decoys-0-1-accuracy-1.5"
+    ours_and_theirs = [*arms.PICTURES.values(), *arms.LEAKS.values()]
+    keys = {coding: coding.key for codings in ours_and_theirs for coding in codings}
+    assert len(set(keys.values())) == len(keys)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, (features.version("avif") or "0.0").split(".")[:2])) < (1, 4),
+    reason="needs libavif 1.4, whose default is tune=iq",
+)
+def test_avif_by_default_and_ours_are_the_same_encoder(module):
+    codings = module("accuracy_parts.codings")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    default = codings.Still("avif", 20).file(pixels)
+    assert default == codings.Still("avif", 20, "iq").file(pixels)
+    row = encode_still(pixels, quality=20, speed=6, tune="accuracy")
+    assert default.endswith(row)  # what comes before is the container
+    assert not default.endswith(encode_still(pixels, quality=20, speed=6, tune="psnr"))
+
+
+def test_the_composite_has_one_tune_for_frame_and_crops(module, tmp_path, monkeypatch):
+    codings = module("accuracy_parts.codings")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    picture = picture_from_array(pixels, name="a.png")
+    tunes, encode = [], codings.Still.file
+
+    def file(still, pixels):
+        tunes.append(still.tune)
+        return encode(still, pixels)
+
+    monkeypatch.setattr(codings.Still, "file", file)
+    for tune in (None, "psnr"):
+        codings.Composite(5, 30, tune).code([picture], [[Box(0, 4, 4, 20, 20)]], tmp_path / "0")
+    assert tunes == [None, None, "psnr", "psnr"]
+
+
+def test_processes_write_the_same_file_under_names_of_their_own(module, tmp_path, monkeypatch):
+    codings = module("accuracy_parts.codings")
+    written = []
+    monkeypatch.setattr(codings.Path, "replace", lambda path, _: written.append(path.name))
+    for number in (1, 2):
+        monkeypatch.setattr(codings.os, "getpid", lambda number=number: number)
+        codings.write_whole(tmp_path / "b.rinr", b"whole")
+    assert written == ["b.rinr.1.part", "b.rinr.2.part"]
 
 
 def test_the_head_of_yolov5_gives_boxes_by_its_formula(module):
