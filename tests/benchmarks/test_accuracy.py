@@ -65,6 +65,7 @@ def test_avif_by_default_and_ours_are_the_same_encoder(module):
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     default = codings.Still("avif", 20).file(pixels)
     assert default == codings.Still("avif", 20, "iq").file(pixels)
+    assert "AVIF-default and ours are the same encoder" in module("accuracy").intro()
     row = encode_still(pixels, quality=20, speed=6, tune="accuracy")
     assert default.endswith(row)  # what comes before is the container
     assert not default.endswith(encode_still(pixels, quality=20, speed=6, tune="psnr"))
@@ -144,6 +145,39 @@ def test_half_the_bytes_at_equal_accuracy_are_minus_50_percent(module, monkeypat
     assert curves.more_bytes((500, 0.35), [(1000, 0.3), (2000, 0.4)]) == pytest.approx(
         100 * (500 / 2000**0.5 / 1000**0.5 - 1)
     )
+
+
+def test_lost_samples_open_the_interval_on_their_side(module):
+    curves = module("accuracy_parts.curves")
+    table = curves.Table({"one": looked(module, 10, 0.5)}, [0], lambda _: 0.5, samples=100)
+
+    def text(**lost):
+        """100 rates from 0 to 99, with the first or last ones of them lost."""
+        rates = [float(rate) for rate in range(100)]
+        rates[: lost.get("higher", 0)] = [curves.HIGHER] * lost.get("higher", 0)
+        for number in range(lost.get("lower", 0)):
+            rates[-1 - number] = curves.LOWER
+        for number in range(lost.get("unknown", 0)):
+            rates[50 + number] = float("nan")
+        return table._interval(lambda sample: rates[sample - 1] if sample else 50.0).text()
+
+    assert text() == "+50 % (+2 to +97)"
+    assert text(higher=2) == "+50 % (+2 to +97)"
+    assert text(higher=3) == "+50 % (at most +97; 3 % without)"
+    assert text(lower=32) == "+50 % (at least +2; 32 % without)"
+    assert text(higher=2, lower=2) == "+50 % (+2 to +97; 4 % without)"
+    assert text(unknown=5) == "+50 % (5 % without)"
+    assert text(higher=10, lower=10) == "+50 % (20 % without)"
+
+
+def test_a_rate_without_points_around_it_has_a_side(module):
+    curves = module("accuracy_parts.curves")
+    anchor = [(1000, 0.3), (2000, 0.4)]
+    assert curves.more_bytes((500, 0.5), anchor) == curves.HIGHER
+    assert curves.more_bytes((500, 0.2), anchor) == curves.LOWER
+    assert curves.delta_rate([(10, 0.5), (20, 0.6)], anchor) == curves.HIGHER
+    assert curves.delta_rate([(10, 0.1), (20, 0.3)], anchor) == curves.LOWER
+    assert np.isnan(curves.delta_rate([(10, 0.35)], anchor))
 
 
 def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
