@@ -11,6 +11,7 @@ labels. What is coded and seen is kept in the folder of `--work`, so a cut run c
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -31,9 +32,9 @@ from accuracy_parts.arms import (
 )
 from accuracy_parts.codings import Still
 from accuracy_parts.curves import Figure, Interval, Table, point
-from accuracy_parts.work import Looked, Part, Workplace, compute, is_done, looked
+from accuracy_parts.work import Looked, Part, Workplace, commits, compute, is_done, looked
 from harness.arguments import common_parser, setup
-from harness.reports import markdown_table, write_report
+from harness.reports import made_by, markdown_table, write_report
 
 PHOTOS = ("coco", "dacsdc")
 WORK = "accuracy-work"
@@ -51,17 +52,17 @@ composite is an AVIF file and AVIF crops of the same boxes, at speed 6, both wit
 tune or both tuned for PSNR. {encoder} Softened packs have no objects; frames are blurred outside of
 the boxes before they are encoded (`--soften`). Where two qualities are named, they are those of
 background and objects."""
-SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's default is
-libaom's `tune=iq`, as is `--tune accuracy`, and the coded frames are the same, byte for byte.
-Without objects, the gain of ours over AVIF-default is the container alone: a pack has one for all
-its frames, and an AVIF file has its own."""
+SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
+default is libaom's `tune=iq`, as is `--tune accuracy`, and the coded frames are the same, byte for
+byte. Without objects, the gain of ours over AVIF-default is the bytes of the container alone: a
+pack has one for all its frames, and every AVIF file has its own."""
 OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of ours."
 DELTA_WORDS = """Bytes of ours relative to the column, at equal accuracy. "-": the column has no
-points around it. Brackets: 95 % bootstrap interval, over sets of pictures that are drawn from these
-with replacement. "N % without": in so many of these sets the column has no points around ours. Where
-they are more than 2.5 % on one side, the interval has no bound there: "at most" or "at least" names
-the other bound. The delta rate is that of Bjontegaard, over the accuracies that both curves
-reach."""
+points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
+replacement. "N % without": in so many of these sets, the column has no points around ours. More
+than 2.5 % of them on one side leave the interval open there; then "at most" or "at least" names the
+other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies that both
+curves reach."""
 LEAKS_WORDS = (
     "A sharp rectangle may show the detector where an object is, although its pixels do not. "
     "Decoys are boxes of the same sizes at random places. Larger boxes have a quarter of their "
@@ -113,6 +114,9 @@ class Measured:
         ]
         self.name, self.figure = figure_of(self.shown.any_class)
         codings = dict.fromkeys(chain.from_iterable(self.arms.values()))
+        self.commits: dict[Path, str] = {}
+        for coding in codings:
+            self.commits |= commits(place, set_name, coding, chunks)
         self.seen: dict[str, list[Looked]] = {
             coding.key: looked(place, set_name, coding, chunks) for coding in codings
         }
@@ -228,6 +232,12 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
     return parts
 
 
+def parts_by(everything: Sequence[Measured]) -> str:
+    """The commits that computed the parts of the page."""
+    made = {path: commit for measured in everything for path, commit in measured.commits.items()}
+    return " / ".join(f"{n} by commit {one}" for one, n in Counter(made.values()).most_common())
+
+
 def section(title: str, *parts: str) -> str:
     """A part of the page."""
     return "\n\n".join([f"## {title}", *parts])
@@ -272,6 +282,7 @@ def main() -> None:
     place = Workplace(
         (options.work or options.out / WORK).resolve(), options.frames, options.device
     )
+    place.keep_options()
     options.work = None  # not on the page
     if not options.page_only:
         compute(
@@ -297,9 +308,11 @@ def main() -> None:
             continue
         parts.append(section(title, words, measured.table()))
         data[title] = {"points": measured.rows()}
+    everything = [*measured_sets.values(), *(measured for _, measured in more.values())]
     write_report(
         "accuracy",
         options,
+        made={**made_by("accuracy", options), "parts": parts_by(everything)},
         title="Accuracy over bytes",
         body="\n\n".join([intro(), "![Accuracy over bytes](accuracy.png)", *parts]),
         data={"frames": place.set("coco").words, "sets": data},

@@ -38,7 +38,7 @@ PICTURES: Arms = {
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
     "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
     "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
-    "composite, psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
+    "composite-psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
     "ours": tuple(ours(q) for q in BACKGROUNDS),
     "ours-objects": tuple(ours(*pair) for pair in PAIRS),
     "ours-softened": tuple(softened(q) for q in BACKGROUNDS),

@@ -198,3 +198,41 @@ def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
     work.compute(parts, place, jobs=1, on_part=left.append)
     assert (looks, left) == (parts, [0, 0])
     assert len({place.path(part) for part in parts}) == 2
+
+
+def test_a_part_keeps_the_commit_that_computed_it(module, tmp_path, monkeypatch):
+    work, codings = module("accuracy_parts.work"), module("accuracy_parts.codings")
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    shown = module("accuracy_parts.sets").Shown(
+        "coco", "one", [picture_from_array(pixels, name="a.png")], False, [0], [[0]]
+    )
+    monkeypatch.setattr(work, "load_set", lambda *_: shown)
+    monkeypatch.setattr(work, "finder", lambda _: module("accuracy_parts.sets")._Blobs())
+    place = work.Workplace(tmp_path, 0, "cpu", commit="abc1234")
+    coding = codings.Still("webp", 5)
+    work.look(place, work.Part("coco", 0, coding))
+    (path,) = tmp_path.glob("coco/*.npz")
+    assert work.commits(place, "coco", coding) == {path: "abc1234"}
+    with np.load(path) as file:
+        earlier = {name: file[name] for name in file if name != "commit"}
+    np.savez(path, **earlier)
+    assert work.commits(place, "coco", coding) == {path: "unknown"}
+    assert len(work.looked(place, "coco", coding)) == 1
+
+
+def test_a_work_folder_of_other_options_is_refused(module, tmp_path, monkeypatch):
+    work = module("accuracy_parts.work")
+    monkeypatch.setattr(work, "sources", lambda: {"data": "here", "weights": "none"})
+    work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    with pytest.raises(SystemExit, match=r"--frames 1 \(now 2\)"):
+        work.Workplace(tmp_path / "new", 2, "cpu").keep_options()
+    monkeypatch.setattr(work, "sources", lambda: {"data": "there", "weights": "none"})
+    with pytest.raises(SystemExit, match=r"data here \(now there\)"):
+        work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    # Parts without options are of all frames.
+    (tmp_path / "old/coco").mkdir(parents=True)
+    (tmp_path / "old/coco/0-original.npz").touch()
+    with pytest.raises(SystemExit, match=r"--frames 0 \(now 2\)"):
+        work.Workplace(tmp_path / "old", 2, "cpu").keep_options()
+    work.Workplace(tmp_path / "old", 0, "cpu").keep_options()
