@@ -54,8 +54,9 @@ the boxes before they are encoded (`--soften`). Where two qualities are named, t
 background and objects."""
 SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
 default is libaom's `tune=iq`, as is `--tune accuracy`, and the coded frames are the same, byte for
-byte. Without objects, the gain of ours over AVIF-default is the bytes of the container alone: a
-pack has one for all its frames, and every AVIF file has its own."""
+byte; pixels differ by the rounding of RGB. Without objects, the gain of ours over AVIF-default is
+the bytes of the container alone: a pack has one for all its frames, and every AVIF file has its
+own."""
 OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of ours."
 DELTA_WORDS = """Bytes of ours relative to the column, at equal accuracy. "-": the column has no
 points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
