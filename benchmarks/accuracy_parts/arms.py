@@ -20,7 +20,7 @@ SOFTEN = 1.5
 
 
 def ours(quality: int, objects: int | None = None, boxes: str = "found") -> Ours:
-    """A pack of the default family, as fast as the AVIF files are encoded."""
+    """A pack of the default family; its backgrounds have the speed of the AVIF files."""
     return Ours("av1", "fast", quality, objects, boxes)
 
 
