@@ -11,25 +11,30 @@ labels. What is coded and seen is kept in the folder of `--work`, so a cut run c
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import features
+
 from accuracy_parts.arms import (
     ANCHOR,
     FAMILIES,
     LEAKS,
     PICTURES,
+    SEQUENCE_ARMS,
     SEQUENCES,
     Arms,
-    sequence_arms,
 )
+from accuracy_parts.codings import Still
 from accuracy_parts.curves import Figure, Interval, Table, point
-from accuracy_parts.work import Looked, Part, Workplace, compute, is_done, looked
+from accuracy_parts.work import Looked, Part, Workplace, commits, compute, is_done, looked
 from harness.arguments import common_parser, setup
-from harness.reports import markdown_table, write_report
+from harness.reports import made_by, markdown_table, write_report
 
 PHOTOS = ("coco", "dacsdc")
 WORK = "accuracy-work"
@@ -41,27 +46,46 @@ that it finds, as any class, at an overlap of 0.5 with a score of 0.25 or more.
 Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
 pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers;
 frames of a pack (up to 24) share what belongs to none of them. AVIF is Pillow's, speed 6, 4:4:4,
-tuned for PSNR, unless Pillow's default tune is named. Ours are `av1` packs with `--tune accuracy`
-and the preset `fast`, which has the same speed. The composite is an AVIF file and AVIF crops of the
-same boxes. Softened packs have no objects; frames are blurred outside of the boxes before they are
-encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
-DELTA_WORDS = (
-    "How many percent more bytes ours take than a column at equal accuracy, between the measured "
-    "points of the column (-: it has none around it), and over the accuracies that both curves "
-    "reach (Bjontegaard delta rate). In brackets are the bounds of 95 % of the sets that are drawn "
-    "from these pictures with replacement, without those where the column has no points around it."
-)
+tuned for PSNR; `AVIF-default` has Pillow's default tune. Ours are `av1` packs with `--tune
+accuracy` and the preset `fast`: libaom's speed is 6 for backgrounds and 5 for objects. The
+composite is an AVIF file and AVIF crops of the same boxes, at speed 6, both with Pillow's default
+tune or both tuned for PSNR. {encoder} Softened packs have no objects; frames are blurred outside of
+the boxes before they are encoded (`--soften`). Where two qualities are named, they are those of
+background and objects."""
+SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
+default is libaom's `tune=iq`, as is `--tune accuracy`, and the coded frames are the same, byte for
+byte; pixels differ by the rounding of RGB. Without objects, the gain of ours over AVIF-default is
+the bytes of the container alone: a pack has one for all its frames, and every AVIF file has its
+own."""
+OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of ours."
+DELTA_WORDS = """Bytes of ours relative to the column, at equal accuracy. "-": the column has no
+points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
+replacement. "N % without": in so many of these sets, the column has no points around ours. More
+than 2.5 % of them on one side leave the interval open there; then "at most" or "at least" names the
+other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies that both
+curves reach."""
 LEAKS_WORDS = (
     "A sharp rectangle may show the detector where an object is, although its pixels do not. "
     "Decoys are boxes of the same sizes at random places. Larger boxes have a quarter of their "
     "sides more on each side."
 )
-SEQUENCE_WORDS = "All frames of a sequence in one pack or video; packs are those of `fast`."
+SEQUENCE_WORDS = (
+    "All frames of a sequence in one pack or video; packs are those of `fast`. Bytes of x265 are "
+    "those of its headers and packets, without a container; all others are those of whole files."
+)
 NETWORK_WORDS = (
     "The {} frames of the first pack alone, because of the time that networks take; preset `fast`."
 )
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")
+
+
+def intro() -> str:
+    """How the page was made, and whether Pillow's default tune is ours."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    same = Still("avif", 20).file(pixels) == Still("avif", 20, "iq").file(pixels)
+    words = SAME_ENCODER if same else OTHER_ENCODER
+    return INTRO.format(encoder=words.format(version=features.version("avif")))
 
 
 def figure_of(any_class: bool) -> tuple[str, Figure]:
@@ -91,6 +115,9 @@ class Measured:
         ]
         self.name, self.figure = figure_of(self.shown.any_class)
         codings = dict.fromkeys(chain.from_iterable(self.arms.values()))
+        self.commits: dict[Path, str] = {}
+        for coding in codings:
+            self.commits |= commits(place, set_name, coding, chunks)
         self.seen: dict[str, list[Looked]] = {
             coding.key: looked(place, set_name, coding, chunks) for coding in codings
         }
@@ -200,10 +227,16 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
         add(name, photo_arms(options))
     add("coco", LEAKS)
     for name in options.sequences:
-        add(name, sequence_arms())
+        add(name, SEQUENCE_ARMS)
     if options.networks:
         add("dacsdc", FAMILIES, [0])
     return parts
+
+
+def parts_by(everything: Sequence[Measured]) -> str:
+    """The commits that computed the parts of the page."""
+    made = {path: commit for measured in everything for path, commit in measured.commits.items()}
+    return " / ".join(f"{n} by commit {one}" for one, n in Counter(made.values()).most_common())
 
 
 def section(title: str, *parts: str) -> str:
@@ -220,7 +253,7 @@ def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str]
         half = max(shown.halves)
         numbers = [number for number, its in enumerate(shown.halves) if its == half]
         deltas = measured.deltas(numbers, samples)
-        where = f"Over the {len(numbers)} on which no setting was chosen. " if half else ""
+        where = f"On the {len(numbers)} pictures on which no setting was chosen. " if half else ""
         compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
         parts.append(section(shown.words, measured.table(), *compared))
         data[name] = {
@@ -250,6 +283,7 @@ def main() -> None:
     place = Workplace(
         (options.work or options.out / WORK).resolve(), options.frames, options.device
     )
+    place.keep_options()
     options.work = None  # not on the page
     if not options.page_only:
         compute(
@@ -264,7 +298,7 @@ def main() -> None:
     parts, data = halves_text(photos, options.samples)
     more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
-        measured = Measured(place, name, sequence_arms())
+        measured = Measured(place, name, SEQUENCE_ARMS)
         more[measured.shown.words] = (SEQUENCE_WORDS, measured)
     if options.networks:
         measured = Measured(place, "dacsdc", FAMILIES, [0])
@@ -275,11 +309,13 @@ def main() -> None:
             continue
         parts.append(section(title, words, measured.table()))
         data[title] = {"points": measured.rows()}
+    everything = [*measured_sets.values(), *(measured for _, measured in more.values())]
     write_report(
         "accuracy",
         options,
+        made={**made_by("accuracy", options), "parts": parts_by(everything)},
         title="Accuracy over bytes",
-        body="\n\n".join([INTRO, "![Accuracy over bytes](accuracy.png)", *parts]),
+        body="\n\n".join([intro(), "![Accuracy over bytes](accuracy.png)", *parts]),
         data={"frames": place.set("coco").words, "sets": data},
     )
 

@@ -7,8 +7,8 @@
 --part cost:     seconds and bytes a frame of every preset, of whole runs of `compress`.
 --part capacity: what a million and a billion frames take, from the reports of the others.
 
-The report is called fleet_PART. A run that was cut goes on when it is started again with the same
-options; its rows wait in the JSON file of the report.
+The report is called fleet_PART. Interrupted? Rerun the same command to continue: finished rows are
+in the JSON file of the report.
 """
 
 from __future__ import annotations

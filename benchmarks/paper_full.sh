@@ -6,7 +6,7 @@
 # DEVICE: cuda (default), cuda:N or cpu. OUT: bench-out/paper (default). DATA: a folder with
 # dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or ../shared/data beside the
 # checkout); $SEQUENCE is the NAME (default: otb_crossing). First says how long it will take, from a
-# few steps of each fit. Run again after an interruption, it goes on where it was.
+# few steps of each fit. Interrupted? Rerun the same command to continue.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -7,8 +7,8 @@
 --gate 4: time to fit and to decode, and quality beside WebP and AVIF at equal bytes.
 --gate 5: sequences in chunks, against their frames alone and x265.
 
-The report is called pyramid_GATE. A run that was cut goes on when it is started again with the same
-options; its rows wait in the JSON file of the report.
+The report is called pyramid_GATE. Interrupted? Rerun the same command to continue: finished rows
+are in the JSON file of the report.
 """
 
 from __future__ import annotations

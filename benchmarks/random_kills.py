@@ -5,8 +5,7 @@ random moment (`kill -9`, or SIGTERM), and runs it again with `--resume`. The ou
 that of a run that nothing disturbed, manifest included, without other files, folders or processes.
 
 To start a process takes most of a round, so `--resume` is a call in the process of this script,
-but for every tenth round. A run that was cut goes on when it is started again with the same
-options.
+but for every tenth round. Interrupted? Rerun the same command to continue.
 """
 
 from __future__ import annotations

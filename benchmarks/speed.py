@@ -7,7 +7,7 @@ of 16 where a family makes groups. All have their boxes. Families that fit netwo
 frames, as a fit takes seconds to minutes. On a CPU, decoding has one thread. On CUDA, JPEG is also
 decoded by the GPU (nvJPEG through torchvision), which is the bar there.
 
-A run that was cut goes on when it is started again with the same options.
+Interrupted? Rerun the same command to continue.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PILLOW: Mapping[str, Mapping[str, Any]] = {
 class Speed:
     """One codec on one set of frames; None where a figure says nothing.
 
-    random_ms: to open the file and decode a frame of it at random.
+    random_ms: to open a file and decode a frame at random.
     """
 
     codec: str
@@ -67,7 +67,7 @@ class Speed:
     random_ms: float | None
 
 
-def pillow_speed(codec: str, pictures: Sequence[Picture], repeats: int) -> Speed:
+def pillow_speed(codec: str, pictures: Sequence[Picture], *, repeats: int, seed: int) -> Speed:
     """The speed of a codec of Pillow."""
     files = pillow_files(codec, pictures)
     count = len(files)
@@ -81,6 +81,18 @@ def pillow_speed(codec: str, pictures: Sequence[Picture], repeats: int) -> Speed
                 np.asarray(image)
 
     decoding = timed(decode, device="cpu", repeats=repeats) / count
+    chosen = numbers_at_random(count, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.{codec.lower()}" for number in range(count)]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+
+        def at_random() -> None:
+            for number in chosen:
+                with Image.open(paths[number]) as image:
+                    np.asarray(image)
+
+        opening = timed(at_random, device="cpu", repeats=repeats) / len(chosen)
     return Speed(
         f"{codec}, Pillow",
         STILLS,
@@ -88,8 +100,13 @@ def pillow_speed(codec: str, pictures: Sequence[Picture], repeats: int) -> Speed
         sum(map(len, files)) / count,
         count / timed(encode, device="cpu", repeats=1),
         1 / decoding,
-        1e3 * decoding,
+        1e3 * opening,
     )
+
+
+def numbers_at_random(count: int, seed: int) -> list[int]:
+    """Which of `count` frames to open one after the other, the same for every codec."""
+    return random.Random(seed).choices(range(count), k=min(20, 2 * count))
 
 
 def pillow_files(codec: str, pictures: Sequence[Picture]) -> list[bytes]:
@@ -151,7 +168,7 @@ def family_speed(
                     file.decode(range(first, min(count, first + BATCH)), device=options.device)
 
             decoding = timed(in_batches, device=options.device, repeats=options.repeats)
-        chosen = random.Random(options.seed).choices(range(count), k=min(20, 2 * count))
+        chosen = numbers_at_random(count, options.seed)
 
         def at_random() -> None:
             for number in chosen:
@@ -210,9 +227,10 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
         f"*stills*: {stills}, the first of them for families that fit networks. *sequence*: "
         f"{sequence}.{steps} Encoding is `rinrcodec.encode` with {options.threads} threads on "
         f"{options.device}, with objects; of Pillow's codecs, one call after the other. Decoding "
-        f"is of batches of {BATCH} with {threads}, the best of {options.repeats} runs. The last "
-        "column opens the file anew for a frame at random. Qualities differ: "
-        f"this page is about time.\n\n{table}"
+        f"is of batches of {BATCH} with {threads}, the best of {options.repeats} runs. In the "
+        "last column, a file is opened for every frame, in random order: a pack of all frames, or "
+        "a picture file of one. Qualities differ: this page is about time.\n\n"
+        f"{table}"
     )
 
 
@@ -239,7 +257,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     rows = [
-        row(codec, partial(pillow_speed, codec, loaded, options.repeats))
+        row(codec, partial(pillow_speed, codec, loaded, repeats=options.repeats, seed=options.seed))
         for codec in PILLOW
         if codec.lower() in available_codecs()
     ]

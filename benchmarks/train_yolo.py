@@ -6,8 +6,7 @@ the val split as it comes. Every training is repeated with several seeds, and th
 difference they could have shown. Without DAC-SDC the pictures of scikit-image stand in, for both
 splits: that shows only that the script runs.
 
-A run that was cut goes on when it is started again with the same options; with `--work`, what it
-encoded is kept as well.
+Interrupted? Rerun the same command to continue. With `--work`, coded frames are kept as well.
 """
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ from harness.arguments import common_parser, setup
 from harness.frames import DATA
 from harness.ledger import Ledger
 from harness.reports import markdown_table
+from harness.work_folder import keep_options
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs, best_composite
 from rinrcodec.families import background_families
@@ -158,9 +158,14 @@ def write_arms(work: Path, split: Split, options: Any) -> dict[str, tuple[Path, 
     """Write every arm: the folder to train on, and the bytes a frame.
 
     The first family among the arms decides the size of all. What an earlier run wrote is kept.
+
+    Raises:
+        SystemExit: The folder was filled with other options.
     """
     families = [arm for arm in options.arms if arm in background_families()]
     ordered = [*families, *(arm for arm in options.arms if arm not in families)]
+    filled = any((work / f"{arm}.json").is_file() for arm in ordered)
+    keep_options(work, coding_options(options, families), assumed={} if filled else None)
     arms: dict[str, tuple[Path, float]] = {}
     size, reference = float(options.bytes), None
     for arm in ordered:
@@ -179,6 +184,14 @@ def write_arms(work: Path, split: Split, options: Any) -> dict[str, tuple[Path, 
         arms[arm] = (folder if arm in families else folder / "images", written)
         print(f"{arm}: {written:,.0f} bytes a frame", flush=True)
     return {arm: arms[arm] for arm in options.arms}
+
+
+def coding_options(options: Any, families: Sequence[str]) -> dict[str, Any]:
+    """What the coded frames depend on, for the folder that keeps them."""
+    names = ("frames", "preset", "steps", "bytes", "seed", "device")
+    found = {f"--{name}": getattr(options, name) for name in names}
+    data = str(DATA.resolve()) if DATA.is_dir() else "scikit-image"
+    return {**found, "first family": families[0] if families else None, "data": data}
 
 
 def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Path:

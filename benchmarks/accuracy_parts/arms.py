@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from accuracy_parts.codings import Coding, Composite, Movie, Network, Original, Ours, Still
 
-__all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "sequence_arms"]
+__all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "SEQUENCE_ARMS"]
 
 Arms = Mapping[str, Sequence[Coding]]
 QUALITIES = (10, 20, 30, 45)
@@ -20,7 +20,7 @@ SOFTEN = 1.5
 
 
 def ours(quality: int, objects: int | None = None, boxes: str = "found") -> Ours:
-    """A pack of the default family, as fast as the AVIF files are encoded."""
+    """A pack of the default family; its backgrounds have the speed of the AVIF files."""
     return Ours("av1", "fast", quality, objects, boxes)
 
 
@@ -38,6 +38,7 @@ PICTURES: Arms = {
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
     "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
     "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
+    "composite-psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
     "ours": tuple(ours(q) for q in BACKGROUNDS),
     "ours-objects": tuple(ours(*pair) for pair in PAIRS),
     "ours-softened": tuple(softened(q) for q in BACKGROUNDS),
@@ -61,17 +62,13 @@ FAMILIES: Arms = {
     "pyramid": (Network("pyramid", "fast"),),
 }
 SEQUENCES = ("otb_crossing", "otb_jogging1")
-
-
-def sequence_arms(preset: str = "fast") -> Arms:
-    """The curves of sequences."""
-    return {
-        "original": (Original(),),
-        "AVIF": tuple(Still("avif", q, "psnr") for q in (30, 45, 60)),
-        "x265, a key frame every 8": tuple(Movie(crf, 8) for crf in (42, 37, 32)),
-        "x265, a key frame every 250": tuple(Movie(crf, 250) for crf in (42, 37, 32)),
-        "ours, groups of 16": tuple(Ours("av1", preset, q, gop=16) for q in (10, 25, 40)),
-        "ours, groups of 16, objects": tuple(
-            Ours("av1", preset, q, q + 20, gop=16) for q in (10, 25, 40)
-        ),
-    }
+SEQUENCE_ARMS: Arms = {
+    "original": (Original(),),
+    "AVIF": tuple(Still("avif", q, "psnr") for q in (30, 45, 60)),
+    "x265, a key frame every 8": tuple(Movie(crf, 8) for crf in (42, 37, 32)),
+    "x265, a key frame every 250": tuple(Movie(crf, 250) for crf in (42, 37, 32)),
+    "ours, groups of 16": tuple(Ours("av1", "fast", q, gop=16) for q in (10, 25, 40)),
+    "ours, groups of 16, objects": tuple(
+        Ours("av1", "fast", q, q + 20, gop=16) for q in (10, 25, 40)
+    ),
+}

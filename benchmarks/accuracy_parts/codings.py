@@ -6,6 +6,7 @@ Every coding gives, for each picture, its bytes in whole files and the pixels th
 from __future__ import annotations
 
 import io
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -86,13 +87,12 @@ class Original(Coding):
 class Still(Coding):
     """A file of Pillow for each picture.
 
-    tune, subsampling: of AVIF; None for the default, and for other codecs.
+    tune: of AVIF; None for the default, and for other codecs.
     """
 
     codec: str
     quality: int
     tune: str | None = None
-    subsampling: str | None = None
 
     @property
     def label(self) -> str:
@@ -114,7 +114,7 @@ class Still(Coding):
         settings = dict(CODECS[self.codec][0])
         if self.codec == "avif":
             settings["advanced"] = {"tune": self.tune} if self.tune else {}
-            settings["subsampling"] = "4:0:0" if pixels.ndim == 2 else self.subsampling or "4:4:4"
+            settings["subsampling"] = "4:0:0" if pixels.ndim == 2 else "4:4:4"
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, quality=self.quality, **settings)  # type: ignore[arg-type]
         return file.getvalue()
@@ -126,10 +126,20 @@ class Still(Coding):
 
 @dataclass(frozen=True)
 class Composite(Coding):
-    """An AVIF file of the frame, and an AVIF crop of every box, pasted in."""
+    """An AVIF file of the frame, and an AVIF crop of every box, pasted in.
+
+    tune: of both; None for Pillow's default.
+    """
 
     quality: int
     crops: int
+    tune: str | None = None
+
+    @property
+    def key(self) -> str:
+        # Names without a tune are of earlier parts, which were tuned for PSNR.
+        end = "" if self.tune == "psnr" else f"-{self.tune or 'default'}"
+        return f"composite-{self.quality}-{self.crops}{end}"
 
     @property
     def label(self) -> str:
@@ -138,7 +148,7 @@ class Composite(Coding):
     def code(
         self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]], work: Path
     ) -> list[Coded]:
-        frame, crop = (Still("avif", quality, "psnr") for quality in (self.quality, self.crops))
+        frame, crop = (Still("avif", quality, self.tune) for quality in (self.quality, self.crops))
         result = []
         for number, (picture, boxes) in enumerate(zip(pictures, found, strict=True)):
             size, pixels = frame.kept(picture.pixels, work, number)
@@ -159,7 +169,6 @@ class Ours(Coding):
     quality, objects: of backgrounds and objects, where the family can be asked for them; without
         `objects`, boxes are not in the pack either.
     boxes: as of `chosen_boxes`.
-    largest: pixels of the largest box that gets an object; 0 for any.
     soften: how much frames are blurred outside of the boxes, which are then in the pack.
     """
 
@@ -168,10 +177,14 @@ class Ours(Coding):
     quality: int | None = None
     objects: int | None = None
     boxes: str = "found"
-    largest: int = 0
     gop: int = 1
     tune: Tune = "accuracy"
     soften: float | None = None
+
+    @property
+    def key(self) -> str:
+        # The 0 was an option, and is in the names of earlier parts.
+        return super().key.replace(f"-{self.boxes}-", f"-{self.boxes}-0-", 1)
 
     @property
     def label(self) -> str:
@@ -194,7 +207,7 @@ class Ours(Coding):
 
     def _boxed(self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]]) -> list[Picture]:
         return [
-            replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes, self.largest))
+            replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes))
             for p, boxes in zip(pictures, found, strict=True)
         ]
 
@@ -207,7 +220,7 @@ class Ours(Coding):
         return shares(self._encoded(chosen, objects, target, None), chosen)
 
     def _background(self, pictures: Sequence[Picture], work: Path) -> Pack:
-        key = replace(self, objects=None, boxes="found", largest=0).key
+        key = replace(self, objects=None, boxes="found").key
         path = work.with_name(f"{work.name}-{key}.rinr")
         if not path.is_file():
             target = rinrcodec.Target(quality=self.quality, tune=self.tune)
@@ -291,7 +304,8 @@ def bare(picture: Picture) -> Picture:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
+    # Processes whose codings share a background may write it at the same time.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_bytes(data)
     partial.replace(path)
 
@@ -303,9 +317,7 @@ def shares(pack: Pack, pictures: Sequence[Picture]) -> list[Coded]:
     return list(zip(sizes, shown, strict=True))
 
 
-def chosen_boxes(
-    kind: str, picture: Picture, found: Sequence[Box], largest: int
-) -> tuple[Box, ...]:
+def chosen_boxes(kind: str, picture: Picture, found: Sequence[Box]) -> tuple[Box, ...]:
     """The boxes to encode with: those that were found, and what shows whether their place leaks.
 
     Args:
@@ -313,23 +325,21 @@ def chosen_boxes(
             same sizes at random places instead; "both": those as well.
         picture: The picture.
         found: What the detector finds in it.
-        largest: Leave out boxes of more pixels; 0 for none.
     """
-    boxes = [box for box in found if not largest or box.w * box.h <= largest]
     if kind == "found":
-        return tuple(boxes)
+        return tuple(found)
     if kind == "dilated":
-        return tuple(_dilated(box, picture) for box in boxes)
-    draw = np.random.default_rng([len(boxes), picture.width, picture.height])
+        return tuple(_dilated(box, picture) for box in found)
+    draw = np.random.default_rng([len(found), picture.width, picture.height])
     decoys = [
         replace(
             box,
             x=float(draw.integers(0, picture.width - int(box.w) + 1)),
             y=float(draw.integers(0, picture.height - int(box.h) + 1)),
         )
-        for box in boxes
+        for box in found
     ]
-    return tuple(decoys) if kind == "decoys" else (*boxes, *decoys)
+    return tuple(decoys) if kind == "decoys" else (*found, *decoys)
 
 
 def _dilated(box: Box, picture: Picture) -> Box:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -18,12 +20,21 @@ Figure = Callable[[Accuracy], float]
 Seen = Sequence[Looked]  # of all pictures of a set, in one coding
 
 
+# What a 95 % interval leaves out on each side.
+TAIL = 0.025
+# In place of a rate where the anchor has no points around ours: all accuracies of ours are higher,
+# so that the anchor would need more bytes than its largest point, or they are lower.
+HIGHER, LOWER = -math.inf, math.inf
+
+
 @dataclass(frozen=True)
 class Interval:
-    """A delta rate in percent, and the bounds of 95 % of those of the resampled sets.
+    """A delta rate in percent, and its 95 % interval over resampled sets of the pictures.
 
-    None where the curves share no range of accuracy. lost: the share of the resampled sets of which
-    that is true.
+    rate: None where the anchor has no points around ours.
+    low, high: None where the interval is open to that side: in more than 2.5 % of the resampled
+        sets, the anchor has no points around ours there.
+    lost: the share of all resampled sets in which it has none.
     """
 
     rate: float | None
@@ -32,12 +43,20 @@ class Interval:
     lost: float = 0.0
 
     def text(self) -> str:
-        """Return it as a table has it."""
+        """Return it as a table has it, with `lost` where it matters."""
         if self.rate is None:
             return "-"
-        if self.low is None or self.high is None:
-            return f"{self.rate:+.0f} %"
-        return f"{self.rate:+.0f} % ({self.low:+.0f} to {self.high:+.0f})"
+        words = []
+        if self.low is not None and self.high is not None:
+            words.append(f"{self.low:+.0f} to {self.high:+.0f}")
+        elif self.low is not None:
+            words.append(f"at least {self.low:+.0f}")
+        elif self.high is not None:
+            words.append(f"at most {self.high:+.0f}")
+        if self.lost > TAIL:
+            words.append(f"{100 * self.lost:.0f} % without")
+        rate = f"{self.rate:+.0f} %"
+        return f"{rate} ({'; '.join(words)})" if words else rate
 
 
 def point(seen: Seen, numbers: Sequence[int] | None = None) -> tuple[float, Accuracy]:
@@ -85,33 +104,52 @@ class Table:
             lambda sample: more_bytes(self.points([coding], sample)[0], self.points(anchor, sample))
         )
 
-    def _interval(self, rate_of: Callable[[int], float | None]) -> Interval:
+    def _interval(self, rate_of: Callable[[int], float]) -> Interval:
         n_samples = len(next(iter(self._points.values())))
         rate, *others = [rate_of(sample) for sample in range(n_samples)]
-        known = [one for one in others if one is not None]
-        if rate is None or not known:
-            return Interval(rate)
-        low, high = np.percentile(known, [2.5, 97.5])
-        return Interval(rate, float(low), float(high), 1 - len(known) / len(others))
+        known = rate if math.isfinite(rate) else None
+        if not others:
+            return Interval(known)
+        # Those without a rate count on their side, and of a side that is not known on both.
+        lows = [HIGHER if math.isnan(one) else one for one in others]
+        highs = [LOWER if math.isnan(one) else one for one in others]
+        lost = sum(not math.isfinite(one) for one in others) / len(others)
+        low, high = _percentile(lows, TAIL, "lower"), _percentile(highs, 1 - TAIL, "higher")
+        return Interval(known, low, high, lost)
 
 
-def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) -> float | None:
+def _percentile(
+    values: Sequence[float], share: float, method: Literal["lower", "higher"]
+) -> float | None:
+    """The value of the sample at or outside of this share; None where it has no rate."""
+    value = float(np.quantile(values, share, method=method))
+    return value if math.isfinite(value) else None
+
+
+def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) -> float:
     """How many percent more bytes a point takes than the anchor, between the points around it.
 
-    None where the anchor has no points of that accuracy around it.
+    `HIGHER` or `LOWER` where the anchor has no points around it.
     """
     sizes, accuracies = np.array(rate_curve(anchor)).T
-    if not accuracies[0] <= one[1] <= accuracies[-1]:
-        return None
+    if one[1] > accuracies[-1]:
+        return HIGHER
+    if one[1] < accuracies[0]:
+        return LOWER
     size = np.exp(np.interp(one[1], accuracies, np.log(sizes)))
     return float(100 * (one[0] / size - 1))
 
 
-def delta_rate(
-    ours: Sequence[tuple[float, float]], anchor: Sequence[tuple[float, float]]
-) -> float | None:
-    """`bd_rate` with accuracy in place of PSNR; None where the curves share no range of it."""
+def delta_rate(ours: Sequence[tuple[float, float]], anchor: Sequence[tuple[float, float]]) -> float:
+    """`bd_rate` with accuracy in place of PSNR.
+
+    `HIGHER` or `LOWER` where the curves share no range of it; NaN where one of them is a point.
+    """
+    curves = rate_curve(ours), rate_curve(anchor)
     try:
-        return bd_rate(rate_curve(ours), rate_curve(anchor))
+        return bd_rate(*curves)
     except RinrInputError:
-        return None
+        our_range, its_range = ([accuracy for _, accuracy in curve] for curve in curves)
+        if our_range[0] >= its_range[-1]:
+            return HIGHER
+        return LOWER if our_range[-1] <= its_range[0] else math.nan

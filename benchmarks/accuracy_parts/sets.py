@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
@@ -20,10 +21,9 @@ from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import Series
 
-__all__ = ["SETS", "Finder", "Shown", "as_rgb", "finder", "load_set"]
+__all__ = ["Finder", "Shown", "as_rgb", "finder", "load_set", "sources"]
 
 WEIGHTS = DATA / "weights" / "yolov5n_v6.0_coco_state_dict.pt"
-SETS = ("coco", "dacsdc", "otb_crossing", "otb_jogging1", "vot_bag")
 _PACK = 24  # pictures of a pack, at most
 _STAND_IN = "scikit-image"
 
@@ -62,7 +62,7 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @cache
 def load_set(name: str, count: int) -> Shown:
-    """A set by its name of `SETS`, or its first `count` pictures (0: all).
+    """A set by its name ("coco", "dacsdc" or a sequence), or its first `count` pictures (0: all).
 
     Photos of COCO are in two halves: every other one. Without the data, the pictures of
     scikit-image stand in.
@@ -91,6 +91,13 @@ def load_set(name: str, count: int) -> Shown:
         n_packs = -(-len(members) // _PACK)
         chunks += [part.tolist() for part in np.array_split(members, n_packs)]
     return Shown(name, what, pictures, name == "dacsdc", halves, chunks)
+
+
+def sources() -> dict[str, str]:
+    """Where the pictures come from, and which weights the detector has."""
+    data = str(DATA.resolve()) if DATA.is_dir() else _STAND_IN
+    weights = sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else "none"
+    return {"data": data, "weights": weights}
 
 
 def _pictures(series: Series) -> list[Picture]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -19,11 +20,13 @@ import numpy as np
 import torch
 
 from accuracy_parts.codings import Coding, write_whole
-from accuracy_parts.sets import Shown, as_rgb, finder, load_set
+from accuracy_parts.sets import Shown, as_rgb, finder, load_set, sources
+from harness.reports import current_commit
+from harness.work_folder import keep_options
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Detections, Matches, match
 
-__all__ = ["Looked", "Part", "Workplace", "compute", "is_done", "looked"]
+__all__ = ["Looked", "Part", "Workplace", "commits", "compute", "is_done", "looked"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where the parts are kept, and how many pictures of each set there are."""
+    """Where the parts are kept, and how many pictures of each set there are.
+
+    commit: of the code that computes parts.
+    """
 
     folder: Path
     count: int
     device: str
+    commit: str = field(default_factory=current_commit)
+
+    def keep_options(self) -> None:
+        """Exit if the parts in the folder are of other options.
+
+        A folder without options has the default ones: parts were kept before options were.
+        """
+        options = {"--frames": self.count, "--device": self.device, **sources()}
+        assumed = {**options, "--frames": 0, "--device": "cpu"}
+        filled = any(self.folder.glob("*/*.npz"))
+        keep_options(self.folder, options, assumed=assumed if filled else None)
 
     def set(self, name: str) -> Shown:
         return load_set(name, self.count)
@@ -109,7 +126,7 @@ def look(place: Workplace, part: Part) -> None:
     coded = part.coding.code(pictures, found, work)
     seen = finder(place.device)([as_rgb(pixels) for _, pixels in coded])
     path = place.path(part)
-    partial = path.with_name(f"{path.name}.part.npz")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part.npz")
     np.savez_compressed(
         partial,
         n_bytes=np.array([size for size, _ in coded]),
@@ -117,6 +134,7 @@ def look(place: Workplace, part: Part) -> None:
         boxes=np.concatenate([one.boxes for one in seen]),
         scores=np.concatenate([one.scores for one in seen]),
         classes=np.concatenate([one.classes for one in seen]).astype(np.int16),
+        commit=np.array(place.commit),
     )
     partial.replace(path)
 
@@ -144,6 +162,18 @@ def looked(
         for number, (size, seen) in zip(numbers, rows, strict=True)
     }
     return [result[number] for number in sorted(result)]
+
+
+def commits(
+    place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
+) -> dict[Path, str]:
+    """The commits that computed the parts that `looked` takes; "unknown" where it was not kept."""
+    chosen = range(len(place.set(set_name).chunks)) if chunks is None else chunks
+    result = {}
+    for path in (place.path(Part(set_name, chunk, coding)) for chunk in chosen):
+        with np.load(path) as file:
+            result[path] = str(file["commit"]) if "commit" in file else "unknown"
+    return result
 
 
 def stored(path: Path) -> Iterable[tuple[float, Detections]]:

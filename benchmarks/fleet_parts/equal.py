@@ -1,4 +1,4 @@
-"""The same bytes, whoever fits: one process, several, and Ray."""
+"""The same bytes from one process, several, and Ray."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
         + markdown_table(["background", "fitted by", "s", "files", "equal"], table)
     )
     data = {"frames": what, "rows": rows}
-    ledger.finish(title="The same bytes, whoever fits", body=body, data=data)
+    ledger.finish(title="The same bytes from one process, several, and Ray", body=body, data=data)
 
 
 def _row(

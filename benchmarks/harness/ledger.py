@@ -1,4 +1,4 @@
-"""Rows of a long run, kept in the JSON of its report as they come, so that a cut run goes on."""
+"""Rows of a long run, kept in the JSON of its report as they come, so that a rerun continues."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ JsonRow = dict[str, Any]
 class Ledger:
     """The rows of a report that is not finished yet, by their keys.
 
-    A rerun with the same options takes the rows that are there, unless the report is finished: then
-    it begins again. Where code or machine were others in between, the report names all of them.
+    Interrupted? Rerun the same command to continue. If the report is finished, it begins again.
+    Where code or machine changed in between, the report names all of them.
     """
 
     def __init__(self, name: str, script: str, options: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ class Ledger:
         unfinished = self._unfinished()
         if unfinished and unfinished["runs"][0]["command"] == self._made["command"]:
             self._runs, self._rows = unfinished["runs"], unfinished["rows"]
-            print(f"going on with {len(self._rows)} rows of {self._path}", flush=True)
+            print(f"continuing: {self._path} has {len(self._rows)} rows", flush=True)
 
     def __contains__(self, key: str) -> bool:
         return key in self._rows

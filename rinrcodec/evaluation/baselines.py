@@ -48,7 +48,8 @@ CODECS: Mapping[str, tuple[Mapping[str, object], ...]] = {
             "format": "AVIF",
             "speed": 6,
             "subsampling": "4:4:4",
-            # The default tunes for SSIM, which costs 9 % of the bytes at equal PSNR.
+            # Named, as the default changes: that of libavif 1.4.2 (Pillow 13.0) is tune=iq, for the
+            # quality that people see, as a test of benchmarks/accuracy.py shows.
             "advanced": {"tune": "psnr"},
             "max_threads": 1,
         },

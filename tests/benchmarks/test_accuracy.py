@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import features
 
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Accuracy, Matches
+from rinrcodec.families.av1.stream import encode_still
 from rinrcodec.sources.images import picture_from_array
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -26,19 +28,73 @@ def test_other_boxes_stay_inside_the_picture(module):
     chosen_boxes = module("accuracy_parts.codings").chosen_boxes
     picture = picture_from_array(np.zeros((40, 60, 3), np.uint8), name="a.png")
     found = [Box(1, 0, 0, 60, 40), Box(2, 50, 30, 10, 10), Box(3, 20, 10, 8, 4)]
-    assert chosen_boxes("found", picture, found, 0) == tuple(found)
-    assert chosen_boxes("found", picture, found, 100) == tuple(found[1:])
+    assert chosen_boxes("found", picture, found) == tuple(found)
     sizes = [(box.w, box.h) for box in found]
-    decoys = chosen_boxes("decoys", picture, found, 0)
+    decoys = chosen_boxes("decoys", picture, found)
     assert [(box.w, box.h) for box in decoys] == sizes
     assert decoys != tuple(found)
-    assert decoys == chosen_boxes("decoys", picture, found, 0)
-    assert chosen_boxes("both", picture, found, 0) == (*found, *decoys)
-    larger = chosen_boxes("dilated", picture, found, 0)
+    assert decoys == chosen_boxes("decoys", picture, found)
+    assert chosen_boxes("both", picture, found) == (*found, *decoys)
+    larger = chosen_boxes("dilated", picture, found)
     assert larger[2] == Box(3, 18, 9, 12, 6)
     for box in (*decoys, *larger):
         assert 0 <= box.x <= box.x + box.w <= 60
         assert 0 <= box.y <= box.y + box.h <= 40
+
+
+def test_keys_are_those_of_the_parts_that_were_measured(module):
+    codings = module("accuracy_parts.codings")
+    assert codings.Composite(10, 35, "psnr").key == "composite-10-35"
+    assert codings.Composite(10, 35).key == "composite-10-35-default"
+    ours = codings.Ours("av1", "fast", 10, 30)
+    assert ours.key == "ours-av1-fast-10-30-found-0-1-accuracy"
+    arms = module("accuracy_parts.arms")
+    softened = arms.softened(20, "decoys")
+    assert softened.key == "ours-av1-fast-20-decoys-0-1-accuracy-1.5"
+    ours_and_theirs = [*arms.PICTURES.values(), *arms.LEAKS.values()]
+    keys = {coding: coding.key for codings in ours_and_theirs for coding in codings}
+    assert len(set(keys.values())) == len(keys)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, (features.version("avif") or "0.0").split(".")[:2])) < (1, 4),
+    reason="needs libavif 1.4, whose default is tune=iq",
+)
+def test_avif_by_default_and_ours_are_the_same_encoder(module):
+    codings = module("accuracy_parts.codings")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    default = codings.Still("avif", 20).file(pixels)
+    assert default == codings.Still("avif", 20, "iq").file(pixels)
+    assert "AVIF-default and ours are the same encoder" in module("accuracy").intro()
+    row = encode_still(pixels, quality=20, speed=6, tune="accuracy")
+    assert default.endswith(row)  # what comes before is the container
+    assert not default.endswith(encode_still(pixels, quality=20, speed=6, tune="psnr"))
+
+
+def test_the_composite_has_one_tune_for_frame_and_crops(module, tmp_path, monkeypatch):
+    codings = module("accuracy_parts.codings")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    picture = picture_from_array(pixels, name="a.png")
+    tunes, encode = [], codings.Still.file
+
+    def file(still, pixels):
+        tunes.append(still.tune)
+        return encode(still, pixels)
+
+    monkeypatch.setattr(codings.Still, "file", file)
+    for tune in (None, "psnr"):
+        codings.Composite(5, 30, tune).code([picture], [[Box(0, 4, 4, 20, 20)]], tmp_path / "0")
+    assert tunes == [None, None, "psnr", "psnr"]
+
+
+def test_processes_write_the_same_file_under_names_of_their_own(module, tmp_path, monkeypatch):
+    codings = module("accuracy_parts.codings")
+    written = []
+    monkeypatch.setattr(codings.Path, "replace", lambda path, _: written.append(path.name))
+    for number in (1, 2):
+        monkeypatch.setattr(codings.os, "getpid", lambda number=number: number)
+        codings.write_whole(tmp_path / "b.rinr", b"whole")
+    assert written == ["b.rinr.1.part", "b.rinr.2.part"]
 
 
 def test_the_head_of_yolov5_gives_boxes_by_its_formula(module):
@@ -91,6 +147,39 @@ def test_half_the_bytes_at_equal_accuracy_are_minus_50_percent(module, monkeypat
     )
 
 
+def test_lost_samples_open_the_interval_on_their_side(module):
+    curves = module("accuracy_parts.curves")
+    table = curves.Table({"one": looked(module, 10, 0.5)}, [0], lambda _: 0.5, samples=100)
+
+    def text(**lost):
+        """100 rates from 0 to 99, with the first or last ones of them lost."""
+        rates = [float(rate) for rate in range(100)]
+        rates[: lost.get("higher", 0)] = [curves.HIGHER] * lost.get("higher", 0)
+        for number in range(lost.get("lower", 0)):
+            rates[-1 - number] = curves.LOWER
+        for number in range(lost.get("unknown", 0)):
+            rates[50 + number] = float("nan")
+        return table._interval(lambda sample: rates[sample - 1] if sample else 50.0).text()
+
+    assert text() == "+50 % (+2 to +97)"
+    assert text(higher=2) == "+50 % (+2 to +97)"
+    assert text(higher=3) == "+50 % (at most +97; 3 % without)"
+    assert text(lower=32) == "+50 % (at least +2; 32 % without)"
+    assert text(higher=2, lower=2) == "+50 % (+2 to +97; 4 % without)"
+    assert text(unknown=5) == "+50 % (5 % without)"
+    assert text(higher=10, lower=10) == "+50 % (20 % without)"
+
+
+def test_a_rate_without_points_around_it_has_a_side(module):
+    curves = module("accuracy_parts.curves")
+    anchor = [(1000, 0.3), (2000, 0.4)]
+    assert curves.more_bytes((500, 0.5), anchor) == curves.HIGHER
+    assert curves.more_bytes((500, 0.2), anchor) == curves.LOWER
+    assert curves.delta_rate([(10, 0.5), (20, 0.6)], anchor) == curves.HIGHER
+    assert curves.delta_rate([(10, 0.1), (20, 0.3)], anchor) == curves.LOWER
+    assert np.isnan(curves.delta_rate([(10, 0.35)], anchor))
+
+
 def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
     work, codings = module("accuracy_parts.work"), module("accuracy_parts.codings")
     monkeypatch.setattr(module("accuracy_parts.sets"), "DATA", tmp_path / "absent")
@@ -109,3 +198,41 @@ def test_a_rerun_computes_only_what_is_missing(module, tmp_path, monkeypatch):
     work.compute(parts, place, jobs=1, on_part=left.append)
     assert (looks, left) == (parts, [0, 0])
     assert len({place.path(part) for part in parts}) == 2
+
+
+def test_a_part_keeps_the_commit_that_computed_it(module, tmp_path, monkeypatch):
+    work, codings = module("accuracy_parts.work"), module("accuracy_parts.codings")
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    shown = module("accuracy_parts.sets").Shown(
+        "coco", "one", [picture_from_array(pixels, name="a.png")], False, [0], [[0]]
+    )
+    monkeypatch.setattr(work, "load_set", lambda *_: shown)
+    monkeypatch.setattr(work, "finder", lambda _: module("accuracy_parts.sets")._Blobs())
+    place = work.Workplace(tmp_path, 0, "cpu", commit="abc1234")
+    coding = codings.Still("webp", 5)
+    work.look(place, work.Part("coco", 0, coding))
+    (path,) = tmp_path.glob("coco/*.npz")
+    assert work.commits(place, "coco", coding) == {path: "abc1234"}
+    with np.load(path) as file:
+        earlier = {name: file[name] for name in file if name != "commit"}
+    np.savez(path, **earlier)
+    assert work.commits(place, "coco", coding) == {path: "unknown"}
+    assert len(work.looked(place, "coco", coding)) == 1
+
+
+def test_a_work_folder_of_other_options_is_refused(module, tmp_path, monkeypatch):
+    work = module("accuracy_parts.work")
+    monkeypatch.setattr(work, "sources", lambda: {"data": "here", "weights": "none"})
+    work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    with pytest.raises(SystemExit, match=r"--frames 1 \(now 2\)"):
+        work.Workplace(tmp_path / "new", 2, "cpu").keep_options()
+    monkeypatch.setattr(work, "sources", lambda: {"data": "there", "weights": "none"})
+    with pytest.raises(SystemExit, match=r"data here \(now there\)"):
+        work.Workplace(tmp_path / "new", 1, "cpu").keep_options()
+    # Parts without options are of all frames.
+    (tmp_path / "old/coco").mkdir(parents=True)
+    (tmp_path / "old/coco/0-original.npz").touch()
+    with pytest.raises(SystemExit, match=r"--frames 0 \(now 2\)"):
+        work.Workplace(tmp_path / "old", 2, "cpu").keep_options()
+    work.Workplace(tmp_path / "old", 0, "cpu").keep_options()

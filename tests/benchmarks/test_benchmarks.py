@@ -11,9 +11,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rinrcodec.presets import get_preset
+from rinrcodec.sources.images import picture_from_array
 
 from .conftest import BENCHMARKS
 
@@ -186,6 +188,17 @@ def test_every_script_is_covered():
     assert scripts == set(TINY) | {"fleet", "pyramid"}
 
 
+def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
+    speed = load("speed")
+    opened, opens = [], speed.Image.open
+    monkeypatch.setattr(speed.Image, "open", lambda file: opened.append(file) or opens(file))
+    picture = picture_from_array(np.zeros((8, 8, 3), np.uint8), name="a.png")
+    row = speed.pillow_speed("JPEG", [picture] * 3, repeats=1, seed=0)
+    files = [int(file.stem) for file in opened if isinstance(file, Path)]
+    assert files[:6] == speed.numbers_at_random(3, 0)
+    assert row.random_ms > 0
+
+
 def stand_in(folder, code=0):
     """What runs a shell script with a stand-in for Python.
 
@@ -230,6 +243,17 @@ def test_all_pages_are_planned_and_made_once(tmp_path):
     wrong = run("all.sh", str(out), "sped")
     assert wrong.returncode == 2
     assert "no page 'sped'" in wrong.stderr
+
+
+def test_a_page_keeps_the_unfinished_work_of_others(tmp_path):
+    run, out = stand_in(tmp_path), tmp_path / "out"
+    rows = out / "unfinished/ladder/ladder.json"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("an hour of work")
+    done = run("all.sh", str(out), "label_bytes")
+    assert done.returncode == 0, done.stderr
+    assert rows.read_text() == "an hour of work"
+    assert [path.name for path in (out / "unfinished").iterdir()] == ["ladder"]
 
 
 def test_the_plan_of_all_pages_has_every_script():

@@ -114,7 +114,7 @@ def test_rows_outlive_a_run_that_was_cut(load, tmp_path, capsys):
     again = ledger.Ledger("report", "script", options)
     assert again.row("a", lambda: make(2))["value"] == 1
     assert again.row("b", lambda: make(3))["value"] == 3
-    assert "going on with 1 rows" in capsys.readouterr().out
+    assert "has 1 rows" in capsys.readouterr().out
 
     other = argparse.Namespace(**{**vars(options), "frames": 3})
     assert ledger.Ledger("report", "script", other)._rows == {}

@@ -1,5 +1,6 @@
 """What `benchmarks/train_yolo.py` says of its own power."""
 
+import argparse
 import importlib
 from pathlib import Path
 
@@ -35,3 +36,19 @@ def test_more_seeds_see_less(script):
     few = script.detectable({"a": [0.1, 0.3, 0.2], "b": [0.2, 0.4, 0.3]})
     many = script.detectable({"a": [0.1, 0.3, 0.2] * 3, "b": [0.2, 0.4, 0.3] * 3})
     assert many < few / 2
+
+
+def test_frames_coded_with_other_options_are_refused(script, tmp_path, monkeypatch):
+    sizes = iter([900.0, 700.0])
+    monkeypatch.setattr(script, "write_pictures", lambda *_: next(sizes))
+    chosen = {"arms": ["webp"], "frames": 4, "preset": "fast", "steps": None, "bytes": 900}
+    options = argparse.Namespace(**chosen, seed=0, device="cpu")
+    split = script.Split([], [])
+    script.write_arms(tmp_path, split, options)
+    assert script.write_arms(tmp_path, split, options)["webp"][1] == 900
+    options.bytes = 700
+    with pytest.raises(SystemExit, match=r"--bytes 900 \(now 700\)"):
+        script.write_arms(tmp_path, split, options)
+    (tmp_path / "options.json").unlink()
+    with pytest.raises(SystemExit, match=r"--bytes unknown \(now 700\)"):
+        script.write_arms(tmp_path, split, options)
