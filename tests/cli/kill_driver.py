@@ -3,7 +3,7 @@
 Run as a process: `kill_driver.py SIGNAL STRIDE OUT ARGS...`. Every change that a run makes visible
 is a rename, so for every STRIDEth rename a child process runs `compress ARGS -o OUT/k` and sends
 SIGNAL to itself just before it; then another child runs it with `--resume`. One JSON line per
-moment says what came of it. The children are forks, so that torch is imported once.
+moment records the result. The children are forks, so that torch is imported once.
 """
 
 from __future__ import annotations

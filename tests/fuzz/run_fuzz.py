@@ -7,7 +7,7 @@
     python tests/fuzz/run_fuzz.py --page docs/results   # and write down how they went
 
 New inputs, findings, figures and logs of libFuzzer go to `fuzz-out/TARGET`, which git ignores. A
-run goes on from the inputs of the runs before it, and `--page` adds the figures of all runs since
+run continues with the inputs of earlier runs, and `--page` adds the figures of all runs since
 `--fresh`. Replaying and the page need no atheris.
 """
 
@@ -162,7 +162,7 @@ class _Job:
         self._corpus = self._out / "corpus"
         for folder in (self._found, self._corpus):
             folder.mkdir(parents=True, exist_ok=True)
-        # A run that goes on makes other choices than those before it.
+        # A run that continues makes other choices than the earlier ones.
         earlier = len(read_runs(self._out))
         self._seed = seed + 1000 * earlier + number
         self._log = self._out / f"log-{number}.txt"

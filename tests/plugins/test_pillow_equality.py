@@ -1,4 +1,4 @@
-"""One frame, one picture: whoever decodes it on one device, with whatever beside it."""
+"""A frame decodes to the same picture in every way, and in every batch, on one device."""
 
 from __future__ import annotations
 
