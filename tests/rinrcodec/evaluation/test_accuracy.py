@@ -172,11 +172,13 @@ def test_a_detector_that_is_not_there_is_not_downloaded(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_file_that_is_no_detector_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["net.pt", "notes.txt", "folder"])
+def test_what_is_no_detector_is_named(tmp_path, name):
     pytest.importorskip("ultralytics")
-    (tmp_path / "net.pt").write_bytes(b"not a model")
-    with pytest.raises(RinrInputError, match=r"net\.pt: Ultralytics cannot load it"):
-        load_detector(tmp_path / "net.pt", device="cpu")
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_bytes(b"not a model")
+    with pytest.raises(RinrInputError, match=f"{name}: Ultralytics cannot load it"):
+        load_detector(path, device="cpu")
 
 
 def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkeypatch):
