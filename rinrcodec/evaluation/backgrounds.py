@@ -16,7 +16,7 @@ from pathlib import Path
 
 import rinrcodec
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, decode_timed
 from rinrcodec.families import background_families, background_family, family_of
 from rinrcodec.metrics import frame_bytes
@@ -171,7 +171,7 @@ def measure_background(
             CodedFrame.of(pictures[index], shares[index], pixels)
             for index, pixels in zip(chosen, decoded, strict=True)
         )
-        words = ["rinrcodec", "compress", SOURCE, "-o", "packs", "--preset", effort]
+        words = ["rinrcodec", "compress", SOURCE, "-o", output("-packs"), "--preset", effort]
         words += ["--background", family]
         name = family
         if with_objects:

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rinrcodec.evaluation.accuracy import Accuracy, Detector, average_precision,
 from rinrcodec.evaluation.backgrounds import measure_background, runs_around
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
+from rinrcodec.evaluation.rows import AND, SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.picture import Picture
 from rinrcodec.sources.source import Source
@@ -193,10 +193,26 @@ def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[s
 
 
 def _copy(source: Source) -> tuple[str, ...]:
-    """The command that copies a source: SRC, or the folder of the pictures that it lists."""
+    """The command that copies a source: SRC, or the folders of the pictures that it lists."""
     if source.path.is_dir():
-        return ("cp", "-RL", SOURCE, "pictures")
+        return ("cp", "-RL", SOURCE, output("-copy"))
     if source.kind in ("image", "video"):
-        return ("cp", SOURCE, f"copy{source.path.suffix}")
-    folders = {str(ref.path.parent) for series in source.series for ref in series.refs}
-    return ("cp", "-RL", os.path.commonpath(folders), "pictures")
+        return ("cp", SOURCE, output(f"-copy{source.path.suffix}"))
+    folders = _picture_folders(source)
+    if len(folders) == 1:
+        return ("cp", "-RL", *folders, output("-copy"))
+    words = ["mkdir", output("-copy")]
+    for number, folder in enumerate(folders, start=1):
+        words += [AND, "cp", "-RL", folder, output(f"-copy/{number}")]
+    return tuple(words)
+
+
+def _picture_folders(source: Source) -> list[str]:
+    """The folders that hold the pictures of a source, without those inside another one."""
+    found = {ref.path.parent for series in source.series for ref in series.refs}
+    whole = {Path(os.path.abspath(folder)): folder for folder in sorted(found)}
+    return [
+        os.path.join(".", folder) if str(folder).startswith("-") else str(folder)
+        for path, folder in whole.items()
+        if whole.keys().isdisjoint(path.parents)
+    ]

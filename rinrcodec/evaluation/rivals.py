@@ -30,7 +30,7 @@ from rinrcodec.evaluation.baselines import (
     nearest_quality,
 )
 from rinrcodec.evaluation.comparison import method_label
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Point, Recipe, Row
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Point, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.picture import Picture
 
@@ -71,7 +71,8 @@ class Rival:
             settings += f", crops {method_label(codec)} {quality}"
             words += ["--crops", codec, "--crops-quality", str(quality)]
         name = method_label("composite" if self.crops else self.codec)
-        start = ("rinrcodec", "bench", "rival", SOURCE, "-o", "pictures")
+        out = output(f"-{self.codec}-crops" if self.crops else f"-{self.codec}")
+        start = ("rinrcodec", "bench", "rival", SOURCE, "-o", out)
         return Recipe(name, settings, (*start, *words, *options))
 
 

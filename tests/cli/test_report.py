@@ -201,7 +201,7 @@ def test_the_advice_runs_in_a_shell(made, folder_of_made, tmp_path):
     subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=300
     )
-    (out,) = tmp_path.glob("p*")  # packs or pictures
+    (out,) = tmp_path.glob("fr*")
     check_promise(row, out, folder_of_made)
 
 
@@ -282,7 +282,7 @@ def test_where_the_video_is_smaller_the_advice_is_to_send_it(tmp_path):
     assert figures["source"]["n_bytes"] == -(-film.stat().st_size // 4)
     names = [row["name"] for row in figures["rows"]]
     assert names[:3] == ["av1", "siren", "nerv"]
-    assert figures["source"]["command"] == f"cp {film} copy.mp4"
+    assert figures["source"]["command"] == f"cp {film} film-copy.mp4"
     assert figures["advice"]["command"] in printed
     smallest = min(figures["rows"], key=lambda row: row["n_bytes"])
     assert (figures["advice"]["use"] == "video file") == (

@@ -75,8 +75,8 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
         assert row.is_ours
         assert row.recipe.settings == "fast, 2 steps"
     assert rows[0].recipe.command("a b") == (
-        "rinrcodec compress 'a b' -o packs --preset fast --background av1 --objects none --steps 2 "
-        "--device cpu --labels 'x y'"
+        "rinrcodec compress 'a b' -o 'a b-packs' --preset fast --background av1 --objects none "
+        "--steps 2 --device cpu --labels 'x y'"
     )
     assert "--objects" not in rows[1].recipe.words
     assert reports == sorted(reports)
@@ -85,7 +85,7 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
 
 def test_without_boxes_there_is_one_row(pictures):
     (row,) = measure_background(pictures[:1], "av1", effort="fast", seed=3)
-    words = "rinrcodec compress ./-x -o packs --preset fast --background av1 --seed 3"
+    words = "rinrcodec compress ./-x -o ./-x-packs --preset fast --background av1 --seed 3"
     assert (row.name, row.recipe.command("-x")) == ("av1", words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from rinrcodec.evaluation import measure as measure_module
 from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
+from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
 from rinrcodec.sources.discover import open_source
 
 
@@ -76,7 +78,7 @@ def test_jpeg_files_are_sent_as_they_are(measured, source):
     row = measured.source
     sizes = [(source.path / f"{i}.jpg").stat().st_size for i in (0, 2)]
     assert [frame.n_bytes for frame in row.frames] == sizes
-    assert row.recipe.command("fr ames") == "cp -RL 'fr ames' pictures"
+    assert row.recipe.command("fr ames") == "cp -RL 'fr ames' 'fr ames-copy'"
     assert [frame.quality.frame for frame in row.frames] == [float("inf")] * 2
 
 
@@ -94,23 +96,62 @@ def test_the_data_as_it_is(tmp_path, name, is_flat, row):
     found = measure(open_source(tmp_path / name), [0], ["av1"], effort="fast").source
     assert found.name == row
     if name == "a.png" and not is_flat:
-        command = "rinrcodec bench rival x.png -o pictures --codec jpeg --quality 95"
+        command = "rinrcodec bench rival x.png -o x-jpeg --codec jpeg --quality 95"
     else:
-        command = f"cp x.png copy{Path(name).suffix}"
+        command = f"cp x.png x-copy{Path(name).suffix}"
     assert found.recipe.command("x.png") == command
 
 
-def test_pictures_that_a_yaml_lists_are_copied_with_their_folder(tmp_path, make_picture):
-    for split in ("train", "val"):
-        folder = tmp_path / "images" / split
-        folder.mkdir(parents=True)
-        Image.fromarray(make_picture(32, 24)).save(folder / "a.jpg")
+def yaml_copy(tmp_path, make_picture, folders, **keys):
+    """The command that copies the pictures of a data yaml with a folder for each split."""
+    for folder in folders:
+        path = tmp_path / folder
+        path.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_picture(32, 24)).save(path / "a.jpg")
     data = tmp_path / "data.yaml"
-    data.write_text("train: images/train\nval: images/val\nnames: [a]\n", encoding="utf-8")
-    found = measure(open_source(data), [0, 1], ["av1"], effort="fast")
-    assert [picture.name for picture in found.pictures] == ["train/a.jpg", "val/a.jpg"]
-    words = found.source.recipe.words
-    assert words == ("cp", "-RL", str(tmp_path / "images"), "pictures")
+    lines = [f"{key}: {value}" for key, value in keys.items()]
+    data.write_text("\n".join([*lines, "names: [a]"]), encoding="utf-8")
+    numbers = range(len(folders))
+    source = open_source(Path("data.yaml"))
+    row = measure(source, numbers, ["av1"], effort="fast", device="cpu").source
+    return row.recipe.command("data.yaml")
+
+
+def test_pictures_that_a_yaml_lists_are_copied_with_their_folders(
+    tmp_path, make_picture, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folders = ["one/images", "two/images/val", "two/images"]
+    line = yaml_copy(tmp_path, make_picture, folders, train=tmp_path / folders[0], val=folders[2])
+    assert line == (
+        f"mkdir data-copy && cp -RL {tmp_path}/one/images data-copy/1 && "
+        "cp -RL two/images data-copy/2"
+    )
+    subprocess.run(["sh", "-c", line], check=True)
+    assert sorted(
+        str(file.relative_to("data-copy")) for file in Path("data-copy").rglob("*.jpg")
+    ) == ["1/a.jpg", "2/a.jpg", "2/val/a.jpg"]
+
+
+def test_pictures_of_one_folder_are_copied_with_one_command(tmp_path, make_picture, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = yaml_copy(tmp_path, make_picture, ["-odd"], train="-odd")
+    assert line == "cp -RL ./-odd data-copy"
+
+
+@pytest.mark.parametrize("name", ["pictures", "packs", "-x", "it's new"])
+def test_an_output_is_named_after_its_source_and_does_not_exist_yet(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe("x", "", ("cp", "-RL", SOURCE, output("-copy")))
+    Path(name).mkdir()
+    first, second = f"{name}-copy", f"{name}-copy-2"
+    for copy in (first, second):
+        subprocess.run(["sh", "-c", recipe.command(name)], check=True)
+        assert Path(copy).is_dir()
+    assert len(list(tmp_path.iterdir())) == 3
+    (tmp_path / name / "below").mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert recipe.command(".") == shell_line(["cp", "-RL", ".", str(tmp_path / f"{name}-copy-3")])
 
 
 def test_the_fog_has_ours_beside_the_best_other_codec(measured):
