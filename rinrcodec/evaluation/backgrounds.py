@@ -20,7 +20,7 @@ from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, decode_timed
 from rinrcodec.families import background_families, background_family, family_of
 from rinrcodec.metrics import frame_bytes
-from rinrcodec.pack import Pack, merge_packs
+from rinrcodec.pack import Metadata, Pack, merge_packs
 from rinrcodec.picture import Picture
 from rinrcodec.presets import compared_backgrounds, get_preset
 
@@ -123,6 +123,8 @@ def measure_background(
 ) -> list[Row]:
     """Encode pictures with one of our backgrounds, save them, and decode some of them.
 
+    EXIF, ICC and XMP are left out, as in the measured files of other codecs.
+
     Args:
         pictures: The pictures with their boxes.
         family: The name of the family of the backgrounds.
@@ -152,7 +154,8 @@ def measure_background(
     chosen = tuple(range(len(pictures)) if compared is None else compared)
     counts = [len(pictures)] if runs is None else runs
     ends = list(accumulate(counts))
-    batches = [pictures[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    bare = [replace(picture, metadata=Metadata()) for picture in pictures]
+    batches = [bare[end - count : end] for end, count in zip(ends, counts, strict=True)]
     with_objects = preset.objects is not None and any(picture.boxes for picture in pictures)
     fit = partial(rinrcodec.encode, seed=seed, device=device)
 

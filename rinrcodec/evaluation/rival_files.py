@@ -89,7 +89,7 @@ def _pictures(source: Source, suffix: str) -> Iterator[tuple[str, Picture]]:
 
 def _encode(rival: Rival, item: tuple[str, Picture]) -> tuple[str, RivalFrame]:
     name, picture = item
-    return name, encode_rival(picture, rival)
+    return name, encode_rival(picture, rival, icc=True)
 
 
 def _write(folder: Path, name: str, frame: RivalFrame, rival: Rival) -> int:

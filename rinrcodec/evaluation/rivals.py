@@ -99,8 +99,16 @@ def box_regions(picture: Picture) -> list[Region]:
     return [region for region in regions if region.area]
 
 
-def encode_rival(picture: Picture, rival: Rival) -> RivalFrame:
+def encode_rival(picture: Picture, rival: Rival, *, icc: bool = False) -> RivalFrame:
     """Encode a picture as a rival does.
+
+    Args:
+        picture: The picture with its boxes.
+        rival: The codec and its settings.
+        icc: Store the ICC profile of the picture in the frame. Crops have none.
+
+    Returns:
+        The bytes of the frame and of its crops.
 
     Example:
         >>> from rinrcodec.sources.images import picture_from_array
@@ -108,7 +116,13 @@ def encode_rival(picture: Picture, rival: Rival) -> RivalFrame:
         >>> encode_rival(black, Rival("jpeg", 50)).decode("RGB").max()
         np.uint8(0)
     """
-    data = encode_picture(rival.codec, picture.pixels, rival.quality, setting=rival.setting)
+    data = encode_picture(
+        rival.codec,
+        picture.pixels,
+        rival.quality,
+        setting=rival.setting,
+        icc=picture.metadata.icc if icc else b"",
+    )
     if rival.crops is None:
         return RivalFrame(data)
     codec, quality = rival.crops

@@ -75,6 +75,8 @@ def _view(report: Report) -> dict[str, Any]:
         "advice": report.advice,
         "command": report.command(report.advice.row),
         "promise": _promise(report),
+        "metadata_bytes": _metadata_size(measured, exif=True),
+        "added_bytes": _added_size(report),
         "tiles": _tiles(report),
         "rows": row_table(report),
         "anchor": measured.anchor.name,
@@ -125,6 +127,23 @@ def _promise(report: Report) -> str:
     inside = "" if quality.objects is None else f", {db(quality.objects)} dB inside the boxes"
     where = "" if quality.objects is None else " outside"
     return f"{size(row.n_bytes)} a frame, {db(row.outside)} dB{where}{inside}"
+
+
+def _metadata_size(measured: Measured, *, exif: bool) -> str:
+    """The mean bytes of the frames' ICC profiles, with EXIF and XMP if `exif`; "" for none."""
+    total = 0
+    for picture in measured.pictures:
+        kept = picture.metadata
+        total += len(kept.icc) + (len(kept.exif) + len(kept.xmp) if exif else 0)
+    return size(total / len(measured.pictures)) if total else ""
+
+
+def _added_size(report: Report) -> str:
+    """The bytes of metadata that the advised command writes and its row does not count."""
+    row, source = report.advice.row, report.measured.source
+    if row is source and row.recipe.settings:  # whole files are counted
+        return ""
+    return _metadata_size(report.measured, exif=row.is_ours)
 
 
 def _tiles(report: Report) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ImageCms import ImageCmsProfile, createProfile
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError, RinrUsageError
@@ -132,6 +133,15 @@ def test_crops_can_be_pasted_where_their_names_say(source, pictures, tmp_path):
     pixels[16 : 16 + part.shape[0], 36 : 36 + part.shape[1]] = part
     wanted = Picture(name, pictures[0].pixels, (Box(0, 36, 16, 24, 32),))
     assert (pixels == encode_rival(wanted, rival).decode("RGB")).all()
+
+
+@pytest.mark.parametrize("codec", sorted(SUFFIXES))
+def test_files_keep_the_profile_of_their_pictures(tmp_path, pictures, codec):
+    profile = ImageCmsProfile(createProfile("sRGB")).tobytes()
+    Image.fromarray(pictures[0].pixels).save(tmp_path / "x.png", icc_profile=profile)
+    write_rival(open_source(tmp_path / "x.png"), tmp_path / "out", Rival(codec, 50))
+    with Image.open(tmp_path / f"out/x{SUFFIXES[codec]}") as image:
+        assert image.info["icc_profile"] == profile
 
 
 def test_files_are_written_whole_or_not_at_all(source, tmp_path):
