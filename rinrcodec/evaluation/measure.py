@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -85,7 +84,8 @@ def measure(
         The rows. `rinrcodec.evaluation.report` turns them into advice and JSON.
 
     Raises:
-        RinrInputError: A frame cannot be read, or there is a detector and no frame has a box.
+        RinrInputError: A frame cannot be read, or there is a detector and no labelled frame has a
+            box.
         MissingExtraError: A package for one of the families is not installed.
 
     Example:
@@ -101,10 +101,11 @@ def measure(
         ['JPEG', 'WebP']
     """
     pictures = read_pictures(source, compared)
-    if detector is not None and not any(picture.boxes for picture in pictures):
+    if detector is not None and not any(map(_has_truth, pictures)):
         raise RinrInputError(
-            f"{source.path}: none of the {len(pictures)} frames that were taken has a label, so "
-            "there is nothing to detect; give labels, or leave the detector out"
+            f"{source.path}: none of the {len(pictures)} frames that were taken has a box in "
+            "labels that were understood in full, so there is nothing to detect; give labels, "
+            "or leave the detector out"
         )
     lengths = [len(series) for series in source.series]
     parts = [(family, runs_around(family, compared, lengths)) for family in families]
@@ -149,6 +150,11 @@ def measure(
         on_progress(work, work, "detecting")
     *tried, as_it_is = rows
     return Measured(tuple(pictures), tuple(tried), tried[anchor], as_it_is)
+
+
+def _has_truth(picture: Picture) -> bool:
+    """Whether a detector has something to find in a picture."""
+    return picture.labelled and any(not box.crowd for box in picture.boxes)
 
 
 def _accuracy(detector: Detector, pictures: Sequence[Picture], row: Row) -> Accuracy:
@@ -210,9 +216,9 @@ def _copy(source: Source) -> tuple[str, ...]:
 def _picture_folders(source: Source) -> list[str]:
     """The folders that hold the pictures of a source, without those inside another one."""
     found = {ref.path.parent for series in source.series for ref in series.refs}
-    whole = {Path(os.path.abspath(folder)): folder for folder in sorted(found)}
+    whole = {folder.resolve(): folder for folder in sorted(found)}
     return [
-        os.path.join(".", folder) if str(folder).startswith("-") else str(folder)
+        f"./{folder}" if str(folder).startswith("-") else str(folder)
         for path, folder in whole.items()
         if whole.keys().isdisjoint(path.parents)
     ]

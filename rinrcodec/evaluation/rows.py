@@ -104,15 +104,17 @@ def _new_name(source: str, ending: str) -> str:
 
     It is in the current folder, or next to the source where the current folder is inside of it.
     """
-    whole = Path(os.path.abspath(source))  # `.` and `..` have no name
+    path = Path(source)
+    # `.` and `..` are no names; the name of a link is.
+    whole = path.resolve() if path.name in ("", "..") else path.absolute()
     is_folder = whole.is_dir()
     stem = whole.name if is_folder else whole.stem
     folder = whole.parent if is_folder and Path.cwd().is_relative_to(whole.resolve()) else Path()
     ending, slash, below = ending.partition("/")
-    ending, suffix = os.path.splitext(ending)
+    ending, dot, suffix = ending.partition(".")
     for number in count(1):
         again = f"-{number}" if number > 1 else ""
-        name = str(folder / fit_name(f"{stem or 'pictures'}{ending}{again}{suffix}"))
+        name = str(folder / fit_name(f"{stem or 'pictures'}{ending}{again}{dot}{suffix}"))
         if not os.path.lexists(name):
             break
     return f"{name}{slash}{below}"
