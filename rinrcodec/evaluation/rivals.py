@@ -140,6 +140,7 @@ def measure_rivals(
     background_psnr: float | None = None,
     options: Sequence[str] = (),
     on_measured: Callable[[float], None] = lambda _: None,
+    finish: Callable[[Row], Row] = lambda row: row,
 ) -> list[Row]:
     """Give pictures to the other codecs at about the same bytes, and time each of them.
 
@@ -150,6 +151,8 @@ def measure_rivals(
             for any.
         options: More words for the commands of the rows.
         on_measured: Called with the share of the work that is done.
+        finish: Called with each row as soon as it is measured, and returns it, such as without the
+            pixels that nobody needs.
 
     Returns:
         A row for each codec that Pillow has, and one for AVIF with crops where there are boxes.
@@ -171,7 +174,7 @@ def measure_rivals(
             jobs.append(partial(_composite_row, trial, n_bytes, background_psnr, options))
         rows = []
         for job in jobs:
-            rows.append(job())
+            rows.append(finish(job()))
             on_measured(len(rows) / len(jobs))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -210,7 +213,10 @@ class _Trial:
 
     def point(self, rival: Rival) -> Point:
         """The means of `coded`, without its pixels."""
-        return Point.of(self.coded(rival))
+        coded = self._pool.map(
+            lambda number: self._coded(rival, number).without_pixels(), range(len(self))
+        )
+        return Point.of(tuple(coded))
 
     def fitted(self, rival: Rival, n_bytes: float) -> Rival:
         """The rival with the quality that gives about `n_bytes` for all pictures."""

@@ -10,7 +10,7 @@ import math
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -122,7 +122,10 @@ def _new_name(source: str, ending: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodedFrame:
-    """A frame in a recipe: its bytes, its PSNR in dB, and its pixels after decoding."""
+    """A frame in a recipe: its bytes, its PSNR in dB, and its pixels after decoding.
+
+    Where nobody looks at the pixels, they are zeros of the same shape: see `without_pixels`.
+    """
 
     n_bytes: float
     quality: Quality
@@ -132,6 +135,10 @@ class CodedFrame:
     def of(cls, picture: Picture, n_bytes: float, pixels: NDArray[np.uint8]) -> CodedFrame:
         """Compare decoded pixels with their picture."""
         return cls(n_bytes, frame_quality(picture.pixels, pixels, picture.boxes), pixels)
+
+    def without_pixels(self) -> CodedFrame:
+        """Return the frame with zeros for pixels, which take no memory."""
+        return replace(self, pixels=np.broadcast_to(np.uint8(0), self.pixels.shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,6 @@ from rinrcodec.printing import printable
 
 __all__ = ["report_page"]
 
-# Frames whose crops are shown: more would make the page too large to send around.
-_SHOWN_FRAMES = 8
-
 
 def report_page(report: Report) -> str:
     """Return the whole page as HTML, one file that needs no other."""
@@ -65,7 +62,7 @@ def _view(report: Report) -> dict[str, Any]:
     measured, scenario = report.measured, report.scenario
     device = scenario.devices[0]
     count = len(measured.pictures)
-    shown = range(0, count, max(1, -(-count // _SHOWN_FRAMES)))
+    shown = measured.shown
     colours = [colours_of(measured)[row.name] for row in report.fog_rows]
     software = f"rinrcodec {__version__}, Python {platform.python_version()}"
     crops = next((row.name for row in measured.rows if " + crops" in row.name), None)

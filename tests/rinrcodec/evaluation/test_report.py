@@ -17,6 +17,7 @@ from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
 from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
 from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.spread import iterate_pictures, read_pictures
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,41 @@ def test_an_output_is_named_after_its_source_and_does_not_exist_yet(tmp_path, mo
     (tmp_path / name / "below").mkdir()
     monkeypatch.chdir(tmp_path / name)
     assert recipe.command(".") == shell_line(["cp", "-RL", ".", str(tmp_path / f"{name}-copy-3")])
+
+
+def test_of_many_frames_only_the_shown_ones_keep_their_pixels(tmp_path, make_picture):
+    for i in range(10):
+        Image.fromarray(make_picture(32, 24, i)).save(tmp_path / f"{i}.jpg", quality=95)
+    found = measure(open_source(tmp_path), range(10), ["av1"], effort="fast", device="cpu")
+    assert found.shown == range(0, 10, 2)
+    for row in (*found.rows, found.source):
+        assert [frame.pixels.max() > 0 for frame in row.frames] == [True, False] * 5
+        assert [frame.pixels.strides == (0, 0, 0) for frame in row.frames] == [False, True] * 5
+        assert row.bpp == pytest.approx(8 * row.n_bytes / (32 * 24))
+        assert min(frame.quality.frame for frame in row.frames) > 10
+
+
+def test_frames_are_read_run_by_run(tmp_path, make_picture, monkeypatch):
+    for i in range(6):
+        Image.fromarray(make_picture(16, 8, i)).save(tmp_path / f"{i}.png")
+    source = open_source(tmp_path)
+    read = []
+
+    def spy(*arguments):
+        for picture in iterate_pictures(*arguments):
+            read.append(picture.name)
+            yield picture
+
+    monkeypatch.setattr(measure_module, "iterate_pictures", spy)
+    known = dict(zip([1, 4], read_pictures(source, [1, 4]), strict=True))
+    frames = measure_module._Frames(source, [0, 1, 4, 5], known)
+    assert (len(frames), frames[1], frames[2]) == (4, known[1], known[4])
+    assert [picture.name for picture in frames[:2]] == ["0.png", "1.png"]
+    assert read == ["0.png", "1.png"]
+    assert [picture.name for picture in frames[2:4]] == ["4.png", "5.png"]
+    alone = measure_module._Frames(source, [1, 4], known)
+    assert list(alone[:]) == [known[1], known[4]]
+    assert len(read) == 4
 
 
 def test_the_fog_has_ours_beside_the_best_other_codec(measured):
