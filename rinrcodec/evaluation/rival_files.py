@@ -90,10 +90,9 @@ def _write_file(source: Source, out: Path, rival: Rival, on_written: Callable[[i
     """Write a single image to a file."""
     suffixes = JPEG_SUFFIXES if rival.codec == "jpeg" else {SUFFIXES[rival.codec]}
     if source.kind != "image" or rival.crops or out.suffix.lower() not in suffixes:
-        what = "a frame with crops" if rival.crops else f"{out.suffix} files of this source"
         raise RinrUsageError(
-            f"{out}: cannot write {what} in {rival.codec}; give a folder with -o, or for a single "
-            f"image without crops a file that ends in {SUFFIXES[rival.codec]}"
+            f"{out}: expected the name of a folder, or for a single image without crops a file "
+            f"that ends in {SUFFIXES[rival.codec]}"
         )
     ((_, picture),) = _pictures(source, SUFFIXES[rival.codec])
     data = encode_rival(picture, rival, icc=True).data

@@ -457,7 +457,7 @@ def test_the_page_says_what_metadata_adds(plain):
         advice = replace(made.advice, row=plain.rows[row])
         text = report_page(replace(made, measured=rich, advice=advice))
         assert "EXIF, ICC and XMP (4.0 kB a frame) are left out" in text
-        assert f"With metadata, {added} more." in text
+        assert f"With metadata, up to {added} more." in text
 
 
 def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.evaluation import accuracy as accuracy_module
 from rinrcodec.evaluation.accuracy import (
     Accuracy,
     Detections,
@@ -189,3 +191,9 @@ def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkey
         load_detector(path)
     with pytest.raises(MissingExtraError):
         average_precision([match(found(), [Box(0, 0, 0, 4, 4)])])
+
+
+def test_the_examples_run():
+    result = doctest.testmod(accuracy_module)
+    assert result.failed == 0
+    assert result.attempted > 0

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from rinrcodec.evaluation import measure as measure_module
+from rinrcodec.evaluation import report as report_module
+from rinrcodec.evaluation import side_by_side as side_by_side_module
 from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
 from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
@@ -226,7 +228,8 @@ def test_json_has_all_figures_and_no_infinity(report, measured):
     assert len(values["fog"]["devices"]) == 4
 
 
-def test_the_examples_run():
-    result = doctest.testmod(measure_module)
+@pytest.mark.parametrize("module", [measure_module, report_module, side_by_side_module])
+def test_the_examples_run(module):
+    result = doctest.testmod(module)
     assert result.failed == 0
     assert result.attempted > 0

@@ -180,7 +180,9 @@ def test_one_image_is_written_to_a_file(source, tmp_path, name, codec):
     ],
 )
 def test_names_of_other_files_are_refused(source, tmp_path, name, kind, crops):
-    with pytest.raises(RinrUsageError, match=rf"{name}: cannot write .* give a folder with -o"):
+    with pytest.raises(
+        RinrUsageError, match=rf"{name}: expected the name of a folder, .* ends in .avif"
+    ):
         write_rival(open_source(source.path / kind), tmp_path / name, Rival("avif", 40, 0, crops))
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
 
