@@ -167,14 +167,18 @@ def ladder(
 @click.argument("source", metavar="SRC", type=LocalPath())
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, metavar="OUT",
-    help="Folder for the files; it must not exist.",
+    help="New folder for the files, or for a single image a new file such as x.avif.",
 )  # fmt: skip
 @click.option(
     "--codec", type=Choice(("jpeg", "webp", "avif")), default="avif", show_default=True,
     help="Codec of the frames, with the best settings of Pillow at reasonable speed.",
 )  # fmt: skip
 @click.option(
-    "--quality", type=click.IntRange(1, 100), required=True, metavar="Q", help="Of the frames."
+    "--quality",
+    type=click.IntRange(1, 100),
+    required=True,
+    metavar="Q",
+    help="Quality of the frames, 1 to 100.",
 )
 @click.option(
     "--subsampling", type=Choice(("4:2:0", "4:4:4")), help="Chroma of JPEG. [default: 4:2:0]"
@@ -183,7 +187,9 @@ def ladder(
     "--crops", type=Choice(("jpeg", "webp", "avif")),
     help="Also write a crop of every box, in this codec.",
 )  # fmt: skip
-@click.option("--crops-quality", type=click.IntRange(1, 100), metavar="Q", help="Of the crops.")
+@click.option("--crops-quality", type=click.IntRange(1, 100), metavar="Q",
+    help="Quality of the crops, 1 to 100.",
+)  # fmt: skip
 @labels_option
 @quiet_option
 @verbose_option
@@ -202,6 +208,7 @@ def rival(
 
     SRC is an image, a folder of images, a YOLO data yaml, or a video. The files are OUT/NAME.avif.
     With crops they are OUT/frames/NAME.avif and OUT/crops/NAME/NUMBER_X_Y.webp: paste them at X, Y.
+    ICC profiles are kept, EXIF and XMP are not.
     """
     if subsampling is not None and codec != "jpeg":
         raise click.UsageError(f"--subsampling {subsampling}: --codec {codec} has no such choice")

@@ -95,7 +95,7 @@ def command(
     The page shows crops, quality over bytes, sizes, latency and the fog. It ends in advice, which
     may be another codec, and the command that follows it. It takes as long as fitting those frames,
     and some seconds more for each. A background that joins frames is fitted to a group around each
-    of them, or to all frames of SRC. With --detector, accuracy shows what the loss means for it.
+    of them, or to all frames of SRC. With --detector, each row also shows the detector's mAP.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: expected a file ending in .html")
@@ -149,7 +149,10 @@ def command(
         )
     accuracy = measured.source.accuracy
     if accuracy is not None and not accuracy.map50:
-        text = f"{detector}: it finds no label even before coding; are its classes those of SRC?"
+        text = (
+            f"{detector}: found no labelled box in the original frames. Check that its class ids "
+            "match the labels."
+        )
         print_warnings([text], more="")
     words = ["rinrcodec", "report", str(source), "--frames", str(frames), "--preset", preset]
     for name in backgrounds:
@@ -157,6 +160,7 @@ def command(
     words += ["--steps", str(steps)] if steps else []
     words += ["--labels", labels] if labels != "auto" else []
     words += ["--detector", str(detector)] if detector else []
+    words += ["--device", device] if device != "auto" else []
     words += ["--seed", str(seed), "--bandwidth", f"{bandwidth:g}", "--devices", str(devices)]
     report = make_report(
         measured,

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = [
     "class_colour",
     "encode_picture",
     "fitting_scale",
+    "reduced",
     "thumbnail",
 ]
 
@@ -70,7 +71,7 @@ def thumbnail(
     """
     from PIL import ImageDraw
 
-    image = _reduced(np.ascontiguousarray(pixels), side)
+    image = reduced(np.ascontiguousarray(pixels), side)
     draw = ImageDraw.Draw(image)
     across, down = image.width / frame_size[0], image.height / frame_size[1]
     # The largest first, so that its outline does not hide a small box.
@@ -90,32 +91,46 @@ def blank(width: int, height: int, side: int = 160) -> NDArray[np.uint8]:
 
 
 def encode_picture(
-    picture: NDArray[np.uint8] | Image, *, side: int | None = None, lossless: bool = False
+    picture: NDArray[np.uint8] | Image,
+    *,
+    side: int | None = None,
+    lossless: bool = False,
+    compact: bool = False,
 ) -> EncodedPicture:
     """Encode a picture for a browser.
 
     Args:
-        picture: A Pillow image, or pixels, uint8 [h, w, 3] RGB.
+        picture: A Pillow image, or pixels, uint8 [h, w] grey or [h, w, 3] RGB.
         side: The most pixels of a side; larger pictures are reduced.
-        lossless: PNG instead of WebP (JPEG, where Pillow has no WebP).
+        lossless: PNG, which is fast, instead of WebP (JPEG, where Pillow has no WebP).
+        compact: With `lossless`: WebP, if Pillow has it, for pages that are sent around.
+
+    Returns:
+        The bytes and their media type.
     """
     from PIL import features
 
-    image = _reduced(picture, side)
+    image = reduced(picture, side)
+    has_webp = features.check("webp")
+    options: dict[str, Any] = {"quality": _QUALITY}
+    kind = "webp" if has_webp else "jpeg"
+    if lossless and compact and has_webp:
+        options = {"lossless": True, "method": 6}
+    elif lossless:
+        kind, options = "png", {"optimize": True} if compact else {"compress_level": 1}
     file = io.BytesIO()
-    if lossless:
-        image.save(file, "PNG", compress_level=1)  # it does not travel far
-        return EncodedPicture(file.getvalue(), "image/png")
-    kind = "webp" if features.check("webp") else "jpeg"
-    image.save(file, kind, quality=_QUALITY)
+    image.save(file, kind, **options)
     return EncodedPicture(file.getvalue(), f"image/{kind}")
 
 
-def _reduced(picture: NDArray[np.uint8] | Image, side: int | None) -> Image:
-    """A picture as an image that fits a square of `side` pixels."""
+def reduced(picture: NDArray[np.uint8] | Image, side: int | None) -> Image:
+    """Return a picture as a new image that fits a square of `side` pixels; None for any size.
+
+    A Pillow image keeps its own size.
+    """
     from PIL import Image
 
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture.copy()
     if side is not None:
         image.thumbnail((side, side))
     return image

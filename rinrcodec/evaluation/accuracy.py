@@ -142,16 +142,22 @@ def average_precision(matches: Sequence[Matches]) -> Accuracy:
     """Compute the accuracy over pictures.
 
     Average precision is that of Ultralytics: the area below the curve of precision over recall,
-    from 101 points, for each class that the labels have, and the mean over these classes.
+    from 101 points. It is computed for each class that the labels have, and averaged over these
+    classes.
 
     Args:
-        matches: Of the pictures; one that occurs twice counts twice.
+        matches: The matches of each picture, as `match` returns them. A picture that occurs twice
+            counts twice.
 
     Returns:
-        The accuracy; zeros where nothing was to be found.
+        The accuracy, each figure from 0 to 1; zeros where the pictures have no boxes.
 
     Raises:
-        MissingExtraError: Ultralytics is not installed.
+        MissingExtraError: Ultralytics is not installed, and there are boxes.
+
+    Example:
+        >>> average_precision([])
+        Accuracy(map50=0.0, map50_95=0.0, recall50=0.0)
     """
     wanted = np.concatenate([np.zeros(0, np.int64), *(one.wanted for one in matches)])
     if not len(wanted):
@@ -184,6 +190,11 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
     Raises:
         MissingExtraError: Ultralytics is not installed.
         RinrInputError: There is no such file, or it is no detector.
+
+    Example:
+        detector = load_detector("best.pt", device="cpu")
+        (found,) = detector([np.zeros((480, 640, 3), np.uint8)])
+        print(found.boxes, found.scores, found.classes)
     """
     path = Path(path)
     if not path.exists():  # Ultralytics would download some names
@@ -196,11 +207,18 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
     place = str(resolve_device(device))
     try:
         model = YOLO(path)
+        detector = _Ultralytics(model, place)
+        # YOLO only guesses the kind of an exported model from its name and loads it when it is
+        # first used. A detector fails here rather than after minutes of fitting.
+        if model.task == "detect":
+            detector([np.zeros((64, 64, 3), np.uint8)])
     except Exception as error:  # unpickling raises errors of any kind
-        raise RinrInputError(f"{path}: Ultralytics cannot load it ({error})") from error
+        raise RinrInputError(
+            f"{path}: Ultralytics cannot load it ({error}); pass a detector such as best.pt"
+        ) from error
     if model.task != "detect":
         raise RinrInputError(f"{path}: a model for the task {model.task}; expected one for detect")
-    return _Ultralytics(model, place)
+    return detector
 
 
 class _Ultralytics:

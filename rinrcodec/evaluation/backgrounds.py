@@ -16,11 +16,11 @@ from pathlib import Path
 
 import rinrcodec
 from rinrcodec.errors import MissingExtraError
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, decode_timed
 from rinrcodec.families import background_families, background_family, family_of
 from rinrcodec.metrics import frame_bytes
-from rinrcodec.pack import Pack, merge_packs
+from rinrcodec.pack import Metadata, Pack, merge_packs
 from rinrcodec.picture import Picture
 from rinrcodec.presets import compared_backgrounds, get_preset
 
@@ -120,11 +120,15 @@ def measure_background(
     device: str = "auto",
     options: Sequence[str] = (),
     on_fitted: Callable[[float], None] = lambda _: None,
+    finish: Callable[[Row], Row] = lambda row: row,
 ) -> list[Row]:
     """Encode pictures with one of our backgrounds, save them, and decode some of them.
 
+    EXIF, ICC and XMP are left out, as in the measured files of other codecs.
+
     Args:
-        pictures: The pictures with their boxes.
+        pictures: The pictures with their boxes. A run is taken as one slice, when it is encoded;
+            those of `compared` are taken one by one.
         family: The name of the family of the backgrounds.
         effort: The name of the preset.
         steps: Fitting steps in place of the preset's.
@@ -134,6 +138,8 @@ def measure_background(
         device: Where to fit and decode: "auto", "cpu", "cuda" or "cuda:N".
         options: More words for the commands of the rows.
         on_fitted: Called with the number of pictures that are fitted (a float).
+        finish: Called with each row as soon as it is measured, and returns it, such as without the
+            pixels that nobody needs.
 
     Returns:
         A row without objects, and one with them where there are boxes and the family takes
@@ -152,8 +158,7 @@ def measure_background(
     chosen = tuple(range(len(pictures)) if compared is None else compared)
     counts = [len(pictures)] if runs is None else runs
     ends = list(accumulate(counts))
-    batches = [pictures[end - count : end] for end, count in zip(ends, counts, strict=True)]
-    with_objects = preset.objects is not None and any(picture.boxes for picture in pictures)
+    with_objects = preset.objects is not None and any(pictures[index].boxes for index in chosen)
     fit = partial(rinrcodec.encode, seed=seed, device=device)
 
     def reported(first: float, size: float, number: int) -> Callable[[float], None]:
@@ -171,7 +176,7 @@ def measure_background(
             CodedFrame.of(pictures[index], shares[index], pixels)
             for index, pixels in zip(chosen, decoded, strict=True)
         )
-        words = ["rinrcodec", "compress", SOURCE, "-o", "packs", "--preset", effort]
+        words = ["rinrcodec", "compress", SOURCE, "-o", output("-packs"), "--preset", effort]
         words += ["--background", family]
         name = family
         if with_objects:
@@ -194,7 +199,9 @@ def measure_background(
     alone = replace(preset, objects=None) if preset.objects is not None else preset
     packs, rest = [], []
     seconds = more = 0.0
-    for number, batch in enumerate(batches):
+    for number, (end, count) in enumerate(zip(ends, counts, strict=True)):
+        run = pictures[end - count : end]
+        batch = [replace(picture, metadata=Metadata()) for picture in run]
         start = time.perf_counter()
         packs.append(fit(batch, preset=alone, on_progress=reported(0.0, first, number)))
         middle = time.perf_counter()
@@ -203,7 +210,7 @@ def measure_background(
             report = reported(first, 1 - first, number)
             rest.append(fit(batch, preset=preset, reuse=packs[-1], on_progress=report))
             more += time.perf_counter() - middle
-    rows = [row(packs, seconds, objects=False)]
+    rows = [finish(row(packs, seconds, objects=False))]
     if with_objects:
-        rows.append(row(rest, seconds + more, objects=True))
+        rows.append(finish(row(rest, seconds + more, objects=True)))
     return rows

@@ -83,11 +83,20 @@ def available_codecs() -> list[str]:
 
 
 def encode_picture(
-    codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0
+    codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0, icc: bytes = b""
 ) -> bytes:
-    """Encode a picture, uint8 [H, W] or [H, W, 3]; `setting` is one of `CODECS[codec]`."""
+    """Encode a picture, uint8 [H, W] or [H, W, 3].
+
+    Args:
+        codec: A key of `CODECS`.
+        pixels: The picture.
+        quality: From 1 to 100.
+        setting: One of `CODECS[codec]`.
+        icc: An ICC profile to store; empty for none.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, quality=quality, **CODECS[codec][setting])  # type: ignore[arg-type]
+    options = {**CODECS[codec][setting], **({"icc_profile": icc} if icc else {})}
+    Image.fromarray(pixels).save(buffer, quality=quality, **options)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -219,7 +219,7 @@ def _measure(
     """Save a pack, decode the file, and compare; the rung has the name of the file."""
     family = pack.stacks[pack.frames[0].background.group].spec.family
     data = pack_bytes(pack)
-    write_whole(path, data)  # which, other than `save`, follows no link in a folder that is filled
+    write_whole(path, data)  # Unlike `save`, this replaces a link.
     n_bytes = len(data)
     shares = frame_bytes(pack, n_bytes)
     frames = []

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import PurePosixPath
+from typing import overload
 
 import numpy as np
 
@@ -18,14 +19,16 @@ from rinrcodec.evaluation.accuracy import Accuracy, Detector, average_precision,
 from rinrcodec.evaluation.backgrounds import measure_background, runs_around
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row
+from rinrcodec.evaluation.rows import AND, SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.picture import Picture
 from rinrcodec.sources.source import Source
-from rinrcodec.sources.spread import read_pictures
+from rinrcodec.sources.spread import iterate_pictures, read_pictures
 
 __all__ = ["Measured", "measure"]
 
+# Frames whose pixels are kept for the page: more would make it too large to send around.
+_SHOWN_FRAMES = 8
 # A JPEG as a camera sends it, for pictures that come as something larger.
 CAMERA_QUALITY = 95
 
@@ -36,7 +39,7 @@ class Measured:
 
     Attributes:
         pictures: the frames.
-        rows: ours first, then the other codecs.
+        rows: ours first, then the other codecs. Only the frames of `shown` have their pixels.
         anchor: which of ours the other codecs are compared with: they have about its bytes.
         source: the data as it is: the files of the source, or JPEGs where the files are larger.
     """
@@ -45,6 +48,11 @@ class Measured:
     rows: tuple[Row, ...]
     anchor: Row
     source: Row
+
+    @property
+    def shown(self) -> range:
+        """The numbers of the frames to show, at most 8, evenly spread."""
+        return _shown(len(self.pictures))
 
     @property
     def has_objects(self) -> bool:
@@ -85,7 +93,8 @@ def measure(
         The rows. `rinrcodec.evaluation.report` turns them into advice and JSON.
 
     Raises:
-        RinrInputError: A frame cannot be read, or there is a detector and no frame has a box.
+        RinrInputError: A frame cannot be read, or there is a detector and no labelled frame has a
+            box.
         MissingExtraError: A package for one of the families is not installed.
 
     Example:
@@ -101,26 +110,47 @@ def measure(
         ['JPEG', 'WebP']
     """
     pictures = read_pictures(source, compared)
-    if detector is not None and not any(picture.boxes for picture in pictures):
+    if detector is not None and not any(map(_has_truth, pictures)):
         raise RinrInputError(
-            f"{source.path}: none of the {len(pictures)} frames that were taken has a label, so "
-            "there is nothing to detect; give labels, or leave the detector out"
+            f"{source.path}: none of the {len(pictures)} frames that were taken has a box in "
+            "labels that were understood in full, so there is nothing to detect; give labels, "
+            "or leave the detector out"
         )
     lengths = [len(series) for series in source.series]
     parts = [(family, runs_around(family, compared, lengths)) for family in families]
     work = sum(len(run) for _, runs in parts for run in runs) + len(compared)
-    work += 0 if detector is None else len(compared)
     done = 0
+    reached = 0.0
     rows: list[Row] = []
     anchor: int | None = None
+
+    def report(count: float, what: str) -> None:
+        nonlocal reached
+        reached = count
+        on_progress(count, work, what)
+
+    def finish(row: Row) -> Row:
+        """Let the detector look at a row, then keep the pixels of the shown frames alone."""
+        accuracy = None
+        if detector is not None:
+            report(reached, "detecting")
+            accuracy = _accuracy(detector, pictures, row)
+        shown = _shown(len(row.frames))
+        frames = [
+            frame if number in shown else frame.without_pixels()
+            for number, frame in enumerate(row.frames)
+        ]
+        return replace(row, frames=tuple(frames), accuracy=accuracy)
+
+    known = dict(zip(compared, pictures, strict=True))
     for family, runs in parts:
         numbers = [number for run in runs for number in run]
 
         def fitted(count: float, before: int = done, family: str = family) -> None:
-            on_progress(before + count, work, f"fitting {family}")
+            report(before + count, f"fitting {family}")
 
         rows += measure_background(
-            read_pictures(source, numbers),
+            _Frames(source, numbers, known),
             family,
             effort=effort,
             steps=steps,
@@ -130,6 +160,7 @@ def measure(
             device=device,
             options=options,
             on_fitted=fitted,
+            finish=finish,
         )
         anchor = len(rows) - 1 if anchor is None else anchor
         done += len(numbers)
@@ -139,16 +170,50 @@ def measure(
         rows[anchor].n_bytes,
         background_psnr=rows[anchor].outside,
         options=options,
-        on_measured=lambda share: on_progress(done + share * len(compared), work, "comparing"),
+        on_measured=lambda share: report(done + share * len(compared), "comparing"),
+        finish=finish,
     )
-    rows.append(_source_row(source, pictures, options))
-    if detector is not None:
-        for number, row in enumerate(rows):
-            on_progress(work - len(compared) * (1 - number / len(rows)), work, "detecting")
-            rows[number] = replace(row, accuracy=_accuracy(detector, pictures, row))
-        on_progress(work, work, "detecting")
-    *tried, as_it_is = rows
-    return Measured(tuple(pictures), tuple(tried), tried[anchor], as_it_is)
+    as_it_is = finish(_source_row(source, pictures, options))
+    return Measured(tuple(pictures), tuple(rows), rows[anchor], as_it_is)
+
+
+class _Frames(Sequence[Picture]):
+    """Frames of a source, read slice by slice in order, so that few are in memory at a time.
+
+    Single frames, and all where no other is needed, are taken from those that are known.
+    """
+
+    def __init__(
+        self, source: Source, numbers: Sequence[int], known: Mapping[int, Picture]
+    ) -> None:
+        self._numbers, self._known = numbers, known
+        self._unread = iterate_pictures(source, numbers)
+        self._all_known = all(number in known for number in numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | Sequence[Picture]:
+        if isinstance(index, int):
+            return self._known[self._numbers[index]]
+        numbers = self._numbers[index]
+        if self._all_known:
+            return [self._known[number] for number in numbers]
+        return list(islice(self._unread, len(numbers)))
+
+
+def _shown(count: int) -> range:
+    """The numbers of at most 8 frames, evenly spread."""
+    return range(0, count, max(1, -(-count // _SHOWN_FRAMES)))
+
+
+def _has_truth(picture: Picture) -> bool:
+    """Whether a detector has something to find in a picture."""
+    return picture.labelled and any(not box.crowd for box in picture.boxes)
 
 
 def _accuracy(detector: Detector, pictures: Sequence[Picture], row: Row) -> Accuracy:
@@ -193,10 +258,26 @@ def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[s
 
 
 def _copy(source: Source) -> tuple[str, ...]:
-    """The command that copies a source: SRC, or the folder of the pictures that it lists."""
+    """The command that copies a source: SRC, or the folders of the pictures that it lists."""
     if source.path.is_dir():
-        return ("cp", "-RL", SOURCE, "pictures")
+        return ("cp", "-RL", SOURCE, output("-copy"))
     if source.kind in ("image", "video"):
-        return ("cp", SOURCE, f"copy{source.path.suffix}")
-    folders = {str(ref.path.parent) for series in source.series for ref in series.refs}
-    return ("cp", "-RL", os.path.commonpath(folders), "pictures")
+        return ("cp", SOURCE, output(f"-copy{source.path.suffix}"))
+    folders = _picture_folders(source)
+    if len(folders) == 1:
+        return ("cp", "-RL", *folders, output("-copy"))
+    words = ["mkdir", output("-copy")]
+    for number, folder in enumerate(folders, start=1):
+        words += [AND, "cp", "-RL", folder, output(f"-copy/{number}")]
+    return tuple(words)
+
+
+def _picture_folders(source: Source) -> list[str]:
+    """The folders that hold the pictures of a source, without those inside another one."""
+    found = {ref.path.parent for series in source.series for ref in series.refs}
+    whole = {folder.resolve(): folder for folder in sorted(found)}
+    return [
+        f"./{folder}" if str(folder).startswith("-") else str(folder)
+        for path, folder in whole.items()
+        if whole.keys().isdisjoint(path.parents)
+    ]

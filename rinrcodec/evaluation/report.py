@@ -76,12 +76,31 @@ def make_report(
 
     Args:
         measured: As `measure` returns it.
-        path: Of the source, as commands should have it.
+        path: The path of the source, as commands should have it.
         n_source_frames: How many frames the source has.
-        bandwidth: Of the link, in bytes a second.
+        bandwidth: The bandwidth of the link, in bytes a second.
         devices: How many devices share such frames, 2 or more.
         left_out: Backgrounds that were not tried, and how to get each of them.
         made: How the figures were made, as pairs of words.
+
+    Returns:
+        The report. `Report.command` gives the command of its advice, `report_as_json` its figures.
+
+    Raises:
+        RinrInputError: The bandwidth is not above 0.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from rinrcodec.evaluation.measure import measure
+        >>> from rinrcodec.families import DEFAULT_BACKGROUND
+        >>> from rinrcodec.sources.discover import open_source
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (32, 24)).save(Path(folder) / "black.png")
+        ...     measured = measure(open_source(folder), [0], [DEFAULT_BACKGROUND], device="cpu")
+        >>> report = make_report(measured, path="frames", n_source_frames=1, bandwidth=2e6)
+        >>> report.advice.headline.startswith("At 2 MB/s, ")
+        True
     """
     scenario, rows = fog_scenario(measured, devices=devices)
     advice = advise(

@@ -11,13 +11,15 @@ from itertools import islice
 from pathlib import Path
 
 from rinrcodec.compute.parallel import cores
-from rinrcodec.datasets.names import output_names, safe_name
+from rinrcodec.datasets.names import file_suffix, output_names, safe_name
 from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.evaluation.rivals import Rival, RivalFrame, encode_rival
 from rinrcodec.picture import Picture
 from rinrcodec.sources.picture_names import frame_stem
 from rinrcodec.sources.source import Source
-from rinrcodec.storage.atomic import writing
+from rinrcodec.storage import make_folder
+from rinrcodec.storage.atomic import create_file, writing
 
 __all__ = ["SUFFIXES", "write_rival"]
 
@@ -31,10 +33,12 @@ def write_rival(
 
     Without crops, the files are OUT/NAME.avif. With crops they are OUT/frames/NAME.avif and, for
     every box, OUT/crops/NAME/NUMBER_X_Y.webp: paste them at (X, Y), in the order of their numbers.
+    A single image without crops can be one file: OUT is then its name, with the suffix of the
+    codec. Files have the ICC profiles of the pictures; EXIF and XMP are left out.
 
     Args:
         source: As of `rinrcodec.sources.discover.open_source`.
-        out: The folder, which must not exist. It appears when all its files are complete.
+        out: The folder or file, which must not exist. It appears when it is complete.
         rival: The codec and its settings.
         on_written: Called with the number of frames that are written.
 
@@ -42,12 +46,26 @@ def write_rival(
         The bytes of all files.
 
     Raises:
-        RinrUsageError: There is something at `out`.
+        RinrUsageError: There is something at `out`, or it has the name of another kind of file.
         RinrInputError: A frame cannot be read.
         OSError: A file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from rinrcodec.sources.discover import open_source
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     image = Path(folder, "black.png")
+        ...     Image.new("RGB", (32, 24)).save(image)
+        ...     out = Path(folder, "files")
+        ...     n_bytes = write_rival(open_source(image), out, Rival("jpeg", 50))
+        ...     [file.name for file in out.iterdir()], n_bytes > 100
+        (['black.jpg'], True)
     """
     if os.path.lexists(out):
-        raise RinrUsageError(f"{out} exists; give the name of a new folder")
+        raise RinrUsageError(f"{out} exists; give a new name")
+    if file_suffix(out) or out.suffix.lower() == ".rinr":
+        return _write_file(source, out, rival, on_written)
     temporary = out.parent / f".rinr-{os.getpid()}-{out.name}"
     with writing(out):
         temporary.mkdir(parents=True)
@@ -66,6 +84,24 @@ def write_rival(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return n_bytes
+
+
+def _write_file(source: Source, out: Path, rival: Rival, on_written: Callable[[int], None]) -> int:
+    """Write a single image to a file."""
+    suffixes = JPEG_SUFFIXES if rival.codec == "jpeg" else {SUFFIXES[rival.codec]}
+    if source.kind != "image" or rival.crops or out.suffix.lower() not in suffixes:
+        raise RinrUsageError(
+            f"{out}: expected the name of a folder, or for a single image without crops a file "
+            f"that ends in {SUFFIXES[rival.codec]}"
+        )
+    ((_, picture),) = _pictures(source, SUFFIXES[rival.codec])
+    data = encode_rival(picture, rival, icc=True).data
+    with writing(out):
+        make_folder(out.parent)
+        if not create_file(out, data):
+            raise RinrUsageError(f"{out} exists; give a new name")
+    on_written(1)
+    return len(data)
 
 
 def _pictures(source: Source, suffix: str) -> Iterator[tuple[str, Picture]]:
@@ -89,7 +125,7 @@ def _pictures(source: Source, suffix: str) -> Iterator[tuple[str, Picture]]:
 
 def _encode(rival: Rival, item: tuple[str, Picture]) -> tuple[str, RivalFrame]:
     name, picture = item
-    return name, encode_rival(picture, rival)
+    return name, encode_rival(picture, rival, icc=True)
 
 
 def _write(folder: Path, name: str, frame: RivalFrame, rival: Rival) -> int:

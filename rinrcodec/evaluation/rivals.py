@@ -30,7 +30,7 @@ from rinrcodec.evaluation.baselines import (
     nearest_quality,
 )
 from rinrcodec.evaluation.comparison import method_label
-from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Point, Recipe, Row
+from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Point, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.picture import Picture
 
@@ -71,7 +71,8 @@ class Rival:
             settings += f", crops {method_label(codec)} {quality}"
             words += ["--crops", codec, "--crops-quality", str(quality)]
         name = method_label("composite" if self.crops else self.codec)
-        start = ("rinrcodec", "bench", "rival", SOURCE, "-o", "pictures")
+        out = output(f"-{self.codec}-crops" if self.crops else f"-{self.codec}")
+        start = ("rinrcodec", "bench", "rival", SOURCE, "-o", out)
         return Recipe(name, settings, (*start, *words, *options))
 
 
@@ -98,8 +99,16 @@ def box_regions(picture: Picture) -> list[Region]:
     return [region for region in regions if region.area]
 
 
-def encode_rival(picture: Picture, rival: Rival) -> RivalFrame:
+def encode_rival(picture: Picture, rival: Rival, *, icc: bool = False) -> RivalFrame:
     """Encode a picture as a rival does.
+
+    Args:
+        picture: The picture with its boxes.
+        rival: The codec and its settings.
+        icc: Store the ICC profile of the picture in the frame. Crops have none.
+
+    Returns:
+        The bytes of the frame and of its crops.
 
     Example:
         >>> from rinrcodec.sources.images import picture_from_array
@@ -107,7 +116,13 @@ def encode_rival(picture: Picture, rival: Rival) -> RivalFrame:
         >>> encode_rival(black, Rival("jpeg", 50)).decode("RGB").max()
         np.uint8(0)
     """
-    data = encode_picture(rival.codec, picture.pixels, rival.quality, setting=rival.setting)
+    data = encode_picture(
+        rival.codec,
+        picture.pixels,
+        rival.quality,
+        setting=rival.setting,
+        icc=picture.metadata.icc if icc else b"",
+    )
     if rival.crops is None:
         return RivalFrame(data)
     codec, quality = rival.crops
@@ -125,6 +140,7 @@ def measure_rivals(
     background_psnr: float | None = None,
     options: Sequence[str] = (),
     on_measured: Callable[[float], None] = lambda _: None,
+    finish: Callable[[Row], Row] = lambda row: row,
 ) -> list[Row]:
     """Give pictures to the other codecs at about the same bytes, and time each of them.
 
@@ -135,6 +151,8 @@ def measure_rivals(
             for any.
         options: More words for the commands of the rows.
         on_measured: Called with the share of the work that is done.
+        finish: Called with each row as soon as it is measured, and returns it, such as without the
+            pixels that nobody needs.
 
     Returns:
         A row for each codec that Pillow has, and one for AVIF with crops where there are boxes.
@@ -156,7 +174,7 @@ def measure_rivals(
             jobs.append(partial(_composite_row, trial, n_bytes, background_psnr, options))
         rows = []
         for job in jobs:
-            rows.append(job())
+            rows.append(finish(job()))
             on_measured(len(rows) / len(jobs))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -195,7 +213,10 @@ class _Trial:
 
     def point(self, rival: Rival) -> Point:
         """The means of `coded`, without its pixels."""
-        return Point.of(self.coded(rival))
+        coded = self._pool.map(
+            lambda number: self._coded(rival, number).without_pixels(), range(len(self))
+        )
+        return Point.of(tuple(coded))
 
     def fitted(self, rival: Rival, n_bytes: float) -> Rival:
         """The rival with the quality that gives about `n_bytes` for all pictures."""

@@ -10,22 +10,35 @@ import math
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rinrcodec.datasets.names import fit_name
 from rinrcodec.evaluation.accuracy import Accuracy
 from rinrcodec.evaluation.speed import Speed
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.picture import Picture
 from rinrcodec.printing import printable
 
-__all__ = ["SOURCE", "CodedFrame", "Point", "Recipe", "Row", "shell_line"]
+__all__ = ["AND", "SOURCE", "CodedFrame", "Point", "Recipe", "Row", "output", "shell_line"]
 
-# The place of the source in a command: no word of a command line contains a zero byte.
+# Stand for something else in the words of a recipe: no word of a command line has a zero byte.
 SOURCE = "\0source"
+AND = "\0and"  # between two commands
+_OUTPUT = "\0output"
+
+
+def output(ending: str) -> str:
+    """Return a word that `Recipe.command` replaces by a new name: NAME-packs for "-packs".
+
+    NAME is that of the source. Words may follow it: output("-copy") + "/1".
+    """
+    return f"{_OUTPUT}{ending}"
 
 
 def shell_line(words: Sequence[str]) -> str:
@@ -55,7 +68,8 @@ class Recipe:
     Attributes:
         name: different for all rows of a report, such as "AVIF".
         settings: the settings in a few words, such as "quality 43".
-        words: the command that codes a source, with `SOURCE` in place of the source.
+        words: the command that codes a source. `SOURCE` stands for the source, `AND` for "&&", and
+            what `output` returns for the output.
     """
 
     name: str
@@ -63,15 +77,55 @@ class Recipe:
     words: tuple[str, ...] = ()
 
     def command(self, source: str) -> str:
-        """Return the command for a source, ready to paste into a shell."""
-        # A name that begins with a dash would be an option.
-        shown = f"./{source}" if source.startswith("-") else source
-        return shell_line([shown if word == SOURCE else word for word in self.words])
+        """Return the command for a source, ready to paste into a shell.
+
+        The output is named after the source. Nothing has that name yet.
+        """
+        commands: list[list[str]] = [[]]
+        for word in self.words:
+            if word == AND:
+                commands.append([])
+            elif word == SOURCE:
+                commands[-1].append(_no_option(source))
+            elif word.startswith(_OUTPUT):
+                commands[-1].append(_no_option(_new_name(source, word.removeprefix(_OUTPUT))))
+            else:
+                commands[-1].append(word)
+        return " && ".join(map(shell_line, commands))
+
+
+def _no_option(name: str) -> str:
+    """A name that begins with a dash would be an option."""
+    return f"./{name}" if name.startswith("-") else name
+
+
+def _new_name(source: str, ending: str) -> str:
+    """The name of an output that does not exist yet, such as `frames-packs`.
+
+    It is in the current folder, or next to the source where the current folder is inside of it.
+    """
+    path = Path(source)
+    # `.` and `..` are no names; the name of a link is.
+    whole = path.resolve() if path.name in ("", "..") else path.absolute()
+    is_folder = whole.is_dir()
+    stem = whole.name if is_folder else whole.stem
+    folder = whole.parent if is_folder and Path.cwd().is_relative_to(whole.resolve()) else Path()
+    ending, slash, below = ending.partition("/")
+    ending, dot, suffix = ending.partition(".")
+    for number in count(1):
+        again = f"-{number}" if number > 1 else ""
+        name = str(folder / fit_name(f"{stem or 'pictures'}{ending}{again}{dot}{suffix}"))
+        if not os.path.lexists(name):
+            break
+    return f"{name}{slash}{below}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodedFrame:
-    """A frame in a recipe: its bytes, its PSNR in dB, and its pixels after decoding."""
+    """A frame in a recipe: its bytes, its PSNR in dB, and its pixels after decoding.
+
+    Where nobody looks at the pixels, they are zeros of the same shape: see `without_pixels`.
+    """
 
     n_bytes: float
     quality: Quality
@@ -81,6 +135,10 @@ class CodedFrame:
     def of(cls, picture: Picture, n_bytes: float, pixels: NDArray[np.uint8]) -> CodedFrame:
         """Compare decoded pixels with their picture."""
         return cls(n_bytes, frame_quality(picture.pixels, pixels, picture.boxes), pixels)
+
+    def without_pixels(self) -> CodedFrame:
+        """Return the frame with zeros for pixels, which take no memory."""
+        return replace(self, pixels=np.broadcast_to(np.uint8(0), self.pixels.shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,27 @@ class SideBySide:
 def side_by_side(pack: Pack, pictures: Sequence[Picture]) -> list[SideBySide]:
     """Decode all frames of a pack, and give other codecs as many bytes.
 
+    The composite, which is AVIF with pasted crops, has backgrounds that are as good as those of
+    the pack, where it can.
+
     Args:
         pack: The pack.
-        pictures: The pictures of its frames, in order.
+        pictures: The pictures of its frames, in order, uint8 [H, W] or [H, W, 3].
 
     Returns:
-        One for each picture.
+        One for each picture: it and its versions, each with bytes, PSNR in dB and pixels.
+
+    Raises:
+        ValueError: There are more or fewer pictures than frames.
+
+    Example:
+        >>> import numpy as np
+        >>> from rinrcodec.sources.images import picture_from_array
+        >>> black = picture_from_array(np.zeros((24, 32, 3), np.uint8), name="black.png")
+        >>> pack = rinrcodec.encode([black], preset="fast", device="cpu")
+        >>> (shown,) = side_by_side(pack, [black])
+        >>> sorted(shown.others)[-2:], shown.decoded.quality.frame > 30
+        (['jpeg', 'webp'], True)
     """
     bare = [replace(frame, objects=(None,) * len(frame.objects)) for frame in pack.frames]
     alone = select_frames(replace(pack, frames=tuple(bare)), range(len(bare)))

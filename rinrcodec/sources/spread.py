@@ -11,7 +11,7 @@ from rinrcodec.picture import Picture
 from rinrcodec.sources.readings import Reading, read_image
 from rinrcodec.sources.source import Series, Source
 
-__all__ = ["evenly_spread", "read_pictures"]
+__all__ = ["evenly_spread", "iterate_pictures", "read_pictures"]
 
 
 def evenly_spread(count: int, total: int) -> list[int]:
@@ -28,8 +28,12 @@ def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[
     indices: None takes them all. Where there are several series, a picture's name begins with that
     of its series. Raises `RinrInputError` for a picture that cannot be read.
     """
+    return list(iterate_pictures(source, indices))
+
+
+def iterate_pictures(source: Source, indices: Sequence[int] | None = None) -> Iterator[Picture]:
+    """Yield the pictures of `read_pictures` one at a time. A video is decoded once."""
     several = len(source.series) > 1
-    pictures = []
     start = 0
     for series in source.series:
         numbers = range(start, start + len(series))
@@ -38,14 +42,14 @@ def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[
             if reading.picture is None:
                 raise RinrInputError(reading.error)
             name = f"{series.name}/{reading.name}" if several else reading.name
-            pictures.append(replace(reading.picture, name=name))
+            yield replace(reading.picture, name=name)
         start = numbers.stop
-    return pictures
 
 
 def _read(series: Series, indices: Sequence[int]) -> Iterator[Reading]:
     if series.video is None:
         yield from (read_image(series.refs[i]) for i in indices)
     elif indices:
+        wanted = set(indices)
         frames = enumerate(islice(series.read(), indices[-1] + 1))
-        yield from (reading for i, reading in frames if i in indices)
+        yield from (reading for i, reading in frames if i in wanted)

@@ -31,6 +31,7 @@ from rinrcodec.evaluation.report import make_report
 from rinrcodec.evaluation.rows import CodedFrame, Recipe, Row
 from rinrcodec.evaluation.speed import Speed
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
+from rinrcodec.pack import Metadata
 from rinrcodec.sources.discover import open_source
 
 from .conftest import Run, picture, put, write
@@ -201,7 +202,7 @@ def test_the_advice_runs_in_a_shell(made, folder_of_made, tmp_path):
     subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=300
     )
-    (out,) = tmp_path.glob("p*")  # packs or pictures
+    (out,) = tmp_path.glob("fr*")
     check_promise(row, out, folder_of_made)
 
 
@@ -282,7 +283,7 @@ def test_where_the_video_is_smaller_the_advice_is_to_send_it(tmp_path):
     assert figures["source"]["n_bytes"] == -(-film.stat().st_size // 4)
     names = [row["name"] for row in figures["rows"]]
     assert names[:3] == ["av1", "siren", "nerv"]
-    assert figures["source"]["command"] == f"cp {film} copy.mp4"
+    assert figures["source"]["command"] == f"cp {film} film-copy.mp4"
     assert figures["advice"]["command"] in printed
     smallest = min(figures["rows"], key=lambda row: row["n_bytes"])
     assert (figures["advice"]["use"] == "video file") == (
@@ -445,6 +446,18 @@ def test_a_page_needs_no_words_on_how_it_was_made(plain):
     assert "software" in page.texts
     assert "Our backgrounds decoded, the" in " ".join(page.texts)
     assert "Left out:" not in page.texts
+
+
+def test_the_page_says_what_metadata_adds(plain):
+    made = make_report(plain, path="a", n_source_frames=1, bandwidth=2e6)
+    assert "EXIF" not in report_page(made)
+    metadata = Metadata(exif=bytes(3000), icc=bytes(1000))
+    rich = replace(plain, pictures=(replace(plain.pictures[0], metadata=metadata),))
+    for row, added in ((0, "4.0 kB"), (1, "1.0 kB")):  # ours, and JPEG
+        advice = replace(made.advice, row=plain.rows[row])
+        text = report_page(replace(made, measured=rich, advice=advice))
+        assert "EXIF, ICC and XMP (4.0 kB a frame) are left out" in text
+        assert f"With metadata, up to {added} more." in text
 
 
 def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):

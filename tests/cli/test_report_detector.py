@@ -61,7 +61,7 @@ def test_a_detector_is_measured_in_every_row(tmp_path, monkeypatch):
     )
     assert reason in page.texts
     assert "What the detector finds" in page.texts
-    assert f"--detector {model}" in figures["made"]["command"]
+    assert f"--detector {model} --device cpu" in figures["made"]["command"]
 
 
 def test_a_detector_needs_labels_a_file_and_ultralytics(tmp_path, monkeypatch):
@@ -75,5 +75,7 @@ def test_a_detector_needs_labels_a_file_and_ultralytics(tmp_path, monkeypatch):
         *args, model, code=3
     )
     monkeypatch.setattr("rinrcodec.evaluation.accuracy.load_detector", lambda *_, **__: detections)
-    assert "none of the 1 frames that were taken has a label" in report(*args, model, code=1)
+    assert "none of the 1 frames that were taken has a box" in report(*args, model, code=1)
+    write(tmp_path / "one.txt", "0 0.5 0.5 0.3 0.4\ncar 0.5 0.5 0.1 0.1\n")  # partly lost
+    assert "none of the 1 frames that were taken has a box" in report(*args, model, code=1)
     assert not (tmp_path / "page.html").exists()

@@ -33,9 +33,6 @@ from rinrcodec.printing import printable
 
 __all__ = ["report_page"]
 
-# Frames whose crops are shown: more would make the page too large to send around.
-_SHOWN_FRAMES = 8
-
 
 def report_page(report: Report) -> str:
     """Return the whole page as HTML, one file that needs no other."""
@@ -65,7 +62,7 @@ def _view(report: Report) -> dict[str, Any]:
     measured, scenario = report.measured, report.scenario
     device = scenario.devices[0]
     count = len(measured.pictures)
-    shown = range(0, count, max(1, -(-count // _SHOWN_FRAMES)))
+    shown = measured.shown
     colours = [colours_of(measured)[row.name] for row in report.fog_rows]
     software = f"rinrcodec {__version__}, Python {platform.python_version()}"
     crops = next((row.name for row in measured.rows if " + crops" in row.name), None)
@@ -75,6 +72,8 @@ def _view(report: Report) -> dict[str, Any]:
         "advice": report.advice,
         "command": report.command(report.advice.row),
         "promise": _promise(report),
+        "metadata_bytes": _metadata_size(measured, exif=True),
+        "added_bytes": _added_size(report),
         "tiles": _tiles(report),
         "rows": row_table(report),
         "anchor": measured.anchor.name,
@@ -125,6 +124,23 @@ def _promise(report: Report) -> str:
     inside = "" if quality.objects is None else f", {db(quality.objects)} dB inside the boxes"
     where = "" if quality.objects is None else " outside"
     return f"{size(row.n_bytes)} a frame, {db(row.outside)} dB{where}{inside}"
+
+
+def _metadata_size(measured: Measured, *, exif: bool) -> str:
+    """The mean bytes of the frames' ICC profiles, with EXIF and XMP if `exif`; "" for none."""
+    total = 0
+    for picture in measured.pictures:
+        kept = picture.metadata
+        total += len(kept.icc) + (len(kept.exif) + len(kept.xmp) if exif else 0)
+    return size(total / len(measured.pictures)) if total else ""
+
+
+def _added_size(report: Report) -> str:
+    """The bytes of metadata that the advised command writes and its row does not count."""
+    row, source = report.advice.row, report.measured.source
+    if row is source and row.recipe.settings:  # whole files are counted
+        return ""
+    return _metadata_size(report.measured, exif=row.is_ours)
 
 
 def _tiles(report: Report) -> list[tuple[str, str]]:

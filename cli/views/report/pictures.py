@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from rinrcodec.boxes import Region
 from rinrcodec.cli.views.report.words import db, size
-from rinrcodec.evaluation.baselines import available_codecs
+from rinrcodec.display.thumbnails import encode_picture, reduced
 from rinrcodec.evaluation.measure import Measured
 from rinrcodec.metrics import psnr
 from rinrcodec.picture import Picture
@@ -22,7 +19,7 @@ __all__ = ["Crop", "Mark", "ShownFrame", "Thumbnail", "show_frame"]
 
 # Crops are lossless, so their number of pixels decides the size of the page.
 _LEAST_SIDE, _MOST_SIDE = 48, 176
-_THUMBNAIL = (480, 360)
+_THUMBNAIL = 480
 # Room around an object, as a share of its longer side.
 _MARGIN = 0.4
 
@@ -105,26 +102,21 @@ def _around(box: Region | None, width: int, height: int) -> Region:
 
 def _crop(name: str, pixels: NDArray[np.uint8], region: Region, below: str) -> Crop:
     view = np.ascontiguousarray(pixels[region.slices])
-    return Crop(name, below, _lossless(view), region.width, region.height)
-
-
-def _lossless(pixels: NDArray[np.uint8]) -> str:
-    kind = "webp" if "webp" in available_codecs() else "png"
-    buffer = io.BytesIO()
-    options = {"lossless": True, "method": 6} if kind == "webp" else {"optimize": True}
-    Image.fromarray(pixels).save(buffer, format=kind, **options)
-    return _data_uri(buffer.getvalue(), f"image/{kind}")
+    return Crop(
+        name,
+        below,
+        encode_picture(view, lossless=True, compact=True).uri,
+        region.width,
+        region.height,
+    )
 
 
 def _thumbnail(picture: Picture, region: Region) -> Thumbnail:
     shape = (picture.width, picture.height)
-    image = Image.fromarray(picture.pixels)
-    image.thumbnail(_THUMBNAIL)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=80)
+    image = reduced(picture.pixels, _THUMBNAIL)
     marks = [_mark(box.region(*shape), *shape, "box") for box in picture.boxes]
     marks.append(_mark(region, *shape, "view"))
-    return Thumbnail(_data_uri(buffer.getvalue(), "image/jpeg"), image.width, image.height, marks)
+    return Thumbnail(encode_picture(image).uri, image.width, image.height, marks)
 
 
 def _mark(region: Region, width: int, height: int, kind: str) -> Mark:
@@ -133,8 +125,3 @@ def _mark(region: Region, width: int, height: int, kind: str) -> Mark:
         f"left:{100 * region.x / width:.2f}%;top:{100 * region.y / height:.2f}%;"
         f"width:{100 * region.width / width:.2f}%;height:{100 * region.height / height:.2f}%",
     )
-
-
-def _data_uri(data: bytes, media_type: str) -> str:
-    """Bytes as an address that needs no network."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -131,8 +131,12 @@ def test_pictures_of_a_frame(pack_file: Path) -> None:
         assert (whole != decoded(file, 0, objects=False)).any()
         assert decoded(file, 0, side=10).shape == (6, 10, 3)
         assert decoded(file, 2).shape == (14, 20, 3)  # grey
-    for lossless, kind in ((True, "png"), (False, "webp")):
-        encoded = encode_picture(whole, lossless=lossless)
+    for lossless, compact, kind in (
+        (True, False, "png"),
+        (True, True, "webp"),
+        (False, False, "webp"),
+    ):
+        encoded = encode_picture(whole, lossless=lossless, compact=compact)
         assert encoded.media_type == f"image/{kind}"
         with Image.open(io.BytesIO(encoded.data)) as image:
             assert image.size == (20, 12)
@@ -140,6 +144,9 @@ def test_pictures_of_a_frame(pack_file: Path) -> None:
             assert (np.asarray(image) == whole).all() == lossless
     with Image.open(io.BytesIO(encode_picture(whole, side=5).data)) as image:
         assert image.size == (5, 3)
+    image = Image.fromarray(whole)
+    encode_picture(image, side=5)
+    assert image.size == (20, 12)  # the caller's own is left alone
 
 
 def test_the_error_is_amplified_and_does_not_wrap() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import MissingExtraError, RinrInputError
+from rinrcodec.evaluation import accuracy as accuracy_module
 from rinrcodec.evaluation.accuracy import (
     Accuracy,
     Detections,
@@ -172,11 +174,13 @@ def test_a_detector_that_is_not_there_is_not_downloaded(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_file_that_is_no_detector_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["net.pt", "notes.txt", "folder"])
+def test_what_is_no_detector_is_named(tmp_path, name):
     pytest.importorskip("ultralytics")
-    (tmp_path / "net.pt").write_bytes(b"not a model")
-    with pytest.raises(RinrInputError, match=r"net\.pt: Ultralytics cannot load it"):
-        load_detector(tmp_path / "net.pt", device="cpu")
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_bytes(b"not a model")
+    with pytest.raises(RinrInputError, match=f"{name}: Ultralytics cannot load it"):
+        load_detector(path, device="cpu")
 
 
 def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkeypatch):
@@ -187,3 +191,9 @@ def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkey
         load_detector(path)
     with pytest.raises(MissingExtraError):
         average_precision([match(found(), [Box(0, 0, 0, 4, 4)])])
+
+
+def test_the_examples_run():
+    result = doctest.testmod(accuracy_module)
+    assert result.failed == 0
+    assert result.attempted > 0

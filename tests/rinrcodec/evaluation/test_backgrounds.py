@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from rinrcodec.evaluation.backgrounds import (
     suitable_backgrounds,
 )
 from rinrcodec.metrics import frame_bytes, frame_quality
+from rinrcodec.pack import Metadata
 from rinrcodec.picture import Picture
 
 
@@ -75,8 +77,8 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
         assert row.is_ours
         assert row.recipe.settings == "fast, 2 steps"
     assert rows[0].recipe.command("a b") == (
-        "rinrcodec compress 'a b' -o packs --preset fast --background av1 --objects none --steps 2 "
-        "--device cpu --labels 'x y'"
+        "rinrcodec compress 'a b' -o 'a b-packs' --preset fast --background av1 --objects none "
+        "--steps 2 --device cpu --labels 'x y'"
     )
     assert "--objects" not in rows[1].recipe.words
     assert reports == sorted(reports)
@@ -85,8 +87,17 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
 
 def test_without_boxes_there_is_one_row(pictures):
     (row,) = measure_background(pictures[:1], "av1", effort="fast", seed=3)
-    words = "rinrcodec compress ./-x -o packs --preset fast --background av1 --seed 3"
+    words = "rinrcodec compress ./-x -o ./-x-packs --preset fast --background av1 --seed 3"
     assert (row.name, row.recipe.command("-x")) == ("av1", words)
+
+
+def test_metadata_is_not_counted(pictures):
+    plain = pictures[0]
+    rich = replace(plain, metadata=Metadata(exif=bytes(3000), icc=bytes(500), xmp=b"<x/>"))
+    rows = [
+        measure_background([one], "av1", effort="fast", device="cpu")[0] for one in (plain, rich)
+    ]
+    assert rows[0].n_bytes == rows[1].n_bytes
 
 
 def test_a_family_that_keeps_objects_sharp_itself_has_one_row(pictures):

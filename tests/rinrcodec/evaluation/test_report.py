@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,13 @@ import pytest
 from PIL import Image
 
 from rinrcodec.evaluation import measure as measure_module
+from rinrcodec.evaluation import report as report_module
+from rinrcodec.evaluation import side_by_side as side_by_side_module
 from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
+from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
 from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.spread import iterate_pictures, read_pictures
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_jpeg_files_are_sent_as_they_are(measured, source):
     row = measured.source
     sizes = [(source.path / f"{i}.jpg").stat().st_size for i in (0, 2)]
     assert [frame.n_bytes for frame in row.frames] == sizes
-    assert row.recipe.command("fr ames") == "cp -RL 'fr ames' pictures"
+    assert row.recipe.command("fr ames") == "cp -RL 'fr ames' 'fr ames-copy'"
     assert [frame.quality.frame for frame in row.frames] == [float("inf")] * 2
 
 
@@ -94,23 +99,97 @@ def test_the_data_as_it_is(tmp_path, name, is_flat, row):
     found = measure(open_source(tmp_path / name), [0], ["av1"], effort="fast").source
     assert found.name == row
     if name == "a.png" and not is_flat:
-        command = "rinrcodec bench rival x.png -o pictures --codec jpeg --quality 95"
+        command = "rinrcodec bench rival x.png -o x-jpeg --codec jpeg --quality 95"
     else:
-        command = f"cp x.png copy{Path(name).suffix}"
+        command = f"cp x.png x-copy{Path(name).suffix}"
     assert found.recipe.command("x.png") == command
 
 
-def test_pictures_that_a_yaml_lists_are_copied_with_their_folder(tmp_path, make_picture):
-    for split in ("train", "val"):
-        folder = tmp_path / "images" / split
-        folder.mkdir(parents=True)
-        Image.fromarray(make_picture(32, 24)).save(folder / "a.jpg")
+def yaml_copy(tmp_path, make_picture, folders, **keys):
+    """The command that copies the pictures of a data yaml with a folder for each split."""
+    for folder in folders:
+        path = tmp_path / folder
+        path.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_picture(32, 24)).save(path / "a.jpg")
     data = tmp_path / "data.yaml"
-    data.write_text("train: images/train\nval: images/val\nnames: [a]\n", encoding="utf-8")
-    found = measure(open_source(data), [0, 1], ["av1"], effort="fast")
-    assert [picture.name for picture in found.pictures] == ["train/a.jpg", "val/a.jpg"]
-    words = found.source.recipe.words
-    assert words == ("cp", "-RL", str(tmp_path / "images"), "pictures")
+    lines = [f"{key}: {value}" for key, value in keys.items()]
+    data.write_text("\n".join([*lines, "names: [a]"]), encoding="utf-8")
+    numbers = range(len(folders))
+    source = open_source(Path("data.yaml"))
+    row = measure(source, numbers, ["av1"], effort="fast", device="cpu").source
+    return row.recipe.command("data.yaml")
+
+
+def test_pictures_that_a_yaml_lists_are_copied_with_their_folders(
+    tmp_path, make_picture, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folders = ["one/images", "two/images/val", "two/images"]
+    line = yaml_copy(tmp_path, make_picture, folders, train=tmp_path / folders[0], val=folders[2])
+    assert line == (
+        f"mkdir data-copy && cp -RL {tmp_path}/one/images data-copy/1 && "
+        "cp -RL two/images data-copy/2"
+    )
+    subprocess.run(["sh", "-c", line], check=True)
+    assert sorted(
+        str(file.relative_to("data-copy")) for file in Path("data-copy").rglob("*.jpg")
+    ) == ["1/a.jpg", "2/a.jpg", "2/val/a.jpg"]
+
+
+def test_pictures_of_one_folder_are_copied_with_one_command(tmp_path, make_picture, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = yaml_copy(tmp_path, make_picture, ["-odd"], train="-odd")
+    assert line == "cp -RL ./-odd data-copy"
+
+
+@pytest.mark.parametrize("name", ["pictures", "packs", "-x", "it's new"])
+def test_an_output_is_named_after_its_source_and_does_not_exist_yet(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe("x", "", ("cp", "-RL", SOURCE, output("-copy")))
+    Path(name).mkdir()
+    first, second = f"{name}-copy", f"{name}-copy-2"
+    for copy in (first, second):
+        subprocess.run(["sh", "-c", recipe.command(name)], check=True)
+        assert Path(copy).is_dir()
+    assert len(list(tmp_path.iterdir())) == 3
+    (tmp_path / name / "below").mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert recipe.command(".") == shell_line(["cp", "-RL", ".", str(tmp_path / f"{name}-copy-3")])
+
+
+def test_of_many_frames_only_the_shown_ones_keep_their_pixels(tmp_path, make_picture):
+    for i in range(10):
+        Image.fromarray(make_picture(32, 24, i)).save(tmp_path / f"{i}.jpg", quality=95)
+    found = measure(open_source(tmp_path), range(10), ["av1"], effort="fast", device="cpu")
+    assert found.shown == range(0, 10, 2)
+    for row in (*found.rows, found.source):
+        assert [frame.pixels.max() > 0 for frame in row.frames] == [True, False] * 5
+        assert [frame.pixels.strides == (0, 0, 0) for frame in row.frames] == [False, True] * 5
+        assert row.bpp == pytest.approx(8 * row.n_bytes / (32 * 24))
+        assert min(frame.quality.frame for frame in row.frames) > 10
+
+
+def test_frames_are_read_run_by_run(tmp_path, make_picture, monkeypatch):
+    for i in range(6):
+        Image.fromarray(make_picture(16, 8, i)).save(tmp_path / f"{i}.png")
+    source = open_source(tmp_path)
+    read = []
+
+    def spy(*arguments):
+        for picture in iterate_pictures(*arguments):
+            read.append(picture.name)
+            yield picture
+
+    monkeypatch.setattr(measure_module, "iterate_pictures", spy)
+    known = dict(zip([1, 4], read_pictures(source, [1, 4]), strict=True))
+    frames = measure_module._Frames(source, [0, 1, 4, 5], known)
+    assert (len(frames), frames[1], frames[2]) == (4, known[1], known[4])
+    assert [picture.name for picture in frames[:2]] == ["0.png", "1.png"]
+    assert read == ["0.png", "1.png"]
+    assert [picture.name for picture in frames[2:4]] == ["4.png", "5.png"]
+    alone = measure_module._Frames(source, [1, 4], known)
+    assert list(alone[:]) == [known[1], known[4]]
+    assert len(read) == 4
 
 
 def test_the_fog_has_ours_beside_the_best_other_codec(measured):
@@ -149,7 +228,8 @@ def test_json_has_all_figures_and_no_infinity(report, measured):
     assert len(values["fog"]["devices"]) == 4
 
 
-def test_the_examples_run():
-    result = doctest.testmod(measure_module)
+@pytest.mark.parametrize("module", [measure_module, report_module, side_by_side_module])
+def test_the_examples_run(module):
+    result = doctest.testmod(module)
     assert result.failed == 0
     assert result.attempted > 0

@@ -10,9 +10,11 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ImageCms import ImageCmsProfile, createProfile
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError, RinrUsageError
+from rinrcodec.evaluation import rival_files as rival_files_module
 from rinrcodec.evaluation import rivals as rivals_module
 from rinrcodec.evaluation import rows as rows_module
 from rinrcodec.evaluation.baselines import CROP_HEADER_BYTES, available_codecs
@@ -134,6 +136,15 @@ def test_crops_can_be_pasted_where_their_names_say(source, pictures, tmp_path):
     assert (pixels == encode_rival(wanted, rival).decode("RGB")).all()
 
 
+@pytest.mark.parametrize("codec", sorted(SUFFIXES))
+def test_files_keep_the_profile_of_their_pictures(tmp_path, pictures, codec):
+    profile = ImageCmsProfile(createProfile("sRGB")).tobytes()
+    Image.fromarray(pictures[0].pixels).save(tmp_path / "x.png", icc_profile=profile)
+    write_rival(open_source(tmp_path / "x.png"), tmp_path / "out", Rival(codec, 50))
+    with Image.open(tmp_path / f"out/x{SUFFIXES[codec]}") as image:
+        assert image.info["icc_profile"] == profile
+
+
 def test_files_are_written_whole_or_not_at_all(source, tmp_path):
     out = tmp_path / "out"
     source.series[0].refs[1].path.write_bytes(b"no picture")
@@ -141,9 +152,39 @@ def test_files_are_written_whole_or_not_at_all(source, tmp_path):
         write_rival(open_source(source.path), out, Rival("jpeg", 20))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames"]
     out.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RinrUsageError, match="out exists; give the name of a new folder"):
+    with pytest.raises(RinrUsageError, match="out exists; give a new name"):
         write_rival(source, out, Rival("jpeg", 20))
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("new/x.avif", "avif"), ("X.JPEG", "jpeg"), ("x.webp", "webp")]
+)
+def test_one_image_is_written_to_a_file(source, tmp_path, name, codec):
+    image = open_source(source.path / "a/x.png")
+    counts = []
+    size = write_rival(image, tmp_path / name, Rival(codec, 40), on_written=counts.append)
+    with Image.open(tmp_path / name) as written:
+        assert written.format == codec.upper()
+    assert (tmp_path / name).stat().st_size == size
+    assert counts == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "crops"),
+    [
+        ("x.png", "a/x.png", None),
+        ("x.rinr", "a/x.png", None),
+        ("x.avif", "", None),
+        ("x.avif", "a/x.png", ("webp", 80)),
+    ],
+)
+def test_names_of_other_files_are_refused(source, tmp_path, name, kind, crops):
+    with pytest.raises(
+        RinrUsageError, match=rf"{name}: expected the name of a folder, .* ends in .avif"
+    ):
+        write_rival(open_source(source.path / kind), tmp_path / name, Rival("avif", 40, 0, crops))
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
 
 
 def test_every_codec_has_a_suffix():
@@ -175,7 +216,7 @@ def test_a_shell_reads_the_words_that_were_written(name):
     assert done.stdout == os.fsencode(name)
 
 
-@pytest.mark.parametrize("module", [rivals_module, rows_module])
+@pytest.mark.parametrize("module", [rival_files_module, rivals_module, rows_module])
 def test_the_examples_run(module):
     result = doctest.testmod(module)
     assert result.failed == 0
