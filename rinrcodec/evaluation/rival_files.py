@@ -46,7 +46,8 @@ def write_rival(
         The bytes of all files.
 
     Raises:
-        RinrUsageError: There is something at `out`, or it has the name of another kind of file.
+        RinrUsageError: There is something at `out`, it is inside of the source, or it has the name
+            of another kind of file.
         RinrInputError: A frame cannot be read.
         OSError: A file cannot be written.
 
@@ -64,6 +65,11 @@ def write_rival(
     """
     if os.path.lexists(out):
         raise RinrUsageError(f"{out} exists; give a new name")
+    if source.kind == "folder" and out.resolve().is_relative_to(source.path.resolve()):
+        raise RinrUsageError(
+            f"{out} is inside of {source.path}, so its files would become part of the source; give "
+            "a place outside"
+        )
     if file_suffix(out) or out.suffix.lower() == ".rinr":
         return _write_file(source, out, rival, on_written)
     temporary = out.parent / f".rinr-{os.getpid()}-{out.name}"

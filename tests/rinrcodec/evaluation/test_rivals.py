@@ -157,6 +157,13 @@ def test_files_are_written_whole_or_not_at_all(source, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_files_do_not_become_part_of_their_source(source):
+    inside = source.path / "webp"
+    with pytest.raises(RinrUsageError, match="would become part of the source"):
+        write_rival(source, inside, Rival("webp", 20))
+    assert not inside.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "codec"), [("new/x.avif", "avif"), ("X.JPEG", "jpeg"), ("x.webp", "webp")]
 )
