@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As in a job that a shell script starts in the background (`make test &`): see `_interruptible`.
@@ -45,6 +46,17 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _unpatched() -> Iterator[None]:
+    """Undo what the first import of Ultralytics in a test replaces in other packages."""
+    kept = [(Image, "open", Image.open)]
+    if torch := sys.modules.get("torch"):
+        kept += [(torch, name, getattr(torch, name)) for name in ("save", "load")]
+    yield
+    for module, name, value in kept:
+        setattr(module, name, value)
 
 
 @pytest.fixture(scope="session")

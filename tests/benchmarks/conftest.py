@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rinrcodec.boxes import Box
 from rinrcodec.picture import Picture
@@ -53,6 +54,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield import_module
     _forget()
+    torch.set_flush_denormal(False)  # which the scripts of pyramid_gates set
 
 
 @pytest.fixture

@@ -250,7 +250,7 @@ def test_progress_rises_to_one(crop: Pixels) -> None:
 def test_pictures_of_all_kinds(crop: Pixels) -> None:
     crop = crop[:24, :32].copy()
     grey = crop[:, :, 0].copy()
-    boxes = [[Box(0, 5, 5, 10, 10), Box(1, -9, -9, 3, 3)], [], []]
+    boxes = [[Box(0, 5, 5, 10, 10), Box(1, -1, -1, 3, 3)], [], []]
     pictures = [crop, grey, crop[:5, :3].copy()]
     with pytest.warns(rinrcodec.TargetWarning):  # 10 steps are too few
         pack = rinrcodec.encode(
