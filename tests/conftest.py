@@ -50,13 +50,17 @@ def _interruptible() -> None:
 
 @pytest.fixture(autouse=True)
 def _unpatched() -> Iterator[None]:
-    """Undo what the first import of Ultralytics in a test replaces in other packages."""
+    """Undo what Ultralytics, or its first import in a test, leaves in this process."""
+    environment = set(os.environ)
     kept = [(Image, "open", Image.open)]
     if torch := sys.modules.get("torch"):
         kept += [(torch, name, getattr(torch, name)) for name in ("save", "load")]
     yield
     for module, name, value in kept:
         setattr(module, name, value)
+    for name in set(os.environ) - environment:
+        if name.startswith("YOLO_"):
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.picture import Picture
 from rinrcodec.sources import samples
@@ -55,6 +56,8 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     yield import_module
     _forget()
     torch.set_flush_denormal(False)  # which the scripts of pyramid_gates set
+    if "rinrcodec.plugins.ultralytics_adapter" in sys.modules:
+        rinrcodec.disable_ultralytics()
 
 
 @pytest.fixture
