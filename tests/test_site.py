@@ -16,3 +16,16 @@ def test_the_reference_has_every_public_name():
     shown -= {"errors"}
     expected = set(rinrcodec.__all__) - errors - {"MissingExtraError", "PRESETS"}
     assert shown == expected
+
+
+def test_the_first_page_has_commands_that_are_tested_in_the_readme():
+    """`test_readme.py` runs those of the README."""
+
+    def commands(path):
+        blocks = re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        lines = "".join(blocks).splitlines()
+        return [line.partition("#")[0].strip() for line in lines]
+
+    first = commands(ROOT / "docs" / "index.md")
+    assert first
+    assert set(first) <= set(commands(ROOT / "README.md"))
