@@ -9,8 +9,8 @@ Inside `without_torch_threads` none are used, so that forked workers can decode.
 never end: one that ends gives its buffers back to MKL (torch's library for products of matrices)
 under MKL's lock, after Python takes it for ended. A fork in that moment would copy the lock as
 taken, for ever. For that reason `on_lasting_thread` moves the work of a user's thread to one of
-ours. It also keeps torch out of daemon threads, where it aborts the process when the interpreter
-ends.
+ours. It also keeps networks out of daemon threads: torch in a daemon thread aborts the process
+when the interpreter ends. `pixels` is safe there. A tensor, which `decode` returns, is not.
 """
 
 from __future__ import annotations
