@@ -189,26 +189,37 @@ def test_a_thread_that_decodes_while_the_interpreter_ends(monkeypatch: pytest.Mo
 
 @forks
 def test_a_fork_waits_for_calls_under_way_and_calls_wait_for_it() -> None:
-    inside, go, log = threading.Event(), threading.Event(), []
+    inside, go, forks, done = (threading.Event() for _ in range(4))
+    log: list[str] = []
 
     def work() -> None:
         inside.set()
         assert go.wait(20)
         log.append("decoded")
 
+    def fork() -> None:
+        parallel._before_fork()
+        log.append("forks")
+        forks.set()
+        # The thread lives on: another thread would get the number of one that ended.
+        assert done.wait(20)
+        parallel._after_fork()
+
     thread = threading.Thread(target=on_lasting_thread, args=(work, CPU))
     thread.start()
     assert inside.wait(20)
-    forking = threading.Thread(target=lambda: (parallel._before_fork(), log.append("forks")))
+    forking = threading.Thread(target=fork)
     forking.start()
     go.set()
-    forking.join(20)
+    assert forks.wait(20)
     thread.join(20)
     assert log == ["decoded", "forks"]
     late = threading.Thread(target=on_lasting_thread, args=(lambda: log.append("late"), CPU))
     late.start()
+    late.join(0.05)
     assert log == ["decoded", "forks"]
-    parallel._after_fork()
+    done.set()
+    forking.join(20)
     late.join(20)
     assert log[-1] == "late"
 
@@ -253,7 +264,8 @@ time.sleep(float(sys.argv[2]))
     code_, _, said = run(code, pack_path, wait)
     assert code_ == 0, said
     assert "terminate called" not in said
-    assert "RinrError" in said or not said
+    # The process may end while a thread still prints its error.
+    assert "Exception in thread" in said or not said
 
 
 @pytest.mark.slow
