@@ -86,7 +86,7 @@ class Directory:
     offsets: NDArray[np.int64]
 
     def run(self, kind: Kind, group: int = 0) -> Run:
-        """The chunks of a table, which lie side by side."""
+        """The chunks of a table, which follow each other."""
         keys = self.chunks["key"]
         key = kind << 32 | group
         first, stop = np.searchsorted(keys, [key, key + 1]).tolist()

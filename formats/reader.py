@@ -213,7 +213,7 @@ class PackReader:
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
         """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.
 
-        Reads only the chunks they lie in. Raises `IndexError` for a group or row that is not
+        Reads only the chunks that hold them. Raises `IndexError` for a group or row that is not
         there, `RinrLimitError` where they are more than `Limits.max_result_bytes`.
         """
         if not 0 <= group < len(self._directory.groups):

@@ -56,7 +56,7 @@ CODED_FLAG = 1  # in `flags` of a group: its rows have entropy-coded bytes
 
 
 class Kind(IntEnum):
-    """What a chunk holds; chunks lie in the file in this order, those of one kind by group."""
+    """What a chunk holds; chunks are in the file in this order, those of one kind by group."""
 
     FRAMES = 0
     BOXES = 1

@@ -60,7 +60,7 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
     """Yield the packs of each path, sorted; nothing for a path without any.
 
     A path is a pack, a folder with packs in it or below it, a glob pattern, or a text file that
-    lists packs, one a line (`./` means beside the list). Hidden folders are passed over.
+    lists packs, one a line (`./` means next to the list). Hidden folders are passed over.
     """
     if not isinstance(paths, (str, os.PathLike)):
         for one in paths:

@@ -1,7 +1,7 @@
 """Labels of frames, judged by the function with which Ultralytics judges label files.
 
 `RinrYoloDataset` calls this. What makes a label file corrupt differs from release to release, and
-the function that knows it reads files. So every frame gets a stand-in in a temporary folder: a PNG
+the function that knows it reads files. So every frame gets a stub in a temporary folder: a PNG
 header of its size, and its labels as text.
 """
 
@@ -59,8 +59,8 @@ class LabelRules:
 
     Args:
         dataset: Its task, classes and keypoints count. Its `im_files` and `label_files` become
-            those of the stand-ins.
-        folder: An empty folder, for the stand-ins.
+            those of the stubs.
+        folder: An empty folder, for the stubs.
     """
 
     def __init__(self, dataset: YOLODataset, folder: Path) -> None:

@@ -190,7 +190,7 @@ class RinrImageFile(ImageFile.ImageFile):
         self._size, self._mode = (width, height), mode
         self._im = None
         self._exif = None
-        # Stands for pixels that are to be decoded; nothing looks inside.
+        # A placeholder for pixels that are to be decoded; nothing looks inside.
         self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
 
     def _read_info(self) -> None:

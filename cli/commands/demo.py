@@ -39,7 +39,7 @@ __all__ = ["command"]
 
 PACK_NAME = "demo.rinr"
 PICTURE_NAME = "comparison.png"
-# Efforts: of the first background, and of those beside it, which may take longer.
+# Efforts: of the first background, and of the others, which may take longer.
 _FIRST, _OTHERS = "balanced", "fast"
 
 

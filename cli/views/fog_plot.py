@@ -46,7 +46,7 @@ MOST_DEVICES = 20
 
 
 def draw_fog(path: Path, scenario: Scenario, *, bandwidth: float, kind: str) -> None:
-    """Draw all three plots beside each other and write them as `kind` (png, svg or pdf)."""
+    """Draw all three plots side by side and write them as `kind` (png, svg or pdf)."""
     figure = Figure((14, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)

@@ -2,7 +2,7 @@
 
 Pixel `i` of an axis of `n` pixels covers [i, i + 1) and is sampled at its centre i + 0.5. An INR
 sees its own rectangle (the frame for a background INR, the box's region for an object INR) as
-[-1, 1] on both axes, so its pixel centres lie at -1 + (2 i + 1) / n and never on the edge.
+[-1, 1] on both axes, so its pixel centres are at -1 + (2 i + 1) / n and never on the edge.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Grid:
         return cls(x, y, asked)
 
     def inside(self, region: Region) -> tuple[slice, slice]:
-        """The positions of the grid that lie in a region: (slice of y, slice of x)."""
+        """The positions of the grid inside a region: (slice of y, slice of x)."""
         return _between(self.y, region.y, region.bottom), _between(self.x, region.x, region.right)
 
     def positions(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Positions:
@@ -146,13 +146,13 @@ def grid_shape(
 def _checked(
     width: int, height: int, region: Region | tuple[int, int, int, int] | None, scale: float
 ) -> Region:
-    """The region that is asked for, if it lies in the frame and the scale is one."""
+    """The region that is asked for, if it is inside the frame and the scale is one."""
     if region is not None and len(region) != 4:
         raise RinrInputError(f"region {region}: expected (x, y, width, height) in pixels")
     asked = Region(0, 0, width, height) if region is None else Region(*region)
     if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
         raise RinrInputError(
-            f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
+            f"region (x, y, width, height) = {tuple(asked)} is not inside the frame of "
             f"{width}x{height}"
         )
     if not isinstance(scale, Real) or not 0 < float(scale) <= 16:

@@ -59,7 +59,7 @@ def sequence_batches(
 
 
 def _left_in_sequence(folders: Sequence[str], start: int) -> int:
-    """How many items from `start` on lie in the same folder."""
+    """How many items from `start` on are in the same folder."""
     stop = start + 1
     while stop < len(folders) and folders[stop] == folders[start]:
         stop += 1

@@ -122,7 +122,7 @@ def compress(
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one: packs that are missing, or
-            whose pictures or labels changed, are fitted again, and those alone.
+            whose pictures or labels changed, are fitted again, and no others.
         overwrite: replace the output of earlier runs.
         on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
             notebook and on a terminal, and logs elsewhere; None is silent.
@@ -380,7 +380,7 @@ def _kept(options: CompressOptions) -> str:
 
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:
-    """What decides the bytes of a run, beside its pictures, as its manifest has it."""
+    """What decides the bytes of a run, apart from its pictures, as its manifest has it."""
     keys = plan.source.yaml_keys
     return {
         "preset": options.preset,

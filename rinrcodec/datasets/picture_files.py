@@ -132,7 +132,7 @@ def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
 
 
 def _is_sound_exif(exif: bytes) -> bool:
-    """Whether all tables of tags, and all values that they refer to, lie within these bytes."""
+    """Whether all tables of tags, and all values that they refer to, are within these bytes."""
     order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
 
     def number(start: int, length: int) -> int:

@@ -27,7 +27,7 @@ from rinrcodec.printing import printable
 
 __all__ = ["AND", "SOURCE", "CodedFrame", "Point", "Recipe", "Row", "output", "shell_line"]
 
-# Stand for something else in the words of a recipe: no word of a command line has a zero byte.
+# Placeholders in the words of a recipe: no word of a command line has a zero byte.
 SOURCE = "\0source"
 AND = "\0and"  # between two commands
 _OUTPUT = "\0output"
@@ -68,7 +68,7 @@ class Recipe:
     Attributes:
         name: different for all rows of a report, such as "AVIF".
         settings: the settings in a few words, such as "quality 43".
-        words: the command that codes a source. `SOURCE` stands for the source, `AND` for "&&", and
+        words: the command that codes a source. `SOURCE` means the source, `AND` for "&&", and
             what `output` returns for the output.
     """
 

@@ -1,6 +1,6 @@
 """Four pictures that ship with scikit-image, with boxes set by hand around what one looks at.
 
-All are in the public domain or CC0 (see `skimage.data`), and lie inside the scikit-image wheel:
+All are in the public domain or CC0 (see `skimage.data`), and are inside the scikit-image wheel:
 nothing is downloaded.
 """
 

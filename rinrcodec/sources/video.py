@@ -145,7 +145,7 @@ def read_video(
 ) -> Iterator[tuple[str, Picture | None, str | None]]:
     """Decode the frames from number `start` on, as `(name, picture, error)`, one at a time.
 
-    Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
+    Frames are named `VIDEO/000001.png` (from 1) and are upright. The bytes of the file are
     shared out evenly over `n_frames`. A frame that is damaged or lost is an item with an error,
     and those after it keep their numbers. Where these are not known, such an item is the last one.
     So it is where the end of the file is missing. Damage before `start` is not reported. Raises
@@ -422,7 +422,7 @@ def as_picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
     """A frame of PyAV as an upright picture; `share` is its part of the bytes of the source."""
     grey = frame.format.name in {"gray", "gray8"}
     pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
-    # The file says how far to turn, counter-clockwise, to stand upright.
+    # The file says how far to turn, counter-clockwise, to be upright.
     turns = round(frame.rotation / 90) % 4
     pixels = np.rot90(pixels, turns)
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)

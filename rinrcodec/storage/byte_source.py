@@ -90,7 +90,7 @@ class FileSource:
 
     def read(self, offset: int, length: int) -> bytes:
         descriptor = self._descriptor()
-        # What lies behind its end needs no memory.
+        # Space after its end needs no memory.
         length = max(0, min(length, self.size - offset))
         with naming_file(self.name):
             data = os.pread(descriptor.number, length, offset)

@@ -64,7 +64,7 @@ def take_inventory(sources: Sequence[Path]) -> Inventory:
             if not (manifests and isinstance(error, RinrInputError)):
                 inventory.bad[str(source)] = reason(source, error)
         for name in sorted(listed):
-            # A source may be given twice, or lie in another one.
+            # A source may be given twice, or be inside another one.
             if name not in inventory.files or listed[name].record is not None:
                 inventory.files[name] = listed[name]
         for manifest in manifests:

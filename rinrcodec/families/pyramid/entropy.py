@@ -123,7 +123,7 @@ def _checked(name: str, array: _Integers, lowest: int, highest: int) -> NDArray[
     if array.size and (array.min() < lowest or array.max() > highest):
         raise RinrInputError(
             f"{name} range from {array.min()} to {array.max()}: "
-            f"they must lie between {lowest} and {highest}"
+            f"they must be between {lowest} and {highest}"
         )
     return array.astype(np.int32)
 
@@ -168,7 +168,7 @@ def bits(values: _Integers, means: _Integers, scales: _Integers) -> NDArray[np.f
 
 
 def _end(lower: int, width: int) -> bytes:
-    """The eight bytes that end a stream whose last number lies in [lower, lower + width).
+    """The eight bytes that end a stream whose last number is in [lower, lower + width).
 
     constriction picks that number by whole words, we the one with most zero bytes at its end: a
     decoder reads zeros beyond the end, so those, and any before them, need not be stored.

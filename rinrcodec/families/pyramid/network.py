@@ -210,7 +210,7 @@ def _finer(feature: Tensor, kernel: Tensor, height: int, width: int) -> Tensor:
     """Grids [channels, n, h, w] twice as fine, cut to a size."""
     if torch.is_grad_enabled():
         return upsample(feature, kernel)[:, :, :height, :width]
-    # Grid by grid: what lies between takes several times the memory of a result.
+    # Grid by grid: intermediate values take several times the memory of a result.
     finer = feature.new_empty(*feature.shape[:2], height, width)
     for one, result in zip(feature.split(1), finer.split(1), strict=True):
         result.copy_(upsample(one, kernel)[:, :, :height, :width])

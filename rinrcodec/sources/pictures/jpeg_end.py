@@ -39,7 +39,7 @@ _LEAST_FILLING = 4
 
 @dataclass(slots=True)
 class _Scans:
-    """The frame of a JPEG: what its scans hold, and where the data of the last one lies.
+    """The frame of a JPEG: what its scans hold, and where the data of the last one is.
 
     precision: for each component, by coefficient, the lowest bit that was sent.
     """
