@@ -14,8 +14,8 @@ DE and RE have the very same backgrounds, specs and recipe, and keep every objec
 one that gains nothing, so that they differ in the mode alone. Bytes are those of whole files.
 
 The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB,
-and a background and an object INR of 24 + 6 KB. So our BS is as much larger than RE: the background's networks
-are made wider until the file has about 1.5 times the bytes of RE's.
+and a background and an object INR of 24 + 6 KB. So our BS is as much larger than RE: the
+background's networks are made wider until the file has about 1.5 times the bytes of RE's.
 """
 
 from __future__ import annotations
