@@ -71,7 +71,7 @@ class Picture:
 
     @property
     def mode(self) -> ColorMode:
-        """ "L" for grey, "RGB" for colour."""
+        """Return "L" for grey, "RGB" for colour."""
         return "L" if self.pixels.ndim == 2 else "RGB"
 
     @property
