@@ -66,7 +66,7 @@ def test_plain_words() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "When they are mended, rerun.",
+        "The chunk lies in a section.",
         "The file beside\nthe list.",
         "# as\n# ever",
         "Packs are fitted again, and those alone.",
