@@ -121,8 +121,7 @@ def decode_rle(rle: dict[str, Any], width: int, height: int) -> NDArray[np.uint8
     Args:
         rle: `size` as [height, width], and `counts`: lengths of runs of 0 and 1 in turn, down the
             columns, as a list or as COCO's text.
-        width: That of the picture, in pixels.
-        height: That of the picture, in pixels.
+        width, height: Of the picture.
 
     Raises:
         ValueError: They are those of another picture, or none.

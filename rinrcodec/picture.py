@@ -71,7 +71,7 @@ class Picture:
 
     @property
     def mode(self) -> ColorMode:
-        """Return "L" for grey, "RGB" for colour."""
+        """ "L" for grey, "RGB" for colour."""
         return "L" if self.pixels.ndim == 2 else "RGB"
 
     @property

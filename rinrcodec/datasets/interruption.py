@@ -31,9 +31,6 @@ def resumable(
     """Say how to resume a run that ends early; remove all of it where nothing is fitted.
 
     Args:
-        work: the folder of unfinished work.
-        run: the run, of which the work folder keeps parts.
-        out: the output, as the user named it.
         kept: when fitted work is kept, in words.
         keep: keep the work folder in any case, as the sign that earlier outputs are to be replaced.
         on_message: gets the hint, before an error that is not Ctrl-C is raised.

@@ -88,10 +88,9 @@ def estimate(
     """Encode a small sample of the source in memory, and extrapolate; writes nothing.
 
     Args:
-        plan: The shards, as `rinrcodec.datasets.compress.prepare` gives them.
+        plan, devices: As `rinrcodec.datasets.compress.prepare` gives them.
         out: The output, as the user named it.
         options: Those of `compress`.
-        devices: The devices, as `prepare` gives them.
         on_message: Gets a line that says what begins.
 
     Raises:

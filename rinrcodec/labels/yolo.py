@@ -85,11 +85,11 @@ class Layout:
 
 
 class LayoutFinder:
-    r"""Finds the layout of label files from the lines of all of them.
+    """Finds the layout of label files from the lines of all of them.
 
     Example:
         >>> finder = LayoutFinder()
-        >>> finder.add("0 0.1 0.1 0.5 0.1 0.5 0.4 0.1 0.4\n1 0.2 0.2 0.3 0.2 0.3 0.5")
+        >>> finder.add("0 0.1 0.1 0.5 0.1 0.5 0.4 0.1 0.4\\n1 0.2 0.2 0.3 0.2 0.3 0.5")
         >>> finder.layout().task
         'segment'
     """

@@ -105,8 +105,7 @@ class Listing:
         """Return the sorted names, relative to a folder, of the `.txt` files in it and below it.
 
         Args:
-            text: the folder, as for `kind`.
-            like: as for `kind`.
+            text, like: as for `kind`.
             deep: include the files of the folders in it.
         """
         if is_remote(like):

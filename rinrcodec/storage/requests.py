@@ -34,11 +34,8 @@ def ask(path: Path, method: str, *args: Any, key: str | None = None, **options: 
     """Call a method of the fsspec file system of `path`, with the name of its object.
 
     Args:
-        path: the object, for its store and its name.
-        method: the name of the method.
-        *args: what the method takes after the name.
+        args, options: what the method takes after the name.
         key: the name of another object of the same store.
-        **options: what the method takes by name.
 
     Raises:
         OSError: the request failed; it names `path`.

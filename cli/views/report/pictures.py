@@ -26,10 +26,8 @@ _MARGIN = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a frame in one codec.
-
-    below: its bytes and the PSNR inside the box, "" for the source.
-    """
+    """A part of a frame in one codec; `below` has its bytes and the PSNR
+    inside the box, "" for the source."""
 
     name: str
     below: str

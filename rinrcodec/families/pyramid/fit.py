@@ -155,11 +155,8 @@ _Map = Callable[[Callable[[slice], list[Tensor]], Sequence[slice]], Iterable[lis
 
 @dataclass(slots=True)
 class _Measured:
-    """Errors and bits of n frames, [n] each.
-
-    Mean squared errors on [0, 1]: in all with the weight of objects, outside and inside of the
-    boxes. Then the bits of the latents.
-    """
+    """What frames cost, [n] each: mean squared errors on [0, 1], in all with the weight of objects,
+    and outside and inside of the boxes; bits of their latents."""
 
     weighted: Tensor
     outside: Tensor

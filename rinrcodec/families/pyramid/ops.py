@@ -179,7 +179,7 @@ class _Sharpen(torch.autograd.Function):
 
 
 def sharpen(x: Tensor, kernel: Tensor) -> Tensor:
-    """Return x plus x through a symmetric 7 x 7 kernel; the last tap is the middle."""
+    """x plus x through a separable symmetric kernel of 7 taps, the last of `kernel` the middle."""
     result: Tensor = _Sharpen.apply(x, kernel)
     return result
 
