@@ -489,7 +489,7 @@ def _is_understood(info: Mapping[str, str]) -> bool:
 
 
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
-    """Return the text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
+    """Return the text of `classes.txt` for Pascal VOC, which restores the order of class ids."""
     if kind != "voc":
         return ""
     found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}

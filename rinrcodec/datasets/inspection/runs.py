@@ -85,7 +85,7 @@ def _manifest_paths(source: Path) -> list[Path]:
 
 
 def unfinished(manifest: Manifest) -> list[str]:
-    """Return a message for every run that is not complete: what of it is not, and what to do."""
+    """Return a message for every incomplete run: what is missing, and what to do."""
     return [
         f"{manifest.folder}: {_state(run)}" for run in manifest.runs.values() if not run.complete
     ]
