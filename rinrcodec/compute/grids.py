@@ -80,7 +80,7 @@ class Grid:
         return cls(x, y, asked)
 
     def inside(self, region: Region) -> tuple[slice, slice]:
-        """Return the positions of the grid that lie in a region: (slice of y, slice of x)."""
+        """Return the positions of the grid inside a region: (slice of y, slice of x)."""
         return _between(self.y, region.y, region.bottom), _between(self.x, region.x, region.right)
 
     def positions(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Positions:
@@ -146,7 +146,7 @@ def grid_shape(
 def _checked(
     width: int, height: int, region: Region | tuple[int, int, int, int] | None, scale: float
 ) -> Region:
-    """Check that a region lies in the frame and that the scale is one; return the region."""
+    """Check that a region is inside the frame and that the scale is one; return the region."""
     if region is not None and len(region) != 4:
         raise RinrInputError(f"region {region}: expected (x, y, width, height) in pixels")
     asked = Region(0, 0, width, height) if region is None else Region(*region)

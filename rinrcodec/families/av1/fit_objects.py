@@ -184,7 +184,7 @@ def _following(window: _Window, settings: Av1ObjectSettings, context: FitContext
 
 
 def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
-    """Lay out all objects in one atlas, or in several if it would be too large."""
+    """Place all objects in one atlas, or in several if it would be too large."""
     size, corners = packed([one.size for one in objects])
     if len(objects) > 1 and size[0] * size[1] > MOST_ATLAS_PIXELS:
         half = len(objects) // 2
@@ -194,7 +194,7 @@ def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
 
 
 def _along_tracks(window: _Window) -> _Layout | None:
-    """Lay out an atlas for every frame, with one cell for each track; None if it is too large."""
+    """Build an atlas for every frame, with one cell for each track; None if it is too large."""
     objects, numbers = window.objects, window.tracks
     sizes: dict[int, tuple[int, int]] = {}
     for one, track in zip(objects, numbers, strict=True):
