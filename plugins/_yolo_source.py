@@ -73,7 +73,7 @@ class PackLoader(LoadImagesAndVideos):
 
 
 def open_listed(source: list[Any]) -> list[Any]:
-    """Ultralytics' `autocast_list`, in which a path of a pack means all of its frames."""
+    """Load as Ultralytics' `autocast_list`, where the path of a pack means all its frames."""
     opened: list[Any] = []
     for item in source:
         if not is_pack(item):

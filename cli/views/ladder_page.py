@@ -120,7 +120,7 @@ def page(rungs: Sequence[Rung], *, plots: Sequence[str]) -> str:
 
 
 def _against(rung: Rung, other: Rung) -> str:
-    """The difference inside the boxes, over the frames that have any."""
+    """Format the difference inside the boxes, over the frames that have any."""
     pairs = [
         [mean_db([frame.quality.objects]) for frame in frames]
         for frames in zip(rung.frames, other.frames, strict=True)

@@ -200,7 +200,7 @@ def _inr_rungs(
 
 
 def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """A pack of backgrounds that carries the boxes, as those of the other rungs do."""
+    """Return a pack of backgrounds with the boxes, as the other rungs have them."""
     frames = tuple(
         replace(frame, boxes=picture.boxes, objects=(None,) * len(picture.boxes))
         for frame, picture in zip(pack.frames, pictures, strict=True)

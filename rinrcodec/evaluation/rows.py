@@ -95,12 +95,12 @@ class Recipe:
 
 
 def _no_option(name: str) -> str:
-    """A name that begins with a dash would be an option."""
+    """Prefix a name that begins with a dash, so that it is not read as an option."""
     return f"./{name}" if name.startswith("-") else name
 
 
 def _new_name(source: str, ending: str) -> str:
-    """The name of an output that does not exist yet, such as `frames-packs`.
+    """Return the name of an output that does not exist yet, such as `frames-packs`.
 
     It is in the current folder, or next to the source where the current folder is inside of it.
     """

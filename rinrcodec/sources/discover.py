@@ -163,7 +163,7 @@ def _without_labels(source: Source) -> Iterator[str]:
 
 
 def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
-    """Where `auto` finds no label at all, one warning rather than one for every picture."""
+    """Warn once, not once a picture, if `auto` finds no label at all."""
     refs = [ref for series in source.series for ref in series.refs]
     if find is None or find.folder is not None:
         return source

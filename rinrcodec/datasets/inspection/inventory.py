@@ -1,4 +1,4 @@
-"""What `verify` has to look at: the packs that are there, and what manifests say must be there."""
+"""The work of `verify`: the packs that are there, and those that manifests say must be there."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def take_inventory(sources: Sequence[Path]) -> Inventory:
 
 
 def _listed(manifest: Manifest) -> dict[str, ListedFile]:
-    """The files of all runs, by their whole names."""
+    """Return the files of all runs, by their whole names."""
     sizes = {}
     if storage_of(manifest.folder).lists_at_once:
         sizes = {str(path): size_in(stamp) for path, stamp in files_below(manifest.folder)}

@@ -70,7 +70,7 @@ def check_inside(view: ObjectView, width: int, height: int) -> None:
 
 
 def _pixels(planes: Planes, view: ObjectView, spec: Spec, gpu: torch.device | None) -> Array:
-    """The samples of an object: uint8 [h, w, channels]."""
+    """Return the samples of an object: uint8 [h, w, channels]."""
     height, width = planes[0].shape
     check_inside(view, width, height)
     cell, region = view.inr.cell, view.region
