@@ -90,6 +90,8 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert (kill["error"], kill["strays"], kill["processes"]) == ("", [], 0)
     if name == "sequences":
         check_opened(report, page)
+    if name == "accuracy":
+        check_fog(tmp_path, report)
 
 
 def check_parts(report):
@@ -101,6 +103,18 @@ def check_parts(report):
         for seconds in (objects, frames):
             parts = sum(value for part, value in seconds.items() if part != "total")
             assert parts == pytest.approx(seconds["total"])
+
+
+def check_fog(folder, accuracy):
+    """The same run writes the page of the fog, of the same points."""
+    report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
+    assert report["made"] == accuracy["made"]
+    assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
+    photos = report["sets"][0]
+    originals = accuracy["sets"]["coco"]["points"][0]
+    assert photos["original"] > 0
+    assert originals["arm"] == "original"
+    assert set(photos["rows"]) == {"AVIF", "ours-objects"}
 
 
 def check_opened(report, page):
