@@ -53,7 +53,7 @@ def test_the_code_of_the_page_prints_what_its_comment_says():
 
 
 def test_the_page_has_commands_and_the_first_gives_the_published_figure(run):
-    assert len(blocks("console")) == 4
+    assert len(blocks("console")) == 5
     assert "5.16x" in run("fog").stdout
 
 
@@ -73,16 +73,16 @@ def test_another_codec_is_shown_through_the_fog_and_from_the_devices(run):
     assert report["avif", "fog"] == pytest.approx(1e4 * (10 + 90 * 0.08))
     assert report["avif", "serverless"] == pytest.approx(1e4 * 90 * 0.08)
     text = run("fog", "--codec", "avif=8%", "--codec", "[b]x[/b]=9%").stdout
-    assert "The least is moved by: avif, serverless" in text
+    assert "Fewest bytes: avif, serverless" in text
     assert "[b]x[/b]" in text  # a name is no markup
 
 
 def test_broadcast_one_receiver_and_large_packs_are_called_by_their_names(run):
     text = run("fog", "--medium", "broadcast").stdout
-    assert "the fog can only add to it" in text
-    assert "The least is moved by: jpeg, serverless" in text
+    assert "A fog only adds bytes" in text
+    assert "Fewest bytes: jpeg, serverless" in text
     assert "with any codec" in run("fog", "--devices", 2).stdout
-    assert "moves no less" in run("fog", "--alpha", 0.95).stdout
+    assert "it does not save bytes" in run("fog", "--alpha", 0.95).stdout
     alone = run("fog", "--devices", 1).stdout
     assert "with any codec" in alone
     assert "1 device with" in alone
