@@ -6,6 +6,7 @@ A YOLOv5n of the COCO data set looks at decoded photos of COCO (mAP50-95 against
 frames of DAC-SDC and at sequences (share of the labelled objects that it finds, of any class). The
 boxes to encode with are those that it finds in the originals with a confidence of 0.25, never the
 labels. What is coded and seen is kept in the folder of `--work`, so a cut run can be repeated.
+A second page, fog.md, has what the fog of the paper sends with each codec at equal accuracy.
 """
 
 from __future__ import annotations
