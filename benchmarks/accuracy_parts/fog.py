@@ -13,13 +13,13 @@ from typing import Any
 
 from accuracy_parts.curves import Interval, Table
 from harness.reports import markdown_table
+from rinrcodec.cli.commands.fog import ALPHA
 from rinrcodec.evaluation.fog import Codec, equal_devices, serverless, through_fog
 from rinrcodec.evaluation.rates import rate_curve
 
 __all__ = ["Cell", "FogSet", "Level", "fog_body", "fog_data", "fog_set", "levels_of"]
 
 DEVICES = equal_devices(10, n_bytes=1)
-PUBLISHED_ALPHA = 1 / 12.09
 LESS = 0.9  # of the accuracy in original files
 # Of the first table: packs with objects, and so many of the highest accuracies.
 OURS = "ours-objects"
@@ -167,7 +167,7 @@ def fog_body(sets: Sequence[FogSet]) -> str:
 
 def _answer(sets: Sequence[FogSet]) -> str:
     """The published factor, ours, and that of plain JPEG, at the accuracies that matter most."""
-    published = _times_less_through_fog(100 * (1 / PUBLISHED_ALPHA - 1))
+    published = _times_less_through_fog(100 * (1 / ALPHA - 1))
 
     def text(shown: FogSet, codec: str, level: str, less: Callable[[float], float]) -> str:
         return shown.rows[codec][level].text(less) if codec in shown.rows else "-"
@@ -213,16 +213,20 @@ def fog_data(sets: Sequence[FogSet]) -> list[dict[str, Any]]:
     """The sets ready for JSON, with both factors of every codec and accuracy."""
 
     def row(cell: Cell) -> dict[str, Any]:
-        factors = {
+        return {
             "bytes": cell.size,
+            "is_bound": cell.smallest is not None,
             "through_fog": cell.factor(_times_less_through_fog),
             "by_devices": cell.factor(_times_less),
+            "more_percent": asdict(cell.more),
         }
-        return {**factors, "is_bound": cell.smallest is not None, "original": asdict(cell.more)}
 
     return [
         {
-            **{name: getattr(one, name) for name in ("words", "figure", "original", "levels")},
+            "words": one.words,
+            "figure": one.figure,
+            "original_bytes": one.original,
+            "levels": dict(one.levels),
             "rows": {
                 codec: {level: row(cell) for level, cell in its.items()}
                 for codec, its in one.rows.items()

@@ -110,11 +110,13 @@ def check_fog(folder, accuracy):
     report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
     assert report["made"] == accuracy["made"]
     assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
-    photos = report["sets"][0]
-    originals = accuracy["sets"]["coco"]["points"][0]
-    assert photos["original"] > 0
+    photos, frames = report["sets"]
+    originals = accuracy["sets"]["dacsdc"]["points"][0]
     assert originals["arm"] == "original"
-    assert set(photos["rows"]) == {"AVIF", "ours-objects"}
+    assert frames["original_bytes"] == originals["bytes"]
+    assert frames["levels"]["original"] == originals["recall50"]
+    for shown in (photos, frames):
+        assert set(shown["rows"]) == {"AVIF", "ours-objects"}
 
 
 def check_opened(report, page):

@@ -21,7 +21,8 @@ from rinrcodec.evaluation.sizes import Sizes
 
 from .conftest import QUICK, Run, picture, put
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/fog.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "fog.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -55,6 +56,21 @@ def test_the_code_of_the_page_prints_what_its_comment_says():
 def test_the_page_has_commands_and_the_first_gives_the_published_figure(run):
     assert len(blocks("console")) == 5
     assert "5.16x" in run("fog").stdout
+
+
+@pytest.mark.parametrize(("number", "level"), [(0, "JPEG 40"), (1, "original")])
+def test_the_pages_have_the_measured_figures(number, level):
+    """Those of docs/results/fog.json, which a run of benchmarks/accuracy.py replaces."""
+    report = json.loads((DOCS / "results/fog.json").read_text(encoding="utf-8"))
+    rows = report["sets"][number]["rows"]
+    ours, jpeg = rows["ours-objects"][level], rows["JPEG"][level]
+    paper = (DOCS / "paper.md").read_text(encoding="utf-8")
+    for page in (PAGE, paper):
+        assert f"{ours['through_fog']:.2f}" in page
+        assert f"{ours['by_devices']:.1f}" in page
+        assert f"{jpeg['by_devices']:.2f}" in page
+    if level == "original":
+        assert f"--codec av1={ours['bytes']:.0f},0.1" in PAGE
 
 
 def test_the_defaults_are_the_published_figure(run):
