@@ -151,7 +151,7 @@ class Measured:
         return table
 
     def compared(self) -> dict[str, list[str]]:
-        """The codings of our curves and of every rival."""
+        """Return the codings of our curves and of every rival."""
         return {
             arm: [coding.key for coding in codings]
             for arm, codings in self.arms.items()
@@ -159,7 +159,7 @@ class Measured:
         }
 
     def points(self, numbers: Sequence[int], samples: int) -> Table:
-        """These codings, and the originals, on the pictures of these numbers.
+        """Return these codings, and the originals, on the pictures of these numbers.
 
         samples: how many resampled sets of them give the intervals.
         """
@@ -181,7 +181,7 @@ class Measured:
         return result
 
     def fog(self, table: Table, words: str) -> FogSet | None:
-        """What the fog moves with each codec; None without originals."""
+        """Return what the fog sends with each codec; None without originals."""
         if ORIGINAL not in self.arms:
             return None
         jpegs = {f"JPEG {one.label}": one.key for one in reversed(self.arms.get("JPEG", ()))}

@@ -76,17 +76,17 @@ class Cell:
         return self.smallest if rate is None else self.original / _times_less(rate)
 
     def factor(self, less: Callable[[float], float]) -> float | None:
-        """How many times fewer bytes are sent; `less` takes `more`."""
+        """Return how many times fewer bytes are sent; `less` takes a percentage like `more`."""
         return None if self.size is None else less(100 * (self.original / self.size - 1))
 
     def text(self, less: Callable[[float], float]) -> str:
-        """The same as a table has it."""
+        """Return the factor as a table has it."""
         if self.smallest is not None:
             return f"over {self.factor(less):.2f}"
         return self.more.text(lambda more: f"{less(more):.2f}", "")
 
     def size_text(self) -> str:
-        """The bytes as a table has them."""
+        """Return the bytes as a table has them."""
         if self.size is None:
             return "-"
         return f"{'' if self.smallest is None else 'under '}{self.size:,.0f}"
@@ -108,18 +108,18 @@ class FogSet:
 
 
 def _times_less(more: float) -> float:
-    """How many times fewer bytes a codec takes, of which the original has `more` percent more."""
+    """Return how many times fewer bytes a codec takes, if the original has `more` percent more."""
     return 1 + more / 100
 
 
 def _times_less_through_fog(more: float) -> float:
-    """The same of all that is sent, if the fog encodes."""
+    """Return the same for all that is sent, if the fog encodes."""
     codec = Codec("codec", 1 / _times_less(more))
     return serverless(DEVICES).n_bytes / through_fog(DEVICES, codec).n_bytes
 
 
 def levels_of(original: str, jpegs: Mapping[str, str]) -> list[Level]:
-    """The accuracies to reach, from the highest.
+    """Return the accuracies to reach, from the highest.
 
     Args:
         original: The coding of the original files.
@@ -161,12 +161,12 @@ def fog_set(
 
 
 def fog_body(sets: Sequence[FogSet]) -> str:
-    """The sets as Markdown: the answer as a table, then all tables."""
+    """Return the sets as Markdown: the answer as a table, then all tables."""
     return "\n\n".join([_answer(sets), INTRO, *map(_section, sets)])
 
 
 def _answer(sets: Sequence[FogSet]) -> str:
-    """The published factor, ours, and that of plain JPEG, at the accuracies that matter most."""
+    """Return the published factor, ours and that of JPEG, at the highest accuracies."""
     published = _times_less_through_fog(100 * (1 / ALPHA - 1))
 
     def text(shown: FogSet, codec: str, level: str, less: Callable[[float], float]) -> str:
@@ -192,6 +192,7 @@ def _answer(sets: Sequence[FogSet]) -> str:
 
 
 def _section(shown: FogSet) -> str:
+    """Return all tables of a set."""
     header = [f"{level}: {accuracy:.3f}" for level, accuracy in shown.levels.items()]
 
     def table(first: str, text: Callable[[Cell], str]) -> str:
@@ -210,7 +211,7 @@ def _section(shown: FogSet) -> str:
 
 
 def fog_data(sets: Sequence[FogSet]) -> list[dict[str, Any]]:
-    """The sets ready for JSON, with both factors of every codec and accuracy."""
+    """Return the sets ready for JSON, with both factors of every codec and accuracy."""
 
     def row(cell: Cell) -> dict[str, Any]:
         return {
