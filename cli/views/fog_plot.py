@@ -78,7 +78,7 @@ def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COL
     axis.axvline(count, **GUIDE)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     wanted = "all others" if all_the_others else f"{device.n_receivers} receivers"
-    _finish(axis, "Data moved", f"devices; each wanted by {wanted}", name)
+    _finish(axis, "Data moved", f"devices; each needed by {wanted}", name)
     axis.legend(fontsize=8)
 
 

@@ -1,6 +1,6 @@
-"""The fog: how many bytes move a data set to all who want it, and when a fog node saves any.
+"""The fog: how many bytes bring a data set to all devices that need it, and when a fog saves any.
 
-Every device holds frames as JPEG that others want. *Serverless*, it sends them to each receiver.
+Every device holds JPEG frames that others need. *Serverless*, it sends them to each receiver.
 With a *fog* node it sends them there once; the fog encodes them and sends the smaller files on.
 *Training at the fog* sends the frames there and the model back, round after round (Residual-INR,
 the parts on fog computing and communication).

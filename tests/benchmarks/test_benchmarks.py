@@ -90,6 +90,8 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert (kill["error"], kill["strays"], kill["processes"]) == ("", [], 0)
     if name == "sequences":
         check_opened(report, page)
+    if name == "accuracy":
+        check_fog(tmp_path, report)
 
 
 def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
@@ -120,6 +122,20 @@ def check_parts(report):
         for seconds in (objects, frames):
             parts = sum(value for part, value in seconds.items() if part != "total")
             assert parts == pytest.approx(seconds["total"])
+
+
+def check_fog(folder, accuracy):
+    """The same run writes the page of the fog, of the same points."""
+    report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
+    assert report["made"] == accuracy["made"]
+    assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
+    photos, frames = report["sets"]
+    originals = accuracy["sets"]["dacsdc"]["points"][0]
+    assert originals["arm"] == "original"
+    assert frames["original_bytes"] == originals["bytes"]
+    assert frames["levels"]["original"] == originals["recall50"]
+    for shown in (photos, frames):
+        assert set(shown["rows"]) == {"AVIF", "ours-objects"}
 
 
 def check_opened(report, page):
