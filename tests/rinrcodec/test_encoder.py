@@ -304,7 +304,9 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="2 lists of boxes for 1 pictures"):
         encode([picture], boxes=[[], []])
     for images in ("a.jpg", picture, 3):
-        with pytest.raises(RinrInputError, match=r"images: expected a list, got \w+; .* pass \[image\]"):
+        with pytest.raises(
+            RinrInputError, match=r"images: expected a list, got \w+; .* pass \[image\]"
+        ):
             encode(images)
     for wrong in (3, torch.zeros(3, 4, 4)):
         with pytest.raises(RinrInputError, match="cannot encode a"):
