@@ -305,7 +305,7 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
         encode([picture], boxes=[[], []])
     for images in ("a.jpg", picture, 3):
         with pytest.raises(
-            RinrInputError, match=r"images: expected a list, got \w+; .* pass \[image\]"
+            RinrInputError, match=r"expected a list, got \w+; .* pass \[image\]"
         ):
             encode(images)
     for wrong in (3, torch.zeros(3, 4, 4)):

@@ -130,6 +130,21 @@ def test_other_class_names_are_another_run(dataset: Path, tmp_path: Path) -> Non
         rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
 
 
+def test_the_manifest_says_as_json_how_labels_were_read(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out/manifest.json"
+    rinrcodec.compress(dataset, tmp_path / "out", **QUICK)
+    manifest = Manifest(path)
+    (run,) = manifest.runs.values()
+    layout = {"task": "detect", "kpt_shape": None, "tail": []}
+    assert run.settings["labels"] == [{"format": "yolo", "layout": layout}]
+    # Earlier manifests have a text of Python there.
+    run.settings["labels"] = "YoloReader(layout=Layout(task='detect', kpt_shape=None, tail=()))"
+    path.write_bytes(manifest.data())
+    assert rinrcodec.verify(tmp_path / "out").ok
+    with pytest.raises(RinrUsageError, match=r"another run \(labels was \"YoloReader.* and is \[{"):
+        rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
+
+
 def test_a_run_is_resumed_from_another_folder(
     dataset: Path, tmp_path: Path, interrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
