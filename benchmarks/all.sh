@@ -49,6 +49,8 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
     page pyramid_4 20 pyramid --gate 4 --frames 2 --steps 300
     page pyramid_5 60 pyramid --gate 5 --frames 8 --steps 200 --sequences otb_crossing
+    # Of the pages that are in OUT by then.
+    page overview 1 overview --pages "$out"
     page train_yolo 120 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
         --model yolov5n.yaml --preset fast --freeze 10 --single-class --imgsz 256 --epochs 10 \
         --threads 1 --jobs 2

@@ -350,8 +350,8 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--tune", type=Choice(TUNES),
-            help=f"Of {_able('tune')}: what frames and objects spend bytes on: accuracy, what "
-            "detectors need, or psnr, the least error. [default: psnr]",
+            help=f"Of {_able('tune')}: spend bytes on what detectors need (accuracy), or on the "
+            "least error (psnr). [default: psnr with a PSNR to reach, otherwise accuracy]",
         ),
     ):  # fmt: skip
         command = option(command)

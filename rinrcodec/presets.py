@@ -37,6 +37,7 @@ __all__ = [
     "Preset",
     "compared_backgrounds",
     "default_background",
+    "for_psnr",
     "get_preset",
     "target_problem",
 ]
@@ -46,6 +47,7 @@ _MIN_GAIN = {"paper": 0.0, "fast": 0.2, "balanced": 0.2, "best": 0.2}
 PRESET_NAMES = tuple(_MIN_GAIN)
 # Pixels: more than objects are large.
 MOST_SOFTEN = 64
+_ANY = Target()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,19 @@ def default_background(name: str) -> str:
         return DEFAULT_BACKGROUND
     families = background_families().items()
     return next(family for family, one in families if name in one.background_presets())
+
+
+def for_psnr(background: str, target: Target = _ANY) -> Target:
+    """Return a target that spends bytes on the least error, where a family lets users choose.
+
+    For comparisons of PSNR. Elsewhere, such families spend bytes on what detectors need.
+
+    Args:
+        background: The family of the backgrounds.
+        target: What else is asked for.
+    """
+    takes_it = "tune" in background_family(background).targets
+    return replace(target, tune="psnr") if takes_it else target
 
 
 def compared_backgrounds(name: str, *, sequences: bool) -> list[str]:

@@ -43,7 +43,8 @@ class Target:
             An object that the background shows as well as that takes no bytes.
         objects_quality: 0 to 100, the best; a whole number.
         tune: What bytes are spent on: "psnr", the least error, or "accuracy", what detectors need.
-            It goes with any of the others; None is "psnr".
+            It goes with any of the others. None is "psnr" where a PSNR is asked for, and otherwise
+            "accuracy".
 
     Example:
         >>> from rinrcodec import Target
@@ -77,6 +78,14 @@ class Target:
         """The names of the fields that have a value."""
         names = (*_TARGET_RANGES, "tune")
         return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
+    def tuned_for(self) -> Tune:
+        """What bytes are spent on: `tune`, or what its None means."""
+        if self.tune is not None:
+            return self.tune
+        asks_for_psnr = self.psnr is not None or self.objects_psnr is not None
+        return "psnr" if asks_for_psnr else "accuracy"
 
 
 _WHOLE = ("n_bytes", "quality", "objects_quality")

@@ -24,7 +24,7 @@ from rinrcodec.cli.progress import progress
 from rinrcodec.cli.suggestions import Choice
 from rinrcodec.errors import RinrError, RinrUsageError
 from rinrcodec.families import background_families
-from rinrcodec.presets import PRESET_NAMES, compared_backgrounds
+from rinrcodec.presets import PRESET_NAMES, compared_backgrounds, for_psnr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,6 +127,7 @@ def command(
         pack = rinrcodec.encode(
             pictures,
             preset=chosen,
+            target=for_psnr(first),  # the table compares dB
             seed=seed,
             device=device,
             on_progress=lambda share: bar.update(share * len(pictures)),

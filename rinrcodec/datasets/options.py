@@ -131,8 +131,6 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
-        if fields["tune"] == "psnr":
-            fields["tune"] = None  # which means the same
         for name in _LATER:
             if fields[name] is None:
                 del fields[name]

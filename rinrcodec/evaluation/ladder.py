@@ -37,7 +37,7 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import frame_bytes, row_bytes, stored_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset
+from rinrcodec.presets import Preset, for_psnr
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target
 
@@ -131,7 +131,7 @@ def background_rung(
     """
     family = preset.background.family
     path = folder / f"{family}-at-{equal.family}-{equal.name}.rinr"
-    target = Target(n_bytes=max(1, int(equal.n_bytes)))
+    target = for_psnr(family, Target(n_bytes=max(1, int(equal.n_bytes))))
     start = time.perf_counter()
     pack, _ = encode_pictures(pictures, preset, target=target, seed=seed, device=device)
     seconds = time.perf_counter() - start

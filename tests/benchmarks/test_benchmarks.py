@@ -92,6 +92,25 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         check_opened(report, page)
 
 
+def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
+    point = {"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}
+    ours = [(1000, 0.1), (4000, 0.2)]
+    points = [point, *({"arm": "ours", "bytes": n, "map50_95": a} for n, a in ours)]
+    made = {"command": "python benchmarks/accuracy.py --jobs 2", "commit": "abc"}
+    accuracy = {"made": made, "frames": "2 photos", "sets": {"coco": {"points": points}}}
+    row = {"codec": "av1, fast", "data": "stills", "encoded_per_s": 20.0, "decoded_per_s": 500.0}
+    network = {"codec": "siren, fast", "data": "stills", "encoded_per_s": 0.2, "decoded_per_s": 9.0}
+    speed = {"made": {"command": "python benchmarks/speed.py", "commit": "def"}, "rows": [row]}
+    speed["rows"].append(network)
+    for name, figures in (("accuracy", accuracy), ("speed", speed)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(figures), encoding="utf-8")
+    script("overview.py", "--pages", tmp_path, "--out", tmp_path)
+    page = (tmp_path / "overview.md").read_text(encoding="utf-8")
+    assert "| ours | 2,000 | 50 | 2 |" in page  # between the points, where bytes are logarithmic
+    assert "| siren, fast | - | 5,000 | 111 |" in page
+    assert (tmp_path / "overview.png").stat().st_size > 10_000
+
+
 def check_parts(report):
     """Every part was seen, in both ways: a function that moved away would take no time."""
     for way in ("grouped", "one by one"):
@@ -183,9 +202,9 @@ def imported(tree):
 
 
 def test_every_script_is_covered():
-    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
-    # test_fleet.py and test_pyramid.py run these.
-    assert scripts == set(TINY) | {"fleet", "pyramid"}
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
+    # Other tests run these.
+    assert scripts == set(TINY) | {"fleet", "overview", "pyramid"}
 
 
 def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
@@ -262,7 +281,7 @@ def test_the_plan_of_all_pages_has_every_script():
         command, env={**os.environ, "PLAN": "1"}, capture_output=True, text=True, check=True
     ).stdout
     names = {line.split()[0] for line in plan.splitlines()[:-1]}
-    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture", "paper_time"}
+    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"paper_time"}
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
 
 

@@ -148,7 +148,7 @@ def test_what_the_page_shows_works(
     commands = "".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
     for line in commands.splitlines():
         run(*line.split()[1:])
-    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 7
+    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 8
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(code, "docs/av1.md", "exec"), names)

@@ -64,8 +64,8 @@ def fit_rows(
         count(len(row.members), 1)
         return row
 
-    tuned = context.target.tune == "accuracy"
-    for_psnr = replace(context.target, tune=None)
+    tuned = context.target.tuned_for == "accuracy"
+    for_psnr = replace(context.target, tune="psnr")
 
     def still(i: int) -> _Row:
         return counted(_still(i, pictures[i].pixels, settings, context.target))
@@ -144,7 +144,7 @@ def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Tar
     spec = row_spec(1, "400", 8) if pixels.ndim == 2 else row_spec(3, "444", 8)
 
     def coded(quality: int, speed: int) -> _Row:
-        row = encode_still(pixels, quality=quality, speed=speed, tune=target.tune or "psnr")
+        row = encode_still(pixels, quality=quality, speed=speed, tune=target.tuned_for)
         return _Row(spec, [i], row, _mean_psnr(spec, row, [pixels]))
 
     if target.psnr is None:
@@ -177,7 +177,7 @@ def _video(
     if wanted is None:
         wanted = sum(row.psnr for row in samples) / len(samples)
     n_bytes = sum(len(row.coded) for row in samples) * len(members) / len(samples)
-    if target.tune == "accuracy":
+    if target.tuned_for == "accuracy":
         n_bytes *= _TUNED
 
     def best(preset: int, start: int) -> tuple[int, _Row]:

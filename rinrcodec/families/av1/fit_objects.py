@@ -249,7 +249,7 @@ def _best(
 ) -> _Row:
     """The layout at the quality that is asked for, or of at least a PSNR."""
     target = context.target
-    tune = target.tune or "psnr"
+    tune = target.tuned_for
     if least is None and target.objects_psnr is None:
         asked = target.objects_quality
         quality = settings.quality if asked is None else round(asked)
