@@ -218,6 +218,8 @@ def encode_pictures(
     _check_target(target, preset)
     preset.require_packages()
     wanted = target or Target()
+    if asked := wanted.text:
+        info = {"target": asked, **info}
     searched = wanted.n_bytes is not None and not background_family(
         preset.background.family
     ).targets >= {"n_bytes"}

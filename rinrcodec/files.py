@@ -244,7 +244,7 @@ class RinrFile:
 
     @property
     def info(self) -> Mapping[str, str]:
-        """What the encoder wrote down: preset, seed, class names."""
+        """What the encoder wrote down: preset, target, seed, class names."""
         return self.reader.info
 
     @property
