@@ -240,7 +240,7 @@ def _refuse_lost(seen: Survey) -> None:
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
-    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without --strict.")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or leave `strict` out.")
     error.details = tuple(lines)
     raise error
 
@@ -288,7 +288,7 @@ def _compress(
     many = max(options.jobs or 1, len(devices))
     if plan.shard_size and many > len(shards):
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
-        on_message(f"{few} for {many} processes: a smaller --shard-size makes more")
+        on_message(f"{few} for {many} processes: a smaller `shard_size` makes more")
 
     def say_anyway(text: str) -> None:
         on_message(Hint(text))

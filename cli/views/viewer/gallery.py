@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
@@ -218,7 +219,7 @@ def _as_rinr_errors(tried: str) -> Iterator[None]:
 
 def _text(text: object, most: int = _MOST_TEXT) -> str:
     """A text of a stranger for a page: one line, not too long."""
-    shown = printable(plain(str(text)))
+    shown = printable(as_options(plain(str(text))))
     return shown if len(shown) <= most else f"{shown[:most]}..."
 
 

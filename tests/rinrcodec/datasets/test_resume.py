@@ -53,7 +53,7 @@ def test_a_full_disk(
     with pytest.raises(OSError, match="No space left on device"):
         rinrcodec.compress(folder, out, on_message=said.append, **TWO)
     monkeypatch.undo()
-    hint = "what is fitted is kept; the same command with --resume continues"
+    hint = "what is fitted is kept; the same command with `resume=True` continues"
     hints = [text for text in said if not text.startswith("warning: ")]
     assert hints == ([hint] if n >= 3 else [])
     assert list(out.glob("*.rinr")) == []
@@ -81,7 +81,7 @@ def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost(
 ) -> None:
     out = tmp_path / "out"
     interrupted(folder, out, **TWO)
-    with pytest.raises(RinrUsageError, match="--resume continues it"):
+    with pytest.raises(RinrUsageError, match="`resume=True` continues it"):
         rinrcodec.compress(folder, out, **TWO)
     with pytest.raises(RinrUsageError, match=r"unfinished run with other options \(seed was 0 "):
         rinrcodec.compress(folder, out, resume=True, seed=5, **TWO)
@@ -230,7 +230,9 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
     for change in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:99])):
         with monkeypatch.context() as patch:
             patch.setattr("rinrcodec.datasets.run.Run._remove_outdated", stop)
-            with pytest.raises(CompressInterrupted, match="--resume in place of --overwrite"):
+            with pytest.raises(
+                CompressInterrupted, match="`resume=True` in place of `overwrite=True`"
+            ):
                 rinrcodec.compress(folder, out, overwrite=True, **TWO)
         change(sorted(out.glob("*.rinr"))[1])
         rinrcodec.compress(folder, out, resume=True, **TWO)
@@ -312,7 +314,7 @@ def test_two_runs_into_one_folder_exclude_each_other(
             with pytest.raises(RinrInputError) as caught:
                 rinrcodec.compress(folder, out, **QUICK, **option)
             assert str(caught.value) == (
-                f"another compress is writing to {out}; wait for it, or give another -o"
+                f"another compress is writing to {out}; wait for it, or give another `out`"
             )
         assert sorted(out.rglob("*")) == before
     rinrcodec.compress(folder, out, resume=True, **QUICK)
