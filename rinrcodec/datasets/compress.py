@@ -240,7 +240,7 @@ def _refuse_lost(seen: Survey) -> None:
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
-    error = RinrInputError(f"{lost} cannot be understood. Correct them, or leave `strict` out.")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without `strict`.")
     error.details = tuple(lines)
     raise error
 
