@@ -64,7 +64,7 @@ class _LazyGroup(SuggestingGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """As click's, with our exit codes and one line for every error that is not a bug."""
+        """Run as click's group does, with our exit codes and one line for each expected error."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
         try:

@@ -142,14 +142,14 @@ def _spelled(value: Any) -> Any:
 
 
 def is_report(path: Path) -> bool:
-    """Whether a file is empty or was written by `write_report`."""
+    """Return whether a file is empty or was written by `write_report`."""
     with path.open("rb") as file:
         start = b"".join(file.read(64).split())
     return not start or start.startswith(f'{{"{_REPORT_OF}":"rinrcodec'.encode())
 
 
 def json_text(value: Any) -> str:
-    """JSON for people and programs; raises `ValueError` on infinities, which JSON lacks."""
+    """Format JSON for people and programs; raise `ValueError` on infinities, which JSON lacks."""
     # ASCII: file names may hold bytes that are no Unicode, which only an escape can carry.
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""What a frame and a group must satisfy; the writer and the reader both ask here."""
+"""Checks of a frame and of a group, for both the writer and the reader."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def naming(name: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def check_name(name: str, limits: Limits) -> bytes:
-    """The name as UTF-8, if it is safe to use below an output folder.
+    """Return the name as UTF-8 if it is safe to use below an output folder.
 
     Both separators count on every system, so that a pack made on one is safe on all.
     """

@@ -274,7 +274,7 @@ def _class_names(classes: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
 def _label_info(
     pictures: Sequence[Picture], names: Mapping[int, str], task: Task
 ) -> dict[str, str]:
-    """What the pack says of its labels."""
+    """Return the entries of `Pack.info` about the labels."""
     if task not in TASKS:
         raise RinrInputError(f"task={task!r}: expected one of {', '.join(TASKS)}")
     points = (box.keypoints for picture in pictures for box in picture.boxes)
@@ -330,7 +330,7 @@ def _check_boxes(pictures: Sequence[Picture]) -> None:
 
 
 def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """The pack without its objects, its frames with the boxes of the pictures."""
+    """Return the pack without its objects, its frames with the boxes of the pictures."""
     stored = [(frame.name, frame.width, frame.height, frame.mode) for frame in pack.frames]
     wanted = [(p.name, p.width, p.height, p.mode) for p in pictures]
     if stored != wanted:

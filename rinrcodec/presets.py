@@ -335,7 +335,7 @@ def _objects(name: str, objects: str) -> ObjectEncoder | None:
 
 
 def _cheapest(name: str) -> ObjectEncoder:
-    """The objects that each take the family of the fewest bytes.
+    """Return an encoder in which each object takes the family of the fewest bytes.
 
     The first family that can be asked for a quality codes all; where none has the preset, the first
     that has it is the only one.

@@ -1,4 +1,4 @@
-"""What users ask of an encoder: a price of bits, a quality, or a size. Plain data, no torch."""
+"""Targets of an encoder: a price of bits, a quality, or a size. Plain data, no torch."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Target:
 
     @property
     def tuned_for(self) -> Tune:
-        """What bytes are spent on: `tune`, or what its None means."""
+        """The measure that bits are spent on: `tune`, or the default for None."""
         if self.tune is not None:
             return self.tune
         asks_for_psnr = self.psnr is not None or self.objects_psnr is not None

@@ -49,7 +49,7 @@ _HEADINGS = (
     "PSNR\ninside",
     "time to\nencode",
 )
-# Efforts: of the first background, and of those beside it, which may take longer.
+# Efforts: of the first background, and of the others, which may take longer.
 _FIRST, _OTHERS = "balanced", "fast"
 
 
@@ -164,7 +164,7 @@ def command(
 
 
 def _check_same(from_file: Sequence[Pixels], from_memory: Sequence[Pixels]) -> None:
-    """What was fitted must be what the file gives back, to the last bit."""
+    """Check that the file gives back what was fitted, to the last bit."""
     same = all(
         (one.shape == other.shape) and bool((one == other).all())
         for one, other in zip(from_file, from_memory, strict=True)
@@ -183,7 +183,7 @@ def _beside(
     seed: int,
     device: str,
 ) -> Line:
-    """Another background, at the size that its preset gives."""
+    """Measure another background, at the size that its preset gives."""
     from rinrcodec.evaluation.backgrounds import measure_background
 
     name = preset_of(effort, steps=steps, background=family).name
@@ -201,7 +201,7 @@ def _beside(
 
 
 def _line(label: str, frames: Sequence[CodedFrame], seconds: float | None = None) -> Line:
-    """The sum of bytes and the mean of dB of all pictures."""
+    """Sum the bytes and average the dB of all pictures."""
     from rinrcodec.metrics import mean_quality
 
     n_bytes = round(sum(frame.n_bytes for frame in frames))

@@ -43,7 +43,7 @@ def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
 
 
 def explain(scenario: Scenario, bandwidth: float) -> list[str]:
-    """What the figures mean, in sentences: when the fog pays, and what would be better."""
+    """Explain the figures in sentences: when the fog pays, and what would be better."""
     direct, fog = scenario.direct(), scenario.fog()
     codec = scenario.codec
     lines = []
@@ -97,7 +97,7 @@ def _rounds_line(rounds: float, scenario: Scenario) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: `0.21 s`, `8.4 min`, `3.2 h`, `5.1 days`."""
+    """Format a time for people: `0.21 s`, `8.4 min`, `3.2 h`, `5.1 days`."""
     for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {name}"
@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
 
 
 def size_text(n_bytes: float) -> str:
-    """Bytes as people say them: `640 B`, `7.14 kB`, `1.20 GB`."""
+    """Format a number of bytes for people: `640 B`, `7.14 kB`, `1.20 GB`."""
     for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_bytes >= size:
             return f"{n_bytes / size:,.2f} {name}"

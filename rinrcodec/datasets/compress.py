@@ -122,7 +122,7 @@ def compress(
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one: packs that are missing, or
-            whose pictures or labels changed, are fitted again, and those alone.
+            whose pictures or labels changed, are fitted again, and no others.
         overwrite: replace the output of earlier runs.
         on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
             notebook and on a terminal, and logs elsewhere; None is silent.
@@ -357,7 +357,9 @@ def _compress(
 
 
 def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manifest | None:
-    """The manifest of the output; one that is damaged counts as empty, if it may be replaced.
+    """Read the manifest of the output.
+
+    A damaged one counts as empty, if it may be replaced.
 
     damage: gets a message then.
     """
@@ -371,7 +373,7 @@ def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manife
 
 
 def _kept(options: CompressOptions) -> str:
-    """When work is kept, in words."""
+    """Describe when finished work is kept."""
     family = background_family(options.background)
     most = (options.gop or family.gop) if family.joins_frames else BATCH_FRAMES
     if most is None:
@@ -380,7 +382,7 @@ def _kept(options: CompressOptions) -> str:
 
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:
-    """What decides the bytes of a run, beside its pictures, as its manifest has it."""
+    """Return what decides the bytes of a run, apart from its pictures, for the manifest."""
     keys = plan.source.yaml_keys
     return {
         "preset": options.preset,
@@ -404,7 +406,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
 
 
 def _picture_settings(options: CompressOptions) -> dict[str, Any]:
-    """How pictures are read, where it is not as usual."""
+    """Return the options for reading pictures that differ from the defaults."""
     given: dict[str, Any] = {}
     if options.depth_range is not None:
         given["depth_range"] = [float(value) for value in options.depth_range]
@@ -416,14 +418,14 @@ def _picture_settings(options: CompressOptions) -> dict[str, Any]:
 
 
 def _picture_info(options: CompressOptions) -> dict[str, str]:
-    """What packs hold about the pixels: the values that became 0 and 255."""
+    """Return the entries of `Pack.info` about the pixels: the values that became 0 and 255."""
     if options.depth_range is None:
         return {}
     return {"depth_range": json.dumps([float(value) for value in options.depth_range])}
 
 
 def _reading(source: Source) -> dict[str, Any]:
-    """How labels are read, which decides what packs hold of them, as JSON: short, for messages."""
+    """Describe as JSON how labels are read, which decides what packs keep of them."""
     readers = {
         json.dumps({"format": one.reader.format, **_short(asdict(one.reader))}, sort_keys=True)
         for one in source.series
@@ -436,7 +438,7 @@ def _reading(source: Source) -> dict[str, Any]:
 
 
 def _short(value: dict[str, Any]) -> dict[str, Any]:
-    """A value, or the hash of one that is too long for messages."""
+    """Return a value, or the hash of one that is too long for messages."""
     text = json.dumps(value, sort_keys=True)
     if len(text) <= _SHOWN:
         return value

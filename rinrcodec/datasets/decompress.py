@@ -261,7 +261,7 @@ def _decompress(
 
 
 class _Known(NamedTuple):
-    """What is known of a pack before it is decoded: its frames, and whether they are labelled."""
+    """The facts about a pack before it is decoded: its frames, and whether they are labelled."""
 
     path: Path
     names: tuple[str, ...]
@@ -391,7 +391,7 @@ def _note_renamed(names: list[str], files: list[str], wanted: list[bool], work: 
 def _label_files(
     out: Path, split: str, names: list[str], labelled: list[bool], kind: LabelFormat | None
 ) -> list[Path | None]:
-    """The label file of each frame, where every frame has its own."""
+    """Return the label file of each frame, where every frame has its own."""
     if kind is None or kind == "coco":
         return []
     folder, suffix = ("labels", ".txt") if kind == "yolo" else ("Annotations", ".xml")
@@ -400,7 +400,7 @@ def _label_files(
 
 
 def _files_of(jobs: list[Job]) -> Iterator[Path]:
-    """All pictures and labels that may be written."""
+    """Yield the paths of all pictures and labels that may be written."""
     for job in jobs:
         yield from (file for file in (*job.pictures, *job.labels) if file is not None)
 
@@ -444,7 +444,7 @@ def _refuse_existing(files: list[Path], out: Path) -> None:
 def _output_yaml(
     packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, out: Path, work: Unpacking
 ) -> dict[str, Any]:
-    """The data yaml of the output; nothing where there is none.
+    """Return the data yaml of the output; nothing where there is none.
 
     YOLO labels are numbers, so names must be somewhere, also where the source was no data yaml.
     """
@@ -479,7 +479,7 @@ def _output_yaml(
 
 
 def _is_understood(info: Mapping[str, str]) -> bool:
-    """Whether a pack says what its labels are; else each of its frames reports it."""
+    """Return whether a pack says what its labels are; else each of its frames reports it."""
     try:
         classes_of(info)
         kpt_shape_of(info)
@@ -489,7 +489,7 @@ def _is_understood(info: Mapping[str, str]) -> bool:
 
 
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
-    """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
+    """Return the text of `classes.txt` for Pascal VOC, which restores the order of class ids."""
     if kind != "voc":
         return ""
     found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}

@@ -31,6 +31,9 @@ def resumable(
     """Say how to resume a run that ends early; remove all of it where nothing is fitted.
 
     Args:
+        work: the work folder of the run.
+        run: the run.
+        out: the output, for messages.
         kept: when fitted work is kept, in words.
         keep: keep the work folder in any case, as the sign that earlier outputs are to be replaced.
         on_message: gets the hint, before an error that is not Ctrl-C is raised.

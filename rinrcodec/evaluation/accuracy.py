@@ -1,4 +1,4 @@
-"""What a detector finds in pictures: average precision and recall against labelled boxes.
+"""Accuracy of a detector: average precision and recall against labelled boxes.
 
 PSNR does not rank codecs as a detector does. `rinrcodec report --detector` and
 `benchmarks/accuracy.py` show the original pictures and the decoded ones to the same detector, and
@@ -45,7 +45,7 @@ _VALIDATION = {"conf": 0.001, "iou": 0.7, "max_det": 300}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What a detector finds in one picture, in any order.
+    """The detections in one picture, in any order.
 
     boxes: float32 [n, 4]: left, top, right and bottom in pixels.
     scores: float32 [n], from 0 to 1.
@@ -229,7 +229,7 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
 
 
 def _cause(error: Exception, path: Path) -> str:
-    """The reason of an error in one line, without the marks and the advice of Ultralytics."""
+    """Return the reason of an error in one line, without the marks and the advice of Ultralytics."""
     first = error.__cause__ or error
     sentence = str(first).partition("\n")[0].partition(". ")[0].rstrip(".")
     for known in (f"model='{path}'", str(path), "ERROR"):
@@ -271,7 +271,10 @@ def _quiet_ultralytics() -> None:
 
 
 def _overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The intersection over the union of all pairs: float64 [n, m] of boxes [n, 4] and [m, 4]."""
+    """Compute the intersection over union of all pairs: float64 [n, m].
+
+    The boxes are [n, 4] and [m, 4].
+    """
     corners = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = np.prod(np.clip(corners[1] - corners[0], 0, None), axis=2)
     areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]

@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to use at `bandwidth` bytes a second, and why.
+    """The advice for `bandwidth` bytes a second, and the reasons.
 
     Attributes:
         row: the recipe to use; the source, for the data as it is.
@@ -62,7 +62,10 @@ def transfer(
 
 
 def beats(one: Row, other: Row) -> bool:
-    """Whether a recipe is better inside or outside the boxes, worse in neither, and not larger."""
+    """Return whether a recipe beats another.
+
+    It is better inside or outside the boxes, worse in neither, and not larger.
+    """
     mine, others = (one.inside, one.outside), (other.inside, other.outside)
     if mine == others or one.n_bytes > other.n_bytes * (1 + _SIZE_TOLERANCE):
         return False
@@ -161,7 +164,7 @@ def _better_outside(left: Sequence[Row]) -> list[str]:
 def _too_slow(
     left: Sequence[Row], below: dict[str, float], use: Row, speed: str, source: Row
 ) -> list[str]:
-    """The codecs that would be better than the one to use, were they not slower than the source."""
+    """List the better codecs that are slower than the source, and so cannot be used."""
     better = []
     for row in left:
         if row is use:
@@ -205,7 +208,7 @@ def _larger(rows: Sequence[Row], options: Sequence[Row]) -> list[str]:
 
 
 def _beaten(options: Sequence[Row]) -> list[str]:
-    """What beats the codecs that need a fog, which is a lot to ask for nothing."""
+    """List the codecs that need a fog and are beaten by one that does not."""
     lines = []
     for row in (row for row in options if row.at_fog):
         better = [other.name for other in options if beats(other, row)]

@@ -1,4 +1,4 @@
-"""The ladder: what every step of the method is worth, on the same frames and beside other codecs.
+"""The ladder: what every step of the method is worth, on the same frames and against other codecs.
 
 Its rungs are those of Residual-INR (ICCAD 2024), for one family of background INRs:
 
@@ -13,9 +13,9 @@ frame. `background_rung` adds a family that no rung of the paper has, at about t
 DE and RE have the very same backgrounds, specs and recipe, and keep every object INR, also
 one that gains nothing, so that they differ in the mode alone. Bytes are those of whole files.
 
-The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB beside a background
-and an object INR of 24 + 6 KB; so our BS is as much larger than RE: the background's networks
-are made wider until the file has about 1.5 times the bytes of RE's.
+The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB,
+and a background and an object INR of 24 + 6 KB. So our BS is as much larger than RE: the
+background's networks are made wider until the file has about 1.5 times the bytes of RE's.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _inr_rungs(
 
 
 def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """A pack of backgrounds that carries the boxes, as those of the other rungs do."""
+    """Return a pack of backgrounds with the boxes, as the other rungs have them."""
     frames = tuple(
         replace(frame, boxes=picture.boxes, objects=(None,) * len(picture.boxes))
         for frame, picture in zip(pack.frames, pictures, strict=True)

@@ -140,7 +140,7 @@ def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[R
 
 
 def _of_detector(measured: Measured) -> list[str]:
-    """Which recipe costs a detector the least, of those with about the same bytes."""
+    """Name the recipe that costs a detector the least, among those of about the same bytes."""
     found = {
         row: row.accuracy.map50_95
         for row in comparable(measured.rows, measured.anchor.n_bytes)
@@ -210,7 +210,7 @@ def _row_as_json(report: Report, row: Row) -> dict[str, Any]:
 
 
 def _psnr(quality: Quality) -> dict[str, float | None]:
-    """The keys of JSON as in that of `compress` and `bench`; it has no infinity."""
+    """Return the JSON keys that `compress` and `bench` use too; JSON has no infinity."""
     return {
         "psnr_frame": mean_db([quality.frame]),
         "psnr_background": mean_db([quality.background]),

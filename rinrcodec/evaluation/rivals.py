@@ -197,29 +197,29 @@ class _Trial:
         return len(self.pictures)
 
     def frames_size(self, rival: Rival) -> int:
-        """The bytes of all pictures, without crops."""
+        """Sum the bytes of all pictures, without crops."""
         sizes = self._pool.map(
             lambda scans: scans[rival.codec].size(rival.quality, setting=rival.setting), self._scans
         )
         return sum(sizes)
 
     def crops_size(self, rival: Rival) -> int:
-        """The bytes of all crops and their positions."""
+        """Sum the bytes of all crops and their positions."""
         return sum(self._pool.map(partial(self._crops_size, rival), range(len(self))))
 
     def coded(self, rival: Rival) -> tuple[CodedFrame, ...]:
-        """All pictures, decoded and compared."""
+        """Return all pictures, decoded and compared."""
         return tuple(self._pool.map(partial(self._coded, rival), range(len(self))))
 
     def point(self, rival: Rival) -> Point:
-        """The means of `coded`, without its pixels."""
+        """Return the means of `coded`, without its pixels."""
         coded = self._pool.map(
             lambda number: self._coded(rival, number).without_pixels(), range(len(self))
         )
         return Point.of(tuple(coded))
 
     def fitted(self, rival: Rival, n_bytes: float) -> Rival:
-        """The rival with the quality that gives about `n_bytes` for all pictures."""
+        """Find the quality of the rival that gives about `n_bytes` for all pictures."""
         left = n_bytes - self.crops_size(rival)
         quality = nearest_quality(lambda q: self.frames_size(replace(rival, quality=q)), left)
         return replace(rival, quality=quality)
@@ -248,7 +248,7 @@ class _Trial:
 
 
 def _plain_row(trial: _Trial, codec: str, n_bytes: float, options: Sequence[str]) -> Row:
-    """The setting of a codec with the best frames at about these bytes."""
+    """Find the setting of a codec with the best frames at about these bytes."""
     wanted = n_bytes * len(trial)
     fitted = [trial.fitted(Rival(codec, 1, number), wanted) for number in range(len(CODECS[codec]))]
     distances = [abs(trial.frames_size(rival) - wanted) for rival in fitted]
@@ -261,7 +261,7 @@ def _plain_row(trial: _Trial, codec: str, n_bytes: float, options: Sequence[str]
 def _composite_row(
     trial: _Trial, n_bytes: float, background_psnr: float | None, options: Sequence[str]
 ) -> Row:
-    """Crops on frames of about these bytes: the sharpest crops on backgrounds that are good enough.
+    """Find the sharpest crops on good enough backgrounds, at about these bytes.
 
     Where no background is, the best background counts. Where all take more bytes than wanted, as
     no frame is as small as what the crops leave, the smallest counts.
@@ -288,13 +288,13 @@ def _row(trial: _Trial, rival: Rival, options: Sequence[str]) -> Row:
 
 
 def _line(trial: _Trial, rival: Rival) -> tuple[Point, ...]:
-    """The same codec at other qualities."""
+    """Measure the same codec at other qualities."""
     qualities = sorted({rival.quality + step for step in _LINE_STEPS} & {*QUALITIES})
     return tuple(trial.point(replace(rival, quality=quality)) for quality in qualities)
 
 
 def _time(picture: Picture, rival: Rival) -> Speed:
-    """The frame and its crops, one after the other."""
+    """Time the frame and its crops, one after the other."""
     parts = [time_codec(rival.codec, picture.pixels, rival.quality, setting=rival.setting)]
     if rival.crops:
         codec, quality = rival.crops

@@ -1,4 +1,4 @@
-"""What a format of labels cannot hold of the frames that `decompress` writes in it."""
+"""Labels that are lost in the format which `decompress` writes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Losses:
             self._counts["other fields", "frame"] += 1
 
     def messages(self) -> list[str]:
-        """One message for each kind of loss."""
+        """Return one message for each kind of loss."""
         messages = []
         for (kind, what), n in sorted(self._counts.items()):
             plural = "" if n == 1 else "es" if what == "box" else "s"

@@ -1,4 +1,4 @@
-"""What label files are read to, and what a reader of a format has to offer.
+"""The data that label files are read to, and the interface of a reader of a format.
 
 `sources` picks the reader and calls it for every picture; `datasets` writes labels again.
 """
@@ -80,7 +80,7 @@ class LabelReader(Protocol):
 
 
 def as_kpt_shape(value: object) -> tuple[int, int] | None:
-    """The number of keypoints, and of the numbers of each (2 or 3); None for anything else."""
+    """Return the number of keypoints and of the values of each (2 or 3); else None."""
     if isinstance(value, list | tuple) and [type(number) for number in value] == [int, int]:
         count, dims = value
         if 1 <= count <= _MOST_KEYPOINTS and dims in (2, 3):
@@ -89,7 +89,9 @@ def as_kpt_shape(value: object) -> tuple[int, int] | None:
 
 
 def far_outside(box: Box, width: float, height: float) -> bool:
-    """Whether a box cannot be meant: it misses the picture, or leaves it by over half a picture.
+    """Return whether a box cannot be meant.
+
+    It misses the picture, or leaves it by over half a picture.
 
     A box may leave the picture by less, as objects do. Rounding may move an edge, so touching is
     enough.
@@ -102,7 +104,7 @@ def far_outside(box: Box, width: float, height: float) -> bool:
 
 
 def oddity(box: Box, width: float, height: float) -> str | None:
-    """What is odd about a box that is kept; None for a usual one."""
+    """Describe what is odd about a box that is kept; None for a usual one."""
     if box.w == 0 or box.h == 0:
         return "a box without area; it is kept, without an object"
     if (

@@ -72,7 +72,7 @@ def annotation_hint(top: Path, files: Sequence[Path], folders: Sequence[Path]) -
 
 
 def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
-    """The source's folder and those for annotations around pictures; a store is not asked."""
+    """Return the source's folder and those for annotations around pictures; none for a store."""
     if not storage_of(top).has_native_paths:
         return []
     local = [folder for folder in folders if storage_of(folder).has_native_paths]
@@ -184,10 +184,10 @@ def _inside(root: Path, base: Path, text: str) -> Path | None:
 
 
 def _is_used_kind(file: Path) -> bool:
-    """Whether a file of this name is a picture or a pack."""
+    """Return whether a file of this name is a picture or a pack."""
     return is_picture(file.suffix) or file.suffix == ".rinr"
 
 
 def _may_be_path(text: str) -> bool:
-    """Whether a value may name pictures: not a sentence, a script or an address."""
+    """Return whether a value may name pictures: not a sentence, a script or an address."""
     return 0 < len(text) < 1000 and "\n" not in text and "://" not in text

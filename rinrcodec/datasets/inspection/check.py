@@ -173,7 +173,7 @@ def _check_frames(path: Path, reader: PackReader) -> str | None:
 
 
 def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
-    """What sets a file apart from what was written, where it is as such in order."""
+    """Describe how a file differs from the one that was written, if its content is valid."""
     wanted = file.record
     if wanted is None or actual is None or actual == wanted:
         return None

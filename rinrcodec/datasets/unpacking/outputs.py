@@ -1,4 +1,4 @@
-"""What the OUT of `decompress` names: a folder, or one file of a kind that it can write.
+"""The output of `decompress`: a folder, or one file of a kind that it can write.
 
 One picture goes to `x.png`, a video to `clip.mp4`. Any other name that looks like a file is refused
 before any work, because nobody wants a folder of the name `x.zip`.

@@ -49,7 +49,7 @@ def parse_frames(text: str) -> int | slice:
 
 
 def chosen_numbers(frames: int | slice | None, total: int) -> range:
-    """The numbers of the frames that are asked for, of so many.
+    """Return the numbers of the selected frames, out of a total.
 
     Raises `RinrUsageError` where there is no such frame, or for a step below 1.
 
@@ -87,7 +87,7 @@ class Cutout:
 
     @classmethod
     def of(cls, region: Sequence[int] | None, scale: float) -> Cutout:
-        """Check what the user gave; raises `RinrUsageError`."""
+        """Check what the user gave; raise `RinrUsageError` if it is invalid."""
         if not isinstance(scale, (int, float)) or not 0 < scale <= 16:
             raise RinrUsageError(f"scale={scale!r}: expected more than 0 and at most 16")
         if region is None:
@@ -105,7 +105,7 @@ class Cutout:
         return self.region is None and self.scale == 1
 
     def shape(self, frame: Frame) -> tuple[int, int]:
-        """The height and width of the picture of a frame.
+        """Return the height and width of the picture of a frame.
 
         Raises `RinrUsageError` for a region outside.
         """
@@ -117,7 +117,7 @@ class Cutout:
             raise RinrUsageError(f"{frame.name}: {error}") from error
 
     def moved(self, frame: Frame) -> Frame:
-        """The frame with its size and labels as they are in the picture that is written.
+        """Return the frame with its size and labels as in the picture that is written.
 
         Boxes end at the region, and those outside are left out.
 
@@ -190,7 +190,7 @@ def _refuse_cut(box: Box, area: Region) -> None:
 
 
 def _is_placed(keypoint: Sequence[float]) -> bool:
-    """Whether a keypoint is somewhere; (0, 0) is one that is not labelled."""
+    """Return whether a keypoint has a place; (0, 0) is one that is not labelled."""
     return any(keypoint[:2])
 
 

@@ -46,7 +46,10 @@ Array = NDArray[np.uint8]
 
 
 def check_fps(fps: float | None) -> Fraction | None:
-    """The frame rate that a user asks for; raises `RinrUsageError` for one that no video has."""
+    """Return the frame rate that a user asks for.
+
+    Raises `RinrUsageError` for a rate that no video has.
+    """
     if fps is None:
         return None
     if not _LEAST_FPS <= fps <= _MOST_FPS:
@@ -55,7 +58,7 @@ def check_fps(fps: float | None) -> Fraction | None:
 
 
 def frame_rate_of(info: Mapping[str, str]) -> Fraction | None:
-    """The frame rate that a pack knows, as `compress` of a video writes it; else None.
+    """Return the frame rate that a pack knows, as `compress` of a video writes it; else None.
 
     Example:
         >>> frame_rate_of({"frame_rate": "30000/1001"}), frame_rate_of({"frame_rate": "fast"})

@@ -119,7 +119,7 @@ def least_level(quality: Callable[[int], float], wanted: float, start: int) -> i
 
 
 def _groups(pictures: Sequence[Picture], settings: Av1Settings) -> list[list[int]]:
-    """The numbers of the pictures that may share a row: those of a sequence, cut into groups."""
+    """Return the numbers of the pictures that may share a row: parts of a sequence."""
     groups = []
     for members in alike(pictures):
         first = pictures[members[0]]
@@ -136,7 +136,7 @@ def _can_join(pictures: Sequence[Picture], members: Sequence[int]) -> bool:
 
 
 def _samples(members: Sequence[int]) -> list[int]:
-    """The frames of a group that show what stills take."""
+    """Return sample frames of a group, to estimate the bytes of stills."""
     return [members[0], members[len(members) // 2]]
 
 
@@ -170,7 +170,7 @@ def _video(
     settings: Av1Settings,
     target: Target,
 ) -> _Row | None:
-    """The row of all frames; None where stills of the same error take fewer bytes."""
+    """Encode all frames as one row; return None if stills of the same error take fewer bytes."""
     spec = row_spec(1 if frames[0].ndim == 2 else 3, "420", 10)
     planes = [to_planes(pixels) for pixels in frames]
     wanted = target.psnr
@@ -201,12 +201,12 @@ def _video(
 
 
 def quality_of(level: int) -> int:
-    """The quality of AVIF files, 0 to 100, that gives a level."""
+    """Return the quality of AVIF files, 0 to 100, for a level."""
     return round(level * 100 / (_LEVELS - 1))
 
 
 def _crf_of(level: int) -> int:
-    """The rate factor of SVT-AV1, 63 to 1, that gives a level."""
+    """Return the rate factor of SVT-AV1, 63 to 1, for a level."""
     return max(1, _LEVELS - 1 - level)
 
 

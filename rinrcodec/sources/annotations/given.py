@@ -22,7 +22,9 @@ _LISTS = {"classes.txt", "labelmap.txt", "predefined_classes.txt", "labels.txt",
 
 
 def other_labels(path: Path, listing: Listing) -> Callable[[Source], Source] | None:
-    """What adds the labels at a path to a source; None where it is a folder of YOLO labels.
+    """Return a function that adds the labels at a path to a source.
+
+    Returns None if it is a folder of YOLO labels.
 
     Raises:
         RinrUsageError: There is nothing.

@@ -39,7 +39,7 @@ _UNSIGNED, _SEPARATE = 1, 2
 
 
 def check_depth_range(value: object) -> DepthRange:
-    """Return a pair of numbers, the lower first; raises `RinrInputError` for anything else."""
+    """Return a pair of numbers, the lower first; raise `RinrInputError` for anything else."""
     try:
         low, high = map(float, cast(Iterable[Any], value))
     except (TypeError, ValueError):
@@ -52,7 +52,7 @@ def check_depth_range(value: object) -> DepthRange:
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the file holds its pixels, in Pillow's words; ask before they are loaded."""
+    """Return Pillow's name for the pixel layout of the file; call this before loading them."""
     tiles: Sequence[Any] = getattr(image, "tile", ())
     args = tiles[0].args if tiles else ""
     first = args[0] if isinstance(args, tuple) and args else args

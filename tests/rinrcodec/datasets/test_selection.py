@@ -175,7 +175,7 @@ def test_names_do_not_depend_on_the_selection(pack: Path, tmp_path: Path) -> Non
 
 
 def test_a_region_outside_is_refused_before_anything_is_written(pack: Path, tmp_path: Path) -> None:
-    with pytest.raises(RinrUsageError, match="does not lie in the frame of 32x16"):
+    with pytest.raises(RinrUsageError, match="is not inside the frame of 32x16"):
         rinrcodec.decompress(pack, tmp_path / "out", region=(20, 0, 16, 16))
     assert not (tmp_path / "out").exists()
 
