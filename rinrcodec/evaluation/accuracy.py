@@ -229,7 +229,7 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
 
 
 def _cause(error: Exception, path: Path) -> str:
-    """Return the reason of an error in one line, without the marks and the advice of Ultralytics."""
+    """Return the reason of an error in one line, without marks and advice of Ultralytics."""
     first = error.__cause__ or error
     sentence = str(first).partition("\n")[0].partition(". ")[0].rstrip(".")
     for known in (f"model='{path}'", str(path), "ERROR"):
