@@ -35,7 +35,7 @@ $(DEMO_INSTALLED): pyproject.toml
 	touch "$@"
 
 demo: $(DEMO_INSTALLED)
-	"$(BIN)/rinrcodec" demo -o demo-out
+	"$(BIN)/rinrcodec" demo -o demo-out --overwrite
 
 # Fuzzing comes last: under `make -j`, too, the tests have all cores.
 test: lint docs unit

@@ -18,6 +18,7 @@ import click
 
 from rinrcodec.cli.output import say
 from rinrcodec.cli.signals import answer_signals, interrupted_code
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.suggestions import SuggestingGroup, usage_error_lines
 from rinrcodec.errors import MissingExtraError, RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
@@ -143,7 +144,7 @@ def main() -> None:
     shown = warnings.formatwarning
 
     def one_line(message: Warning | str, *others: Any, **options: Any) -> str:
-        return shown(printable(message), *others, **options)
+        return shown(as_options(printable(message)), *others, **options)
 
     warnings.formatwarning = one_line
     answer_signals()

@@ -377,6 +377,11 @@ def target_of(options: dict[str, Any]) -> Target | None:
         rivals = [option for option in given if _TARGET_FIELDS[option] in names]
         if len(rivals) > 1:
             raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    of_objects = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE_OF_OBJECTS]
+    if objects == "none" and of_objects:
+        raise click.UsageError(
+            f"{of_objects[0]}: with --objects none there are no objects; leave out one of the two"
+        )
     if background not in background_families_for(fields.keys(), objects):
         able = background_families_for(fields.keys())
         if background in able:

@@ -130,7 +130,8 @@ def encode(
     """
     if not isinstance(images, Sequence) or isinstance(images, str):
         raise RinrInputError(
-            f"images is a {type(images).__name__}: expected a list, [image] for a single one"
+            f"images: expected a list, got {type(images).__name__}; to encode one image, pass "
+            "[image]"
         )
     names = _class_names(classes)
     pictures = [_as_picture(image, f"{i:06d}", bgr=bgr) for i, image in enumerate(images)]
@@ -217,6 +218,8 @@ def encode_pictures(
     _check_target(target, preset)
     preset.require_packages()
     wanted = target or Target()
+    if asked := wanted.text:
+        info = {"target": asked, **info}
     searched = wanted.n_bytes is not None and not background_family(
         preset.background.family
     ).targets >= {"n_bytes"}

@@ -10,7 +10,8 @@
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
     └── MissingExtraError(ImportError)  an optional package; the message has the pip command
 
-A message names the file, what was found, what was expected and what to do about it.
+A message names the file, what was found, what was expected and what to do about it. Options are
+keywords of Python in backticks, such as `overwrite=True`; commands print `--overwrite` for that.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
     "reason",
 ]
 
-# The hint of `Limits.check`, which only a program can follow, and what commands have instead.
+# The hints of `Limits.check`, for functions that take `limits`; others take `max_pixels`.
 _PIXELS_HINT = re.compile(r"; pass limits=Limits\(max_pixels=\.\.\.\)[^;]*")
 _MEMORY_HINT = re.compile(r"; pass limits=Limits\(max_memory=\.\.\.\)[^;]*")
 _LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
@@ -128,9 +129,9 @@ def _pip_command(package: str, extra: str) -> str:
 
 
 def plain(message: str) -> str:
-    """Return a message with its advice for the command line instead of that for programs."""
-    message = _PIXELS_HINT.sub("; allow more with --max-pixels, or cut it into tiles", message)
-    message = _MEMORY_HINT.sub("; --max-pixels N allows 128 N bytes", message)
+    """Return a message with advice for functions that take `max_pixels` instead of `limits`."""
+    message = _PIXELS_HINT.sub("; allow more with `max_pixels`, or cut it into tiles", message)
+    message = _MEMORY_HINT.sub("; `max_pixels=N` allows 128 N bytes", message)
     return _LIMITS_HINT.sub("", message)
 
 

@@ -244,7 +244,7 @@ class RinrFile:
 
     @property
     def info(self) -> Mapping[str, str]:
-        """The notes of the encoder: preset, seed, class names."""
+        """The notes of the encoder: preset, target, seed, class names."""
         return self.reader.info
 
     @property

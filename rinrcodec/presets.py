@@ -28,7 +28,7 @@ from rinrcodec.families import (
 from rinrcodec.families.cheapest import Cheapest
 from rinrcodec.families.interface import BackgroundEncoder, ObjectEncoder
 from rinrcodec.pack import ObjectMode
-from rinrcodec.targets import Target
+from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Target
 
 __all__ = [
     "MOST_SOFTEN",
@@ -273,6 +273,9 @@ def target_problem(
             "near to the source; ask for a quality or for bytes"
         )
     asked = set(target.given)
+    of_objects = [name for name in target.given if name in EXCLUSIVE_OF_OBJECTS]
+    if objects == "none" and of_objects:
+        return f"a target of {of_objects[0]} with objects 'none': leave out one of the two"
     if background in background_families_for(asked, objects):
         return None
     what = f"a target of {' and '.join(target.given)} for {background} backgrounds"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ __all__ = [
     "TargetWarning",
     "Tune",
     "out_of_range",
+    "target_text",
 ]
 
 Tune = Literal["psnr", "accuracy"]
@@ -80,12 +82,32 @@ class Target:
         return tuple(name for name in names if getattr(self, name) is not None)
 
     @property
+    def text(self) -> str:
+        """What is asked for, as `Pack.info` has it; "" for what is so without asking.
+
+        Example:
+            >>> Target(quality=30, objects_psnr=36.5, tune="accuracy").text
+            'objects_psnr=36.5, quality=30, tune=accuracy'
+        """
+        usual = replace(self, tune=None)
+        is_usual = usual.tuned_for == self.tuned_for
+        return target_text(asdict(usual if is_usual else self))
+
+    @property
     def tuned_for(self) -> Tune:
         """The measure that bits are spent on: `tune`, or the default for None."""
         if self.tune is not None:
             return self.tune
         asks_for_psnr = self.psnr is not None or self.objects_psnr is not None
         return "psnr" if asks_for_psnr else "accuracy"
+
+
+def target_text(fields: Mapping[str, object]) -> str:
+    """Return the fields of a target that have a value, for people."""
+    given = ((name, value) for name, value in fields.items() if value is not None)
+    return ", ".join(
+        f"{name}={f'{value:.10g}' if isinstance(value, float) else value}" for name, value in given
+    )
 
 
 _WHOLE = ("n_bytes", "quality", "objects_quality")

@@ -11,10 +11,11 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families import find_family
 from rinrcodec.families.interface import Family
 from rinrcodec.printing import count
+from rinrcodec.targets import target_text
 
 __all__ = ["folder_as_text", "pack_as_text"]
 
-_SHOWN = ("preset", "background", "steps", "seed", "layout")
+_SHOWN = ("preset", "background", "objects", "steps", "gop", "soften", "seed", "layout")
 
 
 def folder_as_text(item: dict[str, Any]) -> list[str]:
@@ -24,6 +25,8 @@ def folder_as_text(item: dict[str, Any]) -> list[str]:
     for run in item["runs"]:
         settings = run["settings"]
         shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
+        if isinstance(target := settings.get("target"), dict) and (asked := target_text(target)):
+            shown.append(f"target {asked}")
         version = settings.get("version", "?")
         line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
         lines.append(f"  {line[:200]}")

@@ -7,7 +7,7 @@ import json
 import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -240,7 +240,7 @@ def _refuse_lost(seen: Survey) -> None:
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
-    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without --strict.")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without `strict`.")
     error.details = tuple(lines)
     raise error
 
@@ -288,7 +288,7 @@ def _compress(
     many = max(options.jobs or 1, len(devices))
     if plan.shard_size and many > len(shards):
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
-        on_message(f"{few} for {many} processes: a smaller --shard-size makes more")
+        on_message(f"{few} for {many} processes: a smaller `shard_size` makes more")
 
     def say_anyway(text: str) -> None:
         on_message(Hint(text))
@@ -398,7 +398,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "layout": plan.layout,
         "shard_size": plan.shard_size,
         "names": {str(key): name for key, name in plan.source.names.items()},
-        "labels": _reading(plan.source),
+        **_reading(plan.source),
         # As text: YAML has values that JSON has not, such as dates.
         **({"yaml_keys": yaml_text(keys)} if keys else {}),
         **_picture_settings(options),
@@ -424,12 +424,25 @@ def _picture_info(options: CompressOptions) -> dict[str, str]:
     return {"depth_range": json.dumps([float(value) for value in options.depth_range])}
 
 
-def _reading(source: Source) -> str:
-    """Describe in a few words how labels are read, which decides what packs keep of them."""
-    readers = sorted({repr(one.reader) for one in source.series})
-    info = (f"{key} {text}" for key, text in sorted(source.info.items()) if key != "frame_rate")
-    known = "; ".join([*readers, *info])
-    return known if len(known) <= _SHOWN else hashlib.sha256(known.encode()).hexdigest()[:16]
+def _reading(source: Source) -> dict[str, Any]:
+    """Describe as JSON how labels are read, which decides what packs keep of them."""
+    readers = {
+        json.dumps({"format": one.reader.format, **_short(asdict(one.reader))}, sort_keys=True)
+        for one in source.series
+    }
+    info = {key: text for key, text in source.info.items() if key != "frame_rate"}
+    return {
+        "labels": [json.loads(text) for text in sorted(readers)],
+        **({"label_info": _short(info)} if info else {}),
+    }
+
+
+def _short(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value, or the hash of one that is too long for messages."""
+    text = json.dumps(value, sort_keys=True)
+    if len(text) <= _SHOWN:
+        return value
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def _result(

@@ -273,9 +273,9 @@ def _check_together(output: Output, labels: bool | str, fps: float | None) -> No
     """Raise `RinrUsageError` for options that the output has no place for."""
     if labels and (output.is_clip or output.file is not None):
         what = "a video has" if output.is_clip else f"{output.file} has"
-        raise RinrUsageError(f"--labels: {what} no place for labels; write pictures to a folder")
+        raise RinrUsageError(f"`labels`: {what} no place for labels; write pictures to a folder")
     if fps is not None and not output.is_clip:
-        raise RinrUsageError("--fps is of --format mp4 and gif; pictures have no frame rate")
+        raise RinrUsageError("`fps` is of `format` mp4 and gif; pictures have no frame rate")
 
 
 def _open_packs(packs: PackFiles, work: Unpacking, *, labelled: bool) -> dict[str, list[_Known]]:
@@ -308,14 +308,14 @@ def _make_jobs(
     total = sum(len(one.names) for known in opened.values() for one in known)
     if frames is not None and work.failures:
         raise RinrInputError(
-            f"{work.failures[0]}: so it is not known which frames --frames means; leave it out, or "
+            f"{work.failures[0]}: so it is not known which frames `frames` means; leave it out, or "
             "restore the pack"
         )
     chosen = chosen_numbers(frames, total)
     if output.file is not None and not output.is_clip and len(chosen) != 1:
         raise RinrUsageError(
             f"{output.file} is one picture, and {source} has {count(total, 'frame')}: choose one "
-            f"with --frames 0, or give a folder with -o"
+            f"with `frames=0`, or give a folder with `out`"
         )
     jobs: list[Job] = []
     writers: list[CocoWriter] = []
@@ -424,7 +424,7 @@ def _refuse_own_yaml(texts: Mapping[Path, str], source: Path, packs: Sequence[Pa
         ):
             raise RinrUsageError(
                 f"{file} is of the packs that are decompressed, and the output has a file of this "
-                "name; give another folder with -o"
+                "name; give another folder with `out`"
             )
 
 
@@ -438,7 +438,7 @@ def _refuse_existing(files: list[Path], out: Path) -> None:
     existing = [f for f in files if (os.path.lexists(f) if there is None else str(f) in there)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise RinrUsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
+        raise RinrUsageError(f"{existing[0]}{more} already there; `overwrite=True` replaces it")
 
 
 def _output_yaml(
@@ -463,7 +463,7 @@ def _output_yaml(
     if len(found) > 1:
         work.lost_labels.append(
             f"{jobs[0].path.parent}: packs have different class names, so one class id of the "
-            "labels means several classes; decompress them one by one, or with --labels coco"
+            "labels means several classes; decompress them one by one, or with `labels='coco'`"
         )
         return {}
     work.warnings.append(

@@ -42,15 +42,15 @@ def resumable(
         CompressInterrupted: in place of `KeyboardInterrupt`, with the hint.
         RinrInputError: for an output that is gone, such as an unmounted disk.
     """
-    instead = " in place of --overwrite" if keep else ""
-    hint = f"what is fitted is kept; the same command with --resume{instead} continues"
+    instead = " in place of `overwrite=True`" if keep else ""
+    hint = f"what is fitted is kept; the same command with `resume=True`{instead} continues"
     try:
         yield
     except BaseException as error:
         if isinstance(error, (OSError, RinrError)) and not work.is_there():
             raise RinrInputError(
                 f"{out}: not there any more; was it moved, removed or unmounted? Bring it back, "
-                f"and the same command with --resume{instead} continues"
+                f"and the same command with `resume=True`{instead} continues"
             ) from error
         if run.is_complete:
             if isinstance(error, KeyboardInterrupt):

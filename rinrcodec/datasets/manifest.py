@@ -179,7 +179,7 @@ class Manifest:
                 return
             todo = "if it is another program's file, take another folder, else remove it"
             if is_ours:
-                todo = "compress with --resume makes another and fits what it does not find"
+                todo = "compress with `resume=True` makes another and fits what it does not find"
             raise RinrFormatError(
                 f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); {todo}"
             ) from error

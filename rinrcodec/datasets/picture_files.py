@@ -45,7 +45,7 @@ def picture_bytes(
     if max(pixels.shape[:2]) > MOST_PIXELS_A_SIDE.get(kind, max(pixels.shape[:2])):
         raise RinrInputError(
             f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; a {kind} file has at most "
-            f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use --format png"
+            f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use `format='png'`"
         )
     file = BytesIO()
     lost: list[str] = []
@@ -116,21 +116,21 @@ def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
     exif, icc, xmp = metadata.exif, metadata.icc, metadata.xmp
     if len(exif) > _MOST_PNG_BLOCK:
         exif = b""
-        lost.append("its EXIF is too large for a PNG and is left out; use --format webp")
+        lost.append("its EXIF is too large for a PNG and is left out; use `format='webp'`")
     if exif and not _is_sound_exif(exif.removeprefix(_EXIF_PREFIX)):
         exif = b""  # ffmpeg would refuse the whole picture
-        lost.append("its EXIF is damaged and is left out; use --format webp")
+        lost.append("its EXIF is damaged and is left out; use `format='webp'`")
     if len(icc) > _MOST_PNG_ICC:
         icc = b""
-        lost.append("its ICC profile is too large for a PNG and is left out; use --format webp")
+        lost.append("its ICC profile is too large for a PNG and is left out; use `format='webp'`")
     if len(xmp) > _MOST_PNG_BLOCK:
         xmp = b""
-        lost.append("its XMP is too large for a PNG and is left out; use --format webp")
+        lost.append("its XMP is too large for a PNG and is left out; use `format='webp'`")
     try:
         xmp.decode()
     except UnicodeDecodeError:
         xmp = b""
-        lost.append("its XMP is not UTF-8, as a PNG needs, and is left out; use --format webp")
+        lost.append("its XMP is not UTF-8, as a PNG needs, and is left out; use `format='webp'`")
     return exif, icc, xmp
 
 

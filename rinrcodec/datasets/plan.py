@@ -116,7 +116,7 @@ def check_name(out: Path) -> None:
     suffix = file_suffix(out)
     if suffix:
         raise RinrUsageError(
-            f"{out}: compress writes .rinr files, not {suffix}; give a folder with -o, or "
+            f"{out}: compress writes .rinr files, not {suffix}; give a folder with `out`, or "
             f"{out.with_suffix('.rinr')} for one file"
         )
 
@@ -128,7 +128,7 @@ def make_plan(
     kind = file_or_folder(out)
     if out.suffix.lower() == ".rinr" and kind != "folder":
         if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
-            raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with -o")
+            raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with `out`")
         work = out.parent / fit_name(f".{out.name}.rinr-work")
         return Plan(source, "pack", out.parent, out, work, 0)
     if kind == "file":
@@ -153,7 +153,7 @@ def _refuse_mixing(plan: Plan) -> None:
         if any(storage_of(folder).is_same(folder, other) for other in of_pictures):
             raise RinrUsageError(
                 f"{folder}: pictures of the source are there, and packs would mix with them; give "
-                "another folder with -o"
+                "another folder with `out`"
             )
 
 
@@ -198,7 +198,7 @@ def check_output(
         raise RinrUsageError(
             f"{where} holds another run: it has the same settings and the same name "
             f"{first.series}, but other pictures ({first.first} to {before.shards[-1].last}). "
-            "Give another -o to keep both, or --overwrite to replace it."
+            "Give another `out` to keep both, or `overwrite=True` to replace it."
         )
     if resume and run.key in runs:
         return
@@ -206,12 +206,12 @@ def check_output(
         other = known.get(runs[0])
         if not resume:
             raise RinrUsageError(
-                f"{plan.folder} holds an unfinished run; --resume continues it, "
-                "--overwrite starts again"
+                f"{plan.folder} holds an unfinished run; `resume=True` continues it, "
+                "`overwrite=True` starts again"
             )
         raise RinrUsageError(
             f"{plan.folder} holds an unfinished run with other options{_why(other, run)}. "
-            "Give the same options to continue it, or --overwrite to start again."
+            "Give the same options to continue it, or `overwrite=True` to start again."
         )
     if before and before.is_used:
         return
@@ -224,11 +224,11 @@ def check_output(
         other = next(overlap, None)
         raise RinrUsageError(
             f"{where} holds the output of another run{_why(other, run)}. Give the same options to "
-            "keep its packs, or --overwrite to replace them."
+            "keep its packs, or `overwrite=True` to replace them."
         )
     if existing:
         raise RinrUsageError(
-            f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
+            f"{existing[0]}{_more(existing)} already there; `overwrite=True` replaces it"
         )
 
 

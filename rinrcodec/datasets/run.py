@@ -154,7 +154,7 @@ class Run:
             self._entries[shard].state = "failed"
             self.failures.append(
                 f"{shard.label}: the worker died {TRIES} times (out of memory?). "
-                "Rerun with --resume."
+                "Rerun with `resume=True`."
             )
 
     def _fit_locally(
@@ -172,7 +172,7 @@ class Run:
         self._take(shard)
         if shard not in self._fitted:
             raise RinrInputError(
-                f"{shard.label} was fitted, but its result is not visible here: give -o a "
+                f"{shard.label} was fitted, but its result is not visible here: give `out` a "
                 "folder or URL that is the same for all processes and machines"
             )
         self._n_failed += self._entries[shard].unreadable
@@ -410,7 +410,7 @@ class Run:
             if written != record:
                 self._notes.append(
                     f"{path}: not as compress wrote it, so it is kept as it is; "
-                    "to get another, move it away and run this with --resume"
+                    "to get another, move it away and run this with `resume=True`"
                 )
             return b""
         self._entry.files[name] = record
@@ -433,7 +433,7 @@ class Run:
         if kept:
             self._notes.append(
                 f"{self._plan.folder / min(kept)}{_more(sorted(kept))}: kept, as the pictures that "
-                "replace it cannot be read; fix them and run this with --resume"
+                "replace it cannot be read; fix them and run this with `resume=True`"
             )
         for name in outdated:
             path = self._plan.folder / name

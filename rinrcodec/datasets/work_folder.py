@@ -304,7 +304,7 @@ class Work:
         ready = self.pack_path(shard)
         if not file_or_folder(ready):
             raise RinrInputError(
-                f"{path} was written and is gone; --overwrite makes everything again"
+                f"{path} was written and is gone; `overwrite=True` makes everything again"
             )
         make_folder(path.parent)
         move(ready, path)

@@ -10,6 +10,7 @@ matched pictures, also one in which some occur several times, as a bootstrap dra
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -205,7 +206,10 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
     from ultralytics import YOLO
 
     place = str(resolve_device(device))
+    logger = logging.getLogger("ultralytics")
+    level = logger.level
     try:
+        logger.setLevel(logging.ERROR)  # its warnings and advice are not about detectors alone
         model = YOLO(path)
         detector = _Ultralytics(model, place)
         # YOLO only guesses the kind of an exported model from its name and loads it when it is
@@ -214,11 +218,24 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
             detector([np.zeros((64, 64, 3), np.uint8)])
     except Exception as error:  # unpickling raises errors of any kind
         raise RinrInputError(
-            f"{path}: Ultralytics cannot load it ({error}); pass a detector such as best.pt"
+            f"{path}: Ultralytics cannot load it ({_cause(error, path)}); pass a detector such as "
+            "best.pt"
         ) from error
+    finally:
+        logger.setLevel(level)
     if model.task != "detect":
         raise RinrInputError(f"{path}: a model for the task {model.task}; expected one for detect")
     return detector
+
+
+def _cause(error: Exception, path: Path) -> str:
+    """Return the reason of an error in one line, without marks and advice of Ultralytics."""
+    first = error.__cause__ or error
+    sentence = str(first).partition("\n")[0].partition(". ")[0].rstrip(".")
+    for known in (f"model='{path}'", str(path), "ERROR"):
+        sentence = sentence.replace(known, "")
+    plain = sentence.encode("ascii", "ignore").decode()  # without pictures
+    return f"{type(first).__name__}: {' '.join(plain.split())}"
 
 
 class _Ultralytics:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
@@ -36,6 +36,7 @@ class CocoReader:
         (Box(class_id=0, x=4.0, y=2.0, w=9.0, h=5.0),)
     """
 
+    format: ClassVar[str] = "coco"
     classes: tuple[tuple[int, int, int], ...]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:

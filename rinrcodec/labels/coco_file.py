@@ -164,7 +164,7 @@ def _other_format(content: Any) -> str | None:
     if missing == ["annotations"] and "annotations" not in content:
         return (
             "a COCO file without annotations, as of a test set; give the folder of the pictures "
-            "with --labels none"
+            "with `labels='none'`"
         )
     if missing:
         keys = ", ".join(map(repr, list(content)[:5])) or "none"

@@ -30,7 +30,7 @@ class Losses:
         >>> losses = Losses("yolo")
         >>> losses.count(Frame("a", 8, 8, InrRef(0, 0), boxes=(box,), objects=(None,)), "detect")
         >>> print(*losses.messages())
-        YOLO labels cannot hold crowds, which are left out (1 box); --labels coco keeps them
+        YOLO labels cannot hold crowds, which are left out (1 box); `labels='coco'` keeps them
     """
 
     def __init__(self, kind: LabelFormat) -> None:
@@ -57,7 +57,7 @@ class Losses:
         for (kind, what), n in sorted(self._counts.items()):
             plural = "" if n == 1 else "es" if what == "box" else "s"
             messages.append(
-                f"{_TITLES[self._kind]} cannot hold {kind} ({n:,} {what}{plural}); --labels coco "
+                f"{_TITLES[self._kind]} cannot hold {kind} ({n:,} {what}{plural}); `labels='coco'` "
                 "keeps them"
             )
         return messages

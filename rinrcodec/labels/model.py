@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from rinrcodec.boxes import Box
 
@@ -53,7 +53,16 @@ class Labels:
 
 
 class LabelReader(Protocol):
-    """Reads the labels of one picture in one format. It crosses processes, so it is plain data."""
+    """Reads the labels of one picture in one format.
+
+    It crosses processes and goes to manifests, so it is a dataclass of plain data.
+
+    Attributes:
+        format: A name for the format.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    format: ClassVar[str]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
         """Read the labels of a picture.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
@@ -38,6 +38,7 @@ class VocReader:
         (Box(class_id=0, x=4.0, y=2.0, w=9.0, h=5.0),)
     """
 
+    format: ClassVar[str] = "voc"
     classes: tuple[tuple[str, int], ...]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:

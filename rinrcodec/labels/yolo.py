@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
@@ -213,6 +214,7 @@ class YoloReader:
         (Box(class_id=3, x=40.0, y=0.0, w=20.0, h=20.0),)
     """
 
+    format: ClassVar[str] = "yolo"
     layout: Layout | None = None
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:

@@ -93,7 +93,7 @@ def _open_source(source: Path, labels: str | PathLike[str]) -> Source:
     if suffix == ".xml":
         raise RinrInputError(
             f"{source}: labels, not a picture; give the folder of the pictures, and the folder of "
-            f"the labels: --labels {source.parent}"
+            f"the labels: `labels='{source.parent}'`"
         )
     if suffix == ".json":
         if folder is not None:

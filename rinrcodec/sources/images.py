@@ -58,7 +58,7 @@ _JPEG_START = b"\xff\xd8"
 _PNG_METADATA = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _PNG_PIXELS = b"IDAT"
 _ON_THEIR_SIDE = (5, 6, 7, 8)
-_FEWER = "take fewer pictures at a time (--jobs), or a machine with more memory"
+_FEWER = "take fewer pictures at a time (`jobs`), or a machine with more memory"
 
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {

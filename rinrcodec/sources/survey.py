@@ -93,7 +93,7 @@ def survey(
         if task is None and layout.task == "segment" and finder.may_be_tracks:
             warnings.append(
                 f"{source.path}: lines of 7 columns are read as triangles, as YOLO reads them; "
-                "give --task detect if they are boxes with a score and a track"
+                "give `task='detect'` if they are boxes with a score and a track"
             )
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
@@ -218,13 +218,13 @@ def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
         count, dims = layout.kpt_shape
         warnings.append(
             f"{source.path}: the labels look like poses of {count} keypoints of {dims} numbers and "
-            "are read as such; give a data yaml with kpt_shape, or --task segment if they are "
+            "are read as such; give a data yaml with kpt_shape, or `task='segment'` if they are "
             "polygons"
         )
     elif layout.task == "obb" and task is None:
         warnings.append(
             f"{source.path}: the labels have four corners each and are read as rotated boxes "
-            "(obb); give --task segment if they are polygons"
+            "(obb); give `task='segment'` if they are polygons"
         )
     if layout.tail:
         kept = " and ".join(layout.tail)

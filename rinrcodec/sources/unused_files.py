@@ -86,14 +86,14 @@ def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
 
 def _hint(file: Path, kind: str, n: int) -> str:
     if kind == "COCO":
-        return f"{file}: found labels (COCO?), which are not used: pass --labels {file}"
+        return f"{file}: found labels (COCO?), which are not used: pass `labels='{file}'`"
     if kind == "CVAT":
         return (
             f"{file}: found labels (XML of CVAT?), which cannot be read: export them as YOLO, COCO "
             "or Pascal VOC"
         )
     found = "1 .xml file" if n == 1 else f"{n:,} .xml files"
-    return f"{file.parent}: found {found} (Pascal VOC?), not used: pass --labels {file.parent}"
+    return f"{file.parent}: found {found} (Pascal VOC?), not used: pass `labels='{file.parent}'`"
 
 
 def _kind_of_labels(file: Path) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
@@ -39,6 +40,7 @@ _SIDE = 4096  # of a picture that the server sends
 # Of a frame, by the place where they are drawn.
 _MOST_BOXES = {"sheet": 100, "frame": 1000}
 _MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of outlines and keypoints
+_INFO = {"preset": "Preset", "target": "Target"}  # entries of the info of a pack
 _MOST_CLASSES = 20  # that are listed
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
@@ -143,6 +145,7 @@ class Gallery:
                 frame = self._album.file(pack).frame(index)
                 names = _kept(self._classes, pack, self._classes_of)
                 sizes = self._sizes(pack, frame) if place == "frame" else {}
+                info = self._album.file(pack).info
         except (RinrError, OSError) as error:
             name = f"frame {index + 1} of {path.name}"
             return {**item, "name": _text(name), "problem": _text(reason(path, error), 1000)}
@@ -160,6 +163,7 @@ class Gallery:
                 ["Pack", item["pack"]],
                 ["Frame", f"{index + 1:,} of {self._album.packs[pack].n_frames:,}"],
                 ["Pixels", f"{frame.width:,} x {frame.height:,}, {frame.mode}"],
+                *([title, _text(info[key])] for key, title in _INFO.items() if key in info),
                 *([["Classes", f"{_MOST_CLASSES} of more are listed"]] if is_more else []),
                 *([["Labels", "not understood in full"]] if not frame.labelled else []),
                 *item.pop("more", []),
@@ -218,7 +222,7 @@ def _as_rinr_errors(tried: str) -> Iterator[None]:
 
 def _text(text: object, most: int = _MOST_TEXT) -> str:
     """Clean a text of a stranger for a page: one line, not too long."""
-    shown = printable(plain(str(text)))
+    shown = printable(as_options(plain(str(text))))
     return shown if len(shown) <= most else f"{shown[:most]}..."
 
 

@@ -106,7 +106,7 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
     resource = "GPU" if on_gpu else "CPU"
     if not ray.cluster_resources().get(resource):
         raise RinrDeviceError(
-            f"this Ray has no {resource}; start it with one, or take --device cpu"
+            f"this Ray has no {resource}; start it with one, or take `device='cpu'`"
         )
     task = ray.remote(_task).options(
         num_cpus=1, num_gpus=int(on_gpu), max_retries=TRIES - 1, retry_exceptions=False

@@ -72,7 +72,7 @@ def missing(path: Path, manifest: Path) -> str:
     """Return the message about a file that a manifest lists and that is not there."""
     return (
         f"{printable(str(path))}: it is missing, and {manifest} lists it; "
-        "fetch it again, or make it again by the same compress with --resume"
+        "fetch it again, or make it again by the same compress with `resume=True`"
     )
 
 
@@ -155,12 +155,13 @@ def _state(run: RunEntry) -> str:
         return (
             f"shard {first.number} of {printable(first.series)} ({printable(first.first)} "
             f"to {printable(first.last)}){more} failed; "
-            "the same compress command with --resume tries again"
+            "the same compress command with `resume=True` tries again"
         )
     done = len(run.shards) - len(left) - len(failed)
     return (
         f"a run is not finished, {done:,} of {count(len(run.shards), 'shard')} "
-        f"{'is' if done == 1 else 'are'} done; the same compress command with --resume continues"
+        f"{'is' if done == 1 else 'are'} done; "
+        "the same compress command with `resume=True` continues"
     )
 
 

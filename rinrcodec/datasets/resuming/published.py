@@ -112,7 +112,7 @@ class Published:
         problem = obstacle(bad[0], self.folder)
         if problem is None:
             why = _WHY[self.state(bad[0])]
-            problem = f"{bad[0]}: {why}, so it is not replaced; move it away, or give another -o"
+            problem = f"{bad[0]}: {why}, so it is not replaced; move it away, or give another `out`"
         raise RinrUsageError(f"{problem}{more}")
 
     def _name(self, path: Path) -> str:

@@ -72,8 +72,8 @@ def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
                 first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
                 raise RinrUsageError(
                     f"{picture}: a video has frames of one size, and these have "
-                    f"{first} and {other} ({name}); choose some with --frames, cut "
-                    "all with --region, or write pictures"
+                    f"{first} and {other} ({name}); choose some with `frames`, cut "
+                    "all with `region`, or write pictures"
                 )
     return shapes
 

@@ -44,7 +44,7 @@ def parse_frames(text: str) -> int | slice:
     except ValueError:
         pass
     raise RinrUsageError(
-        f"--frames {text!r}: expected a number or a slice, such as 3, -1, 3:20 or ::10"
+        f"`frames` {text!r}: expected a number or a slice, such as 3, -1, 3:20 or ::10"
     )
 
 
@@ -64,17 +64,17 @@ def chosen_numbers(frames: int | slice | None, total: int) -> range:
         if isinstance(frames, bool) or not isinstance(frames, int):
             raise RinrUsageError(f"frames={frames!r}: expected a whole number or a slice")
         if not -total <= frames < total:
-            raise RinrUsageError(f"--frames {frames}: the source has {there}")
+            raise RinrUsageError(f"`frames={frames}`: the source has {there}")
         return range(frames % total, frames % total + 1)
     try:
         chosen = range(*frames.indices(total))
     except (TypeError, ValueError) as error:
         raise RinrUsageError(f"frames={frames!r}: {error}") from error
     if chosen.step < 1:
-        raise RinrUsageError("--frames: the step must be 1 or more; frames keep their order")
+        raise RinrUsageError("`frames`: the step must be 1 or more; frames keep their order")
     if not chosen:
         text = ":".join("" if part is None else str(part) for part in (frames.start, frames.stop))
-        raise RinrUsageError(f"--frames {text} selects no frame: the source has {there}")
+        raise RinrUsageError(f"`frames` {text} selects no frame: the source has {there}")
     return chosen
 
 
@@ -185,7 +185,7 @@ def _refuse_cut(box: Box, area: Region) -> None:
         if not all(area.x <= x <= area.right and area.y <= y <= area.bottom for x, y in some):
             raise RinrInputError(
                 f"the region cuts the {what} of a label of class {box.class_id}; only rectangles "
-                "are cut, so choose another --region"
+                "are cut, so choose another `region`"
             )
 
 

@@ -44,10 +44,13 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Arra
     # The row of the last call comes first, while it is there.
     for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
         numbers = sorted(members[row], key=lambda i: views[i].inr.cell.time)
-        with naming(views[numbers[0]].frame.name):
+        first = views[numbers[0]]
+        coded = b""
+        if last is None or last.key != (row,) or not last.has(first.inr.cell.time):
+            last, coded = None, group.coded([row])[row]  # errors name the file, not a frame
+        with naming(first.frame.name):
             most = most_atlas_pixels(views[i].region for i in numbers)
-            if last is None or last.key != (row,) or not last.has(views[numbers[0]].inr.cell.time):
-                coded = group.coded([row])[row]
+            if last is None:
                 last = OpenRow((row,), RowDecoder(spec, coded, None, most_pixels=most))
             for i in numbers:
                 pixels = _pixels(last.frame(views[i].inr.cell.time), views[i], spec, group.gpu)

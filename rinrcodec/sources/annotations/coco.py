@@ -53,7 +53,8 @@ def open_coco(path: Path, listing: Listing, *, labels: bool = True) -> Source:
         raise RinrInputError(
             f"{path}: none of its {len(coco.pictures):,} pictures is there, such as "
             f"{failures[0].removeprefix(f'{path}: ') if failures else 'none'}; put them in "
-            f"{path.parent / 'images'}, or give the folder of the pictures and --labels {path.name}"
+            f"{path.parent / 'images'}, or give the folder of the pictures and "
+            f"`labels='{path.name}'`"
         )
     refs = _without_rivals(refs, path)
     extra = _without_record([place[1] for place in found.values()], path)

@@ -58,6 +58,6 @@ def other_labels(path: Path, listing: Listing) -> Callable[[Source], Source] | N
     if jsons and ".txt" not in suffixes:
         raise RinrInputError(
             f"{path}: has no YOLO or Pascal VOC labels; if {jsons[0].name} is a COCO file, give "
-            f"it: --labels {jsons[0]}"
+            f"it: `labels='{jsons[0]}'`"
         )
     return None
