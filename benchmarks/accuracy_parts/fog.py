@@ -13,8 +13,13 @@ from typing import Any
 
 from accuracy_parts.curves import Interval, Table
 from harness.reports import markdown_table
-from rinrcodec.cli.commands.fog import ALPHA
-from rinrcodec.evaluation.fog import Codec, equal_devices, serverless, through_fog
+from rinrcodec.evaluation.fog import (
+    PUBLISHED_ALPHA,
+    Codec,
+    equal_devices,
+    serverless,
+    through_fog,
+)
 from rinrcodec.evaluation.rates import rate_curve
 
 __all__ = ["Cell", "FogSet", "Level", "fog_body", "fog_data", "fog_set", "levels_of"]
@@ -167,7 +172,7 @@ def fog_body(sets: Sequence[FogSet]) -> str:
 
 def _answer(sets: Sequence[FogSet]) -> str:
     """Return the published factor, ours and that of JPEG, at the highest accuracies."""
-    published = _times_less_through_fog(100 * (1 / ALPHA - 1))
+    published = _times_less_through_fog(100 * (1 / PUBLISHED_ALPHA - 1))
 
     def text(shown: FogSet, codec: str, level: str, less: Callable[[float], float]) -> str:
         return shown.rows[codec][level].text(less) if codec in shown.rows else "-"

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["command", "other_codec"]
 
 MB = 1e6
-# The mean of 550 frames of DAC-SDC, 640x360; and the published alpha.
+# The mean of 550 frames of DAC-SDC, 640x360.
 FRAME_BYTES = 69_000.0
 FRAMES = 1000
-ALPHA = 1 / 12.09
 PLOT_KINDS = ("png", "svg", "pdf")
 
 _SECONDS = Finite(min=0)
@@ -108,7 +107,7 @@ def command(
     """
     from rinrcodec.cli.output import say, write_report
     from rinrcodec.cli.views.fog_table import print_fog
-    from rinrcodec.evaluation.fog import Codec, equal_devices
+    from rinrcodec.evaluation.fog import PUBLISHED_ALPHA, Codec, equal_devices
     from rinrcodec.evaluation.scenario import Scenario, scenario_as_json
     from rinrcodec.evaluation.sizes import Sizes, jpeg_sizes, pack_sizes
     from rinrcodec.storage.atomic import named_file, writing
@@ -128,7 +127,7 @@ def command(
     else:
         count = frames or FRAMES
         sizes = Sizes(count, count * (frame_bytes or FRAME_BYTES))
-    ours = Codec("rinrcodec", alpha or ALPHA, fit_seconds, decode_seconds)
+    ours = Codec("rinrcodec", alpha or PUBLISHED_ALPHA, fit_seconds, decode_seconds)
     scenario = Scenario(
         equal_devices(devices, n_bytes=sizes.n_bytes, n_frames=sizes.frames, n_receivers=receivers),
         ours,
@@ -153,9 +152,11 @@ def command(
 
 def _assumed(frame_bytes: float | None, alpha: float | None) -> str:
     """Say which sizes are not the user's own."""
+    from rinrcodec.evaluation.fog import PUBLISHED_ALPHA
+
     texts = []
     if alpha is None:
-        texts.append(f"alpha {ALPHA:.4f} is the paper's")
+        texts.append(f"alpha {PUBLISHED_ALPHA:.4f} is the paper's")
     if frame_bytes is None:
         texts.append(f"{FRAME_BYTES:,.0f} bytes a frame are those of DAC-SDC")
     return f"Not your data: {', '.join(texts)}. Pass --jpeg DIR and --rinr DIR." if texts else ""

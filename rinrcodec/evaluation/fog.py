@@ -27,6 +27,7 @@ from rinrcodec.errors import RinrInputError
 
 __all__ = [
     "JPEG",
+    "PUBLISHED_ALPHA",
     "Codec",
     "Device",
     "Transfer",
@@ -38,6 +39,9 @@ __all__ = [
     "through_fog",
     "train_at_fog",
 ]
+
+# Of Residual-INR: the mean of 550 frames of DAC-SDC.
+PUBLISHED_ALPHA = 1 / 12.09
 
 
 def _check(
