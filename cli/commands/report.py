@@ -171,7 +171,7 @@ def command(
         left_out=left_out,
         made={"command": shell_line(words), "device": str(gpu or "CPU")},
     )
-    with writing(Path(out)):
+    with drawing("drawing the page", quiet=quiet), writing(Path(out)):
         make_folder(Path(out).parent)
         write_text(named_file(Path(out)), report_page(report))
     if json_path is not None:

@@ -89,5 +89,5 @@ def test_the_page_ends_in_the_command(
     page.js("document.querySelector('details').open = true")
     shown = page.js("[...document.querySelectorAll('details code')].map(c => c.innerText)")
     assert command in shown
-    assert len(shown) == 9
+    assert len(shown) == 11
     assert page.js("document.documentElement.scrollWidth <= innerWidth")

@@ -44,7 +44,11 @@ def measured(source):
         source, [0, 2], ["siren", "av1"], effort="fast", steps=2, device="cpu", on_progress=note
     )
     assert [share for share, _ in done] == sorted(share for share, _ in done)
-    assert done[-1] == (1, "comparing")
+    assert done[-1] == (1, "comparing JPEG files")
+    labels = list(dict.fromkeys(what for _, what in done))
+    assert labels[:3] == ["fitting siren", "fitting av1 for psnr", "fitting av1 for accuracy"]
+    for name in ("JPEG", "WebP", "AVIF", "AVIF + crops"):
+        assert f"comparing {name}, 2 tries" in labels
     return found
 
 
@@ -70,10 +74,12 @@ def test_only_the_compared_frames_count(measured):
 
 def test_every_recipe_is_a_row_of_its_own(measured):
     names = [row.name for row in measured.rows]
-    assert names[:4] == [
-        f"{name} {objects} objects" for name in ("siren", "av1") for objects in ("without", "with")
+    assert names[:6] == [
+        f"{name} {objects} objects"
+        for name in ("siren", "av1 for PSNR", "av1 for accuracy")
+        for objects in ("without", "with")
     ]
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 10
     assert measured.anchor is measured.rows[1]
 
 
