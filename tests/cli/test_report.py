@@ -21,18 +21,13 @@ from PIL import Image
 
 import rinrcodec
 from rinrcodec.cli.main import cli
-from rinrcodec.cli.views.report.page import report_page
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.evaluation.advice import advise
 from rinrcodec.evaluation.fog import equal_devices
-from rinrcodec.evaluation.measure import Measured, measure
-from rinrcodec.evaluation.report import make_report
 from rinrcodec.evaluation.rows import CodedFrame, Recipe, Row
 from rinrcodec.evaluation.speed import Speed
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
-from rinrcodec.pack import Metadata
-from rinrcodec.sources.discover import open_source
 
 from .conftest import Run, picture, put, write
 from .report_pages import BOXES, NAMES, QUICK, Page, hostile_frames, report
@@ -440,57 +435,6 @@ def test_as_a_process(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("At 2 MB/s, ")
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def plain(tmp_path):
-    """A small source that is measured without the command line."""
-    put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
-    return measure(open_source(tmp_path / "frames"), [0], ["av1"], effort="fast", device="cpu")
-
-
-def test_every_text_is_escaped(plain):
-    """Also those that no file is called: the words of the advice, and how the page was made."""
-    hostile = '<b onclick="x">&amp;</b>'
-    pictures = (replace(plain.pictures[0], name=hostile),)
-    first, *rest = plain.rows
-    first = replace(first, recipe=replace(first.recipe, name=hostile, settings=hostile))
-    measured = Measured(pictures, (first, *rest), first, plain.source)
-    report = make_report(
-        measured,
-        path=hostile,
-        n_source_frames=1,
-        bandwidth=2e6,
-        left_out={hostile: hostile},
-        made={hostile: hostile, "device": hostile},
-    )
-    text = report_page(report)
-    page = Page(text)
-    assert hostile not in text
-    assert page.texts.count(hostile) > 10
-    assert not page.values("onclick")
-    assert f"rinrcodec report: {Path(hostile).name}" in page.texts
-    assert f"decoded on {hostile}, the" in " ".join(page.texts)
-
-
-def test_a_page_needs_no_words_on_how_it_was_made(plain):
-    report = make_report(plain, path="a", n_source_frames=1, bandwidth=2e6)
-    page = Page(report_page(report))
-    assert "software" in page.texts
-    assert "Our backgrounds decoded, the" in " ".join(page.texts)
-    assert "Left out:" not in page.texts
-
-
-def test_the_page_says_what_metadata_adds(plain):
-    made = make_report(plain, path="a", n_source_frames=1, bandwidth=2e6)
-    assert "EXIF" not in report_page(made)
-    metadata = Metadata(exif=bytes(3000), icc=bytes(1000))
-    rich = replace(plain, pictures=(replace(plain.pictures[0], metadata=metadata),))
-    for row, added in ((0, "4.0 kB"), (2, "1.0 kB")):  # ours, and JPEG
-        advice = replace(made.advice, row=plain.rows[row])
-        text = report_page(replace(made, measured=rich, advice=advice))
-        assert "EXIF, ICC and XMP (4.0 kB a frame) are left out" in text
-        assert f"With metadata, up to {added} more." in text
 
 
 def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
