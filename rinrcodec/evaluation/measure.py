@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import overload
@@ -20,6 +20,7 @@ from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
 from rinrcodec.evaluation.rows import AND, SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
 from rinrcodec.families import background_families_for
+from rinrcodec.metrics import Quality
 from rinrcodec.picture import Picture
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.spread import iterate_pictures, read_pictures
@@ -46,12 +47,15 @@ class Measured:
         rows: ours first, then the other codecs. Only the frames of `shown` have their pixels.
         anchor: which of ours the other codecs are compared with: they have about its bytes.
         source: the data as it is: the files of the source, or JPEGs where the files are larger.
+        left_out: tunes that gave the frames of the tune before, by their names, and why they are no
+            rows.
     """
 
     pictures: tuple[Picture, ...]
     rows: tuple[Row, ...]
     anchor: Row
     source: Row
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> range:
@@ -140,6 +144,7 @@ def measure(
     done = 0
     reached = 0.0
     rows: list[Row] = []
+    left_out: dict[str, str] = {}
     anchor: int | None = None
 
     def report(count: float, what: str) -> None:
@@ -173,7 +178,7 @@ def measure(
         def fitted(count: float, before: int = done, what: str = what) -> None:
             report(before + count, what)
 
-        rows += measure_background(
+        found = measure_background(
             _Frames(source, numbers, known),
             family,
             effort=effort,
@@ -187,6 +192,10 @@ def measure(
             on_fitted=fitted,
             finish=finish,
         )
+        if tune not in (None, _TUNES[0]) and _are_same(rows[-len(found) :], found):
+            left_out[f"{family} for {tune}"] = f"the same frames and bytes as {rows[-1].name}"
+        else:
+            rows += found
         anchor = len(rows) - 1 if anchor is None else anchor
         done += len(numbers)
     assert anchor is not None
@@ -202,7 +211,16 @@ def measure(
     )
     as_it_is = finish(_source_row(source, pictures, options))
     report(work, f"comparing {as_it_is.name}")
-    return Measured(tuple(pictures), tuple(rows), rows[anchor], as_it_is)
+    return Measured(tuple(pictures), tuple(rows), rows[anchor], as_it_is, left_out)
+
+
+def _are_same(some: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Whether rows have the same bytes and dB in each frame, as where a tune changes nothing."""
+
+    def figures(rows: Sequence[Row]) -> list[tuple[float, Quality]]:
+        return [(frame.n_bytes, frame.quality) for row in rows for frame in row.frames]
+
+    return figures(some) == figures(others)
 
 
 class _Frames(Sequence[Picture]):

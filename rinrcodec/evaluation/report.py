@@ -119,7 +119,7 @@ def make_report(
         scenario,
         rows,
         bandwidth,
-        dict(left_out or {}),
+        {**measured.left_out, **(left_out or {})},
         dict(made or {}),
     )
 

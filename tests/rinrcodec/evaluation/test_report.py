@@ -83,6 +83,23 @@ def test_every_recipe_is_a_row_of_its_own(measured):
     assert measured.anchor is measured.rows[1]
 
 
+def test_a_tune_that_changes_nothing_is_no_row(source, monkeypatch):
+    """As in groups of frames, which are coded in the same way with every tune."""
+    measure_one = measure_module.measure_background
+    monkeypatch.setattr(
+        measure_module,
+        "measure_background",
+        lambda *args, **options: measure_one(*args, **{**options, "tune": "psnr"}),
+    )
+    found = measure(source, [0], ["av1"], effort="fast", device="cpu")
+    ours = [row.name for row in found.rows if row.is_ours]
+    assert ours == [f"av1 for PSNR {objects} objects" for objects in ("without", "with")]
+    why = {"av1 for accuracy": "the same frames and bytes as av1 for PSNR with objects"}
+    assert found.left_out == why
+    report = make_report(found, path="a", n_source_frames=1, bandwidth=2e6, left_out={"b": "c"})
+    assert report.left_out == {**why, "b": "c"}
+
+
 def test_jpeg_files_are_sent_as_they_are(measured, source):
     row = measured.source
     sizes = [(source.path / f"{i}.jpg").stat().st_size for i in (0, 2)]
