@@ -93,8 +93,8 @@ def command(
     SRC is an image, a folder of images, a YOLO data yaml, or a video. Some frames are fitted with
     several backgrounds, and given to JPEG, WebP, AVIF, and AVIF with pasted crops at as many bytes.
     The page shows crops, quality over bytes, sizes, latency and the fog. It ends in advice, which
-    may be another codec, and the command that follows it. Backgrounds that can be tuned for PSNR and
-    for accuracy are fitted for both. With --detector, each row also shows the detector's mAP.
+    may be another codec, and the command that follows it. Backgrounds that can be tuned are fitted
+    for PSNR and for accuracy. With --detector, each row also shows the detector's mAP.
 
     Eight frames of 640x360 take 2 to 10 minutes on two free cores, and several times as long on
     busy ones. The time grows with the pixels. Networks take most of it, or frames that follow each
