@@ -15,6 +15,7 @@ from PIL import Image
 from rinrcodec.evaluation import measure as measure_module
 from rinrcodec.evaluation import report as report_module
 from rinrcodec.evaluation import side_by_side as side_by_side_module
+from rinrcodec.evaluation.accuracy import Accuracy, Detections
 from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
 from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
@@ -98,6 +99,28 @@ def test_a_tune_that_changes_nothing_is_no_row(source, monkeypatch):
     assert found.left_out == why
     report = make_report(found, path="a", n_source_frames=1, bandwidth=2e6, left_out={"b": "c"})
     assert report.left_out == {**why, "b": "c"}
+
+
+def test_each_frame_that_a_detector_looks_at_is_reported(source, monkeypatch):
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
+    monkeypatch.setattr(measure_module, "average_precision", lambda _: Accuracy(0.5, 0.5, 0.5))
+    labels = []
+    found = measure(
+        source,
+        [0, 2],
+        ["av1"],
+        effort="fast",
+        device="cpu",
+        detector=lambda _: [nothing],
+        on_progress=lambda *report: labels.append(report[-1]),
+    )
+    looked = [what for what in labels if what.startswith("detecting")]
+    assert looked == [
+        f"detecting in {row.name}, frame {number}"
+        for row in (*found.rows, found.source)
+        for number in (1, 2)
+    ]
+    assert {row.accuracy.map50 for row in (*found.rows, found.source)} == {0.5}
 
 
 def test_jpeg_files_are_sent_as_they_are(measured, source):
