@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo        compress four pictures, verify them, and plot the result (1 minute, and the install)"
 	@echo "make test        lint, all tests, and 15 seconds of fuzzing (21 minutes on two cores)"
-	@echo "make lint        ruff and mypy (20 seconds)"
-	@echo "make docs        the site of the documentation, in build/site (20 seconds)"
+	@echo "make lint        ruff, mypy and codespell (30 seconds)"
+	@echo "make docs        the site of the documentation, in build/site, and its long sentences (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 1,000 (2 minutes)"
 	@echo "make bench       the pages of docs/results, in bench-out (12 hours; continues what was cut)"
@@ -35,17 +35,18 @@ $(DEMO_INSTALLED): pyproject.toml
 	touch "$@"
 
 demo: $(DEMO_INSTALLED)
-	"$(BIN)/rinrcodec" demo -o demo-out
+	"$(BIN)/rinrcodec" demo -o demo-out --overwrite
 
 # Fuzzing comes last: under `make -j`, too, the tests have all cores.
 test: lint docs unit
 	$(MAKE) fuzz SECONDS=15
 
-# mypy follows the links from rinrcodec/ to the folders beside it.
+# mypy follows the links from rinrcodec/ to the folders next to it.
 lint: install
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy" rinrcodec benchmarks
+	"$(BIN)/codespell"
 
 # A warning, such as a dead link, fails. NO_MKDOCS_2_WARNING silences an advertisement.
 docs: install

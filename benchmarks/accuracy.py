@@ -6,6 +6,7 @@ A YOLOv5n of the COCO data set looks at decoded photos of COCO (mAP50-95 against
 frames of DAC-SDC and at sequences (share of the labelled objects that it finds, of any class). The
 boxes to encode with are those that it finds in the originals with a confidence of 0.25, never the
 labels. What is coded and seen is kept in the folder of `--work`, so a cut run can be repeated.
+A second page, fog.md, has what the fog of the paper sends with each codec at equal accuracy.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from accuracy_parts.arms import (
 )
 from accuracy_parts.codings import Still
 from accuracy_parts.curves import Figure, Interval, Table, point
+from accuracy_parts.fog import FogSet, fog_body, fog_data, fog_set, levels_of
 from accuracy_parts.work import Looked, Part, Workplace, commits, compute, is_done, looked
 from harness.arguments import common_parser, setup
 from harness.reports import made_by, markdown_table, write_report
@@ -78,6 +80,7 @@ NETWORK_WORDS = (
 )
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")
+ORIGINAL = "original"
 
 
 def intro() -> str:
@@ -147,24 +150,48 @@ class Measured:
             table += f"\n\nNot measured yet: {', '.join(self.missing)}."
         return table
 
-    def deltas(self, numbers: Sequence[int], samples: int) -> dict[str, dict[str, Interval]]:
-        """The bytes of our curves, and of each of their points, against every rival.
+    def compared(self) -> dict[str, list[str]]:
+        """Return the codings of our curves and of every rival."""
+        return {
+            arm: [coding.key for coding in codings]
+            for arm, codings in self.arms.items()
+            if arm in RIVALS or arm.startswith("ours")
+        }
 
-        numbers: the pictures. samples: how many resampled sets of them give the intervals.
+    def points(self, numbers: Sequence[int], samples: int) -> Table:
+        """Return these codings, and the originals, on the pictures of these numbers.
+
+        samples: how many resampled sets of them give the intervals.
         """
-        chosen = {a: its for a, its in self.arms.items() if a in RIVALS or a.startswith("ours")}
-        keys = {arm: [coding.key for coding in codings] for arm, codings in chosen.items()}
-        seen = {key: self.seen[key] for key in chain.from_iterable(keys.values())}
-        table = Table(seen, numbers, self.figure, samples=samples)
+        originals = [coding.key for coding in self.arms.get(ORIGINAL, ())]
+        keys = chain(originals, *self.compared().values())
+        return Table({key: self.seen[key] for key in keys}, numbers, self.figure, samples=samples)
+
+    def deltas(self, table: Table) -> dict[str, dict[str, Interval]]:
+        """The bytes of our curves, and of each of their points, against every rival."""
+        keys = self.compared()
         rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
         result = {}
         for arm in (arm for arm in keys if arm.startswith("ours")):
-            for coding in chosen[arm]:
+            for coding in self.arms[arm]:
                 name = f"{arm}, {coding.label}"
                 result[name] = {r: table.saving(coding.key, keys[r]) for r in rivals}
             if len(keys[arm]) > 1:
                 result[f"{arm}, delta rate"] = {r: table.delta(keys[arm], keys[r]) for r in rivals}
         return result
+
+    def fog(self, table: Table, words: str) -> FogSet | None:
+        """Return what the fog sends with each codec; None without originals."""
+        if ORIGINAL not in self.arms:
+            return None
+        jpegs = {f"JPEG {one.label}": one.key for one in reversed(self.arms.get("JPEG", ()))}
+        return fog_set(
+            table,
+            words=words,
+            figure=self.name,
+            levels=levels_of(self.arms[ORIGINAL][0].key, jpegs),
+            codecs=self.compared(),
+        )
 
 
 def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
@@ -188,7 +215,7 @@ def draw(path: Path, sets: Mapping[str, Measured]) -> None:
         rows = measured.rows()
         for arm in measured.arms:
             its = [(row["bytes"] / 1000, row[key]) for row in rows if row["arm"] == arm]
-            if arm == "original":
+            if arm == ORIGINAL:
                 axis.axhline(its[0][1], color="grey", linestyle=":", label=arm)
                 continue
             style = "-" if arm.startswith("ours") else "--"
@@ -244,15 +271,22 @@ def section(title: str, *parts: str) -> str:
     return "\n\n".join([f"## {title}", *parts])
 
 
-def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str], dict[str, Any]]:
-    """What is said of photos and frames: points and delta rates."""
+def halves_text(
+    photos: Mapping[str, Measured], samples: int
+) -> tuple[list[str], dict[str, Any], list[FogSet]]:
+    """What is said of photos and frames: points, delta rates, and what a fog moves."""
     parts: list[str] = []
     data: dict[str, Any] = {}
+    fogs: list[FogSet] = []
     for name, measured in photos.items():
         shown = measured.shown
         half = max(shown.halves)
         numbers = [number for number, its in enumerate(shown.halves) if its == half]
-        deltas = measured.deltas(numbers, samples)
+        table = measured.points(numbers, samples)
+        deltas = measured.deltas(table)
+        untuned = f"{shown.words}, the {len(numbers)} on which no setting was chosen"
+        fog = measured.fog(table, untuned if half else shown.words)
+        fogs += [fog] if fog else []
         where = f"On the {len(numbers)} pictures on which no setting was chosen. " if half else ""
         compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
         parts.append(section(shown.words, measured.table(), *compared))
@@ -264,7 +298,7 @@ def halves_text(photos: Mapping[str, Measured], samples: int) -> tuple[list[str]
                 for ours, row in deltas.items()
             },
         }
-    return parts, data
+    return parts, data, fogs
 
 
 def main() -> None:
@@ -295,7 +329,7 @@ def main() -> None:
     measured_sets = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
     photos = {name: measured for name, measured in measured_sets.items() if measured.arms}
     draw(options.out / "accuracy.png", photos)
-    parts, data = halves_text(photos, options.samples)
+    parts, data, fogs = halves_text(photos, options.samples)
     more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
         measured = Measured(place, name, SEQUENCE_ARMS)
@@ -310,10 +344,20 @@ def main() -> None:
         parts.append(section(title, words, measured.table()))
         data[title] = {"points": measured.rows()}
     everything = [*measured_sets.values(), *(measured for _, measured in more.values())]
+    made = {**made_by("accuracy", options), "parts": parts_by(everything)}
+    if fogs:
+        write_report(
+            "fog",
+            options,
+            made=made,
+            title="The fog at equal accuracy",
+            body=fog_body(fogs),
+            data={"frames": place.set("coco").words, "sets": fog_data(fogs)},
+        )
     write_report(
         "accuracy",
         options,
-        made={**made_by("accuracy", options), "parts": parts_by(everything)},
+        made=made,
         title="Accuracy over bytes",
         body="\n\n".join([intro(), "![Accuracy over bytes](accuracy.png)", *parts]),
         data={"frames": place.set("coco").words, "sets": data},

@@ -58,7 +58,7 @@ def measure(
         pictures,
         preset=preset,
         background="av1",
-        target=rinrcodec.Target(quality=quality),
+        target=rinrcodec.Target(quality=quality, tune="psnr"),
         gop=1,
         seed=seed,
         device="cpu",

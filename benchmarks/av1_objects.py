@@ -110,7 +110,7 @@ def ours(pictures: Sequence[Picture], preset: str, options: argparse.Namespace) 
     began = time.perf_counter()
     backgrounds: list[tuple[float, float, Pack]] = []
     for quality in options.backgrounds:
-        pack = encode(objects="none", target=rinrcodec.Target(quality=quality))
+        pack = encode(objects="none", target=rinrcodec.Target(quality=quality, tune="psnr"))
         errors = [psnr(p.pixels, d) for p, d in zip(pictures, decoded(pack, pictures), strict=True)]
         backgrounds.append((len(pack_bytes(pack)) / len(pictures), float(np.mean(errors)), pack))
     seconds = (time.perf_counter() - began) / len(options.backgrounds) / len(pictures)
@@ -120,7 +120,7 @@ def ours(pictures: Sequence[Picture], preset: str, options: argparse.Namespace) 
     on_top = []
     began = time.perf_counter()
     for quality in options.objects:
-        target = rinrcodec.Target(objects_quality=quality)
+        target = rinrcodec.Target(objects_quality=quality, tune="psnr")
         pack = encode(objects="av1", target=target, reuse=base)
         crops = crops_of(pictures, decoded(pack, pictures))
         errors = [psnr(a, b) for a, b in zip(originals, crops, strict=True)]

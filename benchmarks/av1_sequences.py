@@ -43,7 +43,7 @@ def our_row(pictures: Sequence[Picture], quality: int, options: argparse.Namespa
         pictures,
         preset=options.preset,
         background="av1",
-        target=rinrcodec.Target(quality=quality),
+        target=rinrcodec.Target(quality=quality, tune="psnr"),
         seed=options.seed,
         device="cpu",
     )

@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--backgrounds", nargs="+", help="families (equal)")
     parser.add_argument("--kills", type=int, help="how many in all (kills)")
     parser.add_argument("--shards", type=int, nargs="+", help="into how many to cut (scale)")
-    parser.add_argument("--fewer", type=int, nargs="*", help="counts of frames beside (scale)")
+    parser.add_argument("--fewer", type=int, nargs="*", help="further counts of frames (scale)")
     parser.add_argument("--samples", type=int, help="frames that are decoded (scale)")
     parser.add_argument("--presets", nargs="+", help="those that are measured (cost)")
     parser.add_argument("--preset", help="whose bytes those of packs are (capacity)")

@@ -1,4 +1,4 @@
-"""The ladder: what every step of the method is worth, beside other codecs, on the same frames.
+"""The ladder: what every step of the method is worth against other codecs, on the same frames.
 
 The rungs of `rinrcodec bench ladder`, on frames of DAC-SDC and on a sequence, both spread evenly:
 the frames over the val split, those of the sequence over its length. The family nerv, which encodes
@@ -32,7 +32,7 @@ from rinrcodec.sources.spread import evenly_spread, read_pictures
 class Frames:
     """A set of frames: what it is, in words, and which of the pictures are compared.
 
-    sequence: whether the pictures follow each other, so that a network may stand for all of them.
+    sequence: whether the pictures follow each other, so that a network may hold all of them.
     """
 
     what: str

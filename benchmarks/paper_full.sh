@@ -4,7 +4,7 @@
 #     benchmarks/paper_full.sh [DEVICE] [OUT] [DATA]
 #
 # DEVICE: cuda (default), cuda:N or cpu. OUT: bench-out/paper (default). DATA: a folder with
-# dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or ../shared/data beside the
+# dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or ../shared/data next to the
 # checkout); $SEQUENCE is the NAME (default: otb_crossing). First says how long it will take, from a
 # few steps of each fit. Interrupted? Rerun the same command to continue.
 set -euo pipefail

@@ -4,7 +4,7 @@
           WebP and JPEG.
 --gate 2: frames of DAC-SDC in one pack, likewise.
 --gate 3: the same frames with their objects, against AVIF frames with crops pasted in.
---gate 4: time to fit and to decode, and quality beside WebP and AVIF at equal bytes.
+--gate 4: time to fit and to decode, and quality against WebP and AVIF at equal bytes.
 --gate 5: sequences in chunks, against their frames alone and x265.
 
 The report is called pyramid_GATE. Interrupted? Rerun the same command to continue: finished rows

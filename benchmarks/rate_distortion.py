@@ -177,7 +177,7 @@ def main() -> None:
             "## Rate curves",
             "![PSNR over bytes](rate_distortion.png)",
             f"The composite of the curves spends {CURVE_OBJECT_SHARE:.0%} of its bytes on crops. "
-            "Below its smallest possible file a codec's point stands where that file is.",
+            "Below its smallest possible file a codec's point is where that file is.",
         ]
     intro = (
         f"On {what}. PSNR in dB, the mean over frames of each frame's dB; *objects* are the "

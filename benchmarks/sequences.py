@@ -1,4 +1,4 @@
-"""A whole sequence: one network for all frames, beside pictures coded alone and a video codec.
+"""A whole sequence: one network for all frames, against pictures coded alone and a video codec.
 
 Ours is a pack of all frames with its objects. JPEG, WebP and AVIF code every frame alone, at the
 lowest quality of theirs whose background is as good as ours, and x265 the whole sequence, with a

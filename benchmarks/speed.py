@@ -1,4 +1,4 @@
-"""How fast every family encodes and decodes, beside JPEG, WebP and AVIF.
+"""How fast every family encodes and decodes, against JPEG, WebP and AVIF.
 
     python benchmarks/speed.py [--device cuda]
 

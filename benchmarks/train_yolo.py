@@ -3,7 +3,7 @@
 A detector is trained on the train split of DAC-SDC as it comes (JPEG files), on the same frames as
 packs of one or more families, and on other codecs, all at equal bytes a frame; it is validated on
 the val split as it comes. Every training is repeated with several seeds, and the page says which
-difference they could have shown. Without DAC-SDC the pictures of scikit-image stand in, for both
+difference they could have shown. Without DAC-SDC the pictures of scikit-image replace it, for both
 splits: that shows only that the script runs.
 
 Interrupted? Rerun the same command to continue. With `--work`, coded frames are kept as well.

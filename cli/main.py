@@ -18,6 +18,7 @@ import click
 
 from rinrcodec.cli.output import say
 from rinrcodec.cli.signals import answer_signals, interrupted_code
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.suggestions import SuggestingGroup, usage_error_lines
 from rinrcodec.errors import MissingExtraError, RinrError, plain
 from rinrcodec.memory import is_out_of_memory, memory_error
@@ -63,7 +64,7 @@ class _LazyGroup(SuggestingGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """As click's, with our exit codes and one line for every error that is not a bug."""
+        """Run as click's group does, with our exit codes and one line for each expected error."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **options)  # type: ignore[call-overload]
         try:
@@ -143,7 +144,7 @@ def main() -> None:
     shown = warnings.formatwarning
 
     def one_line(message: Warning | str, *others: Any, **options: Any) -> str:
-        return shown(printable(message), *others, **options)
+        return shown(as_options(printable(message)), *others, **options)
 
     warnings.formatwarning = one_line
     answer_signals()

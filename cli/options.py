@@ -223,7 +223,7 @@ def writable(ctx: click.Context, param: click.Parameter, value: str | None) -> s
 
 
 def writable_json(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """As `writable`; refuse also to replace a file that `--json` did not write."""
+    """Check as `writable` does; also refuse to replace a file that `--json` did not write."""
     from rinrcodec.cli.output import is_report
 
     value = writable(ctx, param, value)
@@ -244,7 +244,7 @@ preset_option = click.option(
 
 
 def _summaries() -> str:
-    """What every family of backgrounds is: "NAME: its summary; ..."."""
+    """Describe every family of backgrounds: "NAME: its summary; ..."."""
     families = background_families().items()
     return "; ".join(f"{name}: {family.summary}" for name, family in families)
 
@@ -255,20 +255,20 @@ def family_help() -> str:
 
 
 def _step_units() -> str:
-    """The families whose steps are something else: " (of NAME: epochs)"."""
+    """Name the families with other units of steps: " (of NAME: epochs)"."""
     families = background_families().items()
     units = [f"of {name}: {one.steps}" for name, one in families if one.steps != "steps"]
     return f" ({', '.join(units)})" if units else ""
 
 
 def _gops() -> str:
-    """The families that cut sequences into groups of frames: "[default of NAME: 16]"."""
+    """Name the families that cut sequences into groups of frames: "[default of NAME: 16]"."""
     families = background_families().items()
     return ", ".join(f"[default of {name}: {one.gop}]" for name, one in families if one.gop)
 
 
 def _able(field: str) -> str:
-    """The families that can be fitted for a field of a target."""
+    """Name the families that can be fitted for a field of a target."""
     return " and ".join(background_families_for({field}))
 
 
@@ -350,8 +350,8 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--tune", type=Choice(TUNES),
-            help=f"Of {_able('tune')}: what frames and objects spend bytes on: accuracy, what "
-            "detectors need, or psnr, the least error. [default: psnr]",
+            help=f"Of {_able('tune')}: spend bytes on what detectors need (accuracy), or on the "
+            "least error (psnr). [default: psnr with a PSNR to reach, otherwise accuracy]",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -377,6 +377,11 @@ def target_of(options: dict[str, Any]) -> Target | None:
         rivals = [option for option in given if _TARGET_FIELDS[option] in names]
         if len(rivals) > 1:
             raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
+    of_objects = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE_OF_OBJECTS]
+    if objects == "none" and of_objects:
+        raise click.UsageError(
+            f"{of_objects[0]}: with --objects none there are no objects; leave out one of the two"
+        )
     if background not in background_families_for(fields.keys(), objects):
         able = background_families_for(fields.keys())
         if background in able:
@@ -395,7 +400,7 @@ def _parameter(option: str) -> str:
 def preset_of(
     name: str, *, steps: int | None, background: str, objects: str | None = None
 ) -> Preset:
-    """The preset of that name; `click.UsageError` for a background that it does not have."""
+    """Return the preset of a name; raise `click.UsageError` if the background has none such."""
     from rinrcodec.errors import RinrInputError
     from rinrcodec.presets import get_preset
 
@@ -431,5 +436,5 @@ quiet_option = click.option("--quiet", is_flag=True, help="Print errors only.")
 
 
 def option_of(field: str) -> str:
-    """The option that gives a field of a target."""
+    """Return the option that sets a field of a target."""
     return next(option for option, name in _TARGET_FIELDS.items() if name == field)

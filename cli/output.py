@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import click
 
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.printing import printable
 
 __all__ = [
@@ -34,7 +35,12 @@ _SHOWN_ERRORS = 1000
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines to the standard output, or to the standard error."""
+    """Print lines to the standard output, or to the standard error.
+
+    The standard error gets messages of the library, in which options get the names of commands.
+    """
+    if err:
+        lines = tuple(map(as_options, lines))
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
@@ -111,7 +117,7 @@ def write_report(destination: str, command: str, figures: Mapping[str, Any]) -> 
 
     A file is replaced, also the one that a link leads to; a device or FIFO is written into.
     """
-    text = json_text({_REPORT_OF: f"rinrcodec {command}", **figures})
+    text = json_text({_REPORT_OF: f"rinrcodec {command}", **_spelled(figures)})
     if destination == "-":
         print_json(text)
         return
@@ -126,15 +132,24 @@ def write_report(destination: str, command: str, figures: Mapping[str, Any]) -> 
             write_text(writable_target(path) if path.is_symlink() else path, text)
 
 
+def _spelled(value: Any) -> Any:
+    """Figures whose messages name the options of commands."""
+    if isinstance(value, str):
+        return as_options(value)
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    return [_spelled(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def is_report(path: Path) -> bool:
-    """Whether a file is empty or was written by `write_report`."""
+    """Return whether a file is empty or was written by `write_report`."""
     with path.open("rb") as file:
         start = b"".join(file.read(64).split())
     return not start or start.startswith(f'{{"{_REPORT_OF}":"rinrcodec'.encode())
 
 
 def json_text(value: Any) -> str:
-    """JSON for people and programs; raises `ValueError` on infinities, which JSON lacks."""
+    """Format JSON for people and programs; raise `ValueError` on infinities, which JSON lacks."""
     # ASCII: file names may hold bytes that are no Unicode, which only an escape can carry.
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 

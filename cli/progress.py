@@ -16,7 +16,7 @@ __all__ = ["Bar", "drawing", "progress"]
 
 
 class Bar(Protocol):
-    """What long work reports to: how much is done (fractions count), and where it is."""
+    """The interface for long work to report its progress (fractions count) and its place."""
 
     def update(self, done: float, *, label: str | None = None) -> None: ...
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from types import FrameType
 
-__all__ = ["answer_signals", "interrupted_code"]
+__all__ = ["answer_signals", "exit_on_interrupt", "interrupted_code"]
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # While a command cleans up, further signals would stop that halfway.
 _GRACE_S = 5.0
 _received: list[tuple[int, float]] = []
+
+
+def exit_on_interrupt() -> None:
+    """End the process at Ctrl-C from now until `answer_signals`, with one line and no traceback.
+
+    An exception in the middle of an import could surface as another one, or not at all.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit)
 
 
 def answer_signals() -> None:
@@ -35,6 +47,13 @@ def interrupted_code() -> int:
     # a dataclass. Running such code once more clears this.
     exec("")
     return 128 + (_received[0][0] if _received else signal.SIGINT)
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    try:
+        os.write(2, b"interrupted\n")
+    finally:  # nothing was begun that would have to be cleaned up
+        os._exit(128 + number)
 
 
 def _answer(number: int, _: FrameType | None) -> None:

@@ -50,7 +50,7 @@ class SuggestingGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's; raises `click.UsageError` for an unknown command."""
+        """Resolve as click's group does; raise `click.UsageError` for an unknown command."""
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and name[:1] != "-":
             known = self.list_commands(ctx)
@@ -60,7 +60,10 @@ class SuggestingGroup(click.Group):
 
 
 def usage_error_lines(error: click.UsageError) -> list[str]:
-    """What to print for a command line that is wrong: what, and where its options are listed."""
+    """Return the lines to print for a wrong command line.
+
+    They name the fault, and where its options are listed.
+    """
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):
         options = error.ctx.command.params if error.ctx else []

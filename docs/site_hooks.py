@@ -1,4 +1,4 @@
-"""What `mkdocs build` adds to the folder docs: pages that lie elsewhere in the repository."""
+"""What `mkdocs build` adds to the folder docs: pages from elsewhere in the repository."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _CACHED_BYTES = 2**20  # of one chunk; larger ones are decoded anew
 
 
 def read_block(source: ByteSource, limits: Limits) -> Header:
-    """The user block, checked against the size of the file and the HDF5 structure after it."""
+    """Read the user block, checked against the file size and the HDF5 structure after it."""
     header = Header.from_bytes(source.read(0, HEADER_SIZE), limits=limits)
     expected = HEADER_SIZE + header.body_length
     if source.size < expected:
@@ -48,7 +48,7 @@ def read_block(source: ByteSource, limits: Limits) -> Header:
 
 
 def read_directory(source: ByteSource, header: Header, limits: Limits) -> Directory:
-    """The directory of the file, checked against its user block."""
+    """Read the directory of the file and check it against the user block."""
     with naming("its directory"):
         _zstd.check_stored(header.sections[-1], header.directory_size)
     stored = _read(source, source.size - header.sections[-1], header.sections[-1])
@@ -77,12 +77,12 @@ class ChunkStore:
         return self._count[0]
 
     def chunk(self, number: int) -> Columns:
-        """The columns of the chunk of that number, not to be changed."""
+        """Return the columns of the chunk of that number; do not change them."""
         small = self._directory.chunks["size"][number] <= _CACHED_BYTES
         return self._cached(number) if small else self._decode(number)
 
     def chunks(self, kind: Kind, group: int = 0) -> Iterator[Columns]:
-        """The columns of all chunks of a table, in order; each dict is emptied before the next."""
+        """Yield the columns of all chunks of a table; each dict is emptied before the next."""
         run = self._directory.run(kind, group)
         for number in range(run.first, run.first + len(run.starts)):
             columns = dict(self.chunk(number))
@@ -90,14 +90,14 @@ class ChunkStore:
             columns.clear()  # which the caller's loop still holds, while the next is unpacked
 
     def rows(self, kind: Kind, start: int, stop: int) -> Columns:
-        """Rows `[start, stop)` of a table, from as few chunks as hold them."""
+        """Return rows `[start, stop)` of a table, from as few chunks as hold them."""
         parts = list(self.parts(kind, start, stop))
         if not parts:
             return {column.name: [] for column in schema.TABLES[kind]}
         return {k: _joined([part[k] for part in parts]) for k in parts[0]}
 
     def parts(self, kind: Kind, start: int, stop: int) -> Iterator[Columns]:
-        """Rows `[start, stop)` of a table, chunk by chunk."""
+        """Yield rows `[start, stop)` of a table, chunk by chunk."""
         run = self._directory.run(kind)
         if not 0 <= start <= stop <= run.n_rows:
             raise RinrFormatError(
@@ -112,7 +112,7 @@ class ChunkStore:
             yield {k: v[max(0, start - at) : stop - at] for k, v in columns.items()}
 
     def weights(self, group: int, wanted: NDArray[np.int64]) -> Rows:
-        """The given rows of a group, each chunk decoded once."""
+        """Read the given rows of a group; decode each chunk once."""
         info = self._directory.groups[group]
         run = self._directory.run(Kind.ROWS, group)
         shape = (len(wanted), info.n_params)
@@ -134,7 +134,7 @@ class ChunkStore:
         return rows
 
     def shared(self, group: int) -> bytes:
-        """The shared bytes of a group, empty where it has none."""
+        """Read the shared bytes of a group, empty if it has none."""
         run = self._directory.run(Kind.SHARED, group)
         return _load_chunk(self._source, self._directory, run.first) if run.n_rows else b""
 

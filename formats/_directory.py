@@ -86,7 +86,7 @@ class Directory:
     offsets: NDArray[np.int64]
 
     def run(self, kind: Kind, group: int = 0) -> Run:
-        """The chunks of a table, which lie side by side."""
+        """Return the chunks of a table, which are next to each other."""
         keys = self.chunks["key"]
         key = kind << 32 | group
         first, stop = np.searchsorted(keys, [key, key + 1]).tolist()
@@ -98,7 +98,7 @@ class Directory:
         return ChunkRecord(Kind(kind), *values)
 
     def cost(self) -> int:
-        """Uncompressed bytes of all chunks; a row that is read in Python counts as several."""
+        """Sum the uncompressed bytes of all chunks; rows read in Python count several times."""
         total = int(self.chunks["size"].sum())
         for kind, row_bytes in _ROW_COSTS.items():
             total += row_bytes * int(self.chunks["rows"][self.chunks["kind"] == kind].sum())
@@ -107,11 +107,11 @@ class Directory:
         return total + _ITEM_COST * int(self.chunks["rows"][is_coded].sum())
 
     def stored(self, *kinds: Kind) -> int:
-        """Bytes in the file of all chunks of these kinds."""
+        """Sum the bytes in the file of all chunks of these kinds."""
         return int(self.chunks["stored"][np.isin(self.chunks["kind"], kinds)].sum())
 
     def stored_of(self, group: int) -> int:
-        """Bytes in the file of the rows and the shared bytes of a group."""
+        """Sum the bytes in the file of the rows and the shared bytes of a group."""
         total = 0
         for kind in (Kind.SHARED, Kind.ROWS):
             run = self.run(kind, group)
@@ -122,7 +122,7 @@ class Directory:
 def encode_directory(
     groups: Sequence[GroupInfo], info: Mapping[str, str], records: Sequence[ChunkRecord]
 ) -> bytes:
-    """The uncompressed bytes of the directory."""
+    """Encode the directory, uncompressed."""
     try:
         items = sorted((key.encode(), value.encode()) for key, value in info.items())
     except UnicodeEncodeError as error:

@@ -28,7 +28,9 @@ _DATASET_SIZE = 72  # of a dataset's object header
 
 
 def structure(sections: Mapping[str, int]) -> bytes:
-    """The HDF5 bytes that follow the user block, for sections of these lengths in file order.
+    """Build the HDF5 bytes that follow the user block.
+
+    They fit sections of these lengths, in file order.
 
     Every section of non-zero length becomes a contiguous uint8 dataset of the root group; the
     first one begins right after the returned bytes.
@@ -50,7 +52,7 @@ def structure(sections: Mapping[str, int]) -> bytes:
 
 @cache
 def structure_size(names: tuple[str, ...]) -> int:
-    """Length of the structure for sections of these names and any lengths."""
+    """Return the length of the structure for sections of these names and any lengths."""
     return _ROOT + len(_root(dict.fromkeys(names, 0))) + _DATASET_SIZE * len(names)
 
 
@@ -87,7 +89,7 @@ def _with_checksum(data: bytes) -> bytes:
 
 
 def checksum(data: bytes) -> int:
-    """The checksum of HDF5 metadata: lookup3 by Bob Jenkins (public domain), 32 bits."""
+    """Compute the checksum of HDF5 metadata: lookup3 by Bob Jenkins (public domain), 32 bits."""
     a = b = c = (0xDEADBEEF + len(data)) & _MASK
     last = max(0, len(data) - 1) // 12 * 12
     padded = data + bytes(-len(data) % 12)

@@ -44,7 +44,7 @@ _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def encode_extras(box: Box, what: str) -> tuple[bytes, bytes]:
-    """The columns `extras` and `shapes` of a box, both empty for a plain one."""
+    """Encode the columns `extras` and `shapes` of a box; both are empty for a plain one."""
     extras = box.extras
     if not extras:
         return b"", b""
@@ -58,7 +58,7 @@ def encode_extras(box: Box, what: str) -> tuple[bytes, bytes]:
 
 
 def decode_extras(data: bytes, shapes: bytes) -> dict[str, Any]:
-    """The inverse of `encode_extras`, as keywords of `Box`, which checks the values.
+    """Decode the columns of `encode_extras` as keywords of `Box`, which checks the values.
 
     Raises:
         RinrFormatError: The bytes are no label.
@@ -84,12 +84,12 @@ def decode_extras(data: bytes, shapes: bytes) -> dict[str, Any]:
 
 
 def encode_attributes(attributes: Mapping[str, Any], what: str) -> bytes:
-    """The attributes of a frame as JSON, empty where there are none."""
+    """Encode the attributes of a frame as JSON, empty if there are none."""
     return _encode(dict(attributes), what) if attributes else b""
 
 
 def frame_labels(labelled: int, attributes: bytes, limits: Limits) -> dict[str, Any]:
-    """A row of FRAME_LABELS as keywords of `Frame`; raises `RinrFormatError`."""
+    """Decode a row of FRAME_LABELS as keywords of `Frame`; raise `RinrFormatError` on faults."""
     if labelled > 1:
         raise RinrFormatError(f"a frame has {labelled} as `labelled`, expected 0 or 1")
     limits.check("max_label_bytes", len(attributes), "bytes of the attributes of a frame")
@@ -125,7 +125,7 @@ class _Layout(NamedTuple):
         return [n, n, self.keypoints][: self.dims]
 
     def split(self, numbers: NDArray[Any]) -> list[NDArray[Any]]:
-        """All x, all y and all visibilities of numbers in the order of a label."""
+        """Split numbers in the order of a label into all x, all y and all visibilities."""
         n = 2 * sum(self.polygons)
         outline, joints = numbers[:n], numbers[n:]
         return [
@@ -136,7 +136,7 @@ class _Layout(NamedTuple):
         ]
 
     def join(self, axes: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """The inverse of `split`."""
+        """Join what `split` returns."""
         n = sum(self.polygons)
         numbers = np.empty(sum(map(len, axes)), axes[0].dtype)
         for i, axis in enumerate(axes):
@@ -148,7 +148,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(extras: Mapping[str, Any], n_bytes: int) -> _Layout:
-    """What the JSON of a box says of its shapes; `n_bytes` must be enough to hold them."""
+    """Read the layout of the shapes from the JSON of a box; `n_bytes` must be enough for them."""
     polygons, keypoints = extras.get("polygons", [3]), extras.get("keypoints", [1, 2])
     if not polygons or not all(type(n) is int and n >= 3 for n in polygons):
         raise _wrong("polygons", polygons)
@@ -166,7 +166,7 @@ def _layout(extras: Mapping[str, Any], n_bytes: int) -> _Layout:
 
 
 def _encode_shapes(numbers: Sequence[float], layout: _Layout) -> bytes:
-    """Coordinates as `SPEC.md` defines; nothing where there are none."""
+    """Encode coordinates as `SPEC.md` defines; nothing if there are none."""
     if not numbers:
         return b""
     floats = np.array(numbers, "<f8")
@@ -187,7 +187,7 @@ def _encode_shapes(numbers: Sequence[float], layout: _Layout) -> bytes:
 
 
 def _decode_shapes(data: bytes, layout: _Layout) -> list[float]:
-    """The inverse of `_encode_shapes`."""
+    """Decode the bytes of `_encode_shapes`."""
     n_numbers = sum(layout.axes)
     if not n_numbers and not data:
         return []
@@ -222,7 +222,7 @@ def _decode_shapes(data: bytes, layout: _Layout) -> list[float]:
 
 
 def _as_integers(numbers: NDArray[np.float64]) -> tuple[int, NDArray[np.int64]] | None:
-    """The fewest decimals that are exact, and the numbers without their point."""
+    """Find the fewest exact decimals; return them, and the numbers without their point."""
     largest = float(np.abs(numbers).max())
     for decimals in range(MOST_DECIMALS + 1):
         scale = 10**decimals

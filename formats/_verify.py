@@ -29,7 +29,7 @@ _Mask = NDArray[np.bool_]
 
 
 class Observer(Protocol):
-    """What `PackReader.verify` shows of a file, in this order, to who checks more than it does.
+    """Receives what `PackReader.verify` finds in a file, in this order, for further checks.
 
     Columns are those of `rinrcodec.formats.schema`, and were checked.
     """
@@ -41,7 +41,7 @@ class Observer(Protocol):
         """Look at the next rows of the boxes, objects and cells tables, and at their frames."""
 
     def tables_end(self) -> None:
-        """All frames and boxes were shown."""
+        """Note that all frames and boxes were shown."""
 
     def rows(self, group: int, first: int, coded: Sequence[bytes]) -> None:
         """Look at the coded bytes of the rows of a group from row `first` on."""
@@ -193,7 +193,7 @@ def _wrong_refs(group: NDArray[Any], row: NDArray[Any], n_rows: NDArray[np.int64
 
 
 def _boxes(store: ChunkStore, header: Header) -> Iterator[tuple[int, Columns]]:
-    """The boxes, objects and cells tables side by side, in batches, each with its first row.
+    """Yield the boxes, objects and cells tables side by side, in batches, each with its first row.
 
     They may be cut differently, so a batch ends where a chunk of any does. Columns of cells have
     the names "cell time", "cell x" and "cell y".

@@ -12,7 +12,7 @@ _MOST_EXTRA = 2**16  # bytes, far more than zstd adds to what it cannot compress
 
 
 def compress(raw: bytes, *, level: int) -> bytes:
-    """One zstd frame that declares its content size and ends with a content checksum."""
+    """Compress to one zstd frame that declares its content size and ends with a checksum."""
     compressor = zstandard.ZstdCompressor(
         level=level, write_content_size=True, write_checksum=True, write_dict_id=False
     )
@@ -29,7 +29,7 @@ def check_stored(stored: int, size: int) -> None:
 
 
 def decompress(stored: bytes, *, size: int) -> bytes:
-    """The content of one zstd frame, which must declare exactly `size` bytes.
+    """Decompress one zstd frame, which must declare exactly `size` bytes.
 
     The declared size is compared before any memory is taken: `max_output_size` of the library is
     ignored for frames that declare their size.

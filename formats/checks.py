@@ -1,4 +1,4 @@
-"""What a frame and a group must satisfy; the writer and the reader both ask here."""
+"""Checks of a frame and of a group, for both the writer and the reader."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.limits import Limits
 from rinrcodec.memory import is_out_of_memory, memory_error
 from rinrcodec.pack import Cell, Frame, GroupInfo, InrRef, Rows, code_dtype
+from rinrcodec.printing import printable
 
 __all__ = [
     "check_frame",
@@ -35,7 +36,7 @@ _MOST_OF_CELL = Cell(2**8 - 1, 2**16 - 1, 2**16 - 1)
 
 @contextmanager
 def naming(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name before the message of any error raised inside.
+    """Put the file's name before the message of any error raised inside, unless it is there.
 
     A `RinrInputError` of the data model means here that the file holds such data. A lack of memory
     says nothing of the file, and is a `RinrMemoryError`.
@@ -45,6 +46,8 @@ def naming(name: str | os.PathLike[str]) -> Iterator[None]:
     except RinrInputError as error:
         raise RinrFormatError(f"{name}: {error}") from error
     except RinrError as error:
+        if str(error).startswith(f"{printable(name)}: "):
+            raise  # of a reader that is used while another one names the same file
         raise type(error)(f"{name}: {error}") from error
     except Exception as error:
         if not is_out_of_memory(error):
@@ -53,7 +56,7 @@ def naming(name: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def check_name(name: str, limits: Limits) -> bytes:
-    """The name as UTF-8, if it is safe to use below an output folder.
+    """Return the name as UTF-8 if it is safe to use below an output folder.
 
     Both separators count on every system, so that a pack made on one is safe on all.
     """

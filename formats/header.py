@@ -85,7 +85,7 @@ BytesLike = str | os.PathLike[str] | Buffer | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the user block says; `width`, `height` and `mode` are those of the first frame.
+    """The content of the user block; `width`, `height` and `mode` are those of the first frame.
 
     `sections` are the lengths in bytes of the parts named by `SECTIONS`, in file order.
     """
@@ -105,7 +105,7 @@ class Header:
     version: int = VERSION
 
     def structure(self) -> bytes:
-        """The HDF5 structure between the user block and the first section."""
+        """Build the HDF5 structure between the user block and the first section."""
         return structure(dict(zip(SECTIONS, self.sections, strict=True)))
 
     @property
@@ -120,7 +120,7 @@ class Header:
         return self.data_start - HEADER_SIZE + sum(self.sections)
 
     def to_bytes(self) -> bytes:
-        """The user block, 512 bytes."""
+        """Encode the user block, 512 bytes."""
         block = _STRUCT.pack(
             MAGIC,
             self.version,

@@ -138,7 +138,7 @@ class PackReader:
         return self._groups
 
     def frame(self, index: int) -> Frame:
-        """The frame of that number; negative numbers count from the end."""
+        """Read the frame of that number; negative numbers count from the end."""
         index = frame_number(index)
         if not -self.n_frames <= index < self.n_frames:
             raise IndexError(f"{self.name}: frame {index} of {self.n_frames}")
@@ -146,7 +146,7 @@ class PackReader:
             return self._frame(index % self.n_frames)
 
     def names(self) -> tuple[str, ...]:
-        """The names of all frames, in order."""
+        """Return the names of all frames, in order."""
         with naming(self.name):
             return tuple(
                 _name(name, self.limits)
@@ -211,9 +211,11 @@ class PackReader:
         return values.astype(bool)
 
     def read_rows(self, group: int, rows: Sequence[int]) -> Rows:
-        """The weights of some INRs of a group, in the order of `rows`; see `rinrcodec.pack.Rows`.
+        """Read the weights of some INRs of a group, in the order of `rows`.
 
-        Reads only the chunks they lie in. Raises `IndexError` for a group or row that is not
+        See `rinrcodec.pack.Rows`.
+
+        Reads only the chunks that hold them. Raises `IndexError` for a group or row that is not
         there, `RinrLimitError` where they are more than `Limits.max_result_bytes`.
         """
         if not 0 <= group < len(self._directory.groups):
@@ -228,7 +230,7 @@ class PackReader:
             return self._store.weights(group, wanted)
 
     def row_bytes(self, group: int) -> int:
-        """Bytes of all rows of a group before compression, from the directory alone.
+        """Compute the bytes of all rows of a group before compression, from the directory alone.
 
         Entropy-coded bytes count as they are: they have no larger uncompressed form.
         """
@@ -243,11 +245,11 @@ class PackReader:
         return self._directory.run(Kind.BOXES).n_rows
 
     def stored_bytes(self, group: int) -> int:
-        """Bytes in the file of the rows and the shared bytes of a group, from the directory."""
+        """Return the file bytes of the rows and shared bytes of a group, from the directory."""
         return self._directory.stored_of(group)
 
     def sizes(self) -> Sizes:
-        """Where the bytes of the file go, from the directory alone."""
+        """Return where the bytes of the file go, from the directory alone."""
         stored = self._directory.stored
         return Sizes(
             file=self._source.size,
@@ -364,7 +366,7 @@ class PackReader:
     def _labels(
         self, index: int, start: int, count: int
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """What the labels tables say of a frame and of its boxes, as keywords."""
+        """Return the labels of a frame and of its boxes, as keywords, from the labels tables."""
         labels: dict[str, Any] = {}
         extras: list[dict[str, Any]] = [{}] * count
         if self.header.required & LABELS:
@@ -393,7 +395,7 @@ class PackReader:
 
 
 def read_pack(source: BytesLike, *, limits: Limits = DEFAULT_LIMITS) -> Pack:
-    """All of a file in memory. Arguments and errors are those of `PackReader`.
+    """Read a whole file into memory. Takes and raises what `PackReader` does.
 
     For files you trust: rows that compress well may take a thousand times the size of the file.
     """
@@ -426,7 +428,7 @@ def _object(group: int, row: int, mode: int, gain: float, cell: Cell) -> ObjectI
 
 
 def _lasting(source: BytesLike) -> BytesLike | None:
-    """What opens a source again in another process; None where nothing does."""
+    """Return a source that another process can open again; None if there is none."""
     if path := to_path_or_none(source):
         return path.absolute() if storage_of(path).has_native_paths else source
     return None

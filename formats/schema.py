@@ -56,7 +56,7 @@ CODED_FLAG = 1  # in `flags` of a group: its rows have entropy-coded bytes
 
 
 class Kind(IntEnum):
-    """What a chunk holds; chunks lie in the file in this order, those of one kind by group."""
+    """The content of a chunk. Chunks are in the file in this order, those of one kind by group."""
 
     FRAMES = 0
     BOXES = 1
@@ -173,7 +173,7 @@ TABLES = {
 
 
 def rows_table(group: GroupInfo) -> Table:
-    """The columns of a group's rows chunks."""
+    """Return the columns of a group's rows chunks."""
     codes = "i1" if code_dtype(group.bits) is np.int8 else "<i2"
     table: Table = (
         Column("codes", codes, "quantised weights", items=group.n_params),
@@ -185,7 +185,10 @@ def rows_table(group: GroupInfo) -> Table:
 
 
 def row_bytes(table: Table) -> tuple[int, bool]:
-    """Bytes of a row uncompressed, and whether that is exact: items of any length come on top."""
+    """Return the uncompressed bytes of a row, and whether that is exact.
+
+    Items of variable length add to it.
+    """
     total = 0
     for column in table:
         if column.dtype == "bytes":
@@ -196,7 +199,7 @@ def row_bytes(table: Table) -> tuple[int, bool]:
 
 
 def encode_rows(table: Table, columns: Mapping[str, Any]) -> bytes:
-    """The bytes of a chunk; `columns` has an array or a sequence of bytes for every column."""
+    """Encode a chunk; `columns` has an array or a sequence of bytes for every column."""
     parts = []
     for column in table:
         values = columns[column.name]
@@ -212,7 +215,7 @@ def encode_rows(table: Table, columns: Mapping[str, Any]) -> bytes:
 
 
 def decode_rows(table: Table, n_rows: int, raw: bytes) -> Columns:
-    """The inverse of `encode_rows`; raises `RinrFormatError` unless `raw` fits to the byte."""
+    """Decode the bytes of `encode_rows`; raise `RinrFormatError` unless `raw` fits exactly."""
     columns, end = decode_part(table, n_rows, raw, 0)
     if end != len(raw):
         raise RinrFormatError(f"{n_rows:,} rows end after {end:,} of {len(raw):,} bytes")
@@ -220,7 +223,7 @@ def decode_rows(table: Table, n_rows: int, raw: bytes) -> Columns:
 
 
 def decode_part(table: Table, n_rows: int, raw: bytes, at: int) -> tuple[Columns, int]:
-    """As `decode_rows` for a table that begins at `raw[at]`; also returns where it ends."""
+    """Decode a table that begins at `raw[at]`, as `decode_rows` does; also return its end."""
     columns: Columns = {}
     for column in table:
         if column.dtype == "bytes":
@@ -245,7 +248,7 @@ def _decode_items(n_rows: int, raw: bytes, at: int) -> tuple[list[bytes], int]:
 
 
 def to_planes(array: NDArray[Any]) -> bytes:
-    """The lowest bytes of all values, then the second bytes, and so on."""
+    """Return the lowest bytes of all values, then the second bytes, and so on."""
     if array.itemsize == 1:
         return array.tobytes()
     planes: NDArray[np.uint8] = array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T
@@ -253,7 +256,7 @@ def to_planes(array: NDArray[Any]) -> bytes:
 
 
 def from_planes(dtype: np.dtype[Any], count: int, raw: bytes, at: int) -> tuple[NDArray[Any], int]:
-    """The inverse of `to_planes`, for values that begin at `raw[at]`; also where they end."""
+    """Decode the bytes of `to_planes` that begin at `raw[at]`; also return their end."""
     end = at + count * dtype.itemsize
     if end > len(raw):
         raise RinrFormatError(f"{count:,} values need {end:,} bytes, there are {len(raw):,}")
@@ -262,7 +265,7 @@ def from_planes(dtype: np.dtype[Any], count: int, raw: bytes, at: int) -> tuple[
 
 
 def to_bfloat16(scales: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The upper 16 bits of float32 values; raises `RinrFormatError` if that loses anything."""
+    """Return the upper 16 bits of float32 values; raise `RinrFormatError` if that loses any."""
     bits = np.ascontiguousarray(scales, dtype="<f4").view("<u4")
     if np.any(bits & 0xFFFF):
         value = float(scales[(bits & 0xFFFF) != 0].flat[0])
@@ -271,5 +274,5 @@ def to_bfloat16(scales: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def to_float32(scales: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The inverse of `to_bfloat16`."""
+    """Decode the values of `to_bfloat16`."""
     return (scales.astype("<u4") << 16).view("<f4")

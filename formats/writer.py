@@ -79,7 +79,7 @@ def write_pack(
 
 
 def pack_bytes(pack: _Packable, *, limits: Limits = DEFAULT_LIMITS, name: str = "<bytes>") -> bytes:
-    """The bytes of the file that `write_pack` would write; errors begin with `name`."""
+    """Encode the file that `write_pack` would write; errors begin with `name`."""
     file = io.BytesIO()
     with naming(name):
         _write(file, pack, limits)
@@ -170,7 +170,7 @@ class _ChunkWriter:
 
 
 def _cut(sizes: Sequence[int], *, most_rows: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows of at most `CHUNK_BYTES` together, or of a single row."""
+    """Yield ranges of rows of at most `CHUNK_BYTES` together, or of a single row."""
     start, total = 0, 0
     for at, size in enumerate(sizes):
         if at > start and (total + size > schema.CHUNK_BYTES or at - start == most_rows):
@@ -212,12 +212,12 @@ def _check(frames: Sequence[Frame], groups: Sequence[GroupInfo], limits: Limits)
 
 
 def _cells(frames: Sequence[Frame]) -> list[Cell]:
-    """The cell of every box, also of those without an object."""
+    """Return the cell of every box, also of those without an object."""
     return [inr.cell if inr else WHOLE for frame in frames for inr in frame.objects]
 
 
 def _has_notes(frame: Frame) -> bool:
-    """Whether the table FRAME_LABELS is needed for a frame."""
+    """Return whether the table FRAME_LABELS is needed for a frame."""
     return not frame.labelled or bool(frame.attributes)
 
 
@@ -246,7 +246,7 @@ def _write_labels(chunks: _ChunkWriter, frames: Sequence[Frame], limits: Limits)
 
 
 def _metadata_blocks(frames: Sequence[Frame]) -> dict[bytes, int]:
-    """Every different metadata block and its reference (row + 1), in order of appearance."""
+    """Return each distinct metadata block and its reference (row + 1), in order of appearance."""
     blocks: dict[bytes, int] = {}
     for frame in frames:
         for block in (frame.metadata.exif, frame.metadata.icc, frame.metadata.xmp):

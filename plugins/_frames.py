@@ -52,7 +52,7 @@ class FrameRef:
 
 
 def is_pack(path: object) -> bool:
-    """Whether this is a path with the suffix of a pack."""
+    """Return whether this is a path with the suffix of a pack."""
     return isinstance(path, (str, os.PathLike)) and str(path).lower().endswith(".rinr")
 
 
@@ -60,7 +60,7 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
     """Yield the packs of each path, sorted; nothing for a path without any.
 
     A path is a pack, a folder with packs in it or below it, a glob pattern, or a text file that
-    lists packs, one a line (`./` means beside the list). Hidden folders are passed over.
+    lists packs, one a line (`./` means next to the list). Hidden folders are passed over.
     """
     if not isinstance(paths, (str, os.PathLike)):
         for one in paths:
@@ -81,7 +81,7 @@ def find_packs(paths: StrPath | Iterable[StrPath]) -> Iterator[Path]:
 
 
 def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
-    """Every frame of a pack, or the error that keeps it from being used; see `scan_file`.
+    """Yield every frame of a pack, or the error that makes it unusable; see `scan_file`.
 
     Raises `RinrError` or `OSError` for a file of which nothing can be read.
     """
@@ -90,7 +90,7 @@ def scan(pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
 
 
 def scan_file(file: RinrFile, pack: Path) -> Iterator[tuple[FrameRef, Frame | RinrError]]:
-    """Every frame of an open pack, or the error that keeps it from being used.
+    """Yield every frame of an open pack, or the error that makes it unusable.
 
     All weights are read and checked against their checksums. Where that finds damage, frames that
     it does not concern are still given.
@@ -116,7 +116,7 @@ def scan_file(file: RinrFile, pack: Path) -> Iterator[tuple[FrameRef, Frame | Ri
 
 
 def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
-    """The pixels of a frame, computed on the CPU: uint8 [H, W, 3] RGB, also where it is grey.
+    """Decode a frame on the CPU: uint8 [H, W, 3] RGB, also for grey ones.
 
     The rows used last stay open, and threads that share a row take turns: in about the order of
     the pack, each frame is decoded once. Raises `RinrFormatError` for damage and `RinrInputError`
@@ -144,7 +144,7 @@ class _OpenPack:
     decoder: Decoder = field(compare=False)
 
     def resumable_row(self, index: int) -> InrRef | None:
-        """The row of a frame if its decoder can go on where another frame has left it."""
+        """Return the row of a frame if its decoder can continue where another frame ended."""
         if not may_share_rows(self.file.reader.header):
             return None
         row = self.file.frame(index).background
@@ -206,7 +206,7 @@ _open_rows = _OpenRows()
 
 
 def _start_anew() -> None:
-    """In a forked process, where no thread is left to release a lock."""
+    """Start anew in a forked process, where no thread is left to release a lock."""
     global _open_rows
     _open_rows = _OpenRows()
 

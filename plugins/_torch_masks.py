@@ -31,13 +31,13 @@ _BLOCK = 2**18  # crossings of edges and rows that are looked at together
 
 
 def run_lengths(box: Box) -> dict[str, Any] | None:
-    """The outline of a box in COCO's run lengths, where it has one."""
+    """Return the outline of a box in COCO's run lengths, if it has one."""
     segmentation = box.attributes.get("segmentation")
     return segmentation if isinstance(segmentation, dict) else None
 
 
 def has_outline(box: Box) -> bool:
-    """Whether more is known of the shape of an object than its rectangle."""
+    """Return whether more is known of the shape of an object than its rectangle."""
     return bool(box.polygons) or run_lengths(box) is not None
 
 
@@ -121,7 +121,8 @@ def decode_rle(rle: dict[str, Any], width: int, height: int) -> NDArray[np.uint8
     Args:
         rle: `size` as [height, width], and `counts`: lengths of runs of 0 and 1 in turn, down the
             columns, as a list or as COCO's text.
-        width, height: Of the picture.
+        width: Width of the picture.
+        height: Height of the picture.
 
     Raises:
         ValueError: They are those of another picture, or none.
@@ -145,7 +146,7 @@ def decode_rle(rle: dict[str, Any], width: int, height: int) -> NDArray[np.uint8
 
 
 def _uncompressed(text: str) -> list[int]:
-    """The counts that COCO wrote as text.
+    """Parse the counts that COCO wrote as text.
 
     A count is given in groups of five bits, the lowest first, one character each; 32 says that more
     follow. The last group has a sign. From the fourth count on, the count two before is added.

@@ -86,7 +86,7 @@ class EpochOrder(Sampler[Step]):
         return self._steps(self._items()[: len(self) * self._batch_size])
 
     def _items(self) -> list[int]:
-        """The items of the epoch, in order."""
+        """Return the items of the epoch, in order."""
         if self._sampler is not None:
             return [self._all[position] for position in self._sampler]
         generator = np.random.default_rng((self._seed, self.epoch))
@@ -128,7 +128,7 @@ class _Rows:
         self._starts: dict[int, NDArray[np.int64] | None] = {}
 
     def start(self, item: int) -> int:
-        """The first item with the row of an item, from 0; itself if it is decoded alone."""
+        """Return the first item of an item's row, counted from 0; itself if it is decoded alone."""
         file, _ = self._dataset.locate(item)
         if file not in self._starts:
             self._starts[file] = self._dataset.row_starts(file)
@@ -137,7 +137,7 @@ class _Rows:
         return item if starts is None else first + int(starts[item - first])
 
     def of(self, items: Sequence[int]) -> NDArray[np.int64]:
-        """`start` of many items."""
+        """Return `start` of many items."""
         wanted = np.asarray(items, np.int64)
         files = np.unique(np.searchsorted(self._dataset.first_items, wanted, "right") - 1)
         missing = [k for k in files.tolist() if k not in self._starts]
@@ -154,7 +154,7 @@ class _Rows:
 def _shuffled(
     starts: NDArray[np.int64], buffer_size: int, generator: np.random.Generator
 ) -> list[int]:
-    """Rows in random order, in buffers of whole rows whose frames are in random order."""
+    """Shuffle rows, in buffers of whole rows whose frames are in random order."""
     _, counts = np.unique(starts, return_counts=True)
     if len(counts) == len(starts):
         order: list[int] = generator.permutation(len(starts)).tolist()

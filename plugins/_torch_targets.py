@@ -104,7 +104,7 @@ def _whole(values: Any) -> Tensor:
 
 
 def _area(box: Box) -> float:
-    """The area that COCO gives, that of the outline, or that of the rectangle, in pixels."""
+    """Return COCO's area, that of the outline, or that of the rectangle, in pixels."""
     given = box.attributes.get("area")
     if isinstance(given, (int, float)) and not isinstance(given, bool):
         return float(given)
@@ -118,13 +118,13 @@ def _area(box: Box) -> float:
 
 
 def _points(box: Box, count: int) -> list[tuple[float, float, float]]:
-    """The keypoints of a box; those that it does not have are 0, with visibility 0."""
+    """Return the keypoints of a box; missing ones are 0, with visibility 0."""
     known = [(p[0], p[1], p[2] if len(p) == 3 else _VISIBLE) for p in box.keypoints]
     return known + [(0.0, 0.0, 0.0)] * (count - len(known))
 
 
 def _rotated(box: Box) -> tuple[float, ...]:
-    """The four corners of a rotated box; those of its rectangle where it is not rotated."""
+    """Return the four corners of a rotated box, or those of the rectangle of another."""
     if len(box.polygons) == 1 and len(box.polygons[0]) == 8:
         return box.polygons[0]
     right, bottom = box.x + box.w, box.y + box.h

@@ -31,7 +31,7 @@ _POINTS = ("keypoints", "corners")  # which only newer releases move
 
 
 def tv_tensors() -> Any:
-    """The module `torchvision.tv_tensors`; `MissingExtraError` where there is none."""
+    """Import `torchvision.tv_tensors`; raise `MissingExtraError` if it is missing."""
     try:
         from torchvision import tv_tensors as module
     except ImportError as error:
@@ -107,12 +107,12 @@ def finish_item(
 
 
 def _is_chain(transforms: Any) -> bool:
-    """Whether it takes an image and its target as one value."""
+    """Return whether a transform takes an image and its target as one value."""
     return isinstance(transforms, nn.Sequential)
 
 
 def _parts(transforms: Any) -> Iterator[tuple[Any, bool]]:
-    """A transform and those inside it, as far as can be seen from outside.
+    """Yield a transform and those inside it, as far as can be seen from outside.
 
     With each: whether it is called with the image and its target, not as the code of another wants.
     """
@@ -136,7 +136,7 @@ def _parts(transforms: Any) -> Iterator[tuple[Any, bool]]:
 
 
 def _version(kind: type) -> int:
-    """Which version of torchvision's transforms a class is of; 0 for none."""
+    """Return the version of torchvision's transforms that a class is from; 0 for none."""
     module = kind.__module__
     if not module.startswith("torchvision.transforms."):
         return 0
@@ -180,7 +180,7 @@ def _to_tv(image: Tensor, target: Annotations, *, points: bool) -> tuple[Tensor,
 
 
 def _to_plain(image: Any, target: Annotations) -> tuple[Any, Annotations]:
-    """The reverse of `_to_tv`; what transforms made of other types stays."""
+    """Reverse `_to_tv`; values to which transforms gave other types stay."""
     result = {name: _plain(value) for name, value in target.items()}
     if "visibility" in result and "keypoints" in result:
         visibility = result.pop("visibility")[..., None].to(result["keypoints"])
@@ -313,7 +313,7 @@ def _check_size(
 
 
 def _xyxy(boxes: Tensor) -> Tensor:
-    """Boxes as plain (x1, y1, x2, y2); those without a format have this one."""
+    """Return boxes as plain (x1, y1, x2, y2), which those without a format have already."""
     kind = getattr(boxes, "format", None)
     if kind is None:
         return boxes

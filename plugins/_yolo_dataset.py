@@ -108,7 +108,7 @@ class RinrYoloDataset(YOLODataset):
         return [ref.path for ref, _ in self._scanned]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The labels of all frames that can be used; no cache file is written."""
+        """Return the labels of all usable frames; write no cache file."""
         scanned, self._scanned = self._scanned, []
         failures, self._failures = self._failures, []
         self._check_keypoints()
@@ -167,7 +167,7 @@ class RinrYoloDataset(YOLODataset):
         return image, stored, size
 
     def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
-        """Whether all frames fit into memory, reckoned from the sizes of some."""
+        """Return whether all frames fit into memory, estimated from the sizes of some."""
         # A draw a frame looked at, as for pictures: a seed then means the same for both.
         drawn = [self._sizes[random.randrange(self.ni)] for _ in range(min(self.ni, _LOOK_AT))]
         pixels = [math.prod(_load_size(size, self.imgsz, True, False)) for size in drawn]
@@ -205,7 +205,7 @@ class RinrYoloDataset(YOLODataset):
     def _judge(
         self, rules: LabelRules, ref: FrameRef, outcome: Frame | RinrError
     ) -> Verdict | None:
-        """What Ultralytics makes of a frame; None where its labels could not be understood."""
+        """Return Ultralytics' view of a frame; None if its labels could not be parsed."""
         if isinstance(outcome, RinrError):
             raise outcome
         size = outcome.width, outcome.height
@@ -272,12 +272,12 @@ class RinrYoloDataset(YOLODataset):
 
 
 def _first(failures: Sequence[str]) -> str:
-    """One of the failures and how many there are, since a pack may have thousands."""
+    """Return one of the failures and their number, since a pack may have thousands."""
     return failures[0] if len(failures) == 1 else f"{failures[0]} (and {len(failures) - 1} more)"
 
 
 def _unread(paths: Sequence[str]) -> str:
-    """The message about frames whose labels could not be understood."""
+    """Return the message about frames whose labels could not be understood."""
     listed = ", ".join(paths[:_SHOWN])
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return (
@@ -291,7 +291,7 @@ def _label_name(frame: Frame) -> str:
 
 
 def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
-    """The folder of label files that belongs to a folder of packs, if it labels any frame."""
+    """Return the folder of label files for a folder of packs, if it labels any frame."""
     parts = base.absolute().parts
     folders = [base.parent / "labels" / base.name, base.parent / "labels", base / "labels"]
     if "images" in parts:
@@ -307,7 +307,7 @@ def _label_folder(base: Path, scanned: Sequence[Scanned]) -> Path | None:
 def _load_size(
     stored: tuple[int, int], imgsz: int | Sequence[int], keep_ratio: bool, short: bool
 ) -> tuple[int, int]:
-    """The (height, width) to which a stored frame is resized for an image size."""
+    """Return the (height, width) to which a stored frame is resized for an image size."""
     size = (imgsz, imgsz) if isinstance(imgsz, int) else (imgsz[0], imgsz[1])
     if not keep_ratio:
         return size

@@ -1,7 +1,7 @@
 """Labels of frames, judged by the function with which Ultralytics judges label files.
 
 `RinrYoloDataset` calls this. What makes a label file corrupt differs from release to release, and
-the function that knows it reads files. So every frame gets a stand-in in a temporary folder: a PNG
+the function that knows it reads files. So every frame gets a stub in a temporary folder: a PNG
 header of its size, and its labels as text.
 """
 
@@ -41,7 +41,7 @@ REFUSES_NO_LABELS = "augment" in YOLODataset.cache_labels.__code__.co_names
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What Ultralytics makes of a frame and its labels.
+    """Ultralytics' view of a frame and its labels.
 
     Attributes:
         label: The entry of `YOLODataset.labels`, without "im_file".
@@ -59,8 +59,8 @@ class LabelRules:
 
     Args:
         dataset: Its task, classes and keypoints count. Its `im_files` and `label_files` become
-            those of the stand-ins.
-        folder: An empty folder, for the stand-ins.
+            those of the stubs.
+        folder: An empty folder, for the stubs.
     """
 
     def __init__(self, dataset: YOLODataset, folder: Path) -> None:
@@ -116,7 +116,7 @@ class LabelRules:
 
 
 def layout_of(info: Mapping[str, str], *, keypoints: bool) -> Layout:
-    """The columns of the label files of a pack with this info.
+    """Return the columns of the label files of a pack with this info.
 
     They are those that `decompress` writes. A pose is a box for models without keypoints: its
     columns could be taken for a polygon.
@@ -128,7 +128,7 @@ def layout_of(info: Mapping[str, str], *, keypoints: bool) -> Layout:
 
 
 def label_text_of(frame: Frame, layout: Layout) -> str:
-    """The content of the label file of a frame."""
+    """Format the content of the label file of a frame."""
     return format_labels(frame.boxes, width=frame.width, height=frame.height, layout=layout)
 
 
@@ -152,7 +152,7 @@ def check_shapes(dataset: YOLODataset, labels: Sequence[dict[str, Any]]) -> None
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """A PNG of this size without pixels; nothing decodes it."""
+    """Build a PNG of this size without pixels; nothing decodes it."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [b"\x89PNG\r\n\x1a\n"]
     for chunk in (b"IHDR" + header, b"IDAT", b"IEND"):

@@ -24,7 +24,7 @@ class PackLoader(LoadImagesAndVideos):
     """Batches of frames from packs, in order: paths, uint8 [H, W, 3] BGR arrays, and log lines.
 
     Damaged frames and files are reported and passed over. Raises `RinrError` where no frame can
-    be read. Pictures and videos that lie beside the packs are not part of it.
+    be read. Pictures and videos next to the packs are not part of it.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PackLoader(LoadImagesAndVideos):
 
 
 def open_listed(source: list[Any]) -> list[Any]:
-    """Ultralytics' `autocast_list`, in which a path of a pack stands for all of its frames."""
+    """Load as Ultralytics' `autocast_list`, where the path of a pack means all its frames."""
     opened: list[Any] = []
     for item in source:
         if not is_pack(item):

@@ -114,7 +114,7 @@ class RinrImageFile(ImageFile.ImageFile):
         self._info_unread = False
 
     def tell(self) -> int:
-        """The number of the frame that is shown, from 0."""
+        """Return the number of the frame that is shown, from 0."""
         return self._number
 
     def seek(self, frame: int) -> None:
@@ -190,7 +190,7 @@ class RinrImageFile(ImageFile.ImageFile):
         self._size, self._mode = (width, height), mode
         self._im = None
         self._exif = None
-        # Stands for pixels that are to be decoded; nothing looks inside.
+        # A placeholder for pixels that are to be decoded; nothing looks inside.
         self.tile = [ImageFile._Tile("rinr", (0, 0, width, height))]
 
     def _read_info(self) -> None:
@@ -251,7 +251,7 @@ def register_pillow() -> None:
 
 
 def _limits() -> Limits:
-    """The limits of the reader, with Pillow's own for the pixels where that is higher."""
+    """Return the limits of the reader, with Pillow's own limit on pixels if that is higher."""
     limits = _ANY_SIZE
     if Image.MAX_IMAGE_PIXELS is not None:
         limits = limits_for(max(2 * Image.MAX_IMAGE_PIXELS, DEFAULT_LIMITS.max_pixels))
@@ -292,7 +292,7 @@ def _is_whole(
     image: Image.Image,
     format: str | None,  # noqa: A002
 ) -> TypeGuard[_Path]:
-    """Whether saving an image to this path writes a pack, or replaces the pack that it reads."""
+    """Return whether saving to this path writes a pack, or replaces the pack that it reads."""
     if not isinstance(file, (str, bytes, os.PathLike)):
         return False
     suffix = Path(os.fsdecode(file)).suffix.lower()
@@ -312,7 +312,7 @@ class _NamedBuffer(io.BytesIO):
 
 
 def _leads_to(file: _Path, name: str | bytes) -> bool:
-    """Whether this is a path of the file of that name, perhaps by another name."""
+    """Return whether this path leads to the file of that name, perhaps by another name."""
     try:
         return os.path.samefile(file, name)  # noqa: PTH121 (Path.samefile takes no bytes)
     except OSError:  # one of them is not there
@@ -330,13 +330,13 @@ def _as_os_error() -> Iterator[None]:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """`image.save(...)`: the frame that is shown; `boxes` are its boxes."""
+    """Save the frame that is shown, for `image.save(...)`; `boxes` are its boxes."""
     boxes = image.encoderinfo.get("boxes")
     _encode(image, [image], file, filename, None if boxes is None else [boxes])
 
 
 def _save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """`image.save(..., save_all=True)`: all frames of it and of `append_images`.
+    """Save all frames of it and of `append_images`, for `image.save(..., save_all=True)`.
 
     `boxes` has one sequence of boxes for every frame.
     """
@@ -391,7 +391,7 @@ def _encode(
 
 
 def _target(options: Mapping[str, Any]) -> Target | None:
-    """The target that options of `save` ask for: `target`, or fields of it by their names."""
+    """Build the target from options of `save`: `target`, or its fields by name."""
     given = {
         field: options[option]
         for option, field in _TARGETS.items()
@@ -406,7 +406,7 @@ def _target(options: Mapping[str, Any]) -> Target | None:
 
 
 def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
-    """The frame with its own metadata, or that which the caller of `save` gives instead."""
+    """Return the frame with its own metadata, or with that from the caller of `save`."""
     from rinrcodec.sources.images import picture_from_pil
 
     if not options.keys().isdisjoint(_METADATA):
@@ -418,7 +418,7 @@ def _picture(frame: Image.Image, options: dict[str, Any], name: str) -> Picture:
 
 
 def _checked(boxes: Sequence[Sequence[Box]]) -> Sequence[Sequence[Box]]:
-    """The boxes of every frame, if that is what they are."""
+    """Check that these are the boxes of every frame, and return them."""
     for given in boxes if isinstance(boxes, Sequence) else [boxes]:
         inside = given if isinstance(given, Sequence) else []
         wrong = [box for box in inside if not isinstance(box, Box)]

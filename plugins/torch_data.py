@@ -54,7 +54,9 @@ _OPEN_FILES = 64  # a process may have 1,024 open by default, and workers inheri
 
 
 def find_files(paths: Paths) -> list[Path]:
-    """The `.rinr` files of files and folders: those of a folder, and below it, sorted by path.
+    """Find the `.rinr` files among files and in and below folders.
+
+    Those of a folder are sorted by path.
 
     paths: also URLs that fsspec knows. Raises `RinrInputError` for a path that is not there and for
     a folder without any, `OSError` for a store that cannot be read.
@@ -63,7 +65,7 @@ def find_files(paths: Paths) -> list[Path]:
 
 
 def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
-    """As `find_files`, with what manifests say of the files."""
+    """Find files as `find_files` does, with what manifests say of them."""
     one = to_path_or_none(paths)
     given = map(to_path, cast("Iterable[str]", paths)) if one is None else [one]
     packs: list[CountedPack] = []
@@ -89,7 +91,7 @@ def _find(paths: Paths, limits: Limits) -> list[CountedPack]:
 
 
 def collate(items: Sequence[Item]) -> tuple[list[Tensor], list[Annotations]]:
-    """A batch as torchvision's detectors take it; `collate_fn` for a `DataLoader`."""
+    """Return a batch as torchvision's detectors take it; `collate_fn` for a `DataLoader`."""
     return [image for image, _ in items], [target for _, target in items]
 
 
@@ -249,7 +251,7 @@ class RinrDataset(Dataset[Item]):
 
     @property
     def task(self) -> Task:
-        """What the labels are for: "detect", "segment", "pose" or "obb".
+        """The task of the labels: "detect", "segment", "pose" or "obb".
 
         Opens the same files as `classes`.
 
@@ -373,12 +375,12 @@ class RinrDataset(Dataset[Item]):
         )
 
     def _one_of_each(self) -> list[int]:
-        """The number of one file of every manifest, and of the files that none lists."""
+        """Return the number of one file of every manifest, and of the files that none lists."""
         known = {pack.manifest or pack.path: number for number, pack in enumerate(self._counts)}
         return sorted(known.values())
 
     def _source(self, file: int) -> RinrFile:
-        """A file by its number, open, if it agrees with what is known of it and of others."""
+        """Open a file by its number, and check that it agrees with the known facts and others."""
         source = self._open.get(self.files[file])
         _check_count(source, self._counts[file])
         if file in self._agreed:
@@ -454,12 +456,12 @@ def _check_count(file: RinrFile, pack: CountedPack) -> None:
 
 
 def _passes_over(pack: CountedPack, error: OSError) -> bool:
-    """Whether a pack of a folder is left out: one that can never be read, such as a FIFO."""
+    """Return whether a folder's pack is skipped: it can never be read, such as a FIFO."""
     return pack.listed and not may_pass(pack.path, error)
 
 
 def _sound(packs: list[CountedPack], limits: Limits) -> list[CountedPack]:
-    """The files without damage; `RinrInputError` if none is."""
+    """Return the undamaged files; raise `RinrInputError` if there is none."""
     sound = []
     for pack in packs:
         try:

@@ -46,7 +46,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Reading(Dataset[_Batch]):
-    """What the workers do: the items of a step become a batch of undecoded frames."""
+    """The work of the loader's workers: make a batch of undecoded frames of the items of a step."""
 
     dataset: RinrDataset
 
@@ -159,7 +159,7 @@ class RinrLoader:
         )
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return len(self._order)
 
     def set_epoch(self, epoch: int) -> None:
@@ -265,7 +265,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _move(targets: Sequence[Annotations], device: torch.device) -> None:
-    """The tensors of a batch to the device, in one copy each; masks one by one."""
+    """Move the tensors of a batch to the device, in one copy each; masks one by one."""
     for key in PER_BOX:
         having = [target for target in targets if key in target]
         if key == "masks":
@@ -279,7 +279,7 @@ def _move(targets: Sequence[Annotations], device: torch.device) -> None:
 
 
 def _resolved(dataset: Any) -> tuple[RinrDataset, Sequence[int]]:
-    """The data set below subsets of it, and which of its items they have.
+    """Return the data set below subsets of it, and their items.
 
     Raises `RinrInputError` for other data sets, and for an index that is not in one.
     """

@@ -113,7 +113,7 @@ def disable_ultralytics() -> None:
 
 
 def run_yolo(arguments: Sequence[str]) -> None:
-    """The command `yolo` with these arguments, in this process, with the adapter on.
+    """Run the command `yolo` with these arguments, in this process, with the adapter on.
 
     Raises `RinrInputError` for a data yaml beyond the bounds of those of `compress`.
     """

@@ -53,7 +53,10 @@ class Region(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """What cuts it out of an array [H, W] or [H, W, channels]: `pixels[region.slices]`."""
+        """The slices that cut the region out of an array: `pixels[region.slices]`.
+
+        The array is [H, W] or [H, W, channels].
+        """
         return slice(self.y, self.bottom), slice(self.x, self.right)
 
     def inside(self, other: Region) -> Region:
@@ -168,7 +171,7 @@ class Box:
 
     @property
     def extras(self) -> dict[str, Any]:
-        """What the label has besides class and rectangle, by the names of the fields."""
+        """The fields of the label other than class and rectangle, by name."""
         values = ((name, getattr(self, name)) for name in _PLAIN)
         return {name: value for name, value in values if value != _PLAIN[name]}
 
@@ -207,12 +210,15 @@ class Box:
 
 
 def _cut(text: str) -> str:
-    """The text of a field: an outline may have thousands of points."""
+    """Shorten the text of a field: an outline may have thousands of points."""
     return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
 
 
 def _checked(box: Box) -> dict[str, Any]:
-    """The fields of a label as plain Python values; raises `RinrInputError` for wrong ones."""
+    """Return the fields of a label as plain Python values.
+
+    Raises `RinrInputError` for invalid values.
+    """
     polygons = _shapes(box.polygons, "polygons")
     keypoints = _shapes(box.keypoints, "keypoints")
     for polygon in polygons:
@@ -276,7 +282,7 @@ def _number(value: Any, need: str) -> float:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; Python refuses to show integers of thousands of digits."""
+    """Format a value for a message; Python refuses to show integers of thousands of digits."""
     try:
         return f"{value!r:.80}"
     except ValueError:

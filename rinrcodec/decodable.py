@@ -76,7 +76,7 @@ class _Uses(NamedTuple):
 
 
 class _Check:
-    """What `PackReader.verify` shows, held against the families; see `formats._verify.Observer`."""
+    """Checks what `PackReader.verify` shows with the families; see `formats._verify.Observer`."""
 
     def __init__(self, reader: PackReader) -> None:
         self._reader = reader
@@ -238,7 +238,7 @@ def _joined(parts: Sequence[Columns], names: Sequence[str]) -> Columns:
 
 
 def _overrides(method: Callable[..., object]) -> bool:
-    """Whether a family has its own method; that of the interface checks nothing."""
+    """Return whether a family has its own method; that of the interface checks nothing."""
     return method.__func__ not in (BackgroundFamily.check_frames, ObjectFamily.check_objects)  # type: ignore[attr-defined]
 
 

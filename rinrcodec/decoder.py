@@ -260,7 +260,7 @@ class Decoder:
         objects: bool,
         channels_last: bool,
     ) -> Array | list[Array]:
-        """The pixels of frames: one image, or all of them."""
+        """Decode the pixels of frames: one image, or all of them."""
         indices, alone = _indices(frames)
 
         def decoded() -> Array | list[Array]:
@@ -320,7 +320,7 @@ class Decoder:
         *,
         objects: bool,
     ) -> Iterator[Task]:
-        """Frames that the limits allow, one after the other: many boxes take memory, too."""
+        """Yield the frames that the limits allow, one by one: many boxes take memory, too."""
         if isinstance(region, Box):
             raise RinrInputError(
                 "region: a Box may end between pixels; give box.region(frame.width, frame.height)"
@@ -349,7 +349,7 @@ class Decoder:
         return View(frame, Grid.of_frame(frame.width, frame.height, region=region, scale=scale))
 
     def _task(self, view: View, *, objects: bool) -> Task:
-        """A frame with its objects, if the limits allow to decode it."""
+        """Return a frame with its objects, if the limits allow decoding it."""
         pastes = list(pastes_of(view)) if objects else []
         groups = self.source.groups
         group = view.frame.background.group
@@ -383,7 +383,7 @@ class Decoder:
         return self._readers[group]
 
     def _background_family(self, group: int) -> BackgroundFamily:
-        """The family of a group of backgrounds, which has checked the group."""
+        """Return the family of a group of backgrounds, which has checked the group."""
         if group not in self._backgrounds:
             info = self.source.groups[group]
             family = background_family(info.spec.family)
@@ -392,7 +392,7 @@ class Decoder:
         return self._backgrounds[group]
 
     def _object_family(self, group: int) -> ObjectFamily:
-        """The family of a group of objects, which has checked the group."""
+        """Return the family of a group of objects, which has checked the group."""
         if group not in self._objects:
             info = self.source.groups[group]
             family = object_family(info.spec.family)
@@ -401,7 +401,10 @@ class Decoder:
         return self._objects[group]
 
     def _decode_backgrounds(self, views: Sequence[View]) -> list[Array]:
-        """The background of every view, [h, w, channels]: a float32 signal, or uint8 pixels."""
+        """Decode the background of every view, [h, w, channels].
+
+        It is a float32 signal, or uint8 pixels.
+        """
         signals: list[Array] = [NOTHING] * len(views)
         by_group = defaultdict(list)
         for i, view in enumerate(views):
@@ -431,7 +434,7 @@ class Decoder:
             yield
 
     def _here(self, signal: Array) -> Array:
-        """What a family decoded: an array on a CPU, and a tensor on a GPU."""
+        """Return what a family decoded as an array on a CPU, and as a tensor on a GPU."""
         if self._gpu is not None or is_array(signal):
             return signal
         return as_array(signal if _is_bytes(signal) else signal.float())
@@ -478,12 +481,12 @@ class Decoder:
 
 
 def _is_bytes(signal: Array) -> bool:
-    """Whether a signal is one of uint8 pixels."""
+    """Return whether a signal consists of uint8 pixels."""
     return int(signal.dtype.itemsize) == 1
 
 
 def _indices(frames: Any) -> tuple[list[int], bool]:
-    """Frame numbers as a list, and whether a single one was asked for."""
+    """Return frame numbers as a list, and whether a single one was given."""
     if isinstance(frames, str) or not hasattr(frames, "__iter__"):
         return [frame_number(frames)], True
     try:

@@ -130,7 +130,8 @@ def encode(
     """
     if not isinstance(images, Sequence) or isinstance(images, str):
         raise RinrInputError(
-            f"images is a {type(images).__name__}: expected a list, [image] for a single one"
+            f"images: expected a list, got {type(images).__name__}; to encode one image, pass "
+            "[image]"
         )
     names = _class_names(classes)
     pictures = [_as_picture(image, f"{i:06d}", bgr=bgr) for i, image in enumerate(images)]
@@ -217,6 +218,8 @@ def encode_pictures(
     _check_target(target, preset)
     preset.require_packages()
     wanted = target or Target()
+    if asked := wanted.text:
+        info = {"target": asked, **info}
     searched = wanted.n_bytes is not None and not background_family(
         preset.background.family
     ).targets >= {"n_bytes"}
@@ -271,7 +274,7 @@ def _class_names(classes: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
 def _label_info(
     pictures: Sequence[Picture], names: Mapping[int, str], task: Task
 ) -> dict[str, str]:
-    """What the pack says of its labels."""
+    """Return the entries of `Pack.info` about the labels."""
     if task not in TASKS:
         raise RinrInputError(f"task={task!r}: expected one of {', '.join(TASKS)}")
     points = (box.keypoints for picture in pictures for box in picture.boxes)
@@ -327,7 +330,7 @@ def _check_boxes(pictures: Sequence[Picture]) -> None:
 
 
 def _backgrounds_of(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """The pack without its objects, its frames with the boxes of the pictures."""
+    """Return the pack without its objects, its frames with the boxes of the pictures."""
     stored = [(frame.name, frame.width, frame.height, frame.mode) for frame in pack.frames]
     wanted = [(p.name, p.width, p.height, p.mode) for p in pictures]
     if stored != wanted:

@@ -10,7 +10,8 @@
     ├── RinrDeviceError(RuntimeError)   a device that is not there or ran out of memory
     └── MissingExtraError(ImportError)  an optional package; the message has the pip command
 
-A message names the file, what was found, what was expected and what to do about it.
+A message names the file, what was found, what was expected and what to do about it. Options are
+keywords of Python in backticks, such as `overwrite=True`; commands print `--overwrite` for that.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
     "reason",
 ]
 
-# The hint of `Limits.check`, which only a program can follow, and what commands have instead.
+# The hints of `Limits.check`, for functions that take `limits`; others take `max_pixels`.
 _PIXELS_HINT = re.compile(r"; pass limits=Limits\(max_pixels=\.\.\.\)[^;]*")
 _MEMORY_HINT = re.compile(r"; pass limits=Limits\(max_memory=\.\.\.\)[^;]*")
 _LIMITS_HINT = re.compile(r"; pass limits=Limits\(\w+=\.\.\.\)[^;]*")
@@ -108,7 +109,10 @@ class MissingExtraError(RinrError, ImportError):
 
 
 def _pip_command(package: str, extra: str) -> str:
-    """What installs an extra. It names the packages: `rinrcodec[extra]` is on no index."""
+    """Return the command that installs an extra, with the names of its packages.
+
+    `rinrcodec[extra]` is on no index.
+    """
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
@@ -125,19 +129,19 @@ def _pip_command(package: str, extra: str) -> str:
 
 
 def plain(message: str) -> str:
-    """A message with advice for the command line, in place of that for programs."""
-    message = _PIXELS_HINT.sub("; allow more with --max-pixels, or cut it into tiles", message)
-    message = _MEMORY_HINT.sub("; --max-pixels N allows 128 N bytes", message)
+    """Return a message with advice for functions that take `max_pixels` instead of `limits`."""
+    message = _PIXELS_HINT.sub("; allow more with `max_pixels`, or cut it into tiles", message)
+    message = _MEMORY_HINT.sub("; `max_pixels=N` allows 128 N bytes", message)
     return _LIMITS_HINT.sub("", message)
 
 
 def reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read, beginning with its name."""
+    """Explain why a file cannot be read, beginning with its name."""
     if isinstance(error, OSError):
         return f"{path}: {error.strerror or error}"
     return plain(str(error))
 
 
 def frame_reason(path: Path, name: str, error: Exception) -> str:
-    """Why a frame cannot be decoded, for a message that names its pack and the frame itself."""
+    """Explain why a frame cannot be decoded, for a message that names pack and frame itself."""
     return reason(path, error).removeprefix(f"{path}: ").removeprefix(f"{name}: ")

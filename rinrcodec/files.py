@@ -136,7 +136,7 @@ def imread(
 
 
 def packs_below(folder: Path, *, unlisted: list[OSError] | None = None) -> list[Path]:
-    """The `.rinr` files in a folder and below it, sorted by path as text.
+    """List the `.rinr` files in a folder and below it, sorted by path as text.
 
     Hidden folders are passed over: they hold the unfinished parts of a `compress`. A folder behind
     a URL takes one listing. `unlisted` is as in `Storage.files_below`.
@@ -228,7 +228,7 @@ class RinrFile:
         return self.decode(self._existing(index))
 
     def _existing(self, index: SupportsIndex) -> int:
-        """The number of a frame that the file has."""
+        """Return the number of a frame, checked against the file."""
         number = frame_number(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"frame {number} of a file of {len(self)} frames")
@@ -244,7 +244,7 @@ class RinrFile:
 
     @property
     def info(self) -> Mapping[str, str]:
-        """What the encoder wrote down: preset, seed, class names."""
+        """The notes of the encoder: preset, target, seed, class names."""
         return self.reader.info
 
     @property
@@ -259,7 +259,7 @@ class RinrFile:
 
     @property
     def task(self) -> Task:
-        """What the labels are for: "detect", "segment", "pose" or "obb".
+        """The task of the labels: "detect", "segment", "pose" or "obb".
 
         Raises:
             RinrFormatError: The file holds something else.
@@ -297,7 +297,7 @@ class RinrFile:
         return self.reader.frame(index)
 
     def names(self) -> Sequence[str]:
-        """The names of all frames, in order."""
+        """Return the names of all frames, in order."""
         return self.reader.names()
 
     def boxes(self, index: int) -> tuple[Box, ...]:

@@ -50,7 +50,7 @@ class Quality:
 
 
 def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB between two pictures; infinity when they are equal.
+    """Compute the PSNR in dB between two pictures; infinity if they are equal.
 
     Both are uint8 of one shape, [H, W] or [H, W, 3]; anything else raises `RinrInputError`.
     """
@@ -58,7 +58,7 @@ def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
 
 
 def object_mask(boxes: Iterable[Box], width: int, height: int) -> NDArray[np.bool_]:
-    """The pixels that any box touches, bool [height, width]: the union of `Box.region`."""
+    """Draw the pixels that any box touches, bool [height, width]: the union of `Box.region`."""
     mask = np.zeros((height, width), dtype=np.bool_)
     for box in boxes:
         mask[box.region(width, height).slices] = True
@@ -68,7 +68,7 @@ def object_mask(boxes: Iterable[Box], width: int, height: int) -> NDArray[np.boo
 def frame_quality(
     reference: NDArray[np.uint8], decoded: NDArray[np.uint8], boxes: Iterable[Box] = ()
 ) -> Quality:
-    """PSNR of a frame as a whole, outside its boxes and inside them.
+    """Measure the PSNR of a frame as a whole, outside its boxes and inside them.
 
     Both pictures are uint8 of one shape, [H, W] or [H, W, 3]; the boxes are in their pixels. A
     pixel in two boxes counts once. Raises `RinrInputError` on pictures that do not match.
@@ -88,7 +88,7 @@ def frame_quality(
 
 
 def mean_db(values: Iterable[float | None]) -> float | None:
-    """The mean of dB values, leaving out None; None when nothing is left.
+    """Compute the mean of dB values, leaving out None; None if nothing is left.
 
     A value above 100 dB counts as 100, as video tools do it, so that one box of a few pixels that
     came back exact (infinity) does not hide all others.
@@ -98,7 +98,7 @@ def mean_db(values: Iterable[float | None]) -> float | None:
 
 
 def mean_quality(frames: Sequence[Quality]) -> Quality:
-    """The mean over frames: of each part, the mean dB of the frames that have it."""
+    """Compute the mean over frames: of each part, the mean dB of the frames that have it."""
     frame = mean_db(quality.frame for quality in frames)
     if frame is None:
         raise RinrInputError("no frames to take a mean over: expected at least one")
@@ -110,7 +110,9 @@ def mean_quality(frames: Sequence[Quality]) -> Quality:
 
 
 def ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
-    """SSIM of two pictures (Wang et al. 2004: a Gaussian window of sigma 1.5), at most 1.
+    """Compute the SSIM of two pictures, at most 1.
+
+    Follows Wang et al. 2004, with a Gaussian window of sigma 1.5.
 
     Both are uint8 of one shape, [H, W] or [H, W, 3] (the mean over channels). None for a picture
     of fewer than 11 pixels a side, which has no window. Raises `RinrInputError` for pictures that
@@ -140,7 +142,7 @@ def ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | No
 
 
 def row_bytes(group: GroupInfo) -> float:
-    """Bytes of the weights of one INR of a group, before compression; without coded bytes."""
+    """Compute the bytes of one INR's weights before compression, without coded bytes."""
     return group.n_params * group.bits / 8 + 2 * group.n_scales
 
 
@@ -152,7 +154,9 @@ def stored_bytes(pack: Pack, ref: InrRef) -> float:
 
 
 def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
-    """What every frame of a file of `file_bytes` costs: its weights and an equal part of the rest.
+    """Compute the bytes of every frame of a file of `file_bytes`.
+
+    A frame takes its weights and an equal part of the rest.
 
     Entropy-coded bytes of a row count with its weights. A row that several frames use is split
     among them. Where compression has made the file smaller than its weights, their bytes are
@@ -177,7 +181,7 @@ def frame_bytes(pack: Pack, file_bytes: int) -> list[float]:
 
 
 def _squared_errors(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Squared error of every pixel, int32 [H, W], summed over its channels."""
+    """Compute the squared error of every pixel, int32 [H, W], summed over its channels."""
     if reference.dtype != np.uint8 or decoded.dtype != np.uint8:
         raise RinrInputError(f"PSNR needs uint8 pictures, got {reference.dtype}, {decoded.dtype}")
     if reference.shape != decoded.shape:

@@ -1,4 +1,4 @@
-"""What a pack is made of: plain data, NumPy only.
+"""The parts of a pack: plain data, NumPy only.
 
 A `Pack` is the in-memory form of a `.rinr` file. The container (`rinrcodec.formats`) writes and
 reads it, the encoder makes it, the decoder turns it into pixels. The decoder needs only the
@@ -71,14 +71,14 @@ class Spec:
         raise RinrFormatError(f"the spec {self.to_json()} lacks {key!r}, which its family needs")
 
     def to_json(self) -> str:
-        """Canonical JSON: one string per spec, as a file has it."""
+        """Format the spec as canonical JSON: one string per spec, as in a file."""
         return json.dumps(
             {"family": self.family, **dict(self.config)}, sort_keys=True, separators=(",", ":")
         )
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
-        """The inverse of `to_json`; raises `RinrFormatError` on anything else."""
+        """Parse the output of `to_json`; raise `RinrFormatError` for anything else."""
         try:
             value = parse_json(text, most_depth=2)  # one more, for the sentence about its values
         except ValueError as error:
@@ -96,7 +96,7 @@ class Spec:
 
 
 def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
-    """The integer type that holds quantised weights of `bits` (2 to 16) bits."""
+    """Return the integer type that holds quantised weights of `bits` (2 to 16) bits."""
     if not 2 <= bits <= 16:
         raise RinrFormatError(f"weights of {bits} bits: expected 2 to 16")
     return np.int8 if bits <= 8 else np.int16
@@ -104,7 +104,7 @@ def code_dtype(bits: int) -> type[np.int8] | type[np.int16]:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GroupInfo:
-    """What is known of a group without reading its weights.
+    """The facts about a group, without its weights.
 
     One INR has `n_params` integers and `n_scales` scales; `shared` are bytes that serve all
     rows (weights of a shared network, in the family's own layout); `coded` says that every row
@@ -144,14 +144,14 @@ class Rows:
         return f"Rows({count(len(self.codes), 'row')}, {count(n_bytes, 'byte')})"
 
     def take(self, rows: Sequence[int]) -> Rows:
-        """The given rows, in the given order."""
+        """Return the given rows, in the given order."""
         index = list(rows)
         coded = tuple(self.coded[i] for i in index) if self.coded else ()
         return Rows(self.codes[index], self.scales[index], coded)
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, which are of one group, in order."""
+    """Join the rows of all parts, which are of one group, in order."""
     return Rows(
         np.concatenate([part.codes for part in parts]),
         np.concatenate([part.scales for part in parts]),
@@ -319,7 +319,7 @@ class Frame:
 
 
 class PackSource(Protocol):
-    """What the decoder reads from: a `Pack` in memory or an open file."""
+    """The interface of the decoder's input: a `Pack` in memory or an open file."""
 
     @property
     def n_frames(self) -> int: ...
@@ -392,7 +392,7 @@ class Pack:
 
 
 def frame_number(index: Any) -> int:
-    """Return the number of a frame as an `int`; raises `RinrInputError` for anything else."""
+    """Return the number of a frame as an `int`; raise `RinrInputError` for anything else."""
     try:
         return operator.index(index)
     except TypeError:
@@ -401,7 +401,9 @@ def frame_number(index: Any) -> int:
 
 
 def merge_packs(packs: Sequence[Pack]) -> Pack:
-    """One pack with the frames of all, in order; groups of equal spec, bits and shared bytes join.
+    """Merge the frames of all packs into one, in order.
+
+    Groups of equal spec, bits and shared bytes join.
 
     `info` is that of the first pack.
     """
@@ -442,7 +444,7 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
 def select_frames(
     source: PackSource, indices: Sequence[int], *, info: Mapping[str, str] | None = None
 ) -> Pack:
-    """A pack in memory of the given frames, with the rows that they use and no others.
+    """Return a pack in memory of the given frames and the rows that they use.
 
     From an open file, only what these frames need is read. `info` is that of the new pack; None
     keeps the source's, where it is a `Pack`.

@@ -71,7 +71,7 @@ class Picture:
 
     @property
     def mode(self) -> ColorMode:
-        """ "L" for grey, "RGB" for colour."""
+        """The colour mode: "L" for grey, "RGB" for colour."""
         return "L" if self.pixels.ndim == 2 else "RGB"
 
     @property
@@ -87,7 +87,10 @@ def limits_of(pictures: Sequence[Picture]) -> Limits:
 
 
 def alike(pictures: Sequence[Picture]) -> list[list[int]]:
-    """The numbers of the pictures of one folder (of their names), size and mode, in order."""
+    """Group the numbers of pictures with equal folder, size and mode, in order.
+
+    The folder is the one in their names.
+    """
     members: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for i, picture in enumerate(pictures):
         key = picture.name.rpartition("/")[0], picture.pixels.shape

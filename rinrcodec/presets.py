@@ -28,7 +28,7 @@ from rinrcodec.families import (
 from rinrcodec.families.cheapest import Cheapest
 from rinrcodec.families.interface import BackgroundEncoder, ObjectEncoder
 from rinrcodec.pack import ObjectMode
-from rinrcodec.targets import Target
+from rinrcodec.targets import EXCLUSIVE_OF_OBJECTS, Target
 
 __all__ = [
     "MOST_SOFTEN",
@@ -37,6 +37,7 @@ __all__ = [
     "Preset",
     "compared_backgrounds",
     "default_background",
+    "for_psnr",
     "get_preset",
     "target_problem",
 ]
@@ -46,6 +47,7 @@ _MIN_GAIN = {"paper": 0.0, "fast": 0.2, "balanced": 0.2, "best": 0.2}
 PRESET_NAMES = tuple(_MIN_GAIN)
 # Pixels: more than objects are large.
 MOST_SOFTEN = 64
+_ANY = Target()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,19 @@ def default_background(name: str) -> str:
     return next(family for family, one in families if name in one.background_presets())
 
 
+def for_psnr(background: str, target: Target = _ANY) -> Target:
+    """Return a target that spends bytes on the least error, where a family lets users choose.
+
+    For comparisons of PSNR. Elsewhere, such families spend bytes on what detectors need.
+
+    Args:
+        background: The family of the backgrounds.
+        target: What else is asked for.
+    """
+    takes_it = "tune" in background_family(background).targets
+    return replace(target, tune="psnr") if takes_it else target
+
+
 def compared_backgrounds(name: str, *, sequences: bool) -> list[str]:
     """Return the backgrounds to compare where none are given: the default, then the paper's.
 
@@ -258,6 +273,9 @@ def target_problem(
             "near to the source; ask for a quality or for bytes"
         )
     asked = set(target.given)
+    of_objects = [name for name in target.given if name in EXCLUSIVE_OF_OBJECTS]
+    if objects == "none" and of_objects:
+        return f"a target of {of_objects[0]} with objects 'none': leave out one of the two"
     if background in background_families_for(asked, objects):
         return None
     what = f"a target of {' and '.join(target.given)} for {background} backgrounds"
@@ -317,7 +335,7 @@ def _objects(name: str, objects: str) -> ObjectEncoder | None:
 
 
 def _cheapest(name: str) -> ObjectEncoder:
-    """The objects that each take the family of the fewest bytes.
+    """Return an encoder in which each object takes the family of the fewest bytes.
 
     The first family that can be asked for a quality codes all; where none has the preset, the first
     that has it is the only one.

@@ -44,7 +44,7 @@ def parse_json(text: str | bytes, *, most_depth: int = MOST_JSON_DEPTH) -> Any:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object of its pairs; raises `ValueError` for a key that is given twice."""
+    """Return a JSON object of its pairs; raise `ValueError` for a key that is given twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

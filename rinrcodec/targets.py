@@ -1,8 +1,9 @@
-"""What users ask of an encoder: a price of bits, a quality, or a size. Plain data, no torch."""
+"""Targets of an encoder: a price of bits, a quality, or a size. Plain data, no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ __all__ = [
     "TargetWarning",
     "Tune",
     "out_of_range",
+    "target_text",
 ]
 
 Tune = Literal["psnr", "accuracy"]
@@ -43,7 +45,8 @@ class Target:
             An object that the background shows as well as that takes no bytes.
         objects_quality: 0 to 100, the best; a whole number.
         tune: What bytes are spent on: "psnr", the least error, or "accuracy", what detectors need.
-            It goes with any of the others; None is "psnr".
+            It goes with any of the others. None is "psnr" where a PSNR is asked for, and otherwise
+            "accuracy".
 
     Example:
         >>> from rinrcodec import Target
@@ -77,6 +80,34 @@ class Target:
         """The names of the fields that have a value."""
         names = (*_TARGET_RANGES, "tune")
         return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
+    def text(self) -> str:
+        """What is asked for, as `Pack.info` has it; "" for what is so without asking.
+
+        Example:
+            >>> Target(quality=30, objects_psnr=36.5, tune="accuracy").text
+            'objects_psnr=36.5, quality=30, tune=accuracy'
+        """
+        usual = replace(self, tune=None)
+        is_usual = usual.tuned_for == self.tuned_for
+        return target_text(asdict(usual if is_usual else self))
+
+    @property
+    def tuned_for(self) -> Tune:
+        """The measure that bits are spent on: `tune`, or the default for None."""
+        if self.tune is not None:
+            return self.tune
+        asks_for_psnr = self.psnr is not None or self.objects_psnr is not None
+        return "psnr" if asks_for_psnr else "accuracy"
+
+
+def target_text(fields: Mapping[str, object]) -> str:
+    """Return the fields of a target that have a value, for people."""
+    given = ((name, value) for name, value in fields.items() if value is not None)
+    return ", ".join(
+        f"{name}={f'{value:.10g}' if isinstance(value, float) else value}" for name, value in given
+    )
 
 
 _WHOLE = ("n_bytes", "quality", "objects_quality")

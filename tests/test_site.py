@@ -29,3 +29,18 @@ def test_the_first_page_has_commands_that_are_tested_in_the_readme():
     first = commands(ROOT / "docs" / "index.md")
     assert first
     assert set(first) <= set(commands(ROOT / "README.md"))
+
+
+def test_every_page_with_examples_has_a_test() -> None:
+    """The test names the page, to read its blocks of bash and Python and run them."""
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")
+    )
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("formats/*.md")]
+    with_examples = {
+        page.name
+        for page in pages
+        if re.search(r"^ *```(bash|python)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(with_examples) > 10
+    assert {name for name in with_examples if name not in tests} == set()

@@ -10,7 +10,6 @@ __all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "SEQUENCE_ARM
 
 Arms = Mapping[str, Sequence[Coding]]
 QUALITIES = (10, 20, 30, 45)
-BACKGROUNDS = (10, 20, 30)
 # Of background and objects.
 PAIRS = ((3, 25), (10, 30), (20, 40))
 
@@ -34,14 +33,14 @@ ANCHOR = "AVIF"
 PICTURES: Arms = {
     "original": (Original(),),
     "JPEG": tuple(Still("jpeg", q) for q in (10, 20, 40)),
-    "WebP": tuple(Still("webp", q) for q in (1, 5, 20)),
+    "WebP": tuple(Still("webp", q) for q in (1, 5, 20, 40)),
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
     "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
     "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
     "composite-psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
-    "ours": tuple(ours(q) for q in BACKGROUNDS),
+    "ours": tuple(ours(q) for q in QUALITIES),
     "ours-objects": tuple(ours(*pair) for pair in PAIRS),
-    "ours-softened": tuple(softened(q) for q in BACKGROUNDS),
+    "ours-softened": tuple(softened(q) for q in QUALITIES),
 }
 # One choice of qualities, with other boxes than those that the detector found.
 LEAKS: Arms = {

@@ -42,20 +42,25 @@ class Interval:
     high: float | None = None
     lost: float = 0.0
 
-    def text(self) -> str:
-        """Return it as a table has it, with `lost` where it matters."""
+    def text(self, number: Callable[[float], str] = "{:+.0f}".format, unit: str = " %") -> str:
+        """Return it as a table has it, with `lost` where it matters.
+
+        Args:
+            number: How a rate is shown; what it shows must increase with the rate.
+            unit: What follows the rate, but not its bounds.
+        """
         if self.rate is None:
             return "-"
         words = []
         if self.low is not None and self.high is not None:
-            words.append(f"{self.low:+.0f} to {self.high:+.0f}")
+            words.append(f"{number(self.low)} to {number(self.high)}")
         elif self.low is not None:
-            words.append(f"at least {self.low:+.0f}")
+            words.append(f"at least {number(self.low)}")
         elif self.high is not None:
-            words.append(f"at most {self.high:+.0f}")
+            words.append(f"at most {number(self.high)}")
         if self.lost > TAIL:
             words.append(f"{100 * self.lost:.0f} % without")
-        rate = f"{self.rate:+.0f} %"
+        rate = f"{number(self.rate)}{unit}"
         return f"{rate} ({'; '.join(words)})" if words else rate
 
 
@@ -98,11 +103,23 @@ class Table:
             lambda sample: delta_rate(self.points(ours, sample), self.points(anchor, sample))
         )
 
-    def saving(self, coding: str, anchor: Sequence[str]) -> Interval:
-        """Return how many percent more bytes one coding takes than the anchor at its accuracy."""
-        return self._interval(
-            lambda sample: more_bytes(self.points([coding], sample)[0], self.points(anchor, sample))
-        )
+    def saving(
+        self, coding: str, anchor: Sequence[str], *, at: str | None = None, share: float = 1.0
+    ) -> Interval:
+        """Return how many percent more bytes one coding takes than the anchor.
+
+        Args:
+            coding: The name of the coding.
+            anchor: The names of the codings of the anchor.
+            at: The anchor has the accuracy of this coding; None for that of `coding`.
+            share: The anchor has this share of that accuracy.
+        """
+
+        def rate(sample: int) -> float:
+            (size, _), (_, accuracy) = self.points([coding, at or coding], sample)
+            return more_bytes((size, share * accuracy), self.points(anchor, sample))
+
+        return self._interval(rate)
 
     def _interval(self, rate_of: Callable[[int], float]) -> Interval:
         n_samples = len(next(iter(self._points.values())))

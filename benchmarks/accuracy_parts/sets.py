@@ -60,7 +60,7 @@ def load_set(name: str, count: int) -> Shown:
     """A set by its name ("coco", "dacsdc" or a sequence), or its first `count` pictures (0: all).
 
     Photos of COCO are in two halves: every other one. Without the data, the pictures of
-    scikit-image stand in.
+    scikit-image replace them.
     """
     if name not in ("coco", "dacsdc"):
         words, pictures = load_sequence(name, count)
@@ -111,7 +111,7 @@ def finder(device: str) -> Finder:
 
 
 class _Blobs:
-    """A stand-in that finds something, so that the script runs without weights."""
+    """A replacement that finds something, so that the script runs without weights."""
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         return [self._detect(picture) for picture in pictures]

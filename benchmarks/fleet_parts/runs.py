@@ -41,7 +41,7 @@ def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:
 
 
 def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
-    """The tiles as PNG files below `images` in a folder; a box lies in every second one."""
+    """The tiles as PNG files below `images` in a folder; every second one has a box."""
     images, labels = folder / "images", folder / "labels"
     images.mkdir(parents=True)
     labels.mkdir()

@@ -39,8 +39,8 @@ def load_frames(
     With `evenly`, `count` frames that are as far apart as the split allows.
 
     Real frames are a split of DAC-SDC below the folder that RINRCODEC_DATA names (by default
-    `../shared/data` beside the checkout). Where they are absent, the pictures that ship with
-    scikit-image stand in.
+    `../shared/data` next to the checkout). Where they are absent, the pictures that ship with
+    scikit-image replace them.
     """
     yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
@@ -70,7 +70,7 @@ def load_kodak(count: int, width: int, height: int) -> tuple[str, list[Picture]]
 
     Of each the largest centred part of the wanted shape is resized with Lanczos; an upright one is
     first turned by 90 degrees. The folder is DATA/kodak; where it is absent, pictures of
-    scikit-image stand in.
+    scikit-image replace them.
     """
     paths = [path for n in KODAK if (path := DATA / "kodak" / f"kodim{n:02}.png").is_file()]
     if paths:
@@ -93,7 +93,7 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
     """What a sequence is, in words, and its first `count` frames (0: all) with their boxes.
 
     Sequences are folders below DATA/sequences. Where they are absent, a window that moves over a
-    picture of scikit-image stands in.
+    picture of scikit-image replaces them.
     """
     folder = DATA / "sequences" / name
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""A video codec beside ours: x265 through PyAV, and what it takes to open one of its frames."""
+"""A video codec to compare with: x265 through PyAV, and what it takes to open one of its frames."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Video:
     def decode(self, first: int = 0) -> Iterator[Pixels]:
         """The frames in order of display, from the key frame in packet `first` on.
 
-        Their odd last row or column, which 4:2:0 has not, is that beside it.
+        Their odd last row or column, which 4:2:0 has not, repeats the one next to it.
         """
         decoder = av.CodecContext.create("hevc", "r")
         decoder.extradata = self.headers

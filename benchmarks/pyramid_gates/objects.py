@@ -1,4 +1,4 @@
-"""`pyramid` with sharp objects: the bytes of it beside those of AVIF with crops pasted in."""
+"""`pyramid` with sharp objects: its bytes against those of AVIF with crops pasted in."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def objects(options: argparse.Namespace, ledger: Ledger) -> None:
         f"smallest AVIF or WebP crop that is as good, {CROP_HEADER_BYTES} bytes of header each; or "
         "the smallest AVIF that needs no crop, where that takes fewer bytes. Bytes are those of "
         "whole files; of our pack a frame has its own weights and an equal part of the rest. A "
-        "crop's codec stands before its bytes.",
+        "crop's codec precedes its bytes.",
         f"**Our pack has {ours['bytes']:,} bytes, the composites {total:,}: {percent(rate)}.** "
         "AVIF's qualities are coarse, so that its frames are a little better than ours; with sizes "
         f"between those of two qualities, as if they were as good, it is {percent(exact_rate)}. "

@@ -85,7 +85,7 @@ def against(ours: Points, curves: Mapping[str, Points]) -> dict[str, float | str
 
 
 def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]) -> str:
-    """Every point of ours beside AVIF at equal PSNR; a row's "frame" names its curve."""
+    """Every point of ours against AVIF at equal PSNR; a row's "frame" names its curve."""
     lines = []
     for row in rows:
         theirs = size_at(curves[row["frame"]], row["psnr"])

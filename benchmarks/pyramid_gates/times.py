@@ -1,4 +1,4 @@
-"""What `pyramid` takes in time, to fit and to decode, beside WebP and AVIF at equal bytes."""
+"""What `pyramid` takes in time, to fit and to decode, against WebP and AVIF at equal bytes."""
 
 from __future__ import annotations
 

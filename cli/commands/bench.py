@@ -36,7 +36,7 @@ __all__ = ["command"]
 
 
 def _families() -> dict[str, BackgroundFamily]:
-    """The families that the ladder can compare: those with bits and widths to choose."""
+    """Return the families that the ladder can compare: those with bits and widths to choose."""
     return {name: family for name, family in background_families().items() if family.resizable}
 
 
@@ -244,7 +244,7 @@ def rival(
 
 
 def _other(name: str, steps: int | None, *, alone: bool) -> Preset:
-    """The default background, of frames that were taken apart or of a sequence."""
+    """Return the preset of the default background, for separate frames or a sequence."""
     known = background_family(DEFAULT_BACKGROUND).background_presets()
     effort = name if name in known else "best"
     preset = preset_of(effort, steps=steps, background=DEFAULT_BACKGROUND)

@@ -170,9 +170,10 @@ def command(
         print_warnings(result.warnings)
         if json_path != "-":
             n_frames = result.frames + result.failed_frames
+            where = f", in {out}" if result.frames else ""  # which may not be there else
             say(
                 f"frames: {result.frames} of {n_frames}, packs: {result.packs}, "
-                f"seconds: {result.seconds:.1f}, in {out}"
+                f"seconds: {result.seconds:.1f}{where}"
             )
     print_warnings(result.lost_labels)
     print_errors(result.failures)

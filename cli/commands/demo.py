@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from rinrcodec.cli.options import (
 from rinrcodec.cli.output import print_table, say
 from rinrcodec.cli.progress import progress
 from rinrcodec.cli.suggestions import Choice
-from rinrcodec.errors import RinrError
+from rinrcodec.errors import RinrError, RinrUsageError
 from rinrcodec.families import background_families
-from rinrcodec.presets import PRESET_NAMES, compared_backgrounds
+from rinrcodec.presets import PRESET_NAMES, compared_backgrounds, for_psnr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,16 @@ __all__ = ["command"]
 
 PACK_NAME = "demo.rinr"
 PICTURE_NAME = "comparison.png"
-# Efforts: of the first background, and of those beside it, which may take longer.
+_HEADINGS = (
+    "codec",
+    "bytes",
+    "ratio",
+    "bits per\npixel",
+    "PSNR\noutside",
+    "PSNR\ninside",
+    "time to\nencode",
+)
+# Efforts: of the first background, and of the others, which may take longer.
 _FIRST, _OTHERS = "balanced", "fast"
 
 
@@ -70,6 +80,7 @@ class Line:
 @steps_option
 @device_option
 @seed_option
+@click.option("--overwrite", is_flag=True, help="Replace the pack and the picture that are there.")
 @verbose_option
 def command(
     out: Path,
@@ -78,6 +89,7 @@ def command(
     steps: int | None,
     device: str,
     seed: int,
+    overwrite: bool,
 ) -> None:
     """Show what the codec does, on four pictures.
 
@@ -99,10 +111,15 @@ def command(
     names = backgrounds or compared_backgrounds(preset or _FIRST, sequences=False)
     first, *others = dict.fromkeys(names)
     chosen = preset_of(preset or _FIRST, steps=steps, background=first)
+    pack_path, picture_path = out / PACK_NAME, out / PICTURE_NAME
+    existing = [str(path) for path in (pack_path, picture_path) if os.path.lexists(path)]
+    if existing and not overwrite:
+        them = "it" if len(existing) == 1 else "them"
+        there = f"{' and '.join(existing)} already there"
+        raise RinrUsageError(f"{there}; --overwrite replaces {them}")
     pictures = samples.sample_pictures()
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    pack_path = out / PACK_NAME
     n_boxes = sum(len(picture.boxes) for picture in pictures)
     say(f"fitting {len(pictures)} pictures with {n_boxes} boxes, preset {chosen.name}")
     start = time.perf_counter()
@@ -110,6 +127,7 @@ def command(
         pack = rinrcodec.encode(
             pictures,
             preset=chosen,
+            target=for_psnr(first),  # the table compares dB
             seed=seed,
             device=device,
             on_progress=lambda share: bar.update(share * len(pictures)),
@@ -131,8 +149,8 @@ def command(
     shown = side_by_side(pack, pictures)
     lines = [
         Line("source, JPEG q95", sum(p.source_bytes for p in pictures)),
-        _line("  backgrounds alone", [one.background for one in shown]),
         _line(chosen.name, [one.decoded for one in shown], seconds),
+        _line("  without objects", [one.background for one in shown]),
         *lines,
         *(
             _line(method_label(method), [one.others[method] for one in shown])
@@ -140,14 +158,13 @@ def command(
         ),
     ]
     _print_table(lines, sum(p.width * p.height for p in pictures))
-    picture_path = out / PICTURE_NAME
     with writing(picture_path), replacing(picture_path) as temporary:
         draw_comparison(temporary, shown)
     say(f"pack:    {pack_path}", f"picture: {picture_path}")
 
 
 def _check_same(from_file: Sequence[Pixels], from_memory: Sequence[Pixels]) -> None:
-    """What was fitted must be what the file gives back, to the last bit."""
+    """Check that the file gives back what was fitted, to the last bit."""
     same = all(
         (one.shape == other.shape) and bool((one == other).all())
         for one, other in zip(from_file, from_memory, strict=True)
@@ -166,7 +183,7 @@ def _beside(
     seed: int,
     device: str,
 ) -> Line:
-    """Another background, at the size that its preset gives."""
+    """Measure another background, at the size that its preset gives."""
     from rinrcodec.evaluation.backgrounds import measure_background
 
     name = preset_of(effort, steps=steps, background=family).name
@@ -184,7 +201,7 @@ def _beside(
 
 
 def _line(label: str, frames: Sequence[CodedFrame], seconds: float | None = None) -> Line:
-    """The sum of bytes and the mean of dB of all pictures."""
+    """Sum the bytes and average the dB of all pictures."""
     from rinrcodec.metrics import mean_quality
 
     n_bytes = round(sum(frame.n_bytes for frame in frames))
@@ -194,15 +211,15 @@ def _line(label: str, frames: Sequence[CodedFrame], seconds: float | None = None
 def _print_table(lines: Sequence[Line], n_pixels: int) -> None:
     source = lines[0].n_bytes or 0
     print_table(
-        ("", "bytes", "ratio", "bpp", "background", "objects", "fit"),
+        _HEADINGS,
         [_cells(line, source, n_pixels) for line in lines],
         title="All pictures together; other codecs at the bytes of the first background",
         bold=[number for number, line in enumerate(lines) if line.seconds is not None],
     )
     say(
-        "PSNR outside and inside the boxes, the mean of the pictures' dB. Other backgrounds have",
-        "the bytes of their presets. '+ crops': the frame about as good as the first background,",
-        "and what that saves spent on crops of the boxes.",
+        "PSNR outside and inside the boxes is the mean of the pictures. Other backgrounds have the",
+        "bytes of their presets. AVIF + crops: frames about as good as those without objects, and",
+        "the bytes that this saves spent on crops of the boxes.",
     )
 
 

@@ -51,7 +51,7 @@ _PATH = LocalPath()
 @click.option("--devices", type=click.IntRange(min=1), default=10, show_default=True, metavar="N")
 @click.option(
     "--receivers", type=click.IntRange(min=0), metavar="R",
-    help="How many want the data of a device.  [default: all other devices]",
+    help="How many devices need the data of a device.  [default: all others]",
 )  # fmt: skip
 @click.option(
     "--medium", type=Choice(["unicast", "broadcast"]), default="unicast", show_default=True,
@@ -59,11 +59,11 @@ _PATH = LocalPath()
 )  # fmt: skip
 @click.option(
     "--bandwidth", type=ABOVE_0, default=2.0, show_default=True, metavar="MB/S",
-    help="Of the one link that all share.",
+    help="Bandwidth of the one link that all devices share.",
 )  # fmt: skip
 @click.option(
     "--fit-seconds", type=_SECONDS, default=0.0, metavar="S",
-    help="Fitting at the fog, seconds a frame.  [default: 0, not counted]",
+    help="Encoding at the fog, seconds a frame.  [default: 0, not counted]",
 )  # fmt: skip
 @click.option(
     "--decode-seconds", type=_SECONDS, default=0.0, metavar="S",
@@ -102,9 +102,9 @@ def command(
 ) -> None:
     """Show what a fog node saves, and when it does not.
 
-    Devices hold JPEG frames that others want. They send them to each other, or once to a fog node
-    that sends packs on, or train at the fog. Sizes are numbers, or those of files in folders:
-    --jpeg and --rinr together. MB are 10^6 bytes.
+    Devices hold JPEG frames that other devices need. They send the frames to each other; or once to
+    a fog node, which sends packs on; or they train at the fog. Give sizes as numbers, or folders of
+    files: --jpeg and --rinr together. 1 MB is 10^6 bytes.
     """
     from rinrcodec.cli.output import say, write_report
     from rinrcodec.cli.views.fog_table import print_fog
@@ -158,7 +158,7 @@ def _assumed(frame_bytes: float | None, alpha: float | None) -> str:
         texts.append(f"alpha {ALPHA:.4f} is the paper's")
     if frame_bytes is None:
         texts.append(f"{FRAME_BYTES:,.0f} bytes a frame are those of DAC-SDC")
-    return f"Not your data: {', '.join(texts)}; give --jpeg DIR and --rinr DIR." if texts else ""
+    return f"Not your data: {', '.join(texts)}. Pass --jpeg DIR and --rinr DIR." if texts else ""
 
 
 def other_codec(text: str, jpeg: Sizes) -> Codec:

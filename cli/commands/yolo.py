@@ -23,7 +23,7 @@ def command(arguments: tuple[str, ...]) -> None:
       rinrcodec yolo detect predict model=best.pt source=packs/val
 
     "rinrcodec yolo help" shows its arguments.
-    """
+    """  # noqa: D301 (click needs the character itself)
     from rinrcodec.plugins.ultralytics_adapter import run_yolo
 
     try:

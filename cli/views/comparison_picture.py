@@ -109,7 +109,7 @@ def _error(picture: SideBySide, version: CodedFrame) -> NDArray[np.float64]:
 
 
 def _crop(pixels: NDArray[np.uint8], picture: SideBySide) -> NDArray[np.uint8]:
-    """A square around the first box, as far as the frame reaches."""
+    """Crop a square around the first box, as far as the frame reaches."""
     height, width = pixels.shape[:2]
     box = picture.picture.boxes[0].region(width, height)
     side = round(max(box.width, box.height) * (1 + 2 * CROP_MARGIN))
@@ -123,7 +123,7 @@ def _source(picture: SideBySide) -> Panel:
 
 
 def _whole(version: CodedFrame) -> Panel:
-    """The picture, with its bytes and dB."""
+    """Return the panel of the picture, with its bytes and dB."""
     quality = version.quality
     below = f"objects {_db(quality.objects)}, background {_db(quality.background)}"
     return version.pixels, f"{_size(version.n_bytes)}\n{below}"
@@ -135,7 +135,7 @@ def _source_object(picture: SideBySide) -> Panel:
 
 
 def _object(picture: SideBySide, version: CodedFrame) -> Panel:
-    """The first object, with the bytes of the picture and the dB in the box."""
+    """Return the panel of the first object, with the picture's bytes and the dB in the box."""
     height, width = version.pixels.shape[:2]
     area = picture.picture.boxes[0].region(width, height).slices
     inside = psnr(picture.picture.pixels[area], version.pixels[area])

@@ -46,7 +46,7 @@ MOST_DEVICES = 20
 
 
 def draw_fog(path: Path, scenario: Scenario, *, bandwidth: float, kind: str) -> None:
-    """Draw all three plots beside each other and write them as `kind` (png, svg or pdf)."""
+    """Draw all three plots side by side and write them as `kind` (png, svg or pdf)."""
     figure = Figure((14, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
@@ -57,7 +57,7 @@ def draw_fog(path: Path, scenario: Scenario, *, bandwidth: float, kind: str) -> 
 
 
 def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COLOURS) -> None:
-    """Data moved against the number of devices, each with as much to give as those there are."""
+    """Draw the bytes moved against the number of devices, which all have equal data."""
     device = scenario.devices[0]
     count = len(scenario.devices)
     all_the_others = device.n_receivers == count - 1
@@ -78,12 +78,12 @@ def draw_devices(axis: Axes, scenario: Scenario, *, colours: Sequence[str] = COL
     axis.axvline(count, **GUIDE)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     wanted = "all others" if all_the_others else f"{device.n_receivers} receivers"
-    _finish(axis, "Data moved", f"devices; each wanted by {wanted}", name)
+    _finish(axis, "Data moved", f"devices; each needed by {wanted}", name)
     axis.legend(fontsize=8)
 
 
 def draw_alpha(axis: Axes, scenario: Scenario) -> None:
-    """How many times less the fog moves, against alpha; its break-even point, and the codecs."""
+    """Draw how many times less the fog moves, against alpha, with its break-even point."""
     direct = scenario.direct().n_bytes
 
     def gain(alpha: float) -> float:
@@ -130,7 +130,10 @@ def draw_bandwidth(
 
 
 def _styles(scenario: Scenario, colours: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One style for each of `scenario.transfers()`: a colour to a codec, dashes for serverless."""
+    """Yield one style for each of `scenario.transfers()`.
+
+    A codec has a colour; serverless is dashed.
+    """
     turn = cycle(colours)
     yield {"color": DIRECT, "linewidth": 1.8}
     ours = {"color": next(turn), "linewidth": 2.4}

@@ -19,13 +19,13 @@ def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
     count, wanted = len(scenario.devices), scenario.devices[0].n_receivers
     say(
         f"{_number(count, 'device')} with {_number(sizes.frames, 'JPEG frame')} each "
-        f"({size_text(sizes.n_bytes)}), wanted by {_number(wanted, 'receiver')}; "
+        f"({size_text(sizes.n_bytes)}), needed by {_number(wanted, 'receiver')}; "
         f"{'broadcast' if scenario.broadcast else 'unicast'} at {bandwidth / MB:g} MB/s"
     )
     direct = scenario.direct().n_bytes
     alphas = {codec.name: f"{codec.alpha:.3f}" for codec in (scenario.codec, *scenario.others)}
     print_table(
-        ("codec", "way", "alpha", "moved", "times less", "time"),
+        ("codec", "way", "alpha", "sent", "times less", "time"),
         [
             (
                 way.codec,
@@ -43,22 +43,22 @@ def print_fog(scenario: Scenario, sizes: Sizes, bandwidth: float) -> None:
 
 
 def explain(scenario: Scenario, bandwidth: float) -> list[str]:
-    """What the figures mean, in sentences: when the fog pays, and what would be better."""
+    """Explain the figures in sentences: when the fog pays, and what would be better."""
     direct, fog = scenario.direct(), scenario.fog()
     codec = scenario.codec
     lines = []
     if scenario.broadcast:
         lines.append(
-            "One transmission reaches all, so JPEG is sent once, and the fog can only add to it."
+            "One transmission reaches all receivers, so JPEG is sent once. A fog only adds bytes."
         )
     else:
         even = break_even_alpha(scenario.devices)
-        verdict = "less" if fog.n_bytes < direct.n_bytes else "no less"
+        verdict = "saves" if fog.n_bytes < direct.n_bytes else "does not save"
         lines.append(
-            f"The fog moves less than JPEG where alpha is below {even:.3f}; "
-            f"{codec.name} has {codec.alpha:.3f} and moves {verdict}."
+            f"The fog saves bytes if alpha is below {even:.3f}. {codec.name} has "
+            f"{codec.alpha:.3f}: it {verdict} bytes."
             if even
-            else "With so few receivers the fog moves more than JPEG with any codec."
+            else "With so few receivers the fog sends more bytes than JPEG, with any codec."
         )
     if fog.n_bytes < direct.n_bytes:
         lines.append(_time_line(scenario, bandwidth, pays_below(fog, direct)))
@@ -68,36 +68,36 @@ def explain(scenario: Scenario, bandwidth: float) -> list[str]:
     lines.append(_rounds_line(rounds, scenario))
     best = min(scenario.transfers(), key=lambda way: way.n_bytes)
     what = best.way if best.way.startswith("train") else f"{best.codec}, {best.way}"
-    lines.append(f"The least is moved by: {what}, {size_text(best.n_bytes)}.")
+    lines.append(f"Fewest bytes: {what}, {size_text(best.n_bytes)}.")
     return lines
 
 
 def _time_line(scenario: Scenario, bandwidth: float, below: float) -> str:
     if math.isfinite(below):
         return (
-            "What it takes to fit and decode is paid back where the link is slower than "
+            "With the time to encode and decode, the fog is faster if the link is slower than "
             f"{below / MB:.3g} MB/s."
         )
     frames = sum(device.n_frames for device in scenario.devices)
     spare = (scenario.direct().n_bytes - scenario.fog().n_bytes) / bandwidth / frames
     return (
-        f"Fitting is not counted; at {bandwidth / MB:g} MB/s the fog stays sooner while it takes "
-        f"less than {spare:.3g} s a frame (--fit-seconds)."
+        f"The time to encode is not counted (--fit-seconds). At {bandwidth / MB:g} MB/s the fog is "
+        f"faster if a frame takes less than {spare:.3g} s."
     )
 
 
 def _rounds_line(rounds: float, scenario: Scenario) -> str:
-    what = f"{scenario.codec.name} through it"
+    what = f"sending {scenario.codec.name} through it"
     if rounds < 1:
         return (
-            f"Training at the fog moves more than {what}, from the first round on "
+            f"Training at the fog sends more bytes than {what}, even with one round "
             f"(break-even at {rounds:.2f})."
         )
-    return f"Training at the fog moves less than {what} for up to {rounds:.2f} rounds."
+    return f"Training at the fog sends fewer bytes than {what}, for up to {rounds:.2f} rounds."
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: `0.21 s`, `8.4 min`, `3.2 h`, `5.1 days`."""
+    """Format a time for people: `0.21 s`, `8.4 min`, `3.2 h`, `5.1 days`."""
     for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {name}"
@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
 
 
 def size_text(n_bytes: float) -> str:
-    """Bytes as people say them: `640 B`, `7.14 kB`, `1.20 GB`."""
+    """Format a number of bytes for people: `640 B`, `7.14 kB`, `1.20 GB`."""
     for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_bytes >= size:
             return f"{n_bytes / size:,.2f} {name}"

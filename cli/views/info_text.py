@@ -1,4 +1,4 @@
-"""What `rinrcodec info` prints: text about folders and packs, from their JSON.
+"""The output of `rinrcodec info`: text about folders and packs, from their JSON.
 
 `say` escapes what a terminal would act on.
 """
@@ -11,19 +11,22 @@ from rinrcodec.errors import RinrInputError
 from rinrcodec.families import find_family
 from rinrcodec.families.interface import Family
 from rinrcodec.printing import count
+from rinrcodec.targets import target_text
 
 __all__ = ["folder_as_text", "pack_as_text"]
 
-_SHOWN = ("preset", "background", "steps", "seed", "layout")
+_SHOWN = ("preset", "background", "objects", "steps", "gop", "soften", "seed", "layout")
 
 
 def folder_as_text(item: dict[str, Any]) -> list[str]:
-    """Some lines about a folder, from its JSON."""
+    """Format some lines about a folder, from its JSON."""
     state = "complete" if item["complete"] else "not complete"
     lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
     for run in item["runs"]:
         settings = run["settings"]
         shown = [f"{key} {settings[key]}" for key in _SHOWN if settings.get(key) is not None]
+        if isinstance(target := settings.get("target"), dict) and (asked := target_text(target)):
+            shown.append(f"target {asked}")
         version = settings.get("version", "?")
         line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
         lines.append(f"  {line[:200]}")
@@ -41,7 +44,7 @@ def folder_as_text(item: dict[str, Any]) -> list[str]:
 
 
 def pack_as_text(item: dict[str, Any]) -> list[str]:
-    """Some lines about a pack, from its JSON."""
+    """Format some lines about a pack, from its JSON."""
     first = item["first_frame"]
     per_frame = item["bytes"] / item["frames"]
     size = f"{first['width']}x{first['height']} {first['mode']}"
@@ -75,7 +78,7 @@ def _group_text(group: dict[str, Any]) -> str:
 
 
 def _coded_rows(name: str) -> str:
-    """What the coded bytes of a family are, also of one that is not installed or broken."""
+    """Describe the coded bytes of a family, which may be missing or broken."""
     try:
         family = find_family(name)
     except RinrInputError:
@@ -84,7 +87,7 @@ def _coded_rows(name: str) -> str:
 
 
 def _amount(item: dict[str, Any]) -> str:
-    """The figures of a folder or series in words."""
+    """Describe the figures of a folder or series."""
     waiting = item["shards"] - item["done"] - item["failed"]
     parts = [
         count(item["shards"], "shard"),

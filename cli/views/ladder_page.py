@@ -25,7 +25,7 @@ HEADER = (
 )
 NOTES = (
     "**BS**, baseline size: a larger background INR alone, 16 bit. The sizes of the paper's cannot "
-    "be recovered; its talk shows 45 KB beside 24 + 6 KB, so the networks of ours are as wide as "
+    "be recovered; its talk shows 45 KB next to 24 + 6 KB, so the networks of ours are as wide as "
     f"brings the file closest to {BASELINE_SIZE:g} times the bytes of RE.",
     "**BE**: the background INR alone, 16 bit. **DE**: BE and object INRs of the raw RGB. **RE**: "
     "BE and object INRs of the residual. **QRE**: RE with the background INR in 8 bit. Object INRs "
@@ -105,7 +105,7 @@ def verdicts(rungs: Sequence[Rung]) -> list[str]:
 
 
 def page(rungs: Sequence[Rung], *, plots: Sequence[str]) -> str:
-    """Return the table, the verdicts and the plots (file names beside the page) as Markdown."""
+    """Return the table, the verdicts and the plots (files next to the page) as Markdown."""
     table = [
         "| " + " | ".join(HEADER).replace("\n", " ") + " |",
         "|---" + "|--:" * (len(HEADER) - 1) + "|",
@@ -120,7 +120,7 @@ def page(rungs: Sequence[Rung], *, plots: Sequence[str]) -> str:
 
 
 def _against(rung: Rung, other: Rung) -> str:
-    """The difference inside the boxes, over the frames that have any."""
+    """Format the difference inside the boxes, over the frames that have any."""
     pairs = [
         [mean_db([frame.quality.objects]) for frame in frames]
         for frames in zip(rung.frames, other.frames, strict=True)

@@ -52,7 +52,7 @@ def _draw_quality(path: Path, rungs: Sequence[Rung]) -> None:
 
 
 def _draw_sizes(path: Path, rungs: Sequence[Rung]) -> None:
-    """Without the codecs at QRE's bytes, whose size is that of QRE."""
+    """Draw the sizes without the codecs at QRE's bytes, which are as large as QRE."""
     figure, panels = _panels(rungs)
     for axis, family in panels:
         panel = [rung for rung in shown(rungs) if rung.family in ("", family)]
@@ -64,7 +64,7 @@ def _draw_sizes(path: Path, rungs: Sequence[Rung]) -> None:
 
 
 def _panels(rungs: Sequence[Rung]) -> tuple[Figure, list[tuple[Any, str]]]:
-    """One panel a family, side by side."""
+    """Return a figure with one panel for each family, in a row."""
     families = list(dict.fromkeys(rung.family for rung in rungs if rung.family))
     width, height = _PANEL_INCHES
     figure = Figure((width * len(families), height), layout="constrained")
@@ -74,7 +74,7 @@ def _panels(rungs: Sequence[Rung]) -> tuple[Figure, list[tuple[Any, str]]]:
 
 
 def _bars(axis: Any, rungs: Sequence[Rung], values: Sequence[Sequence[float]]) -> None:
-    """One bar a rung for every item of `values`, side by side."""
+    """Draw a group of bars for every rung, one for every item of `values`."""
     width = 0.84 / len(values)
     for shade, heights in enumerate(values):
         left = [i - 0.42 + shade * width for i in range(len(rungs))]

@@ -1,4 +1,4 @@
-"""What `compress` prints of runs that have no table: a stream, and a dry run."""
+"""The output of `compress` for runs that have no table: a stream, and a dry run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def estimate_run(
 
 
 def _basis(found: Estimate) -> str:
-    """What the estimate rests on, and how far off it may be."""
+    """Describe the basis of the estimate, and its possible error."""
     pictures, seconds = count(found.sample_frames, "picture"), duration(found.sample_seconds)
     if found.sample_frames == found.frames:
         return f"Encoded all pictures ({found.frames:,}) in {seconds}."

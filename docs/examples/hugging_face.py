@@ -14,7 +14,7 @@ import rinrcodec
 
 
 def rows(pack):
-    """A row for every frame, with boxes as (x, y, width, height) in pixels."""
+    """Yield a row for every frame, with boxes as (x, y, width, height) in pixels."""
     with rinrcodec.open(pack) as file:
         for index, pixels in enumerate(file):
             boxes = file.boxes(index)

@@ -2,7 +2,18 @@
 
 Inside its region an object is pasted onto the *background*: background + gain * residual, or
 gain * output in `direct` mode. Regions are pasted from the largest to the smallest (ties in box
-order), so a small object is never hidden by that of a larger box around it.
+order), so a small object is never hidden by that of a larger box around it::
+
+    background b      1. the largest region    2. a smaller one
+    +-----------+     +-----------+            +-----------+
+    |           |     | +-------+ |            | +-------+ |
+    |           |     | |1 1 1 1| |            | |1 +----+ |
+    |           | ->  | |1 1 1 1| |    ->      | |1 |2 2 | |
+    |           |     | +-------+ |            | +--+----+ |
+    +-----------+     +-----------+            +-----------+
+
+    frame[region] = b[region] + gain * output    residual; b is free of objects, also in step 2
+    frame[region] = gain * output                direct
 """
 
 from __future__ import annotations
@@ -38,7 +49,7 @@ _VALUES_AT_ONCE = 1 << 20  # that are rounded
 
 
 def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
-    """The regions and objects of a frame in the order of pasting."""
+    """Return the regions and objects of a frame in the order in which they are pasted."""
     pastes = [
         (box.region(frame.width, frame.height), inr)
         for box, inr in zip(frame.boxes, frame.objects, strict=True)
@@ -48,7 +59,10 @@ def paste_order(frame: Frame) -> list[tuple[Region, ObjectInr]]:
 
 
 def apply_object(background: Array, outputs: Array, inr: ObjectInr) -> Array:
-    """Signal inside a region: background and outputs [h, w, channels], float32 in [-1, 1] scale."""
+    """Compute the signal of a region from its background and the outputs of its object.
+
+    Both are [h, w, channels], float32 on the scale [-1, 1].
+    """
     scaled = outputs * inr.gain
     return background + scaled if inr.mode == "residual" else scaled
 
@@ -99,20 +113,23 @@ def to_pixels(signal: Array) -> Array:
 
 
 def as_rgb(pixels: Array, *, channels_last: bool = False) -> Array:
-    """Pixels [h, w, 1 or 3] as [3, h, w], or as [h, w, 3]; grey is repeated."""
+    """Return pixels [h, w, 1 or 3] as [3, h, w], or as [h, w, 3]; grey is repeated."""
     if pixels.shape[2] == 1:
         pixels = pixels.repeat(3, 2) if is_array(pixels) else pixels.expand(-1, -1, 3)
     return contiguous(pixels if channels_last else moved(pixels, (2, 0, 1)))
 
 
 def to_array(pixels: Tensor, mode: str = "RGB") -> NDArray[np.uint8]:
-    """Decoded pixels [3, h, w] on any device as an array: [h, w, 3], or [h, w] for mode "L"."""
+    """Convert decoded pixels [3, h, w] on any device to an array.
+
+    The array is [h, w, 3], or [h, w] for mode "L".
+    """
     array: NDArray[np.uint8] = (pixels[0] if mode == "L" else pixels.permute(1, 2, 0)).cpu().numpy()
     return array
 
 
 def stack_if_equal(images: Sequence[Tensor]) -> Tensor | list[Tensor]:
-    """One [n, 3, h, w] tensor where all sizes agree, else the list."""
+    """Return one [n, 3, h, w] tensor if all sizes are equal, else the list."""
     import torch
 
     if len({image.shape for image in images}) == 1:

@@ -75,7 +75,7 @@ def find_gpu(device: str | torch.device) -> torch.device | None:
 
 
 def _may_have_gpu() -> bool:
-    """Whether a driver of GPUs is installed: to import torch just to learn it takes seconds."""
+    """Return whether a GPU driver is installed; importing torch to find out takes seconds."""
     if "torch" in sys.modules:
         return True
     try:
@@ -94,7 +94,10 @@ def torch_device(gpu: torch.device | None) -> torch.device:
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU; `RinrDeviceError` for one that is absent."""
+    """Return the device of that name; `auto` is CUDA where there is one, else the CPU.
+
+    Raises `RinrDeviceError` if the device is not available.
+    """
     require_torch()
     import torch
 

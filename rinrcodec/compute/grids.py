@@ -2,7 +2,7 @@
 
 Pixel `i` of an axis of `n` pixels covers [i, i + 1) and is sampled at its centre i + 0.5. An INR
 sees its own rectangle (the frame for a background INR, the box's region for an object INR) as
-[-1, 1] on both axes, so its pixel centres lie at -1 + (2 i + 1) / n and never on the edge.
+[-1, 1] on both axes, so its pixel centres are at -1 + (2 i + 1) / n and never on the edge.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Grid:
         region: Region | tuple[int, int, int, int] | None = None,
         scale: float = 1.0,
     ) -> Grid:
-        """The pixel centres of a frame, or of a region of it, on a grid `scale` as fine.
+        """Return the pixel centres of a frame, or of a region of it, on a grid `scale` as fine.
 
         Raises `RinrInputError` for a region that is empty or leaves the frame, or a scale outside
         (0, 16].
@@ -80,11 +80,11 @@ class Grid:
         return cls(x, y, asked)
 
     def inside(self, region: Region) -> tuple[slice, slice]:
-        """The positions of the grid that lie in a region: (slice of y, slice of x)."""
+        """Return the positions of the grid inside a region: (slice of y, slice of x)."""
         return _between(self.y, region.y, region.bottom), _between(self.x, region.x, region.right)
 
     def positions(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Positions:
-        """Network inputs of a part of the grid for the INR of a region, made when sliced."""
+        """Compute network inputs of a part of the grid for a region's INR, when it is sliced."""
         import torch
 
         x = normalize(self.x[part[1]], region.x, region.width)
@@ -92,7 +92,7 @@ class Grid:
         return Positions(torch.from_numpy(x).float(), torch.from_numpy(y).float())
 
     def coords(self, region: Region, part: tuple[slice, slice] = EVERYWHERE) -> Tensor:
-        """Network input of a part of the grid for the INR of a region.
+        """Compute the network input of a part of the grid for the INR of a region.
 
         Float32 [pixels, 2] as (x, y), line by line; the region is [-1, 1] on both axes.
         """
@@ -127,7 +127,7 @@ class Positions:
         return whole[start - first * width : stop - first * width]
 
     def to(self, device: torch.device) -> Positions:
-        """The same on a device."""
+        """Return the same positions on a device."""
         return Positions(self.x.to(device), self.y.to(device))
 
 
@@ -138,7 +138,7 @@ def grid_shape(
     region: Region | tuple[int, int, int, int] | None = None,
     scale: float = 1.0,
 ) -> tuple[int, int]:
-    """Return the height and width of `Grid.of_frame` without making it; raises the same errors."""
+    """Return the height and width of `Grid.of_frame` without making it, but with its errors."""
     asked = _checked(width, height, region, scale)
     return _count(asked.height, scale), _count(asked.width, scale)
 
@@ -146,13 +146,13 @@ def grid_shape(
 def _checked(
     width: int, height: int, region: Region | tuple[int, int, int, int] | None, scale: float
 ) -> Region:
-    """The region that is asked for, if it lies in the frame and the scale is one."""
+    """Check that a region is inside the frame and that the scale is one; return the region."""
     if region is not None and len(region) != 4:
         raise RinrInputError(f"region {region}: expected (x, y, width, height) in pixels")
     asked = Region(0, 0, width, height) if region is None else Region(*region)
     if not (0 <= asked.x < asked.right <= width and 0 <= asked.y < asked.bottom <= height):
         raise RinrInputError(
-            f"region (x, y, width, height) = {tuple(asked)} does not lie in the frame of "
+            f"region (x, y, width, height) = {tuple(asked)} is not inside the frame of "
             f"{width}x{height}"
         )
     if not isinstance(scale, Real) or not 0 < float(scale) <= 16:
@@ -225,7 +225,7 @@ def resample_part(signal: Array, region: Region, grid: Grid, part: tuple[slice, 
 def _interpolated(
     signal: Array, positions: NDArray[np.float64], step: float, *, axis: int
 ) -> Array:
-    """The signal at positions on one axis; those farther apart than pixels are averages."""
+    """Interpolate the signal on one axis; positions farther apart than pixels get averages."""
     if step == 1:
         some = slice(int(positions[0]), int(positions[0]) + len(positions))
         return signal[some] if axis == 0 else signal[:, some]

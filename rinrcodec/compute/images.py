@@ -37,7 +37,7 @@ class Images:
             self.all.append(image)
 
     def stacked(self) -> Array | list[Array]:
-        """All images: one array or tensor where all shapes agree, else the list."""
+        """Return all images: one array or tensor if all shapes are equal, else the list."""
         if self._together is not None and len(self.all) == self._count:
             return self._together
         return self.all[0][None] if len(self.all) == 1 else self.all

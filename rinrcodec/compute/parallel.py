@@ -71,7 +71,7 @@ def _after_fork() -> None:
 
 
 def _start_anew() -> None:
-    """In a forked process, where there are no threads."""
+    """Start anew in a forked process, which has no threads."""
     global _pool, _calls, _change, _forking
     _pool = ThreadPoolExecutor(_MOST, _NAME)
     _calls, _change, _forking = Counter(), threading.Condition(), None
@@ -85,7 +85,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def _counted() -> Iterator[None]:
-    """A call that forks wait for; it begins after a fork that is under way."""
+    """Count a call, for which forks wait; it begins after a fork that is under way."""
     me, ours = threading.get_ident(), threading.current_thread().name.startswith(_NAME)
     with _change:
         # Work of ours belongs to a call that the fork waits for.
@@ -159,7 +159,9 @@ def _on_one_core() -> Iterator[None]:
 
 
 def cores() -> int:
-    """How many threads `parallel_map` may use: torch's number, unless torch is kept to one.
+    """Return how many threads `parallel_map` may use.
+
+    This is torch's number, unless torch is kept to one.
 
     Where torch is not loaded, that is `OMP_NUM_THREADS`, or the number of cores.
     """
@@ -179,7 +181,7 @@ def limit_cores(number: int) -> None:
 
 
 def _torch() -> Any:
-    """The module, if it is loaded: otherwise it has no threads."""
+    """Return torch if it is loaded; otherwise it has no threads."""
     module = sys.modules.get("torch")
     return module if hasattr(module, "set_num_threads") else None
 
@@ -205,7 +207,9 @@ def parallel_map(
     threads: int | None = None,
     stop: threading.Event | None = None,
 ) -> list[Result]:
-    """`[function(item) for item in items]`, on `threads` threads on a CPU (None: torch's number).
+    """Return `[function(item) for item in items]`, computed on `threads` threads on a CPU.
+
+    None means torch's number of threads.
 
     On CUDA, where the device does the work, it is a plain loop. `stop` is set as soon as one call
     fails or the user interrupts, so that long calls can end early; when this returns or raises the

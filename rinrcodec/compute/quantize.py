@@ -20,12 +20,12 @@ _SMALLEST_SCALE = 2.0**-60
 
 
 def largest_code(bits: int) -> int:
-    """The largest magnitude of a code of `bits` bits; the range is symmetric around zero."""
+    """Return the largest magnitude of a code of `bits` bits; the range is symmetric around zero."""
     return int(2 ** (bits - 1) - 1)
 
 
 def tensor_scales(weights: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
-    """The scale of every tensor of every INR: float32 [n, tensors], exact in bfloat16.
+    """Return the scale of every tensor of every INR: float32 [n, tensors], exact in bfloat16.
 
     weights: [n, params], the tensors side by side; sizes: how many parameters each tensor has.
     """
@@ -36,7 +36,7 @@ def tensor_scales(weights: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
 
 
 def _spread(scales: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Scales [n, tensors] repeated for every parameter: [n, params]."""
+    """Repeat scales [n, tensors] for every parameter: [n, params]."""
     columns = zip(scales.split(1, 1), sizes, strict=True)
     return torch.cat([column.expand(-1, size) for column, size in columns], 1)
 
@@ -47,20 +47,20 @@ def _codes(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> 
 
 
 def fake_quantize(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> Tensor:
-    """Weights rounded to what they decode to; gradients pass straight through."""
+    """Round weights to the values that they decode to; gradients pass straight through."""
     rounded = _codes(weights, scales, sizes, bits).mul_(_spread(scales, sizes))
     return weights + (rounded - weights.detach())
 
 
 def quantize(weights: Tensor, scales: Tensor, sizes: Sequence[int], bits: int) -> Rows:
-    """Integer codes and scales, on the host."""
+    """Return integer codes and scales, on the host."""
     codes = _codes(weights, scales, sizes, bits).cpu().numpy()
     integers = codes.astype(np.int8) if bits <= 8 else codes.astype(np.int16)
     return Rows(integers, scales.cpu().numpy())
 
 
 def dequantize(rows: Rows, sizes: Sequence[int], device: torch.device) -> Tensor:
-    """Float32 weights [n, params] on `device`."""
+    """Return float32 weights [n, params] on `device`."""
     codes = torch.from_numpy(rows.codes).to(device)
     scales = torch.from_numpy(rows.scales).to(device)
     return codes.float() * _spread(scales, sizes)

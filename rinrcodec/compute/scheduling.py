@@ -41,7 +41,7 @@ def usual_priority() -> Iterator[None]:
 
 
 def _real_time_threads() -> Iterator[int]:
-    """The threads of this process that have real-time priority."""
+    """Yield the threads of this process that have real-time priority."""
     for entry in Path("/proc/self/task").iterdir():
         with suppress(OSError):  # it has ended since
             if os.sched_getscheduler(int(entry.name)) == os.SCHED_FIFO:

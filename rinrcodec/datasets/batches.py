@@ -35,7 +35,7 @@ def sequence_batches(
     folders: Sequence[str],
     start: int = 0,
 ) -> Iterator[list[T]]:
-    """As `batches`, one batch for every network of a sequence.
+    """Yield batches as `batches` does, one for every network of a sequence.
 
     folders: of each item of the shard, of which `items` are those from `start` on; a change begins
     another sequence. chunk: how many of (items left, pixels of an item) go to the next network, as
@@ -59,7 +59,7 @@ def sequence_batches(
 
 
 def _left_in_sequence(folders: Sequence[str], start: int) -> int:
-    """How many items from `start` on lie in the same folder."""
+    """Count the items from `start` on that are in the same folder."""
     stop = start + 1
     while stop < len(folders) and folders[stop] == folders[start]:
         stop += 1

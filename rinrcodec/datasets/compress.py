@@ -7,7 +7,7 @@ import json
 import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -122,7 +122,7 @@ def compress(
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one: packs that are missing, or
-            whose pictures or labels changed, are fitted again, and those alone.
+            whose pictures or labels changed, are fitted again, and no others.
         overwrite: replace the output of earlier runs.
         on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
             notebook and on a terminal, and logs elsewhere; None is silent.
@@ -240,7 +240,7 @@ def _refuse_lost(seen: Survey) -> None:
     if len(seen.lost) > len(lines):
         lines.append(f"and {len(seen.lost) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
-    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without --strict.")
+    error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without `strict`.")
     error.details = tuple(lines)
     raise error
 
@@ -288,7 +288,7 @@ def _compress(
     many = max(options.jobs or 1, len(devices))
     if plan.shard_size and many > len(shards):
         few = "one pack" if len(shards) == 1 else f"{len(shards)} packs"
-        on_message(f"{few} for {many} processes: a smaller --shard-size makes more")
+        on_message(f"{few} for {many} processes: a smaller `shard_size` makes more")
 
     def say_anyway(text: str) -> None:
         on_message(Hint(text))
@@ -357,7 +357,9 @@ def _compress(
 
 
 def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manifest | None:
-    """The manifest of the output; one that is damaged counts as empty, if it may be replaced.
+    """Read the manifest of the output.
+
+    A damaged one counts as empty, if it may be replaced.
 
     damage: gets a message then.
     """
@@ -371,7 +373,7 @@ def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manife
 
 
 def _kept(options: CompressOptions) -> str:
-    """When work is kept, in words."""
+    """Describe when finished work is kept."""
     family = background_family(options.background)
     most = (options.gop or family.gop) if family.joins_frames else BATCH_FRAMES
     if most is None:
@@ -380,7 +382,7 @@ def _kept(options: CompressOptions) -> str:
 
 
 def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[str, Any]:
-    """What decides the bytes of a run, beside its pictures, as its manifest has it."""
+    """Return what decides the bytes of a run, apart from its pictures, for the manifest."""
     keys = plan.source.yaml_keys
     return {
         "preset": options.preset,
@@ -396,7 +398,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "layout": plan.layout,
         "shard_size": plan.shard_size,
         "names": {str(key): name for key, name in plan.source.names.items()},
-        "labels": _reading(plan.source),
+        **_reading(plan.source),
         # As text: YAML has values that JSON has not, such as dates.
         **({"yaml_keys": yaml_text(keys)} if keys else {}),
         **_picture_settings(options),
@@ -404,7 +406,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
 
 
 def _picture_settings(options: CompressOptions) -> dict[str, Any]:
-    """How pictures are read, where it is not as usual."""
+    """Return the options for reading pictures that differ from the defaults."""
     given: dict[str, Any] = {}
     if options.depth_range is not None:
         given["depth_range"] = [float(value) for value in options.depth_range]
@@ -416,18 +418,31 @@ def _picture_settings(options: CompressOptions) -> dict[str, Any]:
 
 
 def _picture_info(options: CompressOptions) -> dict[str, str]:
-    """What packs hold about the pixels: the values that became 0 and 255."""
+    """Return the entries of `Pack.info` about the pixels: the values that became 0 and 255."""
     if options.depth_range is None:
         return {}
     return {"depth_range": json.dumps([float(value) for value in options.depth_range])}
 
 
-def _reading(source: Source) -> str:
-    """How labels are read, which decides what packs hold of them: short enough for messages."""
-    readers = sorted({repr(one.reader) for one in source.series})
-    info = (f"{key} {text}" for key, text in sorted(source.info.items()) if key != "frame_rate")
-    known = "; ".join([*readers, *info])
-    return known if len(known) <= _SHOWN else hashlib.sha256(known.encode()).hexdigest()[:16]
+def _reading(source: Source) -> dict[str, Any]:
+    """Describe as JSON how labels are read, which decides what packs keep of them."""
+    readers = {
+        json.dumps({"format": one.reader.format, **_short(asdict(one.reader))}, sort_keys=True)
+        for one in source.series
+    }
+    info = {key: text for key, text in source.info.items() if key != "frame_rate"}
+    return {
+        "labels": [json.loads(text) for text in sorted(readers)],
+        **({"label_info": _short(info)} if info else {}),
+    }
+
+
+def _short(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value, or the hash of one that is too long for messages."""
+    text = json.dumps(value, sort_keys=True)
+    if len(text) <= _SHOWN:
+        return value
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def _result(

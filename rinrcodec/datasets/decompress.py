@@ -261,7 +261,7 @@ def _decompress(
 
 
 class _Known(NamedTuple):
-    """What is known of a pack before it is decoded: its frames, and whether they are labelled."""
+    """The facts about a pack before it is decoded: its frames, and whether they are labelled."""
 
     path: Path
     names: tuple[str, ...]
@@ -273,9 +273,9 @@ def _check_together(output: Output, labels: bool | str, fps: float | None) -> No
     """Raise `RinrUsageError` for options that the output has no place for."""
     if labels and (output.is_clip or output.file is not None):
         what = "a video has" if output.is_clip else f"{output.file} has"
-        raise RinrUsageError(f"--labels: {what} no place for labels; write pictures to a folder")
+        raise RinrUsageError(f"`labels`: {what} no place for labels; write pictures to a folder")
     if fps is not None and not output.is_clip:
-        raise RinrUsageError("--fps is of --format mp4 and gif; pictures have no frame rate")
+        raise RinrUsageError("`fps` is of `format` mp4 and gif; pictures have no frame rate")
 
 
 def _open_packs(packs: PackFiles, work: Unpacking, *, labelled: bool) -> dict[str, list[_Known]]:
@@ -308,14 +308,14 @@ def _make_jobs(
     total = sum(len(one.names) for known in opened.values() for one in known)
     if frames is not None and work.failures:
         raise RinrInputError(
-            f"{work.failures[0]}: so it is not known which frames --frames means; leave it out, or "
+            f"{work.failures[0]}: so it is not known which frames `frames` means; leave it out, or "
             "restore the pack"
         )
     chosen = chosen_numbers(frames, total)
     if output.file is not None and not output.is_clip and len(chosen) != 1:
         raise RinrUsageError(
             f"{output.file} is one picture, and {source} has {count(total, 'frame')}: choose one "
-            f"with --frames 0, or give a folder with -o"
+            f"with `frames=0`, or give a folder with `out`"
         )
     jobs: list[Job] = []
     writers: list[CocoWriter] = []
@@ -391,7 +391,7 @@ def _note_renamed(names: list[str], files: list[str], wanted: list[bool], work: 
 def _label_files(
     out: Path, split: str, names: list[str], labelled: list[bool], kind: LabelFormat | None
 ) -> list[Path | None]:
-    """The label file of each frame, where every frame has its own."""
+    """Return the label file of each frame, where every frame has its own."""
     if kind is None or kind == "coco":
         return []
     folder, suffix = ("labels", ".txt") if kind == "yolo" else ("Annotations", ".xml")
@@ -400,7 +400,7 @@ def _label_files(
 
 
 def _files_of(jobs: list[Job]) -> Iterator[Path]:
-    """All pictures and labels that may be written."""
+    """Yield the paths of all pictures and labels that may be written."""
     for job in jobs:
         yield from (file for file in (*job.pictures, *job.labels) if file is not None)
 
@@ -424,7 +424,7 @@ def _refuse_own_yaml(texts: Mapping[Path, str], source: Path, packs: Sequence[Pa
         ):
             raise RinrUsageError(
                 f"{file} is of the packs that are decompressed, and the output has a file of this "
-                "name; give another folder with -o"
+                "name; give another folder with `out`"
             )
 
 
@@ -438,13 +438,13 @@ def _refuse_existing(files: list[Path], out: Path) -> None:
     existing = [f for f in files if (os.path.lexists(f) if there is None else str(f) in there)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise RinrUsageError(f"{existing[0]}{more} already there; --overwrite replaces it")
+        raise RinrUsageError(f"{existing[0]}{more} already there; `overwrite=True` replaces it")
 
 
 def _output_yaml(
     packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, out: Path, work: Unpacking
 ) -> dict[str, Any]:
-    """The data yaml of the output; nothing where there is none.
+    """Return the data yaml of the output; nothing where there is none.
 
     YOLO labels are numbers, so names must be somewhere, also where the source was no data yaml.
     """
@@ -463,7 +463,7 @@ def _output_yaml(
     if len(found) > 1:
         work.lost_labels.append(
             f"{jobs[0].path.parent}: packs have different class names, so one class id of the "
-            "labels means several classes; decompress them one by one, or with --labels coco"
+            "labels means several classes; decompress them one by one, or with `labels='coco'`"
         )
         return {}
     work.warnings.append(
@@ -479,7 +479,7 @@ def _output_yaml(
 
 
 def _is_understood(info: Mapping[str, str]) -> bool:
-    """Whether a pack says what its labels are; else each of its frames reports it."""
+    """Return whether a pack says what its labels are; else each of its frames reports it."""
     try:
         classes_of(info)
         kpt_shape_of(info)
@@ -489,7 +489,7 @@ def _is_understood(info: Mapping[str, str]) -> bool:
 
 
 def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
-    """The text of `classes.txt` for Pascal VOC, which gives class ids their order again."""
+    """Return the text of `classes.txt` for Pascal VOC, which restores the order of class ids."""
     if kind != "voc":
         return ""
     found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}

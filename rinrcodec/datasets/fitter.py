@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 # Threads of a worker that read pictures while it fits those before.
 _READ_AHEAD = 2
-_FEWER_JOBS = "take fewer --jobs, or a machine with more memory, and go on with --resume"
+_FEWER_JOBS = "take fewer `jobs`, or a machine with more memory, and go on with `resume=True`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,10 @@ def _check_source(shard: Shard, position: int, batch: list[Reading]) -> None:
 def measure(
     path: Path, pictures: list[Picture], *, device: str, limits: Limits = DEFAULT_LIMITS
 ) -> list[tuple[float, float | None, float | None]]:
-    """PSNR in dB of (frame, background, objects) of each frame of a file, against its pictures."""
+    """Measure the PSNR of each frame of a file against its picture.
+
+    Each item is (frame, background, objects), in dB.
+    """
     from rinrcodec.decoder import Decoder
     from rinrcodec.formats import PackReader
     from rinrcodec.metrics import frame_quality

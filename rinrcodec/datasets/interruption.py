@@ -31,6 +31,9 @@ def resumable(
     """Say how to resume a run that ends early; remove all of it where nothing is fitted.
 
     Args:
+        work: the work folder of the run.
+        run: the run.
+        out: the output, for messages.
         kept: when fitted work is kept, in words.
         keep: keep the work folder in any case, as the sign that earlier outputs are to be replaced.
         on_message: gets the hint, before an error that is not Ctrl-C is raised.
@@ -39,15 +42,15 @@ def resumable(
         CompressInterrupted: in place of `KeyboardInterrupt`, with the hint.
         RinrInputError: for an output that is gone, such as an unmounted disk.
     """
-    instead = " in place of --overwrite" if keep else ""
-    hint = f"what is fitted is kept; the same command with --resume{instead} continues"
+    instead = " in place of `overwrite=True`" if keep else ""
+    hint = f"what is fitted is kept; the same command with `resume=True`{instead} continues"
     try:
         yield
     except BaseException as error:
         if isinstance(error, (OSError, RinrError)) and not work.is_there():
             raise RinrInputError(
                 f"{out}: not there any more; was it moved, removed or unmounted? Bring it back, "
-                f"and the same command with --resume{instead} continues"
+                f"and the same command with `resume=True`{instead} continues"
             ) from error
         if run.is_complete:
             if isinstance(error, KeyboardInterrupt):

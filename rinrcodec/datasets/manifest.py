@@ -58,7 +58,7 @@ Replaced: TypeAlias = "dict[str, list[FileRecord]]"
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What a file holds: its size in bytes and its SHA-256."""
+    """The content of a file: its size in bytes and its SHA-256."""
 
     bytes: int
     sha256: str
@@ -70,7 +70,7 @@ def is_run_key(name: str) -> bool:
 
 
 def read_record(file: IO[bytes]) -> FileRecord:
-    """The record of an open file from its position to its end."""
+    """Compute the record of an open file from its position to its end."""
     size, digest = 0, hashlib.sha256()
     while block := file.read(_BLOCK):
         size += len(block)
@@ -134,14 +134,14 @@ class RunEntry:
         return self.complete or bool(self.all_files() or self.replaced)
 
     def all_files(self) -> dict[str, FileRecord]:
-        """All files of the run, by their names within the folder."""
+        """Return all files of the run, by their names within the folder."""
         shard_files = {
             name: record for shard in self.shards for name, record in shard.files.items()
         }
         return {**shard_files, **self.files}
 
     def known_files(self) -> Replaced:
-        """Everything that files of the run, and those that it replaces, may hold."""
+        """Return every content that files of the run, and those it replaces, may have."""
         known = {name: list(records) for name, records in self.replaced.items()}
         for name, record in self.all_files().items():
             if record not in known.setdefault(name, []):
@@ -179,14 +179,14 @@ class Manifest:
                 return
             todo = "if it is another program's file, take another folder, else remove it"
             if is_ours:
-                todo = "compress with --resume makes another and fits what it does not find"
+                todo = "compress with `resume=True` makes another and fits what it does not find"
             raise RinrFormatError(
                 f"{path}: not a manifest of this rinrcodec ({_first_line(error)}); {todo}"
             ) from error
 
     @property
     def folder(self) -> Path:
-        """What its names are relative to."""
+        """The folder that its names are relative to."""
         return self.path.parent
 
     def put(self, run: RunEntry) -> None:
@@ -204,7 +204,7 @@ class Manifest:
         self.runs = {key: run for key, run in self.runs.items() if run.is_used}
 
     def data(self) -> bytes:
-        """The file, as UTF-8."""
+        """Return the content of the file, as UTF-8."""
         runs = [asdict(run) for run in self.runs.values()]
         return seal({"kind": _KIND, "version": _VERSION, "runs": runs}, indent=1)
 
@@ -225,7 +225,9 @@ class CountedPack:
 
 
 def counted_packs(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[CountedPack]:
-    """The packs in a folder and below it, sorted by path as text, and what manifests know of them.
+    """Return the packs in a folder and below it, and what manifests know of them.
+
+    They are sorted by path as text.
 
     Takes one listing of the folder and reads the manifests in it, below it or right above it, but
     no pack. What a complete run lists is counted, where the file has the size that it says. A
@@ -300,7 +302,7 @@ class _Count(NamedTuple):
 def _counts(
     path: Path, limits: Limits, on_damage: Callable[[str], None]
 ) -> Iterator[tuple[str, _Count]]:
-    """The files of the complete runs of a manifest, by their whole names."""
+    """Yield the files of the complete runs of a manifest, by their whole names."""
     try:
         manifest = Manifest(path, on_damage=on_damage)
     except RinrError:
@@ -324,7 +326,7 @@ def _counts(
 
 
 def _start_of(folder: Path) -> str:
-    """What the names of all files in a folder and below it begin with."""
+    """Return the text with which the names of all files in and below a folder begin."""
     text = text_of(folder).rstrip("/")
     return "" if text == "." else f"{text}/"
 
@@ -414,7 +416,7 @@ def _files(data: dict[str, Any]) -> dict[str, FileRecord]:
 
 
 def checked_record(data: Any) -> FileRecord:
-    """Return the record of a JSON object; raises `ValueError` where it is none."""
+    """Return the record of a JSON object; raise `ValueError` for anything else."""
     record = FileRecord(**checked(data, bytes=int, sha256=str))
     if not _SHA256.fullmatch(record.sha256):
         raise ValueError(f"the SHA-256 of a file is {record.sha256[:100]!r}")
@@ -422,7 +424,7 @@ def checked_record(data: Any) -> FileRecord:
 
 
 def _with_defaults(data: Any, **defaults: Any) -> Any:
-    """A JSON object with the keys that earlier code did not write."""
+    """Return a JSON object with the keys that earlier code did not write."""
     return {**defaults, **data} if isinstance(data, dict) else data
 
 

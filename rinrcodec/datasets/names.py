@@ -42,7 +42,7 @@ _FILES = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _OTHERS
 
 
 def output_names(names: Sequence[str], suffix: str) -> list[str]:
-    """A relative posix path for each name: `a/b.jpg` -> `a/b.png`.
+    """Return a relative posix path for each name: `a/b.jpg` -> `a/b.png`.
 
     The paths of one frame differ in their suffixes alone. No two are alike, also where case and
     the forms of Unicode are not told apart, and none is the folder of another.
@@ -71,7 +71,7 @@ def output_names(names: Sequence[str], suffix: str) -> list[str]:
 
 
 def clip_names(folders: Sequence[str], suffix: str) -> list[str]:
-    """A relative posix path of a video for each folder: no two alike, as of `output_names`.
+    """Return a relative posix path of a video for each folder, all different.
 
     Args:
         folders: Folders in the names of frames, all different.
@@ -89,7 +89,7 @@ def clip_names(folders: Sequence[str], suffix: str) -> list[str]:
 
 
 def _numbered(names: Sequence[str], stems: Sequence[str]) -> Iterator[str]:
-    """The stems of all names, with a number where an earlier one is alike."""
+    """Yield the stems of all names, with a number where an earlier one is alike."""
     taken: set[str] = set()
     numbers: defaultdict[str, int] = defaultdict(lambda: 2)
     for name, stem in zip(names, stems, strict=True):
@@ -103,7 +103,7 @@ def _numbered(names: Sequence[str], stems: Sequence[str]) -> Iterator[str]:
 
 
 def file_suffix(out: Path) -> str:
-    """The suffix of an output whose name looks like a file, in small letters; "" for all else.
+    """Return the suffix of an output whose name looks like a file, in lower case, else "".
 
     A folder that is there may have any name.
 
@@ -132,7 +132,7 @@ def safe_name(name: str) -> str:
 
 
 def fit_name(name: str) -> str:
-    """A file name that file systems take: one of over 255 bytes is cut and gets a hash."""
+    """Return a file name that file systems take: longer than 255 bytes is cut and gets a hash."""
     if len(os.fsencode(name)) <= _MOST_NAME_BYTES:
         return name
     stem, dot, suffix = name.rpartition(".")
@@ -164,7 +164,10 @@ def _is_refused(character: str) -> bool:
 
 
 def _fitting(stem: str, name: str) -> str:
-    """A stem to which every suffix can be added; a long one is cut and gets a hash of `name`."""
+    """Return a stem to which every suffix can be added.
+
+    A long one is cut and gets a hash of `name`.
+    """
     folder, slash, last = stem.rpartition("/")
     if len(os.fsencode(stem)) > _MOST_PATH_BYTES:
         folder = slash = ""
@@ -180,5 +183,5 @@ def _cut(stem: str, suffix: str, name: str, *, room: int = 0) -> str:
 
 
 def _key(path: str) -> str:
-    """What is equal for paths that some file system takes for one."""
+    """Return a key that is equal for paths that some file systems do not tell apart."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

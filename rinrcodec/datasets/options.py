@@ -69,7 +69,9 @@ class CompressOptions:
         if self.task is not None:
             check_choice("task", self.task, TASKS)
         if self.resume and self.overwrite:
-            raise RinrUsageError("--resume continues, --overwrite starts again: give one of them")
+            raise RinrUsageError(
+                "`resume=True` continues, `overwrite=True` starts again: give one of them"
+            )
         if not isinstance(self.preset, str):
             raise RinrUsageError(
                 f"preset {self.preset!r}: expected one of {', '.join(PRESET_NAMES)}"
@@ -87,7 +89,7 @@ class CompressOptions:
                 raise RinrUsageError(str(error)) from error
         if self.soften and self.labels == "none":
             raise RinrUsageError(
-                "--soften with --labels none: frames are blurred outside of their boxes; without "
+                "`soften` with `labels='none'`: frames are blurred outside of their boxes; without "
                 "labels there are none"
             )
         if self.max_pixels is not None:
@@ -95,7 +97,7 @@ class CompressOptions:
         if self.jobs is not None:
             check_whole("jobs", self.jobs, least=1)
         if self.ray_address and self.executor != "ray":
-            raise RinrUsageError("--ray-address is of --executor ray")
+            raise RinrUsageError("`ray_address` is of `executor='ray'`")
         self.recipe()
         self._check_target()
 
@@ -131,8 +133,6 @@ class CompressOptions:
         if self.target is None:
             return None
         fields = asdict(self.target)
-        if fields["tune"] == "psnr":
-            fields["tune"] = None  # which means the same
         for name in _LATER:
             if fields[name] is None:
                 del fields[name]
@@ -180,9 +180,9 @@ def choose_devices(device: str, executor: Executor) -> list[str]:
     devices = [str(find_gpu(name.strip()) or "cpu") for name in device.split(",")]
     kinds = {kind_of(name) for name in devices}
     if len(kinds) > 1 or (len(devices) > 1 and kinds == {"cpu"}):
-        raise RinrUsageError(f"--device {device}: several devices are several of cuda")
+        raise RinrUsageError(f"`device='{device}'`: several devices are several of cuda")
     if executor == "ray" and ("," in device or ":" in device):
-        raise RinrUsageError(f"--device {device}: Ray chooses them itself, so give cpu or cuda")
+        raise RinrUsageError(f"`device='{device}'`: Ray chooses them itself, so give cpu or cuda")
     return devices
 
 

@@ -32,12 +32,12 @@ class PackFiles:
     failures: list[str] = field(default_factory=list)
 
     def all(self) -> list[Path]:
-        """Every file, in order."""
+        """Return every file, in order."""
         return [path for paths in self.splits.values() for path in paths]
 
 
 def find_packs(source: Path) -> PackFiles:
-    """List the packs of a file, folder or data yaml; raises `RinrInputError` where there is none.
+    """List the packs of a file, folder or data yaml; raise `RinrInputError` if there is none.
 
     A folder that holds a `data.yaml` made by `compress` is read as that yaml. Where that cannot be
     used, it is a failure, and all packs of the folder are listed.
@@ -65,7 +65,7 @@ def find_packs(source: Path) -> PackFiles:
 
 
 def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
-    """The packs of all sources, and what is wrong with the sources, by name."""
+    """Return the packs of all sources, and the problems of the sources, by name."""
     files: list[Path] = []
     bad: dict[str, str] = {}
     for source in sources:
@@ -80,7 +80,7 @@ def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
 
 
 def yaml_text(data: Mapping[str, Any]) -> str:
-    """A data yaml as text, with its keys in the given order."""
+    """Return a data yaml as text, with its keys in the given order."""
     return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
 
 
@@ -104,7 +104,7 @@ def _from_yaml(path: Path) -> PackFiles:
 
 
 def _of_store(path: Path, split: str, texts: Sequence[str], failures: list[str]) -> list[str]:
-    """The entries of a split that are in the store of its yaml; others become failures."""
+    """Return the entries of a split in the store of its yaml; the others become failures."""
     kept = []
     for text in texts:
         try:
@@ -117,7 +117,7 @@ def _of_store(path: Path, split: str, texts: Sequence[str], failures: list[str])
 
 
 def _splits(root: Root, entries: Mapping[str, list[str]]) -> dict[str, list[Path]]:
-    """The packs of each split that has some, of entries relative to a root."""
+    """Return the packs of each split that has some, of entries relative to a root."""
     files = {
         split: [file for text in root.entries(texts) for file in _below(join(root.folder, text))]
         for split, texts in entries.items()

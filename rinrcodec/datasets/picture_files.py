@@ -45,7 +45,7 @@ def picture_bytes(
     if max(pixels.shape[:2]) > MOST_PIXELS_A_SIDE.get(kind, max(pixels.shape[:2])):
         raise RinrInputError(
             f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; a {kind} file has at most "
-            f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use --format png"
+            f"{MOST_PIXELS_A_SIDE[kind]:,} a side: use `format='png'`"
         )
     file = BytesIO()
     lost: list[str] = []
@@ -66,7 +66,10 @@ def write_picture(path: Path, data: bytes) -> None:
 
 
 def _options(metadata: Metadata, kind: str) -> tuple[dict[str, Any], list[str]]:
-    """Pillow's options for the metadata that such a file can carry, and what it cannot."""
+    """Return Pillow's options for the metadata that such a file can carry.
+
+    The second value lists what it cannot carry.
+    """
     lost: list[str] = []
     if kind == "jpg":
         exif, icc, xmp = _for_jpeg(metadata, lost)
@@ -91,7 +94,7 @@ def _options(metadata: Metadata, kind: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _for_jpeg(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
-    """The EXIF, ICC and XMP bytes that a JPEG can carry."""
+    """Return the EXIF, ICC and XMP bytes that a JPEG can carry."""
     exif, icc, xmp = metadata.exif, metadata.icc, metadata.xmp
     # The reader strips no prefix, and other formats have none.
     if exif and not exif.startswith(_EXIF_PREFIX):
@@ -109,30 +112,30 @@ def _for_jpeg(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]
 
 
 def _for_png(metadata: Metadata, lost: list[str]) -> tuple[bytes, bytes, bytes]:
-    """The EXIF, ICC and XMP bytes that a PNG can carry, so that other software opens it."""
+    """Return the EXIF, ICC and XMP bytes that a PNG can carry, so that other software opens it."""
     exif, icc, xmp = metadata.exif, metadata.icc, metadata.xmp
     if len(exif) > _MOST_PNG_BLOCK:
         exif = b""
-        lost.append("its EXIF is too large for a PNG and is left out; use --format webp")
+        lost.append("its EXIF is too large for a PNG and is left out; use `format='webp'`")
     if exif and not _is_sound_exif(exif.removeprefix(_EXIF_PREFIX)):
         exif = b""  # ffmpeg would refuse the whole picture
-        lost.append("its EXIF is damaged and is left out; use --format webp")
+        lost.append("its EXIF is damaged and is left out; use `format='webp'`")
     if len(icc) > _MOST_PNG_ICC:
         icc = b""
-        lost.append("its ICC profile is too large for a PNG and is left out; use --format webp")
+        lost.append("its ICC profile is too large for a PNG and is left out; use `format='webp'`")
     if len(xmp) > _MOST_PNG_BLOCK:
         xmp = b""
-        lost.append("its XMP is too large for a PNG and is left out; use --format webp")
+        lost.append("its XMP is too large for a PNG and is left out; use `format='webp'`")
     try:
         xmp.decode()
     except UnicodeDecodeError:
         xmp = b""
-        lost.append("its XMP is not UTF-8, as a PNG needs, and is left out; use --format webp")
+        lost.append("its XMP is not UTF-8, as a PNG needs, and is left out; use `format='webp'`")
     return exif, icc, xmp
 
 
 def _is_sound_exif(exif: bytes) -> bool:
-    """Whether all tables of tags, and all values that they refer to, lie within these bytes."""
+    """Return whether all tables of tags, and the values they refer to, are within these bytes."""
     order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
 
     def number(start: int, length: int) -> int:

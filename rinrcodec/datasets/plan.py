@@ -56,11 +56,11 @@ class Plan:
         return self.folder / "data.yaml" if self.source.kind == "yaml" else None
 
     def series_folder(self, series: Series) -> Path:
-        """Where the files of one series go: a split of a yaml has a folder of its own."""
+        """Return the folder for the files of one series: a split of a yaml has its own."""
         return self.folder / series.name if self.source.kind == "yaml" else self.folder
 
     def pack_path(self, series: Series, number: int) -> Path:
-        """The file of pack number `number` (from 0) of a series."""
+        """Return the file of pack number `number` (from 0) of a series."""
         if self.single is not None:
             return self.single
         stem = safe_name(series.name)
@@ -68,12 +68,12 @@ class Plan:
         return self.series_folder(series) / fit_name(f"{name}.rinr")
 
     def file_paths(self, series: Series, names: list[str]) -> list[Path]:
-        """The files of a series, one per frame, for layout `files`."""
+        """Return the files of a series, one per frame, for layout `files`."""
         folder = self.series_folder(series)
         return [folder / name for name in output_names(names, ".rinr")]
 
     def existing_packs(self, series: Series) -> list[Path]:
-        """The packs of a series that are there, of this run or of an earlier one."""
+        """Return the packs of a series that exist, of this run or of an earlier one."""
         if self.single is not None or self.source.kind == "image":
             path = self.pack_path(series, 0)
             return [path] if file_or_folder(path) else []
@@ -87,7 +87,7 @@ class Plan:
         ]
 
     def existing(self) -> Iterator[Path]:
-        """All outputs that are there already."""
+        """Yield all outputs that exist already."""
         if self.data_yaml is not None and file_or_folder(self.data_yaml):
             yield self.data_yaml
         for series in self.source.series:
@@ -101,7 +101,7 @@ class Plan:
                 yield from (path for path in paths if path.as_posix() in there)
 
     def targets(self) -> Iterator[Path]:
-        """All files that a run writes, as far as their names are known before it."""
+        """Yield all files that a run writes, as far as their names are known before it."""
         yield from filter(None, (self.manifest, self.data_yaml))
         for series in self.source.series:
             if self.layout == "pack":
@@ -116,7 +116,7 @@ def check_name(out: Path) -> None:
     suffix = file_suffix(out)
     if suffix:
         raise RinrUsageError(
-            f"{out}: compress writes .rinr files, not {suffix}; give a folder with -o, or "
+            f"{out}: compress writes .rinr files, not {suffix}; give a folder with `out`, or "
             f"{out.with_suffix('.rinr')} for one file"
         )
 
@@ -124,11 +124,11 @@ def check_name(out: Path) -> None:
 def make_plan(
     source: Source, out: Path, *, layout: Literal["pack", "files"], shard_size: int
 ) -> Plan:
-    """Decide where the output of `source` goes; raises `RinrUsageError` where it cannot go."""
+    """Decide where the output of `source` goes; raise `RinrUsageError` if it cannot go."""
     kind = file_or_folder(out)
     if out.suffix.lower() == ".rinr" and kind != "folder":
         if source.kind == "yaml" or (layout == "files" and source.kind != "image"):
-            raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with -o")
+            raise RinrUsageError(f"{out}: a single file cannot hold this; give a folder with `out`")
         work = out.parent / fit_name(f".{out.name}.rinr-work")
         return Plan(source, "pack", out.parent, out, work, 0)
     if kind == "file":
@@ -153,7 +153,7 @@ def _refuse_mixing(plan: Plan) -> None:
         if any(storage_of(folder).is_same(folder, other) for other in of_pictures):
             raise RinrUsageError(
                 f"{folder}: pictures of the source are there, and packs would mix with them; give "
-                "another folder with -o"
+                "another folder with `out`"
             )
 
 
@@ -198,7 +198,7 @@ def check_output(
         raise RinrUsageError(
             f"{where} holds another run: it has the same settings and the same name "
             f"{first.series}, but other pictures ({first.first} to {before.shards[-1].last}). "
-            "Give another -o to keep both, or --overwrite to replace it."
+            "Give another `out` to keep both, or `overwrite=True` to replace it."
         )
     if resume and run.key in runs:
         return
@@ -206,12 +206,12 @@ def check_output(
         other = known.get(runs[0])
         if not resume:
             raise RinrUsageError(
-                f"{plan.folder} holds an unfinished run; --resume continues it, "
-                "--overwrite starts again"
+                f"{plan.folder} holds an unfinished run; `resume=True` continues it, "
+                "`overwrite=True` starts again"
             )
         raise RinrUsageError(
             f"{plan.folder} holds an unfinished run with other options{_why(other, run)}. "
-            "Give the same options to continue it, or --overwrite to start again."
+            "Give the same options to continue it, or `overwrite=True` to start again."
         )
     if before and before.is_used:
         return
@@ -224,11 +224,11 @@ def check_output(
         other = next(overlap, None)
         raise RinrUsageError(
             f"{where} holds the output of another run{_why(other, run)}. Give the same options to "
-            "keep its packs, or --overwrite to replace them."
+            "keep its packs, or `overwrite=True` to replace them."
         )
     if existing:
         raise RinrUsageError(
-            f"{existing[0]}{_more(existing)} already there; --overwrite replaces it"
+            f"{existing[0]}{_more(existing)} already there; `overwrite=True` replaces it"
         )
 
 

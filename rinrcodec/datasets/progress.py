@@ -1,4 +1,4 @@
-"""What a long call says while it runs: how far it is, and notes for people.
+"""Reports of a long call while it runs: its progress, and notes for people.
 
 `compress`, `decompress` and `verify` take the callbacks. What they say also goes to the logger
 `rinrcodec` (docs/notebooks.md).

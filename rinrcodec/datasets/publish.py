@@ -29,7 +29,7 @@ _YAML_COMMENT = """\
 def planned_files(
     plan: Plan, work: Work, series: Series, fitted: Mapping[Shard, FittedShard]
 ) -> dict[Shard, dict[Path, FileRecord]]:
-    """What the files of one series will hold, shard by shard, before any is written."""
+    """Return the content of the files of one series, by shard, before any is written."""
     if plan.layout == "pack":
         return {
             shard: {plan.pack_path(series, shard.number): known.pack} if known.pack else {}
@@ -73,7 +73,7 @@ def publish_series(
 
 
 def yaml_file(plan: Plan, splits: Sequence[str]) -> bytes:
-    """The `data.yaml` of the splits that hold packs, where the source is a data yaml; else b"".
+    """Return the `data.yaml` of the splits that hold packs, b"" if the source is no data yaml.
 
     It keeps all keys of the source but `path` and its splits, whose paths are others here.
     """
@@ -86,7 +86,7 @@ def yaml_file(plan: Plan, splits: Sequence[str]) -> bytes:
 
 
 def sha256_of(data: bytes) -> str:
-    """The SHA-256 of bytes as a manifest has it."""
+    """Return the SHA-256 of bytes as a manifest has it."""
     return hashlib.sha256(data).hexdigest()
 
 

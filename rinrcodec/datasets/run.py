@@ -154,7 +154,7 @@ class Run:
             self._entries[shard].state = "failed"
             self.failures.append(
                 f"{shard.label}: the worker died {TRIES} times (out of memory?). "
-                "Rerun with --resume."
+                "Rerun with `resume=True`."
             )
 
     def _fit_locally(
@@ -172,7 +172,7 @@ class Run:
         self._take(shard)
         if shard not in self._fitted:
             raise RinrInputError(
-                f"{shard.label} was fitted, but its result is not visible here: give -o a "
+                f"{shard.label} was fitted, but its result is not visible here: give `out` a "
                 "folder or URL that is the same for all processes and machines"
             )
         self._n_failed += self._entries[shard].unreadable
@@ -280,7 +280,7 @@ class Run:
             self._entry.replaced = {name: files[name] for name in files if name not in kept}
 
     def _is_doubtful(self, shard: Shard, old: ShardEntry | None) -> bool:
-        """Whether only its pictures can tell if earlier work on a shard is to be kept.
+        """Return whether only its pictures can tell if earlier work on a shard is kept.
 
         Pictures that could not be read are tried again, also where their files did not change.
         """
@@ -292,7 +292,7 @@ class Run:
         )
 
     def _earlier(self, on_message: OnMessage) -> dict[Shard, ShardEntry]:
-        """What the manifest says of the shards that are done and whose files are as they were.
+        """Return the manifest's entries of finished shards whose files are unchanged.
 
         Raises `RinrUsageError` for a pack that somebody put in the place of one of ours.
         """
@@ -318,7 +318,7 @@ class Run:
         return earlier
 
     def _lost_files(self, run: RunEntry, on_message: OnMessage) -> set[str]:
-        """The names of the files of a run that are not there, and of packs with other content."""
+        """Return the names of missing files of a run, and of packs with other content."""
         lost = set()
         for name, record in run.all_files().items():
             path = self._plan.folder / name
@@ -335,7 +335,7 @@ class Run:
         return lost
 
     def _places(self) -> dict[str, list[str]]:
-        """The files of every picture of a series, where each has its own.
+        """Return the files of every picture of a series, where each has its own.
 
         A new picture with a similar name can move those of others.
         """
@@ -396,7 +396,7 @@ class Run:
         return summaries
 
     def _plan_yaml(self, splits: Sequence[str]) -> bytes:
-        """The `data.yaml` that is to be written; nothing where it is there, or the user's own."""
+        """Return the `data.yaml` to write; b"" if it exists, or is the user's own."""
         path, text = self._plan.data_yaml, yaml_file(self._plan, splits)
         if path is None:
             return b""
@@ -410,7 +410,7 @@ class Run:
             if written != record:
                 self._notes.append(
                     f"{path}: not as compress wrote it, so it is kept as it is; "
-                    "to get another, move it away and run this with --resume"
+                    "to get another, move it away and run this with `resume=True`"
                 )
             return b""
         self._entry.files[name] = record
@@ -433,7 +433,7 @@ class Run:
         if kept:
             self._notes.append(
                 f"{self._plan.folder / min(kept)}{_more(sorted(kept))}: kept, as the pictures that "
-                "replace it cannot be read; fix them and run this with --resume"
+                "replace it cannot be read; fix them and run this with `resume=True`"
             )
         for name in outdated:
             path = self._plan.folder / name
@@ -450,7 +450,7 @@ class Run:
         self._entry.replaced = {name: self._entry.replaced[name] for name in sorted(kept)}
 
     def _last_of_their_pictures(self) -> set[str]:
-        """The replaced files that stay, as no picture of the shard in their place can be read."""
+        """Return the replaced files that stay: the pictures of their new shard are unreadable."""
         entries = self._entries.values()
         unread = [one for one in entries if one.unreadable > 0 and not one.files]
         if unread and not any(one.files for one in entries):

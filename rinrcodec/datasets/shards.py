@@ -44,7 +44,7 @@ class Shard:
 
     @property
     def label(self) -> str:
-        """What it is called in messages."""
+        """The name of the shard in messages."""
         names = [ref.name for ref in self.series.refs]
         if names:
             inside = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
@@ -58,7 +58,7 @@ class Shard:
         return self.stamps_of(0, self.count)
 
     def stamps_of(self, start: int, stop: int) -> str:
-        """The same of pictures `start` to `stop` of the shard; of a video, of the whole file."""
+        """Hash the stamps of pictures `start` to `stop` of the shard, or of the whole video."""
         series = self.series
         video = (series.stamp, series.label_stamps) if series.label_stamps else series.stamp
         digest = hashlib.sha256(repr((series.name, video)).encode())
@@ -81,14 +81,16 @@ class Shard:
         return hashlib.sha256(repr((self.start, self.count, names)).encode()).hexdigest()[:32]
 
     def inputs(self, digests: Iterable[str]) -> str:
-        """A SHA-256 over all that decides its bytes but settings: names, pictures and labels.
+        """Hash all that decides its bytes except settings: names, pictures and labels.
+
+        The hash is a SHA-256.
 
         digests: those of the `Reading` of every picture.
         """
         return hashlib.sha256("\n".join((self.names, *digests)).encode()).hexdigest()
 
     def folders(self) -> Sequence[str]:
-        """The folder of each picture, which separates sequences."""
+        """Return the folder of each picture, which separates sequences."""
         return [ref.name.rpartition("/")[0] for ref in self.series.refs] or [""] * self.count
 
     def read(
@@ -120,7 +122,7 @@ def shards_of(source: Source, shard_size: int) -> list[Shard]:
 
 
 def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
-    """A name for a run, by its settings and series.
+    """Return a name for a run, by its settings and series.
 
     It says nothing of the pictures, so that a run can be continued after one of them was fixed.
     """
@@ -132,7 +134,7 @@ def run_key(settings: Mapping[str, Any], shards: Sequence[Shard]) -> str:
 
 
 def make_entry(settings: Mapping[str, Any], preset: Preset, shards: Sequence[Shard]) -> RunEntry:
-    """A run as the manifest has it, before anything is fitted."""
+    """Return a run as the manifest has it, before anything is fitted."""
     recipe = hashlib.sha256(repr(preset).encode()).hexdigest()[:16]
     known = {"version": __version__, "recipe": recipe, **settings}
     return RunEntry(run_key(known, shards), known, [_entry(shard) for shard in shards])

@@ -59,7 +59,7 @@ class Job:
     unlabelled: Path = Path()
 
     def spare(self, index: int) -> Path:
-        """Where the picture of a frame goes if its labels cannot be written."""
+        """Return the path for the picture of a frame if its labels cannot be written."""
         picture = self.pictures[index]
         if self.unlabelled in picture.parents:
             return picture
@@ -230,7 +230,7 @@ def _name_below(root: Path, picture: Path) -> str:
 
 
 def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[int, Frame]]:
-    """Frames with their places in the job; those in a damaged part of the table are failures."""
+    """Yield frames with their places in the job; unreadable frames become failures."""
     for index, number in enumerate(job.numbers):
         try:
             frame = reader.frame(number)
@@ -243,7 +243,7 @@ def _readable(reader: PackReader, job: Job, work: Unpacking) -> Iterator[tuple[i
 def _decoded(
     reader: PackReader, job: Job, batch: list[tuple[int, Frame]], work: Unpacking
 ) -> Iterator[tuple[int, Frame, NDArray[np.uint8]]]:
-    """A batch with its pixels: decoded together or, where one is damaged, each by itself."""
+    """Yield a batch with its pixels: decoded together or, where one is damaged, each by itself."""
     try:
         decoder = Decoder(reader, device=work.device, limits=work.limits)
         decoded = decoder.pixels(

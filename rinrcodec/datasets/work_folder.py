@@ -56,7 +56,7 @@ _PART = re.compile(r"(\d{8,})-(\d{8,})\.json")
 
 @dataclass(frozen=True, slots=True)
 class FittedPart:
-    """What is known of a fitted batch: pictures `start` to `start + count` of its shard.
+    """The record of a fitted batch: pictures `start` to `start + count` of its shard.
 
     quality: PSNR in dB of (frame, background, objects) of each frame, of the decoded part.
     seconds: reading, fitting and measuring. digests: of the files of all its pictures, in order.
@@ -92,7 +92,7 @@ class FittedPart:
 
 @dataclass(frozen=True, slots=True)
 class FittedShard:
-    """What is known of a shard that is done.
+    """The record of a finished shard.
 
     parts: without the digests of their pictures. inputs, stamps: those of the shard when it was
     fitted. pack: its pack, None where no picture of it could be read.
@@ -128,7 +128,7 @@ class Work:
         return storage_of(self._folder).poll_seconds
 
     def is_there(self) -> bool:
-        """Whether the folder still is where it was made; a disk may have been unmounted.
+        """Return whether the folder is still where it was made; a disk may have been unmounted.
 
         A store has no folders that could be gone.
         """
@@ -164,7 +164,7 @@ class Work:
         return messages
 
     def _problem(self, shard: Shard) -> str | None:
-        """What is wrong with a shard that is done."""
+        """Describe what is wrong with a finished shard; None if nothing is."""
         record = self._record(shard)
         try:
             known = _fitted_shard(_read(record))
@@ -206,7 +206,7 @@ class Work:
         return None
 
     def _problem_of_pack(self, path: Path, record: FileRecord, names: list[str]) -> str | None:
-        """What is wrong with a pack that waits here."""
+        """Describe what is wrong with a pack that waits here; None if nothing is."""
         try:
             with storage_of(path).open_file(path) as file:
                 if read_record(file) != record:
@@ -225,7 +225,7 @@ class Work:
         return None
 
     def parts(self, shard: Shard) -> list[FittedPart]:
-        """The complete parts of a shard, in order, up to the first that cannot be read."""
+        """Return the complete parts of a shard, in order, up to the first that cannot be read."""
         folder = self._folder / shard.name
         parts: list[FittedPart] = []
         for name in self._parts_of(shard.name):
@@ -238,7 +238,7 @@ class Work:
         return parts
 
     def count(self, shard: Shard) -> int:
-        """How many pictures of a shard that is not done yet are in complete parts."""
+        """Count the pictures in complete parts of an unfinished shard."""
         names = self._parts_of(shard.name)
         return int(names[-1].removesuffix(".json").split("-")[1]) if names else 0
 
@@ -249,7 +249,7 @@ class Work:
                 remove_file(self._folder / shard.name / name)
 
     def part_path(self, shard: Shard, start: int, stop: int) -> Path:
-        """The pack of a part; there is none where no picture of it could be read."""
+        """Return the pack of a part; there is none where no picture of it could be read."""
         return self._folder / shard.name / f"{start:08d}-{stop:08d}.rinr"
 
     def begin_shard(self, shard: Shard) -> None:
@@ -262,7 +262,7 @@ class Work:
         write_whole(path, seal(asdict(part)))
 
     def pack_path(self, shard: Shard) -> Path:
-        """The pack of a shard that is done, until it is published."""
+        """Return the pack of a finished shard, until it is published."""
         return self._folder / f"{shard.name}.rinr"
 
     def complete(self, shard: Shard, parts: Sequence[FittedPart], pack: Pack | None) -> None:
@@ -283,7 +283,7 @@ class Work:
         remove_tree(self._folder / shard.name)
 
     def done(self, shards: Sequence[Shard]) -> dict[Shard, bool]:
-        """The shards that are done, and whether their packs still wait here, from one listing."""
+        """Return the finished shards, and whether their packs still wait here, from one listing."""
         names = set(names_in(self._folder))
         done = (shard for shard in shards if self._record(shard).name in names)
         return {shard: self.pack_path(shard).name in names for shard in done}
@@ -293,7 +293,7 @@ class Work:
         remove_file(self._record(shard))
 
     def fitted(self, shard: Shard) -> FittedShard | None:
-        """What is known of a shard, None where it is not done, or its record cannot be read."""
+        """Return the record of a shard, None if it is unfinished or its record is unreadable."""
         try:
             return _fitted_shard(_read(self._record(shard)))
         except (FileNotFoundError, ValueError):
@@ -304,7 +304,7 @@ class Work:
         ready = self.pack_path(shard)
         if not file_or_folder(ready):
             raise RinrInputError(
-                f"{path} was written and is gone; --overwrite makes everything again"
+                f"{path} was written and is gone; `overwrite=True` makes everything again"
             )
         make_folder(path.parent)
         move(ready, path)
@@ -335,7 +335,7 @@ class Work:
 
 
 def unfinished_runs(root: Path) -> list[str]:
-    """The keys of the runs that wait in a work folder."""
+    """Return the keys of the runs that wait in a work folder."""
     return sorted(filter(is_run_key, names_in(root)))
 
 
@@ -379,12 +379,12 @@ def _not_own(path: Path) -> RinrInputError:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A sealed record; raises `ValueError` where it is damaged."""
+    """Read a sealed record; raise `ValueError` if it is damaged."""
     return unseal(read_file(path, most=_MOST_BYTES))
 
 
 def _fitted_shard(data: dict[str, Any]) -> FittedShard:
-    """Raises `ValueError` where it is none, as a forged one is."""
+    """Parse the record of a shard; raise `ValueError` if it is none, as a forged one is."""
     known = isinstance(data.get("pack"), dict)
     checked(data, parts=list, inputs=str, pack=dict if known else type(None), stamps=str)
     return FittedShard(
@@ -396,7 +396,7 @@ def _fitted_shard(data: dict[str, Any]) -> FittedShard:
 
 
 def _fitted_part(data: Any) -> FittedPart:
-    """Raises `ValueError` where it is none, as a forged one is."""
+    """Parse the record of a part; raise `ValueError` if it is none, as a forged one is."""
     has_pack = isinstance(data, dict) and isinstance(data.get("pack"), dict)
     numbers = ("start", "count", "boxes", "object_inrs", "pixels", "source_bytes", "unlabelled")
     texts = ("names", "failures", "warnings", "digests", "lost")

@@ -1,4 +1,4 @@
-"""What the decoder checks before it decodes a group, and of what a family gives back."""
+"""Checks of the decoder: of a group before decoding, and of the result of a family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a decoder has to do: frames with the objects to paste, and the memory they take."""
+"""The tasks of a decoder: frames with the objects to paste, and the memory they take."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def cut_to_memory(tasks: Iterable[Task], most: int) -> Iterator[list[Task]]:
 
 
 def memory_at_once(memories: Sequence[int]) -> int:
-    """The bytes that the objects of a frame take, of which a few are decoded together."""
+    """Compute the bytes that the objects of a frame take when a few are decoded together."""
     return min(sum(memories), max(BYTES_OF_OBJECTS, *memories)) if memories else 0
 
 
 def pastes_of(view: View) -> Iterator[Paste]:
-    """The objects that touch the grid of a view, in the order of pasting."""
+    """Yield the objects that touch the grid of a view, in the order of pasting."""
     for region, inr in paste_order(view.frame):
         part = view.grid.inside(region)
         if all(axis.start < axis.stop for axis in part):

@@ -1,1 +1,1 @@
-"""What people see: how far long work is, and small pictures of frames with their boxes."""
+"""Displays for people: the progress of long work, and small pictures of frames with their boxes."""

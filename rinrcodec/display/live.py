@@ -61,7 +61,7 @@ class State:
 
     @property
     def failures(self) -> str:
-        """What failed, with a comma before it; nothing where nothing did."""
+        """The number of failures as text, after a comma; "" if there are none."""
         return f", {self.failed:,} failed" if self.failed else ""
 
 
@@ -289,7 +289,7 @@ def best_view(unit: str, otherwise: Callable[[], View]) -> Callable[[], View]:
 
 
 def _in_notebook() -> bool:
-    """Whether IPython runs here, and shows HTML."""
+    """Return whether IPython runs here and shows HTML."""
     ipython = sys.modules.get("IPython")
     shell = getattr(ipython, "get_ipython", lambda: None)()
     # As rich and tqdm do it: the shell of a terminal has another name.
@@ -297,7 +297,7 @@ def _in_notebook() -> bool:
 
 
 def _on_terminal() -> bool:
-    """Whether the standard error is a terminal that can redraw a line."""
+    """Return whether the standard error is a terminal that can redraw a line."""
     try:
         is_terminal = sys.stderr.isatty()
     except (AttributeError, ValueError):  # none at all, or closed

@@ -39,7 +39,7 @@ _SIDE = 160
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What a sheet shows of a frame.
+    """The contents of a sheet for one frame.
 
     Attributes:
         name: of the frame.
@@ -123,7 +123,7 @@ def _tile(look: Callable[[int], Look], number: int) -> str:
 
 
 def _legend(frame: Look) -> list[str]:
-    """The classes of the boxes, the most frequent first, with their colours."""
+    """List the classes of the boxes, the most frequent first, with their colours."""
     counts = Counter(box.class_id for box in frame.boxes)
     lines = []
     for class_id, count in counts.most_common(_MOST_CLASSES):

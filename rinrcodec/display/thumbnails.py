@@ -137,6 +137,6 @@ def reduced(picture: NDArray[np.uint8] | Image, side: int | None) -> Image:
 
 
 def _inside(start: float, end: float, size: int) -> tuple[int, int]:
-    """The first and last pixel of an outline; a box may be far outside, or infinite."""
+    """Return the first and last pixel of an outline; a box may be far outside, or infinite."""
     first = int(min(max(start, 0), size - 1))
     return first, int(min(max(end - 1, first), size - 1))

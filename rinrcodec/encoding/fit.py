@@ -121,7 +121,7 @@ class Encoding:
         return _Fitted(task, ObjectInr(InrRef(0, row), self.preset.object_mode, factor, cell))
 
     def _object_tasks(self, decoder: Decoder) -> list[_Task]:
-        """What every object has to reproduce inside its box."""
+        """Return the targets of all objects: the pixels inside each box."""
         tasks = []
         sequence_of = {i: n for n, members in enumerate(alike(self.pictures)) for i in members}
         for i, picture in enumerate(self.pictures):
@@ -150,12 +150,12 @@ class Encoding:
         return tasks
 
     def _suffices(self, background: Array, wanted: Array) -> bool:
-        """Whether a background alone has the quality that is asked for inside a box."""
+        """Return whether a background alone has the requested quality inside a box."""
         asked = self.context.target.objects_psnr
         return asked is not None and _error(background, wanted) <= PEAK**2 * 10 ** (-asked / 10)
 
     def _useful(self, fitted: Sequence[_Fitted], group: Group) -> list[_Fitted]:
-        """The objects that raise the PSNR inside the box by more than the preset asks.
+        """Return the objects that raise the PSNR inside the box by more than the preset requires.
 
         With a `min_gain` of minus infinity those are all, also where there is nothing to gain.
         """
@@ -206,7 +206,7 @@ class Progress:
         """Return what a fit calls with (rows, steps), where a step of a row takes `work`."""
 
         def on_step(rows: int, steps: int) -> None:
-            """May be called from several threads."""
+            """Report one step; several threads may call this."""
             if self._report is None:
                 return
             with self._lock:

@@ -53,7 +53,7 @@ def misses(
 def _missed_psnr(
     pack: Pack, pictures: Sequence[Picture], target: Target, device: str | torch.device
 ) -> Iterator[Miss]:
-    """The frames of rows whose mean is below the target."""
+    """Yield the frames of rows whose mean is below the target."""
     assert target.psnr is not None
     decoder = Decoder(pack, device=device, limits=limits_of(pictures))
     by_row: dict[InrRef, list[tuple[float, int]]] = defaultdict(list)
@@ -72,7 +72,7 @@ def _missed_psnr(
 def _missed_objects(
     pack: Pack, pictures: Sequence[Picture], wanted: float, device: str | torch.device
 ) -> Iterator[Miss]:
-    """The frames below the target, where their mean is below it.
+    """Yield the frames below the target, where their mean is below it.
 
     Rows of objects hold parts of frames, so there is one mean for all frames.
     """

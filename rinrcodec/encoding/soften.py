@@ -54,7 +54,7 @@ def softened(picture: Picture, sigma: float) -> Picture:
 
 
 def _sharpness(picture: Picture, sigma: float) -> Image.Image:
-    """How much of the sharp picture each pixel gets, 0 to 255: all of it around the boxes."""
+    """Draw how much of the sharp picture each pixel gets, 0 to 255: all of it around the boxes."""
     around = Image.new("L", (picture.width, picture.height))
     inside = around.copy()
     for box in picture.boxes:

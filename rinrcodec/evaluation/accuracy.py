@@ -1,4 +1,4 @@
-"""What a detector finds in pictures: average precision and recall against labelled boxes.
+"""Accuracy of a detector: average precision and recall against labelled boxes.
 
 PSNR does not rank codecs as a detector does. `rinrcodec report --detector` and
 `benchmarks/accuracy.py` show the original pictures and the decoded ones to the same detector, and
@@ -10,6 +10,7 @@ matched pictures, also one in which some occur several times, as a bootstrap dra
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ _VALIDATION = {"conf": 0.001, "iou": 0.7, "max_det": 300}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What a detector finds in one picture, in any order.
+    """The detections in one picture, in any order.
 
     boxes: float32 [n, 4]: left, top, right and bottom in pixels.
     scores: float32 [n], from 0 to 1.
@@ -222,7 +223,10 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
     from ultralytics import YOLO
 
     place = str(resolve_device(device))
+    logger = logging.getLogger("ultralytics")
+    level = logger.level
     try:
+        logger.setLevel(logging.ERROR)  # its warnings and advice are not about detectors alone
         model = YOLO(path)
         detector = _Ultralytics(model, place)
         # YOLO only guesses the kind of an exported model from its name and loads it when it is
@@ -231,11 +235,24 @@ def load_detector(path: str | os.PathLike[str], *, device: str = "auto") -> Dete
             detector([np.zeros((64, 64, 3), np.uint8)])
     except Exception as error:  # unpickling raises errors of any kind
         raise RinrInputError(
-            f"{path}: Ultralytics cannot load it ({error}); pass a detector such as best.pt"
+            f"{path}: Ultralytics cannot load it ({_cause(error, path)}); pass a detector such as "
+            "best.pt"
         ) from error
+    finally:
+        logger.setLevel(level)
     if model.task != "detect":
         raise RinrInputError(f"{path}: a model for the task {model.task}; expected one for detect")
     return detector
+
+
+def _cause(error: Exception, path: Path) -> str:
+    """Return the reason of an error in one line, without marks and advice of Ultralytics."""
+    first = error.__cause__ or error
+    sentence = str(first).partition("\n")[0].partition(". ")[0].rstrip(".")
+    for known in (f"model='{path}'", str(path), "ERROR"):
+        sentence = sentence.replace(known, "")
+    plain = sentence.encode("ascii", "ignore").decode()  # without pictures
+    return f"{type(first).__name__}: {' '.join(plain.split())}"
 
 
 class _Ultralytics:
@@ -271,7 +288,10 @@ def _quiet_ultralytics() -> None:
 
 
 def _overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The intersection over the union of all pairs: float64 [n, m] of boxes [n, 4] and [m, 4]."""
+    """Compute the intersection over union of all pairs: float64 [n, m].
+
+    The boxes are [n, 4] and [m, 4].
+    """
     corners = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = np.prod(np.clip(corners[1] - corners[0], 0, None), axis=2)
     areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]

@@ -36,7 +36,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to use at `bandwidth` bytes a second, and why.
+    """The advice for `bandwidth` bytes a second, and the reasons.
 
     Attributes:
         row: the recipe to use; the source, for the data as it is.
@@ -65,7 +65,10 @@ def transfer(
 
 
 def beats(one: Row, other: Row) -> bool:
-    """Whether a recipe is better inside or outside the boxes, worse in neither, and not larger."""
+    """Return whether a recipe beats another.
+
+    It is better inside or outside the boxes, worse in neither, and not larger.
+    """
     mine, others = (one.inside, one.outside), (other.inside, other.outside)
     if mine == others or one.n_bytes > other.n_bytes * (1 + _SIZE_TOLERANCE):
         return False
@@ -162,14 +165,14 @@ def _better_outside(left: Sequence[Row]) -> list[str]:
 
 
 def _is_about_equal(below: float, bandwidth: float) -> bool:
-    """Whether a codec that pays below a bandwidth takes about as long as the source at another."""
+    """Return whether a codec that pays below a bandwidth takes about as long as the source here."""
     return bandwidth / _TIME_FACTOR <= below <= bandwidth * _TIME_FACTOR
 
 
 def _about_equal(
     left: Sequence[Row], below: dict[str, float], use: Row, bandwidth: float, source: Row
 ) -> list[str]:
-    """The codec to use, and better ones, that other times would make faster or slower."""
+    """List the codec to use, and better ones, whose time is about that of the source."""
     last = left.index(use) + 1 if use in left else len(left)
     return [
         f"At {_speed(bandwidth)}, {row.name} and {_as_it_is(source)} take about the same time: "
@@ -183,7 +186,7 @@ def _about_equal(
 def _too_slow(
     left: Sequence[Row], below: dict[str, float], use: Row, bandwidth: float, source: Row
 ) -> list[str]:
-    """The codecs that would be better than the one to use, were they not slower than the source."""
+    """List the better codecs that are slower than the source, and so cannot be used."""
     better = left[: left.index(use)] if use in left else left
     return [
         f"At {_speed(bandwidth)} {row.name} takes longer than it saves: it pays below "
@@ -224,7 +227,7 @@ def _larger(rows: Sequence[Row], options: Sequence[Row]) -> list[str]:
 
 
 def _beaten(options: Sequence[Row]) -> list[str]:
-    """What beats the codecs that need a fog, which is a lot to ask for nothing."""
+    """List the codecs that need a fog and are beaten by one that does not."""
     lines = []
     for row in (row for row in options if row.at_fog):
         better = [other.name for other in options if beats(other, row)]

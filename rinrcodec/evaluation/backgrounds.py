@@ -1,4 +1,4 @@
-"""What our backgrounds are worth on some pictures: a row without objects, and one with them.
+"""Measure our backgrounds on some pictures: a row without objects, and one with them.
 
 `rinrcodec demo` and `rinrcodec report` show them. Every background has the size that its preset
 gives; `rinrcodec.evaluation.rivals` gives other codecs the bytes of one of them.

@@ -1,4 +1,4 @@
-"""Our frames beside those of other codecs: at equal bytes, and over a range of sizes."""
+"""Our frames against those of other codecs: at equal bytes, and over a range of sizes."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _SHARE = 4  # a sample of more pictures is at most one of so many
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What `compress` would do. `bytes` and `seconds` are estimates.
+    """The estimated result of `compress`: its `bytes` and `seconds`.
 
     Attributes:
         source, out: the paths or URLs, as text.
@@ -88,9 +88,10 @@ def estimate(
     """Encode a small sample of the source in memory, and extrapolate; writes nothing.
 
     Args:
-        plan, devices: As `rinrcodec.datasets.compress.prepare` gives them.
+        plan: From `rinrcodec.datasets.compress.prepare`.
         out: The output, as the user named it.
         options: Those of `compress`.
+        devices: From `rinrcodec.datasets.compress.prepare`.
         on_message: Gets a line that says what begins.
 
     Raises:
@@ -145,7 +146,7 @@ def estimate(
 
 
 def _most(plan: Plan, options: CompressOptions, recipe: Preset) -> int:
-    """How many frames to take at one place: of a sequence, as many as `compress` joins, or 16."""
+    """Return how many frames to take at one place: as many as `compress` joins, at most 16."""
     family = background_family(recipe.background.family)
     if not family.joins_frames or plan.layout != "pack":
         return _ALONE

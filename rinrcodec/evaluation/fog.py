@@ -1,6 +1,6 @@
-"""The fog: how many bytes move a data set to all who want it, and when a fog node saves any.
+"""The fog: how many bytes bring a data set to all devices that need it, and when a fog saves any.
 
-Every device holds frames as JPEG that others want. *Serverless*, it sends them to each receiver.
+Every device holds JPEG frames that others need. *Serverless*, it sends them to each receiver.
 With a *fog* node it sends them there once; the fog encodes them and sends the smaller files on.
 *Training at the fog* sends the frames there and the model back, round after round (Residual-INR,
 the parts on fog computing and communication).
@@ -49,7 +49,7 @@ def _check(
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What one device has to give: `n_frames` frames, `n_bytes` as JPEG, and how many want them."""
+    """The data of one device: `n_frames` frames, `n_bytes` as JPEG, and its number of receivers."""
 
     n_bytes: float
     n_receivers: int
@@ -85,7 +85,7 @@ JPEG = Codec("jpeg", 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What one way of getting the data to its users costs.
+    """The cost of one way of getting the data to its users.
 
     n_bytes: sent by all, together. busy_seconds: of encoding and decoding, at any bandwidth.
     """
@@ -96,7 +96,7 @@ class Transfer:
     busy_seconds: float = 0.0
 
     def seconds(self, bandwidth: float) -> float:
-        """From the first byte to the last decoded frame, at `bandwidth` bytes a second."""
+        """Compute the time from first byte to last decoded frame, at `bandwidth` bytes a second."""
         _check("bandwidth", bandwidth, "bytes a second above 0", above=0)
         return self.n_bytes / bandwidth + self.busy_seconds
 
@@ -104,7 +104,7 @@ class Transfer:
 def equal_devices(
     count: int, *, n_bytes: float, n_frames: int = 0, n_receivers: int | None = None
 ) -> tuple[Device, ...]:
-    """`count` devices with as much data each, which all the others want if nothing else is said."""
+    """Return `count` devices with equal data, by default with all others as receivers."""
     _check("devices", count, "1 device or more", least=1)
     wanted = count - 1 if n_receivers is None else n_receivers
     return (Device(n_bytes, wanted, n_frames),) * count
@@ -113,14 +113,17 @@ def equal_devices(
 def serverless(
     devices: Sequence[Device], codec: Codec = JPEG, *, broadcast: bool = False
 ) -> Transfer:
-    """Every device sends its frames to each receiver; other than JPEG, it encodes them first."""
+    """Compute the cost if every device sends its frames to each receiver.
+
+    Codecs other than JPEG encode them first.
+    """
     encode = max(device.n_frames for device in _some(devices)) * codec.encode_seconds
     busy = encode + _decoded_frames(devices) * codec.decode_seconds
     return Transfer("serverless", codec.name, codec.alpha * _sent(devices, broadcast), busy)
 
 
 def through_fog(devices: Sequence[Device], codec: Codec, *, broadcast: bool = False) -> Transfer:
-    """Every device sends JPEG to the fog once, which encodes all frames and sends them on.
+    """Compute the cost if devices send JPEG to the fog once, which encodes and sends it on.
 
     Encoding begins when all has arrived: a fog that fits what it has meanwhile is sooner.
     """
@@ -133,14 +136,17 @@ def through_fog(devices: Sequence[Device], codec: Codec, *, broadcast: bool = Fa
 def train_at_fog(
     devices: Sequence[Device], *, rounds: int, model_bytes: float, broadcast: bool = False
 ) -> Transfer:
-    """Every device sends JPEG to the fog once, and gets a model of `model_bytes` every round."""
+    """Compute the cost if devices send JPEG to the fog once and get a model every round.
+
+    The model takes `model_bytes`.
+    """
     _check("rounds", rounds, "1 round or more", least=1)
     n_bytes = _held(devices) + rounds * _round_bytes(devices, model_bytes, broadcast)
     return Transfer("train at the fog", JPEG.name, n_bytes)
 
 
 def break_even_alpha(devices: Sequence[Device], *, broadcast: bool = False) -> float:
-    """The alpha below which the fog moves less than sending JPEG directly; 0 where it never does.
+    """Compute the alpha below which the fog moves less than direct JPEG; 0 where it never does.
 
     1 - 1/r, where every device has r receivers.
     """
@@ -151,7 +157,9 @@ def break_even_alpha(devices: Sequence[Device], *, broadcast: bool = False) -> f
 def break_even_rounds(
     devices: Sequence[Device], way: Transfer, *, model_bytes: float, broadcast: bool = False
 ) -> float:
-    """The rounds K at which training at the fog moves as much as `way`; fewer of them move less.
+    """Compute the rounds K at which training at the fog moves as much as `way`.
+
+    Fewer rounds move less.
 
     0 where even the frames alone are more than `way` moves. K need not be whole.
     """
@@ -160,7 +168,7 @@ def break_even_rounds(
 
 
 def pays_below(one: Transfer, other: Transfer) -> float:
-    """The bandwidth, in bytes a second, below which `one` is sooner than `other`.
+    """Compute the bandwidth, in bytes a second, below which `one` is sooner than `other`.
 
     It pays back there the time it takes to encode and decode. Infinity where it is sooner at any
     bandwidth, 0 where it moves no less.
@@ -179,12 +187,12 @@ def _some(devices: Sequence[Device]) -> Sequence[Device]:
 
 
 def _held(devices: Sequence[Device]) -> float:
-    """The bytes of JPEG on all devices."""
+    """Sum the bytes of JPEG on all devices."""
     return math.fsum(device.n_bytes for device in _some(devices))
 
 
 def _sent(devices: Sequence[Device], broadcast: bool) -> float:
-    """The bytes of JPEG that reach everyone who wants them."""
+    """Sum the bytes of JPEG that reach all receivers."""
     return math.fsum(
         device.n_bytes * (min(device.n_receivers, 1) if broadcast else device.n_receivers)
         for device in _some(devices)
@@ -192,7 +200,7 @@ def _sent(devices: Sequence[Device], broadcast: bool) -> float:
 
 
 def _decoded_frames(devices: Sequence[Device]) -> float:
-    """The frames that one receiver decodes; all do so at the same time, and want as many."""
+    """Count the frames that one receiver decodes; all decode equally many at the same time."""
     receivers = max(len(devices), *(device.n_receivers for device in devices))
     return sum(device.n_frames * device.n_receivers for device in devices) / receivers
 

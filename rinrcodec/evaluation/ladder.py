@@ -1,4 +1,4 @@
-"""The ladder: what every step of the method is worth, on the same frames and beside other codecs.
+"""The ladder: what every step of the method is worth, on the same frames and against other codecs.
 
 Its rungs are those of Residual-INR (ICCAD 2024), for one family of background INRs:
 
@@ -13,9 +13,9 @@ frame. `background_rung` adds a family that no rung of the paper has, at about t
 DE and RE have the very same backgrounds, specs and recipe, and keep every object INR, also
 one that gains nothing, so that they differ in the mode alone. Bytes are those of whole files.
 
-The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB beside a background
-and an object INR of 24 + 6 KB; so our BS is as much larger than RE: the background's networks
-are made wider until the file has about 1.5 times the bytes of RE's.
+The sizes of the paper's BS cannot be recovered. Its talk shows one INR of 45 KB,
+and a background and an object INR of 24 + 6 KB. So our BS is as much larger than RE: the
+background's networks are made wider until the file has about 1.5 times the bytes of RE's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import frame_bytes, row_bytes, stored_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset
+from rinrcodec.presets import Preset, for_psnr
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target
 
@@ -131,7 +131,7 @@ def background_rung(
     """
     family = preset.background.family
     path = folder / f"{family}-at-{equal.family}-{equal.name}.rinr"
-    target = Target(n_bytes=max(1, int(equal.n_bytes)))
+    target = for_psnr(family, Target(n_bytes=max(1, int(equal.n_bytes))))
     start = time.perf_counter()
     pack, _ = encode_pictures(pictures, preset, target=target, seed=seed, device=device)
     seconds = time.perf_counter() - start
@@ -200,7 +200,7 @@ def _inr_rungs(
 
 
 def _with_boxes(pack: Pack, pictures: Sequence[Picture]) -> Pack:
-    """A pack of backgrounds that carries the boxes, as those of the other rungs do."""
+    """Return a pack of backgrounds with the boxes, as the other rungs have them."""
     frames = tuple(
         replace(frame, boxes=picture.boxes, objects=(None,) * len(picture.boxes))
         for frame, picture in zip(pack.frames, pictures, strict=True)

@@ -215,7 +215,7 @@ def measure(
 
 
 def _are_same(some: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Whether rows have the same bytes and dB in each frame, as where a tune changes nothing."""
+    """Return whether rows have the same bytes and dB in each frame."""
 
     def figures(rows: Sequence[Row]) -> list[tuple[float, Quality]]:
         return [(frame.n_bytes, frame.quality) for row in rows for frame in row.frames]
@@ -253,19 +253,19 @@ class _Frames(Sequence[Picture]):
 
 
 def _shown(count: int) -> range:
-    """The numbers of at most 8 frames, evenly spread."""
+    """Return the numbers of at most 8 frames, evenly spread."""
     return range(0, count, max(1, -(-count // _SHOWN_FRAMES)))
 
 
 def _has_truth(picture: Picture) -> bool:
-    """Whether a detector has something to find in a picture."""
+    """Return whether a picture has something for a detector to find."""
     return picture.labelled and any(not box.crowd for box in picture.boxes)
 
 
 def _accuracy(
     detector: Detector, pictures: Sequence[Picture], row: Row, on_frame: Callable[[int], None]
 ) -> Accuracy:
-    """What a detector finds in the frames of a row, by the labels that were understood."""
+    """Measure a detector on the frames of a row, by the labels that were understood."""
     matches = []
     for number, (picture, frame) in enumerate(zip(pictures, row.frames, strict=True), start=1):
         on_frame(number)
@@ -275,7 +275,10 @@ def _accuracy(
 
 
 def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[str]) -> Row:
-    """The data as it is, where its files are known and no larger than good JPEGs."""
+    """Return the row of the unchanged data.
+
+    There is one if its files are known and no larger than good JPEGs.
+    """
     rival = Rival("jpeg", CAMERA_QUALITY)
     coded = [encode_rival(picture, rival) for picture in pictures]
     sizes = [picture.source_bytes for picture in pictures]
@@ -305,7 +308,7 @@ def _source_row(source: Source, pictures: Sequence[Picture], options: Sequence[s
 
 
 def _copy(source: Source) -> tuple[str, ...]:
-    """The command that copies a source: SRC, or the folders of the pictures that it lists."""
+    """Return the command that copies a source: SRC, or the folders of the pictures it lists."""
     if source.path.is_dir():
         return ("cp", "-RL", SOURCE, output("-copy"))
     if source.kind in ("image", "video"):
@@ -320,7 +323,7 @@ def _copy(source: Source) -> tuple[str, ...]:
 
 
 def _picture_folders(source: Source) -> list[str]:
-    """The folders that hold the pictures of a source, without those inside another one."""
+    """Return the folders that hold the pictures of a source, without nested ones."""
     found = {ref.path.parent for series in source.series for ref in series.refs}
     whole = {folder.resolve(): folder for folder in sorted(found)}
     return [

@@ -86,7 +86,10 @@ def _cubic(qualities: NDArray[np.float64], log_bytes: NDArray[np.float64]) -> Pc
 
 
 def _curve(points: Iterable[Point], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """PSNR and the logarithm of the bytes of a curve, float64 [N] each, both increasing."""
+    """Return the PSNR and the logarithm of the bytes of a curve.
+
+    Both are float64 [N] and increasing.
+    """
     table = np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
     if len(table) < 2:
         raise RinrInputError(f"the curve {name!r} has {len(table)} points: expected two or more")

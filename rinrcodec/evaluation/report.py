@@ -140,7 +140,7 @@ def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[R
 
 
 def _of_detector(measured: Measured) -> list[str]:
-    """Which recipe costs a detector the least, of those of at most about the same bytes."""
+    """Name the recipe that costs a detector the least, among those of about the same bytes."""
     before = measured.source.accuracy
     if before is None:
         tuned = [row.name for row in measured.rows if row.tune == "accuracy"]
@@ -221,7 +221,7 @@ def _row_as_json(report: Report, row: Row) -> dict[str, Any]:
 
 
 def _psnr(quality: Quality) -> dict[str, float | None]:
-    """The keys of JSON as in that of `compress` and `bench`; it has no infinity."""
+    """Return the JSON keys that `compress` and `bench` use too; JSON has no infinity."""
     return {
         "psnr_frame": mean_db([quality.frame]),
         "psnr_background": mean_db([quality.background]),

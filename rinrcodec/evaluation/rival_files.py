@@ -111,7 +111,7 @@ def _write_file(source: Source, out: Path, rival: Rival, on_written: Callable[[i
 
 
 def _pictures(source: Source, suffix: str) -> Iterator[tuple[str, Picture]]:
-    """Every picture with the name of its file, below that of its series where there are several."""
+    """Yield every picture with its file name, below its series' name if there are several."""
     several = len(source.series) > 1
     heads = [f"{series.name}/" if several else "" for series in source.series]
     names = [

@@ -212,7 +212,7 @@ class _Trial:
         return len(self.pictures)
 
     def frames_size(self, rival: Rival) -> int:
-        """The bytes of all pictures, without crops."""
+        """Sum the bytes of all pictures, without crops."""
 
         def size(number: int) -> int:
             return self._scans[number][rival.codec].size(rival.quality, setting=rival.setting)
@@ -220,32 +220,32 @@ class _Trial:
         return sum(self._each(rival, size))
 
     def crops_size(self, rival: Rival) -> int:
-        """The bytes of all crops and their positions."""
+        """Sum the bytes of all crops and their positions."""
         if rival.crops is None:
             return 0
         return sum(self._each(rival, partial(self._crops_size, rival)))
 
     def coded(self, rival: Rival) -> tuple[CodedFrame, ...]:
-        """All pictures, decoded and compared."""
+        """Return all pictures, decoded and compared."""
         return tuple(self._each(rival, partial(self._coded, rival)))
 
     def point(self, rival: Rival) -> Point:
-        """The means of `coded`, without its pixels."""
+        """Return the means of `coded`, without its pixels."""
         coded = self._each(rival, lambda number: self._coded(rival, number).without_pixels())
         return Point.of(tuple(coded))
 
     def speed(self, rival: Rival) -> Speed:
-        """The mean seconds of a picture, each alone."""
+        """Return the mean seconds of a picture, each timed alone."""
         return mean_speed(self._counted(rival, (_time(one, rival) for one in self.pictures)))
 
     def fitted(self, rival: Rival, n_bytes: float) -> Rival:
-        """The rival with the quality that gives about `n_bytes` for all pictures."""
+        """Find the quality of the rival that gives about `n_bytes` for all pictures."""
         left = n_bytes - self.crops_size(rival)
         quality = nearest_quality(lambda q: self.frames_size(replace(rival, quality=q)), left)
         return replace(rival, quality=quality)
 
     def _each(self, rival: Rival, work: Callable[[int], _T]) -> Iterator[_T]:
-        """The results of all pictures, in order; several are worked on at a time."""
+        """Yield the results of all pictures, in order; several are computed at a time."""
         return self._counted(rival, self._pool.map(work, range(len(self))))
 
     def _counted(self, rival: Rival, results: Iterable[_T]) -> Iterator[_T]:
@@ -279,7 +279,7 @@ class _Trial:
 
 
 def _plain_row(trial: _Trial, codec: str, n_bytes: float, options: Sequence[str]) -> Row:
-    """The setting of a codec with the best frames at about these bytes."""
+    """Find the setting of a codec with the best frames at about these bytes."""
     wanted = n_bytes * len(trial)
     fitted = [trial.fitted(Rival(codec, 1, number), wanted) for number in range(len(CODECS[codec]))]
     distances = [abs(trial.frames_size(rival) - wanted) for rival in fitted]
@@ -292,7 +292,7 @@ def _plain_row(trial: _Trial, codec: str, n_bytes: float, options: Sequence[str]
 def _composite_row(
     trial: _Trial, n_bytes: float, background_psnr: float | None, options: Sequence[str]
 ) -> Row:
-    """Crops on frames of about these bytes: the sharpest crops on backgrounds that are good enough.
+    """Find the sharpest crops on good enough backgrounds, at about these bytes.
 
     Where no background is, the best background counts. Where all take more bytes than wanted, as
     no frame is as small as what the crops leave, the smallest counts.
@@ -318,13 +318,13 @@ def _row(trial: _Trial, rival: Rival, options: Sequence[str]) -> Row:
 
 
 def _line(trial: _Trial, rival: Rival) -> tuple[Point, ...]:
-    """The same codec at other qualities."""
+    """Measure the same codec at other qualities."""
     qualities = sorted({rival.quality + step for step in _LINE_STEPS} & {*QUALITIES})
     return tuple(trial.point(replace(rival, quality=quality)) for quality in qualities)
 
 
 def _time(picture: Picture, rival: Rival) -> Speed:
-    """The frame and its crops, one after the other."""
+    """Time the frame and its crops, one after the other."""
     parts = [time_codec(rival.codec, picture.pixels, rival.quality, setting=rival.setting)]
     if rival.crops:
         codec, quality = rival.crops

@@ -28,7 +28,7 @@ from rinrcodec.targets import Tune
 
 __all__ = ["AND", "SOURCE", "CodedFrame", "Point", "Recipe", "Row", "output", "shell_line"]
 
-# Stand for something else in the words of a recipe: no word of a command line has a zero byte.
+# Placeholders in the words of a recipe: no word of a command line has a zero byte.
 SOURCE = "\0source"
 AND = "\0and"  # between two commands
 _OUTPUT = "\0output"
@@ -69,7 +69,7 @@ class Recipe:
     Attributes:
         name: different for all rows of a report, such as "AVIF".
         settings: the settings in a few words, such as "quality 43".
-        words: the command that codes a source. `SOURCE` stands for the source, `AND` for "&&", and
+        words: the command that codes a source. `SOURCE` means the source, `AND` for "&&", and
             what `output` returns for the output.
     """
 
@@ -96,12 +96,12 @@ class Recipe:
 
 
 def _no_option(name: str) -> str:
-    """A name that begins with a dash would be an option."""
+    """Prefix a name that begins with a dash, so that it is not read as an option."""
     return f"./{name}" if name.startswith("-") else name
 
 
 def _new_name(source: str, ending: str) -> str:
-    """The name of an output that does not exist yet, such as `frames-packs`.
+    """Return the name of an output that does not exist yet, such as `frames-packs`.
 
     It is in the current folder, or next to the source where the current folder is inside of it.
     """

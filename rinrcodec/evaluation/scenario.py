@@ -51,15 +51,15 @@ class Scenario:
                 raise RinrInputError(f"two codecs are called {name!r}: give them different names")
 
     def direct(self) -> Transfer:
-        """JPEG from device to device: what everything else is measured against."""
+        """Return JPEG from device to device: the reference for everything else."""
         return serverless(self.devices, self.source, broadcast=self.broadcast)
 
     def fog(self) -> Transfer:
-        """The codec through the fog."""
+        """Return the cost of the codec through the fog."""
         return through_fog(self.devices, self.codec, broadcast=self.broadcast)
 
     def training(self) -> Transfer:
-        """Training at the fog instead of on the devices."""
+        """Return the cost of training at the fog instead of on the devices."""
         return train_at_fog(
             self.devices,
             rounds=self.rounds,
@@ -68,7 +68,10 @@ class Scenario:
         )
 
     def transfers(self) -> list[Transfer]:
-        """All ways: direct, every codec both ways (not `codec`, if `at_fog`), training."""
+        """Return all ways: direct, every codec both ways, training.
+
+        If `at_fog`, `codec` goes through the fog only.
+        """
         both = [
             way(self.devices, codec, broadcast=self.broadcast)
             for codec in (self.codec, *self.others)

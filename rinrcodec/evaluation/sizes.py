@@ -1,4 +1,4 @@
-"""How many frames and bytes some files have: JPEG files beside the packs of the same frames."""
+"""How many frames and bytes some files have: JPEG files and the packs of the same frames."""
 
 from __future__ import annotations
 

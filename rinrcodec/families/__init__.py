@@ -183,7 +183,7 @@ def background_families_for(fields: Set[str], objects: str | None = None) -> lis
 
 
 def _fields_of(family: BackgroundFamily, objects: str) -> set[str]:
-    """The fields of a target that a family understands, with objects on top where it takes them."""
+    """Return the fields of a target that a family understands, with objects where it can."""
     fields = set(family.targets)
     if "quality" in fields:
         fields.add("n_bytes")  # the encoder looks for the quality of that size

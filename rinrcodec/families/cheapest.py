@@ -82,7 +82,7 @@ class Cheapest(ObjectEncoder):
         references: Sequence[Reference],
         context: FitContext,
     ) -> _Fitted:
-        """The objects with those from another family that take fewer bytes there."""
+        """Replace objects by those from another family where they take fewer bytes."""
         quiet = replace(context, counted=_not_counted)
         wanted = []
         for group in fitted.groups:
@@ -176,7 +176,7 @@ def _row_bytes(encoder: ObjectEncoder, reference: Reference) -> int:
 
 
 def _bytes(fitted: FittedObjects, rows: Sequence[int] | None = None) -> int:
-    """Bytes of some rows, or of all, before the container compresses them."""
+    """Return the bytes of some rows, or of all, before the container compresses them."""
     group = fitted.group
     numbers = range(len(group.rows.codes)) if rows is None else rows
     coded = sum(len(group.rows.coded[row]) for row in numbers) if group.rows.coded else 0
@@ -189,7 +189,7 @@ def _renumbered(fitted: FittedObjects, numbers: Sequence[int]) -> FittedObjects:
 
 
 def _only(fitted: FittedObjects, chosen: Callable[[int], bool]) -> FittedObjects:
-    """The rows of the chosen references, in a family where each has a row to itself."""
+    """Keep the rows of the chosen references, in a family where each has a row to itself."""
     rows = [row for row, its in enumerate(fitted.members) if chosen(its[0][0])]
     group = replace(fitted.group, rows=fitted.group.rows.take(rows))
     return replace(fitted, group=group, members=[fitted.members[row] for row in rows])
@@ -198,7 +198,7 @@ def _only(fitted: FittedObjects, chosen: Callable[[int], bool]) -> FittedObjects
 def _errors(
     groups: Sequence[FittedObjects], references: Sequence[Reference], context: FitContext
 ) -> dict[int, float]:
-    """The squared error of every object, by the number of its reference."""
+    """Measure the squared error of every object, by the number of its reference."""
     from rinrcodec.families.fitted import object_outputs
 
     errors = {}

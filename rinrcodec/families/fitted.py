@@ -1,4 +1,4 @@
-"""What objects that were just fitted decode to. Encoders compare it with what was wanted."""
+"""Decode objects that were just fitted, for encoders to compare with the target."""
 
 from __future__ import annotations
 

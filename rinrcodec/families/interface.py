@@ -1,4 +1,4 @@
-"""What a family implements: one interface for backgrounds, one for objects.
+"""The interfaces of a family: one for backgrounds, one for objects.
 
 A family is a class that derives from `BackgroundFamily`, from `ObjectFamily`, or from both, and is
 registered under its name (`rinrcodec.families.register`). The decoder calls the family itself. The
@@ -93,7 +93,7 @@ class ObjectView:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What decoding takes, from what a file declares and before a byte of it is decoded.
+    """The cost of decoding, from what a file declares and before a byte of it is decoded.
 
     work: about how many multiplications of one core take as long; a core does about 30 a
         nanosecond.
@@ -294,7 +294,7 @@ class ObjectFamily(Family):
 
 @dataclass(frozen=True, slots=True)
 class FitContext:
-    """What all fits of one `encode` call share.
+    """The context that all fits of one `encode` call share.
 
     seed: for every random number; the same seed gives the same rows on one CPU machine.
     gpu: where to fit; None for the CPU.
@@ -328,7 +328,7 @@ class FittedRows:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What an object has to reproduce: the pixels of a region of a picture.
+    """The target of an object: the pixels of a region of a picture.
 
     picture: the number of the picture in the call of `encode`.
     sequence: the same number for all pictures of one folder, size and mode.

@@ -142,7 +142,7 @@ def _xywh(values: Sequence[float], box_format: BoxFormat, spot: str) -> tuple[fl
 
 
 def _numbers(given: Any, where: str) -> NDArray[np.float64]:
-    """An array [n, 4] or [n, 5] of finite numbers; [0, 4] of one without anything."""
+    """Return an array [n, 4] or [n, 5] of finite numbers; an empty one is [0, 4]."""
     try:
         raw = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -169,14 +169,14 @@ def _are_boxes(given: object) -> bool:
 
 
 def _is_list(given: object) -> bool:
-    """Whether it is a sequence, or an array of at least one dimension, and no text."""
+    """Return whether a value is a sequence, or an array with dimensions, and not text."""
     if isinstance(given, (str, bytes)):
         return False
     return isinstance(given, Sequence) or bool(_shape(given))
 
 
 def _shape(given: object) -> int:
-    """The number of dimensions of an array or tensor; 0 for anything else."""
+    """Return the number of dimensions of an array or tensor; 0 for anything else."""
     return getattr(given, "ndim", 0)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
@@ -36,6 +36,7 @@ class CocoReader:
         (Box(class_id=0, x=4.0, y=2.0, w=9.0, h=5.0),)
     """
 
+    format: ClassVar[str] = "coco"
     classes: tuple[tuple[int, int, int], ...]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
@@ -60,7 +61,7 @@ class CocoReader:
 def _declared_size(
     record: Mapping[str, Any], size: tuple[int, int] | None
 ) -> tuple[tuple[float, float] | None, str]:
-    """The size that an image record has, and why it cannot be that of the picture."""
+    """Return the size in an image record, and why it cannot be that of the picture."""
     if record.get("width") is None or record.get("height") is None:
         return None, ""
     try:
@@ -85,7 +86,7 @@ def _box(
     where: str,
     say: Callable[[str], None],
 ) -> Box:
-    """The box of an annotation; raises `RinrInputError` with the reason."""
+    """Parse the box of an annotation; raise `RinrInputError` with the reason."""
     rest = {k: v for k, v in annotation.items() if k not in ("image_id", "category_id")}
     category = annotation.get("category_id")
     if not isinstance(category, int) or category not in classes:
@@ -127,7 +128,7 @@ def _rectangle(
 
 
 def _polygons(shape: Any, where: str, say: Callable[[str], None]) -> tuple[tuple[float, ...], ...]:
-    """The polygons of a segmentation; none where it is something else, which the box keeps."""
+    """Return the polygons of a segmentation; none for other content, which the box keeps."""
     if not shape or isinstance(shape, dict):  # a mask (RLE)
         return ()
     try:
@@ -160,6 +161,6 @@ def _track(fields: Mapping[str, Any]) -> int | None:
 
 
 def nested_track(fields: Mapping[str, Any]) -> Any:
-    """The track that CVAT has among the attributes of an annotation; None where there is none."""
+    """Return the track that CVAT puts among an annotation's attributes, None if there is none."""
     nested = fields.get("attributes")
     return nested.get("track_id") if isinstance(nested, dict) else None

@@ -39,7 +39,7 @@ class CocoPicture:
     lost: list[str] = field(default_factory=list)
 
     def data(self, name: str) -> bytes:
-        """What `CocoReader` parses for a frame of that name."""
+        """Return the bytes that `CocoReader` parses for a frame of that name."""
         record = self.record
         if record.get("file_name") == name:
             record = {key: value for key, value in record.items() if key != "file_name"}
@@ -78,7 +78,7 @@ class CocoFile:
         return {i: category["name"] for i, category in enumerate(self.categories)}
 
     def reader(self, names: Mapping[int, str] | None = None) -> CocoReader:
-        """The reader of its pictures.
+        """Build the reader of its pictures.
 
         Args:
             names: Class names by class id that somebody else has set; None takes `names`.
@@ -141,7 +141,7 @@ def load_coco(data: bytes, where: str) -> CocoFile:
 
 
 def _other_format(content: Any) -> str | None:
-    """What a JSON file is, if not a COCO file of objects."""
+    """Name the format of a JSON file that is not a COCO file of objects; else return None."""
     if isinstance(content, list):
         first = content[0] if content and isinstance(content[0], dict) else {}
         return _other_list(first)
@@ -164,7 +164,7 @@ def _other_format(content: Any) -> str | None:
     if missing == ["annotations"] and "annotations" not in content:
         return (
             "a COCO file without annotations, as of a test set; give the folder of the pictures "
-            "with --labels none"
+            "with `labels='none'`"
         )
     if missing:
         keys = ", ".join(map(repr, list(content)[:5])) or "none"
@@ -197,7 +197,7 @@ def _other_list(first: Mapping[str, Any]) -> str:
 
 
 def _categories(records: Sequence[Any], where: str) -> list[dict[str, Any]]:
-    """The categories in order of their ids."""
+    """Return the categories in order of their ids."""
     ids: set[int] = set()
     if len(records) > MOST_CLASSES:
         raise RinrInputError(f"{where}: {len(records):,} categories, at most {MOST_CLASSES:,}")
@@ -221,7 +221,7 @@ def _categories(records: Sequence[Any], where: str) -> list[dict[str, Any]]:
 def _pictures(
     records: Sequence[Any], where: str, warnings: list[str]
 ) -> tuple[list[CocoPicture], dict[int | str, list[CocoPicture]]]:
-    """The pictures, and those of each id, of which there should be one."""
+    """Return the pictures, and those of each id; an id should have one."""
     pictures: list[CocoPicture] = []
     by_id: dict[int | str, list[CocoPicture]] = {}
     by_name: dict[str, CocoPicture] = {}
@@ -302,7 +302,7 @@ def _info(
     where: str,
     warnings: list[str],
 ) -> str:
-    """All but pictures and annotations, as JSON that a pack can hold."""
+    """Return everything but pictures and annotations, as JSON that a pack can hold."""
     try:
         compact(categories)
     except (ValueError, RecursionError) as error:

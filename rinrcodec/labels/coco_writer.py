@@ -146,7 +146,7 @@ class _Categories:
     def ids(
         self, known: Mapping[str, Any], info: Mapping[str, str], used: set[int]
     ) -> Mapping[int, int]:
-        """The category id of each class of a pack."""
+        """Return the category id of each class of a pack."""
         key = (info.get("coco", ""), info.get("names", ""))
         if key not in self._known:
             self._known[key] = self._from_pack(known, info)
@@ -157,7 +157,7 @@ class _Categories:
         return ids
 
     def records(self) -> list[dict[str, Any]]:
-        """All of them, in order of their ids."""
+        """Return all categories, in order of their ids."""
         return [self._by_id[i] for i in sorted(self._by_id)]
 
     def _from_pack(self, known: Mapping[str, Any], info: Mapping[str, str]) -> dict[int, int]:
@@ -206,7 +206,7 @@ class _Categories:
 
 
 def _known(info: Mapping[str, str]) -> dict[str, Any]:
-    """What the file of the source said of all its pictures."""
+    """Return the keys of the source's file other than its pictures and annotations."""
     if "coco" not in info:
         return {}
     try:
@@ -224,7 +224,7 @@ def _is_category(record: Any) -> bool:
 
 
 def _with_keypoints(record: dict[str, Any], info: Mapping[str, str]) -> dict[str, Any]:
-    """A category with as many keypoints as the labels of its pack have."""
+    """Return a category with as many keypoints as the labels of its pack have."""
     shape = kpt_shape_of(info)
     if shape is None:
         return record
@@ -233,7 +233,7 @@ def _with_keypoints(record: dict[str, Any], info: Mapping[str, str]) -> dict[str
 
 
 def _with_id(attributes: Mapping[str, Any], taken: set[int | str]) -> dict[str, Any]:
-    """The attributes, without an id that another record has."""
+    """Return the attributes, without an id that another record has."""
     fields = dict(attributes)
     given = fields.get("id")
     if isinstance(given, (int, str)) and not isinstance(given, bool) and given not in taken:
@@ -244,12 +244,12 @@ def _with_id(attributes: Mapping[str, Any], taken: set[int | str]) -> dict[str, 
 
 
 def _new_ids(taken: set[int | str]) -> Iterator[int]:
-    """Ids above all that are taken, from 1: evaluation takes 0 for none."""
+    """Yield ids above all that are taken, from 1: evaluation takes 0 for none."""
     return count(max([0, *(one for one in taken if isinstance(one, int))]) + 1)
 
 
 def _annotation(box: Box, category_id: int) -> dict[str, Any]:
-    """The fields of an annotation; those that its attributes have stay as they are."""
+    """Return the fields of an annotation; those that its attributes have do not change."""
     given = box.attributes
     fields: dict[str, Any] = {
         "category_id": category_id,

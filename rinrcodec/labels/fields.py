@@ -1,4 +1,4 @@
-"""What the readers and writers of COCO and Pascal VOC share.
+"""Helpers that the readers and writers of COCO and Pascal VOC share.
 
 Fields of labels as JSON values, numbers in few digits, and the checks of every box.
 """
@@ -27,14 +27,14 @@ _MOST_DIGITS = 300
 
 
 def compact(value: Any) -> str:
-    """A value as JSON without spaces; raises `ValueError` where JSON cannot hold it."""
+    """Format a value as JSON without spaces; raise `ValueError` if JSON cannot hold it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     text.encode()  # a lone surrogate has no UTF-8
     return text
 
 
 def storable(fields: Mapping[str, Any], where: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """The fields that a pack can hold; a message to `say` for each that it cannot."""
+    """Return the fields that a pack can hold; report each of the others through `say`."""
     kept = {}
     for name, value in fields.items():
         try:
@@ -88,7 +88,7 @@ class Gathering:
         self._all.append(box)
 
     def labels(self, attributes: Mapping[str, Any], where: str) -> Labels:
-        """All that was collected, with the fields of the picture."""
+        """Return all collected labels, with the fields of the picture."""
         most = DEFAULT_LIMITS.max_label_bytes
         long = self._room is not None
         if long and (length := len(compact(attributes).encode())) > most:
@@ -125,7 +125,7 @@ class Gathering:
 
 
 def _first(messages: list[str], where: str, more: str) -> tuple[str, ...]:
-    """The first messages, and how many more there are."""
+    """Return the first messages, and one that counts the others."""
     rest = len(messages) - MOST_MESSAGES
     if rest < 1:
         return tuple(messages)
@@ -133,7 +133,7 @@ def _first(messages: list[str], where: str, more: str) -> tuple[str, ...]:
 
 
 def number(value: Any) -> float:
-    """A JSON number as a float; raises `RinrInputError` for anything else."""
+    """Return a JSON number as a float; raise `RinrInputError` for anything else."""
     if type(value) is float and math.isfinite(value):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -148,5 +148,5 @@ def number(value: Any) -> float:
 
 
 def short(value: float) -> float | int:
-    """A number that is written with the fewest digits and read back as an equal one."""
+    """Return an equal number that is written with the fewest digits."""
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)

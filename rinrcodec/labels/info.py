@@ -1,4 +1,4 @@
-"""What the info of a pack says about its labels: classes, task, keypoints.
+"""The entries of a pack's info about its labels: classes, task, keypoints.
 
 `compress` writes it; `RinrFile`, `decompress` and the plugins read it.
 """
@@ -20,7 +20,7 @@ __all__ = ["classes_of", "info_of", "kpt_shape_of", "task_of"]
 def info_of(
     names: Mapping[int, str], task: Task = "detect", kpt_shape: tuple[int, int] | None = None
 ) -> dict[str, str]:
-    """Entries of `Pack.info`; the usual values need none.
+    """Return the entries of `Pack.info`; the usual values need none.
 
     Example:
         >>> info_of({0: "car"}, "segment")
@@ -38,7 +38,7 @@ def info_of(
 
 
 def classes_of(info: Mapping[str, str]) -> dict[int, str]:
-    """The names of the classes by their ids; empty where there are none.
+    """Return the names of the classes by their ids; empty where there are none.
 
     Raises:
         RinrFormatError: The entry is no list of names.
@@ -54,7 +54,7 @@ def classes_of(info: Mapping[str, str]) -> dict[int, str]:
 
 
 def task_of(info: Mapping[str, str]) -> Task:
-    """What the labels are for.
+    """Return the task of the labels.
 
     Raises:
         RinrFormatError: The entry is no task.
@@ -67,7 +67,7 @@ def task_of(info: Mapping[str, str]) -> Task:
 
 
 def kpt_shape_of(info: Mapping[str, str]) -> tuple[int, int] | None:
-    """The number of keypoints of a box and of the numbers of each; None for other tasks.
+    """Return the number of keypoints of a box and of values for each; None for other tasks.
 
     Raises:
         RinrFormatError: The entry is no such pair.
@@ -81,7 +81,7 @@ def kpt_shape_of(info: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value can be printed; half of a surrogate pair cannot."""
+    """Return whether a value can be printed; half of a surrogate pair cannot."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:

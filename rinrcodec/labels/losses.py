@@ -1,4 +1,4 @@
-"""What a format of labels cannot hold of the frames that `decompress` writes in it."""
+"""Labels that are lost in the format which `decompress` writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Losses:
         >>> losses = Losses("yolo")
         >>> losses.count(Frame("a", 8, 8, InrRef(0, 0), boxes=(box,), objects=(None,)), "detect")
         >>> print(*losses.messages())
-        YOLO labels cannot hold crowds, which are left out (1 box); --labels coco keeps them
+        YOLO labels cannot hold crowds, which are left out (1 box); `labels='coco'` keeps them
     """
 
     def __init__(self, kind: LabelFormat) -> None:
@@ -52,12 +52,12 @@ class Losses:
             self._counts["other fields", "frame"] += 1
 
     def messages(self) -> list[str]:
-        """One message for each kind of loss."""
+        """Return one message for each kind of loss."""
         messages = []
         for (kind, what), n in sorted(self._counts.items()):
             plural = "" if n == 1 else "es" if what == "box" else "s"
             messages.append(
-                f"{_TITLES[self._kind]} cannot hold {kind} ({n:,} {what}{plural}); --labels coco "
+                f"{_TITLES[self._kind]} cannot hold {kind} ({n:,} {what}{plural}); `labels='coco'` "
                 "keeps them"
             )
         return messages

@@ -1,4 +1,4 @@
-"""What label files are read to, and what a reader of a format has to offer.
+"""The data that label files are read to, and the interface of a reader of a format.
 
 `sources` picks the reader and calls it for every picture; `datasets` writes labels again.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from rinrcodec.boxes import Box
 
@@ -53,7 +53,16 @@ class Labels:
 
 
 class LabelReader(Protocol):
-    """Reads the labels of one picture in one format. It crosses processes, so it is plain data."""
+    """Reads the labels of one picture in one format.
+
+    It crosses processes and goes to manifests, so it is a dataclass of plain data.
+
+    Attributes:
+        format: A name for the format.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    format: ClassVar[str]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
         """Read the labels of a picture.
@@ -71,7 +80,7 @@ class LabelReader(Protocol):
 
 
 def as_kpt_shape(value: object) -> tuple[int, int] | None:
-    """The number of keypoints, and of the numbers of each (2 or 3); None for anything else."""
+    """Return the number of keypoints and of the values of each (2 or 3); else None."""
     if isinstance(value, list | tuple) and [type(number) for number in value] == [int, int]:
         count, dims = value
         if 1 <= count <= _MOST_KEYPOINTS and dims in (2, 3):
@@ -80,7 +89,9 @@ def as_kpt_shape(value: object) -> tuple[int, int] | None:
 
 
 def far_outside(box: Box, width: float, height: float) -> bool:
-    """Whether a box cannot be meant: it misses the picture, or leaves it by over half a picture.
+    """Return whether a box cannot be meant.
+
+    It misses the picture, or leaves it by over half a picture.
 
     A box may leave the picture by less, as objects do. Rounding may move an edge, so touching is
     enough.
@@ -93,7 +104,7 @@ def far_outside(box: Box, width: float, height: float) -> bool:
 
 
 def oddity(box: Box, width: float, height: float) -> str | None:
-    """What is odd about a box that is kept; None for a usual one."""
+    """Describe what is odd about a box that is kept; None for a usual one."""
     if box.w == 0 or box.h == 0:
         return "a box without area; it is kept, without an object"
     if (

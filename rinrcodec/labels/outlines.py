@@ -18,21 +18,21 @@ _MANY = 200
 
 
 def bounds_of(polygons: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
-    """The x, y, w, h of the rectangle around polygons (x1, y1, x2, y2, ...)."""
+    """Compute the x, y, w, h of the rectangle around polygons (x1, y1, x2, y2, ...)."""
     xs = [x for polygon in polygons for x in polygon[0::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
 def area_of(polygon: Sequence[float]) -> float:
-    """The area of a polygon (x1, y1, x2, y2, ...), by the shoelace formula."""
+    """Compute the area of a polygon (x1, y1, x2, y2, ...), by the shoelace formula."""
     xs, ys = polygon[0::2], polygon[1::2]
     pairs = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
     return abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in pairs)) / 2
 
 
 def joined(polygons: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """One polygon in place of several, for formats that hold one.
+    """Join several polygons to one, for formats that hold one.
 
     The parts are connected there and back by a line between their nearest points, which has no
     area. The largest part comes first; each other one joins what is connected already. Of more than
@@ -72,7 +72,9 @@ def _chained(parts: Sequence[_Points]) -> tuple[float, ...]:
 
 
 def _path(points: Sequence[NDArray[np.float64]]) -> list[int]:
-    """Order points so that the next one is near: in strips, to the right and to the left in turn.
+    """Order points so that the next one is near.
+
+    The path runs in strips, to the right and to the left in turn.
 
     1 - 2 --- 3
               |
@@ -89,7 +91,7 @@ def _points(polygon: Sequence[float]) -> _Points:
 
 
 def _nearest(whole: _Points, part: _Points, most: int) -> tuple[int, int]:
-    """The numbers of the points of two outlines that are nearest, of about `most` of each."""
+    """Find the numbers of the nearest points of two outlines, among about `most` of each."""
     steps = [1 + len(points) // most for points in (whole, part)]
     squares = (whole[:: steps[0], None] - part[:: steps[1]]) ** 2
     distances = squares[..., 0] + squares[..., 1]
@@ -98,5 +100,5 @@ def _nearest(whole: _Points, part: _Points, most: int) -> tuple[int, int]:
 
 
 def _from(part: _Points, j: int) -> _Points:
-    """All points of a part from number `j` on, and that one again."""
+    """Return all points of a part from number `j` on, and that one again."""
     return np.concatenate([part[j:], part[: j + 1]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
@@ -38,6 +38,7 @@ class VocReader:
         (Box(class_id=0, x=4.0, y=2.0, w=9.0, h=5.0),)
     """
 
+    format: ClassVar[str] = "voc"
     classes: tuple[tuple[str, int], ...]
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
@@ -58,7 +59,7 @@ class VocReader:
 
 
 def read_annotation(data: bytes) -> dict[str, Any]:
-    """What a VOC file says of a picture, as `parse_xml` has it.
+    """Return the labels in a VOC file of a picture, in the form of `parse_xml`.
 
     Raises:
         RinrInputError: It is no such file.
@@ -74,20 +75,20 @@ def read_annotation(data: bytes) -> dict[str, Any]:
 
 
 def names_used(data: bytes) -> set[str]:
-    """The class names in a VOC file; raises `RinrInputError` where it is none."""
+    """Read the class names in a VOC file; raise `RinrInputError` for other files."""
     objects = _listed(read_annotation(data).get("object"))
     return {name for one in objects if isinstance(one, dict) and (name := _name(one))}
 
 
 def far_edge(start: float, length: float) -> float:
-    """Where a side ends, without the error of a sum."""
+    """Return the end of a side, without the rounding error of the sum."""
     return round(start + length, _DECIMALS)
 
 
 def _declared_size(
     value: Any, size: tuple[int, int] | None
 ) -> tuple[tuple[float, float] | None, dict[str, Any]]:
-    """The size that a file has for its picture, and what else it has there."""
+    """Return the size that a file has for its picture, and its other keys there."""
     if not isinstance(value, dict):
         return None, {}
     rest = {key: v for key, v in value.items() if key not in ("width", "height")}
@@ -103,7 +104,7 @@ def _declared_size(
 
 
 def _box(item: Any, classes: Mapping[str, int], where: str, say: Callable[[str], None]) -> Box:
-    """The box of an object; raises `RinrInputError` with the reason."""
+    """Parse the box of an object; raise `RinrInputError` with the reason."""
     if not isinstance(item, dict) or not (name := _name(item)):
         raise RinrInputError("no name")
     if name not in classes:
@@ -137,7 +138,7 @@ def _rectangle(
     where: str,
     say: Callable[[str], None],
 ) -> tuple[float, float, float, float]:
-    """The rectangle of an object, whose `bndbox` keeps what is more than that."""
+    """Return the rectangle of an object; its other keys stay in `bndbox`."""
     bndbox = rest.pop("bndbox", None)
     if bndbox is None and polygons:
         say(f"{where}: no bndbox; the rectangle around its polygon is taken")
@@ -161,7 +162,7 @@ def _rectangle(
 
 
 def _polygons(value: Any, where: str, say: Callable[[str], None]) -> tuple[tuple[float, ...], ...]:
-    """Polygons of `x1`, `y1`, `x2`, ...; none where they are something else."""
+    """Return polygons of `x1`, `y1`, `x2`, ...; none for other content."""
     polygons = []
     for one in _listed(value):
         points = one if isinstance(one, dict) else {}

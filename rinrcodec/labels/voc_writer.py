@@ -20,7 +20,7 @@ _MERGED = {"size", "name", "bndbox"}
 
 
 def voc_text(frame: Frame, file_name: str, names: Mapping[int, str]) -> str:
-    """The text of the VOC file of a frame; fields that VOC cannot hold are left out.
+    """Format the VOC file of a frame; fields that VOC cannot hold are left out.
 
     Args:
         frame: A frame with its boxes.
@@ -43,7 +43,7 @@ def voc_text(frame: Frame, file_name: str, names: Mapping[int, str]) -> str:
 def split_attributes(
     attributes: Mapping[str, Any], reserved: set[str] = _OF_BOX
 ) -> tuple[dict[str, Any], list[str]]:
-    """Attributes that VOC can hold, which are texts and elements of texts, and names of others."""
+    """Return the attributes that VOC can hold (texts and elements of texts), and other names."""
     kept: dict[str, Any] = {}
     left = []
     for name, value in attributes.items():

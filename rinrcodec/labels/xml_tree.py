@@ -65,7 +65,7 @@ class _Builder:
 
 
 def parse_xml(data: bytes) -> tuple[str, Any]:
-    """The name and value of the root element.
+    """Parse a document; return the name and value of the root element.
 
     Raises:
         RinrInputError: It is no XML, is too large, or declares a document type, which may
@@ -96,7 +96,7 @@ def parse_xml(data: bytes) -> tuple[str, Any]:
 
 
 def xml_text(name: str, value: Any) -> str:
-    """The text of a document, the inverse of `parse_xml`; every child has a line.
+    """Format a document, the inverse of `parse_xml`; every child has a line.
 
     Example:
         >>> print(xml_text("a", {"@v": "1", "b": ["x", "y"]}), end="")
@@ -109,7 +109,7 @@ def xml_text(name: str, value: Any) -> str:
 
 
 def holdable(value: Any) -> bool:
-    """Whether `parse_xml` reads a value back as it was after `xml_text`."""
+    """Return whether `xml_text` and `parse_xml` preserve a value."""
     if isinstance(value, str):
         return not _FORBIDDEN.search(value) and (not value or bool(value.strip()))
     if isinstance(value, list):
@@ -126,7 +126,7 @@ def holdable(value: Any) -> bool:
 
 
 def xml_name(name: str) -> bool:
-    """Whether an element can have this name."""
+    """Return whether an element can have this name."""
     return bool(_NAME.fullmatch(name))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import ClassVar
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrError, RinrInputError
@@ -42,7 +43,7 @@ _DECIMALS = 9
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the columns of label files are, after the class.
+    """The columns of label files after the class.
 
     Attributes:
         task: "detect" (box), "segment" (polygon, or box), "pose" (box and keypoints) or "obb" (the
@@ -56,7 +57,7 @@ class Layout:
     tail: tuple[str, ...] = ()
 
     def shape_columns(self, n: int) -> int | None:
-        """How many of `n` columns are coordinates; None for a number that no line has."""
+        """Return how many of `n` columns are coordinates; None for a number that no line has."""
         tails = range(len(self.tail) + 1)
         if self.kpt_shape is not None:
             sizes = [_BOX + math.prod(self.kpt_shape)]
@@ -85,11 +86,11 @@ class Layout:
 
 
 class LayoutFinder:
-    """Finds the layout of label files from the lines of all of them.
+    r"""Finds the layout of label files from the lines of all of them.
 
     Example:
         >>> finder = LayoutFinder()
-        >>> finder.add("0 0.1 0.1 0.5 0.1 0.5 0.4 0.1 0.4\\n1 0.2 0.2 0.3 0.2 0.3 0.5")
+        >>> finder.add("0 0.1 0.1 0.5 0.1 0.5 0.4 0.1 0.4\n1 0.2 0.2 0.3 0.2 0.3 0.5")
         >>> finder.layout().task
         'segment'
     """
@@ -124,7 +125,7 @@ class LayoutFinder:
                 self._maybe[name, n] = holds and self._maybe.get((name, n), True)
 
     def layout(self) -> Layout:
-        """The layout that fits all lines.
+        """Find the layout that fits all lines.
 
         Raises:
             RinrInputError: The task is "pose", and lines do not say how many keypoints they have.
@@ -169,7 +170,7 @@ class LayoutFinder:
         return self._maybe.get((name, n), False)
 
     def _tail(self, size: int) -> tuple[str, ...]:
-        """What follows `size` columns."""
+        """Name the columns that follow `size` columns."""
         if size + 2 in self._counts:
             return ("score", "track_id")
         if size + 1 not in self._counts:
@@ -187,7 +188,7 @@ class LayoutFinder:
         return ("track_id",) if all(map(self._is_track, odd)) else ("score",)
 
     def _pose(self) -> Layout | None:
-        """Keypoints without a `kpt_shape`: every line has as many, inside its own box.
+        """Find keypoints without a `kpt_shape`: each line has equally many, inside its own box.
 
         Lines without any are left aside: they are errors, as they are to Ultralytics.
         """
@@ -213,6 +214,7 @@ class YoloReader:
         (Box(class_id=3, x=40.0, y=0.0, w=20.0, h=20.0),)
     """
 
+    format: ClassVar[str] = "yolo"
     layout: Layout | None = None
 
     def parse(self, data: bytes, *, size: tuple[int, int] | None, where: str) -> Labels:
@@ -249,7 +251,7 @@ def read_labels(
 
 
 def not_read(file: Path, error: Exception) -> Labels:
-    """The labels of a file that cannot be read: a missing one has no boxes, others are lost."""
+    """Return labels for a file that cannot be read: a missing one has no boxes, others are lost."""
     if isinstance(error, FileNotFoundError):
         if file.is_symlink():
             return Labels(lost=(f"{file}: this link leads nowhere; its labels are left out",))
@@ -260,7 +262,7 @@ def not_read(file: Path, error: Exception) -> Labels:
 
 
 def label_text(data: bytes) -> str | RinrInputError:
-    """The text of a label file, or the error that says why it is none."""
+    """Read the text of a label file, or return the error that says why it is none."""
     if data.startswith(b"version https://git-lfs"):
         return RinrInputError("a Git LFS pointer instead of labels; run git lfs pull")
     if data.lstrip()[:1] == b"<":
@@ -286,7 +288,7 @@ def label_text(data: bytes) -> str | RinrInputError:
 def format_labels(
     boxes: Iterable[Box], *, width: int, height: int, layout: Layout | None = None
 ) -> str:
-    """The text of a label file for boxes of a picture of `width` x `height`.
+    """Format a label file for boxes of a picture of `width` x `height`.
 
     Numbers have six decimals, and up to nine where they need them: canonical text that was read
     comes out byte for byte. Several polygons of a box are joined, and crowds are left out: they
@@ -344,14 +346,14 @@ def _decimal(value: float) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not empty, by their numbers from 1, as words."""
+    """Yield the non-empty lines, by their numbers from 1, as words."""
     for number, line in enumerate(text.splitlines(), start=1):
         if words := line.split():
             yield number, words
 
 
 def _box(words: Sequence[str], layout: Layout, width: int, height: int) -> Box:
-    """The box of a line; raises `RinrInputError` with the reason."""
+    """Parse the box of a line; raise `RinrInputError` with the reason."""
     class_id, *values = _numbers(words)
     if class_id < 0 or class_id > _MAX_CLASS or class_id != int(class_id):
         raise RinrInputError(f"class {words[0]}, expected a whole number of 0 or more")
@@ -397,7 +399,7 @@ def _shaped(class_id: int, shape: Sequence[float], layout: Layout, width: int, h
 
 
 def _pixels(shape: Sequence[float], width: int, height: int) -> tuple[float, ...]:
-    """Points in pixels, rounded to what fractions of nine decimals need; they stay short."""
+    """Return points in pixels, rounded to the precision of nine decimals; they stay short."""
     sizes = (width, height)
     return tuple(round(value * sizes[i % 2], _DECIMALS) for i, value in enumerate(shape))
 
@@ -422,7 +424,7 @@ def _is_number(word: str) -> bool:
 
 
 def _is_pose(values: Sequence[float], dims: int) -> bool:
-    """Whether a line may be a box and keypoints of so many numbers, all of them inside the box."""
+    """Return whether a line may be a box and so many numbers of keypoints inside the box."""
     rest = values[_BOX:]
     if not rest or len(rest) % dims:
         return False

@@ -33,7 +33,7 @@ __all__ = ["load_data_yaml", "open_data_yaml"]
 
 
 def load_data_yaml(path: Path) -> dict[str, Any]:
-    """The keys of a YOLO data yaml; raises `RinrInputError` for a file that is none."""
+    """Read the keys of a YOLO data yaml; raise `RinrInputError` for other files."""
     return parse_yaml(path, read_file(path, most=MOST_YAML_BYTES))[0]
 
 
@@ -121,7 +121,7 @@ def _best_root(
 
 
 def _base_folder(where: str, listing: Listing, split: Split) -> str:
-    """The folder that the names of a split's pictures are relative to, as text."""
+    """Return the folder to which the picture names of a split are relative, as text."""
     first = split.folders[0]
     if len(split.folders) == 1 and is_folder(listing, first):
         return text_of(first)

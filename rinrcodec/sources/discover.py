@@ -40,8 +40,8 @@ def open_source(
     """Find the pictures of an image, folder, YOLO data yaml, COCO file or video, and their labels.
 
     path: also a URL that fsspec knows; its folder is listed, not walked. labels: "auto" looks where
-    YOLO does (`images` -> `labels` in the path), then in a folder `labels` beside or inside the
-    source, then beside the picture; "none" skips labels; anything else is a path or URL: a folder
+    YOLO does (`images` -> `labels` in the path), then in a folder `labels` next to or inside the
+    source, then next to the picture; "none" skips labels; anything else is a path or URL: a folder
     of YOLO or Pascal VOC files that mirrors the pictures' names, a COCO file, or the VOC file of
     one picture. formats: kinds of pictures to read besides the usual ones, by Pillow's names.
 
@@ -93,7 +93,7 @@ def _open_source(source: Path, labels: str | PathLike[str]) -> Source:
     if suffix == ".xml":
         raise RinrInputError(
             f"{source}: labels, not a picture; give the folder of the pictures, and the folder of "
-            f"the labels: --labels {source.parent}"
+            f"the labels: `labels='{source.parent}'`"
         )
     if suffix == ".json":
         if folder is not None:
@@ -163,7 +163,7 @@ def _without_labels(source: Source) -> Iterator[str]:
 
 
 def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
-    """Where `auto` finds no label at all, one warning rather than one for every picture."""
+    """Warn once, not once a picture, if `auto` finds no label at all."""
     refs = [ref for series in source.series for ref in series.refs]
     if find is None or find.folder is not None:
         return source

@@ -58,7 +58,7 @@ _JPEG_START = b"\xff\xd8"
 _PNG_METADATA = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _PNG_PIXELS = b"IDAT"
 _ON_THEIR_SIDE = (5, 6, 7, 8)
-_FEWER = "take fewer pictures at a time (--jobs), or a machine with more memory"
+_FEWER = "take fewer pictures at a time (`jobs`), or a machine with more memory"
 
 # EXIF value -> what brings the stored pixels upright.
 _UPRIGHT = {
@@ -114,7 +114,7 @@ def load_picture(
 
 
 def read_picture_file(file: Path, *, stamp: str = "", limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The bytes of a picture file; raises `RinrInputError` or `RinrLimitError` with the reason.
+    """Read a picture file; raise `RinrInputError` or `RinrLimitError` with the reason.
 
     stamp: as in `storage.read_file`.
     """
@@ -138,7 +138,7 @@ def decode_picture(
     depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
-    """As `load_picture`, of bytes that were read from `file`."""
+    """Decode as `load_picture` does, from bytes that were read from `file`."""
     if not data:
         raise RinrInputError(f"{file}: the file is empty (0 bytes), not a picture")
     name = file.name if name is None else name
@@ -265,7 +265,7 @@ def picture_from_array(
     source_bytes: int = 0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
-    """Wrap uint8 pixels, [H, W] grey or [H, W, 3] RGB; raises `RinrInputError` for other arrays."""
+    """Wrap uint8 pixels, [H, W] grey or [H, W, 3] RGB; raise `RinrInputError` for other arrays."""
     colour = pixels.ndim == 3 and pixels.shape[2] == 3
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or colour) or pixels.size == 0:
         raise RinrInputError(
@@ -287,7 +287,7 @@ def picture_from_array(
 def _eight_bit(
     image: Image.Image, name: str, stored: str, depth_range: DepthRange | None
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """The pixels in 8 bits, and notes about what was lost."""
+    """Return the pixels in 8 bits, and notes about the loss."""
     if image.mode == "F" or image.mode.startswith("I"):
         return eight_bit_greys(image, name, stored=stored, depth_range=depth_range)
     pixels = np.asarray(_grey_or_rgb(image, name))

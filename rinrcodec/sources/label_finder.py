@@ -52,7 +52,7 @@ class LabelFinder:
             self._know(root)
 
     def __call__(self, picture: Path, *names: str) -> tuple[Path | None, str]:
-        """The label file of a picture, or where it is missing from, or None; and its stamp.
+        """Find the label file of a picture, or the path of a missing one, or None; and its stamp.
 
         names: the picture's relative names, by which it is looked up in a folder of labels. The
         stamp of a file that is missing is "".
@@ -111,7 +111,7 @@ class LabelFinder:
         return (f"{self._capitals[0]}: {files} in {_CAPITALS}; YOLO finds only .txt. Rename them",)
 
     def _unused(self) -> dict[str, list[str]]:
-        """The label files without a picture, by folder."""
+        """Return the label files without a picture, by folder."""
         known = {
             _joined(folder, name) for folder, (_, names) in self._used.items() for name in names
         }
@@ -131,7 +131,7 @@ class LabelFinder:
         return found
 
     def _yolo_texts(self, picture: Path) -> list[str]:
-        """`a/images/b/c.jpg` -> `a/labels/b/c.txt`; nothing where no folder is called `images`."""
+        """Return `a/labels/b/c.txt` for `a/images/b/c.jpg`; nothing without a folder `images`."""
         storage = storage_of(picture)
         parts = text_of(storage.absolute(picture)).split("/")
         for i in range(len(parts) - 2, storage.root_steps - 1, -1):
@@ -149,7 +149,7 @@ class LabelFinder:
 
 
 def _named(found: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Messages that name a few files of each folder, and count the others."""
+    """Return messages that name a few files of each folder and count the others."""
     warnings = []
     for folder, texts in list(found.items())[:_SHOWN_FOLDERS]:
         names = texts[:_SHOWN_FILES]
@@ -168,7 +168,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _looks_like_labels(file: Path) -> bool:
-    """Whether a text file next to pictures begins like YOLO labels, rather than notes."""
+    """Return whether a text file next to pictures begins like YOLO labels, not like notes."""
     try:
         words = read_range(file, 0, 200).split()
         return len(words) >= 5 and all(float(word) >= 0 for word in words[:5])

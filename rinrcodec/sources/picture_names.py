@@ -54,7 +54,7 @@ _NEVER = VIDEO_SUFFIXES | {".rinr", ".txt", ".yaml", ".yml", ".json", ".xml", ""
 
 
 def frame_stem(name: str) -> str:
-    """The name of a frame without the suffix of a picture; what follows another dot stays."""
+    """Return a frame name without the suffix of a picture; text after another dot stays."""
     path = PurePosixPath(name)
     known = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix.lower() in _ADVICE
     # `with_suffix` refuses to make "." of "..jpg".
@@ -62,7 +62,7 @@ def frame_stem(name: str) -> str:
 
 
 def is_picture(suffix: str) -> bool:
-    """Whether a file of this suffix is read as a picture: by Pillow or by a plugin for it."""
+    """Return whether files of this suffix are read as pictures: by Pillow or its plugins."""
     suffix = suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return True
@@ -70,7 +70,7 @@ def is_picture(suffix: str) -> bool:
 
 
 def unreadable_kind(suffix: str) -> str:
-    """Why a picture of this suffix is not read, and what to do; "" where it is no such kind."""
+    """Explain why a picture of this suffix is not read, and the remedy; "" for other suffixes."""
     suffix = suffix.lower()
     if suffix not in _ADVICE or _has_plugin(suffix):
         return ""
@@ -78,12 +78,12 @@ def unreadable_kind(suffix: str) -> str:
 
 
 def is_left_out(suffix: str) -> bool:
-    """Whether files of this suffix hold pictures that are not read from folders."""
+    """Return whether files of this suffix hold pictures that are not read from folders."""
     return suffix.lower() in VIDEO_SUFFIXES or bool(unreadable_kind(suffix))
 
 
 def pictures_among(files: Sequence[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
-    """The picture files among those below a folder, in the order of their names."""
+    """Return the picture files among those below a folder, in the order of their names."""
     readable = {suffix for suffix in _suffixes(files) if is_picture(suffix)}
     pictures = [item for item in files if item[0].suffix.lower() in readable]
     relative_name, base = storage_of(folder).relative_name, text_of(folder)
@@ -91,7 +91,7 @@ def pictures_among(files: Sequence[tuple[Path, str]], folder: Path) -> list[tupl
 
 
 def left_out(files: Sequence[tuple[Path, str]], where: object) -> tuple[str, ...]:
-    """A warning that counts and names the pictures and videos among files that are not read."""
+    """Return a warning that counts and names pictures and videos that are not read."""
     lost = [path for path, _ in files if is_left_out(path.suffix)]
     if not lost:
         return ()
@@ -121,7 +121,7 @@ def _suffixes(files: Sequence[tuple[Path, str]]) -> set[str]:
 
 
 def name_order(name: str) -> list[tuple[list[str | int], str]]:
-    """Sorts names folder by folder, and numbers in them by value: `f2` comes before `f10`."""
+    """Return a key that sorts names by folder, with numbers by value: `f2` before `f10`."""
     return [
         ([int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", step))], step)
         for step in re.findall("[^/]+/?", name)

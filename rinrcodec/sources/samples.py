@@ -1,6 +1,6 @@
 """Four pictures that ship with scikit-image, with boxes set by hand around what one looks at.
 
-All are in the public domain or CC0 (see `skimage.data`), and lie inside the scikit-image wheel:
+All are in the public domain or CC0 (see `skimage.data`), and are inside the scikit-image wheel:
 nothing is downloaded.
 """
 
@@ -31,7 +31,7 @@ _BOXES: dict[str, tuple[tuple[str, float, float, float, float], ...]] = {
 
 
 def sample_pictures() -> list[Picture]:
-    """The pictures, RGB and at most 360 pixels high, with their boxes.
+    """Build the sample pictures, RGB and at most 360 pixels high, with their boxes.
 
     `source_bytes` is the size of the picture as a JPEG of quality 95, as a camera would send it.
     Raises `MissingExtraError` without scikit-image.

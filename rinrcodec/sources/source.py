@@ -1,4 +1,4 @@
-"""What a source is: series of pictures that are read one at a time, when they are asked for.
+"""A source: series of pictures that are read one at a time, on request.
 
 A source of any size needs the memory of a few pictures. `discover.open_source` makes sources.
 """

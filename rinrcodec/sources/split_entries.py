@@ -40,7 +40,7 @@ _ESCAPES = {7: "/a", 8: "/b", 9: "/t", 10: "/n", 11: "/v", 12: "/f", 13: "/r", 2
 
 @dataclass(slots=True)
 class Split:
-    """What the entries of one split name.
+    """The pictures that the entries of one split name.
 
     files: the pictures with their stamps. folders: the paths of the entries. n_listed: how many
     pictures were named, with those that were named twice. unread: pictures of kinds that cannot be
@@ -252,7 +252,7 @@ def _locate(listing: Listing, bases: list[Path], line: str, cut: int) -> tuple[P
 
 
 def _elsewhere(near: Path, line: str) -> str:
-    """Why a line of a list is not followed, "" if it may be: it is a URL, or a local path."""
+    """Explain why a line of a list, a URL or a local path, is not followed; "" if it may be."""
     try:
         check_store(near, line)
     except RinrInputError as error:

@@ -15,7 +15,7 @@ __all__ = ["evenly_spread", "iterate_pictures", "read_pictures"]
 
 
 def evenly_spread(count: int, total: int) -> list[int]:
-    """The middles of `count` equal runs of `range(total)`; all of it where it is no longer."""
+    """Return the middles of `count` equal runs of `range(total)`, or all of a shorter range."""
     if count < 1:
         raise RinrInputError(f"{count} frames are wanted: expected 1 or more")
     count = min(count, total)
@@ -23,7 +23,7 @@ def evenly_spread(count: int, total: int) -> list[int]:
 
 
 def read_pictures(source: Source, indices: Sequence[int] | None = None) -> list[Picture]:
-    """The pictures of a source with the given numbers, which rise through all its series.
+    """Read the pictures of a source with the given numbers, which increase over all series.
 
     indices: None takes them all. Where there are several series, a picture's name begins with that
     of its series. Raises `RinrInputError` for a picture that cannot be read.

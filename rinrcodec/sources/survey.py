@@ -32,7 +32,7 @@ _MOST_KEPT_BYTES = 2**28
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the labels of a source look like.
+    """A survey of the labels of a source.
 
     Attributes:
         source: The source, whose series have a reader for these labels.
@@ -93,7 +93,7 @@ def survey(
         if task is None and layout.task == "segment" and finder.may_be_tracks:
             warnings.append(
                 f"{source.path}: lines of 7 columns are read as triangles, as YOLO reads them; "
-                "give --task detect if they are boxes with a score and a track"
+                "give `task='detect'` if they are boxes with a score and a track"
             )
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
@@ -121,12 +121,12 @@ def survey(
 
 
 def label_info(source: Source) -> dict[str, str]:
-    """What packs hold about the labels of a source, as entries of `Pack.info`."""
+    """Return the entries of `Pack.info` about the labels of a source."""
     return info_of(source.names, source.task, source.kpt_shape) | dict(source.info)
 
 
 def _unlisted(source: Source) -> list[str]:
-    """A message about pictures that the labels given do not mention."""
+    """Return a message about pictures that the given labels do not mention."""
     refs = [ref for series in source.series for ref in series.refs if not ref.listed]
     if not refs:
         return []
@@ -185,7 +185,7 @@ def _load(item: tuple[int, Path, bytes | None, Path | None], sized: Limits | Non
 
 
 def _labels_of(series: Series) -> Iterator[tuple[Path, bytes | None, Path | None]]:
-    """The label files of a series that are there, or the parts of one, and their pictures."""
+    """Yield the existing label files of a series, or the parts of one, and their pictures."""
     for ref in series.refs:
         if ref.label is not None and ref.has_label:
             yield ref.label, ref.label_data, ref.path
@@ -206,7 +206,7 @@ def _columns(
 
 
 def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
-    """What a user should check, as columns do not say it."""
+    """Return warnings about guesses that a user should check; columns do not tell."""
     warnings = []
     if source.kpt_shape is not None:
         if task not in (None, "pose"):
@@ -218,13 +218,13 @@ def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
         count, dims = layout.kpt_shape
         warnings.append(
             f"{source.path}: the labels look like poses of {count} keypoints of {dims} numbers and "
-            "are read as such; give a data yaml with kpt_shape, or --task segment if they are "
+            "are read as such; give a data yaml with kpt_shape, or `task='segment'` if they are "
             "polygons"
         )
     elif layout.task == "obb" and task is None:
         warnings.append(
             f"{source.path}: the labels have four corners each and are read as rotated boxes "
-            "(obb); give --task segment if they are polygons"
+            "(obb); give `task='segment'` if they are polygons"
         )
     if layout.tail:
         kept = " and ".join(layout.tail)
@@ -235,7 +235,7 @@ def _guesses(source: Source, layout: Layout, task: Task | None) -> list[str]:
 def _unnamed(
     names: Mapping[int, str], classes: Mapping[int, int], first: Mapping[int, str]
 ) -> list[str]:
-    """A message about classes of the labels beyond those that have a name."""
+    """Return a message about classes of the labels beyond those that have a name."""
     unknown = sorted(classes.keys() - names.keys()) if names else []
     if not unknown:
         return []

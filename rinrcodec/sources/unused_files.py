@@ -72,7 +72,7 @@ def annotation_hint(top: Path, files: Sequence[Path], folders: Sequence[Path]) -
 
 
 def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
-    """The source's folder and those for annotations around pictures; a store is not asked."""
+    """Return the source's folder and those for annotations around pictures; none for a store."""
     if not storage_of(top).has_native_paths:
         return []
     local = [folder for folder in folders if storage_of(folder).has_native_paths]
@@ -86,14 +86,14 @@ def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
 
 def _hint(file: Path, kind: str, n: int) -> str:
     if kind == "COCO":
-        return f"{file}: found labels (COCO?), which are not used: pass --labels {file}"
+        return f"{file}: found labels (COCO?), which are not used: pass `labels='{file}'`"
     if kind == "CVAT":
         return (
             f"{file}: found labels (XML of CVAT?), which cannot be read: export them as YOLO, COCO "
             "or Pascal VOC"
         )
     found = "1 .xml file" if n == 1 else f"{n:,} .xml files"
-    return f"{file.parent}: found {found} (Pascal VOC?), not used: pass --labels {file.parent}"
+    return f"{file.parent}: found {found} (Pascal VOC?), not used: pass `labels='{file.parent}'`"
 
 
 def _kind_of_labels(file: Path) -> str:
@@ -184,10 +184,10 @@ def _inside(root: Path, base: Path, text: str) -> Path | None:
 
 
 def _is_used_kind(file: Path) -> bool:
-    """Whether a file of this name is a picture or a pack."""
+    """Return whether a file of this name is a picture or a pack."""
     return is_picture(file.suffix) or file.suffix == ".rinr"
 
 
 def _may_be_path(text: str) -> bool:
-    """Whether a value may name pictures: not a sentence, a script or an address."""
+    """Return whether a value may name pictures: not a sentence, a script or an address."""
     return 0 < len(text) < 1000 and "\n" not in text and "://" not in text

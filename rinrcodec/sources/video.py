@@ -76,7 +76,7 @@ class _DecoderError(Exception):
 
 
 def count_frames(path: str | os.PathLike[str]) -> int:
-    """The number of frames a video declares or, where it declares none, holds as packets.
+    """Count the frames that a video declares or, if it declares none, holds as packets.
 
     Nothing is decoded. Raises `RinrInputError` for a file that is no video.
     """
@@ -135,7 +135,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoProbe:
 
 
 def frame_rate(stream: Any) -> str:
-    """The frames a second of a stream of PyAV, as `VideoProbe` has them."""
+    """Return the frames a second of a stream of PyAV, in the form of `VideoProbe`."""
     rate = stream.average_rate or stream.guessed_rate
     return str(rate) if rate and 0 < rate <= _MOST_RATE else ""
 
@@ -145,7 +145,7 @@ def read_video(
 ) -> Iterator[tuple[str, Picture | None, str | None]]:
     """Decode the frames from number `start` on, as `(name, picture, error)`, one at a time.
 
-    Frames are named `VIDEO/000001.png` (from 1) and stand upright. The bytes of the file are
+    Frames are named `VIDEO/000001.png` (from 1) and are upright. The bytes of the file are
     shared out evenly over `n_frames`. A frame that is damaged or lost is an item with an error,
     and those after it keep their numbers. Where these are not known, such an item is the last one.
     So it is where the end of the file is missing. Damage before `start` is not reported. Raises
@@ -180,7 +180,7 @@ def read_video(
 
 
 def frame_name(path: Path, number: int) -> str:
-    """The name of the frame of that number, counted from 0."""
+    """Return the name of the frame of a number, counted from 0."""
     return f"{path.stem}/{number + 1:06d}.png"
 
 
@@ -199,7 +199,7 @@ def _file(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def _items(file: Any, path: Path, size: int, limits: Limits) -> Iterator[Any]:
-    """The frames in order, and a text for each that is lost."""
+    """Yield the frames in order, and a text for each lost one."""
     done = 0
     try:
         for item in _decoded(file, path, size, limits, threads="AUTO"):
@@ -213,7 +213,10 @@ def _items(file: Any, path: Path, size: int, limits: Limits) -> Iterator[Any]:
 
 
 def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) -> Iterator[Any]:
-    """As `_items`; raises `_DecoderError` at a refused packet unless `threads` is "SLICE"."""
+    """Decode as `_items` does; raise `_DecoderError` at a refused packet.
+
+    With `threads` "SLICE" it does not raise.
+    """
     import av
 
     structure = check_structure(file, size)
@@ -271,7 +274,7 @@ def _decoded(file: Any, path: Path, size: int, limits: Limits, *, threads: str) 
 
 
 def _is_unordered(container: Any, stream: Any) -> bool:
-    """Whether packets have times in the order of the file, and frames are shown in another.
+    """Return whether packets have times in file order, but frames are shown in another.
 
     An avi has no other times. Then the time of a packet is not that of its frame.
     """
@@ -308,7 +311,7 @@ class _Times:
         self._period = float(1 / (rate * base)) if rate and base else 0.0
 
     def is_frame(self, packet: Any) -> bool:
-        """Whether a packet should give a frame to show."""
+        """Return whether a packet should give a frame to show."""
         if packet.size < self._least_bytes or packet.is_discard:
             return False
         # The bit of a VP8 frame that says that it is to be shown.
@@ -336,7 +339,7 @@ class _Times:
         return True
 
     def is_late(self, frame: Any) -> bool:
-        """Whether a frame comes after one behind it, and has been counted as lost by then."""
+        """Return whether a frame follows a later one, and has been counted as lost by then."""
         if not self.known or frame.pts is None or self._last is None or frame.pts >= self._last:
             return False
         if self._damaged or frame.pts in self._gone:
@@ -345,7 +348,7 @@ class _Times:
         return False
 
     def lost_before(self, frame: Any) -> int | None:
-        """How many frames were lost before this one; None where it cannot be known."""
+        """Count the frames lost before this one; None if the number is unknown."""
         self._balance -= 1
         time: int | None = frame.pts
         if time is None or not self.known:
@@ -367,11 +370,11 @@ class _Times:
         return max(lost, round(gap) - 1)
 
     def left(self) -> int:
-        """How many frames were lost at the end."""
+        """Count the frames lost at the end."""
         return len(self._waiting)
 
     def uncounted(self) -> int:
-        """How many frames were lost, it is not known where."""
+        """Count the lost frames whose place is unknown."""
         return max(0, self._balance) if self._unordered else 0
 
     def _forget(self) -> None:
@@ -380,7 +383,7 @@ class _Times:
 
 
 def _reason(error: Exception) -> str:
-    """An error in words; FFmpeg's of damaged data name functions of its code."""
+    """Describe an error in words; FFmpeg's own names functions of its code for damaged data."""
     import av
 
     return _NOTHING if isinstance(error, av.error.InvalidDataError) else str(error)
@@ -401,7 +404,7 @@ def _end_problem(
 
 
 def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> bool:
-    """Whether frames are missing at the end; `shown` is the time of the last one, in seconds.
+    """Return whether frames are missing at the end; `shown` is the last one's time, in seconds.
 
     A sound file may declare more frames than it shows: an avi counts those that repeat the one
     before, an mp4 those that its edit list leaves out. Both still last as long as they declare.
@@ -419,17 +422,17 @@ def _is_cut(container: Any, stream: Any, decoded: int, shown: float | None) -> b
 
 
 def as_picture(frame: Any, name: str, share: int, limits: Limits) -> Picture:
-    """A frame of PyAV as an upright picture; `share` is its part of the bytes of the source."""
+    """Convert a frame of PyAV to an upright picture; `share` is its part of the source's bytes."""
     grey = frame.format.name in {"gray", "gray8"}
     pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
-    # The file says how far to turn, counter-clockwise, to stand upright.
+    # The file says how far to turn, counter-clockwise, to be upright.
     turns = round(frame.rotation / 90) % 4
     pixels = np.rot90(pixels, turns)
     return picture_from_array(pixels, name=name, source_bytes=share, limits=limits)
 
 
 def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
-    """The first video of a container; raises `RinrInputError` where there is none."""
+    """Return the first video of a container; raise `RinrInputError` if there is none."""
     streams = _video_streams(container)
     if not streams:
         raise RinrInputError(f"{path}: there is no video in this file; {_ADVICE}")
@@ -441,7 +444,7 @@ def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
 
 
 def _video_streams(container: Any) -> list[Any]:
-    """The streams that are videos; the cover of a sound file is a picture."""
+    """Return the streams that are videos; the cover of a sound file is a picture."""
     from av.stream import Disposition
 
     still = Disposition.attached_pic | Disposition.timed_thumbnails

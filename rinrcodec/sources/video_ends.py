@@ -28,7 +28,7 @@ _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What the structure of a file says.
+    """The facts in the structure of a file.
 
     cut: why the end must be missing, "" where nothing says so. damage: the position of the first
     byte that does not belong there, None where there is none.
@@ -57,7 +57,7 @@ def check_structure(file: BinaryIO, size: int) -> Structure:
 
 
 def _ebml(file: BinaryIO, _head: bytes, size: int) -> Structure:
-    """Matroska and WebM: elements of an id and a length; clusters hold one for each frame."""
+    """Read Matroska and WebM: elements of an id and a length; clusters hold one for each frame."""
     position, stop = 0, size
     tracks: set[int] = set()
     for _ in range(_MOST_ELEMENTS):
@@ -84,7 +84,7 @@ def _ebml(file: BinaryIO, _head: bytes, size: int) -> Structure:
 
 
 def _ebml_tracks(data: bytes) -> set[int]:
-    """The first bytes that a block may have: the numbers of all tracks.
+    """Return the possible first bytes of a block: the numbers of all tracks.
 
     Other bytes of the header may look like a number, which does no harm.
     """
@@ -93,7 +93,7 @@ def _ebml_tracks(data: bytes) -> set[int]:
 
 
 def _ebml_element(data: bytes) -> tuple[int, int | None, int] | None:
-    """The id, length (None: unknown) and bytes of the head of an element; None for another."""
+    """Read the head of an element: its id, length (None: unknown) and bytes; None for others."""
     id_bytes = 9 - data[0].bit_length()
     if id_bytes > 4 or id_bytes >= len(data):
         return None
@@ -107,7 +107,7 @@ def _ebml_element(data: bytes) -> tuple[int, int | None, int] | None:
 
 
 def _flv(file: BinaryIO, head: bytes, size: int) -> Structure:
-    """FLV: tags of a kind, a length of three bytes and data; FFmpeg notes the size of the file."""
+    """Read FLV: tags of a kind, a length of three bytes and data; FFmpeg notes the file size."""
     found = head.find(b"\x00\x08filesize\x00")
     if found >= 0 and found + 19 <= len(head):
         (declared,) = struct.unpack_from(">d", head, found + 11)
@@ -126,7 +126,7 @@ def _flv(file: BinaryIO, head: bytes, size: int) -> Structure:
 
 
 def _mp4(file: BinaryIO, _head: bytes, size: int) -> Structure:
-    """MP4 and MOV: boxes of a length and a name. Others than those of frames may follow them."""
+    """Read MP4 and MOV: boxes of a length and a name; boxes without frames may come last."""
     position = 0
     for _ in range(_MOST_ELEMENTS):
         file.seek(position)
@@ -143,7 +143,7 @@ def _mp4(file: BinaryIO, _head: bytes, size: int) -> Structure:
 
 
 def _transport(step: int, offset: int) -> Callable[[BinaryIO, bytes, int], Structure]:
-    """MPEG transport streams: packets of `step` bytes, with a mark at `offset`.
+    """Read MPEG transport streams: packets of `step` bytes, with a mark at `offset`.
 
     What holds pictures or sound is cut into units, whose first packets begin with a start code.
     """
@@ -175,7 +175,7 @@ def _transport(step: int, offset: int) -> Callable[[BinaryIO, bytes, int], Struc
 
 
 def _asf(_file: BinaryIO, head: bytes, size: int) -> Structure:
-    """ASF (WMV): the header has the size of the file, unless it was broadcast."""
+    """Read ASF (WMV): the header has the file size, unless it was broadcast."""
     found = head.find(_ASF_FILE)
     if found < 0 or found + 92 > len(head):
         return Structure()

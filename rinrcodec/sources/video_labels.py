@@ -153,7 +153,7 @@ def _text_files(folder: Path) -> list[str]:
 
 
 def _numbered(names: Iterable[str], video: Path) -> tuple[list[tuple[str, int, str]], bool]:
-    """(prefix, number, name) of each file, and whether they begin with the name of the video.
+    """Return (prefix, number, name) of each file, and whether they begin with the video's name.
 
     Where any does, only those count.
     """

@@ -145,7 +145,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _words(node: yaml.Node) -> object:
-    """The texts of a node, in lists and maps."""
+    """Return the texts of a node, in lists and maps."""
     if isinstance(node, yaml.SequenceNode):
         return list(map(_words, node.value))
     if isinstance(node, yaml.MappingNode):

@@ -85,7 +85,7 @@ def roots_of(path: Path, given: object, entries: Mapping[str, list[str]]) -> lis
 
 
 def _local_bases(path: Path) -> list[Root]:
-    """The folder of a yaml that is a link, or is reached by one; then the working folder."""
+    """Return the folder of a yaml that is a link, or has one above it; then the working folder."""
     bases = []
     real = Path(os.path.realpath(path)).parent
     if real != storage_of(path).absolute(path.parent):
@@ -99,7 +99,7 @@ def _local_bases(path: Path) -> list[Root]:
 
 
 def _roots_below(path: Path, text: str, bases: Sequence[Root]) -> Iterable[Root]:
-    """The folders that `path:` may mean, or those of the yaml where there is no `path:`."""
+    """Yield the folders that `path:` may mean, or those of the yaml if it has no `path:`."""
     normal = storage_of(path).normal
     options = dict.fromkeys([text, with_slashes(text)])
     existing = False
@@ -119,7 +119,7 @@ def _roots_below(path: Path, text: str, bases: Sequence[Root]) -> Iterable[Root]
 
 
 def _roots_for_foreign(path: Path, bases: Sequence[Root], entries: Sequence[str]) -> Iterable[Root]:
-    """The folders of the yaml in place of what absolute entries of another machine share."""
+    """Yield the folders of the yaml in place of the common root of another machine's entries."""
     texts = [posixpath.normpath(with_slashes(entry)) for entry in entries]
     foreign = [
         text
@@ -137,7 +137,7 @@ def _roots_for_foreign(path: Path, bases: Sequence[Root], entries: Sequence[str]
 
 
 def _is_local(path: Path, text: str) -> bool:
-    """Whether a path of a data yaml is in the store of the yaml; on Windows, on this computer."""
+    """Return whether a data yaml's path is in the yaml's store; on Windows, on this computer."""
     try:
         check_store(path.parent, text)
     except RinrInputError:

@@ -57,7 +57,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _belongs_to(name: str, path: Path) -> bool:
-    """Whether a file is part of the output at `path`: it, below it, above it, or temporary."""
+    """Return whether a file is part of the output at `path`: it, below, above or temporary."""
     steps = re.split(r"[/\\]", name)
     if any(step.startswith(".") and ".rinr-" in f"{step}-" for step in steps):
         return True

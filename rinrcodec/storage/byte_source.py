@@ -46,7 +46,7 @@ class ByteSource(Protocol):
     def read(self, offset: int, length: int) -> bytes: ...
 
     def changed(self) -> bool:
-        """Whether the file was replaced, modified or removed since it was opened."""
+        """Return whether the file was replaced, modified or removed since it was opened."""
         ...
 
     def close(self) -> None: ...
@@ -90,7 +90,7 @@ class FileSource:
 
     def read(self, offset: int, length: int) -> bytes:
         descriptor = self._descriptor()
-        # What lies behind its end needs no memory.
+        # Space after its end needs no memory.
         length = max(0, min(length, self.size - offset))
         with naming_file(self.name):
             data = os.pread(descriptor.number, length, offset)
@@ -260,7 +260,7 @@ class MemorySource:
 
 
 def is_buffer(source: object) -> bool:
-    """Whether an object holds bytes in memory, as `bytes`, a memory map or an array does."""
+    """Return whether an object holds bytes in memory, as `bytes`, a memory map or an array does."""
     try:
         memoryview(source).release()  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
@@ -269,7 +269,7 @@ def is_buffer(source: object) -> bool:
 
 
 def source_of(source: object) -> ByteSource:
-    """Wrap a buffer or an open file; raises `RinrInputError` for an object that is neither."""
+    """Wrap a buffer or an open file; raise `RinrInputError` for an object that is neither."""
     if is_buffer(source):
         return MemorySource(source)  # type: ignore[arg-type]
     if not all(callable(getattr(source, name, None)) for name in ("read", "seek")):
@@ -285,7 +285,7 @@ def source_of(source: object) -> ByteSource:
 
 
 def _is_on_disk(file: Any) -> bool:
-    """Whether this is an open file of the disk that can be read at any place."""
+    """Return whether this is an open file on disk that can be read at any place."""
     try:
         on_disk = file.readable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):  # it is closed, or has no descriptor
@@ -294,7 +294,7 @@ def _is_on_disk(file: Any) -> bool:
 
 
 def _closed(error: object) -> str:
-    """Without a name, which readers put before it."""
+    """Describe the error without a name, which readers put before it."""
     return f"it was closed ({error}); keep it open until its reader is closed"
 
 

@@ -1,4 +1,4 @@
-"""What the package asks of a storage: local disks (`local.py`) and fsspec stores (`remote.py`).
+"""The interface of a storage: local disks (`local.py`) and fsspec stores (`remote.py`).
 
 Callers get a storage from `files.storage_of`, or use the functions of the same names in `files.py`.
 They ask what a storage can do (the attributes below), never where it is. A storage keeps no state:
@@ -75,6 +75,7 @@ class Storage(ABC):
         empty. The stamp of a link that leads nowhere is "". FIFOs and devices are listed, too.
 
         Args:
+            folder: the folder.
             unlisted: takes the errors of folders that cannot be listed; None raises the first.
         """
 
@@ -100,6 +101,7 @@ class Storage(ABC):
         """Return all bytes of a file.
 
         Args:
+            path: the file.
             stamp: the version to read; "" reads any.
             most: refuse a file of more bytes.
 
@@ -117,6 +119,7 @@ class Storage(ABC):
         """Open a file for random access; it can cross a fork, and threads may share it.
 
         Args:
+            path: the file.
             head: how many bytes at the start are read together when a file is opened.
         """
 
@@ -127,6 +130,7 @@ class Storage(ABC):
         """Open a file, at its start, to read all of it; a store's object is downloaded first.
 
         Args:
+            path: the file.
             size: its size in bytes, if known from a listing.
             on_block: called before each block of a download; may raise to stop it.
         """
@@ -140,6 +144,7 @@ class Storage(ABC):
         Replaces a file of that name. The folder must exist, where the storage has folders.
 
         Args:
+            path: the file.
             durable: flush to the disk before the name changes (slow for thousands of files).
         """
 
@@ -172,6 +177,7 @@ class Storage(ABC):
         """Make a folder unless it exists; does nothing in a storage without folders.
 
         Args:
+            folder: the folder.
             parents: make the folders above it, too. Otherwise a missing one is an `OSError`.
         """
 

@@ -66,7 +66,7 @@ class Listing:
             self._remember(folder, RemoteStorage().texts_in(folder), deep=False)
 
     def kind(self, text: str, like: Path) -> Kind:
-        """As `file_or_folder`, for a `text_of` in the storage of `like`."""
+        """Return the kind as `file_or_folder` does, for a `text_of` in the storage of `like`."""
         if not is_remote(like):
             return file_or_folder(Path(text))
         if text in self._stamps:
@@ -105,7 +105,8 @@ class Listing:
         """Return the sorted names, relative to a folder, of the `.txt` files in it and below it.
 
         Args:
-            text, like: as for `kind`.
+            text: as for `kind`.
+            like: as for `kind`.
             deep: include the files of the folders in it.
         """
         if is_remote(like):

@@ -233,6 +233,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _matters(error: OSError) -> bool:
-    """Whether files of a folder would be missed; only root can list `lost+found`."""
+    """Return whether files of a folder would be missed; only root can list `lost+found`."""
     gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
     return not gone and Path(error.filename).name != "lost+found"

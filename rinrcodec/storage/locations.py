@@ -129,7 +129,7 @@ def check_store(folder: Path, entry: str) -> None:
 
 
 def _store(text: str) -> str:
-    """The store of a path or URL, "" for disks of this machine."""
+    """Return the store of a path or URL, "" for disks of this machine."""
     if _URL.match(text):
         protocol, rest = text.lower().split("://", 1)
         if protocol == "file":

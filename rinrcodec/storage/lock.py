@@ -125,7 +125,7 @@ def _held(root: Path, out: Path, on_message: Callable[[str], None]) -> int:
             raise
         os.close(descriptor)
     raise RinrInputError(
-        f"{file}: it was replaced {_MOST_ATTEMPTS:,} times while it was locked; give another -o"
+        f"{file}: it was replaced {_MOST_ATTEMPTS:,} times while it was locked; give another `out`"
     )
 
 
@@ -161,12 +161,12 @@ def _check_own(root: Path) -> None:
     if stat.S_ISLNK(mode):
         raise RinrInputError(
             f"{root}: it is a link. compress keeps its unfinished work in a folder of this name "
-            "and follows no link there: remove the link, or give another -o"
+            "and follows no link there: remove the link, or give another `out`"
         )
     if not stat.S_ISDIR(mode):
         raise RinrInputError(
             f"{root}: it is a file. compress keeps its unfinished work in a folder of this name: "
-            "move the file, or give another -o"
+            "move the file, or give another `out`"
         )
     names = _names_in(root)
     if MARKER in names:
@@ -179,7 +179,7 @@ def _check_own(root: Path) -> None:
     if foreign := sorted(names - {LOCK}):
         raise RinrInputError(
             f"{root}: it holds {foreign[0]!r} and no {MARKER} as compress writes it, so another "
-            "program or release made it. Move the folder away, or give another -o"
+            "program or release made it. Move the folder away, or give another `out`"
         )
 
 
@@ -208,7 +208,7 @@ def _lock(descriptor: int, out: Path, on_message: Callable[[str], None]) -> bool
 
 
 def _refusal(out: Path, holder: str = "") -> str:
-    return f"another compress is writing to {out}{holder}; wait for it, or give another -o"
+    return f"another compress is writing to {out}{holder}; wait for it, or give another `out`"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What may be written and removed: regular files in real folders. Links are never followed.
+"""Paths that may be written and removed: regular files in real folders, never through links.
 
 A data set may come from a stranger, with links in it that lead to files of the user. Code that
 writes to an output or removes from it calls `obstacle` first.

@@ -34,8 +34,11 @@ def ask(path: Path, method: str, *args: Any, key: str | None = None, **options: 
     """Call a method of the fsspec file system of `path`, with the name of its object.
 
     Args:
-        args, options: what the method takes after the name.
+        path: the object.
+        method: the name of the method.
+        *args: arguments of the method after the name.
         key: the name of another object of the same store.
+        **options: options of the method.
 
     Raises:
         OSError: the request failed; it names `path`.

@@ -52,6 +52,7 @@ def check_stamp(path: Path, wanted: str, actual: str, when: str) -> None:
     """Raise `RinrInputError` unless the stamps agree.
 
     Args:
+        path: the file, for the message.
         wanted: the earlier stamp; "" accepts any.
         actual: the stamp now; "" means that the file is gone.
         when: when the change happened, for the message.

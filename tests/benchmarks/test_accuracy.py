@@ -147,6 +147,41 @@ def test_half_the_bytes_at_equal_accuracy_are_minus_50_percent(module, monkeypat
     )
 
 
+def test_the_fog_has_the_bytes_of_equal_accuracy(module, monkeypatch):
+    curves, fog = module("accuracy_parts.curves"), module("accuracy_parts.fog")
+    monkeypatch.setattr(
+        curves, "average_precision", lambda its: Accuracy(0, 0, float(its[0].hits[:, 0].mean()))
+    )
+    points = {"original": (12090, 1.0), "jpeg": (3000, 0.5)}
+    points |= {"a1": (500, 0.4), "a2": (1000, 0.9), "a3": (4000, 1.0)}  # through all levels
+    points |= {"b1": (700, 0.6), "b2": (900, 0.7)}  # between 0.5 and 0.9
+    seen = {name: looked(module, size, share) for name, (size, share) in points.items()}
+    table = curves.Table(seen, range(4), lambda one: one.recall50, samples=5)
+    shown = fog.fog_set(
+        table,
+        words="4 pictures",
+        figure="recall",
+        levels=fog.levels_of("original", {"JPEG 20": "jpeg"}),
+        codecs={"ours-objects": ["a1", "a2", "a3"], "b": ["b1", "b2"]},
+    )
+    less = "original, less 10 %"
+    assert shown.levels == {"original": 1.0, less: pytest.approx(0.9), "JPEG 20": 0.5}
+    (data,) = fog.fog_data([shown])
+    of_a, of_b = data["rows"]["ours-objects"], data["rows"]["b"]
+    assert of_a[less]["bytes"] == pytest.approx(1000)
+    # The published share of the JPEG bytes gives the published factor.
+    assert of_a[less]["through_fog"] == pytest.approx(5.16, abs=0.005)
+    assert of_a[less]["by_devices"] == pytest.approx(12.09)
+    assert of_a["original"]["through_fog"] == pytest.approx(9 / (1 + 9 * 4000 / 12090))
+    assert 500 < of_a["JPEG 20"]["bytes"] < 1000
+    assert [of_b[level]["bytes"] for level in shown.levels] == [None, None, 700]
+    page = fog.fog_body([shown])
+    words = "| 4 pictures, recall 0.900, as in: original, less 10 % | 5.16 "
+    assert f"{words}| 5.16 (5.16 to 5.16) | 12.09 (12.09 to 12.09) | - |" in page
+    assert "| b | - | - | under 700 |" in page
+    assert "| b | - | - | over 17.27 |" in page  # encoded by the devices
+
+
 def test_lost_samples_open_the_interval_on_their_side(module):
     curves = module("accuracy_parts.curves")
     table = curves.Table({"one": looked(module, 10, 0.5)}, [0], lambda _: 0.5, samples=100)

@@ -90,6 +90,27 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert (kill["error"], kill["strays"], kill["processes"]) == ("", [], 0)
     if name == "sequences":
         check_opened(report, page)
+    if name == "accuracy":
+        check_fog(tmp_path, report)
+
+
+def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
+    point = {"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}
+    ours = [(1000, 0.1), (4000, 0.2)]
+    points = [point, *({"arm": "ours", "bytes": n, "map50_95": a} for n, a in ours)]
+    made = {"command": "python benchmarks/accuracy.py --jobs 2", "commit": "abc"}
+    accuracy = {"made": made, "frames": "2 photos", "sets": {"coco": {"points": points}}}
+    row = {"codec": "av1, fast", "data": "stills", "encoded_per_s": 20.0, "decoded_per_s": 500.0}
+    network = {"codec": "siren, fast", "data": "stills", "encoded_per_s": 0.2, "decoded_per_s": 9.0}
+    speed = {"made": {"command": "python benchmarks/speed.py", "commit": "def"}, "rows": [row]}
+    speed["rows"].append(network)
+    for name, figures in (("accuracy", accuracy), ("speed", speed)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(figures), encoding="utf-8")
+    script("overview.py", "--pages", tmp_path, "--out", tmp_path)
+    page = (tmp_path / "overview.md").read_text(encoding="utf-8")
+    assert "| ours | 2,000 | 50 | 2 |" in page  # between the points, where bytes are logarithmic
+    assert "| siren, fast | - | 5,000 | 111 |" in page
+    assert (tmp_path / "overview.png").stat().st_size > 10_000
 
 
 def check_parts(report):
@@ -101,6 +122,20 @@ def check_parts(report):
         for seconds in (objects, frames):
             parts = sum(value for part, value in seconds.items() if part != "total")
             assert parts == pytest.approx(seconds["total"])
+
+
+def check_fog(folder, accuracy):
+    """The same run writes the page of the fog, of the same points."""
+    report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
+    assert report["made"] == accuracy["made"]
+    assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
+    photos, frames = report["sets"]
+    originals = accuracy["sets"]["dacsdc"]["points"][0]
+    assert originals["arm"] == "original"
+    assert frames["original_bytes"] == originals["bytes"]
+    assert frames["levels"]["original"] == originals["recall50"]
+    for shown in (photos, frames):
+        assert set(shown["rows"]) == {"AVIF", "ours-objects"}
 
 
 def check_opened(report, page):
@@ -183,9 +218,9 @@ def imported(tree):
 
 
 def test_every_script_is_covered():
-    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture"}
-    # test_fleet.py and test_pyramid.py run these.
-    assert scripts == set(TINY) | {"fleet", "pyramid"}
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
+    # Other tests run these.
+    assert scripts == set(TINY) | {"fleet", "overview", "pyramid"}
 
 
 def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
@@ -262,7 +297,7 @@ def test_the_plan_of_all_pages_has_every_script():
         command, env={**os.environ, "PLAN": "1"}, capture_output=True, text=True, check=True
     ).stdout
     names = {line.split()[0] for line in plan.splitlines()[:-1]}
-    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"readme_picture", "paper_time"}
+    pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"paper_time"}
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
 
 

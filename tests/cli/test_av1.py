@@ -41,10 +41,13 @@ def test_a_data_set_there_and_back(run: Run, dataset: Path, tmp_path: Path) -> N
     run("compress", dataset, "-o", tmp_path / "out", "--json", report, "--quality", 60, *AV1)
     figures = json.loads(report.read_text(encoding="utf-8"))
     assert (figures["background"], figures["target"]["quality"]) == ("av1", 60)
+    assert ", target quality=60\n" in run("info", tmp_path / "out").stdout
+    assert "\n  target: quality=60\n" in run("info", "--files", tmp_path / "out").stdout
     run("verify", tmp_path / "out")
     run("decompress", tmp_path / "out", "-o", tmp_path / "back", "--device", "cpu")
     with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
         pixels = file.decode(0).permute(1, 2, 0).numpy()
+        assert file.info["target"] == "quality=60"
     with Image.open(tmp_path / "back/images/train/a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
     for name, text in LABELS.items():
@@ -148,7 +151,7 @@ def test_what_the_page_shows_works(
     commands = "".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
     for line in commands.splitlines():
         run(*line.split()[1:])
-    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 7
+    assert len(list(tmp_path.glob("*/frames-00000.rinr"))) == 8
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(code, "docs/av1.md", "exec"), names)

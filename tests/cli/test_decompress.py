@@ -195,6 +195,7 @@ def test_a_pack_that_cannot_be_opened_ends_no_other(
     assert "No such file" in line or "no such file" in line
     if command == "decompress":
         assert files(out) == ["s/c.png"]
+        assert f", in {out}" in result.stdout
     if command == "info":
         assert "val-00000.rinr" in result.stdout
 
@@ -329,3 +330,11 @@ def test_lost_labels_are_said_in_quiet(run: Run, packs: Path, tmp_path: Path) ->
     result = run("decompress", tmp_path / "a.rinr", "-o", tmp_path / "out", "--labels", "--quiet")
     lost = "YOLO labels cannot hold crowds, which are left out (1 box)"
     assert result.output == f"warning: {lost}; --labels coco keeps them\n"
+
+
+def test_a_pack_without_a_readable_frame_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+    write(tmp_path / "bad.rinr", "no pack")
+    result = run("decompress", tmp_path / "bad.rinr", "-o", tmp_path / "out", code=1)
+    assert result.stdout.startswith("frames: 0 of 0, packs: 0, seconds: ")
+    assert ", in " not in result.stdout
+    assert not (tmp_path / "out").exists()

@@ -55,7 +55,8 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
     )
     assert result.exit_code == 0
     ours = ("balanced, av1, 30", "fast, siren, 30")
-    for name in (*ours, "JPEG", "WebP", "AVIF + crops", "dB", "verified"):
+    headings = ("codec", "bits per", "outside", "inside", "time to")
+    for name in (*ours, *headings, "JPEG", "WebP", "AVIF + crops", "dB", "verified"):
         assert name in result.output
     assert str(out / "comparison.png") in result.output.replace("\n", "")
     with Image.open(out / "comparison.png") as picture:
@@ -79,7 +80,7 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
     [
         (("--background", "siren"), ["fast, siren"]),
         (("--background", "siren", "--background", "av1"), ["fast, siren", "fast, av1"]),
-        (("--preset", "paper"), ["paper, siren"]),
+        (("--preset", "paper", "--overwrite"), ["paper, siren"]),
     ],
 )
 def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, presets):
@@ -88,6 +89,8 @@ def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, pre
     monkeypatch.setattr(samples, "sample_pictures", lambda: [tiny])
     preset = () if "--preset" in options else ("--preset", "fast")
     args = ["-o", str(tmp_path), "--steps", "2", "--device", "cpu", *preset, *options]
+    if "--overwrite" in options:
+        (tmp_path / "demo.rinr").write_text("an earlier one")
     result = CliRunner().invoke(command, args, catch_exceptions=False)
     assert result.exit_code == 0
     shown = [line.strip() for line in result.output.splitlines()]
@@ -96,6 +99,15 @@ def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, pre
         assert row.endswith(" s")
     with rinrcodec.open(tmp_path / "demo.rinr") as file:
         assert file.info["preset"] == f"{presets[0]}, 2 steps"
+
+
+@pytest.mark.parametrize("name", ["demo.rinr", "comparison.png"])
+def test_files_that_are_there_are_replaced_only_where_that_is_asked_for(tmp_path, name):
+    (tmp_path / name).symlink_to("nowhere")
+    result = CliRunner().invoke(command, ["-o", str(tmp_path)])
+    assert str(result.exception) == f"{tmp_path / name} already there; --overwrite replaces it"
+    assert result.exception.exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("package", ["skimage", "matplotlib"])

@@ -21,7 +21,8 @@ from rinrcodec.evaluation.sizes import Sizes
 
 from .conftest import QUICK, Run, picture, put
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/fog.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "fog.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -53,8 +54,23 @@ def test_the_code_of_the_page_prints_what_its_comment_says():
 
 
 def test_the_page_has_commands_and_the_first_gives_the_published_figure(run):
-    assert len(blocks("console")) == 4
+    assert len(blocks("console")) == 5
     assert "5.16x" in run("fog").stdout
+
+
+@pytest.mark.parametrize(("number", "level"), [(0, "JPEG 40"), (1, "original")])
+def test_the_pages_have_the_measured_figures(number, level):
+    """Those of docs/results/fog.json, which a run of benchmarks/accuracy.py replaces."""
+    report = json.loads((DOCS / "results/fog.json").read_text(encoding="utf-8"))
+    rows = report["sets"][number]["rows"]
+    ours, jpeg = rows["ours-objects"][level], rows["JPEG"][level]
+    paper = (DOCS / "paper.md").read_text(encoding="utf-8")
+    for page in (PAGE, paper):
+        assert f"{ours['through_fog']:.2f}" in page
+        assert f"{ours['by_devices']:.1f}" in page
+        assert f"{jpeg['by_devices']:.2f}" in page
+    if level == "original":
+        assert f"--codec av1={ours['bytes']:.0f},0.1" in PAGE
 
 
 def test_the_defaults_are_the_published_figure(run):
@@ -73,16 +89,16 @@ def test_another_codec_is_shown_through_the_fog_and_from_the_devices(run):
     assert report["avif", "fog"] == pytest.approx(1e4 * (10 + 90 * 0.08))
     assert report["avif", "serverless"] == pytest.approx(1e4 * 90 * 0.08)
     text = run("fog", "--codec", "avif=8%", "--codec", "[b]x[/b]=9%").stdout
-    assert "The least is moved by: avif, serverless" in text
+    assert "Fewest bytes: avif, serverless" in text
     assert "[b]x[/b]" in text  # a name is no markup
 
 
 def test_broadcast_one_receiver_and_large_packs_are_called_by_their_names(run):
     text = run("fog", "--medium", "broadcast").stdout
-    assert "the fog can only add to it" in text
-    assert "The least is moved by: jpeg, serverless" in text
+    assert "A fog only adds bytes" in text
+    assert "Fewest bytes: jpeg, serverless" in text
     assert "with any codec" in run("fog", "--devices", 2).stdout
-    assert "moves no less" in run("fog", "--alpha", 0.95).stdout
+    assert "it does not save bytes" in run("fog", "--alpha", 0.95).stdout
     alone = run("fog", "--devices", 1).stdout
     assert "with any codec" in alone
     assert "1 device with" in alone

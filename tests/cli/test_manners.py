@@ -31,6 +31,11 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encod
         ("compress . -o x --background av2", "'av1'; did you mean av1?", " compress"),
         ("decompress . -o x --format jpgg", "did you mean jpg?", " decompress"),
         ("fog --medium unicats", "did you mean unicast?", " fog"),
+        (
+            "compress . -o x --objects none --objects-quality 50",
+            "with --objects none there are no objects; leave out one of the two",
+            " compress",
+        ),
     ],
 )
 def test_what_is_misspelt_gets_a_suggestion(

@@ -63,6 +63,30 @@ def test_what_is_ignored_stays_ignored() -> None:
     assert signals.interrupted_code() == 130
 
 
+# Ctrl-C comes while the command line imports its first package.
+EARLY = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.{handler})
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["rinrcodec", "--version"]
+from rinrcodec.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "code", "said"), [("default_int_handler", 130, "interrupted\n"), ("SIG_IGN", 0, "")]
+)
+def test_ctrl_c_while_the_command_line_is_imported(handler: str, code: int, said: str) -> None:
+    script = EARLY.format(handler=handler)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (code, said)
+
+
 COMMANDS = {
     "compress": "compress {src} -o {out}/packs --preset best --background siren --labels none",
     "workers": "compress {src} -o {out}/packs --preset best --background siren --labels none"

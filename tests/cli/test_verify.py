@@ -269,6 +269,7 @@ def test_names_cannot_write_to_the_terminal(run: Run, out: Path, edit: Edit) -> 
     def write_bells(first: dict[str, Any]) -> None:
         first["files"]["\x1b[2J\n.txt"] = record
         first["settings"] = {"version": "\x1b[2J", "preset": "\n" * 9, "seed": {"a": "\x07"}}
+        first["settings"]["target"] = {"quality": "\x1b[2J", "x": {"y": [1]}, "psnr": 30.0}
         first["shards"][0]["series"] = "\x1b]0;title\x07"
 
     edit(write_bells)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from rinrcodec.datasets.viewing import pictures
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
 from rinrcodec.errors import RinrError, RinrFormatError
-from rinrcodec.formats import PackReader
+from rinrcodec.formats import PackReader, read_pack
 
 from .conftest import Run, write
 
@@ -102,7 +103,10 @@ def test_the_page_runs_its_own_script_only(serve: Any, pack_file: Path) -> None:
 
 def test_frames_and_pictures(serve: Any, pack_file: Path, tmp_path: Path) -> None:
     source = folder_of(small_pack(), tmp_path / "frames")
-    client = serve(pack_file, VECTORS / "many_frames.rinr", source=source)
+    many_frames = read_pack(VECTORS / "many_frames.rinr")
+    info = MappingProxyType({"preset": "fast", "target": "quality=30\n"})
+    second = saved(replace(many_frames, info=info), tmp_path / "many_frames.rinr")
+    client = serve(pack_file, second, source=source)
     block = client.data("frames/0")
     assert [item["name"] for item in block[:3]] == ["0.png", "1.png", "2.png"]
     assert [item["number"] for item in block] == list(range(len(block)))
@@ -112,6 +116,8 @@ def test_frames_and_pictures(serve: Any, pack_file: Path, tmp_path: Path) -> Non
     frame = client.data("frame/1")
     assert frame["boxes"][1]["label"] == "person"
     assert frame["facts"][:2] == [["Pack", "a.rinr"], ["Frame", "2 of 3"]]
+    made = [row for row in client.data("frame/3")["facts"] if row[0] in ("Preset", "Target")]
+    assert made == [["Preset", "fast"], ["Target", r"quality=30\n"]]
     assert [row[0] for row in frame["sizes"]][:2] == ["Background", "Objects"]
     assert client.image("thumbnail/0").size == (20, 12)
     shown = {mode: client.image(f"picture/1/{mode}") for mode in pictures.MODES}

@@ -304,7 +304,7 @@ def test_wrong_arguments_are_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="2 lists of boxes for 1 pictures"):
         encode([picture], boxes=[[], []])
     for images in ("a.jpg", picture, 3):
-        with pytest.raises(RinrInputError, match=r"\[image\] for a single one"):
+        with pytest.raises(RinrInputError, match=r"expected a list, got \w+; .* pass \[image\]"):
             encode(images)
     for wrong in (3, torch.zeros(3, 4, 4)):
         with pytest.raises(RinrInputError, match="cannot encode a"):
@@ -424,3 +424,20 @@ def test_boxes_far_outside_of_their_picture_are_refused(make_picture: MakePictur
     assert pack.frames[0].boxes == (partly,)
     assert repr(pack) == "<Pack of 1 frame, 1 box: av1>"
     assert "1 box, " in repr(pack.frames[0])
+
+
+@pytest.mark.filterwarnings("ignore::rinrcodec.TargetWarning")
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (Target(quality=30, objects_psnr=36.5), "objects_psnr=36.5, quality=30"),
+        (Target(n_bytes=900), "n_bytes=900"),
+        (Target(psnr=20.0, tune="accuracy"), "psnr=20, tune=accuracy"),
+        (Target(tune="psnr"), "tune=psnr"),
+        *[(Target(tune="accuracy"), None), (Target(psnr=20, tune="psnr"), "psnr=20"), (None, None)],
+    ],
+)
+def test_a_pack_says_what_was_asked_for(target: Target | None, text: str | None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 24, 3), np.uint8)
+    pack = encode([pixels], boxes=[[Box(0, 2, 2, 9, 9)]], preset="fast", target=target)
+    assert pack.info.get("target") == text

@@ -49,7 +49,7 @@ def report_page(report: Report) -> str:
 
 
 def _shown(value: object) -> object:
-    """What the page shows of a value: texts on one line, without control characters."""
+    """Return a value as the page shows it: texts on one line, without control characters."""
     return printable(value) if type(value) is str else value
 
 
@@ -58,7 +58,7 @@ def _resource(name: str) -> str:
 
 
 def _view(report: Report) -> dict[str, Any]:
-    """All that the template shows: words, numbers, tables, pictures and plots."""
+    """Return all that the template shows: words, numbers, tables, pictures and plots."""
     measured, scenario = report.measured, report.scenario
     device = scenario.devices[0]
     count = len(measured.pictures)
@@ -108,7 +108,7 @@ def _view(report: Report) -> dict[str, Any]:
 
 
 def _content(report: Report) -> str:
-    """The number of frames, their size and their boxes, in words."""
+    """Describe the number of frames, their size and their boxes."""
     pictures = report.measured.pictures
     sizes = {(picture.width, picture.height) for picture in pictures}
     shape = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"{len(sizes)} sizes"
@@ -120,7 +120,7 @@ def _content(report: Report) -> str:
 
 
 def _promise(report: Report) -> str:
-    """What the advised command gives, in words."""
+    """Describe the result of the advised command."""
     row = report.advice.row
     if row is report.measured.source and row.recipe.settings:
         return f"{size(row.n_bytes)} a frame, unchanged"
@@ -131,7 +131,10 @@ def _promise(report: Report) -> str:
 
 
 def _metadata_size(measured: Measured, *, exif: bool) -> str:
-    """The mean bytes of the frames' ICC profiles, with EXIF and XMP if `exif`; "" for none."""
+    """Format the mean bytes of the frames' ICC profiles, "" for none.
+
+    If `exif`, they include EXIF and XMP.
+    """
     total = 0
     for picture in measured.pictures:
         kept = picture.metadata
@@ -140,7 +143,7 @@ def _metadata_size(measured: Measured, *, exif: bool) -> str:
 
 
 def _added_size(report: Report) -> str:
-    """The bytes of metadata that the advised command writes and its row does not count."""
+    """Format the bytes of metadata that the advised command writes and its row does not count."""
     row, source = report.advice.row, report.measured.source
     if row is source and row.recipe.settings:  # whole files are counted
         return ""
@@ -148,7 +151,7 @@ def _added_size(report: Report) -> str:
 
 
 def _tiles(report: Report) -> list[tuple[str, str]]:
-    """The figures of the advised recipe at the top: each a number and its meaning."""
+    """Return the figures of the advised recipe at the top: each a number and its meaning."""
     row, source = report.advice.row, report.measured.source
     tiles = [
         (size(row.n_bytes), f"a frame, {row.bpp:.3f} bits a pixel"),
@@ -195,7 +198,7 @@ class Bar:
 
 
 def _bars(report: Report) -> list[Bar]:
-    """Sending and decoding one frame, in every recipe and as it is."""
+    """Return bars for sending and decoding one frame, in every recipe and unchanged."""
     rows = (report.measured.source, *report.measured.rows)
     timed = [(row.name, row.n_bytes / report.bandwidth, row.speed.decode) for row in rows]
     longest = max(send + decode for _, send, decode in timed)

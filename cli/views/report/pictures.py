@@ -90,13 +90,13 @@ def _psnr_inside(picture: Picture, decoded: NDArray[np.uint8], box: Region | Non
 
 
 def _main_box(picture: Picture) -> Region | None:
-    """The part inside the frame of its largest box."""
+    """Return the part of its largest box that is inside the frame."""
     regions = [box.region(picture.width, picture.height) for box in picture.boxes]
     return max((r for r in regions if r.area), key=lambda region: region.area, default=None)
 
 
 def _around(box: Region | None, width: int, height: int) -> Region:
-    """A square around a box, or in the middle of the frame; as large as the frame allows."""
+    """Return a square around a box, or in the middle of the frame; as large as the frame allows."""
     middle = box or Region(width // 2, height // 2, 1, 1)
     wanted = max(box.width, box.height) * (1 + 2 * _MARGIN) if box else _MOST_SIDE
     side = round(min(max(wanted, _LEAST_SIDE), _MOST_SIDE))

@@ -86,7 +86,7 @@ def row_table(report: Report) -> Table:
 
 
 def _largest(values: Sequence[float | None]) -> list[int]:
-    """The numbers of the largest values, several if they are equal."""
+    """Return the numbers of the largest values, several if they are equal."""
     largest = max((value for value in values if value is not None), default=None)
     return [i for i, value in enumerate(values) if value is not None and value == largest]
 
@@ -125,4 +125,4 @@ def fog_table(report: Report) -> Table:
         ]
         for way in report.scenario.transfers()
     ]
-    return Table(["way", "moved", "times less", "time"], rows)
+    return Table(["way", "sent", "times less", "time"], rows)

@@ -1,4 +1,4 @@
-"""What the page of `rinrcodec view` shows of each frame: texts, boxes and pictures.
+"""The page of `rinrcodec view` for each frame: texts, boxes and pictures.
 
 The server and the one-file page ask for them. One caller is served at a time, as decoding a frame
 may take all the memory that `Limits` allow.
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rinrcodec.boxes import Box
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.views.report.words import size
 from rinrcodec.datasets.viewing.album import Album
 from rinrcodec.datasets.viewing.parts import PackParts
@@ -39,6 +40,7 @@ _SIDE = 4096  # of a picture that the server sends
 # Of a frame, by the place where they are drawn.
 _MOST_BOXES = {"sheet": 100, "frame": 1000}
 _MOST_NUMBERS = {"sheet": 2000, "frame": 20_000}  # of outlines and keypoints
+_INFO = {"preset": "Preset", "target": "Target"}  # entries of the info of a pack
 _MOST_CLASSES = 20  # that are listed
 _MOST_TEXT = 200  # characters of a name
 _MOST_PACKS = 8  # whose tables stay in memory
@@ -143,6 +145,7 @@ class Gallery:
                 frame = self._album.file(pack).frame(index)
                 names = _kept(self._classes, pack, self._classes_of)
                 sizes = self._sizes(pack, frame) if place == "frame" else {}
+                info = self._album.file(pack).info
         except (RinrError, OSError) as error:
             name = f"frame {index + 1} of {path.name}"
             return {**item, "name": _text(name), "problem": _text(reason(path, error), 1000)}
@@ -160,6 +163,7 @@ class Gallery:
                 ["Pack", item["pack"]],
                 ["Frame", f"{index + 1:,} of {self._album.packs[pack].n_frames:,}"],
                 ["Pixels", f"{frame.width:,} x {frame.height:,}, {frame.mode}"],
+                *([title, _text(info[key])] for key, title in _INFO.items() if key in info),
                 *([["Classes", f"{_MOST_CLASSES} of more are listed"]] if is_more else []),
                 *([["Labels", "not understood in full"]] if not frame.labelled else []),
                 *item.pop("more", []),
@@ -167,7 +171,10 @@ class Gallery:
         return item
 
     def _sizes(self, pack: int, frame: Frame) -> dict[str, Any]:
-        """The bytes of a frame and of its pack; damage of other frames leaves them unknown."""
+        """Return the bytes of a frame and of its pack.
+
+        They are unknown where other frames are damaged.
+        """
         try:
             whole = _kept(self._parts, pack, lambda pack: PackParts(self._album.file(pack).reader))
             parts = whole.of_frame(self._album.file(pack).reader, frame)
@@ -194,7 +201,7 @@ class Gallery:
 
 
 def _kept(cache: dict[int, Value], pack: int, make: Callable[[int], Value]) -> Value:
-    """What is kept of the packs that were used last."""
+    """Return the cached value of a pack, or make it; only the last packs are kept."""
     if pack not in cache:
         made = make(pack)
         while len(cache) >= _MOST_PACKS:
@@ -214,13 +221,13 @@ def _as_rinr_errors(tried: str) -> Iterator[None]:
 
 
 def _text(text: object, most: int = _MOST_TEXT) -> str:
-    """A text of a stranger for a page: one line, not too long."""
-    shown = printable(plain(str(text)))
+    """Clean a text of a stranger for a page: one line, not too long."""
+    shown = printable(as_options(plain(str(text))))
     return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def _classes(boxes: tuple[Box, ...], names: Mapping[int, str]) -> list[list[Any]]:
-    """Class id, name and number of boxes of each class, the most frequent first."""
+    """List class id, name and number of boxes of each class, the most frequent first."""
     counts = Counter(box.class_id for box in boxes)
     return [[k, _class_name(k, names), n] for k, n in counts.most_common(_MOST_CLASSES)]
 
@@ -230,7 +237,7 @@ def _class_name(class_id: int, names: Mapping[int, str]) -> str:
 
 
 def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]:
-    """The boxes to draw: rectangles, outlines, keypoints, classes and labels; in pixels."""
+    """Return the boxes to draw: rectangles, outlines, keypoints, classes and labels; in pixels."""
     width, height = frame.width, frame.height
     boxes: list[dict[str, Any]] = []
     numbers = 0
@@ -257,7 +264,7 @@ def _drawn(frame: Frame, names: Mapping[int, str], place: str) -> dict[str, Any]
 
 
 def _points(box: Box, width: int, height: int) -> list[list[float]]:
-    """The keypoints inside the frame, but for those that their label calls unknown."""
+    """Return the keypoints inside the frame, except those that their label calls unknown."""
     return [
         [round(x, 1), round(y, 1)]
         for x, y, *visibility in box.keypoints

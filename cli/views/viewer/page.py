@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
 from rinrcodec.datasets.viewing.pictures import ERROR_GAIN
 from rinrcodec.errors import RinrError, plain
@@ -60,7 +61,7 @@ def one_file_page(
                 try:
                     picture = gallery.picture(number, mode, side=_SIDE, lossless=False)
                 except (RinrError, OSError) as error:
-                    pictures[mode] = {"problem": printable(plain(str(error)))}
+                    pictures[mode] = {"problem": printable(as_options(plain(str(error))))}
                     problems.append(gallery.problem(number, item["name"], error))
                     continue
                 pictures[mode] = picture.uri

@@ -20,6 +20,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
+from rinrcodec.cli.spelling import as_options
 from rinrcodec.cli.views.viewer.gallery import BLOCK, Gallery
 from rinrcodec.cli.views.viewer.page import content_policy, served_page
 from rinrcodec.datasets.viewing.pictures import MODES, Mode
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (RinrError, OSError) as error:
             if isinstance(error, ConnectionError):
                 raise
-            self._refuse(422, printable(plain(str(error))))
+            self._refuse(422, printable(as_options(plain(str(error)))))
 
     def _answer(self, server: ViewServer, found: re.Match[str]) -> None:
         gallery = server.gallery

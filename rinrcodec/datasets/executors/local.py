@@ -36,7 +36,7 @@ TRIES = 2
 
 @dataclass(slots=True)
 class Watch:
-    """What the driver hears while shards are fitted, in its own thread.
+    """The progress of shards being fitted, as the driver receives it in its own thread.
 
     on_progress: pictures fitted, never fewer than before, and the series of the last. on_done: a
     shard that is done. died: the shards whose workers died, in the end. n_done: pictures of shards
@@ -179,7 +179,7 @@ class Worker:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """A process that is started here gets no signal before `_begin` can say what it means."""
+    """Hold signals back from a process that is started here until `_begin` has run in it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -193,7 +193,9 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _for_the_driver() -> set[signal.Signals]:
-    """Ctrl-C, a closed terminal and some supervisors signal all processes of a group.
+    """Return the signals that only the driver answers.
+
+    Ctrl-C, a closed terminal and some supervisors signal all processes of a group.
 
     The driver alone answers, and ends its workers.
     """
@@ -215,7 +217,7 @@ def _begin(threads: int) -> None:
 
 
 def _end_with_the_driver() -> None:
-    """A driver that is killed cannot end its workers, and they would fit for nobody."""
+    """End this worker when its driver is killed: it would fit for nobody."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     driver.join()

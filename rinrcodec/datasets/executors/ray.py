@@ -93,7 +93,7 @@ class _Head:
 
 
 def _head_of(ray: Any) -> _Head | None:
-    """The head that this process is connected to, None where Ray does not say."""
+    """Return the head that this process is connected to, None if Ray does not say."""
     try:
         address = str(ray.get_runtime_context().gcs_address)
     except Exception:  # a client of ray:// knows none
@@ -106,7 +106,7 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
     resource = "GPU" if on_gpu else "CPU"
     if not ray.cluster_resources().get(resource):
         raise RinrDeviceError(
-            f"this Ray has no {resource}; start it with one, or take --device cpu"
+            f"this Ray has no {resource}; start it with one, or take `device='cpu'`"
         )
     task = ray.remote(_task).options(
         num_cpus=1, num_gpus=int(on_gpu), max_retries=TRIES - 1, retry_exceptions=False
@@ -135,7 +135,7 @@ def _fit(ray: Any, fitter: Fitter, shards: Sequence[Shard], watch: Watch, jobs: 
 
 
 def _succeeded(ray: Any, ref: Any) -> bool:
-    """Whether a task ended, rather than its worker at every try; raises what the task raised."""
+    """Return whether a task ended, or else its worker at every try; raise the task's error."""
     errors = ray.exceptions
     try:
         ray.get(ref)
@@ -154,7 +154,7 @@ def _succeeded(ray: Any, ref: Any) -> bool:
 
 
 def _task(task: bytes, version: str) -> None:
-    """What a worker runs: a pickled fitter and shard, if it is of the same version."""
+    """Run a pickled fitter and shard in a worker, if its version is the driver's."""
     if version != __version__:
         raise RinrInputError(
             f"a worker has rinrcodec {__version__}, the driver {version}: install the same one"

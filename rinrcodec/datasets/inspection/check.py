@@ -118,13 +118,13 @@ def _check(file: ListedFile, stop: threading.Event, options: _Options) -> Checke
         return Checked(file.path, 0, reason(file.path, error))
     except MemoryError:
         return Checked(
-            file.path, 0, f"{file.path}: there is too little memory to check it; use --jobs 1"
+            file.path, 0, f"{file.path}: there is too little memory to check it; use `jobs=1`"
         )
     difference = _difference(file, record)
     if difference is None and file.n_frames not in (None, n_frames):
         difference = (
             f"{file.path}: it has {n_frames:,} frames, and {file.manifest} says {file.n_frames:,}; "
-            "the manifest is wrong, compress with --overwrite makes another"
+            "the manifest is wrong, compress with `overwrite=True` makes another"
         )
     return Checked(file.path, n_frames, difference, unchecked)
 
@@ -173,7 +173,7 @@ def _check_frames(path: Path, reader: PackReader) -> str | None:
 
 
 def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
-    """What sets a file apart from what was written, where it is as such in order."""
+    """Describe how a file differs from the one that was written, if its content is valid."""
     wanted = file.record
     if wanted is None or actual is None or actual == wanted:
         return None
@@ -182,11 +182,11 @@ def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:
     else:
         what = f"has the SHA-256 {actual.sha256}, and {wanted.sha256} when compress wrote it"
     if not file.is_pack:
-        todo = "it was changed, so fetch it again, or remove it and compress with --resume"
+        todo = "it was changed, so fetch it again, or remove it and compress with `resume=True`"
     else:
         todo = (
             "another sound pack has its name, so move it away, then fetch the right one or run the "
-            "compress that made the folder with --resume"
+            "compress that made the folder with `resume=True`"
         )
     return f"{file.path}: it {what}; {todo}"
 

@@ -1,4 +1,4 @@
-"""What `.rinr` files hold and where their bytes go, and what runs made: the data of `info`."""
+"""The data of `info`: the content of `.rinr` files, where their bytes go, and earlier runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What sources hold, as JSON.
+    """A description of sources as JSON.
 
     folders: one item for every manifest. packs: one for every file that was opened. bad: what is
     wrong, by the file or source it is about.

@@ -1,4 +1,4 @@
-"""What `verify` has to look at: the packs that are there, and what manifests say must be there."""
+"""The work of `verify`: the packs that are there, and those that manifests say must be there."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def take_inventory(sources: Sequence[Path]) -> Inventory:
             if not (manifests and isinstance(error, RinrInputError)):
                 inventory.bad[str(source)] = reason(source, error)
         for name in sorted(listed):
-            # A source may be given twice, or lie in another one.
+            # A source may be given twice, or be inside another one.
             if name not in inventory.files or listed[name].record is not None:
                 inventory.files[name] = listed[name]
         for manifest in manifests:
@@ -75,7 +75,7 @@ def take_inventory(sources: Sequence[Path]) -> Inventory:
 
 
 def _listed(manifest: Manifest) -> dict[str, ListedFile]:
-    """The files of all runs, by their whole names."""
+    """Return the files of all runs, by their whole names."""
     sizes = {}
     if storage_of(manifest.folder).lists_at_once:
         sizes = {str(path): size_in(stamp) for path, stamp in files_below(manifest.folder)}

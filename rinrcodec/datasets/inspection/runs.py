@@ -1,4 +1,4 @@
-"""What manifests say about runs: as JSON, and as messages about those that are not complete."""
+"""The runs in manifests: as JSON, and as messages about those that are not complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SUMMED = ("shards", "done", "failed", "frames", "unreadable", "files", "bytes")
 
 
 def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
-    """The manifests of a folder and of all below it, or of the folder of a data yaml.
+    """Read the manifests of a folder and of all below it, or of the folder of a data yaml.
 
     Gives those that have runs, outer ones first, and what is wrong with others, by name.
     """
@@ -42,7 +42,7 @@ def read_manifests(source: Path) -> tuple[list[Manifest], dict[str, str]]:
 
 
 def missing_packs(source: Path, packs: Iterable[Path]) -> tuple[list[str], list[str]]:
-    """What manifests list of a source and is not there, and what else they say is not in order.
+    """List what manifests record of a source and is missing, and the other problems they show.
 
     source: a folder, or a data yaml. packs: those of it that are there. Gives a message for each
     pack, and one for each run that is not complete and each manifest that cannot be used.
@@ -69,10 +69,10 @@ def missing_packs(source: Path, packs: Iterable[Path]) -> tuple[list[str], list[
 
 
 def missing(path: Path, manifest: Path) -> str:
-    """The message about a file that a manifest lists and that is not there."""
+    """Return the message about a file that a manifest lists and that is not there."""
     return (
         f"{printable(str(path))}: it is missing, and {manifest} lists it; "
-        "fetch it again, or make it again by the same compress with --resume"
+        "fetch it again, or make it again by the same compress with `resume=True`"
     )
 
 
@@ -85,14 +85,14 @@ def _manifest_paths(source: Path) -> list[Path]:
 
 
 def unfinished(manifest: Manifest) -> list[str]:
-    """A message for every run that is not complete: what of it is not, and what to do."""
+    """Return a message for every incomplete run: what is missing, and what to do."""
     return [
         f"{manifest.folder}: {_state(run)}" for run in manifest.runs.values() if not run.complete
     ]
 
 
 def run_as_json(manifest: Manifest, run: RunEntry) -> dict[str, Any]:
-    """What a run is, and how far: `frames`, `files` and `bytes` are those of its series."""
+    """Return a run and its progress: `frames`, `files` and `bytes` are those of its series."""
     series = [_series_as_json(shards) for shards in _by_series(run)]
     return {
         "manifest": str(manifest.path),
@@ -107,7 +107,7 @@ def run_as_json(manifest: Manifest, run: RunEntry) -> dict[str, Any]:
 def by_manifest(
     manifests: Sequence[Manifest], packs: Iterable[Path]
 ) -> tuple[dict[str, list[Path]], list[Path]]:
-    """Packs by the path of the manifest of the nearest folder above them, and those without."""
+    """Sort packs by the path of the nearest manifest above them; also return those without."""
     inside: dict[str, list[Path]] = {str(manifest.path): [] for manifest in manifests}
     folders = {text_of(manifest.folder): str(manifest.path) for manifest in manifests}
     outside: list[Path] = []
@@ -119,7 +119,7 @@ def by_manifest(
 
 
 def folder_as_json(manifest: Manifest, packs: Iterable[Path]) -> dict[str, Any]:
-    """What the runs of a folder made, from its manifest and a listing; opens no pack.
+    """Describe what the runs of a folder made, from its manifest and a listing; open no pack.
 
     packs: those that are there. absent: how many files of the runs are not there, or have another
     size. unlisted: how many packs are of no run.
@@ -155,12 +155,13 @@ def _state(run: RunEntry) -> str:
         return (
             f"shard {first.number} of {printable(first.series)} ({printable(first.first)} "
             f"to {printable(first.last)}){more} failed; "
-            "the same compress command with --resume tries again"
+            "the same compress command with `resume=True` tries again"
         )
     done = len(run.shards) - len(left) - len(failed)
     return (
         f"a run is not finished, {done:,} of {count(len(run.shards), 'shard')} "
-        f"{'is' if done == 1 else 'are'} done; the same compress command with --resume continues"
+        f"{'is' if done == 1 else 'are'} done; "
+        "the same compress command with `resume=True` continues"
     )
 
 

@@ -26,7 +26,7 @@ _READ_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the pictures of a shard are now.
+    """The present state of the pictures of a shard.
 
     inputs: as `Shard.inputs`. count: of its pictures. failures: a message for each of those that
     cannot be read. lost: one for each label that cannot be understood.
@@ -68,7 +68,7 @@ def read_contents(
 
 
 def with_messages(known: FittedShard, now: Contents) -> FittedShard:
-    """A shard with the messages about its pictures of now, which are as they were."""
+    """Return a shard with the current messages about its pictures, which did not change."""
     if not known.parts:  # of a video with fewer frames than it declares
         return known
     first, *others = known.parts
@@ -87,7 +87,7 @@ def usable_parts(
     depth_range: DepthRange | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[FittedPart]:
-    """The parts of an unfinished shard whose pictures are as they were; the others are removed.
+    """Return the parts of an unfinished shard whose pictures are unchanged; remove the others.
 
     Parts are read again from the first one whose stamps differ, or that has a picture that could
     not be read. depth_range and limits: those of the fit.
@@ -116,7 +116,7 @@ def usable_parts(
 
 
 def _again(part: FittedPart, readings: Iterable[Reading]) -> FittedPart | None:
-    """A part with the messages of now, None where its pictures changed."""
+    """Return a part with the current messages, None if its pictures changed."""
     digests, failures, warnings, lost = _summary(readings)
     if digests != part.digests:
         return None
@@ -145,7 +145,7 @@ def _contents(shard: Shard, readings: Iterable[Reading]) -> Contents:
 def _summary(
     readings: Iterable[Reading],
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The digests and messages of readings, whose pictures are let go one by one."""
+    """Return the digests and messages of readings, keeping no picture in memory."""
     digests: list[str] = []
     failures: list[str] = []
     warnings: list[str] = []
@@ -160,5 +160,5 @@ def _summary(
 
 
 def _generator(readings: Iterator[Reading]) -> Generator[Reading, None, None]:
-    """An iterator that can be closed."""
+    """Yield all readings from a generator, which can be closed."""
     yield from readings

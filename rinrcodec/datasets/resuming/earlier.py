@@ -19,7 +19,7 @@ _SHOWN = 60  # characters of a setting
 
 
 def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None:
-    """The run with the same settings and a series of the same name; None where there is none."""
+    """Return the run with the same settings and a series of the same name, or None."""
     same = [
         run
         for run in known.values()
@@ -31,7 +31,7 @@ def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None
 
 
 def series_of(run: RunEntry) -> set[str]:
-    """The names of the series of a run."""
+    """Return the names of the series of a run."""
     return {shard.series for shard in run.shards}
 
 
@@ -45,7 +45,7 @@ def take_over(manifest: Manifest, entry: RunEntry) -> None:
 
 
 def differences(before: RunEntry, now: RunEntry) -> str:
-    """All options that differ between two runs, for people."""
+    """Describe all options that differ between two runs."""
     changed = _changed(before.settings, now.settings)
     said = [
         f"{name} was {_shown(before.settings.get(name))} and is {_shown(now.settings.get(name))}"
@@ -56,7 +56,7 @@ def differences(before: RunEntry, now: RunEntry) -> str:
 
 
 def shares_pictures(source: Source, folder: Path, before: RunEntry, limits: Limits) -> bool:
-    """Whether any picture of an earlier run has the name of one of the source.
+    """Return whether an earlier run has a picture with the name of one in the source.
 
     Another folder may have the same name and settings; its pictures must not replace those. Packs
     are opened within the limits of the run.
@@ -83,7 +83,7 @@ def _names_in(folder: Path, shard: ShardEntry, limits: Limits) -> Iterable[str]:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The names of the settings that differ; one that earlier code did not have is None."""
+    """List the settings that differ; one that an earlier version did not have is None."""
     return [
         name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
     ]

@@ -37,7 +37,7 @@ _WHY = {
 
 
 class Published:
-    """What the files of an output are, compared with all that runs say of them.
+    """The files of an output, compared with all that runs say of them.
 
     Every file is read once, and again where its size or time changed since.
 
@@ -112,14 +112,14 @@ class Published:
         problem = obstacle(bad[0], self.folder)
         if problem is None:
             why = _WHY[self.state(bad[0])]
-            problem = f"{bad[0]}: {why}, so it is not replaced; move it away, or give another -o"
+            problem = f"{bad[0]}: {why}, so it is not replaced; move it away, or give another `out`"
         raise RinrUsageError(f"{problem}{more}")
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
     def _content(self, path: Path, known: set[FileRecord]) -> FileRecord | None:
-        """The record of a file, None where there is none; hashed if its size is as known."""
+        """Return the record of a file, None if there is none; hash it if its size is as known."""
         stamp = self._stamp(path)
         if stamp is None:
             return None
@@ -157,7 +157,7 @@ class Published:
         return MAGIC.startswith(head)
 
     def _is_damaged(self, path: Path, content: FileRecord, known: set[FileRecord]) -> bool:
-        """Whether a file is a pack of ours with bytes that changed, or without its end.
+        """Return whether a file is a pack of ours with changed bytes, or without its end.
 
         A sound pack with other content is another one, and a file of another size that does not
         begin as a pack never was one: somebody put it there.

@@ -72,20 +72,20 @@ class StreamResult:
 def check_stream_options(options: CompressOptions) -> None:
     """Raise `RinrUsageError` for options that a stream has no use for."""
     refused = {
-        "--resume: a stream cannot be read again; begin with a new -o": options.resume,
-        "--overwrite: a stream goes to an empty folder; begin with a new -o": options.overwrite,
-        "--labels: a stream has no labels": options.labels not in ("auto", "none"),
-        "--task and --strict are about labels, and a stream has none": (
+        "`resume`: a stream cannot be read again; begin with a new `out`": options.resume,
+        "`overwrite`: a stream goes to an empty folder; begin with a new `out`": options.overwrite,
+        "`labels`: a stream has no labels": options.labels not in ("auto", "none"),
+        "`task` and `strict` are about labels, and a stream has none": (
             options.strict or options.task is not None
         ),
-        "--soften: a stream has no labels, so where its objects are is not known": bool(
+        "`soften`: a stream has no labels, so where its objects are is not known": bool(
             options.soften
         ),
-        "--layout files: a stream becomes packs": options.layout == "files",
-        "--jobs and --executor: one process reads a stream": (
+        "`layout='files'`: a stream becomes packs": options.layout == "files",
+        "`jobs` and `executor`: one process reads a stream": (
             (options.jobs or 1) > 1 or options.executor != "local"
         ),
-        "--depth-range and --formats are about pictures": bool(
+        "`depth_range` and `formats` are about pictures": bool(
             options.depth_range or options.formats
         ),
     }
@@ -119,12 +119,12 @@ def compress_stream(
         RinrInputError: There is no video, or the camera cannot be opened.
     """
     if out.suffix.lower() == ".rinr" or file_suffix(out) or file_or_folder(out) == "file":
-        raise RinrUsageError(f"{out}: a stream becomes packs, one by one; give a folder with -o")
+        raise RinrUsageError(f"{out}: a stream becomes packs, one by one; give a folder with `out`")
     if names_in(out):
-        raise RinrUsageError(f"{out}: not empty; a stream needs a new folder, give another -o")
+        raise RinrUsageError(f"{out}: not empty; a stream needs a new folder, give another `out`")
     devices = choose_devices(options.device, options.executor)
     if len(devices) > 1:
-        raise RinrUsageError(f"--device {options.device}: one device reads a stream")
+        raise RinrUsageError(f"`device='{options.device}'`: one device reads a stream")
     where = shown_name(source)
     result = StreamResult(where, str(out))
     began = time.monotonic()
@@ -245,7 +245,7 @@ class _Shard:
         make_folder(self._out)
         begun, self._begun = self._begun, path
         if not create_file(path, data) and not (begun == path and read_file(path) == data):
-            raise RinrUsageError(f"{path}: another program wrote it meanwhile; give another -o")
+            raise RinrUsageError(f"{path}: another program wrote it meanwhile; give another `out`")
         name, frames, size = str(path), self._encoded, len(data)
         # No call in these lines: Python acts on Ctrl-C where it calls, so all are done or none.
         self._result.packs += [name]

@@ -1,1 +1,1 @@
-"""What `decompress` takes of packs, and what it makes of it: files, folders, videos."""
+"""The parts of `decompress`: the frames it selects, and the files, folders and videos it writes."""

@@ -31,7 +31,7 @@ Shape = tuple[int, int]
 def clip_paths(
     output: Output, split: str, names: Sequence[str], source: Path, work: Unpacking
 ) -> list[Path]:
-    """The video that each frame of a split goes to: one for every folder in their names."""
+    """Return the video that each frame of a split goes to: one for every folder in their names."""
     # Not resolved: a link has the name that the user knows.
     whole = source.stem if source.suffix else storage_of(source).absolute(source).name
     folders = [
@@ -72,14 +72,14 @@ def check_shapes(jobs: Sequence[Job], work: Unpacking) -> dict[Path, Shape]:
                 first, other = (f"{w}x{h}" for h, w in (shapes[picture], shape))
                 raise RinrUsageError(
                     f"{picture}: a video has frames of one size, and these have "
-                    f"{first} and {other} ({name}); choose some with --frames, cut "
-                    "all with --region, or write pictures"
+                    f"{first} and {other} ({name}); choose some with `frames`, cut "
+                    "all with `region`, or write pictures"
                 )
     return shapes
 
 
 def _shapes_of(job: Job, work: Unpacking) -> Iterator[tuple[Path, str, Shape]]:
-    """The output, name and shape of every frame that can be read."""
+    """Yield the output, name and shape of every frame that can be read."""
     try:
         reader = PackReader(job.path, limits=work.limits)
     except (RinrError, OSError):
@@ -139,7 +139,7 @@ def unpack_clips(
 
 
 def _pixels(parts: Sequence[Job], work: Unpacking, shape: Shape) -> Iterator[NDArray[np.uint8]]:
-    """The pixels of all frames that have this shape; PyAV would stretch others to it."""
+    """Yield the pixels of all frames of this shape; PyAV would stretch others to it."""
     for part in parts:
         try:
             reader = PackReader(part.path, limits=work.limits)

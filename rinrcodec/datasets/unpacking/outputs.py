@@ -1,4 +1,4 @@
-"""What the OUT of `decompress` names: a folder, or one file of a kind that it can write.
+"""The output of `decompress`: a folder, or one file of a kind that it can write.
 
 One picture goes to `x.png`, a video to `clip.mp4`. Any other name that looks like a file is refused
 before any work, because nobody wants a folder of the name `x.zip`.
@@ -45,7 +45,7 @@ def output_of(out: Path, format: Format | None) -> Output:  # noqa: A002 (the op
     Raises `RinrUsageError` for a name of a file that is not written, or of another format.
     """
     if out.suffix.lower() == ".rinr" and file_or_folder(out) != "folder":
-        raise RinrUsageError(f"{out}: decompress makes pictures of packs; give a folder with -o")
+        raise RinrUsageError(f"{out}: decompress makes pictures of packs; give a folder with `out`")
     suffix = file_suffix(out)
     if not suffix:
         if file_or_folder(out) == "file":
@@ -55,13 +55,13 @@ def output_of(out: Path, format: Format | None) -> Output:  # noqa: A002 (the op
     named: Any = _ALIASES.get(suffix[1:], suffix[1:])
     if named not in known:
         raise RinrUsageError(
-            f"{out}: decompress does not write {suffix} files; give a folder with -o, or a file "
+            f"{out}: decompress does not write {suffix} files; give a folder with `out`, or a file "
             f"that ends in .{', .'.join(known[:-1])} or .{known[-1]}"
         )
     if format not in (None, named):
         raise RinrUsageError(
-            f"{out} ends in {suffix}, and --format is {format}: leave --format out, or give "
-            "a folder with -o"
+            f"{out} ends in {suffix}, and `format` is {format}: leave `format` out, or give "
+            "a folder with `out`"
         )
     if named in CLIP_FORMATS and not storage_of(out).has_native_paths:
         raise RinrUsageError(f"{out}: videos are written to local disks; give a local path")

@@ -44,12 +44,12 @@ def parse_frames(text: str) -> int | slice:
     except ValueError:
         pass
     raise RinrUsageError(
-        f"--frames {text!r}: expected a number or a slice, such as 3, -1, 3:20 or ::10"
+        f"`frames` {text!r}: expected a number or a slice, such as 3, -1, 3:20 or ::10"
     )
 
 
 def chosen_numbers(frames: int | slice | None, total: int) -> range:
-    """The numbers of the frames that are asked for, of so many.
+    """Return the numbers of the selected frames, out of a total.
 
     Raises `RinrUsageError` where there is no such frame, or for a step below 1.
 
@@ -64,17 +64,17 @@ def chosen_numbers(frames: int | slice | None, total: int) -> range:
         if isinstance(frames, bool) or not isinstance(frames, int):
             raise RinrUsageError(f"frames={frames!r}: expected a whole number or a slice")
         if not -total <= frames < total:
-            raise RinrUsageError(f"--frames {frames}: the source has {there}")
+            raise RinrUsageError(f"`frames={frames}`: the source has {there}")
         return range(frames % total, frames % total + 1)
     try:
         chosen = range(*frames.indices(total))
     except (TypeError, ValueError) as error:
         raise RinrUsageError(f"frames={frames!r}: {error}") from error
     if chosen.step < 1:
-        raise RinrUsageError("--frames: the step must be 1 or more; frames keep their order")
+        raise RinrUsageError("`frames`: the step must be 1 or more; frames keep their order")
     if not chosen:
         text = ":".join("" if part is None else str(part) for part in (frames.start, frames.stop))
-        raise RinrUsageError(f"--frames {text} selects no frame: the source has {there}")
+        raise RinrUsageError(f"`frames` {text} selects no frame: the source has {there}")
     return chosen
 
 
@@ -87,7 +87,7 @@ class Cutout:
 
     @classmethod
     def of(cls, region: Sequence[int] | None, scale: float) -> Cutout:
-        """Check what the user gave; raises `RinrUsageError`."""
+        """Check what the user gave; raise `RinrUsageError` if it is invalid."""
         if not isinstance(scale, (int, float)) or not 0 < scale <= 16:
             raise RinrUsageError(f"scale={scale!r}: expected more than 0 and at most 16")
         if region is None:
@@ -105,7 +105,7 @@ class Cutout:
         return self.region is None and self.scale == 1
 
     def shape(self, frame: Frame) -> tuple[int, int]:
-        """The height and width of the picture of a frame.
+        """Return the height and width of the picture of a frame.
 
         Raises `RinrUsageError` for a region outside.
         """
@@ -117,7 +117,7 @@ class Cutout:
             raise RinrUsageError(f"{frame.name}: {error}") from error
 
     def moved(self, frame: Frame) -> Frame:
-        """The frame with its size and labels as they are in the picture that is written.
+        """Return the frame with its size and labels as in the picture that is written.
 
         Boxes end at the region, and those outside are left out.
 
@@ -185,12 +185,12 @@ def _refuse_cut(box: Box, area: Region) -> None:
         if not all(area.x <= x <= area.right and area.y <= y <= area.bottom for x, y in some):
             raise RinrInputError(
                 f"the region cuts the {what} of a label of class {box.class_id}; only rectangles "
-                "are cut, so choose another --region"
+                "are cut, so choose another `region`"
             )
 
 
 def _is_placed(keypoint: Sequence[float]) -> bool:
-    """Whether a keypoint is somewhere; (0, 0) is one that is not labelled."""
+    """Return whether a keypoint has a place; (0, 0) is one that is not labelled."""
     return any(keypoint[:2])
 
 

@@ -46,7 +46,10 @@ Array = NDArray[np.uint8]
 
 
 def check_fps(fps: float | None) -> Fraction | None:
-    """The frame rate that a user asks for; raises `RinrUsageError` for one that no video has."""
+    """Return the frame rate that a user asks for.
+
+    Raises `RinrUsageError` for a rate that no video has.
+    """
     if fps is None:
         return None
     if not _LEAST_FPS <= fps <= _MOST_FPS:
@@ -55,7 +58,7 @@ def check_fps(fps: float | None) -> Fraction | None:
 
 
 def frame_rate_of(info: Mapping[str, str]) -> Fraction | None:
-    """The frame rate that a pack knows, as `compress` of a video writes it; else None.
+    """Return the frame rate that a pack knows, as `compress` of a video writes it; else None.
 
     Example:
         >>> frame_rate_of({"frame_rate": "30000/1001"}), frame_rate_of({"frame_rate": "fast"})
@@ -96,7 +99,7 @@ def write_clip(
         OSError: The file cannot be written.
     """
     if kind == "gif":
-        what = "bytes of all frames of a gif; take mp4, fewer --frames or a smaller --scale"
+        what = "bytes of all frames of a gif; take mp4, fewer `frames` or a smaller `scale`"
         limits.check("max_result_bytes", count * shape[0] * shape[1], what)
     first = next(frames, None)
     if first is None:
@@ -134,7 +137,7 @@ def _write_gif(temporary: Path, frames: Iterator[Array], path: Path, fps: Fracti
         # Pillow writes equal frames as one, with the sum of their times, in 16 bits.
         raise RinrInputError(
             f"{path}: a picture of a gif cannot be shown for more than 655 seconds, and equal "
-            "frames are one picture; take --format mp4 or a larger --fps"
+            "frames are one picture; take `format` mp4 or a larger `fps`"
         ) from error
     return written
 
@@ -150,8 +153,8 @@ def _write_mp4(
         name = next((name for name in ENCODERS if _has(name, fps)), None)
         if name is None:
             raise RinrInputError(
-                f"{path}: PyAV has none of the encoders {', '.join(ENCODERS)}; take --format gif, "
-                "or the wheel of PyAV"
+                f"{path}: PyAV has none of the encoders {', '.join(ENCODERS)}; take "
+                "`format='gif'`, or the wheel of PyAV"
             )
         stream = out.add_stream(name, rate=fps, options=dict(ENCODERS[name]))
         stream.height, stream.width = shape
@@ -198,5 +201,5 @@ def _encoding(path: Path, shape: tuple[int, int], fps: Fraction) -> Iterator[Non
     except (av.error.ArgumentError, av.error.ExternalError) as error:
         raise RinrInputError(
             f"{path}: no video of {shape[1]}x{shape[0]} pixels and {float(fps):g} frames a second "
-            "can be encoded; choose another --scale or --fps, or --format gif or png"
+            "can be encoded; choose another `scale` or `fps`, or `format` gif or png"
         ) from error

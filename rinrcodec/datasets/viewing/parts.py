@@ -97,7 +97,7 @@ def _key(group: NDArray[np.int64], row: NDArray[np.int64]) -> _Keys:
 
 
 def _background_bytes(reader: PackReader, backgrounds: _Keys, objects: _Keys) -> float:
-    """The bytes in the file of all rows of backgrounds; those of a group may serve both."""
+    """Compute the bytes in the file of all background rows; those of a group may serve both."""
     total = 0.0
     for group in np.unique(backgrounds // _ROWS).tolist():
         if not 0 <= group < len(reader.groups):
@@ -114,14 +114,14 @@ def _background_bytes(reader: PackReader, backgrounds: _Keys, objects: _Keys) ->
 
 
 def _count(uses: tuple[_Keys, NDArray[np.int64]], ref: InrRef) -> int:
-    """How many frames or boxes use a row."""
+    """Count the frames or boxes that use a row."""
     keys, counts = uses
     at = int(np.searchsorted(keys, ref.group * _ROWS + ref.row))
     return int(counts[at])
 
 
 def _stored(reader: PackReader, group: int, rows: Sequence[int]) -> list[float]:
-    """The bytes of rows in the file; rows of weights, which are packed together, are alike."""
+    """Return the bytes of rows in the file; rows of weights share theirs evenly."""
     info = reader.groups[group]
     if info.coded:
         return [float(len(one)) for one in reader.read_rows(group, rows).coded]

@@ -68,7 +68,7 @@ class SourcePictures:
 
 
 def _depth_range(info: Mapping[str, str]) -> DepthRange | None:
-    """The values that became black and white, as `compress` notes them."""
+    """Return the values that became black and white, as `compress` notes them."""
     if "depth_range" not in info:
         return None
     try:

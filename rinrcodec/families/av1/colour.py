@@ -125,7 +125,7 @@ def _factor(value: float, bits: int) -> int:
 
 
 def _on(plane: NDArray[np.uint8] | NDArray[np.uint16], gpu: torch.device | None) -> Array:
-    """A copy of samples as int32."""
+    """Copy samples as int32."""
     if gpu is None:
         return plane.astype(np.int32)
     # Samples of 10 bits are the same as int16, which every torch knows.
@@ -136,7 +136,7 @@ def _on(plane: NDArray[np.uint8] | NDArray[np.uint16], gpu: torch.device | None)
 def _enlarged_part(
     plane: NDArray[np.uint8] | NDArray[np.uint16], part: Region, gpu: torch.device | None
 ) -> Array:
-    """A part of a plane that is half as large, as `_enlarged` gives all of it."""
+    """Enlarge a part of a plane of half the size, to the same values as `_enlarged`."""
     # With the samples around it, which the pixels at its edges also read.
     left, top = max(0, part.x // 2 - 1), max(0, part.y // 2 - 1)
     samples = _on(plane[top : part.bottom // 2 + 2, left : part.right // 2 + 2], gpu)
@@ -146,13 +146,16 @@ def _enlarged_part(
 
 
 def _enlarged(plane: Array, shape: tuple[int, int]) -> Array:
-    """A plane twice as large on both axes, its values 16 times as large, cut to a shape."""
+    """Enlarge a plane twice on both axes and crop it to a shape.
+
+    The values become 16 times as large.
+    """
     lines = _twice_as_high(plane)[: shape[0]]
     return moved(_twice_as_high(moved(lines, (1, 0)))[: shape[1]], (1, 0))
 
 
 def _twice_as_high(plane: Array) -> Array:
-    """Each line twice, three times its values plus those of the line before, and of that after."""
+    """Double the lines: three times the line plus the one before, then plus the one after."""
     # In the order of the plane in memory, which may have its axes swapped.
     height, width = plane.shape
     straight = plane.strides[0] >= plane.strides[1] if is_array(plane) else plane.is_contiguous()
@@ -170,7 +173,7 @@ def _twice_as_high(plane: Array) -> Array:
 
 
 def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The means of 2 x 2 samples; a row or column at an odd end is repeated."""
+    """Compute the means of 2 x 2 samples; a row or column at an odd end is repeated."""
     height, width = plane.shape
     even = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
     squares = even.reshape((height + 1) // 2, 2, (width + 1) // 2, 2)

@@ -52,7 +52,7 @@ class OpenRow:
     frames: dict[int, Planes] = field(default_factory=dict)
 
     def frame(self, number: int) -> Planes:
-        """The planes of a frame; those before it are decoded if they have not been."""
+        """Return the planes of a frame; decode those before it if they have not been."""
         check_number(number, self.decoder.n_frames)
         while self.decoder.position <= number:
             position = self.decoder.position
@@ -62,7 +62,7 @@ class OpenRow:
         return self.frames[number]
 
     def has(self, number: int) -> bool:
-        """Whether `frame` gives the frame without beginning again."""
+        """Return whether `frame` gives the frame without starting over."""
         return number in self.frames or number >= self.decoder.position
 
 
@@ -109,7 +109,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Array]
 
 
 def _on_grid(pixels: Array, grid: Grid) -> Array:
-    """The pixels of a region as they are, or the signal on a finer or coarser grid."""
+    """Return the pixels of a region unchanged, or the signal on a finer or coarser grid."""
     part = pixels[grid.region.slices]
     if part.shape[:2] != (len(grid.y), len(grid.x)):
         return _resampled(part, grid) if is_array(part) else resample_region(to_signal(part), grid)
@@ -118,7 +118,7 @@ def _on_grid(pixels: Array, grid: Grid) -> Array:
 
 
 def _resampled(part: NDArray[np.uint8], grid: Grid) -> NDArray[np.float32]:
-    """What `resample_region` gives, without torch, by Pillow."""
+    """Resample as `resample_region` does, by Pillow instead of torch."""
     from PIL import Image
 
     height, width = len(grid.y), len(grid.x)
@@ -147,7 +147,7 @@ def _pixels(planes: Planes, spec: Spec, gpu: torch.device | None) -> Array:
 
 
 def number_in_row(frame: Frame) -> int:
-    """Which frame of its row a frame is."""
+    """Return the number of a frame within its row."""
     if not float(frame.time).is_integer() or frame.time < 0:
         raise RinrFormatError(
             f"{frame.name}: the time {frame.time} in a row of AV1: expected a whole number, which "

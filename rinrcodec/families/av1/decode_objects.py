@@ -1,7 +1,7 @@
 """Decoding av1 objects: parts of atlases, the pictures of a row that hold residuals side by side.
 
 A sample of 128 is a residual of 0. The atlas that was decoded last stays in memory, since the
-objects of the next frame mostly lie in it.
+objects of the next frame are mostly in it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Arra
     # The row of the last call comes first, while it is there.
     for row in sorted(members, key=lambda row: last is None or last.key != (row,)):
         numbers = sorted(members[row], key=lambda i: views[i].inr.cell.time)
-        with naming(views[numbers[0]].frame.name):
+        first = views[numbers[0]]
+        coded = b""
+        if last is None or last.key != (row,) or not last.has(first.inr.cell.time):
+            last, coded = None, group.coded([row])[row]  # errors name the file, not a frame
+        with naming(first.frame.name):
             most = most_atlas_pixels(views[i].region for i in numbers)
-            if last is None or last.key != (row,) or not last.has(views[numbers[0]].inr.cell.time):
-                coded = group.coded([row])[row]
+            if last is None:
                 last = OpenRow((row,), RowDecoder(spec, coded, None, most_pixels=most))
             for i in numbers:
                 pixels = _pixels(last.frame(views[i].inr.cell.time), views[i], spec, group.gpu)
@@ -60,7 +63,7 @@ def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Arra
 
 
 def check_inside(view: ObjectView, width: int, height: int) -> None:
-    """Raise `RinrFormatError` unless an object lies inside its atlas."""
+    """Raise `RinrFormatError` unless an object is inside its atlas."""
     cell, region = view.inr.cell, view.region
     if cell.x + region.width > width or cell.y + region.height > height:
         raise RinrFormatError(
@@ -70,7 +73,7 @@ def check_inside(view: ObjectView, width: int, height: int) -> None:
 
 
 def _pixels(planes: Planes, view: ObjectView, spec: Spec, gpu: torch.device | None) -> Array:
-    """The samples of an object: uint8 [h, w, channels]."""
+    """Return the samples of an object: uint8 [h, w, channels]."""
     height, width = planes[0].shape
     check_inside(view, width, height)
     cell, region = view.inr.cell, view.region

@@ -64,8 +64,8 @@ def fit_rows(
         count(len(row.members), 1)
         return row
 
-    tuned = context.target.tune == "accuracy"
-    for_psnr = replace(context.target, tune=None)
+    tuned = context.target.tuned_for == "accuracy"
+    for_psnr = replace(context.target, tune="psnr")
 
     def still(i: int) -> _Row:
         return counted(_still(i, pictures[i].pixels, settings, context.target))
@@ -119,7 +119,7 @@ def least_level(quality: Callable[[int], float], wanted: float, start: int) -> i
 
 
 def _groups(pictures: Sequence[Picture], settings: Av1Settings) -> list[list[int]]:
-    """The numbers of the pictures that may share a row: those of a sequence, cut into groups."""
+    """Return the numbers of the pictures that may share a row: parts of a sequence."""
     groups = []
     for members in alike(pictures):
         first = pictures[members[0]]
@@ -136,7 +136,7 @@ def _can_join(pictures: Sequence[Picture], members: Sequence[int]) -> bool:
 
 
 def _samples(members: Sequence[int]) -> list[int]:
-    """The frames of a group that show what stills take."""
+    """Return sample frames of a group, to estimate the bytes of stills."""
     return [members[0], members[len(members) // 2]]
 
 
@@ -144,7 +144,7 @@ def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Tar
     spec = row_spec(1, "400", 8) if pixels.ndim == 2 else row_spec(3, "444", 8)
 
     def coded(quality: int, speed: int) -> _Row:
-        row = encode_still(pixels, quality=quality, speed=speed, tune=target.tune or "psnr")
+        row = encode_still(pixels, quality=quality, speed=speed, tune=target.tuned_for)
         return _Row(spec, [i], row, _mean_psnr(spec, row, [pixels]))
 
     if target.psnr is None:
@@ -170,14 +170,14 @@ def _video(
     settings: Av1Settings,
     target: Target,
 ) -> _Row | None:
-    """The row of all frames; None where stills of the same error take fewer bytes."""
+    """Encode all frames as one row; return None if stills of the same error take fewer bytes."""
     spec = row_spec(1 if frames[0].ndim == 2 else 3, "420", 10)
     planes = [to_planes(pixels) for pixels in frames]
     wanted = target.psnr
     if wanted is None:
         wanted = sum(row.psnr for row in samples) / len(samples)
     n_bytes = sum(len(row.coded) for row in samples) * len(members) / len(samples)
-    if target.tune == "accuracy":
+    if target.tuned_for == "accuracy":
         n_bytes *= _TUNED
 
     def best(preset: int, start: int) -> tuple[int, _Row]:
@@ -201,12 +201,12 @@ def _video(
 
 
 def quality_of(level: int) -> int:
-    """The quality of AVIF files, 0 to 100, that gives a level."""
+    """Return the quality of AVIF files, 0 to 100, for a level."""
     return round(level * 100 / (_LEVELS - 1))
 
 
 def _crf_of(level: int) -> int:
-    """The rate factor of SVT-AV1, 63 to 1, that gives a level."""
+    """Return the rate factor of SVT-AV1, 63 to 1, for a level."""
     return max(1, _LEVELS - 1 - level)
 
 

@@ -135,7 +135,7 @@ def _object(number: int, reference: Reference) -> _Object:
 
 
 def _windows(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[_Window]:
-    """The objects that are in two frames or more of up to `gop` frames of a sequence."""
+    """Yield the objects in two or more of up to `gop` frames of a sequence."""
     by_sequence: dict[int, list[_Object]] = defaultdict(list)
     for one in objects:
         by_sequence[one.reference.sequence].append(one)
@@ -171,7 +171,7 @@ def _parts(objects: Sequence[_Object], settings: Av1ObjectSettings) -> Iterator[
 
 
 def _following(window: _Window, settings: Av1ObjectSettings, context: FitContext) -> _Row | None:
-    """A row of atlases in which each track keeps its cell; None where it takes more bytes."""
+    """Build a row of atlases where tracks keep their cells; None if it takes more bytes."""
     layout = _along_tracks(window)
     if layout is None:
         return None
@@ -184,7 +184,7 @@ def _following(window: _Window, settings: Av1ObjectSettings, context: FitContext
 
 
 def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
-    """One atlas of all objects, or several where it would be too large."""
+    """Place all objects in one atlas, or in several if it would be too large."""
     size, corners = packed([one.size for one in objects])
     if len(objects) > 1 and size[0] * size[1] > MOST_ATLAS_PIXELS:
         half = len(objects) // 2
@@ -194,7 +194,7 @@ def _side_by_side(objects: Sequence[_Object]) -> list[_Layout]:
 
 
 def _along_tracks(window: _Window) -> _Layout | None:
-    """An atlas for every frame, in which each track has one cell; None where it is too large."""
+    """Build an atlas for every frame, with one cell for each track; None if it is too large."""
     objects, numbers = window.objects, window.tracks
     sizes: dict[int, tuple[int, int]] = {}
     for one, track in zip(objects, numbers, strict=True):
@@ -247,9 +247,9 @@ def _clipped(one: _Object) -> NDArray[np.uint8]:
 def _best(
     layout: _Layout, settings: Av1ObjectSettings, context: FitContext, least: float | None
 ) -> _Row:
-    """The layout at the quality that is asked for, or of at least a PSNR."""
+    """Encode the layout at the requested quality, or with at least a given PSNR."""
     target = context.target
-    tune = target.tune or "psnr"
+    tune = target.tuned_for
     if least is None and target.objects_psnr is None:
         asked = target.objects_quality
         quality = settings.quality if asked is None else round(asked)

@@ -1,4 +1,4 @@
-"""What a spec of `av1` and the bytes of a row say, checked before a decoder sees them. No PyAV.
+"""The layout of a spec of `av1` and of a row, checked before a decoder sees them. No PyAV.
 
 A row is an AV1 low-overhead bitstream (section 5.2 of the AV1 specification): temporal units, of
 which each shows one frame. Written to a file `row.obu`, an AV1 player shows it.
@@ -159,7 +159,10 @@ def _obus(row: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _leb128(row: bytes, position: int) -> tuple[int, int]:
-    """The number at a position, 7 bits a byte, and the position after it (section 4.10.5)."""
+    """Read the number at a position, 7 bits a byte; also return the position after it.
+
+    See section 4.10.5.
+    """
     value = 0
     for k, byte in enumerate(row[position : position + 8]):
         value |= (byte & 127) << 7 * k

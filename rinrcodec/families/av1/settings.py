@@ -20,7 +20,7 @@ class Av1Settings:
 
     speed: of libaom, which codes single frames: 0, the slowest, to 10.
     preset: of SVT-AV1, which codes groups of frames: 0, the slowest, to 13.
-    quality: 0 to 100, as of AVIF files tuned for PSNR, where the target does not say any.
+    quality: 0 to 100, as of AVIF files, where the target does not say any.
     gop: frames of a group at most; 1 codes every frame alone.
     most_pixels: of all frames of a group, which are in memory at once.
     """
@@ -52,7 +52,7 @@ class Av1ObjectSettings:
     """Atlases of residuals.
 
     speed: of libaom: 0, the slowest, to 10.
-    quality: 0 to 100, as of AVIF files tuned for PSNR, where the target does not say any.
+    quality: 0 to 100, as of AVIF files, where the target does not say any.
     frames: that share an atlas at most.
     gop: frames at most of a row of atlases, in which objects keep their cells.
     """

@@ -34,6 +34,7 @@ __all__ = [
 LARGEST_SIDE = 65_536  # of an AV1 frame
 SMALLEST_SIDE = 8  # of a frame that SVT-AV1 takes: it fails for some of 4x4
 
+_LOSSLESS = 100  # the quality
 # Numbers of ITU-T H.273 and FFmpeg.
 _BT601 = (5, 6)
 _FULL_RANGE = 2
@@ -86,6 +87,8 @@ def encode_stills(
         raise RinrInputError(
             f"a frame of {width}x{height}: AV1 takes sides of up to {LARGEST_SIDE} pixels"
         )
+    if quality == _LOSSLESS:
+        tune = "psnr"  # libavif refuses other tunes here
     file = io.BytesIO()
     try:
         first.save(
@@ -105,7 +108,8 @@ def encode_stills(
         if tune == "psnr":
             raise
         raise RinrInputError(
-            f"tune {tune!r} needs the libaom of a newer Pillow ({error}): pip install -U pillow"
+            f"tune {tune!r} needs the libaom of a newer Pillow ({error}): pip install -U pillow, "
+            "or ask for the tune 'psnr'"
         ) from error
     file.seek(0)
     with av.open(file) as container:

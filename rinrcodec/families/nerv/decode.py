@@ -49,7 +49,7 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Tensor
 
 
 def frames_at_once(spec: Spec, device: torch.device) -> int:
-    """How many frames of a sequence are computed together; the same in every call."""
+    """Return how many frames of a sequence are computed together; the same in every call."""
     if device.type == "cpu":
         return 1
     return min(_FRAMES_AT_ONCE, max(1, _VALUES_AT_ONCE // network.largest(spec)))
@@ -67,7 +67,7 @@ def check_frame_sizes(spec: Spec, frames: Sequence[Frame]) -> None:
 
 
 def sequence_frames(spec: Spec, weights: Tensor, frames: Sequence[Frame]) -> list[Tensor]:
-    """The background signal of frames of one sequence: float32 [h, w, channels] each.
+    """Compute the background of frames of one sequence: float32 [h, w, channels] each.
 
     weights: [params] on the device to use. On a CPU frames are computed one by one, and on a GPU
     in batches of one size, since products of another shape may round another way.

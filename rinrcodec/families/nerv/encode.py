@@ -126,12 +126,15 @@ class NervBackgrounds(BackgroundEncoder):
         return sum(network.tensor_sizes(spec))
 
     def chunk(self, n_frames: int, area: int) -> int:
-        """How many of `n_frames` frames of `area` pixels each the first chunk takes."""
+        """Return how many of `n_frames` frames of `area` pixels each the first chunk takes."""
         most = max(1, min(self.longest, self.most_pixels // area))
         return math.ceil(n_frames / math.ceil(n_frames / most))
 
     def spec(self, width: int, height: int, n_frames: int, channels: int) -> Spec:
-        """The network for frames of a size in pixels; `channels` is 3 for RGB, 1 for grey."""
+        """Return the network for frames of a size in pixels.
+
+        `channels` is 3 for RGB, 1 for grey.
+        """
         pixels = width * height * n_frames
         size = next(s for s in self.sizes if s.max_pixels is None or pixels <= s.max_pixels)
         strides = _strides(min(width, height))
@@ -153,7 +156,7 @@ class NervBackgrounds(BackgroundEncoder):
         )
 
     def _chunks(self, pictures: Sequence[Picture]) -> list[list[int]]:
-        """The numbers of the pictures of every sequence; long sequences are cut into chunks."""
+        """Return the numbers of the pictures of each sequence, cut into chunks if it is long."""
         chunks = []
         for members in alike(pictures):
             first = pictures[members[0]]
@@ -164,7 +167,7 @@ class NervBackgrounds(BackgroundEncoder):
         return chunks
 
     def _spec_of(self, picture: Picture, n_frames: int) -> Spec:
-        """The network for a sequence of pictures like this one, if there can be one."""
+        """Return the network for a sequence of pictures like this one, if there can be one."""
         from rinrcodec.families.nerv import network
 
         spec = self.spec(picture.width, picture.height, n_frames, picture.channels)
@@ -179,7 +182,9 @@ class NervBackgrounds(BackgroundEncoder):
 
 
 def _strides(shorter: int) -> list[int]:
-    """How the blocks enlarge a grid of at most 9 cells to the shorter side of a frame, in pixels.
+    """Return the factors by which blocks enlarge at most 9 cells to a frame's shorter side.
+
+    The side is in pixels.
 
     The paper's 5, 2, 2, 2 for 640x360; as many twos as are needed for other sizes.
     """

@@ -107,7 +107,7 @@ class _Frames:
         self._times = torch.tensor(times, dtype=torch.float64, device=device)
 
     def gradient(self, weights: Tensor, members: Tensor) -> Tensor:
-        """The gradient [params] of the mean loss of some frames."""
+        """Compute the gradient [params] of the mean loss of some frames."""
 
         def of(batch: Tensor) -> Tensor:
             leaf = weights.detach().requires_grad_()
@@ -120,7 +120,7 @@ class _Frames:
         return total.div_(len(members))
 
     def error(self, weights: Tensor) -> Tensor:
-        """The squared error over all frames, on the device."""
+        """Compute the squared error over all frames, on the device."""
 
         def of(batch: Tensor) -> Tensor:
             return functional.mse_loss(*self._pair(weights, batch), reduction="sum")
@@ -136,18 +136,18 @@ class _Frames:
         return (1 - self._ssim) * absolute + self._ssim * (1 - ssim(output, reference))
 
     def _parts(self, members: Tensor) -> tuple[Tensor, ...]:
-        """The frames of a step as they are computed together."""
+        """Split the frames of a step into those that are computed together."""
         return torch.split(members, 1 if self._device.type == "cpu" else len(members))
 
     def _pair(self, weights: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network gives for some frames, and the reference."""
+        """Return the output of the network for some frames, and the reference."""
         height, width = self._frames.shape[2:]
         output = network.forward(self._spec, weights, self._times[members])
         return output[..., :height, :width], to_signal(self._frames[members])
 
 
 def ssim(one: Tensor, other: Tensor) -> Tensor:
-    """The mean SSIM of pictures [n, channels, h, w] in [-1, 1]; has a gradient.
+    """Compute the mean SSIM of pictures [n, channels, h, w] in [-1, 1]; has a gradient.
 
     Gaussian windows of 11 pixels (fewer in smaller pictures) with a sigma of 1.5, inside the
     picture only (Wang et al. 2004, section III.B and III.C).

@@ -5,6 +5,13 @@ base**i * pi * t, an MLP turns these into a small grid of features, and blocks o
 a pixel shuffle and a swish enlarge the grid by their strides. A 1x1 convolution and a sigmoid give
 the colours. Grid times strides covers the frame; what is over on the right and below is cut off.
 
+In formulas, with L = `levels`, G x H x W the grid of `features`, and s the stride of a block::
+
+    e(t)  = [sin(base^i pi t), cos(base^i pi t)],  i = 0 .. L - 1         [2 L]
+    h     = swish(swish(e W1 + b1) W2 + b2)                               [G, H, W]
+    h     = swish(shuffle_s(conv3x3(h)))       for every block            [out, s H, s W]
+    frame = 2 sigmoid(conv1x1(h)) - 1                                     [channels, height, width]
+
 Stored layer by layer: W, then b. The MLP's W are [in, out], a convolution's [out, in, 3, 3].
 """
 
@@ -41,6 +48,7 @@ _VALUE_WORK = 64
 
 
 def check(spec: Spec) -> None:
+    """Raise `RinrFormatError` if the spec is not one that this family can build."""
     for key, most in _LARGEST.items():
         value = spec[key]
         if not isinstance(value, int) or not 1 <= value <= most:
@@ -67,7 +75,7 @@ def check(spec: Spec) -> None:
 
 
 def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
-    """A list of whole numbers, as a spec has it: "5,2,2,2"."""
+    """Parse a list of integers in a spec: "5,2,2,2"."""
     text = spec[key]
     words = text.split(",") if isinstance(text, str) else []
     # Long ones are no numbers here: Python refuses to convert thousands of digits.
@@ -81,7 +89,7 @@ def _numbers(spec: Spec, key: str, largest: int) -> tuple[int, ...]:
 
 
 def _blocks(spec: Spec) -> list[tuple[int, int, int]]:
-    """(inputs, outputs, stride) of every block."""
+    """Return (inputs, outputs, stride) of every block."""
     strides = _numbers(spec, "strides", _LARGEST_STRIDE)
     widths = _numbers(spec, "widths", _LARGEST_WIDTH)
     return list(zip((int(spec["features"]), *widths), widths, strides, strict=False))
@@ -98,19 +106,23 @@ def _shapes(spec: Spec) -> list[tuple[int, ...]]:
 
 
 def tensor_sizes(spec: Spec) -> tuple[int, ...]:
+    """Return the number of weights in each tensor: W, then b, layer by layer."""
     return tuple(math.prod(shape) for shape in _shapes(spec))
 
 
 def channels(spec: Spec) -> int:
+    """Return the output values per pixel: 3 for RGB, 1 for grey."""
     return int(spec["out"])
 
 
 def size(spec: Spec) -> tuple[int, int]:
+    """Return the width and height of the output, which covers the frame."""
     enlarged = math.prod(_numbers(spec, "strides", _LARGEST_STRIDE))
     return int(spec["grid_width"]) * enlarged, int(spec["grid_height"]) * enlarged
 
 
 def largest(spec: Spec) -> int:
+    """Return the values in the largest layer of a frame."""
     cells = int(spec["grid_width"]) * int(spec["grid_height"])
     values = [cells * int(spec["features"])]
     for _, outputs, stride in _blocks(spec):
@@ -145,7 +157,7 @@ def peak_bytes(spec: Spec) -> int:
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
-    """Uniform weights that keep the variance of their inputs; biases of zero."""
+    """Draw uniform weights that keep the variance of their inputs; biases are zero."""
     parts = []
     for shape in _shapes(spec):
         count = math.prod(shape)
@@ -159,7 +171,10 @@ def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
 
 
 def forward(spec: Spec, weights: Tensor, times: Tensor) -> Tensor:
-    """Signal in [-1, 1]: float32 [n, channels, height, width] for times [n] of one INR [params]."""
+    """Compute the signal in [-1, 1] of one INR [params] for times [n].
+
+    It is float32 [n, channels, height, width].
+    """
     fits = torch.is_grad_enabled()
     shapes = _shapes(spec)
     flat = weights.split([math.prod(shape) for shape in shapes])

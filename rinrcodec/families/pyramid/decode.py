@@ -78,7 +78,7 @@ def check_frames(
 
 
 def _number_in_row(frame: Frame) -> int:
-    """Which frame of a row of latents a frame is."""
+    """Return the number of a frame within its row of latents."""
     if not float(frame.time).is_integer():
         raise RinrFormatError(
             f"{frame.name}: the time {frame.time} in a row of latents: expected a whole number, "
@@ -89,7 +89,7 @@ def _number_in_row(frame: Frame) -> int:
 
 
 def _signal(spec: Spec, decoded: DecodedFrames, number: int) -> Tensor:
-    """The signal [h, w, channels] of one of the decoded frames."""
+    """Return the signal [h, w, channels] of one of the decoded frames."""
     frame = slice(number, number + 1)
     latents = [[grid[frame] for grid in grids] for grids in decoded.latents]
     out = network.channels(spec)

@@ -58,7 +58,7 @@ _Integers = NDArray[np.integer[Any]]
 
 @cache
 def frequencies(scale: int, fraction: int) -> NDArray[np.int32]:
-    """How many of 2 ** 24 parts every residual gets: int32 [509], residuals -254 to 254.
+    """Compute how many of 2 ** 24 parts every residual gets: int32 [509], from -254 to 254.
 
     scale: index i, 0 to 60, of the Laplace scale exp(-3 + i / 8); fraction: -4 to 3, eighths by
     which the mean exceeds the integer that residuals count from. Every residual gets one part; the
@@ -123,7 +123,7 @@ def _checked(name: str, array: _Integers, lowest: int, highest: int) -> NDArray[
     if array.size and (array.min() < lowest or array.max() > highest):
         raise RinrInputError(
             f"{name} range from {array.min()} to {array.max()}: "
-            f"they must lie between {lowest} and {highest}"
+            f"they must be between {lowest} and {highest}"
         )
     return array.astype(np.int32)
 
@@ -147,7 +147,7 @@ def _plan(means: _Integers, scales: _Integers) -> _Plan:
 
 
 def _symbols(values: _Integers, plan: _Plan) -> NDArray[np.int32]:
-    """The index in its table of every latent, in the order of coding."""
+    """Compute the index in its table of every latent, in the order of coding."""
     values = _checked("values", values, -LARGEST, LARGEST)
     if len(values) != len(plan.order):
         raise RinrInputError(
@@ -158,7 +158,10 @@ def _symbols(values: _Integers, plan: _Plan) -> NDArray[np.int32]:
 
 
 def bits(values: _Integers, means: _Integers, scales: _Integers) -> NDArray[np.float64]:
-    """What the tables charge for every value: float64 [n], in bits. Arguments as of `put`."""
+    """Compute the bits that the tables charge for every value: float64 [n].
+
+    The arguments are those of `put`.
+    """
     plan = _plan(means, scales)
     symbols = _symbols(values, plan)
     costs = np.empty(len(symbols))
@@ -168,7 +171,7 @@ def bits(values: _Integers, means: _Integers, scales: _Integers) -> NDArray[np.f
 
 
 def _end(lower: int, width: int) -> bytes:
-    """The eight bytes that end a stream whose last number lies in [lower, lower + width).
+    """Return the eight bytes that end a stream whose last number is in [lower, lower + width).
 
     constriction picks that number by whole words, we the one with most zero bytes at its end: a
     decoder reads zeros beyond the end, so those, and any before them, need not be stored.
@@ -204,7 +207,10 @@ class LatentEncoder:
             self._coder.encode(symbols[run], table.model)
 
     def bytes(self) -> builtins.bytes:
-        """The stream of all that was put so far: about one byte more than the sum of `bits`."""
+        """Return the stream of all values put so far.
+
+        It takes about one byte more than the sum of `bits`.
+        """
         settled, (lower, width) = self._coder.pos()
         words: NDArray[np.uint32] = self._coder.get_compressed()[:settled]
         return (words.astype(">u4").tobytes() + _end(lower, width)).rstrip(b"\0")
@@ -219,7 +225,7 @@ class _PlainDecoder:
         self._width = 2**64 - 1
 
     def decode(self, edges: list[int], count: int) -> NDArray[np.int32]:
-        """The next `count` symbols, of a table whose symbols begin at `edges`."""
+        """Decode the next `count` symbols, of a table whose symbols begin at `edges`."""
         symbols = np.empty(count, np.int32)
         for k in range(count):
             part = self._width >> 24
@@ -253,7 +259,7 @@ class LatentDecoder:
             self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def take(self, means: _Integers, scales: _Integers) -> NDArray[np.int32]:
-        """The values, int32 [n] from -127 to 127, that were put with these means and scales.
+        """Decode the values, int32 [n] from -127 to 127, that were put with these means and scales.
 
         Raises RinrInputError for arguments that `put` refuses, and RinrFormatError where the stream
         cannot come from `put`.

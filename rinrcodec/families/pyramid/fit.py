@@ -92,7 +92,7 @@ def fit_pyramid(
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a short fit of a few frames says.
+    """The result of a short fit of a few frames.
 
     predicted: whether frames are better coded as what they differ by from the one before; n_bytes:
     of a frame's latents where none is predicted, about a third more than a whole fit leaves.
@@ -155,8 +155,11 @@ _Map = Callable[[Callable[[slice], list[Tensor]], Sequence[slice]], Iterable[lis
 
 @dataclass(slots=True)
 class _Measured:
-    """What frames cost, [n] each: mean squared errors on [0, 1], in all with the weight of objects,
-    and outside and inside of the boxes; bits of their latents."""
+    """The cost of frames, [n] each.
+
+    Mean squared errors on [0, 1]: in all, with the weight of objects, and outside and inside of the
+    boxes; then the bits of their latents.
+    """
 
     weighted: Tensor
     outside: Tensor
@@ -266,7 +269,7 @@ class _Fit:
     def _gradients(
         self, measured: _Measured, frames: slice, others: Sequence[Tensor] = ()
     ) -> list[Tensor]:
-        """Of the loss of some frames, for other leaves and the networks."""
+        """Compute the gradients of the loss of some frames for other leaves and the networks."""
         leaves = [*others, *(self.weights[name] for name in self.fitted)]
         grads = torch.autograd.grad(self._loss(measured, frames), leaves, allow_unused=True)
         return [
@@ -311,13 +314,13 @@ class _Fit:
         steps: Tensor,
         frames: slice = _ALL,
     ) -> _Measured:
-        """Of some frames, whose latents are given."""
+        """Measure some frames whose latents are given."""
         rate = pyramid.latent_bits(weights, latents)
         return self._quality(self._signal(weights, latents, steps), rate, frames)
 
     @torch.no_grad()
     def _measure_all(self, latents: Sequence[Sequence[Tensor]], steps: Tensor) -> _Measured:
-        """Of all frames, with the networks as they are."""
+        """Measure all frames with the networks as they are."""
 
         def measure(frames: slice) -> list[Tensor]:
             with torch.no_grad():
@@ -350,7 +353,7 @@ class _Fit:
         return loss
 
     def _fair(self) -> Tensor:
-        """Factors of mean 1 by which no frame of a high lambda decides alone what all share."""
+        """Compute factors of mean 1, so that frames of a high lambda do not decide alone."""
         factors = (-0.5 * self.log_lambda).exp()
         return factors / factors.mean()
 
@@ -407,7 +410,7 @@ class _Fit:
         ]
 
     def round_latents(self) -> None:
-        """From here on only the networks change."""
+        """Round the latents; only the networks change after this."""
         self.rounded = self._rounded()
         self.step_codes = step_codes(self.log_steps.expand(len(self.reference), -1, -1))
         self.steps = steps_of(self.step_codes).to(self.reference.device)
@@ -425,7 +428,7 @@ class _Fit:
 
     @torch.no_grad()
     def changes(self) -> dict[str, Change]:
-        """The networks, rounded as coarsely as lambda says."""
+        """Round the networks as coarsely as lambda allows and return their changes."""
         # Some frames represent all. Where frames are predicted, a signal needs the first ones.
         n = len(self.reference)
         count = max(1, min(n, _ROUNDED_PIXELS // (self.height * self.width)))
@@ -453,7 +456,7 @@ class _Fit:
         return choose_changes(self.start, self.weights, self.fitted, loss, per_bit)
 
     def row(self) -> PyramidRow:
-        """The row, as it is stored."""
+        """Return the row as it is stored."""
         frames = [
             [[grid[k].to(torch.int32).cpu().numpy() for grid in grids] for grids in self.rounded]
             for k in range(len(self.reference))
@@ -462,7 +465,7 @@ class _Fit:
 
 
 def _first_guess(target: Target, settings: PyramidSettings) -> tuple[float, float]:
-    """Lambda, and the weight of objects, that a fit begins with; `control` corrects them."""
+    """Guess the lambda and the weight of objects to begin with; `control` corrects them."""
     if target.psnr is None:
         return target.lmbda or settings.lmbda, settings.object_weight
     # The mean squared error comes to about half of lambda, or to that over the weight.
@@ -477,7 +480,7 @@ def _is_hidden_context(name: str) -> bool:
 
 
 def _component(name: str) -> int:
-    """Of a tensor, or a network, of contexts."""
+    """Return the component of a tensor, or of a network, of contexts."""
     return int(name.split(".")[1][0])
 
 

@@ -40,7 +40,7 @@ Grids = list[list[Tensor]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """What a tensor differs by from the start: codes * 2 ** -exponent.
+    """The difference of a tensor from the start: codes * 2 ** -exponent.
 
     codes: int32 [n], row by row; scale: the table they are coded with.
     """
@@ -67,7 +67,7 @@ class PyramidRow:
 
 
 def changed(start: Tensor, change: Change | None) -> Tensor:
-    """A tensor of the start with its change."""
+    """Add its change to a tensor of the start."""
     if change is None:
         return start
     codes = torch.from_numpy(change.codes.astype(np.float32)) * 2.0**-change.exponent
@@ -75,18 +75,18 @@ def changed(start: Tensor, change: Change | None) -> Tensor:
 
 
 def changed_weights(spec: Spec, changes: Mapping[str, Change]) -> dict[str, Tensor]:
-    """The networks of a row, float32 on the host."""
+    """Return the networks of a row, float32 on the host."""
     start = pyramid.start_weights(spec)
     return {name: changed(tensor, changes.get(name)) for name, tensor in start.items()}
 
 
 def steps_of(codes: NDArray[np.int32]) -> Tensor:
-    """Quantisation steps, float32, of their codes."""
+    """Return the quantisation steps, float32, for their codes."""
     return torch.from_numpy(2.0 ** (codes / _STEPS_PER_OCTAVE)).float()
 
 
 def step_codes(log_steps: Tensor) -> NDArray[np.int32]:
-    """The codes nearest to the (natural) logarithms of quantisation steps."""
+    """Return the codes nearest to the (natural) logarithms of quantisation steps."""
     codes = (log_steps.detach().cpu().numpy() * (_STEPS_PER_OCTAVE / math.log(2))).round()
     result: NDArray[np.int32] = np.clip(codes, -_HIDDEN_CENTER, _HIDDEN_CENTER - 1).astype(np.int32)
     return result
@@ -119,7 +119,7 @@ def code_latents(weights: Mapping[str, Tensor], latents: Grids, coder: Coder) ->
 
 
 def encode_row(spec: Spec, row: PyramidRow) -> bytes:
-    """The bytes of a row; `RinrInputError` for too many frames, or for too large values."""
+    """Encode a row; raise `RinrInputError` for too many frames or too large values."""
     most = MOST_PREDICTED if row.predicted else MOST_FRAMES
     if not 1 <= len(row.latents) <= most:
         raise RinrInputError(f"a row of {len(row.latents)} frames: expected 1 to {most}")
@@ -165,7 +165,7 @@ def _encode_frame(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrames:
-    """What `synthesize` needs for some frames of a row: on the device that was asked for."""
+    """The inputs of `synthesize` for some frames of a row, on the requested device."""
 
     weights: Mapping[str, Tensor]
     steps: Tensor  # [n, 2, LEVELS]
@@ -179,7 +179,7 @@ def decode_row(
     frames: Sequence[int],
     device: torch.device,
 ) -> DecodedFrames:
-    """Frames of a row, by their numbers in it; size: their width and height.
+    """Decode frames of a row, by their numbers in it; size: their width and height.
 
     Raises `RinrFormatError` where the bytes cannot be those of a row.
     """
@@ -190,7 +190,7 @@ def decode_row(
 
 
 def is_predicted(data: bytes) -> bool:
-    """Whether the frames of a row are predicted, each from the one before."""
+    """Return whether the frames of a row are predicted, each from the one before."""
     return bool(data and data[0] & _PREDICTED)
 
 
@@ -283,33 +283,33 @@ def _decode_grids(
 
 
 def best_scale(codes: NDArray[np.int32]) -> int:
-    """The table of which integers take the fewest bits, judged by their mean magnitude."""
+    """Find the table that codes integers in the fewest bits, judging by their mean magnitude."""
     spread = max(float(np.abs(codes).mean()), 1e-3)
     return int(np.clip(round((math.log(spread) + 3) * 8), 0, N_SCALES - 1))
 
 
 def clip_codes(codes: Tensor) -> NDArray[np.int32]:
-    """Rounded to the integers that can be coded."""
+    """Round values to the integers that can be coded."""
     rounded = codes.detach().round().clamp(-LARGEST, LARGEST)
     result: NDArray[np.int32] = rounded.to(torch.int32).cpu().numpy()
     return result
 
 
 def _tables(count: int, mean: int, scale: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Means in eighths and scales of values that are all coded with one table."""
+    """Return means, in eighths, and scales of values that share one table."""
     return np.full(count, 8 * mean, np.int32), np.full(count, scale, np.int32)
 
 
 def _tabled(
     values: Sequence[int] | NDArray[np.int32], mean: int, scale: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Values with their tables."""
+    """Return values with their tables."""
     array = np.asarray(values, np.int32)
     return array, *_tables(len(array), mean, scale)
 
 
 def _variable(number: int) -> bytes:
-    """LEB128: seven bits a byte, the lowest first."""
+    """Encode a number as LEB128: seven bits a byte, the lowest first."""
     result = bytearray()
     while number > 0x7F:
         result.append(number & 0x7F | 0x80)

@@ -87,19 +87,22 @@ def check(spec: Spec) -> None:
 
 
 def channels(spec: Spec) -> int:
-    """Output values per pixel: 3 for RGB, 1 for grey."""
+    """Return the output values per pixel: 3 for RGB, 1 for grey."""
     return int(spec["out"])
 
 
 @lru_cache(maxsize=256)
 def grid_sizes(width: int, height: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """For every component the (height, width) of its grids, the finest first."""
+    """Return for every component the (height, width) of its grids, the finest first."""
     sizes = [(-(-height // 2**level), -(-width // 2**level)) for level in range(LEVELS)]
     return tuple(tuple(sizes[first:]) for first in COMPONENTS)
 
 
 def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
-    """Untrained networks, from which a start is trained: latents add up to a blurred picture."""
+    """Return untrained networks, from which a start is trained.
+
+    With them, latents add up to a blurred picture.
+    """
     weights: dict[str, Tensor] = {}
 
     def matrix(outputs: int, inputs: int, scale: float) -> Tensor:
@@ -133,7 +136,7 @@ def fresh_weights(generator: torch.Generator) -> dict[str, Tensor]:
 
 
 def unit_of(name: str) -> float:
-    """Of what the weights of a start's tensor are multiples."""
+    """Return the unit of which the weights of a start's tensor are multiples."""
     return CONTEXT_UNIT if name.startswith("context") else _SYNTHESIS_UNIT
 
 
@@ -145,7 +148,7 @@ def _start_arrays(start: str) -> dict[str, NDArray[Any]]:
 
 
 def start_weights(spec: Spec, device: torch.device | None = None) -> dict[str, Tensor]:
-    """The networks of the start that the spec names, float32, by name."""
+    """Read the networks of the start that the spec names, float32, by name."""
     arrays = _start_arrays(str(spec["start"]))
     return {
         name: torch.from_numpy(array.astype(np.float32) * np.float32(unit_of(name))).to(device)
@@ -155,7 +158,7 @@ def start_weights(spec: Spec, device: torch.device | None = None) -> dict[str, T
 
 
 def usual_steps(spec: Spec, lmbda: float) -> Tensor:
-    """The logarithms of quantisation steps that frames usually get: float32 [2, LEVELS]."""
+    """Return the logarithms of quantisation steps that frames usually get: float32 [2, LEVELS]."""
     fixed, slope = torch.from_numpy(_start_arrays(str(spec["start"]))["steps"])
     result: Tensor = fixed + slope * math.log(lmbda)
     return result
@@ -164,7 +167,7 @@ def usual_steps(spec: Spec, lmbda: float) -> Tensor:
 def synthesize(
     weights: Weights, latents: Sequence[Sequence[Tensor]], steps: Tensor, out: int
 ) -> Tensor:
-    """The signal of n frames in about [-1, 1]: float32 [n, out, height, width].
+    """Compute the signal of n frames in about [-1, 1]: float32 [n, out, height, width].
 
     latents: for every component its grids [n, h, w], the finest first, in units of their steps;
     steps: [n, 2, LEVELS], one for luma and one for both chromas. Has gradients.
@@ -182,7 +185,7 @@ def synthesize(
 
 
 def _features(weights: Weights, latents: Sequence[Sequence[Tensor]], steps: Tensor) -> Tensor:
-    """The grids of all components at the size of the frame: [channels, n, h, w]."""
+    """Enlarge the grids of all components to the size of the frame: [channels, n, h, w]."""
     features: list[Tensor] = []
     for component, first in enumerate(COMPONENTS):
         kind = min(component, 1)
@@ -207,10 +210,10 @@ def _features(weights: Weights, latents: Sequence[Sequence[Tensor]], steps: Tens
 
 
 def _finer(feature: Tensor, kernel: Tensor, height: int, width: int) -> Tensor:
-    """Grids [channels, n, h, w] twice as fine, cut to a size."""
+    """Enlarge grids [channels, n, h, w] twice and crop them to a size."""
     if torch.is_grad_enabled():
         return upsample(feature, kernel)[:, :, :height, :width]
-    # Grid by grid: what lies between takes several times the memory of a result.
+    # Grid by grid: intermediate values take several times the memory of a result.
     finer = feature.new_empty(*feature.shape[:2], height, width)
     for one, result in zip(feature.split(1), finer.split(1), strict=True):
         result.copy_(upsample(one, kernel)[:, :, :height, :width])
@@ -218,7 +221,7 @@ def _finer(feature: Tensor, kernel: Tensor, height: int, width: int) -> Tensor:
 
 
 def _mixed(weights: Weights, flat: Tensor) -> Tensor:
-    """Colours [3, pixels] of features [channels, pixels]."""
+    """Mix features [channels, pixels] to colours [3, pixels]."""
     if torch.is_grad_enabled() or flat.shape[1] <= _PIXELS_AT_ONCE:
         return _colours(weights, flat)
     mixed = flat.new_empty(3, flat.shape[1])
@@ -238,7 +241,7 @@ def _colours(weights: Weights, flat: Tensor) -> Tensor:
 
 
 def _with_filter(signal: Tensor, weights: Weights, layer: int, *, relu: bool) -> Tensor:
-    """A signal [3, n, h, w] with a 3 x 3 filter of it on top."""
+    """Add a 3 x 3 filter of a signal [3, n, h, w] to it."""
     added = convolve(signal, weights[f"filter.{layer}"], weights[f"filter.{layer}_bias"])
     if torch.is_grad_enabled():
         return signal + (added.relu() if relu else added)
@@ -246,7 +249,7 @@ def _with_filter(signal: Tensor, weights: Weights, layer: int, *, relu: bool) ->
 
 
 def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and logarithms of scales [...] for inputs [inputs, ...]; exact in float64."""
+    """Compute means and logarithms of scales [...] from inputs [inputs, ...]; exact in float64."""
     flat = inputs.reshape(len(inputs), -1)
     hidden = (weights[f"{name}.hidden"] @ flat).relu_()
     outputs = torch.addmm(weights[f"{name}.bias"][:, None], weights[f"{name}.out"], hidden)
@@ -255,7 +258,7 @@ def _context_network(weights: Weights, name: str, inputs: Tensor) -> tuple[Tenso
 
 
 def latent_bits(weights: Weights, latents: Sequence[Sequence[Tensor]]) -> Tensor:
-    """About how many bits the latents of n frames take: float32 [n]. Has gradients."""
+    """Estimate how many bits the latents of n frames take: float32 [n]. Has gradients."""
     total = torch.zeros((), device=latents[0][0].device)
     for name, inputs, values in context_inputs(latents):
         total = total + pass_bits(weights, name, inputs, values)
@@ -274,7 +277,10 @@ def context_inputs(
 
 
 def pass_bits(weights: Weights, name: str, inputs: Tensor, values: Tensor) -> Tensor:
-    """About how many bits the values of a pass take: [n]. Arguments as `context_inputs` gives."""
+    """Estimate how many bits the values of a pass take: [n].
+
+    The arguments are those that `context_inputs` gives.
+    """
     means, log_scales = _context_network(weights, name, inputs)
     return laplace_bits(values, means, log_scales).sum(1)
 
@@ -286,7 +292,9 @@ def pass_tables(
     number: int,
     latents: Sequence[Sequence[Tensor]],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """How the sites of a pass are coded: means in eighths and scale indices, int32 [sites].
+    """Compute how the sites of a pass are coded.
+
+    Returns means in eighths and scale indices, int32 [sites].
 
     weights: float64, rounded to `CONTEXT_UNIT`; latents: float64 grids [1, h, w] of all components,
     of which only what is coded before the pass is read. Everything is an integer multiple of a

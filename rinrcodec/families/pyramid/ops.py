@@ -2,6 +2,26 @@
 
 Autograd's own gradients of convolutions with one to three channels, and of many small slices, take
 several times as long on a CPU. Grids are float tensors [..., height, width].
+
+A grid is coded in passes. Each site has the number of its pass in this pattern, which repeats in
+both directions from the first line and column. A pass is predicted from those before it::
+
+    luma        chroma
+    1 6 3 6     1 3
+    7 5 7 5     4 2
+    4 6 2 6
+    7 5 7 5
+
+The gradients, with g that of the result, U and K the filters of one axis as matrices, and * a 3 x 3
+correlation::
+
+    upsample      y = U (U x^T)^T         x: U^T (U^T g^T)^T
+    sharpen       y = x + K (K x^T)^T     x: g + K (K g^T)^T, as K is symmetric
+    convolve      y = W * x + b           x: flipped W * g    W: g times shifted x    b: sum of g
+    laplace_bits  y = -log2(F(v + 1/2) - F(v - 1/2)), F the Laplace distribution of mean m and
+                  scale 1 / r. With a = |v - m|, where a >= 1/2:
+                  y ln 2 = r (a - 1/2) - ln((1 - exp(-r)) / 2)
+                  derivatives of y ln 2 by    a: r    r: a - 1/2 - 1 / (exp(r) - 1)
 """
 
 from __future__ import annotations
@@ -45,11 +65,11 @@ class Pass(NamedTuple):
     neighbours: tuple[tuple[int, int], ...]
 
     def of(self, grid: Tensor) -> Tensor:
-        """Its sites: a view of a grid [..., h, w]."""
+        """Return the sites of the pass: a view of a grid [..., h, w]."""
         return grid[..., self.line :: self.stride, self.column :: self.stride]
 
     def moved(self, padded: Tensor, margin: int, down: int, right: int, halved: int = 0) -> Tensor:
-        """Its sites' neighbours in a grid with a margin, or in one that is half as fine."""
+        """Return neighbours of the sites, in a grid with a margin or one that is half as fine."""
         height, width = (side - 2 * margin for side in padded.shape[-2:])
         stride, line, column = self.stride >> halved, self.line >> halved, self.column >> halved
         top, left = margin + line + down, margin + column + right
@@ -114,7 +134,10 @@ class _Upsample(torch.autograd.Function):
 
 
 def upsample(x: Tensor, kernel: Tensor) -> Tensor:
-    """Grids twice as fine, by a separable symmetric kernel of 8 taps, of which `kernel` has 4."""
+    """Make grids twice as fine by a separable symmetric kernel of 8 taps.
+
+    `kernel` has the 4 taps of one half.
+    """
     result: Tensor = _Upsample.apply(x, kernel)
     return result
 
@@ -138,7 +161,7 @@ def _double(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:
 def _double_gradient(
     grad: Tensor, x: Tensor, taps: Sequence[float], axis: int, wanted: bool
 ) -> tuple[Tensor, list[Tensor]]:
-    """The gradients of `_double` for x, and, where wanted, for the four taps."""
+    """Return the gradients of `_double` for x and, if requested, for the four taps."""
     n = x.shape[axis]
     even, odd = grad.unflatten(axis, (n, 2)).unbind(axis if axis >= 0 else grad.ndim + axis + 1)
     shape = list(x.shape)
@@ -179,7 +202,10 @@ class _Sharpen(torch.autograd.Function):
 
 
 def sharpen(x: Tensor, kernel: Tensor) -> Tensor:
-    """x plus x through a separable symmetric kernel of 7 taps, the last of `kernel` the middle."""
+    """Add x, filtered by a separable symmetric kernel of 7 taps, to x.
+
+    The last value of `kernel` is the middle tap.
+    """
     result: Tensor = _Sharpen.apply(x, kernel)
     return result
 
@@ -233,13 +259,13 @@ class _Convolve(torch.autograd.Function):
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A 3 x 3 convolution of x [channels, n, height, width], border pixels repeated outside."""
+    """Convolve x [channels, n, height, width] 3 x 3, repeating border pixels outside."""
     result: Tensor = _Convolve.apply(x, weight, bias)
     return result
 
 
 def surrounded(grid: Tensor) -> Tensor:
-    """A grid [n, h, w] with a margin of zeros, for sites that do not exist."""
+    """Surround a grid [n, h, w] with zeros, for sites that do not exist."""
     return functional.pad(grid, (_MARGIN,) * 4)
 
 
@@ -357,7 +383,7 @@ class _Contexts(torch.autograd.Function):
 def contexts(
     grids: Sequence[Tensor], others: Sequence[Sequence[Tensor]], levels: int
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Inputs of the context network and values for all sites of one component's grids, by pass.
+    """Return context network inputs and values of one component's sites, by pass.
 
     grids: [n, h, w] each, the finest first, the last of `levels` levels at the end; others: the
     grids of the components before, of the same sizes. The inputs of a pass are [inputs, n, sites]:
@@ -401,6 +427,9 @@ class _LaplaceBits(torch.autograd.Function):
 
 
 def laplace_bits(values: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
-    """Bits of values under Laplace distributions integrated over unit intervals, at most 24."""
+    """Compute the bits of values, at most 24 each.
+
+    The probabilities are Laplace distributions integrated over unit intervals.
+    """
     result: Tensor = _LaplaceBits.apply(values, means, log_scales)
     return result

@@ -33,7 +33,7 @@ def choose_changes(
     loss: Callable[[str, Weights], float],
     per_bit: float,
 ) -> dict[str, Change]:
-    """What the fitted tensors differ by from the start, by name; those without a change left out.
+    """Choose the changes of the fitted tensors from the start, by name; leave out empty ones.
 
     loss(name, weights): that part of the loss which the named tensor has a say in; per_bit: what a
     bit adds to it. Tensors are rounded one after the other, to the multiples of a power of two that
@@ -63,6 +63,6 @@ def choose_changes(
 
 
 def change_bits(change: Change) -> float:
-    """About how many bits a change takes."""
+    """Estimate how many bits a change takes."""
     none = np.zeros(len(change.codes), np.int32)
     return float(bits(change.codes, none, none + change.scale).sum()) + 8

@@ -117,7 +117,7 @@ def fit_rows(
 def _members(
     pictures: Sequence[Picture], members: Sequence[int], settings: PyramidSettings
 ) -> list[Sequence[int]]:
-    """The numbers of pictures that might share a row, of those that are alike."""
+    """Return the numbers of similar pictures that might share a row."""
     first = pictures[members[0]]
     return _cut(members, settings.rows(len(members), first.width * first.height))
 
@@ -125,7 +125,7 @@ def _members(
 def _rows(
     members: Sequence[int], tried: Trial, target: Target, settings: PyramidSettings, area: int
 ) -> list[_Row]:
-    """How pictures that are alike are best stored, by the result of a trial."""
+    """Choose the rows that store similar pictures best, by the result of a trial."""
     n_bytes = tried.n_bytes if target.n_bytes is None else target.n_bytes * _TRIAL_BYTES
     count = 1 if n_bytes < settings.shared_below else len(members)
     if tried.predicted:
@@ -134,12 +134,12 @@ def _rows(
 
 
 def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:
-    """`count` runs of about the same length."""
+    """Cut a sequence into `count` runs of about the same length."""
     ends = [k * len(members) // count for k in range(count + 1)]
     return [members[start:end] for start, end in pairwise(ends)]
 
 
 def coded_group(spec: Spec, coded: Sequence[bytes]) -> Group:
-    """The group of rows that have nothing but coded bytes."""
+    """Return the group of rows that have only coded bytes."""
     codes, scales = np.zeros((len(coded), 0), np.int8), np.zeros((len(coded), 0), np.float32)
     return Group(spec, 8, Rows(codes, scales, tuple(coded)))

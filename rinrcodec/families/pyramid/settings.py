@@ -51,13 +51,13 @@ class PyramidSettings:
                 )
 
     def predicted(self, area: int) -> int:
-        """How many frames of `area` pixels a row has at most where they are predicted."""
+        """Return the most frames of `area` pixels that a row has where they are predicted."""
         return max(1, min(self.most_predicted, self.at_once // area))
 
     def rows(self, n_frames: int, area: int) -> int:
-        """How many rows, of about as many frames each, take frames of `area` pixels."""
+        """Return how many rows, of about equal length, frames of `area` pixels take."""
         return math.ceil(n_frames / max(1, min(self.together, self.most_pixels // area)))
 
     def spec(self, channels: int) -> Spec:
-        """The networks; `channels` is 3 for RGB, 1 for grey."""
+        """Return the networks; `channels` is 3 for RGB, 1 for grey."""
         return Spec.of("pyramid", out=channels, start=self.start)

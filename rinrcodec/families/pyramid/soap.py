@@ -88,7 +88,7 @@ class Soap:
 
 
 def _scaled(matrix: Tensor) -> Tensor:
-    """A matrix with a largest value of 1: float32 fails to decompose those of tiny gradients."""
+    """Scale a matrix to a largest value of 1; float32 cannot decompose tiny gradients."""
     return matrix / matrix.abs().max().clamp_min(1e-30)
 
 

@@ -18,7 +18,10 @@ _NOISE = (0.22, 0.15)  # its standard deviation
 
 
 def soft_schedule(progress: float) -> tuple[float, float, float]:
-    """Share of the learning rate, temperature and noise at `progress` (0 to 1) of soft steps."""
+    """Return the settings at `progress` (0 to 1) of the soft steps.
+
+    They are the share of the learning rate, the temperature and the noise.
+    """
     factor = max(0.01, 0.5 + 0.5 * math.cos(math.pi * progress))
     temperature, noise = (
         first + (last - first) * progress for first, last in (_TEMPERATURE, _NOISE)
@@ -27,14 +30,17 @@ def soft_schedule(progress: float) -> tuple[float, float, float]:
 
 
 def noisy(latents: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
-    """Latents between what they are and what they will be rounded to, with noise of that spread."""
+    """Mix latents with their rounded values, and add noise of a given spread."""
     once = _soft_round(latents, temperature)
     shake = torch.randn(latents.shape, generator=generator, device=latents.device)
     return _soft_round(once + shake * noise, temperature)
 
 
 def _soft_round(x: Tensor, temperature: float) -> Tensor:
-    """Between the identity and rounding (Agustsson and Theis, NeurIPS 2020, section 4.1)."""
+    """Interpolate between the identity and rounding.
+
+    See Agustsson and Theis, NeurIPS 2020, section 4.1.
+    """
     floor = x.floor()
     bend = torch.tanh((x - floor - 0.5) / temperature)
     return floor + 0.5 + bend / (2 * math.tanh(0.5 / temperature))

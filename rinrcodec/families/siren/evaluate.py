@@ -62,7 +62,7 @@ def evaluate(
     *,
     shared: bool = False,
 ) -> list[Tensor]:
-    """Outputs of n INRs of one spec: float32 [pixels, channels] each.
+    """Evaluate n INRs of one spec: float32 [pixels, channels] each.
 
     weights: [n, params] on the device to use; coords: float32 [pixels, 2] each, on the host;
     `shared` says that they are all the same. Pixels are cut into tiles; tiles of about equal size,
@@ -111,7 +111,7 @@ def evaluate(
 
 
 def _rows(weights: Tensor, tiles: Sequence[_Tile]) -> Tensor:
-    """The weights [tiles, params] of some tiles: without a copy where all are of one network."""
+    """Return the weights [tiles, params] of some tiles; a view if all are of one network."""
     first, last = tiles[0].inr, tiles[-1].inr
     if len(tiles) == 1 or (weights.shape[0] == 1 and first == last):
         return weights[first : first + 1].expand(len(tiles), -1)

@@ -79,7 +79,7 @@ def _fit_chunk(
     on_step: Callable[[int, int], None] | None,
     stop: threading.Event,
 ) -> tuple[Tensor, Tensor]:
-    """Best weights [n, params] and scales [n, tensors] of the INRs of one chunk."""
+    """Fit the INRs of one chunk; return their best weights [n, params] and scales [n, tensors]."""
     sizes = network.tensor_sizes(spec)
     data = _Samples(references, recipe.samples, generator)
     weights = network.init(spec, len(references), generator).requires_grad_()
@@ -157,7 +157,7 @@ class _Samples:
         self._whole_batch = self._every_pixel() if whole else None
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What one step sees: every pixel, or one random pixel of each of `samples` equal strata.
+        """Return the pixels of a step: all, or one random pixel of each of `samples` equal strata.
 
         Strata are runs of the row-by-row order, so no pixel is drawn twice in a step.
         """
@@ -170,7 +170,10 @@ class _Samples:
         return self._strata(offsets)
 
     def score_batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The fixed pixels on which weights are compared: all, or the middles of 16,384 strata."""
+        """Return the fixed pixels on which weights are compared.
+
+        These are all, or the middles of 16,384 strata.
+        """
         if self._whole_batch is not None:
             return self._whole_batch
         if self._largest <= _SCORE_PIXELS:
@@ -180,7 +183,7 @@ class _Samples:
         )
 
     def _strata(self, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One pixel of each stratum; `offsets` in [0, 1) says which: [n, strata]."""
+        """Return one pixel of each stratum; `offsets` [n, strata] in [0, 1) chooses it."""
         strata = offsets.shape[1]
         edges = torch.arange(strata + 1, device=offsets.device) * self._count // strata
         first, last = edges[:, :-1], edges[:, 1:]

@@ -3,6 +3,13 @@
 The network of Rapid-INR and of Residual-INR's Rapid-INR variant: `depth` hidden layers of `width`,
 h = sin(w0 (x W + b)), then a linear layer to `out` channels in [-1, 1]. `w0_first` is the factor of
 the first layer and `w0` that of the others. Stored layer by layer: W [in, out] row by row, then b.
+
+The gradient is written out. With h the input of a layer, z its output and g the gradient of z::
+
+    hidden layer    a = w0 (h W + b)    z = sin(a)    d = w0 cos(a) g
+    last layer                          z = h W + b   d = g
+
+    gradients of    W: h^T d            b: sum of d over the pixels            h: d W^T
 """
 
 from __future__ import annotations
@@ -36,6 +43,7 @@ _SINE, _PIXEL = 16, 512
 
 
 def check(spec: Spec) -> None:
+    """Raise `RinrFormatError` if the spec is not one that this family can build."""
     for key, largest in _LARGEST.items():
         value = spec[key]
         if not isinstance(value, int) or not 1 <= value <= largest:
@@ -55,35 +63,39 @@ def check(spec: Spec) -> None:
 
 
 def _layers(spec: Spec) -> list[tuple[int, int, float]]:
-    """(inputs, outputs, w0) of every layer; the last one is linear."""
+    """Return (inputs, outputs, w0) of every layer; the last one is linear."""
     depth, width, out = int(spec["depth"]), int(spec["width"]), int(spec["out"])
     hidden = [(width, width, float(spec["w0"]))] * (depth - 1)
     return [(2, width, float(spec["w0_first"])), *hidden, (width, out, 1.0)]
 
 
 def tensor_sizes(spec: Spec) -> tuple[int, ...]:
+    """Return the number of weights in each tensor: W [in * out], then b [out], layer by layer."""
     return tuple(size for i, o, _ in _layers(spec) for size in (i * o, o))
 
 
 def channels(spec: Spec) -> int:
+    """Return the output values per pixel: 3 for RGB, 1 for grey."""
     return int(spec["out"])
 
 
 def widest(spec: Spec) -> int:
+    """Return the most values that a layer gives for a pixel."""
     return max(int(spec["width"]), int(spec["out"]))
 
 
 def work(spec: Spec) -> int:
+    """Estimate the multiplications for a pixel; a sine counts as several."""
     return sum(tensor_sizes(spec)) + _SINE * int(spec["depth"]) * int(spec["width"]) + _PIXEL
 
 
 def kept(spec: Spec) -> int:
-    """Inputs and cosines of all layers, and what flows between two of them each way."""
+    """Count the values kept for a pixel: inputs, cosines, and what layers pass on each way."""
     return (2 * int(spec["depth"]) + 4) * int(spec["width"])
 
 
 def canonical(spec: Spec, weights: Tensor) -> Tensor:
-    """Biases moved by whole periods of their sine into [-pi / w0, pi / w0]."""
+    """Move biases by whole periods of their sine into [-pi / w0, pi / w0]."""
     parts = list(weights.split(tensor_sizes(spec), 1))
     for index, (_, _, w0) in enumerate(_layers(spec)[:-1]):
         period = 2 * math.pi / w0
@@ -93,12 +105,12 @@ def canonical(spec: Spec, weights: Tensor) -> Tensor:
 
 
 def sensitive(spec: Spec) -> int:
-    """The first layer: an error there moves the whole picture, the other layers hardly notice."""
+    """Return the number of weights in the first layer, where an error moves the whole picture."""
     return sum(tensor_sizes(spec)[:2])
 
 
 def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
-    """Uniform starts after the SIREN paper, section 3.2; the output layer as a hidden one."""
+    """Draw uniform weights as in the SIREN paper, section 3.2; the output layer as a hidden one."""
     w0 = float(spec["w0"])
     parts = []
     for index, (inputs, outputs, _) in enumerate(_layers(spec)):
@@ -110,6 +122,10 @@ def init(spec: Spec, n: int, generator: torch.Generator) -> Tensor:
 
 
 def forward(spec: Spec, weights: Tensor, coords: Tensor) -> Tensor:
+    """Evaluate n INRs: float32 [n, pixels, out], with a gradient where `weights` need one.
+
+    The weights are [n, params]; the coordinates are [1 or n, pixels, 2].
+    """
     coords = coords.expand(len(weights), -1, -1)
     if torch.is_grad_enabled() and weights.requires_grad:
         outputs: Tensor = _Siren.apply(weights, coords, _layers(spec))
@@ -120,7 +136,7 @@ def forward(spec: Spec, weights: Tensor, coords: Tensor) -> Tensor:
 def _parameters(
     weights: Tensor, layers: list[tuple[int, int, float]]
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """The matrix [n, inputs, outputs], the bias [n, outputs] and w0 of every layer."""
+    """Yield the matrix [n, inputs, outputs], the bias [n, outputs] and w0 of every layer."""
     start = 0
     for inputs, outputs, w0 in layers:
         end = start + inputs * outputs
@@ -130,7 +146,7 @@ def _parameters(
 
 
 def _evaluate(weights: Tensor, coords: Tensor, layers: list[tuple[int, int, float]]) -> Tensor:
-    """The network without its gradient: the same sums, pixels side by side instead of channels.
+    """Evaluate the network without its gradient: the same sums, with pixels as the inner axis.
 
     Layers are so narrow that rows of channels leave registers of a CPU half empty: it takes up to
     twice as long. The gradient wants them as rows, see `_Siren`.

@@ -53,7 +53,8 @@ def open_coco(path: Path, listing: Listing, *, labels: bool = True) -> Source:
         raise RinrInputError(
             f"{path}: none of its {len(coco.pictures):,} pictures is there, such as "
             f"{failures[0].removeprefix(f'{path}: ') if failures else 'none'}; put them in "
-            f"{path.parent / 'images'}, or give the folder of the pictures and --labels {path.name}"
+            f"{path.parent / 'images'}, or give the folder of the pictures and "
+            f"`labels='{path.name}'`"
         )
     refs = _without_rivals(refs, path)
     extra = _without_record([place[1] for place in found.values()], path)
@@ -129,7 +130,7 @@ def refuse_video(source: Source, path: Path) -> None:
 
 
 def _labelled(source: Source, coco: CocoFile, path: Path) -> Source:
-    """The source with what the file says of classes and task."""
+    """Return the source with the classes and the task from the file."""
     try:
         reader = coco.reader(source.names)
     except RinrInputError as error:
@@ -152,7 +153,7 @@ def _ref(name: str, picture: Path, stamp: str, label: Path, one: CocoPicture) ->
 def _find_pictures(
     path: Path, split: str, pictures: Sequence[CocoPicture], listing: Listing
 ) -> dict[int, tuple[str, Path, str]]:
-    """The name, path and stamp of the picture of each record that has one."""
+    """Find the name, path and stamp of the picture of each record that has one."""
     names = [_below(one.file_name) for one in pictures]
     step = max(1, len(names) // _SAMPLE)
     roots = list(_roots(path, split))
@@ -192,7 +193,7 @@ def _in_root(
 def _by_ends(
     path: Path, pictures: Sequence[CocoPicture], listing: Listing
 ) -> dict[int, tuple[str, Path, str]]:
-    """Where no folder has the names as they are: pictures whose paths end as they do."""
+    """Find pictures by the ends of their paths, if no folder has the names as they are."""
     folder = storage_of(path).absolute(path).parent
     scope = folder.parent if folder.name.lower() in _LABEL_FOLDERS else folder
     files = pictures_among(listing.add(scope), scope)
@@ -203,7 +204,7 @@ def _by_ends(
 
 
 def _below(name: str) -> str | None:
-    """A file_name as a path below a folder; None where it is absolute or leads out of it."""
+    """Return a file_name as a path below a folder; None if it is absolute or leads out of it."""
     text = name.replace("\\", "/")
     steps = [step for step in text.split("/") if step not in ("", ".")]
     inside = steps == steps_of(text) and not text.startswith("/")
@@ -211,7 +212,7 @@ def _below(name: str) -> str | None:
 
 
 def _without_rivals(refs: Sequence[ImageRef], path: Path) -> list[ImageRef]:
-    """In order of their names; raises where two records are of the same picture."""
+    """Sort pictures by name; raise if two records are of the same picture."""
     seen: dict[str, ImageRef] = {}
     for ref in refs:
         if ref.name in seen:
@@ -221,7 +222,7 @@ def _without_rivals(refs: Sequence[ImageRef], path: Path) -> list[ImageRef]:
 
 
 def _without_record(known: Sequence[Path], path: Path) -> list[str]:
-    """The pictures that are in the same folders and have no record."""
+    """Return the pictures that are in the same folders and have no record."""
     texts = {text_of(picture) for picture in known}
     folders = sorted({text.rpartition("/")[0] for text in texts})
     extra: list[str] = []
@@ -235,7 +236,7 @@ def _without_record(known: Sequence[Path], path: Path) -> list[str]:
 
 
 def _series_name(path: Path, split: str) -> str:
-    """What the packs are called: the split, or the folder of a file with the usual name."""
+    """Name the packs after the split, or the folder of a file with a usual name."""
     if split.lower() not in _USUAL:
         return split
     folder = storage_of(path).absolute(path).parent

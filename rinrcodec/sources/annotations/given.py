@@ -22,7 +22,9 @@ _LISTS = {"classes.txt", "labelmap.txt", "predefined_classes.txt", "labels.txt",
 
 
 def other_labels(path: Path, listing: Listing) -> Callable[[Source], Source] | None:
-    """What adds the labels at a path to a source; None where it is a folder of YOLO labels.
+    """Return a function that adds the labels at a path to a source.
+
+    Returns None if it is a folder of YOLO labels.
 
     Raises:
         RinrUsageError: There is nothing.
@@ -56,6 +58,6 @@ def other_labels(path: Path, listing: Listing) -> Callable[[Source], Source] | N
     if jsons and ".txt" not in suffixes:
         raise RinrInputError(
             f"{path}: has no YOLO or Pascal VOC labels; if {jsons[0].name} is a COCO file, give "
-            f"it: --labels {jsons[0]}"
+            f"it: `labels='{jsons[0]}'`"
         )
     return None

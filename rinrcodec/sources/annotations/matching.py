@@ -67,7 +67,10 @@ def match(pictures: Sequence[tuple[str, str]], labels: Sequence[str]) -> Matches
 
 
 def steps_of(name: str) -> list[str]:
-    """The steps of a path or URL as any tool writes it, without "." and with ".." resolved."""
+    """Split a path or URL into steps, without "." and with ".." resolved.
+
+    Works for the separators of any tool.
+    """
     steps: list[str] = []
     for step in _DRIVE_OR_URL.sub("", name.replace("\\", "/")).split("/"):
         if step == "..":
@@ -78,7 +81,7 @@ def steps_of(name: str) -> list[str]:
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many of the last steps are the same."""
+    """Count how many of the last steps are the same."""
     count = 0
     for a, b in zip(reversed(one), reversed(other), strict=False):
         if a != b:

@@ -112,7 +112,7 @@ def _reader(names: Mapping[int, str]) -> VocReader:
 
 
 def _count(files: Sequence[Path], near: Path) -> Counter[str]:
-    """In how many files each class is; a file that cannot be understood is reported later."""
+    """Count the files of each class; a file that cannot be parsed is reported later."""
 
     def look(file: Path) -> set[str] | RinrInputError:
         try:
@@ -135,7 +135,7 @@ def _count(files: Sequence[Path], near: Path) -> Counter[str]:
 def _order(
     counts: Mapping[str, int], known: Mapping[int, str], folder: Path, where: Path
 ) -> dict[int, str]:
-    """The classes by their ids.
+    """Return the classes by their ids.
 
     Those of the data yaml keep theirs. Else they have the order of a list next to the labels, or
     that of the alphabet.
@@ -158,7 +158,10 @@ def _order(
 
 
 def _listed_names(folder: Path) -> list[str]:
-    """The names in `classes.txt`, or `labelmap.txt` of CVAT, in the folder or the one above."""
+    """Read the class names in `classes.txt`, or in `labelmap.txt` of CVAT.
+
+    The file is in the folder or the one above.
+    """
     for file in (
         folder / "classes.txt",
         folder / _CVAT_LIST,

@@ -64,7 +64,7 @@ class Opened:
 
 
 def is_stream(source: object) -> bool:
-    """Whether SRC is the standard input, a camera of Linux or an RTSP camera.
+    """Return whether SRC is the standard input, a camera of Linux or an RTSP camera.
 
     Example:
         >>> is_stream("-"), is_stream("/dev/video0"), is_stream("rtsp://host/a"), is_stream("a.mp4")

@@ -1,1 +1,1 @@
-"""What pictures of the field need: kinds of files, depth, metadata, JPEGs without an end marker."""
+"""Support for pictures of the field: kinds of files, depth, metadata, JPEGs without an end."""

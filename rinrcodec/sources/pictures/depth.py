@@ -39,7 +39,7 @@ _UNSIGNED, _SEPARATE = 1, 2
 
 
 def check_depth_range(value: object) -> DepthRange:
-    """Return a pair of numbers, the lower first; raises `RinrInputError` for anything else."""
+    """Return a pair of numbers, the lower first; raise `RinrInputError` for anything else."""
     try:
         low, high = map(float, cast(Iterable[Any], value))
     except (TypeError, ValueError):
@@ -52,7 +52,7 @@ def check_depth_range(value: object) -> DepthRange:
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the file holds its pixels, in Pillow's words; ask before they are loaded."""
+    """Return Pillow's name for the pixel layout of the file; call this before loading them."""
     tiles: Sequence[Any] = getattr(image, "tile", ())
     args = tiles[0].args if tiles else ""
     first = args[0] if isinstance(args, tuple) and args else args
@@ -107,13 +107,13 @@ def deep_colour_note(
     if ";16" not in stored:
         if depth_range is None:
             return ()
-        return ("has 8 bits a value, so --depth-range is not applied",)
+        return ("has 8 bits a value, so `depth_range` is not applied",)
     channels = pixels.reshape(-1, pixels.shape[2]).T if pixels.ndim == 3 else [pixels.ravel()]
     levels = max(int(np.count_nonzero(np.bincount(one, minlength=256))) for one in channels)
     what = "grey with alpha" if stored.startswith("LA") else "colour"
-    advice = "save it as 16-bit grey and use --depth-range to keep more"
+    advice = "save it as 16-bit grey and use `depth_range` to keep more"
     if depth_range is not None:
-        return (f"is 16-bit {what}, to which --depth-range is not applied; {advice}",)
+        return (f"is 16-bit {what}, to which `depth_range` is not applied; {advice}",)
     if levels < _FEW_GREYS // 2 and pixels.size > 2 * levels:
         return (f"is 16-bit {what}, of which {levels} of 256 levels are left; {advice}",)
     return ()
@@ -123,7 +123,7 @@ def _whole_range(
     values: NDArray[Any], name: str, white: int
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     low, high = values.min(), values.max()
-    advice = "--depth-range LOW:HIGH (depth_range=(low, high)) names the values of black and white"
+    advice = "`depth_range=(LOW, HIGH)` names the values of black and white"
     if values.dtype.kind == "f":
         finite = values[np.isfinite(values)]
         span = f" from {finite.min():g} to {finite.max():g}" if finite.size else ""
@@ -156,7 +156,7 @@ def _few_greys(values: NDArray[np.uint16], table: NDArray[np.uint8]) -> tuple[st
     most = f", nearly all from {inner[0]} to {inner[1]}," if nearly else ""
     return (
         f"16-bit values from {low} to {high}{most} leave {greys} of 256 greys; "
-        f"--depth-range {suggested[0]}:{suggested[1]} keeps more",
+        f"`depth_range=({suggested[0]}, {suggested[1]})` keeps more",
     )
 
 
@@ -179,6 +179,7 @@ def _outside(values: NDArray[Any], depth_range: DepthRange) -> tuple[str, ...]:
     if outside <= _MOST_OUTSIDE * known.size:
         return ()
     return (
-        f"{outside / known.size:.0%} of its values are outside of --depth-range {low:g}:{high:g} "
-        f"and become black or white; it has values from {known.min():g} to {known.max():g}",
+        f"{outside / known.size:.0%} of its values are outside of "
+        f"`depth_range=({low:g}, {high:g})` and become black or white; "
+        f"it has values from {known.min():g} to {known.max():g}",
     )

@@ -39,7 +39,7 @@ _LEAST_FILLING = 4
 
 @dataclass(slots=True)
 class _Scans:
-    """The frame of a JPEG: what its scans hold, and where the data of the last one lies.
+    """The frame of a JPEG: what its scans hold, and where the data of the last one is.
 
     precision: for each component, by coefficient, the lowest bit that was sent.
     """
@@ -64,7 +64,7 @@ class _Scans:
 
 
 def lacks_end(data: bytes) -> bool:
-    """Whether a file is a JPEG whose scans are not followed by the end marker.
+    """Return whether a file is a JPEG whose scans are not followed by the end marker.
 
     Pillow reads some of these, also where pixels are missing, and refuses others.
     """
@@ -118,7 +118,7 @@ def _is_complete(data: bytes, start: int, decode: Callable[[bytes], NDArray[np.u
 
 
 def _tail(data: bytes, start: int, seed: int) -> bytes:
-    """Random bytes, and after each piece the restart marker that is due."""
+    """Return random bytes; after each piece follows the restart marker that is due."""
     found = _RESTART.findall(data, start)
     due = found[-1][0] + 1 if found else 0xD0
     source = random.Random(seed)

@@ -72,7 +72,7 @@ def _exif_bytes(image: Image.Image) -> bytes:
 
 
 def _upright_exif(exif: bytes) -> tuple[int | None, bytes]:
-    """The orientation that EXIF bytes give, None where none, and the bytes with it set to 1."""
+    """Return the orientation in EXIF bytes, None if missing, and the bytes with it set to 1."""
     start = len(_EXIF_PREFIX) if exif.startswith(_EXIF_PREFIX) else 0
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[start : start + 4])
     if order is None:
@@ -95,7 +95,7 @@ def _upright_exif(exif: bytes) -> tuple[int | None, bytes]:
 
 
 def _upright_xmp(xmp: bytes) -> tuple[int, bytes]:
-    """The orientation that XMP gives (1 where none) and the XMP with it set to 1."""
+    """Return the orientation in XMP, 1 if missing, and the XMP with it set to 1."""
     found = _XMP_ORIENTATION.search(xmp)
     if found is None:
         return 1, xmp

@@ -129,7 +129,7 @@ def open_picture(data: bytes) -> Image.Image:
 
 
 def count_pages(image: Image.Image) -> int:
-    """How many pictures a file has; 1,001 for a TIFF of more. The image is used up by it."""
+    """Count the pictures of a file; 1,001 for a TIFF of more. This uses up the image."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(getattr(image, "n_frames", 1))
     # `n_frames` takes a time that grows with the square of their number.
@@ -156,7 +156,7 @@ def load_unmapped(image: Image.Image) -> None:
 
 
 def find_plugin(suffix: str) -> bool:
-    """Whether a picture of this suffix is read by a plugin that is not used for all.
+    """Return whether a plugin that is not always used reads a picture of this suffix.
 
     A package known for the suffix is registered with Pillow where it is installed, once a picture
     is there for it.
@@ -174,7 +174,10 @@ def find_plugin(suffix: str) -> bool:
 
 
 def _more() -> tuple[str, ...]:
-    """The formats that are read but for `_FORMATS`: of the packages above, and those added."""
+    """Return the formats that are read besides `_FORMATS`.
+
+    They are those of the packages above, and those added.
+    """
     for name in _added.get():
         if name in _MORE:
             importlib.import_module(_MORE[name])
@@ -183,13 +186,13 @@ def _more() -> tuple[str, ...]:
 
 
 def _is_registered(suffix: str) -> bool:
-    """Whether another package reads this suffix."""
+    """Return whether another package reads this suffix."""
     name = Image.EXTENSION.get(suffix)
     return name in Image.OPEN and _is_foreign(name)
 
 
 def _foreign() -> list[str]:
-    """The formats that neither Pillow nor this package has registered."""
+    """Return the formats that neither Pillow nor this package has registered."""
     return [name for name in Image.ID if name in Image.OPEN and _is_foreign(name)]
 
 

@@ -147,7 +147,9 @@ def test_output_in_the_way_is_kept_without_overwrite(folder: Path, tmp_path: Pat
     out = tmp_path / "out"
     rinrcodec.compress(folder, out, **QUICK)
     before = contents(out)
-    with pytest.raises(RinrUsageError, match="already there; --overwrite replaces it") as caught:
+    with pytest.raises(
+        RinrUsageError, match="already there; `overwrite=True` replaces it"
+    ) as caught:
         rinrcodec.compress(folder, out, seed=1, **QUICK)
     assert caught.value.exit_code == 2
     assert contents(out) == before
@@ -207,7 +209,7 @@ def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> 
         ({"seed": 2**31}, "seed=2147483648: expected a whole number, 0 to"),
         ({"background": "nerv", "layout": "files"}, "needs packs"),
         ({"background": "siren", "target": Target(psnr=30)}, "psnr for siren backgrounds: they"),
-        ({"ray_address": "auto"}, "--ray-address is of --executor ray"),
+        ({"ray_address": "auto"}, "`ray_address` is of `executor='ray'`"),
         ({"device": "cpu,cpu"}, "several devices are several of cuda"),
         ({"executor": "ray", "device": "cpu:0"}, "Ray chooses them itself"),
     ],
@@ -281,7 +283,7 @@ def test_ctrl_c_says_how_to_resume(folder: Path, tmp_path: Path) -> None:
         rinrcodec.compress(folder, out, on_progress=stop_after(4), **options)
     assert type(caught.value) is CompressInterrupted
     assert str(caught.value) == (
-        "interrupted; what is fitted is kept; the same command with --resume continues"
+        "interrupted; what is fitted is kept; the same command with `resume=True` continues"
     )
     assert not list(out.glob("*.rinr"))
     rinrcodec.compress(folder, out, resume=True, **options)
@@ -305,7 +307,7 @@ def test_an_error_keeps_its_type_and_comes_after_a_hint(folder: Path, tmp_path: 
         rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **options)
     (hint,) = said
     assert isinstance(hint, Hint)
-    assert hint == "what is fitted is kept; the same command with --resume continues"
+    assert hint == "what is fitted is kept; the same command with `resume=True` continues"
     with pytest.raises(OSError, match="Input/output error"):  # and without a listener
         rinrcodec.compress(folder, tmp_path / "out", resume=True, **options)
 

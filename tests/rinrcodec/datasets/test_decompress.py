@@ -93,7 +93,7 @@ def test_a_pack_that_is_cut_is_a_failure_and_the_others_are_done(
 def test_files_in_the_way_are_kept_without_overwrite(packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     mine = write(out / "images/train/b.png", "mine")
-    with pytest.raises(RinrUsageError, match=r"b\.png already there; --overwrite") as caught:
+    with pytest.raises(RinrUsageError, match=r"b\.png already there; `overwrite=True`") as caught:
         rinrcodec.decompress(packs, out)
     assert caught.value.exit_code == 2
     assert contents(out) == {"images/train/b.png": b"mine"}

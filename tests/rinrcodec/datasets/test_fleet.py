@@ -133,14 +133,14 @@ def test_a_shard_that_kills_twice_is_reported_and_the_others_are_done(
     assert len(list(deaths.iterdir())) == 2
     assert result.failures == (
         "shard 1 of frames (2.png to 3.png): the worker died 2 times (out of memory?). "
-        "Rerun with --resume.",
+        "Rerun with `resume=True`.",
     )
     assert (result.failed_shards, result.can_resume, result.total.frames) == (1, True, 3)
     assert {name for name in whole if name not in contents(out)} == {"frames-00001.rinr"}
     (entry,) = Manifest(out / "manifest.json").runs.values()
     assert [shard.state for shard in entry.shards] == ["done", "failed", "done"]
     assert not entry.complete
-    with pytest.raises(RinrUsageError, match="--resume continues it"):
+    with pytest.raises(RinrUsageError, match="`resume=True` continues it"):
         rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
     assert rinrcodec.compress(folder, out, resume=True, **options).failures == ()
@@ -283,7 +283,7 @@ def test_more_processes_than_packs(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     options = {"labels": "none", "jobs": 8, **QUICK}
     rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **options)
-    assert said == ["one pack for 8 processes: a smaller --shard-size makes more"]
+    assert said == ["one pack for 8 processes: a smaller `shard_size` makes more"]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own

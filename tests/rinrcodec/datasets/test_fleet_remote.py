@@ -44,7 +44,7 @@ def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload
         assert uploaded.keys() == expected.keys()
         # The manifests differ, as the stamps of objects are not those of files.
         assert all(uploaded[name] == expected[name] for name in uploaded if name != "manifest.json")
-        with pytest.raises(RinrUsageError, match="already there; --overwrite replaces it"):
+        with pytest.raises(RinrUsageError, match="already there; `overwrite=True` replaces it"):
             rinrcodec.compress(source, f"{remote}/{layout}", **options)
         result = rinrcodec.compress(source, f"{remote}/{layout}", resume=True, **options)
         assert result.nothing_to_do
@@ -121,7 +121,7 @@ def test_an_interrupted_run_in_a_bucket(
     with pytest.raises(CompressInterrupted, match="what is fitted is kept"):
         rinrcodec.compress(folder, out, **options)
     monkeypatch.undo()
-    with pytest.raises(RinrUsageError, match="--resume continues it"):
+    with pytest.raises(RinrUsageError, match="`resume=True` continues it"):
         rinrcodec.compress(folder, out, **options)
     rinrcodec.compress(folder, out, resume=True, **options)
     assert stored(out) == contents(tmp_path / "one")
@@ -207,7 +207,7 @@ def test_a_store_that_fails_in_the_middle(
     said: list[str] = []
     with pytest.raises(OSError, match=r"permission denied \(denied\); check the credentials"):
         rinrcodec.compress(folder, f"{memory}/out", on_message=said.append, **options)
-    assert said == ["what is fitted is kept; the same command with --resume continues"]
+    assert said == ["what is fitted is kept; the same command with `resume=True` continues"]
     monkeypatch.undo()
     monkeypatch.setattr(lock_module, "LEASE_S", 0.2)
     rinrcodec.compress(folder, f"{memory}/out", resume=True, **options)

@@ -262,3 +262,9 @@ def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_pat
     known["images"][1]["width"] = 24
     write(coco, json.dumps(known))
     assert rinrcodec.compress(coco, tmp_path / "good", strict=True, **TINY).lost_labels == ()
+    again = rinrcodec.compress(coco, tmp_path / "good", strict=True, resume=True, **TINY)
+    assert again.nothing_to_do
+    (run,) = json.loads((tmp_path / "good/manifest.json").read_text())["runs"]
+    (labels,) = run["settings"]["labels"]
+    assert labels == {"format": "coco", "classes": [[2, 0, 2], [9, 1, 2]]}
+    assert run["settings"]["label_info"].keys() == {"sha256"}  # of the other keys of the file

@@ -96,7 +96,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str | bytes) -> No
     message = str(raised.value)
     assert message.startswith(f"{path}: not a manifest of this rinrcodec (")
     is_ours = not text or "rinrcodec manifest" in str(text)
-    advice = "compress with --resume makes another and fits what it does not find"
+    advice = "compress with `resume=True` makes another and fits what it does not find"
     other = "if it is another program's file, take another folder, else remove it"
     assert message.endswith(advice if is_ours else other)
     damage: list[str] = []

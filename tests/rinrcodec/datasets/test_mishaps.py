@@ -103,7 +103,7 @@ def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
     gone = r"2\.png: not there any more, nor are the 1 pictures after it"
     with pytest.raises(RinrInputError, match=gone):
         rinrcodec.compress(folder, out, on_message=said.append, **TWO)
-    assert "--resume continues" in "".join(said)
+    assert "`resume=True` continues" in "".join(said)
     assert list(out.glob("*.rinr")) == []
     monkeypatch.undo()
     (tmp_path / "elsewhere").rename(folder)
@@ -199,7 +199,7 @@ def test_a_disk_that_fails_says_nothing_of_its_pictures(
     said: list[str] = []
     with pytest.raises(RinrInputError, match=r"2\.png: cannot be read: Input/output error"):
         rinrcodec.compress(folder, tmp_path / "out", on_message=said.append, **TWO)
-    assert "--resume continues" in "".join(said)
+    assert "`resume=True` continues" in "".join(said)
     monkeypatch.undo()
     rinrcodec.compress(folder, tmp_path / "out", resume=True, **TWO)
     assert contents(tmp_path / "out") == contents(tmp_path / "one")

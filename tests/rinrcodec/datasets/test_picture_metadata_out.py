@@ -81,4 +81,4 @@ def test_mutated_exif_never_keeps_a_png_from_opening() -> None:
 def test_tables_that_refer_to_themselves_end() -> None:
     loop = b"II*\0\x08\0\0\0" + b"\0\0" + b"\x08\0\0\0"
     _, messages = picture_bytes(Path("a"), PIXELS, Metadata(exif=loop), kind="png")
-    assert messages == ["a: its EXIF is damaged and is left out; use --format webp"]
+    assert messages == ["a: its EXIF is damaged and is left out; use `format='webp'`"]

@@ -50,7 +50,7 @@ def test_a_depth_range_is_in_the_packs_and_the_manifest(thermal: Path, tmp_path:
 
 def test_without_the_options_nothing_is_added(thermal: Path, tmp_path: Path) -> None:
     result = rinrcodec.compress(thermal, tmp_path / "p", **QUICK)
-    assert sum("--depth-range" in text for text in result.warnings) == 3
+    assert sum("`depth_range=" in text for text in result.warnings) == 3
     with rinrcodec.open(tmp_path / "p" / "t-00000.rinr") as file:
         assert "depth_range" not in file.info
     (run,) = json.loads((tmp_path / "p" / "manifest.json").read_text())["runs"]
@@ -165,7 +165,7 @@ def test_pictures_over_the_limit(large: Path, tmp_path: Path) -> None:
     (failure,) = result.failures
     assert failure == (
         f"{large / 'ortho.png'}: 40x30 pixels: 1,200 is over the limit max_pixels = 1,000; "
-        "allow more with --max-pixels, or cut it into tiles"
+        "allow more with `max_pixels`, or cut it into tiles"
     )
 
 

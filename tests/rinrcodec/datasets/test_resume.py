@@ -53,7 +53,7 @@ def test_a_full_disk(
     with pytest.raises(OSError, match="No space left on device"):
         rinrcodec.compress(folder, out, on_message=said.append, **TWO)
     monkeypatch.undo()
-    hint = "what is fitted is kept; the same command with --resume continues"
+    hint = "what is fitted is kept; the same command with `resume=True` continues"
     hints = [text for text in said if not text.startswith("warning: ")]
     assert hints == ([hint] if n >= 3 else [])
     assert list(out.glob("*.rinr")) == []
@@ -81,7 +81,7 @@ def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost(
 ) -> None:
     out = tmp_path / "out"
     interrupted(folder, out, **TWO)
-    with pytest.raises(RinrUsageError, match="--resume continues it"):
+    with pytest.raises(RinrUsageError, match="`resume=True` continues it"):
         rinrcodec.compress(folder, out, **TWO)
     with pytest.raises(RinrUsageError, match=r"unfinished run with other options \(seed was 0 "):
         rinrcodec.compress(folder, out, resume=True, seed=5, **TWO)
@@ -127,6 +127,21 @@ def test_other_class_names_are_another_run(dataset: Path, tmp_path: Path) -> Non
     rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
     dataset.write_text(dataset.read_text().replace("person", "people"))
     with pytest.raises(RinrUsageError, match=r"another run \(names was "):
+        rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
+
+
+def test_the_manifest_says_as_json_how_labels_were_read(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out/manifest.json"
+    rinrcodec.compress(dataset, tmp_path / "out", **QUICK)
+    manifest = Manifest(path)
+    (run,) = manifest.runs.values()
+    layout = {"task": "detect", "kpt_shape": None, "tail": []}
+    assert run.settings["labels"] == [{"format": "yolo", "layout": layout}]
+    # Earlier manifests have a text of Python there.
+    run.settings["labels"] = "YoloReader(layout=Layout(task='detect', kpt_shape=None, tail=()))"
+    path.write_bytes(manifest.data())
+    assert rinrcodec.verify(tmp_path / "out").ok
+    with pytest.raises(RinrUsageError, match=r"another run \(labels was \"YoloReader.* and is \[{"):
         rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
 
 
@@ -215,7 +230,9 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
     for change in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:99])):
         with monkeypatch.context() as patch:
             patch.setattr("rinrcodec.datasets.run.Run._remove_outdated", stop)
-            with pytest.raises(CompressInterrupted, match="--resume in place of --overwrite"):
+            with pytest.raises(
+                CompressInterrupted, match="`resume=True` in place of `overwrite=True`"
+            ):
                 rinrcodec.compress(folder, out, overwrite=True, **TWO)
         change(sorted(out.glob("*.rinr"))[1])
         rinrcodec.compress(folder, out, resume=True, **TWO)
@@ -297,7 +314,7 @@ def test_two_runs_into_one_folder_exclude_each_other(
             with pytest.raises(RinrInputError) as caught:
                 rinrcodec.compress(folder, out, **QUICK, **option)
             assert str(caught.value) == (
-                f"another compress is writing to {out}; wait for it, or give another -o"
+                f"another compress is writing to {out}; wait for it, or give another `out`"
             )
         assert sorted(out.rglob("*")) == before
     rinrcodec.compress(folder, out, resume=True, **QUICK)

@@ -49,8 +49,8 @@ def test_other_texts_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (5, "--frames 5: the source has 5 frames, 0 to 4"),
-        (-6, "--frames -6: the source has 5 frames"),
+        (5, "`frames=5`: the source has 5 frames, 0 to 4"),
+        (-6, "`frames=-6`: the source has 5 frames"),
         (slice(None, None, -1), "the step must be 1 or more"),
         (slice(None, None, 0), "slice step cannot be zero"),
         (slice("a", None), "frames="),
@@ -175,7 +175,7 @@ def test_names_do_not_depend_on_the_selection(pack: Path, tmp_path: Path) -> Non
 
 
 def test_a_region_outside_is_refused_before_anything_is_written(pack: Path, tmp_path: Path) -> None:
-    with pytest.raises(RinrUsageError, match="does not lie in the frame of 32x16"):
+    with pytest.raises(RinrUsageError, match="is not inside the frame of 32x16"):
         rinrcodec.decompress(pack, tmp_path / "out", region=(20, 0, 16, 16))
     assert not (tmp_path / "out").exists()
 
@@ -185,7 +185,7 @@ def test_numbers_need_all_packs(pack: Path, tmp_path: Path) -> None:
     folder.mkdir()
     pack.rename(folder / "b.rinr")
     write(folder / "a.rinr", "damaged")
-    with pytest.raises(RinrInputError, match="so it is not known which frames --frames means"):
+    with pytest.raises(RinrInputError, match="so it is not known which frames `frames` means"):
         rinrcodec.decompress(folder, tmp_path / "out", frames=0)
 
 
@@ -194,7 +194,7 @@ def test_a_file_in_unlabelled_is_kept(pack: Path, tmp_path: Path) -> None:
     rinrcodec.decompress(pack, tmp_path / "one", **options)
     (bad,) = (tmp_path / "one/unlabelled").iterdir()
     mine = write(tmp_path / "out/unlabelled" / bad.name, "mine")
-    with pytest.raises(RinrUsageError, match=f"{mine} already there; --overwrite replaces it"):
+    with pytest.raises(RinrUsageError, match=f"{mine} already there; `overwrite=True` replaces it"):
         rinrcodec.decompress(pack, tmp_path / "out", **options)
     assert mine.read_text(encoding="utf-8") == "mine"
     rinrcodec.decompress(pack, tmp_path / "out", **options, overwrite=True)

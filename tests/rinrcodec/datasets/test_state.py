@@ -129,7 +129,7 @@ def test_resume_with_a_damaged_manifest_makes_another_and_says_so(
 ) -> None:
     whole = contents(out)
     damage(out / "manifest.json")
-    with pytest.raises(RinrError, match=r"not a manifest of this .*compress with --resume"):
+    with pytest.raises(RinrError, match=r"not a manifest of this .*compress with `resume=True`"):
         rinrcodec.compress(folder, out, **TWO)
     said: list[str] = []
     packs = {path: path.stat().st_mtime_ns for path in packs_of(out)}

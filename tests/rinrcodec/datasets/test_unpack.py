@@ -13,7 +13,11 @@ import pytest
 import rinrcodec
 from rinrcodec import Box
 from rinrcodec.datasets import picture_files
+from rinrcodec.errors import RinrFormatError
+from rinrcodec.formats import PackReader
+from rinrcodec.formats.header import SECTIONS
 from rinrcodec.picture import Picture
+from rinrcodec.presets import get_preset
 
 from .conftest import contents, write
 
@@ -131,3 +135,27 @@ def test_a_full_disk_leaves_no_picture_without_its_label(
     with pytest.raises(OSError, match="No space left"):
         decompress(source, tmp_path / "out")
     assert not [name for name in contents(tmp_path / "out") if name.endswith(".png")]
+
+
+def test_a_damaged_row_is_reported_with_the_path_of_its_pack_once(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 32, 3), np.uint8)
+    preset = get_preset("fast", background="siren", objects="av1", steps=1)
+    boxes = [[Box(0, 8, 4, 8, 8)]]
+    made = rinrcodec.encode([pixels], boxes=boxes, preset=preset, device="cpu")
+    path = tmp_path / "a.rinr"
+    rinrcodec.save(made, path)
+    with PackReader(path) as reader:  # the rows of the object come last
+        assert len(reader.groups) == 2
+        lengths = reader.header.sections[: SECTIONS.index("weights") + 1]
+        last = reader.header.data_start + sum(lengths) - 1
+    data = bytearray(path.read_bytes())
+    data[last] ^= 1
+    path.write_bytes(data)
+    result = decompress(path, tmp_path / "out", labels=False)
+    bad = rinrcodec.verify(path, decode=True).bad
+    with rinrcodec.open(path) as file, pytest.raises(RinrFormatError) as caught:
+        file.pixels(0)
+    messages = [result.failures[0].partition(" cannot be made: ")[2], bad[str(path)]]
+    for message in (*messages, str(caught.value)):
+        assert message.startswith(f"{path}: chunk ")
+        assert message.count(str(path)) == 1

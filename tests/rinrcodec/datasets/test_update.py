@@ -201,7 +201,7 @@ def test_of_an_unfinished_pack_batches_before_the_change_are_used(
 
     with monkeypatch.context() as patch:
         patch.setattr("rinrcodec.datasets.work_folder.Work.complete", stop)
-        with pytest.raises(CompressInterrupted, match="--resume continues"):
+        with pytest.raises(CompressInterrupted, match="`resume=True` continues"):
             rinrcodec.compress(folder, out, **one_pack)
     assert len(fitted) == 5
     put(folder / "3.png", picture(99))

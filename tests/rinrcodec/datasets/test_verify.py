@@ -79,7 +79,7 @@ def test_an_interrupted_run_is_bad(folder: Path, tmp_path: Path) -> None:
         rinrcodec.compress(folder, tmp_path / "out", shard_size=2, on_progress=stop, **QUICK)
     (message,) = rinrcodec.verify(tmp_path / "out").bad.values()
     assert "a run is not finished" in message
-    assert "--resume continues" in message
+    assert "`resume=True` continues" in message
 
 
 def test_what_cannot_be(packs: Path) -> None:

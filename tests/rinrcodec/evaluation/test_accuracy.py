@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,8 +181,23 @@ def test_what_is_no_detector_is_named(tmp_path, name):
     pytest.importorskip("ultralytics")
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_bytes(b"not a model")
-    with pytest.raises(RinrInputError, match=f"{name}: Ultralytics cannot load it"):
+    with pytest.raises(RinrInputError, match=f"{name}: Ultralytics cannot load it") as caught:
         load_detector(path, device="cpu")
+    message = str(caught.value)
+    assert message.isascii()
+    assert "\\n" not in message
+    assert message.count(str(path)) == 1
+
+
+def test_the_reason_is_one_line_without_the_advice_of_ultralytics():
+    text = (
+        "ERROR \u274c\ufe0f a.pt is no checkpoint of version 8.1. Use another one.\nOr re-export."
+    )
+    reason = accuracy_module._cause(TypeError(text), Path("a.pt"))
+    assert reason == "TypeError: is no checkpoint of version 8.1"
+    error = TypeError(text)
+    error.__cause__ = EOFError("Ran out of input")
+    assert accuracy_module._cause(error, Path("a.pt")) == "EOFError: Ran out of input"
 
 
 def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkeypatch):

@@ -226,7 +226,7 @@ def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path)
     assert rung.object_bytes == sum(map(len, coded)) / 3 > 0
     # All of the file counts, and little is left.
     assert 0.8 * equal.n_bytes < rung.n_bytes <= equal.n_bytes
-    target = Target(n_bytes=int(equal.n_bytes))
+    target = Target(n_bytes=int(equal.n_bytes), tune="psnr")
     wanted = rinrcodec.encode(pictures, preset=alone, target=target, device="cpu")
     assert rung.file.read_bytes() == pack_bytes(wanted)
 
@@ -235,7 +235,9 @@ def test_where_no_quality_is_small_enough_the_lowest_is_taken(rungs, pictures, t
     tiny = replace(rungs["QRE"], n_bytes=1.0, object_bytes=0.0)
     preset = get_preset("fast", steps=1)
     rung = background_rung(pictures, preset, tiny, folder=tmp_path, device="cpu")
-    lowest = rinrcodec.encode(pictures, preset=preset, target=Target(quality=0), device="cpu")
+    lowest = rinrcodec.encode(
+        pictures, preset=preset, target=Target(quality=0, tune="psnr"), device="cpu"
+    )
     assert rung.file.read_bytes() != b""
     with rinrcodec.open(rung.file) as file:
         for index in range(3):

@@ -227,7 +227,7 @@ def test_what_voc_cannot_hold_is_counted() -> None:
     for _ in range(2):
         losses.count(frame, "detect")
     assert losses.messages() == [
-        f"Pascal VOC cannot hold {kind}; --labels coco keeps them"
+        f"Pascal VOC cannot hold {kind}; `labels='coco'` keeps them"
         for kind in (
             "crowds, which are written as difficult (2 boxes)",
             "keypoints (2 boxes)",

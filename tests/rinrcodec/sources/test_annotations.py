@@ -263,7 +263,7 @@ def test_labels_that_cannot_be_those(tmp_path: Path) -> None:
     with pytest.raises(RinrInputError, match=r"labels in a \.csv file"):
         open_source(tmp_path / "ds", labels=write(tmp_path / "l.csv", ""))
     coco(tmp_path / "json/l.json", ["a.png"])
-    with pytest.raises(RinrInputError, match=r"l\.json is a COCO file, give it: --labels"):
+    with pytest.raises(RinrInputError, match=r"l\.json is a COCO file, give it: `labels='"):
         open_source(picture, labels=tmp_path / "json")
     voc(tmp_path / "both/a.xml", "car")
     write(tmp_path / "both/a.txt", LABEL)

@@ -60,7 +60,8 @@ def test_few_greys_are_said_with_the_range(tmp_path: Path) -> None:
     picture = load_picture(saved(tmp_path, THERMAL))
     assert len(np.unique(picture.pixels)) == 5
     assert picture.notes == (
-        "16-bit values from 7000 to 8020 leave 5 of 256 greys; --depth-range 7000:8020 keeps more",
+        "16-bit values from 7000 to 8020 leave 5 of 256 greys; "
+        "`depth_range=(7000, 8020)` keeps more",
     )
 
 
@@ -69,7 +70,7 @@ def test_hot_pixels_do_not_decide_what_is_suggested(tmp_path: Path) -> None:
     values[0, 0], values[9, 9] = 65535, 0
     (note,) = load_picture(saved(tmp_path, values)).notes
     assert note.startswith("16-bit values from 0 to 65535, nearly all from 70")
-    assert "--depth-range 70" in note
+    assert "`depth_range=(70" in note
 
 
 @pytest.mark.parametrize(
@@ -110,13 +111,17 @@ def test_values_can_be_mapped_back(values: np.ndarray, low: int, span: int) -> N
 def test_32_bits_and_floats_with_a_range(tmp_path: Path) -> None:
     signed = np.array([[-40_000, 0, 40_000, 90_000]], np.int32)
     path = saved(tmp_path, signed, "a.tif")
-    with pytest.raises(RinrInputError, match=r"a\.tif: values from -40000 .*--depth-range"):
+    with pytest.raises(
+        RinrInputError, match=r"a\.tif: values from -40000 .*`depth_range=\(LOW, HIGH\)`"
+    ):
         load_picture(path)
     picture = load_picture(path, depth_range=(-40_000, 40_000))
     np.testing.assert_array_equal(picture.pixels, [[0, 128, 255, 255]])
     celsius = np.array([[-np.inf, np.nan, -20.0, 15.0, 50.0, np.inf]], np.float32)
     path = saved(tmp_path, celsius, "b.tif")
-    with pytest.raises(RinrInputError, match=r"b\.tif: floating-point .* from -20 to 50 .*--depth"):
+    with pytest.raises(
+        RinrInputError, match=r"b\.tif: floating-point .* from -20 to 50 .*`depth_range"
+    ):
         load_picture(path)
     picture = load_picture(path, depth_range=(-20, 50))
     np.testing.assert_array_equal(picture.pixels, [[0, 0, 0, 128, 255, 255]])
@@ -159,11 +164,11 @@ def test_colour_of_16_bits_says_what_is_left() -> None:
         picture = picture_from_pil(image, name="a")
     assert picture.notes == (
         "is 16-bit colour, of which 5 of 256 levels are left; "
-        "save it as 16-bit grey and use --depth-range to keep more",
+        "save it as 16-bit grey and use `depth_range` to keep more",
     )
     with Image.open(io.BytesIO(png(16, 2, raw))) as image:
         picture = picture_from_pil(image, name="a", depth_range=(7000, 8020))
-    assert "--depth-range is not applied" in picture.notes[0]
+    assert "`depth_range` is not applied" in picture.notes[0]
 
 
 def test_colour_of_16_bits_with_many_levels_needs_no_word() -> None:
@@ -182,7 +187,7 @@ def test_grey_with_alpha_of_16_bits_says_what_is_left() -> None:
 def test_8_bits_say_that_a_range_is_not_applied() -> None:
     image = Image.new("RGB", (3, 2))
     picture = picture_from_pil(image, name="a", depth_range=(0, 9))
-    assert picture.notes == ("has 8 bits a value, so --depth-range is not applied",)
+    assert picture.notes == ("has 8 bits a value, so `depth_range` is not applied",)
 
 
 @pytest.mark.parametrize("depth_range", [(0, 10), (8100, 9000), (7900, 8020)])
@@ -191,7 +196,7 @@ def test_a_range_beside_the_values_is_noted(
 ) -> None:
     path = saved(tmp_path, THERMAL)
     (note,) = load_picture(path, depth_range=depth_range).notes
-    assert f"outside of --depth-range {depth_range[0]}:{depth_range[1]} " in note
+    assert f"outside of `depth_range=({depth_range[0]}, {depth_range[1]})` " in note
     assert "values from 7000 to 8020" in note
 
 

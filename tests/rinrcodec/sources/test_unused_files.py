@@ -94,7 +94,9 @@ def test_coco_that_nobody_asked_for(tmp_path: Path, name: str, text: str) -> Non
     for source in [*sources, tmp_path / "set/images"] if name != "set/labels.json" else sources:
         hints = [text for text in open_source(source).warnings if "COCO" in text]
         assert len(hints) == 1
-        assert hints[0].endswith(f"found labels (COCO?), which are not used: pass --labels {file}")
+        assert hints[0].endswith(
+            f"found labels (COCO?), which are not used: pass `labels='{file}'`"
+        )
     assert open_source(yaml, labels="none").warnings == ()
 
 
@@ -107,7 +109,7 @@ def test_voc_that_nobody_asked_for(tmp_path: Path, folder: str) -> None:
         (hint,) = (text for text in open_source(source).warnings if "VOC" in text)
         there = tmp_path / "set" / folder
         assert (
-            hint == f"{there}: found 12 .xml files (Pascal VOC?), not used: pass --labels {there}"
+            hint == f"{there}: found 12 .xml files (Pascal VOC?), not used: pass `labels='{there}'`"
         )
 
 

@@ -36,7 +36,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
         with pytest.raises(RinrInputError) as refused:
             locked(root, tmp_path).__enter__()
         assert str(refused.value) == (
-            f"another compress is writing to {tmp_path}; wait for it, or give another -o"
+            f"another compress is writing to {tmp_path}; wait for it, or give another `out`"
         )
         assert (root / LOCK).exists()
     assert not root.exists()

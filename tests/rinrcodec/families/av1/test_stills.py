@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -150,13 +152,31 @@ def test_a_region_enlarged_to_the_size_of_the_frame_is_not_the_frame() -> None:
 
 
 @pytest.mark.parametrize("grey", [False, True])
-def test_a_tune_for_accuracy_takes_other_bytes_and_decodes(grey: bool) -> None:
+def test_frames_are_tuned_for_accuracy_unless_a_psnr_is_asked_for(grey: bool) -> None:
     pixels = scene(96, 64, grey=grey)
-    plain = encode([pixels], target=Target(quality=30))
-    tuned = encode([pixels], target=Target(quality=30, tune="accuracy"))
-    assert pack_bytes(tuned) != pack_bytes(plain)
-    assert pack_bytes(encode([pixels], target=Target(quality=30, tune="psnr"))) == pack_bytes(plain)
-    assert psnr(pixels, decoded(tuned, 0)) > 20
+
+    def size(**target: Any) -> bytes:
+        return pack_bytes(encode([pixels], target=Target(**target)))
+
+    tuned, least_error = size(quality=30, tune="accuracy"), size(quality=30, tune="psnr")
+    assert tuned != least_error
+    assert size(quality=30) == tuned
+    assert psnr(pixels, decoded(encode([pixels], target=Target(quality=30)), 0)) > 20
+    assert size(psnr=30) == size(psnr=30, tune="psnr") != size(psnr=30, tune="accuracy")
+
+
+def test_the_highest_quality_is_the_same_with_every_tune() -> None:
+    best, least_error = (
+        pack_bytes(encode([scene(16, 16)], target=Target(quality=100, tune=tune)))
+        for tune in ("accuracy", "psnr")
+    )
+    assert best == least_error
+
+
+def test_objects_with_a_psnr_have_backgrounds_of_the_least_error() -> None:
+    assert Target(objects_psnr=34, quality=20).tuned_for == "psnr"
+    assert Target(objects_quality=34, n_bytes=2000).tuned_for == Target().tuned_for == "accuracy"
+    assert Target(objects_psnr=34, tune="accuracy").tuned_for == "accuracy"
 
 
 def test_a_tune_goes_with_every_target() -> None:
@@ -165,7 +185,9 @@ def test_a_tune_goes_with_every_target() -> None:
     assert 31.9 < psnr(pixels, decoded(by_psnr, 0)) < 34
     by_size = encode([pixels], target=Target(n_bytes=2500, tune="accuracy"))
     assert len(pack_bytes(by_size)) <= 2500
-    assert pack_bytes(by_size) != pack_bytes(encode([pixels], target=Target(n_bytes=2500)))
+    assert pack_bytes(by_size) != pack_bytes(
+        encode([pixels], target=Target(n_bytes=2500, tune="psnr"))
+    )
 
 
 def test_a_tune_that_does_not_exist_or_that_a_family_lacks() -> None:

@@ -320,11 +320,11 @@ OK = np.zeros(3, np.int32)
     [
         (OK, OK, OK[:2], "3 means but 2 scales"),
         (OK[:1], OK, OK, "1 values but 3 means"),
-        (OK + 128, OK, OK, "values range from 128 to 128: they must lie between -127 and 127"),
+        (OK + 128, OK, OK, "values range from 128 to 128: they must be between -127 and 127"),
         (OK - 128, OK, OK, "values range from -128"),
         (OK, OK + 1017, OK, "means range from 1017 to 1017: .* between -1016 and 1016"),
         (OK, OK - 1017, OK, "means range from -1017"),
-        (OK, OK, OK + 61, "scales range from 61 to 61: they must lie between 0 and 60"),
+        (OK, OK, OK + 61, "scales range from 61 to 61: they must be between 0 and 60"),
         (OK, OK, OK - 1, "scales range from -1"),
         (OK.astype(float), OK, OK, r"values are float64 of shape \(3,\): expected a 1-D array"),
         (OK, OK.reshape(3, 1), OK, r"means are int32 of shape \(3, 1\)"),

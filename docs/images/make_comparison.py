@@ -1,7 +1,7 @@
 """The picture of the README, from the pack that `rinrcodec demo` wrote.
 
 rinrcodec demo -o demo-out
-python benchmarks/readme_picture.py demo-out/demo.rinr docs/images/comparison.png
+python docs/images/make_comparison.py demo-out/demo.rinr docs/images/comparison.png
 """
 
 from __future__ import annotations
