@@ -21,7 +21,7 @@ from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import Series
 
-__all__ = ["Finder", "Shown", "as_rgb", "finder", "load_set", "sources"]
+__all__ = ["Finder", "Shown", "finder", "load_set", "sources"]
 
 WEIGHTS = DATA / "weights" / "yolov5n_v6.0_coco_state_dict.pt"
 _PACK = 24  # pictures of a pack, at most
@@ -53,11 +53,6 @@ class Finder(Protocol):
     def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]: ...
 
     def boxes(self, picture: NDArray[np.uint8]) -> tuple[Box, ...]: ...
-
-
-def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture as a detector takes it, uint8 [h, w, 3]."""
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 @cache

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from accuracy_parts.codings import Coding, write_whole
-from accuracy_parts.sets import Shown, as_rgb, finder, load_set, sources
+from accuracy_parts.sets import Shown, finder, load_set, sources
 from harness.reports import current_commit
 from harness.work_folder import keep_options
 from rinrcodec.boxes import Box
-from rinrcodec.evaluation.accuracy import Detections, Matches, match
+from rinrcodec.evaluation.accuracy import Detections, Matches, as_rgb, match
 
 __all__ = ["Looked", "Part", "Workplace", "commits", "compute", "is_done", "looked"]
 

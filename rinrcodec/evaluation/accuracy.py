@@ -30,6 +30,7 @@ __all__ = [
     "Detections",
     "Detector",
     "Matches",
+    "as_rgb",
     "average_precision",
     "load_detector",
     "match",
@@ -93,6 +94,22 @@ class Accuracy:
     map50: float
     map50_95: float
     recall50: float
+
+
+def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as a detector takes it.
+
+    Args:
+        pixels: uint8 [H, W] or [H, W, 3].
+
+    Returns:
+        uint8 RGB [H, W, 3]; a grey picture has three equal channels.
+
+    Example:
+        >>> as_rgb(np.zeros((2, 4), np.uint8)).shape
+        (2, 4, 3)
+    """
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def match(detections: Detections, boxes: Sequence[Box], *, any_class: bool = False) -> Matches:

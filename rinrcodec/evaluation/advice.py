@@ -4,7 +4,8 @@ Recipes that take more bytes than all others do not count. One that another beat
 outside the boxes at as many bytes is out, unless it needs no fog and the other does. Of those left
 the one with the sharpest objects is best (the best frame, where there are no boxes), as long as it
 gets the data to its users sooner than sending it as it is. At a higher bandwidth the next best
-counts, and in the end the data as it is, which nobody has to encode.
+counts, and in the end the data as it is, which nobody has to encode. Where both take about the same
+time, by times that a busy machine makes longer, a sentence says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ __all__ = ["Advice", "Band", "advise", "beats", "codec_of", "comparable", "trans
 
 # Sizes that differ by less than this share count as equal.
 _SIZE_TOLERANCE = 0.06
+# Times of busy machines, and so the bandwidths that follow from them, differ by this factor.
+_TIME_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +121,13 @@ def advise(
     if not bands or math.isfinite(bands[-1].below):
         bands.append(Band(source, math.inf))
     use = next(band.row for band in bands if bandwidth < band.below)
-    speed = f"{bandwidth / 1e6:.3g} MB/s"
     todo = _as_it_is(source) if use is source else use.name
-    headline = f"At {speed}, {'send' if use is source else 'use'} {todo}."
+    headline = f"At {_speed(bandwidth)}, {'send' if use is source else 'use'} {todo}."
     reasons = [
         _quality(options, left),
         *_better_outside(left),
-        *_too_slow(left, below, use, speed, source),
+        *_about_equal(left, below, use, bandwidth, source),
+        *_too_slow(left, below, use, bandwidth, source),
         _bands(bands, source),
         *_larger(rows, options),
         *_beaten(options),
@@ -161,22 +164,38 @@ def _better_outside(left: Sequence[Row]) -> list[str]:
     ]
 
 
+def _is_about_equal(below: float, bandwidth: float) -> bool:
+    """Return whether a codec that pays below a bandwidth takes about as long as the source here."""
+    return bandwidth / _TIME_FACTOR <= below <= bandwidth * _TIME_FACTOR
+
+
+def _about_equal(
+    left: Sequence[Row], below: dict[str, float], use: Row, bandwidth: float, source: Row
+) -> list[str]:
+    """List the codec to use, and better ones, whose time is about that of the source."""
+    last = left.index(use) + 1 if use in left else len(left)
+    return [
+        f"At {_speed(bandwidth)}, {row.name} and {_as_it_is(source)} take about the same time: "
+        f"{row.name} pays below about {_speed(below[row.name])}, and times on a busy machine "
+        "differ by as much."
+        for row in left[:last]
+        if _is_about_equal(below[row.name], bandwidth)
+    ]
+
+
 def _too_slow(
-    left: Sequence[Row], below: dict[str, float], use: Row, speed: str, source: Row
+    left: Sequence[Row], below: dict[str, float], use: Row, bandwidth: float, source: Row
 ) -> list[str]:
     """List the better codecs that are slower than the source, and so cannot be used."""
-    better = []
-    for row in left:
-        if row is use:
-            break
-        better.append(row)
+    better = left[: left.index(use)] if use in left else left
     return [
-        f"At {speed} {row.name} takes longer than it saves: it pays below "
-        f"{below[row.name] / 1e6:.3g} MB/s."
+        f"At {_speed(bandwidth)} {row.name} takes longer than it saves: it pays below "
+        f"{_speed(below[row.name])}."
         if below[row.name]
         else f"{row.name} at {_size(row)} a frame moves no less than the {source.name}, of "
         f"{_size(source)}."
         for row in better
+        if not _is_about_equal(below[row.name], bandwidth)
     ]
 
 
@@ -226,6 +245,10 @@ def _listed(names: Sequence[str]) -> str:
 
 def _db(value: float) -> str:
     return "no error" if math.isinf(value) else f"{value:.1f} dB"
+
+
+def _speed(bandwidth: float) -> str:
+    return f"{bandwidth / 1e6:.3g} MB/s"
 
 
 def _size(row: Row) -> str:

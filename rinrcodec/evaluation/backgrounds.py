@@ -17,17 +17,20 @@ from pathlib import Path
 import rinrcodec
 from rinrcodec.errors import MissingExtraError
 from rinrcodec.evaluation.rows import SOURCE, CodedFrame, Recipe, Row, output
-from rinrcodec.evaluation.speed import Speed, decode_timed
+from rinrcodec.evaluation.speed import Speed, best_seconds, decode_timed
 from rinrcodec.families import background_families, background_family, family_of
 from rinrcodec.metrics import frame_bytes
 from rinrcodec.pack import Metadata, Pack, merge_packs
 from rinrcodec.picture import Picture
 from rinrcodec.presets import compared_backgrounds, get_preset
+from rinrcodec.targets import Target, Tune
 
 __all__ = ["measure_background", "runs_around", "suitable_backgrounds"]
 
 # What a fit without objects has of the work of one with them, about, for the bar.
 _BACKGROUND_SHARE = 0.7
+# Tunes in the names of rows.
+_PURPOSES: dict[Tune, str] = {"psnr": "PSNR", "accuracy": "accuracy"}
 
 
 def suitable_backgrounds(effort: str, *, sequences: bool) -> tuple[list[str], dict[str, str]]:
@@ -114,6 +117,7 @@ def measure_background(
     *,
     effort: str = "balanced",
     steps: int | None = None,
+    tune: Tune | None = None,
     compared: Sequence[int] | None = None,
     runs: Sequence[int] | None = None,
     seed: int = 0,
@@ -132,6 +136,7 @@ def measure_background(
         family: The name of the family of the backgrounds.
         effort: The name of the preset.
         steps: Fitting steps in place of the preset's.
+        tune: What bytes are spent on, for a family that can be asked; None leaves it to the family.
         compared: The numbers of the pictures to decode; None for all.
         runs: How many pictures to encode at a time, in order; None for all at once.
         seed: Seed of the fit.
@@ -159,7 +164,8 @@ def measure_background(
     counts = [len(pictures)] if runs is None else runs
     ends = list(accumulate(counts))
     with_objects = preset.objects is not None and any(pictures[index].boxes for index in chosen)
-    fit = partial(rinrcodec.encode, seed=seed, device=device)
+    target = None if tune is None else Target(tune=tune)
+    fit = partial(rinrcodec.encode, seed=seed, device=device, target=target, on_progress=None)
 
     def reported(first: float, size: float, number: int) -> Callable[[float], None]:
         """Report a part of the work on one batch, from `first` on."""
@@ -178,21 +184,25 @@ def measure_background(
         )
         words = ["rinrcodec", "compress", SOURCE, "-o", output("-packs"), "--preset", effort]
         words += ["--background", family]
-        name = family
+        words += [] if tune is None else ["--tune", tune]
+        name = family if tune is None else f"{family} for {_PURPOSES[tune]}"
         if with_objects:
             name += " with objects" if objects else " without objects"
             words += [] if objects else ["--objects", "none"]
         words += [] if steps is None else ["--steps", str(steps)]
         words += ["--seed", str(seed)] if seed else []
         words += ["--device", device] if device != "auto" else []
-        settings = effort if steps is None else f"{effort}, {steps} steps"
+        settings = [effort]
+        settings += [] if steps is None else [f"{steps} steps"]
+        settings += [] if tune is None else [f"tune {tune}"]
         return Row(
-            Recipe(name, settings, (*words, *options)),
+            Recipe(name, ", ".join(settings), (*words, *options)),
             frames,
             Speed(seconds / len(pictures), decode_seconds),
             is_ours=True,
             # Networks take a device too long, so it leaves them to a fog node.
             at_fog=any(family_of(group.spec.family).fits_networks for group in pack.groups),
+            tune=tune,
         )
 
     first = _BACKGROUND_SHARE if with_objects else 1.0
@@ -204,12 +214,13 @@ def measure_background(
         batch = [replace(picture, metadata=Metadata()) for picture in run]
         start = time.perf_counter()
         packs.append(fit(batch, preset=alone, on_progress=reported(0.0, first, number)))
-        middle = time.perf_counter()
-        seconds += middle - start
+        took = time.perf_counter() - start
+        seconds += best_seconds(partial(fit, batch, preset=alone), took)
         if with_objects:
-            report = reported(first, 1 - first, number)
-            rest.append(fit(batch, preset=preset, reuse=packs[-1], on_progress=report))
-            more += time.perf_counter() - middle
+            on_top = partial(fit, batch, preset=preset, reuse=packs[-1])
+            start = time.perf_counter()
+            rest.append(on_top(on_progress=reported(first, 1 - first, number)))
+            more += best_seconds(on_top, time.perf_counter() - start)
     rows = [finish(row(packs, seconds, objects=False))]
     if with_objects:
         rows.append(finish(row(rest, seconds + more, objects=True)))

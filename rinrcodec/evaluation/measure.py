@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import overload
 
-import numpy as np
-
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.accuracy import Accuracy, Detector, average_precision, match
+from rinrcodec.evaluation.accuracy import Accuracy, Detector, as_rgb, average_precision, match
 from rinrcodec.evaluation.backgrounds import measure_background, runs_around
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
 from rinrcodec.evaluation.rivals import Rival, encode_rival, measure_rivals
 from rinrcodec.evaluation.rows import AND, SOURCE, CodedFrame, Recipe, Row, output
 from rinrcodec.evaluation.speed import Speed, mean_speed, time_codec
+from rinrcodec.families import background_families_for
+from rinrcodec.metrics import Quality
 from rinrcodec.picture import Picture
 from rinrcodec.sources.source import Source
 from rinrcodec.sources.spread import iterate_pictures, read_pictures
+from rinrcodec.targets import Tune
 
 __all__ = ["Measured", "measure"]
 
@@ -31,6 +32,10 @@ __all__ = ["Measured", "measure"]
 _SHOWN_FRAMES = 8
 # A JPEG as a camera sends it, for pictures that come as something larger.
 CAMERA_QUALITY = 95
+# What the other codecs have of the comparison; the data as it is has the rest.
+_RIVAL_SHARE = 0.95
+# Of families that can be asked. The other codecs are tuned for PSNR, so they get the bytes of that.
+_TUNES: tuple[Tune, ...] = ("psnr", "accuracy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,17 +47,29 @@ class Measured:
         rows: ours first, then the other codecs. Only the frames of `shown` have their pixels.
         anchor: which of ours the other codecs are compared with: they have about its bytes.
         source: the data as it is: the files of the source, or JPEGs where the files are larger.
+        left_out: tunes that gave the frames of the tune before, by their names, and why they are no
+            rows.
     """
 
     pictures: tuple[Picture, ...]
     rows: tuple[Row, ...]
     anchor: Row
     source: Row
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> range:
         """The numbers of the frames to show, at most 8, evenly spread."""
         return _shown(len(self.pictures))
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether a detector found any of the labels in the data as it is.
+
+        One that finds none there ranks nothing.
+        """
+        accuracy = self.source.accuracy
+        return accuracy is not None and accuracy.map50_95 > 0
 
     @property
     def has_objects(self) -> bool:
@@ -79,8 +96,8 @@ def measure(
         source: As of `rinrcodec.sources.discover.open_source`.
         compared: The numbers of the frames, which rise through all its series. Families that join
             frames encode also those around them.
-        families: The names of families of backgrounds. The first decides on the bytes of the other
-            codecs.
+        families: The names of families of backgrounds. Those that can be tuned are fitted for
+            PSNR, and again for accuracy. The first of all decides on the bytes of the other codecs.
         effort: The name of a preset that they all have.
         steps: Fitting steps in place of the preset's.
         seed: Seed of the fits.
@@ -106,7 +123,7 @@ def measure(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new("RGB", (32, 24)).save(Path(folder) / "black.png")
         ...     found = measure(open_source(folder), [0], [DEFAULT_BACKGROUND], device="cpu")
-        >>> [row.name for row in found.rows][1:3]
+        >>> [row.name for row in found.rows][2:4]
         ['JPEG', 'WebP']
     """
     pictures = read_pictures(source, compared)
@@ -117,11 +134,17 @@ def measure(
             "or leave the detector out"
         )
     lengths = [len(series) for series in source.series]
-    parts = [(family, runs_around(family, compared, lengths)) for family in families]
-    work = sum(len(run) for _, runs in parts for run in runs) + len(compared)
+    tunable = background_families_for({"tune"})
+    parts = [
+        (family, tune, runs_around(family, compared, lengths))
+        for family in families
+        for tune in (_TUNES if family in tunable else (None,))
+    ]
+    work = sum(len(run) for _, _, runs in parts for run in runs) + len(compared)
     done = 0
     reached = 0.0
     rows: list[Row] = []
+    left_out: dict[str, str] = {}
     anchor: int | None = None
 
     def report(count: float, what: str) -> None:
@@ -133,8 +156,12 @@ def measure(
         """Let the detector look at a row, then keep the pixels of the shown frames alone."""
         accuracy = None
         if detector is not None:
-            report(reached, "detecting")
-            accuracy = _accuracy(detector, pictures, row)
+            accuracy = _accuracy(
+                detector,
+                pictures,
+                row,
+                lambda number: report(reached, f"detecting in {row.name}, frame {number}"),
+            )
         shown = _shown(len(row.frames))
         frames = [
             frame if number in shown else frame.without_pixels()
@@ -143,17 +170,20 @@ def measure(
         return replace(row, frames=tuple(frames), accuracy=accuracy)
 
     known = dict(zip(compared, pictures, strict=True))
-    for family, runs in parts:
+    for family, tune, runs in parts:
         numbers = [number for run in runs for number in run]
 
-        def fitted(count: float, before: int = done, family: str = family) -> None:
-            report(before + count, f"fitting {family}")
+        what = f"fitting {family}" if tune is None else f"fitting {family} for {tune}"
 
-        rows += measure_background(
+        def fitted(count: float, before: int = done, what: str = what) -> None:
+            report(before + count, what)
+
+        found = measure_background(
             _Frames(source, numbers, known),
             family,
             effort=effort,
             steps=steps,
+            tune=tune,
             compared=[numbers.index(number) for number in compared],
             runs=[len(run) for run in runs],
             seed=seed,
@@ -162,6 +192,10 @@ def measure(
             on_fitted=fitted,
             finish=finish,
         )
+        if tune not in (None, _TUNES[0]) and _are_same(rows[-len(found) :], found):
+            left_out[f"{family} for {tune}"] = f"the same frames and bytes as {rows[-1].name}"
+        else:
+            rows += found
         anchor = len(rows) - 1 if anchor is None else anchor
         done += len(numbers)
     assert anchor is not None
@@ -170,11 +204,23 @@ def measure(
         rows[anchor].n_bytes,
         background_psnr=rows[anchor].outside,
         options=options,
-        on_measured=lambda share: report(done + share * len(compared), "comparing"),
+        on_measured=lambda share, what: report(
+            done + _RIVAL_SHARE * share * len(compared), f"comparing {what}"
+        ),
         finish=finish,
     )
     as_it_is = finish(_source_row(source, pictures, options))
-    return Measured(tuple(pictures), tuple(rows), rows[anchor], as_it_is)
+    report(work, f"comparing {as_it_is.name}")
+    return Measured(tuple(pictures), tuple(rows), rows[anchor], as_it_is, left_out)
+
+
+def _are_same(some: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Return whether rows have the same bytes and dB in each frame."""
+
+    def figures(rows: Sequence[Row]) -> list[tuple[float, Quality]]:
+        return [(frame.n_bytes, frame.quality) for row in rows for frame in row.frames]
+
+    return figures(some) == figures(others)
 
 
 class _Frames(Sequence[Picture]):
@@ -216,14 +262,15 @@ def _has_truth(picture: Picture) -> bool:
     return picture.labelled and any(not box.crowd for box in picture.boxes)
 
 
-def _accuracy(detector: Detector, pictures: Sequence[Picture], row: Row) -> Accuracy:
+def _accuracy(
+    detector: Detector, pictures: Sequence[Picture], row: Row, on_frame: Callable[[int], None]
+) -> Accuracy:
     """Measure a detector on the frames of a row, by the labels that were understood."""
     matches = []
-    for picture, frame in zip(pictures, row.frames, strict=True):
+    for number, (picture, frame) in enumerate(zip(pictures, row.frames, strict=True), start=1):
+        on_frame(number)
         if picture.labelled:
-            pixels = frame.pixels
-            shown = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-            matches.append(match(detector([shown])[0], picture.boxes))
+            matches.append(match(detector([as_rgb(frame.pixels)])[0], picture.boxes))
     return average_precision(matches)
 
 

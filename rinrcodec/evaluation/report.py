@@ -119,7 +119,7 @@ def make_report(
         scenario,
         rows,
         bandwidth,
-        dict(left_out or {}),
+        {**measured.left_out, **(left_out or {})},
         dict(made or {}),
     )
 
@@ -141,18 +141,28 @@ def fog_scenario(measured: Measured, *, devices: int) -> tuple[Scenario, tuple[R
 
 def _of_detector(measured: Measured) -> list[str]:
     """Name the recipe that costs a detector the least, among those of about the same bytes."""
+    before = measured.source.accuracy
+    if before is None:
+        tuned = [row.name for row in measured.rows if row.tune == "accuracy"]
+        return [
+            f"{name} keeps what detectors need, which PSNR does not show: --detector MODEL "
+            "measures it."
+            for name in tuned[-1:]
+        ]
+    if not measured.has_accuracy:
+        return [
+            "The detector found nothing in the originals, so it does not rank the recipes. Check "
+            "that its class ids match the labels."
+        ]
     found = {
         row: row.accuracy.map50_95
         for row in comparable(measured.rows, measured.anchor.n_bytes)
         if row.accuracy is not None
     }
-    before = measured.source.accuracy
-    if before is None or not found:
-        return []
     best = max(found, key=lambda row: found[row])
     return [
-        f"The detector finds most in {best.name}: mAP50-95 {found[best]:.3f}, in the "
-        f"{measured.source.name} {before.map50_95:.3f}."
+        f"The detector finds most in {best.name}: mAP50-95 {found[best]:.3f} at "
+        f"{best.n_bytes:,.0f} bytes a frame, in the {measured.source.name} {before.map50_95:.3f}."
     ]
 
 
@@ -198,6 +208,7 @@ def _row_as_json(report: Report, row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "settings": row.recipe.settings,
+        "tune": row.tune,
         "command": report.command(row),
         "n_bytes": row.n_bytes,
         "bpp": row.bpp,

@@ -7,11 +7,13 @@ A recipe has one quality for all frames, so that a command can repeat it on othe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,7 @@ from rinrcodec.picture import Picture
 
 __all__ = ["Rival", "RivalFrame", "box_regions", "encode_rival", "measure_rivals"]
 
+_T = TypeVar("_T")
 # Of rate curves: how far their qualities are from that of the row.
 _LINE_STEPS = (-24, -12, 12, 24)
 _CROP_QUALITIES = (30, 45, 60, 70, 80, 87, 94)
@@ -58,6 +61,11 @@ class Rival:
     setting: int = 0
     crops: tuple[str, int] | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of its row, such as "AVIF + crops"."""
+        return method_label("composite" if self.crops else self.codec)
+
     def recipe(self, options: Sequence[str] = ()) -> Recipe:
         """Return the recipe, with more options of the command."""
         settings = f"quality {self.quality}"
@@ -70,10 +78,9 @@ class Rival:
             codec, quality = self.crops
             settings += f", crops {method_label(codec)} {quality}"
             words += ["--crops", codec, "--crops-quality", str(quality)]
-        name = method_label("composite" if self.crops else self.codec)
         out = output(f"-{self.codec}-crops" if self.crops else f"-{self.codec}")
         start = ("rinrcodec", "bench", "rival", SOURCE, "-o", out)
-        return Recipe(name, settings, (*start, *words, *options))
+        return Recipe(self.name, settings, (*start, *words, *options))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +146,7 @@ def measure_rivals(
     *,
     background_psnr: float | None = None,
     options: Sequence[str] = (),
-    on_measured: Callable[[float], None] = lambda _: None,
+    on_measured: Callable[[float, str], None] = lambda *_: None,
     finish: Callable[[Row], Row] = lambda row: row,
 ) -> list[Row]:
     """Give pictures to the other codecs at about the same bytes, and time each of them.
@@ -150,7 +157,8 @@ def measure_rivals(
         background_psnr: The backgrounds under crops should have at least this PSNR, in dB; None
             for any.
         options: More words for the commands of the rows.
-        on_measured: Called with the share of the work that is done.
+        on_measured: Called with the share of the codecs that are done, and with what is done: the
+            name of the codec, and how often pictures were tried in it so far.
         finish: Called with each row as soon as it is measured, and returns it, such as without the
             pixels that nobody needs.
 
@@ -165,17 +173,17 @@ def measure_rivals(
     """
     pool = ThreadPoolExecutor(cores())
     try:
-        trial = _Trial(pictures, pool)
+        trial = _Trial(pictures, pool, lambda what: on_measured(len(rows) / len(jobs), what))
         codecs = available_codecs()
         jobs: list[Callable[[], Row]] = [
             partial(_plain_row, trial, codec, n_bytes, options) for codec in codecs
         ]
         if any(map(box_regions, pictures)):
             jobs.append(partial(_composite_row, trial, n_bytes, background_psnr, options))
-        rows = []
+        rows: list[Row] = []
         for job in jobs:
             rows.append(finish(job()))
-            on_measured(len(rows) / len(jobs))
+            on_measured(len(rows) / len(jobs), rows[-1].name)
     finally:
         pool.shutdown(cancel_futures=True)
     return rows
@@ -184,9 +192,16 @@ def measure_rivals(
 class _Trial:
     """The pictures in every codec and quality that was tried; each file is encoded once."""
 
-    def __init__(self, pictures: Sequence[Picture], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        pool: ThreadPoolExecutor,
+        on_picture: Callable[[str], None],
+    ) -> None:
         self.pictures = pictures
         self._pool = pool
+        self._on_picture = on_picture
+        self._counts: Counter[str] = Counter()
         self._scans = [
             {codec: QualityScan(codec, picture.pixels) for codec in available_codecs()}
             for picture in pictures
@@ -198,31 +213,47 @@ class _Trial:
 
     def frames_size(self, rival: Rival) -> int:
         """Sum the bytes of all pictures, without crops."""
-        sizes = self._pool.map(
-            lambda scans: scans[rival.codec].size(rival.quality, setting=rival.setting), self._scans
-        )
-        return sum(sizes)
+
+        def size(number: int) -> int:
+            return self._scans[number][rival.codec].size(rival.quality, setting=rival.setting)
+
+        return sum(self._each(rival, size))
 
     def crops_size(self, rival: Rival) -> int:
         """Sum the bytes of all crops and their positions."""
-        return sum(self._pool.map(partial(self._crops_size, rival), range(len(self))))
+        if rival.crops is None:
+            return 0
+        return sum(self._each(rival, partial(self._crops_size, rival)))
 
     def coded(self, rival: Rival) -> tuple[CodedFrame, ...]:
         """Return all pictures, decoded and compared."""
-        return tuple(self._pool.map(partial(self._coded, rival), range(len(self))))
+        return tuple(self._each(rival, partial(self._coded, rival)))
 
     def point(self, rival: Rival) -> Point:
         """Return the means of `coded`, without its pixels."""
-        coded = self._pool.map(
-            lambda number: self._coded(rival, number).without_pixels(), range(len(self))
-        )
+        coded = self._each(rival, lambda number: self._coded(rival, number).without_pixels())
         return Point.of(tuple(coded))
+
+    def speed(self, rival: Rival) -> Speed:
+        """Return the mean seconds of a picture, each timed alone."""
+        return mean_speed(self._counted(rival, (_time(one, rival) for one in self.pictures)))
 
     def fitted(self, rival: Rival, n_bytes: float) -> Rival:
         """Find the quality of the rival that gives about `n_bytes` for all pictures."""
         left = n_bytes - self.crops_size(rival)
         quality = nearest_quality(lambda q: self.frames_size(replace(rival, quality=q)), left)
         return replace(rival, quality=quality)
+
+    def _each(self, rival: Rival, work: Callable[[int], _T]) -> Iterator[_T]:
+        """Yield the results of all pictures, in order; several are computed at a time."""
+        return self._counted(rival, self._pool.map(work, range(len(self))))
+
+    def _counted(self, rival: Rival, results: Iterable[_T]) -> Iterator[_T]:
+        name = rival.name
+        for result in results:
+            self._counts[name] += 1
+            self._on_picture(f"{name}, {self._counts[name]:,} tries")
+            yield result
 
     def _crops_size(self, rival: Rival, number: int) -> int:
         if rival.crops is None:
@@ -283,8 +314,7 @@ def _composite_row(
 
 
 def _row(trial: _Trial, rival: Rival, options: Sequence[str]) -> Row:
-    speed = mean_speed(_time(picture, rival) for picture in trial.pictures)
-    return Row(rival.recipe(options), trial.coded(rival), speed)
+    return Row(rival.recipe(options), trial.coded(rival), trial.speed(rival))
 
 
 def _line(trial: _Trial, rival: Rival) -> tuple[Point, ...]:

@@ -24,6 +24,7 @@ from rinrcodec.evaluation.speed import Speed
 from rinrcodec.metrics import Quality, frame_quality, mean_quality
 from rinrcodec.picture import Picture
 from rinrcodec.printing import printable
+from rinrcodec.targets import Tune
 
 __all__ = ["AND", "SOURCE", "CodedFrame", "Point", "Recipe", "Row", "output", "shell_line"]
 
@@ -177,6 +178,7 @@ class Row:
         speed: seconds of a frame to encode and decode, here.
         is_ours: it is a pack of this package.
         at_fog: devices leave the encoding to a fog node.
+        tune: what bytes are spent on, where the recipe says it.
         line: the same codec with other settings, for the background of a plot.
         accuracy: what a detector finds in the frames, where one was given.
     """
@@ -186,6 +188,7 @@ class Row:
     speed: Speed
     is_ours: bool = False
     at_fog: bool = False
+    tune: Tune | None = None
     line: tuple[Point, ...] = ()
     accuracy: Accuracy | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from PIL import Image
 from tiny_sets import picture, put, write
 
 from rinrcodec.cli.main import cli
+from rinrcodec.evaluation.accuracy import Accuracy
+from rinrcodec.evaluation.measure import Measured
+from rinrcodec.evaluation.speed import Speed
 
-__all__ = ["BOXES", "NAMES", "QUICK", "Page", "hostile_frames", "report"]
+__all__ = ["BOXES", "NAMES", "QUICK", "Page", "hostile_frames", "report", "with_accuracy"]
 
 QUICK = ("--preset", "fast", "--steps", "3", "--device", "cpu", "--frames", "2")
 # What HTML gives a meaning to, as far as a file name may hold it.
@@ -85,3 +89,17 @@ def hostile_frames(folder: Path) -> None:
         pixels = np.clip(np.asarray(picture(i, 64, 40)) + noise, 0, 255).astype(np.uint8)
         put(folder / name, Image.fromarray(pixels), quality=95)
         write(folder / f"{name[:-4]}.txt", "0 0.5 0.5 0.3 0.4\n1 0.2 0.2 0.1 0.1\n")
+
+
+def with_accuracy(
+    measured: Measured, found: float, before: float, speed: Speed | None = None
+) -> Measured:
+    """All rows with the same accuracy, and the same speed if given; the data as it is with another
+    accuracy."""
+    rows = [
+        replace(row, accuracy=Accuracy(found, found, found), speed=speed or row.speed)
+        for row in measured.rows
+    ]
+    source = replace(measured.source, accuracy=Accuracy(before, before, before))
+    anchor = rows[measured.rows.index(measured.anchor)]
+    return Measured(measured.pictures, tuple(rows), anchor, source)

@@ -77,10 +77,12 @@ def _view(report: Report) -> dict[str, Any]:
         "tiles": _tiles(report),
         "rows": row_table(report),
         "anchor": measured.anchor.name,
+        "is_tuned": any(row.tune for row in measured.rows),
         "pasted": crops,
         "left_out": list(report.left_out.items()),
         "commands": [(row.name, report.command(row)) for row in (*measured.rows, measured.source)],
-        "has_detector": measured.source.accuracy is not None,
+        "has_detector": measured.has_accuracy,
+        "source": measured.source.name,
         "has_objects": measured.has_objects,
         "frames": [show_frame(measured, number) for number in shown],
         "n_frames": count,
@@ -90,6 +92,8 @@ def _view(report: Report) -> dict[str, Any]:
         "device": report.made.get("device"),
         "bars": _bars(report),
         "n_devices": len(scenario.devices),
+        "n_rounds": scenario.rounds,
+        "model_bytes": size(scenario.model_bytes),
         "device_frames": f"{device.n_frames:,}",
         "device_bytes": size(device.n_bytes),
         "ways": fog_table(report),
@@ -176,7 +180,7 @@ def _quality_plots(measured: Measured) -> Sequence[tuple[str, Markup]]:
         ("Inside the boxes", quality_plot(measured, "objects")),
         ("Outside the boxes", quality_plot(measured, "background")),
     ]
-    if measured.source.accuracy is not None:
+    if measured.has_accuracy:
         plots.insert(0, ("What the detector finds", accuracy_plot(measured)))
     return plots
 

@@ -18,7 +18,9 @@ from rinrcodec.picture import Picture
 __all__ = ["Crop", "Mark", "ShownFrame", "Thumbnail", "show_frame"]
 
 # Crops are lossless, so their number of pixels decides the size of the page.
-_LEAST_SIDE, _MOST_SIDE = 48, 176
+_LEAST_SIDE, _MOST_SIDE = 48, 96
+# Of a crop on the page, in CSS pixels. It has a whole multiple of its pixels, at least twice.
+_SHOWN_SIDE = 2 * _MOST_SIDE
 _THUMBNAIL = 480
 # Room around an object, as a share of its longer side.
 _MARGIN = 0.4
@@ -26,7 +28,7 @@ _MARGIN = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a frame in one codec.
+    """A part of a frame in one codec, with its size on the page in CSS pixels.
 
     `below` has its bytes and the PSNR inside the box, "" for the source.
     """
@@ -58,10 +60,11 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class ShownFrame:
-    """One frame: made small, and the same crop of it in every codec."""
+    """One frame: made small, and the same crop of it in every codec, `scale` times as large."""
 
     name: str
     thumbnail: Thumbnail
+    scale: int
     crops: Sequence[Crop]
 
 
@@ -70,13 +73,14 @@ def show_frame(measured: Measured, number: int) -> ShownFrame:
     picture = measured.pictures[number]
     box = _main_box(picture)
     region = _around(box, picture.width, picture.height)
-    crops = [_crop("source", picture.pixels, region, "")]
+    scale = _SHOWN_SIDE // max(region.width, region.height)
+    crops = [_crop("source", picture.pixels, region, scale, "")]
     for row in measured.rows:
         frame = row.frames[number]
         inside = _psnr_inside(picture, frame.pixels, box)
         below = f"{size(frame.n_bytes)}, {db(inside)} dB"
-        crops.append(_crop(row.name, frame.pixels, region, below))
-    return ShownFrame(picture.name, _thumbnail(picture, region), crops)
+        crops.append(_crop(row.name, frame.pixels, region, scale, below))
+    return ShownFrame(picture.name, _thumbnail(picture, region), scale, crops)
 
 
 def _psnr_inside(picture: Picture, decoded: NDArray[np.uint8], box: Region | None) -> float:
@@ -102,14 +106,14 @@ def _around(box: Region | None, width: int, height: int) -> Region:
     return Region(x, y, w, h)
 
 
-def _crop(name: str, pixels: NDArray[np.uint8], region: Region, below: str) -> Crop:
+def _crop(name: str, pixels: NDArray[np.uint8], region: Region, scale: int, below: str) -> Crop:
     view = np.ascontiguousarray(pixels[region.slices])
     return Crop(
         name,
         below,
         encode_picture(view, lossless=True, compact=True).uri,
-        region.width,
-        region.height,
+        scale * region.width,
+        scale * region.height,
     )
 
 

@@ -33,10 +33,10 @@ __all__ = ["accuracy_plot", "bandwidth_plot", "colours_of", "devices_plot", "qua
 
 _ACCENT = COLOURS[0]
 # All of them can be seen on light and on dark pages.
-_OURS = (COLOURS[5], "#44aa99", "#9467bd", "#bb5566", "#999933")
+_OURS = (COLOURS[5], "#44aa99", "#9467bd", "#bb5566", "#999933", "#8c6d31", "#3f7fbf")
 _OTHERS = (COLOURS[4], COLOURS[2], COLOURS[1], COLOURS[3])
 _GREY = "#7a7a7a"
-_MARKS = "o*sPDX^v<>"
+_MARKS = "o*sPDX^v<>hp8"
 # Replaced by the text colour of the page.
 _INK = "#010203"
 _STYLE: dict[Any, Any] = {
@@ -53,13 +53,20 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": _INK,
 }
 _INCHES = (4.7, 4.2)
+# Of the legend: the letters of two columns that fit, and what a line takes.
+_LETTERS = 50
+_LINE_INCHES = 0.19
 
 
 def colours_of(measured: Measured) -> dict[str, str]:
     """Return a colour for the name of each row: the accent for the anchor, blue ones for ours."""
     ours, others = iter(_OURS), iter(_OTHERS)
-    colours = {row.name: next(ours if row.is_ours else others, _GREY) for row in measured.rows}
-    return colours | {measured.anchor.name: _ACCENT}
+    return {
+        row.name: _ACCENT
+        if row is measured.anchor
+        else next(ours if row.is_ours else others, _GREY)
+        for row in measured.rows
+    }
 
 
 def quality_plot(measured: Measured, part: str) -> Markup:
@@ -140,6 +147,14 @@ def bandwidth_plot(scenario: Scenario, colours: Sequence[str], bandwidth: float)
     )
 
 
+def _legend_columns(labels: Sequence[str]) -> int:
+    """Two columns, or one where the labels are too long for two."""
+    half = -(-len(labels) // 2)
+    columns = labels[:half], labels[half:]
+    letters = sum(max(map(len, column), default=0) for column in columns)
+    return 2 if letters <= _LETTERS else 1
+
+
 def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Markup:
     buffer = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": what}):
@@ -151,7 +166,10 @@ def _svg(draw: Callable[[Axes], None], what: str, *, title: bool = True) -> Mark
         handles, labels = axis.get_legend_handles_labels()
         if legend := axis.get_legend():
             legend.remove()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        columns = _legend_columns(labels)
+        lines = -(-len(labels) // columns)
+        figure.set_size_inches(_INCHES[0], _INCHES[1] + max(0, lines - 4) * _LINE_INCHES)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

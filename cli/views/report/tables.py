@@ -45,7 +45,7 @@ def row_table(report: Report) -> Table:
         qualities["objects dB"] = lambda row: row.quality.objects
         qualities["background dB"] = lambda row: row.quality.background
     qualities["frame dB"] = lambda row: row.quality.frame
-    accuracies = ("map50_95", "map50") if measured.source.accuracy else ()
+    accuracies = ("map50_95", "map50") if measured.has_accuracy else ()
     header = [
         "recipe",
         "bytes a frame",
@@ -79,7 +79,7 @@ def row_table(report: Report) -> Table:
     best += [
         (number, header.index(_MAP[name]))
         for name in accuracies
-        for number in _largest([getattr(row.accuracy, name) for row in measured.rows])
+        for number in _largest([getattr(row.accuracy, name) or None for row in measured.rows])
     ]
     notes = [row.recipe.settings for row in rows]
     return Table(header, cells, rows.index(report.advice.row), frozenset(best), notes)
@@ -125,4 +125,4 @@ def fog_table(report: Report) -> Table:
         ]
         for way in report.scenario.transfers()
     ]
-    return Table(["way", "moved", "times less", "time"], rows)
+    return Table(["way", "sent", "times less", "time"], rows)

@@ -15,6 +15,7 @@ from rinrcodec.evaluation import accuracy as accuracy_module
 from rinrcodec.evaluation.accuracy import (
     Accuracy,
     Detections,
+    as_rgb,
     average_precision,
     load_detector,
     match,
@@ -207,6 +208,14 @@ def test_without_ultralytics_the_command_to_install_it_is_shown(tmp_path, monkey
         load_detector(path)
     with pytest.raises(MissingExtraError):
         average_precision([match(found(), [Box(0, 0, 0, 4, 4)])])
+
+
+def test_a_detector_gets_three_equal_channels_of_a_grey_picture():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    rgb = as_rgb(grey)
+    assert rgb.shape == (2, 3, 3)
+    assert all(np.array_equal(rgb[..., channel], grey) for channel in range(3))
+    assert as_rgb(rgb) is rgb
 
 
 def test_the_examples_run():

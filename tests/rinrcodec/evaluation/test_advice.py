@@ -108,7 +108,32 @@ def test_the_bands_end_where_sending_the_source_is_as_soon():
     fast = advice(ours(26.2, 27.0), AVIF, bandwidth=band.below * 1.01)
     assert fast.row is SOURCE
     assert fast.headline.endswith("send the source files as they are.")
-    assert "AVIF takes longer than it saves" in " ".join(fast.reasons)
+    assert "AVIF and the source files as they are take about the same" in " ".join(fast.reasons)
+
+
+@pytest.mark.parametrize(
+    ("factor", "equal"), [(0.45, False), (0.55, True), (1.0, True), (1.9, True), (2.1, False)]
+)
+def test_near_the_break_even_both_take_about_the_same_time(factor, equal):
+    """Times of a busy machine would give other advice there, so a sentence says so."""
+    below = advice(AVIF).bands[0].below
+    advised = advice(AVIF, JPEG, bandwidth=below * factor)
+    assert advised.row is (AVIF if factor < 1 else SOURCE)
+    text = " ".join(advised.reasons)
+    sentence = (
+        f"At {below * factor / 1e6:.3g} MB/s, AVIF and the source files as they are take about the "
+        f"same time: AVIF pays below about {below / 1e6:.3g} MB/s"
+    )
+    assert (sentence in text) == equal
+    assert ("AVIF takes longer than it saves" in text) == (factor > 1 and not equal)
+
+
+def test_a_codec_worse_than_the_advised_one_is_not_weighed_against_the_source():
+    worse = option("worse", 20.0, 20.0, 20.0, alpha=0.05, encode=12.0)
+    below = advice(worse).bands[0].below
+    advised = advice(AVIF, worse, bandwidth=below)
+    assert advised.row is AVIF
+    assert "about the same time" not in " ".join(advised.reasons)
 
 
 def test_files_no_smaller_than_the_source_are_never_the_advice():

@@ -85,6 +85,31 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
     assert reports[-1] == 4
 
 
+@pytest.mark.parametrize(("tune", "purpose"), [("psnr", "PSNR"), ("accuracy", "accuracy")])
+def test_a_tune_is_in_the_name_and_the_command_whatever_the_default_is(
+    pictures, tmp_path, tune, purpose
+):
+    rows = measure_background(pictures[1:2], "av1", effort="fast", tune=tune, device="cpu")
+    assert [row.name for row in rows] == [
+        f"av1 for {purpose} {objects} objects" for objects in ("without", "with")
+    ]
+    target = rinrcodec.Target(tune=tune)
+    for row, objects in zip(rows, ("none", None), strict=True):
+        pack = rinrcodec.encode(
+            pictures[1:2], preset="fast", objects=objects, device="cpu", target=target
+        )
+        assert row.n_bytes == rinrcodec.save(pack, tmp_path / "x.rinr")
+        assert row.recipe.settings == f"fast, tune {tune}"
+        assert f"--background av1 --tune {tune} " in row.recipe.command("x")
+
+
+def test_the_time_to_encode_is_that_of_the_best_round(pictures, monkeypatch):
+    """Another process may have the core in the first one."""
+    monkeypatch.setattr(backgrounds_module, "best_seconds", lambda work, _: work() and 3.0)
+    alone, whole = measure_background(pictures[:2], "av1", effort="fast", device="cpu")
+    assert (alone.speed.encode, whole.speed.encode) == (1.5, 3.0)
+
+
 def test_without_boxes_there_is_one_row(pictures):
     (row,) = measure_background(pictures[:1], "av1", effort="fast", seed=3)
     words = "rinrcodec compress ./-x -o ./-x-packs --preset fast --background av1 --seed 3"
@@ -100,7 +125,8 @@ def test_metadata_is_not_counted(pictures):
     assert rows[0].n_bytes == rows[1].n_bytes
 
 
-def test_a_family_that_keeps_objects_sharp_itself_has_one_row(pictures):
+def test_a_family_that_keeps_objects_sharp_itself_has_one_row(pictures, monkeypatch):
+    monkeypatch.setattr(backgrounds_module, "best_seconds", lambda _, seconds: seconds)
     (row,) = measure_background(pictures[1:2], "pyramid", effort="fast", steps=1, device="cpu")
     assert row.name == "pyramid"
     assert row.quality.objects is not None
@@ -120,7 +146,8 @@ def test_runs_are_encoded_apart(pictures, monkeypatch):
     (row,) = measure_background(
         plain, "av1", effort="fast", runs=[1, 3], device="cpu", on_fitted=reports.append
     )
-    assert encoded == [["0.png"], ["1.png", "2.png", "3.png"]]
+    names = [["0.png"], ["1.png", "2.png", "3.png"]]
+    assert list(map(list, dict.fromkeys(map(tuple, encoded)))) == names
     assert len(row.frames) == 4
     assert reports == sorted(reports)
     assert (1 in reports, reports[-1]) == (True, 4)

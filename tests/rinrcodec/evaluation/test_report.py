@@ -15,6 +15,7 @@ from PIL import Image
 from rinrcodec.evaluation import measure as measure_module
 from rinrcodec.evaluation import report as report_module
 from rinrcodec.evaluation import side_by_side as side_by_side_module
+from rinrcodec.evaluation.accuracy import Accuracy, Detections
 from rinrcodec.evaluation.measure import Measured, measure
 from rinrcodec.evaluation.report import fog_scenario, make_report, report_as_json
 from rinrcodec.evaluation.rows import SOURCE, Recipe, output, shell_line
@@ -44,7 +45,11 @@ def measured(source):
         source, [0, 2], ["siren", "av1"], effort="fast", steps=2, device="cpu", on_progress=note
     )
     assert [share for share, _ in done] == sorted(share for share, _ in done)
-    assert done[-1] == (1, "comparing")
+    assert done[-1] == (1, "comparing JPEG files")
+    labels = list(dict.fromkeys(what for _, what in done))
+    assert labels[:3] == ["fitting siren", "fitting av1 for psnr", "fitting av1 for accuracy"]
+    for name in ("JPEG", "WebP", "AVIF", "AVIF + crops"):
+        assert f"comparing {name}, 2 tries" in labels
     return found
 
 
@@ -70,11 +75,52 @@ def test_only_the_compared_frames_count(measured):
 
 def test_every_recipe_is_a_row_of_its_own(measured):
     names = [row.name for row in measured.rows]
-    assert names[:4] == [
-        f"{name} {objects} objects" for name in ("siren", "av1") for objects in ("without", "with")
+    assert names[:6] == [
+        f"{name} {objects} objects"
+        for name in ("siren", "av1 for PSNR", "av1 for accuracy")
+        for objects in ("without", "with")
     ]
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 10
     assert measured.anchor is measured.rows[1]
+
+
+def test_a_tune_that_changes_nothing_is_no_row(source, monkeypatch):
+    """As in groups of frames, which are coded in the same way with every tune."""
+    measure_one = measure_module.measure_background
+    monkeypatch.setattr(
+        measure_module,
+        "measure_background",
+        lambda *args, **options: measure_one(*args, **{**options, "tune": "psnr"}),
+    )
+    found = measure(source, [0], ["av1"], effort="fast", device="cpu")
+    ours = [row.name for row in found.rows if row.is_ours]
+    assert ours == [f"av1 for PSNR {objects} objects" for objects in ("without", "with")]
+    why = {"av1 for accuracy": "the same frames and bytes as av1 for PSNR with objects"}
+    assert found.left_out == why
+    report = make_report(found, path="a", n_source_frames=1, bandwidth=2e6, left_out={"b": "c"})
+    assert report.left_out == {**why, "b": "c"}
+
+
+def test_each_frame_that_a_detector_looks_at_is_reported(source, monkeypatch):
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
+    monkeypatch.setattr(measure_module, "average_precision", lambda _: Accuracy(0.5, 0.5, 0.5))
+    labels = []
+    found = measure(
+        source,
+        [0, 2],
+        ["av1"],
+        effort="fast",
+        device="cpu",
+        detector=lambda _: [nothing],
+        on_progress=lambda *report: labels.append(report[-1]),
+    )
+    looked = [what for what in labels if what.startswith("detecting")]
+    assert looked == [
+        f"detecting in {row.name}, frame {number}"
+        for row in (*found.rows, found.source)
+        for number in (1, 2)
+    ]
+    assert {row.accuracy.map50 for row in (*found.rows, found.source)} == {0.5}
 
 
 def test_jpeg_files_are_sent_as_they_are(measured, source):

@@ -37,9 +37,17 @@ def pictures(make_picture):
 
 @pytest.fixture(scope="module")
 def rows(pictures):
-    shares = []
-    rows = measure_rivals(pictures, 1500, options=["--labels", "l"], on_measured=shares.append)
-    assert shares == [pytest.approx((i + 1) / len(rows)) for i in range(len(rows))]
+    notes = []
+    rows = measure_rivals(
+        pictures, 1500, options=["--labels", "l"], on_measured=lambda *note: notes.append(note)
+    )
+    assert [share for share, _ in notes] == sorted(share for share, _ in notes)
+    for i, row in enumerate(rows):
+        # Every picture is counted, so that nothing stands still.
+        tries = [what for share, what in notes if share == i / len(rows) and ", " in what]
+        assert tries == [f"{row.name}, {n} tries" for n in range(1, len(tries) + 1)]
+        assert len(tries) > 20
+        assert ((i + 1) / len(rows), row.name) in notes
     return rows
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import rinrcodec
 from rinrcodec.evaluation import speed
-from rinrcodec.evaluation.speed import ROUNDS, Speed, decode_timed, mean_speed
+from rinrcodec.evaluation.speed import ROUNDS, Speed, best_seconds, decode_timed, mean_speed
 from rinrcodec.files import RinrFile
 from rinrcodec.sources.images import picture_from_array
 
@@ -18,6 +18,18 @@ def test_a_codec_is_timed_by_the_best_of_its_rounds(monkeypatch):
     monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
     best = speed.time_codec("jpeg", np.zeros((8, 8, 3), np.uint8), 50)
     assert (best.encode, best.decode) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "best", "rounds"),
+    [(2.0, [1.0, 3.0], 1.0, 2), (4.0, [3.0], 3.0, 1), (2.0, [4.0], 2.0, 1), (5.1, [], 5.1, 0)],
+)
+def test_cheap_work_is_repeated(monkeypatch, first, later, best, rounds):
+    clock = iter([time for seconds in later for time in (0.0, seconds)])
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    calls = []
+    assert best_seconds(lambda: calls.append(None), first) == best
+    assert len(calls) == rounds
 
 
 def test_the_mean_of_speeds():
