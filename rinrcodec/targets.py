@@ -145,9 +145,9 @@ class Miss:
     Attributes:
         field: The field of `Target`.
         wanted: Its value.
-        reached: The value of the worst of these frames.
+        reached: The value of the worst of these frames; of `n_bytes` the mean of all of them.
         frames: How many frames miss it.
-        name: The name of the worst frame.
+        name: The name of the worst frame; of `n_bytes` of the first one.
 
     Example:
         >>> from rinrcodec import Miss
@@ -167,12 +167,18 @@ class Miss:
         Args:
             name: What to call the target, such as the name of an option; None takes `field`.
         """
-        unit = "bytes a frame" if self.field == "n_bytes" else "dB"
-        digits = 0 if self.field == "n_bytes" else 2
+        if self.field == "n_bytes":
+            taken = "1 frame takes" if self.frames == 1 else f"{self.frames:,} frames take"
+            average = "" if self.frames == 1 else " on average"
+            return (
+                f"{taken} {self.reached:,.0f} bytes{average}, more than the target "
+                f"{name or self.field} of {self.wanted:,.0f}; allow more bytes, or encode smaller "
+                "pictures"
+            )
         frames = "1 frame misses" if self.frames == 1 else f"{self.frames:,} frames miss"
         return (
-            f"{frames} the target {name or self.field} of {self.wanted:,g} {unit}: "
-            f"{self.reached:,.{digits}f} at worst ({self.name})"
+            f"{frames} the target {name or self.field} of {self.wanted:,g} dB: "
+            f"{self.reached:,.2f} at worst ({self.name})"
         )
 
     def worse(self, other: Miss) -> bool:

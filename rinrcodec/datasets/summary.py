@@ -183,12 +183,16 @@ def total(series: Sequence[tuple[SeriesSummary, Sequence[FittedPart]]]) -> Serie
 
 
 def joined_misses(missed: Iterable[Mapping[str, Any]]) -> tuple[Miss, ...]:
-    """Join misses, given by their fields: one for each target, with the worst frame."""
+    """Join misses, given by their fields: one for each target, with the worst frame or the mean."""
     joined: dict[str, Miss] = {}
     for miss in (Miss(**fields) for fields in missed):
         other = joined.get(miss.field)
         if other is not None:
-            worst = miss if miss.worse(other) else other
-            miss = replace(worst, frames=miss.frames + other.frames)
+            frames = miss.frames + other.frames
+            if miss.field == "n_bytes":  # which is a mean in each of them
+                of_all = miss.reached * miss.frames + other.reached * other.frames
+                miss = replace(other, reached=of_all / frames, frames=frames)
+            else:
+                miss = replace(miss if miss.worse(other) else other, frames=frames)
         joined[miss.field] = miss
     return tuple(joined.values())

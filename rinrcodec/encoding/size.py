@@ -31,8 +31,9 @@ def encode_for_size(
 ) -> Pack:
     """Find the highest quality at which a file of n frames has at most n times the target's bytes.
 
-    Objects get a higher quality than backgrounds, unless the target has one for them. Where even
-    the lowest quality takes more, that is the result.
+    Objects get a higher quality than backgrounds, unless the target has one for them. Where
+    backgrounds of quality 0 leave too few bytes for that, objects get less, down to 0, too. Where
+    even the lowest quality takes more, that is the result.
 
     Args:
         pictures: The pictures.
@@ -43,27 +44,30 @@ def encode_for_size(
     target = context.target
     assert target.n_bytes is not None
     most = target.n_bytes * len(pictures)
-    objects = target.objects_quality is None and target.objects_psnr is None
+    free = target.objects_quality is None and target.objects_psnr is None
+    objects = free and preset.objects is not None and preset.objects.asks_for_quality
+    # Below 0, only the quality of objects goes down.
+    lowest = -_OBJECTS_ABOVE if objects and any(one.boxes for one in pictures) else 0
 
     def encoded(quality: int) -> tuple[Pack, int]:
-        asked = replace(target, n_bytes=None, quality=quality)
-        if objects and preset.objects is not None and preset.objects.asks_for_quality:
+        asked = replace(target, n_bytes=None, quality=max(quality, 0))
+        if objects:
             higher = max(quality, min(quality + _OBJECTS_ABOVE, _LARGEST_OF_OBJECTS))
             asked = replace(asked, objects_quality=higher)
         pack = Encoding(pictures, preset, replace(context, target=asked), info).run(None)
         return pack, len(pack_bytes(pack, limits=limits_of(pictures)))
 
-    low, high, quality = -1, _BEST + 1, _START
+    low, high, quality = lowest - 1, _BEST + 1, _START
     sizes: dict[int, int] = {}
     best: Pack | None = None
     for guess in range(_BEST):
         pack, size = encoded(quality)
         sizes[quality] = size
-        if size <= most or quality == 0:
+        if size <= most or quality == lowest:
             best, low = pack, quality
         else:
             high = quality
-        if high - low <= 1 or (quality == 0 and size > most):
+        if high - low <= 1 or (quality == lowest and size > most):
             break
         if guess >= _GUESSES:
             quality = (low + high) // 2

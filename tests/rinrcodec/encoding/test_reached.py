@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 import rinrcodec
 from rinrcodec import Target
+from rinrcodec.datasets.summary import joined_misses
 from rinrcodec.encoder import encode_pictures
 from rinrcodec.encoding.reached import misses
 from rinrcodec.errors import RinrInputError
@@ -96,10 +98,23 @@ def test_the_text_of_a_miss() -> None:
     assert one.text() == "1 frame misses the target psnr of 35.5 dB: 34.13 at worst (a.png)"
     many = Miss("n_bytes", 2000, 2345.6, 1234, "b.png")
     assert many.text("--target-bytes") == (
-        "1,234 frames miss the target --target-bytes of 2,000 bytes a frame: 2,346 at worst (b.png)"
+        "1,234 frames take 2,346 bytes on average, more than the target --target-bytes of 2,000; "
+        "allow more bytes, or encode smaller pictures"
     )
+    assert replace(many, frames=1).text().startswith("1 frame takes 2,346 bytes, more than")
     assert Miss("psnr", 35, 30, 1, "").worse(Miss("psnr", 35, 31, 9, ""))
     assert not Miss("n_bytes", 10, 11, 1, "").worse(Miss("n_bytes", 10, 12, 1, ""))
+
+
+def test_misses_of_several_packs_are_joined() -> None:
+    missed = [
+        *(Miss("n_bytes", 10, 11, 3, "a"), Miss("psnr", 35, 31, 9, "b")),
+        *(Miss("n_bytes", 10, 15, 1, "c"), Miss("psnr", 35, 30, 1, "d")),
+    ]
+    assert joined_misses(map(asdict, missed)) == (
+        Miss("n_bytes", 10, 12, 4, "a"),
+        Miss("psnr", 35, 30, 10, "d"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def _size_at(images: list[Picture], quality: int, like: Pack) -> int:
 def test_tries_are_bounded(n_bytes: int, asked: list[Target]) -> None:
     pack = encode(pictures(1), n_bytes=n_bytes)
     assert len(pack_bytes(pack)) <= n_bytes
-    assert len(asked) <= 4 + 7  # guesses, then halves of up to 101 qualities
-    qualities = [target.quality for target in asked]
+    assert len(asked) <= 4 + 8  # guesses, then halves of up to 131 qualities
+    qualities = [(target.quality, target.objects_quality) for target in asked]
     assert len(set(qualities)) == len(qualities)
     assert all(target.n_bytes is None for target in asked)
 
@@ -86,12 +86,34 @@ def test_what_is_asked_for_objects_stays(given: dict[str, Any], asked: list[Targ
 
 def test_a_size_that_is_too_small_gives_the_lowest_quality(asked: list[Target]) -> None:
     images = pictures(2)
-    with pytest.warns(TargetWarning, match="2 frames miss the target n_bytes of 20 bytes a frame"):
+    with pytest.warns(TargetWarning, match=r"2 frames take .* bytes on average, more than .* 20;"):
         pack = encode(images, n_bytes=20)
-    assert asked[-1].quality == 0
+    assert (asked[-1].quality, asked[-1].objects_quality) == (0, 0)
     assert len(asked) <= 8
-    lowest = encode(images, quality=0, objects_quality=30)
+    lowest = encode(images, quality=0, objects_quality=0)
     assert pack_bytes(pack) == pack_bytes(replace(lowest, info=pack.info))
+
+
+def test_objects_get_less_where_the_lowest_background_leaves_too_few_bytes(
+    asked: list[Target],
+) -> None:
+    images = pictures(2)
+    sizes = [
+        len(pack_bytes(encode(images, quality=0, objects_quality=quality))) for quality in (0, 30)
+    ]
+    most = sum(sizes) // 4  # of each of the two frames
+    assert sizes[0] < 2 * most < sizes[1]
+    asked.clear()
+    pack = encode(images, n_bytes=most)  # no warning
+    assert len(pack_bytes(pack)) <= 2 * most
+    tried = {target.objects_quality for target in asked if target.quality == 0}
+    assert any(quality is not None and 0 < quality < 30 for quality in tried)
+
+
+def test_without_boxes_nothing_below_quality_0_is_tried(asked: list[Target]) -> None:
+    with pytest.warns(TargetWarning):
+        encode([textured(48, 32)], n_bytes=20)
+    assert len(asked) == len({target.quality for target in asked})
 
 
 def test_a_size_that_is_never_reached_gives_the_highest_quality(asked: list[Target]) -> None:
