@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rinrcodec.cli.spelling import TARGET_FIELDS as _TARGET_FIELDS
 from rinrcodec.cli.suggestions import Choice, did_you_mean
 from rinrcodec.families import (
     DEFAULT_OBJECTS,
@@ -60,17 +61,6 @@ __all__ = [
     "target_options",
     "writable",
 ]
-
-# Option -> its field of `rinrcodec.Target`.
-_TARGET_FIELDS = {
-    "--lambda": "lmbda",
-    "--target-psnr": "psnr",
-    "--target-bytes": "n_bytes",
-    "--objects-psnr": "objects_psnr",
-    "--quality": "quality",
-    "--objects-quality": "objects_quality",
-    "--tune": "tune",
-}
 
 
 class Finite(click.FloatRange):
@@ -267,8 +257,14 @@ def _gops() -> str:
     return ", ".join(f"[default of {name}: {one.gop}]" for name, one in families if one.gop)
 
 
+def _qualities(families: Mapping[str, Family], field: str) -> str:
+    """Name the quality of each family where none is asked for: "[default of NAME: 20]"."""
+    found = ((name, getattr(family, field)) for name, family in families.items())
+    return ", ".join(f"[default of {name}: {value}]" for name, value in found if value is not None)
+
+
 def _able(field: str) -> str:
-    """Name the families that can be fitted for a field of a target."""
+    """Name the families that can encode for a field of a target."""
     return " and ".join(background_families_for({field}))
 
 
@@ -334,7 +330,8 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--objects-quality", type=int, callback=_in_range, metavar="Q",
-            help="Quality inside the boxes, from 0 to 100, the best.",
+            help="Quality inside the boxes, from 0 to 100, the best. "
+            f"{_qualities(object_families(), 'objects_quality')}",
         ),
         click.option(
             "--target-bytes", type=int, callback=_in_range, metavar="N",
@@ -346,7 +343,8 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--quality", type=int, callback=_in_range, metavar="Q",
-            help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best.",
+            help=f"Of {_able('quality')}: quality of the background, from 0 to 100, the best. "
+            f"{_qualities(background_families(), 'quality')}",
         ),
         click.option(
             "--tune", type=Choice(TUNES),
@@ -383,14 +381,32 @@ def target_of(options: dict[str, Any]) -> Target | None:
             f"{of_objects[0]}: with --objects none there are no objects; leave out one of the two"
         )
     if background not in background_families_for(fields.keys(), objects):
-        able = background_families_for(fields.keys())
-        if background in able:
-            what, advice = f"--objects {objects}", "add --objects auto"
-        else:
-            what = f"--background {background}"
-            advice = f"add --background {' or '.join(able)}" if able else "no background can"
-        raise click.UsageError(f"{' and '.join(given)}: {what} cannot be asked for that; {advice}")
+        raise click.UsageError(_not_of(background, objects, given))
     return Target(**fields)
+
+
+def _not_of(background: str, objects: str | None, given: Mapping[str, object]) -> str:
+    """Explain that families cannot be asked for the options of a target that are given."""
+    fields = {option: _TARGET_FIELDS[option] for option in given}
+    if background in background_families_for(set(fields.values())):
+        options = " and ".join(given)
+        return f"{options}: --objects {objects} cannot be asked for that; add --objects auto"
+    alone = [
+        option
+        for option, field in fields.items()
+        if background not in background_families_for({field})
+    ]
+    options = alone or list(fields)
+    able = background_families_for({fields[option] for option in options})
+    if not able:
+        return f"{' and '.join(options)}: no background can be asked for that"
+    what = "is an option" if len(options) == 1 else "are options"
+    out = "it" if len(options) == 1 else "them"
+    families = " or ".join(able)
+    return (
+        f"{' and '.join(options)} {what} of {families}; leave {out} out, or use --background "
+        f"{families} instead of {background}"
+    )
 
 
 def _parameter(option: str) -> str:

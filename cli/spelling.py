@@ -7,14 +7,37 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["as_options"]
+__all__ = ["TARGET_FIELDS", "as_options"]
+
+# Option -> its field of `rinrcodec.Target`.
+TARGET_FIELDS = {
+    "--lambda": "lmbda",
+    "--target-psnr": "psnr",
+    "--target-bytes": "n_bytes",
+    "--objects-psnr": "objects_psnr",
+    "--quality": "quality",
+    "--objects-quality": "objects_quality",
+    "--tune": "tune",
+}
 
 _KEYWORDS = (
-    *("depth_range", "device", "executor", "format", "formats", "fps", "frames", "jobs", "labels"),
-    *("layout", "max_pixels", "out", "overwrite", "ray_address", "region", "resume", "scale"),
-    *("shard_size", "soften", "strict", "task"),
+    *(
+        "background",
+        "depth_range",
+        "device",
+        "executor",
+        "format",
+        "formats",
+        "fps",
+        "frames",
+        "gop",
+        "jobs",
+    ),
+    *("labels", "layout", "max_pixels", "objects", "out", "overwrite", "preset", "ray_address"),
+    *("region", "resume", "scale", "seed", "shard_size", "soften", "steps", "strict", "task"),
 )
-_KEYWORD = re.compile(rf"`({'|'.join(_KEYWORDS)})(?:=([^`]*))?`")
+_OF_TARGET = {f"target.{field}": option for option, field in TARGET_FIELDS.items()}
+_KEYWORD = re.compile(rf"`({'|'.join([*_KEYWORDS, *map(re.escape, _OF_TARGET)])})(?:=([^`]*))?`")
 
 
 def as_options(message: str) -> str:
@@ -31,7 +54,8 @@ def as_options(message: str) -> str:
 
 def _option(found: re.Match[str]) -> str:
     name, value = found.groups()
-    option = "-o" if name == "out" else f"--{name.replace('_', '-')}"
+    option = _OF_TARGET.get(name) or f"--{name.replace('_', '-')}"
+    option = "-o" if name == "out" else option
     if value in (None, "True"):
         return option
     if value.startswith("("):

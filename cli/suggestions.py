@@ -16,6 +16,7 @@ else:  # click 8.1 has no [str]
 __all__ = ["Choice", "SuggestingGroup", "did_you_mean", "usage_error_lines"]
 
 _MOST = 2
+_OUTPUTS = {"compress": "packs", "decompress": "pictures"}  # examples of -o
 _LIKENESS = 0.6  # of 1; "av2" is as like "av1"
 
 
@@ -59,6 +60,20 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _usage_hint(error: click.UsageError) -> str:
+    """Return what ends a message about too many paths, or about no output."""
+    command = error.ctx.command if error.ctx else None
+    if isinstance(error, click.MissingParameter):
+        out = _OUTPUTS.get(command.name or "") if command else None
+        is_out = error.param is not None and error.param.name == "out"
+        return f" Give one, such as -o {out}." if out and is_out else ""
+    arguments = [param for param in command.params if param.nargs == 1] if command else []
+    one_path = [param for param in arguments if isinstance(param, click.Argument)]
+    if one_path and error.message.startswith("Got unexpected extra argument"):
+        return f". {one_path[-1].metavar} is one path: give the folder"
+    return ""
+
+
 def usage_error_lines(error: click.UsageError) -> list[str]:
     """Return the lines to print for a wrong command line.
 
@@ -70,6 +85,7 @@ def usage_error_lines(error: click.UsageError) -> list[str]:
         known = [name for param in options for name in param.opts if name.startswith("--")]
         name = error.option_name
         message = f"no such option: {name}{did_you_mean(name, known)}"
+    message += _usage_hint(error)
     lines = [f"error: {message}"]
     if error.ctx is not None:
         lines.append(f"see {error.ctx.command_path} --help")

@@ -189,6 +189,17 @@ _PLAIN = (
 )
 
 
+# What a .rinr file is taken for most often, by its first bytes.
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG\r\n\x1a\n": "a PNG picture",
+    b"GIF8": "a GIF picture",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF document",
+}
+
+
 def _check_magic(block: bytes) -> None:
     if not block:
         raise RinrFormatError("it is empty, not a .rinr file")
@@ -204,6 +215,9 @@ def _check_magic(block: bytes) -> None:
         )
     if block.startswith(SIGNATURE):
         raise RinrFormatError("it is plain HDF5 without the user block of a .rinr file")
+    for start, kind in _OTHERS.items():
+        if block.startswith(start):
+            raise RinrFormatError(f"it is {kind}, not a .rinr file")
     raise RinrFormatError(f"it is not a .rinr file: it begins with {block[:9]!r}, not {MAGIC!r}")
 
 

@@ -110,6 +110,13 @@ class Preset:
         Raises:
             RinrInputError: The number is wrong, or the family makes no such groups.
         """
+        family = self.background.family
+        if background_family(family).gop is None:
+            able = [name for name, one in background_families().items() if one.gop is not None]
+            raise RinrInputError(
+                f"`gop`: backgrounds of the family {family!r} have no groups of frames; leave it "
+                f"out, or use {' or '.join(able)} backgrounds"
+            )
         return replace(
             self,
             name=f"{self.name}, gop {gop}",

@@ -96,16 +96,16 @@ class _Interrupted(click.ClickException):
 @seed_option
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
-    help="Packs that are fitted at a time, each by a process of its own. [default: 1, or one for "
+    help="Packs that are encoded at a time, each by a process of its own. [default: 1, or one for "
     "each device; with ray as many as it has room for]",
 )  # fmt: skip
 @click.option(
     "--executor", type=Choice(["local", "ray"]), default="local", show_default=True,
-    help="Fit on this machine, or on Ray.",
+    help="Encode on this machine, or on Ray.",
 )  # fmt: skip
 @click.option(
     "--ray-address", metavar="ADDR",
-    help="The Ray to fit on: HOST:PORT, or auto. [default: RAY_ADDRESS, or one of this machine]",
+    help="The Ray to encode on: HOST:PORT, or auto. [default: RAY_ADDRESS, or one of this machine]",
 )  # fmt: skip
 @click.option(
     "--resume",
@@ -138,7 +138,7 @@ def command(
     SRC may also be a stream: "-" for a video on the standard input, a camera of Linux such as
     /dev/video0, or rtsp://HOST/PATH. Packs appear one by one; Ctrl-C ends it.
 
-    Packs are fitted one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
+    Packs are encoded one by one, by this process or by several: --jobs 4, --device cuda:0,cuda:1,
     or --executor ray. The bytes are the same, and so they are after --resume.
     """
     from rinrcodec.cli.output import print_warnings, say, write_report
@@ -176,10 +176,10 @@ def command(
         write_report(json_path, "compress", result.as_json())
     if not quiet:
         _print_kept(result)
-        print_warnings([text for text in result.warnings if f"warning: {text}" not in said])
-        if json_path != "-" and result.total.frames:
-            print_summary(result)
-    print_warnings([text for text in result.lost_labels if f"warning: {text}" not in said])
+    warnings = [*(() if quiet else result.warnings), *result.lost_labels]
+    print_warnings([text for text in warnings if f"warning: {text}" not in said])
+    if not quiet and json_path != "-" and result.total.frames:
+        print_summary(result)
     for miss in result.missed:
         say(f"error: {miss.text(option_of(miss.field))}", err=True)
     _print_failures(result)
@@ -225,7 +225,11 @@ def _print_failures(result: CompressResult) -> None:
     print_errors(result.failures)
     if result.can_resume:
         failed = _what_failed(result)
-        say(f"{failed} failed (see above). Fix them and rerun with --resume.", err=True)
+        advice = "Rerun"
+        if result.failed_pictures:
+            pictures = "picture" if result.failed_pictures == 1 else "pictures"
+            advice = f"Fix or remove the {pictures}, and rerun"
+        say(f"{failed} failed (see above). {advice} the same command with --resume.", err=True)
 
 
 def _what_failed(result: CompressResult) -> str:
@@ -240,4 +244,10 @@ def _what_failed(result: CompressResult) -> str:
     return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
 
+command.epilog = """\b
+Examples:
+  rinrcodec compress frames -o packs
+  rinrcodec compress data.yaml -o packs --target-bytes 4000
+  rinrcodec compress clip.mp4 -o clip.rinr --labels none
+"""
 command.help = f"{cleandoc(command.help or '')}\n\n{family_help()}"

@@ -43,7 +43,8 @@ def command(
         folders = [] if each or frames else described.folders
         print_json(json_text([*folders, *described.packs]))
     elif described.folders or described.packs:
-        blocks = [*map(folder_as_text, described.folders), *map(pack_as_text, described.packs)]
+        blocks = [folder_as_text(one, opened=each or frames) for one in described.folders]
+        blocks += map(pack_as_text, described.packs)
         say(*blocks[0], *(line for block in blocks[1:] for line in ("", *block)))
     print_errors(described.bad.values())
     return 1 if described.bad else 0

@@ -58,7 +58,7 @@ def _names(*, sequences: bool) -> str:
 @seed_option
 @click.option(
     "--bandwidth", type=ABOVE_0, default=2.0, show_default=True, metavar="MB/S",
-    help="Of the link, in 10^6 bytes a second.",
+    help="Speed of your link, in 10^6 bytes a second; the advice depends on it.",
 )  # fmt: skip
 @click.option(
     "--devices", type=click.IntRange(min=2), default=10, show_default=True, metavar="N",
@@ -138,7 +138,7 @@ def command(
         from rinrcodec.evaluation.accuracy import load_detector
 
         found = load_detector(detector, device=device)
-    with drawing("fitting", quiet=quiet) as draw:
+    with drawing("fitting", unit="steps", quiet=quiet) as draw:
         measured = measure(
             opened,
             evenly_spread(frames, total),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from rinrcodec.errors import RinrInputError
@@ -18,8 +19,11 @@ __all__ = ["folder_as_text", "pack_as_text"]
 _SHOWN = ("preset", "background", "objects", "steps", "gop", "soften", "seed", "layout")
 
 
-def folder_as_text(item: dict[str, Any]) -> list[str]:
-    """Format some lines about a folder, from its JSON."""
+def folder_as_text(item: dict[str, Any], *, opened: bool = False) -> list[str]:
+    """Format some lines about a folder, from its JSON.
+
+    opened: its packs were opened, too, so not only its manifest was read.
+    """
     state = "complete" if item["complete"] else "not complete"
     lines = [f"{item['folder']}: {count(len(item['runs']), 'run')}, {state}", f"  {_amount(item)}"]
     for run in item["runs"]:
@@ -40,6 +44,8 @@ def folder_as_text(item: dict[str, Any]) -> list[str]:
         )
     if item["unlisted"]:
         lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
+    if not opened:
+        lines.append(f"  not checked for damage: rinrcodec verify {shlex.quote(item['folder'])}")
     return lines
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.interruption import resumable
-from rinrcodec.datasets.manifest import Manifest
+from rinrcodec.datasets.manifest import Manifest, RunEntry
 from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
@@ -27,7 +27,7 @@ from rinrcodec.datasets.options import (
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
-from rinrcodec.datasets.resuming.earlier import earlier_run
+from rinrcodec.datasets.resuming.earlier import earlier_run, series_of
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
@@ -53,6 +53,7 @@ __all__ = ["compress", "compress_with", "prepare"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
+_SHOWN_SERIES = 5
 _SHOWN = 200  # letters of a setting that a person reads
 
 
@@ -224,12 +225,23 @@ def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, S
         seen = survey(opened, task=options.task, sizes=options.strict, limits=limits)
     if options.strict:
         _refuse_lost(seen)
-    warnings = (*seen.source.warnings, *seen.warnings, *seen.refused)
+    warnings = (*seen.source.warnings, *seen.warnings, *seen.refused, *_sharp(seen, options))
     opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
     # Before anything is written.
     options.recipe().require_packages()
     return plan, seen, choose_devices(options.device, options.executor)
+
+
+def _sharp(seen: Survey, options: CompressOptions) -> list[str]:
+    """Return a warning about frames that `soften` leaves as they are."""
+    total = sum(map(len, seen.source.series))
+    sharp = total - seen.with_boxes
+    if not options.soften or sharp <= 0:
+        return []
+    have = "has" if sharp == 1 else "have"
+    are = "is" if sharp == 1 else "are"
+    return [f"`soften`: {sharp:,} of {count(total, 'frame')} {have} no boxes and {are} not blurred"]
 
 
 def _refuse_lost(seen: Survey) -> None:
@@ -314,6 +326,8 @@ def _compress(
             resume=options.resume,
             overwrite=options.overwrite,
         )
+        if manifest and before is None and (others := _other_series(manifest, entry)):
+            on_message(f"{out} already holds a run of {others}; this one is added")
         warn()
         for text in damage:
             say_anyway(f"warning: {text}; all packs are fitted again")
@@ -342,7 +356,7 @@ def _compress(
             overwrite=options.overwrite,
         )
         with resumable(
-            work, run, out, kept=_kept(options), keep=options.overwrite, on_message=on_message
+            work, run, out, kept=_kept(options, plan), keep=options.overwrite, on_message=on_message
         ):
             run.fit(
                 options.executor,
@@ -372,12 +386,20 @@ def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manife
     return Manifest(plan.manifest, on_damage=damage.append if may_replace else None)
 
 
-def _kept(options: CompressOptions) -> str:
+def _other_series(manifest: Manifest, entry: RunEntry) -> str:
+    """Name the series of the runs that are in the output already, but not of a new run."""
+    used = [series_of(run) for run in manifest.runs.values() if run.is_used]
+    names = sorted(set().union(*used) - series_of(entry))
+    return ", ".join([*names[:_SHOWN_SERIES], *(["..."] if len(names) > _SHOWN_SERIES else [])])
+
+
+def _kept(options: CompressOptions, plan: Plan) -> str:
     """Describe when finished work is kept."""
     family = background_family(options.background)
     most = (options.gop or family.gop) if family.joins_frames else BATCH_FRAMES
     if most is None:
         return "after every sequence"
+    most = min(most, plan.shard_size or most)
     return f"every {most} frames" if most > 1 else "after every frame"
 
 

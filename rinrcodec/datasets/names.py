@@ -15,8 +15,9 @@ from pathlib import Path
 from rinrcodec.sources.picture_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, frame_stem
 from rinrcodec.storage import file_or_folder
 
-__all__ = ["clip_names", "file_suffix", "fit_name", "output_names", "safe_name"]
+__all__ = ["WORK", "clip_names", "file_suffix", "fit_name", "output_names", "safe_name"]
 
+WORK = ".rinr-work"  # the folder of an unfinished run, in its output
 _MOST_NAME_BYTES = 255
 _MOST_SUFFIX_BYTES = 20
 _MOST_PATH_BYTES = 1024  # of a whole name; systems take 4,096, with the output folder

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rinrcodec.datasets.names import WORK
 from rinrcodec.errors import RinrError, RinrInputError, reason
 from rinrcodec.files import packs_below
 from rinrcodec.sources.data_yaml import load_data_yaml
@@ -56,12 +57,19 @@ def find_packs(source: Path) -> PackFiles:
         paths = packs_below(source, unlisted=unlisted)
         failures += [reason(Path(error.filename), error) for error in unlisted]
         if not paths:
-            message = f"{source}: no .rinr file in this folder or below it"
+            message = f"{source}: no .rinr file in this folder or below it{_why_none(source)}"
             raise RinrInputError("; ".join([*failures, message]))
         return PackFiles({"": paths}, failures=failures)
     if source.suffix.lower() in {".yaml", ".yml"}:
         return _from_yaml(source)
     return PackFiles({"": [source]})
+
+
+def _why_none(folder: Path) -> str:
+    """Say that a run is not finished, where `compress` left its work folder."""
+    if file_or_folder(folder / WORK) != "folder":
+        return ""
+    return "; a run is not finished: rerun the same compress command with `resume=True`"
 
 
 def list_packs(sources: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:

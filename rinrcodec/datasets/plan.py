@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rinrcodec.datasets.manifest import MANIFEST, Manifest, RunEntry
-from rinrcodec.datasets.names import file_suffix, fit_name, output_names, safe_name
+from rinrcodec.datasets.names import WORK, file_suffix, fit_name, output_names, safe_name
 from rinrcodec.datasets.resuming.earlier import differences, series_of, shares_pictures
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.work_folder import unfinished_runs
@@ -138,7 +138,7 @@ def make_plan(
         raise RinrUsageError(f"{out}: the source itself is there; give another folder")
     if source.kind == "image":
         layout = "pack"
-    plan = Plan(source, layout, out, None, out / ".rinr-work", shard_size)
+    plan = Plan(source, layout, out, None, out / WORK, shard_size)
     if source.kind != "image":
         _refuse_mixing(plan)
     return plan

@@ -149,6 +149,7 @@ class BackgroundFamily(Family):
     resumes: `GroupReader.memory` keeps the row decoded last, so that its frames in order are
         decoded once. Threads that share a row then have to take turns.
     resizable: `BackgroundEncoder.with_bits` and `widened` work.
+    quality: that of backgrounds where a target asks for none; None where there are no qualities.
     """
 
     summary: ClassVar[str] = ""
@@ -161,6 +162,7 @@ class BackgroundFamily(Family):
     chained: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
     resizable: ClassVar[bool] = False
+    quality: ClassVar[int | None] = None
 
     @abstractmethod
     def background_presets(self) -> Mapping[str, BackgroundEncoder]:
@@ -226,9 +228,11 @@ class ObjectFamily(Family):
     """A family of objects: its presets, and how its rows are decoded.
 
     object_targets: the fields of `rinrcodec.Target` that its objects can be fitted for.
+    objects_quality: that of objects where a target asks for none; None where there are none.
     """
 
     object_targets: ClassVar[frozenset[str]] = frozenset()
+    objects_quality: ClassVar[int | None] = None
 
     @abstractmethod
     def object_presets(self) -> Mapping[str, ObjectEncoder]:

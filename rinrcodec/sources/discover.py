@@ -30,6 +30,8 @@ from rinrcodec.storage import (
 
 __all__ = ["open_source"]
 
+_TEXTS = frozenset({".txt", ".md", ".csv", ".log"})
+
 
 def open_source(
     path: str | PathLike[str],
@@ -104,6 +106,11 @@ def _open_source(source: Path, labels: str | PathLike[str]) -> Source:
         return _without_absent_labels(open_data_yaml(source, listing, find), find)
     if suffix in VIDEO_SUFFIXES:
         return _open_video(source, folder, auto=str(labels) == "auto")
+    if suffix in _TEXTS:  # a .txt file would be its own label file
+        raise RinrInputError(
+            f"{source}: not a picture; give a picture, a folder of pictures, a data yaml, a COCO "
+            "file or a video"
+        )
     find = finder(source.parent, one=True)
     label, label_stamp = find(source, source.name) if find else (None, "")
     ref = ImageRef(source.name, source, label, stamp_of(source), label_stamp)
@@ -173,5 +180,9 @@ def _without_absent_labels(source: Source, find: LabelFinder | None) -> Source:
         replace(one, refs=tuple(replace(ref, label=None) for ref in one.refs))
         for one in source.series
     )
-    warning = f"{source.path}: no labels were found, so there are no boxes and no objects"
+    warning = (
+        f"{source.path}: no labels were found (looked in labels/, where YOLO does, and next to the "
+        "pictures), so there are no boxes and no objects. Name their folder with `labels`, or pass "
+        "`labels='none'`."
+    )
     return replace(source, series=series, warnings=(*source.warnings, warning))

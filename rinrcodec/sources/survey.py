@@ -38,6 +38,7 @@ class Survey:
         source: The source, whose series have a reader for these labels.
         files: How many labels there are, at most one for each picture.
         boxes: How many boxes they have.
+        with_boxes: How many frames have a box and labels that can be understood.
         lost: One message for each label that cannot be understood.
         refused: Messages about labels that YOLO refuses.
         warnings: Other messages about the labels as a whole.
@@ -46,6 +47,7 @@ class Survey:
     source: Source
     files: int = 0
     boxes: int = 0
+    with_boxes: int = 0
     lost: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -101,23 +103,34 @@ def survey(
     lost = _unlisted(source)
     classes: Counter[int] = Counter()
     first: dict[int, str] = {}
-    for text in texts:
+    with_boxes, n_lost = set(), 0
+    for key, text in zip(texts.keys(), texts, strict=True):
         if text.error:
+            n_lost += 1
             lost.append(text.error)
             continue
         labels = source.series[text.series].reader.parse(
             text.data, size=text.size, where=text.where
         )
+        n_lost += bool(labels.lost)
         lost += labels.lost
         boxes += len(labels.boxes)
+        if labels.boxes and not labels.lost:
+            with_boxes.add(key)
         for box in labels.boxes:
             classes[box.class_id] += 1
             first.setdefault(box.class_id, text.where)
-    if texts and not boxes:
-        count = "1 label file" if len(texts) == 1 else f"{len(texts):,} label files"
+    understood = len(texts) - n_lost
+    if understood and not boxes:
+        count = "1 label file" if understood == 1 else f"{understood:,} label files"
         warnings.append(f"{source.path}: {count} without a box; a detector cannot learn from them")
     refused = _unnamed(source.names, classes, first)
-    return Survey(source, len(texts), boxes, tuple(lost), tuple(refused), tuple(warnings))
+    frames = sum(
+        (str(label), data) in with_boxes
+        for series in source.series
+        for label, data, _ in _labels_of(series)
+    )
+    return Survey(source, len(texts), boxes, frames, tuple(lost), tuple(refused), tuple(warnings))
 
 
 def label_info(source: Source) -> dict[str, str]:
@@ -150,13 +163,18 @@ class _Texts:
         ]
         self._load = partial(_load, sized=sized)
         # Splits may share pictures.
-        self._wanted = list({(str(item[1]), item[2]): item for item in wanted}.values())
+        by_key = {(str(item[1]), item[2]): item for item in wanted}
+        self._keys, self._wanted = list(by_key), list(by_key.values())
         self._path = source.path
         self._kept: list[_Text] = []
         self._kept_bytes = 0
 
     def __len__(self) -> int:
         return len(self._wanted)
+
+    def keys(self) -> list[tuple[str, bytes | None]]:
+        """Return the path of each, and its part of a file of all labels."""
+        return self._keys
 
     def __iter__(self) -> Iterator[_Text]:
         yield from self._kept

@@ -70,7 +70,10 @@ class FileSource:
     """Reads at an offset, so threads and forked processes share the descriptor without a lock."""
 
     def __init__(self, path: Path) -> None:
-        descriptor, _ = open_regular(path)
+        try:
+            descriptor, _ = open_regular(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path)) from None
         self._begin(_Descriptor(descriptor), str(path), None)
 
     @classmethod

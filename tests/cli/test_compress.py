@@ -438,7 +438,8 @@ def test_no_labels_at_all_are_one_warning(run: Run, tmp_path: Path) -> None:
     (tmp_path / "set/labels").mkdir()
     args = ("compress", tmp_path / "set/images", "-o", tmp_path / "out", "--overwrite", *QUICK)
     (line,) = run(*args).stderr.splitlines()
-    assert line.endswith("no labels were found, so there are no boxes and no objects")
+    assert "no labels were found (looked in labels/" in line
+    assert line.endswith("Name their folder with --labels, or pass --labels none.")
     assert run(*args, "--labels", "none").stderr == ""
     write(tmp_path / "set/labels/0.txt", "")
     no_box, line = run(*args).stderr.splitlines()

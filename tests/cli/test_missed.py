@@ -59,7 +59,7 @@ def test_failures_are_reported_until_they_are_fixed(run: Run, frames: Path, tmp_
     run("compress", frames, *options, code=1)
     again = run("compress", frames, *options, "--resume", code=1)
     assert "1.png: not a picture" in again.stderr
-    assert "1 picture failed (see above). Fix them and rerun with --resume." in again.stderr
+    assert "1 picture failed (see above). Fix or remove the picture, and rerun" in again.stderr
     (frames / "1.png").write_bytes(good)
     (frames / "0.txt").write_text("1 0.5 0.5 0.25 0.25\n", encoding="utf-8")
     fixed = run("compress", frames, *options, "--resume", code=0)

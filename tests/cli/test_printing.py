@@ -161,8 +161,12 @@ def test_an_error_comes_after_how_to_resume(
 
 
 @pytest.mark.parametrize(
-    ("unreadable", "died", "failed"),
-    [(1, 0, "1 picture"), (0, 1, "1 pack"), (1, 1, "1 picture and 1 pack")],
+    ("unreadable", "died", "failed", "advice"),
+    [
+        (1, 0, "1 picture", "Fix or remove the picture, and rerun"),
+        (0, 1, "1 pack", "Rerun"),
+        (1, 1, "1 picture and 1 pack", "Fix or remove the picture, and rerun"),
+    ],
 )
 def test_what_to_do_about_failures(
     run: Run,
@@ -172,6 +176,7 @@ def test_what_to_do_about_failures(
     unreadable: int,
     died: int,
     failed: str,
+    advice: str,
 ) -> None:
     if unreadable:
         write(folder / "0.png", "text")
@@ -186,7 +191,7 @@ def test_what_to_do_about_failures(
     lines = run(*args, code=1).stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == unreadable + died
-    assert lines[-1] == f"{failed} failed (see above). Fix them and rerun with --resume."
+    assert lines[-1] == f"{failed} failed (see above). {advice} the same command with --resume."
 
 
 def test_a_sequence_family_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,12 @@ from rinrcodec.sources.source import Source
 __all__ = ["differences", "earlier_run", "series_of", "shares_pictures", "take_over"]
 
 _SHOWN = 60  # characters of a setting
+_MOST = 8  # differences
+# Settings that are keywords of `compress`, and so are written like them.
+_KEYWORDS = (
+    *("background", "depth_range", "device", "formats", "gop", "layout", "max_pixels", "objects"),
+    *("preset", "seed", "shard_size", "soften", "steps"),
+)
 
 
 def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None:
@@ -46,13 +52,26 @@ def take_over(manifest: Manifest, entry: RunEntry) -> None:
 
 def differences(before: RunEntry, now: RunEntry) -> str:
     """Describe all options that differ between two runs."""
-    changed = _changed(before.settings, now.settings)
-    said = [
-        f"{name} was {_shown(before.settings.get(name))} and is {_shown(now.settings.get(name))}"
-        for name in changed
-        if name != "recipe"
-    ]
+    said = []
+    for name in _changed(before.settings, now.settings):
+        old, new = before.settings.get(name), now.settings.get(name)
+        if name == "recipe":
+            continue
+        if isinstance(old or {}, dict) and isinstance(new or {}, dict):
+            old, new = old or {}, new or {}
+            said += [_changes(f"{name}.{key}", old, new, key) for key in _changed(old, new)]
+        else:
+            said.append(_changes(name, before.settings, now.settings, name))
+    if len(said) > _MOST:
+        said[_MOST:] = [f"and {len(said) - _MOST} more"]
     return "; ".join(said) or "the code of rinrcodec changed"
+
+
+def _changes(name: str, before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> str:
+    """Describe how one setting changed."""
+    is_option = name in _KEYWORDS or name.startswith("target.")
+    shown = f"`{name}`" if is_option else name
+    return f"{shown} was {_shown(before.get(key))} and is {_shown(now.get(key))}"
 
 
 def shares_pictures(source: Source, folder: Path, before: RunEntry, limits: Limits) -> bool:
@@ -90,5 +109,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value)
+    if value is None:
+        return "not given"
+    text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -46,6 +46,8 @@ class Av1(BackgroundFamily, ObjectFamily):
     gop = 16
     chained = True
     resumes = True
+    quality = 20
+    objects_quality = 50
 
     def check(self, info: GroupInfo) -> None:
         from rinrcodec.families.av1.layout import check

@@ -326,7 +326,9 @@ STRUCTURE = r"HDF5 structure is damaged or not that of a \.rinr file; fetch"
 CAUSES: dict[str, Cause] = {
     # the file as a whole
     "empty": Cause("it is empty", bytes),
-    "jpeg": Cause("not a .rinr file: it begins with", lambda: b"\xff\xd8\xff\xe0" + bytes(600)),
+    "jpeg": Cause(
+        "it is a JPEG picture, not a .rinr file", lambda: b"\xff\xd8\xff\xe0" + bytes(600)
+    ),
     "text_mode": Cause("changed in transfer", lambda: good().replace(b"\r\n", b"\n")),
     "plain_hdf5": Cause("plain HDF5 without the user block", plain_hdf5),
     "truncated_magic": Cause("truncated: 5 of the", lambda: good()[:5]),

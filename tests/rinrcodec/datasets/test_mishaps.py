@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import rinrcodec
-from rinrcodec import RinrInputError, RinrUsageError, encoder
+from rinrcodec import RinrInputError, RinrUsageError, Target, encoder
 from rinrcodec.datasets import run as run_module
 from rinrcodec.datasets import work_folder
 from rinrcodec.datasets.manifest import Manifest
@@ -72,9 +72,10 @@ def test_resume_says_what_changed(
             rinrcodec.compress(folder, out, resume=True, **{**TWO, **options})
         return str(caught.value).partition("options (")[2].partition(")")[0]
 
-    assert why(shard_size=3) == "shard_size was 2 and is 3"
-    assert why(seed=1) == "seed was 0 and is 1"
-    assert why(steps=9, seed=1) == "seed was 0 and is 1; steps was 8 and is 9"
+    assert why(shard_size=3) == "`shard_size` was 2 and is 3"
+    assert why(seed=1) == "`seed` was 0 and is 1"
+    assert why(steps=9, seed=1) == "`seed` was 0 and is 1; `steps` was 8 and is 9"
+    assert why(target=Target(objects_psnr=22)) == "`target.objects_psnr` was not given and is 22.0"
 
 
 def test_a_manifest_of_another_program_is_left_alone(folder: Path, tmp_path: Path) -> None:

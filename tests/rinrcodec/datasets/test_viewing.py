@@ -38,7 +38,7 @@ def test_frames_are_numbered_through_all_packs(pack_file: Path, tmp_path: Path) 
         assert [pack.n_frames for pack in album.packs] == [3, 1]
         assert album.packs[0].n_bytes == pack_file.stat().st_size
         assert album.bad.keys() == {str(bad), str(tmp_path / "gone.rinr")}
-        assert "No such file" in album.bad[str(tmp_path / "gone.rinr")]
+        assert "no such file" in album.bad[str(tmp_path / "gone.rinr")]
         for number in (-1, 4):
             with pytest.raises(IndexError):
                 album.at(number)
