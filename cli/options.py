@@ -389,8 +389,8 @@ def _not_of(background: str, objects: str | None, given: Mapping[str, object]) -
     """Explain that families cannot be asked for the options of a target that are given."""
     fields = {option: _TARGET_FIELDS[option] for option in given}
     if background in background_families_for(set(fields.values())):
-        options = " and ".join(given)
-        return f"{options}: --objects {objects} cannot be asked for that; add --objects auto"
+        names = " and ".join(given)
+        return f"{names}: --objects {objects} cannot be asked for that; add --objects auto"
     alone = [
         option
         for option, field in fields.items()

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rinrcodec.datasets.batches import BATCH_FRAMES
 from rinrcodec.datasets.fitter import Fitter
 from rinrcodec.datasets.interruption import resumable
-from rinrcodec.datasets.manifest import Manifest, RunEntry
+from rinrcodec.datasets.manifest import Manifest
 from rinrcodec.datasets.options import (
     CompressOptions,
     Executor,
@@ -27,7 +27,7 @@ from rinrcodec.datasets.options import (
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
-from rinrcodec.datasets.resuming.earlier import earlier_run, series_of
+from rinrcodec.datasets.resuming.earlier import earlier_run, other_series
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
@@ -53,7 +53,6 @@ __all__ = ["compress", "compress_with", "prepare"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
-_SHOWN_SERIES = 5
 _SHOWN = 200  # letters of a setting that a person reads
 
 
@@ -326,7 +325,7 @@ def _compress(
             resume=options.resume,
             overwrite=options.overwrite,
         )
-        if manifest and before is None and (others := _other_series(manifest, entry)):
+        if manifest and before is None and (others := other_series(manifest, entry)):
             on_message(f"{out} already holds a run of {others}; this one is added")
         warn()
         for text in damage:
@@ -384,13 +383,6 @@ def _manifest(plan: Plan, options: CompressOptions, damage: list[str]) -> Manife
         raise RinrUsageError(problem)
     may_replace = options.resume or options.overwrite
     return Manifest(plan.manifest, on_damage=damage.append if may_replace else None)
-
-
-def _other_series(manifest: Manifest, entry: RunEntry) -> str:
-    """Name the series of the runs that are in the output already, but not of a new run."""
-    used = [series_of(run) for run in manifest.runs.values() if run.is_used]
-    names = sorted(set().union(*used) - series_of(entry))
-    return ", ".join([*names[:_SHOWN_SERIES], *(["..."] if len(names) > _SHOWN_SERIES else [])])
 
 
 def _kept(options: CompressOptions, plan: Plan) -> str:

@@ -136,9 +136,8 @@ class Family(ABC):
 class BackgroundFamily(Family):
     """A family of backgrounds: its facts, its presets, and how its rows are decoded.
 
-    summary: a few words for `--background`.
+    summary: a few words for `--background`. steps: what `--steps` counts.
     help: a paragraph for the help of `compress`, "" for none.
-    steps: what `--steps` counts.
     targets: the fields of `rinrcodec.Target` that its backgrounds can be fitted for.
     joins_frames: a row holds the frames of a sequence (one folder and size, in order), which have
         to be encoded together.
@@ -148,8 +147,7 @@ class BackgroundFamily(Family):
         of a row together.
     resumes: `GroupReader.memory` keeps the row decoded last, so that its frames in order are
         decoded once. Threads that share a row then have to take turns.
-    resizable: `BackgroundEncoder.with_bits` and `widened` work.
-    quality: that of backgrounds where a target asks for none; None where there are no qualities.
+    resizable: `BackgroundEncoder.with_bits` and `widened` work. quality: the default, if any.
     """
 
     summary: ClassVar[str] = ""
@@ -228,7 +226,7 @@ class ObjectFamily(Family):
     """A family of objects: its presets, and how its rows are decoded.
 
     object_targets: the fields of `rinrcodec.Target` that its objects can be fitted for.
-    objects_quality: that of objects where a target asks for none; None where there are none.
+    objects_quality: the default quality, None where there are no qualities.
     """
 
     object_targets: ClassVar[frozenset[str]] = frozenset()

@@ -13,9 +13,17 @@ from rinrcodec.formats import PackReader
 from rinrcodec.limits import Limits
 from rinrcodec.sources.source import Source
 
-__all__ = ["differences", "earlier_run", "series_of", "shares_pictures", "take_over"]
+__all__ = [
+    "differences",
+    "earlier_run",
+    "other_series",
+    "series_of",
+    "shares_pictures",
+    "take_over",
+]
 
 _SHOWN = 60  # characters of a setting
+_SHOWN_SERIES = 5
 _MOST = 8  # differences
 # Settings that are keywords of `compress`, and so are written like them.
 _KEYWORDS = (
@@ -39,6 +47,13 @@ def earlier_run(known: Mapping[str, RunEntry], now: RunEntry) -> RunEntry | None
 def series_of(run: RunEntry) -> set[str]:
     """Return the names of the series of a run."""
     return {shard.series for shard in run.shards}
+
+
+def other_series(manifest: Manifest, entry: RunEntry) -> str:
+    """Name the series of the runs that are in the output already, but not of a new run."""
+    used = [series_of(run) for run in manifest.runs.values() if run.is_used]
+    names = sorted(set().union(*used) - series_of(entry))
+    return ", ".join([*names[:_SHOWN_SERIES], *(["..."] if len(names) > _SHOWN_SERIES else [])])
 
 
 def take_over(manifest: Manifest, entry: RunEntry) -> None:
