@@ -143,8 +143,11 @@ def main() -> None:
     """Run the command line with the arguments of this process."""
     shown = warnings.formatwarning
 
-    def one_line(message: Warning | str, *others: Any, **options: Any) -> str:
-        return shown(as_options(printable(message)), *others, **options)
+    def one_line(message: Warning | str, kind: type[Warning], *others: Any, **options: Any) -> str:
+        text = as_options(printable(message))
+        if kind is UserWarning:  # ours, or of a package that users chose: where says them nothing
+            return f"warning: {text}\n"
+        return shown(text, kind, *others, **options)
 
     warnings.formatwarning = one_line
     answer_signals()

@@ -76,7 +76,8 @@ def register(family: Family) -> None:
     known = find_family(family.name)
     if known is not None and type(known) is not type(family):
         raise RinrInputError(
-            f"two families have the name {family.name!r}: {type(known).__module__} has it already"
+            f"the name {family.name!r} is taken by {type(known).__module__}."
+            f"{type(known).__qualname__}: choose another"
         )
     _loaded.setdefault(family.name, family)
 
@@ -118,8 +119,8 @@ def family_of(name: str) -> Family:
     family = find_family(name)
     if family is None:
         raise RinrFormatError(
-            f"unknown INR family {name!r}: this installation knows {', '.join(sorted(_names()))}; "
-            "it takes a newer rinrcodec or the package that brings the family"
+            f"the family {name!r} is not installed: install the package that brings it, or update "
+            f"rinrcodec (known: {', '.join(sorted(_names()))})"
         )
     return family
 

@@ -62,7 +62,13 @@ def test_info_shows_packs_of_a_family_that_cannot_be_loaded(
     monkeypatch.delitem(families._loaded, "flatter")
     with pytest.raises(RinrInputError, match="cannot be loaded"):
         families.family_of("flatter")
-    assert "1 row of coded bytes, 3 bytes" in run("info", out, "--files").output
+    described = run("info", out, "--files").output
+    assert "1 row of coded bytes, 3 bytes" in described
+    assert described.count(", family cannot be loaded") == described.count('"family":"flatter"') > 0
+    unchecked = run("verify", out, code=4).stderr
+    assert "not checked, as the family 'flatter' of no_such_package:Flatter cannot be" in unchecked
+    monkeypatch.setattr(families, "entry_points", lambda **_: [])
+    assert ", family not installed" in run("info", out, "--files").output
 
 
 @pytest.mark.slow

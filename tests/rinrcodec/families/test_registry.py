@@ -106,7 +106,7 @@ def test_what_cannot_be_registered() -> None:
     class Siren(type(families.family_of("siren"))):  # type: ignore[misc]
         pass
 
-    with pytest.raises(RinrInputError, match=r"two families have the name 'siren': rinrcodec\."):
+    with pytest.raises(RinrInputError, match=r"'siren' is taken by rinr.*\.Siren: choose another"):
         families.register(Siren())
     families.register(families.family_of("siren"))  # the same one again changes nothing
 
@@ -125,12 +125,10 @@ def test_what_cannot_be_registered() -> None:
 
 def test_unknown_names() -> None:
     assert families.find_family("tea") is None
-    with pytest.raises(RinrFormatError, match="'tea': this installation knows av1, nerv"):
+    with pytest.raises(RinrFormatError, match=r"'tea' is not installed: .*\(known: av1, nerv"):
         families.family_of("tea")
-    with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
+    with pytest.raises(RinrFormatError, match="'tea' is not installed: install the package that"):
         families.check_group(GroupInfo(Spec.of("tea"), 8, 1, 0, 0))
-    with pytest.raises(RinrFormatError, match="or the package that brings the family"):
-        families.family_of("tea")
     with pytest.raises(
         RinrInputError, match="objects 'tea': expected one of auto, none, siren, av1"
     ):
