@@ -60,7 +60,8 @@ _broken: dict[str, str] = {}
 def register(family: Family) -> None:
     """Make a family known to this process under its name.
 
-    Registering a family of the same class again changes nothing.
+    Registering a family of the same class again changes nothing. docs/own_family.md has a whole
+    family, and says when an entry point is better.
 
     Args:
         family: An object that implements `BackgroundFamily`, `ObjectFamily`, or both.
@@ -69,8 +70,8 @@ def register(family: Family) -> None:
         RinrInputError: It implements neither, its name is not one, or another family has the name.
 
     Example:
-        >>> from rinrcodec import families
-        >>> families.register(families.family_of("siren"))
+        >>> from rinrcodec.families import register
+        >>> register(ToyGrid())  # doctest: +SKIP
     """
     _check(family)
     known = find_family(family.name)
