@@ -59,7 +59,7 @@ def test_a_resumed_run_wants_the_same_tune(run: Run, dataset: Path, tmp_path: Pa
     run(*args, "--tune", "accuracy")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
     assert '"tune": "accuracy"' in json.dumps(manifest)
-    assert "target" in run(*args, "--resume", code=2).stderr
+    assert "--tune was accuracy and is not given" in run(*args, "--resume", code=2).stderr
     assert "is complete" in run(*args, "--tune", "accuracy", "--resume").stderr
 
 
@@ -92,7 +92,7 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
     args = ("compress", frames, "-o", tmp_path / "out", *AV1)
     run(*args, "--gop", 2, "--quality", 30)
     assert "gop" in run(*args, "--gop", 3, "--quality", 30, "--resume", code=2).stderr
-    assert "target" in run(*args, "--gop", 2, "--quality", 31, "--resume", code=2).stderr
+    assert "--quality was 30 and is 31" in run(*args, "--gop", 2, "--quality", 31, "--resume", code=2).stderr
     assert "is complete" in run(*args, "--gop", 2, "--quality", 30, "--resume").stderr
 
 
@@ -110,10 +110,10 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
             ("--background", "av1", "--quality", 5, "--target-psnr", 30),
             "--target-psnr and --quality exclude each other",
         ),
-        (("--background", "siren", "--quality", 5), "add --background av1"),
-        (("--background", "siren", "--tune", "accuracy"), "add --background av1"),
+        (("--background", "siren", "--quality", 5), "or use --background av1"),
+        (("--background", "siren", "--tune", "accuracy"), "or use --background av1"),
         (("--background", "av1", "--tune", "iq"), "Invalid value for '--tune'"),
-        (("--background", "av1", "--lambda", 0.01), "add --background pyramid"),
+        (("--background", "av1", "--lambda", 0.01), "or use --background pyramid"),
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
     ],
 )

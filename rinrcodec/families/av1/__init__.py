@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.av1.settings import Av1ObjectSettings, Av1Settings
+from rinrcodec.families.av1.settings import OBJECTS_QUALITY, QUALITY
 from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, ObjectView, View
 from rinrcodec.pack import Frame, GroupInfo, Spec
 
@@ -47,8 +47,8 @@ class Av1(BackgroundFamily, ObjectFamily):
     gop = 16
     chained = True
     resumes = True
-    quality = Av1Settings.__dataclass_fields__["quality"].default
-    objects_quality = Av1ObjectSettings.__dataclass_fields__["quality"].default
+    quality = QUALITY
+    objects_quality = OBJECTS_QUALITY
 
     def check(self, info: GroupInfo) -> None:
         from rinrcodec.families.av1.layout import check

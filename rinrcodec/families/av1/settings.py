@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families.av1.layout import MOST_FRAMES
 
-__all__ = ["Av1ObjectSettings", "Av1Settings", "pixel_work"]
+__all__ = ["OBJECTS_QUALITY", "QUALITY", "Av1ObjectSettings", "Av1Settings", "pixel_work"]
 
 _TOGETHER = 16  # frames that are encoded together where groups are smaller
+QUALITY, OBJECTS_QUALITY = 20, 50  # where the target does not say any
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
 
 
@@ -27,7 +28,7 @@ class Av1Settings:
 
     speed: int
     preset: int
-    quality: int = 20
+    quality: int = QUALITY
     gop: int = 16
     most_pixels: int = 2**25
 
@@ -58,7 +59,7 @@ class Av1ObjectSettings:
     """
 
     speed: int
-    quality: int = 50
+    quality: int = OBJECTS_QUALITY
     frames: int = 64
     gop: int = 16
 
