@@ -27,7 +27,7 @@ from rinrcodec.datasets.options import (
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
-from rinrcodec.datasets.resuming.earlier import earlier_run
+from rinrcodec.datasets.resuming.earlier import earlier_run, other_names
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
@@ -317,6 +317,10 @@ def _compress(
         warn()
         for text in damage:
             say_anyway(f"warning: {text}; all packs are fitted again")
+        clashes = other_names(plan.folder, manifest.runs.values() if manifest else (), entry)
+        for text in clashes:
+            say_anyway(f"warning: {text}")
+        source = replace(source, warnings=(*source.warnings, *clashes))
         work = Work(plan.work, entry.key, limits=limits)
         work.begin(fresh=options.overwrite)
         fitter = Fitter(
