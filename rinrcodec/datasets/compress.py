@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -49,7 +49,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress", "compress_with", "prepare"]
+__all__ = ["compress", "compress_with", "prepare", "warn"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
@@ -199,11 +199,8 @@ def compress_with(
     with reporting(on_progress, "reading pictures and labels") as report:
         plan, seen, devices = prepare(path, folder, options)
 
-        def warn() -> None:
-            _warn(seen, plan.source, say)
-
         with memory_errors(f"{path}: compressing it"):
-            result = _compress(plan, folder, options, devices, report, say, warn)
+            result = _compress(plan, folder, options, devices, report, say, seen)
     say.log(result.warnings, result.lost_labels, result.failures)
     return result
 
@@ -234,18 +231,22 @@ def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, S
 
 def _refuse_lost(seen: Survey) -> None:
     """Raise `RinrInputError` for labels that cannot be understood."""
-    if not seen.lost:
+    if not seen.unread:
         return
-    lines = list(seen.lost[:_SHOWN_LOST])
-    if len(seen.lost) > len(lines):
-        lines.append(f"and {len(seen.lost) - len(lines):,} more")
+    if not seen.lost:
+        raise RinrInputError(
+            f"{seen.unlisted}. Add records or files, also empty ones, or run without `strict`."
+        )
+    lines = list(seen.unread[:_SHOWN_LOST])
+    if len(seen.unread) > len(lines):
+        lines.append(f"and {len(seen.unread) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
     error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without `strict`.")
     error.details = tuple(lines)
     raise error
 
 
-def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
+def warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
     """Say what is wrong with the source before anything is fitted."""
     if seen.lost:
         lost = count(len(seen.lost), "label")
@@ -254,6 +255,13 @@ def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
             Hint(
                 f"warning: {lost} cannot be understood; such frames are stored, and training "
                 "leaves them out"
+            )
+        )
+    if seen.unlisted:
+        on_message(
+            Hint(
+                f"warning: {seen.unlisted}; they are stored as unlabelled, and training leaves "
+                "them out"
             )
         )
     for text in source.lost_labels:
@@ -270,7 +278,7 @@ def _compress(
     devices: list[str],
     on_progress: OnProgress,
     on_message: OnMessage,
-    warn: Callable[[], None],
+    seen: Survey,
 ) -> CompressResult:
     source = plan.source
     recipe = options.recipe()
@@ -314,7 +322,7 @@ def _compress(
             resume=options.resume,
             overwrite=options.overwrite,
         )
-        warn()
+        warn(seen, source, on_message)
         for text in damage:
             say_anyway(f"warning: {text}; all packs are fitted again")
         clashes = other_names(plan.folder, manifest.runs.values() if manifest else (), entry)

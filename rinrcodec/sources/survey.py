@@ -39,6 +39,7 @@ class Survey:
         files: How many labels there are, at most one for each picture.
         boxes: How many boxes they have.
         lost: One message for each label that cannot be understood.
+        unlisted: A message about pictures without a record or file in the labels; "" for none.
         refused: Messages about labels that YOLO refuses.
         warnings: Other messages about the labels as a whole.
     """
@@ -47,8 +48,14 @@ class Survey:
     files: int = 0
     boxes: int = 0
     lost: tuple[str, ...] = ()
+    unlisted: str = ""
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """All messages about pictures whose labels are not known."""
+        return (*filter(None, [self.unlisted]), *self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def survey(
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
     boxes = 0
-    lost = _unlisted(source)
+    lost: list[str] = []
     classes: Counter[int] = Counter()
     first: dict[int, str] = {}
     for text in texts:
@@ -117,7 +124,15 @@ def survey(
         count = "1 label file" if len(texts) == 1 else f"{len(texts):,} label files"
         warnings.append(f"{source.path}: {count} without a box; a detector cannot learn from them")
     refused = _unnamed(source.names, classes, first)
-    return Survey(source, len(texts), boxes, tuple(lost), tuple(refused), tuple(warnings))
+    return Survey(
+        source,
+        files=len(texts),
+        boxes=boxes,
+        lost=tuple(lost),
+        unlisted=_unlisted(source),
+        refused=tuple(refused),
+        warnings=tuple(warnings),
+    )
 
 
 def label_info(source: Source) -> dict[str, str]:
@@ -125,15 +140,15 @@ def label_info(source: Source) -> dict[str, str]:
     return info_of(source.names, source.task, source.kpt_shape) | dict(source.info)
 
 
-def _unlisted(source: Source) -> list[str]:
-    """Return a message about pictures that the given labels do not mention."""
+def _unlisted(source: Source) -> str:
+    """Return a message about pictures that the given labels do not mention; "" for none."""
     refs = [ref for series in source.series for ref in series.refs if not ref.listed]
     if not refs:
-        return []
-    return [
-        f"{refs[0].label}: has no label for {len(refs):,} pictures, such as {refs[0].name}, and "
-        "does not say that they are empty"
-    ]
+        return ""
+    label = refs[0].label
+    is_coco = label is not None and label.suffix.lower() == ".json"
+    have = "1 picture has" if len(refs) == 1 else f"{len(refs):,} pictures have"
+    return f"{label}: {have} no {'record' if is_coco else 'file'} here, such as {refs[0].name}"
 
 
 class _Texts:

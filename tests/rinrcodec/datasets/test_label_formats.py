@@ -276,6 +276,31 @@ def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
         rinrcodec.compress(write(coco, json.dumps(rest)), tmp_path / "packs", **TINY)
 
 
+def test_pictures_without_a_record(coco: Path, tmp_path: Path) -> None:
+    known = json.loads(coco.read_text())
+    known["images"].pop()
+    known["annotations"].pop()
+    write(coco, json.dumps(known))
+    pictures, said = coco.parent.parent / "val2017", []
+    options = {"labels": coco, **TINY}
+    without = f"{coco}: 1 picture has no record here, such as 3.jpg"
+    with pytest.raises(RinrInputError) as caught:
+        rinrcodec.compress(pictures, tmp_path / "out", strict=True, **options)
+    assert str(caught.value).startswith(f"{without}. Add records or files, also empty ones, or")
+    rinrcodec.compress(pictures, tmp_path / "out", on_message=said.append, **options)
+    assert (
+        f"warning: {without}; they are stored as unlabelled, and training leaves them out" in said
+    )
+    assert not any("cannot be understood" in text for text in said)
+
+
+def test_a_coco_file_names_the_classes_of_a_yaml_without_names(coco: Path, tmp_path: Path) -> None:
+    source = write(coco.parent.parent / "d.yaml", "train: val2017\nval: val2017\n")
+    result = rinrcodec.compress(source, tmp_path / "out", labels=coco, **TINY)
+    assert not any("neither names nor nc" in text for text in result.warnings)
+    assert yaml.safe_load((tmp_path / "out/data.yaml").read_text())["names"] == {0: "cat", 1: "dog"}
+
+
 def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_path: Path) -> None:
     known = json.loads(coco.read_text())
     known["annotations"].pop()  # the one without meaning
