@@ -93,7 +93,7 @@ def compress(
 
     Args:
         source: a path or URL; a video must be a local file.
-        out: the output folder or its URL; for an image, folder or video also one `.rinr` file.
+        out: the output folder or its URL; for all but a data yaml also one `.rinr` file.
         labels: "auto" looks for YOLO labels where YOLO does, "none" skips labels. Else a folder of
             YOLO or Pascal VOC labels that mirrors the pictures, or a COCO file (docs/labels.md).
         task: what YOLO labels are for: "detect", "segment", "pose" or "obb"; None finds out from
