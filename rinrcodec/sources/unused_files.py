@@ -62,17 +62,17 @@ def annotation_hint(top: Path, files: Sequence[Path], folders: Sequence[Path]) -
             names = [name for name in names_in(folder) if name.lower().endswith((".json", ".xml"))]
             by_folder.setdefault(folder, [folder / name for name in names])
     with_some = [candidates for candidates in by_folder.values() if candidates]
-    coco: list[Path] = []
+    coco: dict[str, Path] = {}  # a folder may be there by its relative path, too
     for candidates in sorted(with_some, key=lambda files: str(files[0]))[:_MOST_FOLDERS]:
         for suffix in (".json", ".xml"):
             same = [file for file in candidates if file.suffix.lower() == suffix]
             for file in same[:_MOST_FILES]:
                 kind = _kind_of_labels(file)
                 if kind == "COCO":
-                    coco.append(file)
+                    coco.setdefault(text_of(storage_of(file).absolute(file)), file)
                 elif kind and not coco:
                     return (_hint(file, kind, len(same)),)
-    return (_coco_hint(coco),) if coco else ()
+    return (_coco_hint(list(coco.values())),) if coco else ()
 
 
 def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:

@@ -100,7 +100,7 @@ def test_coco_that_nobody_asked_for(tmp_path: Path, name: str, text: str) -> Non
     assert open_source(yaml, labels="none").warnings == ()
 
 
-def test_all_coco_files_are_named(tmp_path: Path) -> None:
+def test_all_coco_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "train/a.png")
     for i in range(4):
         write(tmp_path / f"annotations/i{i}.json", json.dumps(COCO))
@@ -110,6 +110,9 @@ def test_all_coco_files_are_named(tmp_path: Path) -> None:
     files = [tmp_path / f"annotations/i{i}.json" for i in range(3)]
     assert hint.startswith(f"{files[0]}: found labels (COCO?)")
     assert f"There are also {files[1]}, {files[2]}; to use several, merge them first" in hint
+    monkeypatch.chdir(tmp_path)
+    (hint,) = (text for text in open_source(".").warnings if "COCO" in text)
+    assert f"There are also {files[1]}, {files[2]}; to use several" in hint
 
 
 @pytest.mark.parametrize("folder", ["JPEGImages", "Annotations", "annotations"])
