@@ -143,8 +143,13 @@ def main() -> None:
     """Run the command line with the arguments of this process."""
     shown = warnings.formatwarning
 
-    def one_line(message: Warning | str, *others: Any, **options: Any) -> str:
-        return shown(as_options(printable(message)), *others, **options)
+    def one_line(
+        message: Warning | str, category: type[Warning], *others: Any, **options: Any
+    ) -> str:
+        text = as_options(printable(message))
+        if category is UserWarning:  # ours: the line of code helps no one
+            return f"warning: {text}\n"
+        return shown(text, category, *others, **options)
 
     warnings.formatwarning = one_line
     answer_signals()

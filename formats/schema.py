@@ -92,11 +92,11 @@ FRAMES: Table = (
     Column("width", "<u4", "width in pixels, 1 or more"),
     Column("height", "<u4", "height in pixels, 1 or more"),
     Column("mode", "u1", "0: L, 1: RGB"),
-    Column("background_group", "<u4", "group of the background INR"),
+    Column("background_group", "<u4", "group of the background row"),
     Column("background_row", "<u4", "its row in that group", delta=True),
     Column("box_start", "<u4", "first row in the boxes and objects tables", delta=True),
     Column("box_count", "<u4", "number of boxes"),
-    Column("time", "<f8", "input of a background INR that serves several frames, else 0"),
+    Column("time", "<f8", "input of a background row that serves several frames, else 0"),
     Column("source_width", "<u4", "width of the source picture, 0 unknown"),
     Column("source_height", "<u4", "height of the source picture, 0 unknown"),
     Column("source_bytes", "<u8", "size of the source file, 0 unknown"),
@@ -111,12 +111,12 @@ BOXES: Table = (
     Column("y", "<f8", "top edge"),
     Column("w", "<f8", "width, 0 or more"),
     Column("h", "<f8", "height, 0 or more"),
-    Column("gain", "<f4", "factor on the output of the object INR, 0 where there is none"),
+    Column("gain", "<f4", "factor on the output of the object row, 0 where there is none"),
 )
 
 OBJECTS: Table = (
-    Column("group", "<u4", "0: the box has no INR, k: group k - 1"),
-    Column("row", "<u4", "row in that group, 0 where there is no INR"),
+    Column("group", "<u4", "0: the box has no object row, k: group k - 1"),
+    Column("row", "<u4", "row in that group, 0 where there is none"),
     Column("mode", "u1", "0: residual, 1: direct"),
 )
 
@@ -136,15 +136,17 @@ BOX_LABELS: Table = (
     Column("shapes", "bytes", "the coordinates of polygons and keypoints, or nothing"),
 )
 
-METADATA: Table = (Column("data", "bytes", "an EXIF, ICC or XMP block, each different"),)
+METADATA: Table = (
+    Column("data", "bytes", "an EXIF, ICC or XMP block; writers store equal blocks once"),
+)
 
 GROUPS: Table = (
     Column("spec", "bytes", "the spec as JSON, keys sorted, no spaces, ASCII"),
     Column("bits", "u1", "bits of a weight, 2 to 16"),
     Column("flags", "u1", "bit 0: rows have coded bytes"),
-    Column("n_rows", "<u4", "INRs in the group"),
-    Column("n_params", "<u4", "integers of one INR"),
-    Column("n_scales", "<u4", "scales of one INR"),
+    Column("n_rows", "<u4", "rows of the group"),
+    Column("n_params", "<u4", "integers of a row"),
+    Column("n_scales", "<u4", "scales of a row"),
 )
 
 INFO: Table = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
-from rinrcodec.families import as_background, as_objects, find_family
+from rinrcodec.families import as_background, as_objects, family_of
 from rinrcodec.families.interface import BackgroundFamily, Family, ObjectFamily, ObjectView
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.checks import naming
@@ -32,15 +32,15 @@ _OBJECT_WORK = 2**21  # about as long as to look at an object
 _OF_CELLS = ("cell time", "cell x", "cell y")
 
 
-def check_file(reader: PackReader) -> tuple[str, ...]:
+def check_file(reader: PackReader) -> dict[str, str]:
     """Check all of a file, and that every frame decodes here.
 
     Args:
         reader: An open file. Its limits hold for every frame, and for the whole file.
 
     Returns:
-        Names of families that frames need and that are not installed. These frames were not
-        checked.
+        The families that frames need and that are not here, each with the reason: it is not
+        installed, or cannot be loaded. These frames were not checked.
 
     Raises:
         RinrFormatError: The file is damaged, or a frame does not decode.
@@ -48,7 +48,7 @@ def check_file(reader: PackReader) -> tuple[str, ...]:
     """
     check = _Check(reader)
     reader.verify(check)
-    return tuple(sorted(check.unknown))
+    return dict(sorted(check.unknown.items()))
 
 
 class _Uses(NamedTuple):
@@ -83,7 +83,7 @@ class _Check:
         self._parts: tuple[list[Columns], list[Columns]] = ([], [])
         self._families: list[Family | None] = []
         self._work = 0
-        self.unknown: set[str] = set()
+        self.unknown: dict[str, str] = {}
 
     def frames(self, columns: Columns) -> None:
         self._parts[0].append({name: columns[name] for name in _OF_FRAMES})
@@ -118,14 +118,14 @@ class _Check:
         used = {*self._backgrounds_used.group.tolist(), *self._objects_used.group.tolist()}
         for number, info in enumerate(self._reader.groups):
             name = info.spec.family
+            family: Family | None = None
             try:
-                family = find_family(name)
-            except RinrInputError:
-                family = None  # another package is broken; its own error says so on decoding
+                family = family_of(name)
+            except (RinrFormatError, RinrInputError) as error:  # not installed, or broken
+                if number in used:
+                    self.unknown[name] = str(error)
             if family is not None:
                 family.check(info)
-            elif number in used:
-                self.unknown.add(name)
             self._families.append(family)
         for number in set(self._backgrounds_used.group.tolist()):
             family = self._families[number]

@@ -22,7 +22,7 @@ from rinrcodec.compute.devices import device_memory_errors, find_gpu, require_to
 from rinrcodec.compute.grids import Grid, grid_shape
 from rinrcodec.compute.images import Images, each
 from rinrcodec.compute.parallel import on_lasting_thread, without_torch_threads
-from rinrcodec.decoding.checks import check_channels, check_group, check_shape
+from rinrcodec.decoding.checks import check_channels, check_count, check_group, check_shape
 from rinrcodec.decoding.tasks import (
     BYTES_OF_OBJECTS,
     NOTHING,
@@ -417,6 +417,7 @@ class Decoder:
             some = [views[i] for i in members]
             with self._torch_for(family):
                 decoded = family.decode_backgrounds(reader, some)
+            check_count(family, "frame", decoded, len(some))
             for i, signal in zip(members, decoded, strict=True):
                 check_shape(family, signal, (*views[i].shape, channels))
                 signals[i] = self._here(signal)
@@ -467,6 +468,7 @@ class Decoder:
             some = [pastes[k].view for k in members]
             with self._torch_for(family):
                 decoded = family.decode_objects(reader, some)
+            check_count(family, "object", decoded, len(some))
             for k, output in zip(members, decoded, strict=True):
                 check_shape(family, output, (*pastes[k].view.shape, channels))
                 outputs[k] = self._here(output)

@@ -71,7 +71,10 @@ class RinrUsageError(RinrInputError):
 
 
 class RinrFormatError(RinrError, ValueError):
-    """A file that is not a valid `.rinr` file: damaged, hostile, truncated or of another kind."""
+    """A file that is damaged, hostile or no `.rinr` file, or needs a family that is not installed.
+
+    Such a family is missed when frames are decoded; opening the file works.
+    """
 
 
 class RinrLimitError(RinrError, ValueError):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.boxes import Box, Region
-from rinrcodec.errors import RinrInputError
+from rinrcodec.errors import RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader, write_pack
 from rinrcodec.formats.checks import naming
 from rinrcodec.formats.header import BytesLike
@@ -436,12 +436,10 @@ class RinrFile:
             RinrLimitError: It takes more than its limits to read or to decode.
         """
         from rinrcodec.decodable import check_file
-        from rinrcodec.families import family_of
 
         unknown = check_file(self.reader)
-        with naming(self.reader.name):
-            for name in unknown:
-                family_of(name)
+        if unknown:
+            raise RinrFormatError(f"{self.reader.name}: {'; '.join(unknown.values())}")
 
     def check_damage(self) -> None:
         """Read and check the whole file as `verify` does, but decode none of its rows.

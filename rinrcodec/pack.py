@@ -161,12 +161,40 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Group:
-    """All INRs of one spec and bit depth, stacked."""
+    """All rows of one spec and bit depth, stacked: weights, or coded bytes (`Group.of_bytes`).
+
+    spec: the architecture, which names the family.
+    bits: of a quantised weight, 2 to 16; 8 in a group without weights.
+    rows: the weights and coded bytes.
+    shared: bytes that serve all rows, in the family's own layout.
+    """
 
     spec: Spec
     bits: int
     rows: Rows
     shared: bytes = b""
+
+    @classmethod
+    def of_bytes(cls, spec: Spec, coded: Sequence[bytes], *, shared: bytes = b"") -> Group:
+        """Build a group of rows that have coded bytes and no weights.
+
+        Args:
+            spec: The architecture, which names the family.
+            coded: The bytes of each row.
+            shared: Bytes that serve all rows.
+
+        Raises:
+            RinrInputError: There is no row.
+
+        Example:
+            >>> from rinrcodec.pack import Group, Spec
+            >>> Group.of_bytes(Spec.of("toygrid", size=8), [b"first", b"second"])
+            Group(toygrid, 8 bits, 2 rows of 0 weights, coded)
+        """
+        if not coded:
+            raise RinrInputError(f"a group of the spec {spec.to_json()} without rows")
+        none = np.zeros((len(coded), 0), np.int8), np.zeros((len(coded), 0), np.float32)
+        return cls(spec, 8, Rows(*none, tuple(coded)), shared)
 
     def __post_init__(self) -> None:
         codes, scales, coded = self.rows.codes, self.rows.scales, self.rows.coded
@@ -193,7 +221,7 @@ class Group:
             params,
             self.rows.scales.shape[1],
             self.shared,
-            bool(self.rows.coded),
+            coded=bool(self.rows.coded),
         )
 
 
@@ -430,12 +458,7 @@ def merge_packs(packs: Sequence[Pack]) -> Pack:
 
         frames.extend(_moved(frame, move) for frame in pack.frames)
     stacks = tuple(
-        Group(
-            spec,
-            bits,
-            join_rows(parts),
-            shared,
-        )
+        Group(spec, bits, join_rows(parts), shared)
         for (spec, bits, shared, _), parts in members.items()
     )
     return Pack(tuple(frames), stacks, packs[0].info)

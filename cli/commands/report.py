@@ -99,7 +99,7 @@ def command(
     Eight frames of 640x360 take 2 to 10 minutes on two free cores, and several times as long on
     busy ones. The time grows with the pixels. Networks take most of it, or frames that follow each
     other: a background that joins frames is fitted to a group around each of them, or to all
-    frames of SRC. On two free cores, --preset fast --background av1 takes a minute.
+    frames of SRC. With --preset fast and the default background alone, it takes a minute.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o {out}: expected a file ending in .html")

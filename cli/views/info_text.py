@@ -57,7 +57,7 @@ def pack_as_text(item: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  {key}: {_cut(value, 100)}" for key, value in sorted(item["info"].items())]
     lines += [
-        f"  group {number}: {_group_text(group)}, {group['spec']}"
+        f"  group {number}: {_group_text(group)}, {group['spec']}{_missing(group['family'])}"
         for number, group in enumerate(item["groups"])
     ]
     if classes := item.get("class_boxes"):
@@ -88,11 +88,16 @@ def _group_text(group: dict[str, Any]) -> str:
 
 def _coded_rows(name: str) -> str:
     """Describe the coded bytes of a family, which may be missing or broken."""
-    try:
-        family = find_family(name)
-    except RinrInputError:
-        family = None
+    family = None if _missing(name) else find_family(name)
     return Family.coded_rows if family is None else family.coded_rows
+
+
+def _missing(name: str) -> str:
+    """Say that a family is missing or broken; nothing where it is there."""
+    try:
+        return "" if find_family(name) else ", family not installed"
+    except RinrInputError:
+        return ", family cannot be loaded"
 
 
 def _amount(item: dict[str, Any]) -> str:

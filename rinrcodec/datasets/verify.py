@@ -56,8 +56,8 @@ class VerifyResult:
         frames: How many frames the undamaged ones hold.
         bad: A message for everything that is wrong, by the file or source it is about.
         manifests: The manifests among the sources.
-        unchecked: A message for every file that needs a family that is not installed. It is
-            undamaged, but whether its frames decode is not known.
+        unchecked: A message for every file that needs a family that is not installed or cannot
+            be loaded. It is undamaged, but whether its frames decode is not known.
 
     Example:
         >>> import numpy as np, rinrcodec

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rinrcodec.compute.arrays import Array
 from rinrcodec.compute.devices import require_torch
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.interface import Family
 from rinrcodec.pack import Frame, GroupInfo
+from rinrcodec.printing import count
 
-__all__ = ["check_channels", "check_group", "check_shape"]
+__all__ = ["check_channels", "check_count", "check_group", "check_shape"]
 
 
 def check_group(family: Family, info: GroupInfo) -> None:
@@ -16,6 +19,14 @@ def check_group(family: Family, info: GroupInfo) -> None:
     if family.needs_torch:
         require_torch(f"decoding {family.name}")
     family.check(info)
+
+
+def check_count(family: Family, what: str, decoded: Sequence[Array], n: int) -> None:
+    """Refuse a family of another package that gives more or fewer signals than asked for."""
+    if len(decoded) != n:
+        raise RinrFormatError(
+            f"the family {family.name!r} decoded {count(len(decoded), what)}: expected {n}"
+        )
 
 
 def check_shape(family: Family, signal: Array, shape: tuple[int, int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,13 +13,17 @@ from rinrcodec.boxes import Region
 from rinrcodec.compute.arrays import Array, as_float, as_tensor, copied, on_device
 from rinrcodec.compute.compose import apply_object, pixel_array, to_pixels, to_signal
 from rinrcodec.decoder import Decoder
+from rinrcodec.decoding.checks import check_count
 from rinrcodec.encoding.soften import softened
+from rinrcodec.errors import RinrInputError
+from rinrcodec.families import object_family
 from rinrcodec.families.fitted import object_outputs
-from rinrcodec.families.interface import FitContext, ObjectEncoder, Reference
+from rinrcodec.families.interface import FitContext, FittedRows, ObjectEncoder, Reference
 from rinrcodec.metrics import PEAK
 from rinrcodec.pack import Cell, Frame, Group, InrRef, ObjectInr, Pack, merge_packs
 from rinrcodec.picture import Picture, alike
 from rinrcodec.presets import Preset
+from rinrcodec.printing import count
 
 __all__ = ["Encoding", "Progress", "frame_of"]
 
@@ -82,7 +87,9 @@ class Encoding:
     def _fit_backgrounds(self) -> tuple[Frame, ...]:
         frames: dict[int, Frame] = {}
         pictures = [softened(picture, self.preset.soften) for picture in self.pictures]
-        for fitted in self.preset.background.fit(pictures, self.context):
+        groups = list(self.preset.background.fit(pictures, self.context))
+        _check_fitted(self.preset.background.family, groups, self.pictures)
+        for fitted in groups:
             for row, members in enumerate(fitted.members):
                 ref = InrRef(len(self.groups), row)
                 for i, time in members:
@@ -164,6 +171,7 @@ class Encoding:
         kept = []
         objects = [(one.inr, one.task.background.shape[:2]) for one in fitted]
         outputs = object_outputs(group, objects, self.context.gpu)
+        check_count(object_family(group.spec.family), "object", outputs, len(objects))
         for one, output in zip(fitted, outputs, strict=True):
             task = one.task
             inr = replace(one.inr, gain=task.reference.gain)
@@ -233,6 +241,34 @@ def frame_of(picture: Picture, background: InrRef, time: float = 0.0) -> Frame:
         labelled=picture.labelled,
         attributes=picture.attributes,
     )
+
+
+def _check_fitted(name: str, groups: Sequence[FittedRows], pictures: Sequence[Picture]) -> None:
+    """Refuse what an encoder of another package must not return: frames would be wrong or lost."""
+    times: Counter[int] = Counter()
+    for fitted in groups:
+        info, members = fitted.group.info, fitted.members
+        if info.spec.family != name:
+            raise RinrInputError(
+                f"the encoder of {name!r} returned a group of the family {info.spec.family!r}"
+            )
+        if len(members) != info.n_rows:
+            raise RinrInputError(
+                f"the family {name!r} gave the members of {count(len(members), 'row')}, for a "
+                f"group of {count(info.n_rows, 'row')}"
+            )
+        times.update(i for row in members for i, _ in row)
+    for i, picture in enumerate(pictures):
+        if times[i] != 1:
+            where = f"{times[i]:,} rows" if times[i] else "no row"
+            raise RinrInputError(
+                f"the family {name!r} put picture {i} ({picture.name!r}) in {where}: `fit` must "
+                "put every picture in exactly one"
+            )
+    if len(times) > len(pictures):
+        raise RinrInputError(
+            f"the family {name!r} put picture {max(times)} in a row: there are {len(pictures):,}"
+        )
 
 
 def _error(signal: Array, reference: Array) -> float:

@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from rinrcodec.encoding.fit import Encoding, frame_of
 from rinrcodec.families.interface import FitContext
 from rinrcodec.formats import pack_bytes
-from rinrcodec.pack import Group, InrRef, Pack, Rows, Spec
+from rinrcodec.pack import Group, InrRef, Pack, Spec
 from rinrcodec.picture import Picture, limits_of
 from rinrcodec.presets import Preset
 
@@ -93,8 +91,7 @@ def without_overhead(
     """
     if context.target.n_bytes is None:
         return context
-    none = np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32)
-    empty = Group(Spec.of("none"), 8, Rows(*none, (b"",)))
+    empty = Group.of_bytes(Spec.of("none"), [b""])
     frames = tuple(frame_of(picture, InrRef(0, 0)) for picture in pictures)
     overhead = len(pack_bytes(Pack(frames, (empty,), info), limits=limits_of(pictures))) / len(
         pictures

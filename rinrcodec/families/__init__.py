@@ -60,7 +60,8 @@ _broken: dict[str, str] = {}
 def register(family: Family) -> None:
     """Make a family known to this process under its name.
 
-    Registering a family of the same class again changes nothing.
+    Registering a family of the same class again changes nothing. docs/own_family.md has a whole
+    family, and says when an entry point is better.
 
     Args:
         family: An object that implements `BackgroundFamily`, `ObjectFamily`, or both.
@@ -69,14 +70,15 @@ def register(family: Family) -> None:
         RinrInputError: It implements neither, its name is not one, or another family has the name.
 
     Example:
-        >>> from rinrcodec import families
-        >>> families.register(families.family_of("siren"))
+        >>> from rinrcodec.families import register
+        >>> register(ToyGrid())  # doctest: +SKIP
     """
     _check(family)
     known = find_family(family.name)
     if known is not None and type(known) is not type(family):
         raise RinrInputError(
-            f"two families have the name {family.name!r}: {type(known).__module__} has it already"
+            f"the name {family.name!r} is taken by {type(known).__module__}."
+            f"{type(known).__qualname__}: choose another"
         )
     _loaded.setdefault(family.name, family)
 
@@ -118,8 +120,8 @@ def family_of(name: str) -> Family:
     family = find_family(name)
     if family is None:
         raise RinrFormatError(
-            f"unknown INR family {name!r}: this installation knows {', '.join(sorted(_names()))}; "
-            "it takes a newer rinrcodec or the package that brings the family"
+            f"the family {name!r} is not installed: install the package that brings it, or update "
+            f"rinrcodec (known: {', '.join(sorted(_names()))})"
         )
     return family
 

@@ -53,7 +53,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A frame, and the grid on which to decode its background."""
+    """A frame, and the grid on which to decode its background.
+
+    The signal is asked for at every pair of `grid.y` and `grid.x`, in pixels of the frame: pixel i
+    has its centre at i + 0.5. A grid may be of a region, or coarser or finer than the pixels.
+    """
 
     frame: Frame
     grid: Grid
@@ -125,7 +129,8 @@ class Family(ABC):
         The decoder and `verify` call this before any other method; files may be hostile.
 
         Raises:
-            RinrFormatError: The spec is not valid, or the group's counts do not fit it.
+            RinrFormatError: The spec is not valid, or `n_params`, `n_scales`, `shared` or `coded`
+                do not fit it.
         """
 
     @abstractmethod
@@ -138,7 +143,7 @@ class BackgroundFamily(Family):
 
     summary: a few words for `--background`.
     help: a paragraph for the help of `compress`, "" for none.
-    steps: what `--steps` counts.
+    steps: what `--steps` counts; "objects only" where `with_steps` returns the settings unchanged.
     targets: the fields of `rinrcodec.Target` that its backgrounds can be fitted for.
     joins_frames: a row holds the frames of a sequence (one folder and size, in order), which have
         to be encoded together.
@@ -148,7 +153,8 @@ class BackgroundFamily(Family):
         of a row together.
     resumes: `GroupReader.memory` keeps the row decoded last, so that its frames in order are
         decoded once. Threads that share a row then have to take turns.
-    resizable: `BackgroundEncoder.with_bits` and `widened` work.
+    resizable: `BackgroundEncoder.with_bits`, `widened` and `n_weights` work, for the comparison of
+        the paper (`bench ladder`). Families without networks leave all of them out.
     """
 
     summary: ClassVar[str] = ""
@@ -193,7 +199,8 @@ class BackgroundFamily(Family):
         Args:
             info: The group, which was checked.
             coded: The coded bytes of the row, empty in a group without them.
-            frames: All frames of the row: sizes, times, and "frame 3" as the name.
+            frames: All frames of the row: sizes, times, and "frame 3" as the name. Where a row
+                holds one frame, refuse a time other than 0: nothing else checks times.
             spend: Call it with multiplications before you take them; it raises over the limit.
 
         Raises:
@@ -299,8 +306,9 @@ class FitContext:
     seed: for every random number; the same seed gives the same rows on one CPU machine.
     gpu: where to fit; None for the CPU.
     target: the quality or size that is asked for, in fields that the family understands.
-    counted: reports progress. Call it with the multiplications of one step of one row. It returns
-        a function to call as (rows, steps done since the last call), also from several threads.
+    counted: reports progress; its use is optional. `done = counted(w)` takes the multiplications
+        of one step of one row. Call `done(rows, steps)` after each part of the work, also from
+        several threads. All calls together should add up to `work(pictures)`.
     """
 
     seed: int
@@ -367,7 +375,7 @@ class BackgroundEncoder(ABC):
 
     @abstractmethod
     def with_steps(self, steps: int) -> Self:
-        """Return the settings with another number of fitting steps."""
+        """Return the settings with another number of fitting steps; `self` where there are none."""
 
     @abstractmethod
     def fit(self, pictures: Sequence[Picture], context: FitContext) -> Sequence[FittedRows]:
@@ -411,27 +419,15 @@ class BackgroundEncoder(ABC):
         raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
-        """Return the settings with weights of `bits` bits, for the ladder of the paper.
-
-        Raises:
-            RinrInputError: The family is not `resizable`.
-        """
+        """Return the settings with weights of `bits` bits. Only of `resizable` families."""
         raise self._not_resizable()
 
     def widened(self, share: float) -> Self:  # noqa: ARG002
-        """Return the settings with networks of `share` times the width, for the ladder.
-
-        Raises:
-            RinrInputError: The family is not `resizable`.
-        """
+        """Return the settings with `share` times the width. Only of `resizable` families."""
         raise self._not_resizable()
 
     def n_weights(self, pictures: Sequence[Picture]) -> int:  # noqa: ARG002
-        """Return how many weights the row of the first picture has, for the ladder.
-
-        Raises:
-            RinrInputError: The family is not `resizable`.
-        """
+        """Return the weights of the first picture's row. Only of `resizable` families."""
         raise self._not_resizable()
 
     def _not_resizable(self) -> RinrInputError:

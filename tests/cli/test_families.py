@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,8 +13,6 @@ import rinrcodec
 from rinrcodec import RinrInputError, families
 
 from .conftest import Run
-
-HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.mark.usefixtures("toy")
@@ -62,30 +58,10 @@ def test_info_shows_packs_of_a_family_that_cannot_be_loaded(
     monkeypatch.delitem(families._loaded, "flatter")
     with pytest.raises(RinrInputError, match="cannot be loaded"):
         families.family_of("flatter")
-    assert "1 row of coded bytes, 3 bytes" in run("info", out, "--files").output
-
-
-@pytest.mark.slow
-def test_workers_know_a_family_that_its_module_registers(toy_frames: Path, tmp_path: Path) -> None:
-    """They are spawned, and unpickle its settings."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(HELPERS)!r})\n"
-        "import toy_families\n"
-        "from rinrcodec.cli.main import main\n"
-        "if __name__ == '__main__':\n"
-        "    main()\n"
-    )
-    script = tmp_path / "run.py"
-    script.write_text(code, encoding="utf-8")
-    command = [
-        sys.executable,
-        str(script),
-        "compress",
-        str(toy_frames),
-        "-o",
-        str(tmp_path / "packs"),
-    ]
-    command += ["--background", "flat", "--objects", "flatter", "--shard-size", "1", "--jobs", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "packs").glob("*.rinr"))) == 2
+    described = run("info", out, "--files").output
+    assert "1 row of coded bytes, 3 bytes" in described
+    assert described.count(", family cannot be loaded") == described.count('"family":"flatter"') > 0
+    unchecked = run("verify", out, code=4).stderr
+    assert "not checked, as the family 'flatter' of no_such_package:Flatter cannot be" in unchecked
+    monkeypatch.setattr(families, "entry_points", lambda **_: [])
+    assert ", family not installed" in run("info", out, "--files").output

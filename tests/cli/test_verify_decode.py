@@ -35,7 +35,7 @@ def unknown(path: Path, family: str = "nosuch") -> Path:
 
 def test_a_family_that_is_not_installed_has_its_own_result(run: Run, tmp_path: Path) -> None:
     path = unknown(tmp_path / "a.rinr")
-    sentence = f"{path}: the family 'nosuch' is not installed: frames not checked"
+    sentence = f"{path}: frames not checked, as the family 'nosuch' is not installed: install the"
     done = run("verify", path, GOOD, code=4)
     assert done.stderr.startswith(f"error: {sentence}")
     assert "sound" not in done.stdout

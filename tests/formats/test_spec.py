@@ -11,8 +11,10 @@ import pytest
 
 import rinrcodec.formats
 from rinrcodec.boxes import Box
+from rinrcodec.families.av1.layout import MOST_ATLAS_PIXELS, MOST_FRAMES
 from rinrcodec.formats import _labels, header, pack_bytes, schema
 from rinrcodec.formats._labels import encode_extras
+from rinrcodec.limits import DEFAULT_LIMITS
 
 SPEC = (Path(rinrcodec.formats.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
 WORDS = " ".join(SPEC.split())
@@ -73,6 +75,24 @@ def test_numbers() -> None:
     assert f"boxes and objects tables after {schema.TABLE_ROWS} rows" in WORDS
     assert "version 1\n" in SPEC
     assert header.VERSION == 1
+
+
+def test_limits() -> None:
+    rows = re.findall(r"^\| `(max_\w+)` \| (?:2\^(\d+)|([\d,]+)) \| ", SPEC, re.MULTILINE)
+    written = {
+        name: 2 ** int(power) if power else int(number.replace(",", ""))
+        for name, power, number in rows
+    }
+    of_files = dataclasses.asdict(DEFAULT_LIMITS)
+    for name in ("work", "pixel_work", "memory", "result_bytes", "verify_bytes", "verify_work"):
+        del of_files[f"max_{name}"]
+    assert written == of_files
+
+
+def test_av1() -> None:
+    assert f"F is the number of temporal delimiters, 1 to {MOST_FRAMES}. " in WORDS
+    assert MOST_ATLAS_PIXELS == 2**18
+    assert "An atlas must not have more than 2^18 pixels, " in WORDS
 
 
 def test_labels() -> None:

@@ -114,11 +114,8 @@ class FlatterObjects(ObjectEncoder):
                 bytes(int(value) for value in (signals[i].mean((0, 1)) * 100 + 128).round())
                 for i in members
             )
-            none = np.zeros((len(members), 0), np.int8), np.zeros((len(members), 0), np.float32)
-            yield FittedObjects(
-                Group(Spec.of("flatter", out=channels), 8, Rows(*none, coded)),
-                [[(i, WHOLE)] for i in members],
-            )
+            group = Group.of_bytes(Spec.of("flatter", out=channels), coded)
+            yield FittedObjects(group, [[(i, WHOLE)] for i in members])
 
 
 class Flatter(ObjectFamily):

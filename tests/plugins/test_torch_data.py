@@ -195,7 +195,7 @@ def test_files_of_a_family_that_is_not_known_are_left_out(folder, monkeypatch):
     monkeypatch.setattr(families, "_BUILT_IN", {})
     monkeypatch.setattr(families, "_loaded", {})
     with (
-        pytest.warns(UserWarning, match=r"left out .*[abc]\.rinr: unknown INR family 'av1'"),
+        pytest.warns(UserWarning, match=r"left out .*\.rinr: the family 'av1' is not installed"),
         suppress(RinrInputError),  # none is left
     ):
         RinrDataset(folder, skip_damaged=True)

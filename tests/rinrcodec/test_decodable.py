@@ -270,7 +270,7 @@ def test_an_unknown_family_is_no_sound_file() -> None:
     data = pack_bytes(Pack((frame(),), (group,)))
     with (
         rinrcodec.open(data) as file,
-        pytest.raises(RinrFormatError, match="unknown INR family 'nosuch'"),
+        pytest.raises(RinrFormatError, match="the family 'nosuch' is not installed"),
     ):
         file.verify()
     unused = Pack((frame(),), (coded(STILL, still()), group))

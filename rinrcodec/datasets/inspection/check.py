@@ -164,12 +164,7 @@ def _check_frames(path: Path, reader: PackReader) -> str | None:
         return f"{path}: the file is as it was written; frames not checked, as {hint}"
     if not unknown:
         return None
-    names = " and ".join(map(repr, unknown))
-    verb = "family {} is" if len(unknown) == 1 else "families {} are"
-    return (
-        f"{path}: the {verb.format(names)} not installed: frames not checked; install the package "
-        "that brings it, or update rinrcodec"
-    )
+    return f"{path}: frames not checked, as {'; '.join(unknown.values())}"
 
 
 def _difference(file: ListedFile, actual: FileRecord | None) -> str | None:

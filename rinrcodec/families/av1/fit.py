@@ -24,7 +24,7 @@ from rinrcodec.families.av1.settings import Av1Settings, pixel_work
 from rinrcodec.families.av1.stream import SMALLEST_SIDE, encode_still, encode_video
 from rinrcodec.families.interface import FitContext, FittedRows
 from rinrcodec.metrics import LARGEST_DB, psnr
-from rinrcodec.pack import Group, Rows, Spec
+from rinrcodec.pack import Group, Spec
 from rinrcodec.picture import Picture, alike
 from rinrcodec.targets import Target
 
@@ -226,8 +226,7 @@ def _grouped(rows: Sequence[_Row]) -> list[FittedRows]:
         by_spec.setdefault(row.spec, []).append(row)
     fitted = []
     for spec, its in by_spec.items():
-        none = np.zeros((len(its), 0), np.int8), np.zeros((len(its), 0), np.float32)
-        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in its)))
+        group = Group.of_bytes(spec, [row.coded for row in its])
         members = [[(i, float(k)) for k, i in enumerate(row.members)] for row in its]
         fitted.append(FittedRows(group, members))
     return fitted

@@ -30,7 +30,7 @@ from rinrcodec.families.av1.settings import Av1ObjectSettings, pixel_work
 from rinrcodec.families.av1.stream import encode_stills
 from rinrcodec.families.interface import FitContext, FittedObjects, Reference
 from rinrcodec.metrics import LARGEST_DB, PEAK
-from rinrcodec.pack import Cell, Group, Rows, Spec
+from rinrcodec.pack import Cell, Group, Spec
 from rinrcodec.targets import Tune
 
 __all__ = ["fit_objects"]
@@ -111,8 +111,7 @@ def fit_objects(
     for row in rows:
         by_spec[row.spec].append(row)
     for spec, its in by_spec.items():
-        none = np.zeros((len(its), 0), np.int8), np.zeros((len(its), 0), np.float32)
-        group = Group(spec, 8, Rows(*none, tuple(row.coded for row in its)))
+        group = Group.of_bytes(spec, [row.coded for row in its])
         members = [
             [(o.number, cell) for o, cell in zip(row.layout.objects, row.layout.cells, strict=True)]
             for row in its

@@ -115,26 +115,32 @@ def temporal_units(row: bytes) -> list[bytes]:
     """Cut a row into temporal units, each of which shows one frame.
 
     Raises:
-        RinrFormatError: The bytes are no such stream, or have more frames than shown ones need: a
-            frame that is coded but not shown is shown later, by another header.
+        RinrFormatError: The bytes are no such stream, a unit has no frame, or there are more
+            frames than shown ones need: a frame that is coded but not shown is shown later, by
+            another header.
     """
     starts: list[int] = []
-    n_headers = 0
+    n_headers: list[int] = []  # of every temporal unit
     for kind, start in _obus(row):
         if kind == _TEMPORAL_DELIMITER:
             starts.append(start)
+            n_headers.append(0)
         elif not starts:
             raise RinrFormatError("a row of AV1 does not begin with a temporal delimiter")
-        n_headers += kind in _FRAME_HEADERS
+        n_headers[-1] += kind in _FRAME_HEADERS
     if not 1 <= len(starts) <= MOST_FRAMES:
         raise RinrFormatError(
             f"a row of AV1 has {len(starts)} temporal units: expected 1 to {MOST_FRAMES}"
         )
-    if n_headers > 2 * len(starts):
+    if 0 in n_headers:
         raise RinrFormatError(
-            f"a row of AV1 has {n_headers} frame headers in {len(starts)} temporal units: "
-            "expected at "
-            "most two for each"
+            f"temporal unit {n_headers.index(0)} of a row of AV1 has no frame header: expected "
+            "one frame in every unit"
+        )
+    if sum(n_headers) > 2 * len(starts):
+        raise RinrFormatError(
+            f"a row of AV1 has {sum(n_headers)} frame headers in {len(starts)} temporal units: "
+            "expected at most two for each"
         )
     ends = [*starts[1:], len(row)]
     return [row[start:end] for start, end in zip(starts, ends, strict=True)]

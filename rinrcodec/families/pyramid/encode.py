@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rinrcodec.families.fitting import Recipe
 from rinrcodec.families.interface import BackgroundEncoder, FitContext, FittedRows
 from rinrcodec.families.pyramid.settings import STEP_WORK, PyramidSettings
-from rinrcodec.pack import Spec
+from rinrcodec.pack import Group, Spec
 from rinrcodec.picture import Picture
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class PyramidBackgrounds(PyramidSettings, BackgroundEncoder):
         return replace(self, together=1)
 
     def fit(self, pictures: Sequence[Picture], context: FitContext) -> list[FittedRows]:
-        from rinrcodec.families.pyramid.rows import coded_group, fit_rows
+        from rinrcodec.families.pyramid.rows import fit_rows
 
         coded: dict[Spec, list[bytes]] = {}
         frames: dict[Spec, list[list[tuple[int, float]]]] = {}
@@ -40,7 +40,8 @@ class PyramidBackgrounds(PyramidSettings, BackgroundEncoder):
             coded.setdefault(row.spec, []).append(row.coded)
             numbered = [(i, float(number)) for number, i in enumerate(row.members)]
             frames.setdefault(row.spec, []).append(numbered)
-        return [FittedRows(coded_group(spec, rows), frames[spec]) for spec, rows in coded.items()]
+        groups = {spec: Group.of_bytes(spec, rows) for spec, rows in coded.items()}
+        return [FittedRows(group, frames[spec]) for spec, group in groups.items()]
 
     def work(self, pictures: Sequence[Picture]) -> float:
         return self.recipe.steps * sum(p.width * p.height * STEP_WORK for p in pictures)

@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
 
-import numpy as np
-
 from rinrcodec.boxes import Region
 from rinrcodec.compute.compose import pixel_tensor
 from rinrcodec.compute.parallel import cores, parallel_map
 from rinrcodec.families.interface import FitContext
 from rinrcodec.families.pyramid.fit import Trial, fit_pyramid, trial
 from rinrcodec.families.pyramid.settings import STEP_WORK, PyramidSettings
-from rinrcodec.pack import Group, Rows, Spec
+from rinrcodec.pack import Spec
 from rinrcodec.picture import Picture, alike
 from rinrcodec.targets import Target
 
-__all__ = ["FittedRow", "coded_group", "fit_rows"]
+__all__ = ["FittedRow", "fit_rows"]
 
 _TRIAL_FRAMES = 3
 _TRIAL_BYTES = 4 / 3  # of what a whole fit leaves
@@ -137,9 +135,3 @@ def _cut(members: Sequence[int], count: int) -> list[Sequence[int]]:
     """Cut a sequence into `count` runs of about the same length."""
     ends = [k * len(members) // count for k in range(count + 1)]
     return [members[start:end] for start, end in pairwise(ends)]
-
-
-def coded_group(spec: Spec, coded: Sequence[bytes]) -> Group:
-    """Return the group of rows that have only coded bytes."""
-    codes, scales = np.zeros((len(coded), 0), np.int8), np.zeros((len(coded), 0), np.float32)
-    return Group(spec, 8, Rows(codes, scales, tuple(coded)))

@@ -34,6 +34,14 @@ def sequence(n: int, width: int = 96, height: int = 64, *, grey: bool = False) -
     ]
 
 
+def streams(pack: Pack) -> list[tuple[bytes, ...]]:
+    """What was coded, without what the pack says of its making."""
+    return [
+        pack.read_rows(number, range(group.n_rows)).coded
+        for number, group in enumerate(pack.groups)
+    ]
+
+
 def encode(pictures: Sequence[Any], **options: Any) -> Pack:
     return rinrcodec.encode(pictures, **{"preset": "fast", "background": "av1"} | options)
 

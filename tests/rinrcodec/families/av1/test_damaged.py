@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from av1_frames import decoded, encode, scene, sequence, with_frame, with_row
 
+from rinrcodec.decodable import check_file
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.layout import temporal_units
 from rinrcodec.families.av1.stream import encode_still
+from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.pack import Pack
 
 DELIMITER = b"\x12\x00"
@@ -131,7 +133,15 @@ def test_rows_that_were_spliced_are_refused(clip: Pack) -> None:
 
 def test_a_unit_that_shows_nothing_is_refused(clip: Pack) -> None:
     units = temporal_units(row_of(clip))
-    refused(with_row(clip, units[0] + DELIMITER + b"".join(units[1:])), "AV1", 1)
+    refused(with_row(clip, units[0] + DELIMITER + b"".join(units[1:])), r"unit 1 .* no frame", 1)
+
+
+def test_a_unit_without_a_frame_behind_those_in_use_is_refused(clip: Pack) -> None:
+    pack = with_row(clip, row_of(clip) + DELIMITER)
+    refused(pack, "temporal unit 6 of a row of AV1 has no frame header")
+    match = "row 0 of group 0 .* temporal unit 6"
+    with PackReader(pack_bytes(pack)) as reader, pytest.raises(RinrFormatError, match=match):
+        check_file(reader)
 
 
 def test_more_frames_than_are_shown_are_refused_before_one_is_decoded(still: Pack) -> None:

@@ -98,7 +98,7 @@ def test_a_spec_that_cannot_be_built_is_refused(changes: dict[str, int | float |
 def test_an_incomplete_spec_and_an_unknown_family_are_refused() -> None:
     with pytest.raises(RinrFormatError, match="lacks 'depth'"):
         siren.check(Spec.of("siren", width=3))
-    with pytest.raises(RinrFormatError, match="unknown INR family 'tea'"):
+    with pytest.raises(RinrFormatError, match="the family 'tea' is not installed"):
         family_of("tea")
 
 
