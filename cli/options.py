@@ -282,8 +282,21 @@ objects_option = click.option(
     help="Family of the objects on top of the backgrounds; auto takes for each object the one of "
     f"the fewest bytes. [default: {DEFAULT_OBJECTS}]",
 )  # fmt: skip
+
+
+def _one_place(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str:  # noqa: ARG001
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"given {len(values)} times, but takes one value; merge COCO files first "
+            "(docs/labels.md)",
+            param_hint="--labels",
+        )
+    return values[0]
+
+
 labels_option = click.option(
-    "--labels", default="auto", show_default=True, metavar="auto|none|DIR|FILE",
+    "--labels", default=("auto",), show_default="auto", metavar="auto|none|DIR|FILE", multiple=True,
+    callback=_one_place,
     help="YOLO labels where YOLO finds them, none, a folder or URL of YOLO or Pascal VOC labels "
     "that mirrors the pictures, or a COCO file.",
 )  # fmt: skip

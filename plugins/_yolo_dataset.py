@@ -17,10 +17,12 @@ import psutil
 from numpy.typing import NDArray
 from ultralytics.data import YOLODataset
 from ultralytics.data import utils as data_utils
+from ultralytics.nn.autobackend import check_class_names
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
 from rinrcodec.errors import RinrError, RinrInputError, RinrMemoryError
 from rinrcodec.files import RinrFile
+from rinrcodec.labels.info import classes_of, differing_class
 from rinrcodec.labels.yolo import Layout
 from rinrcodec.pack import Frame
 from rinrcodec.plugins._frames import FrameRef, StrPath, decode_rgb, find_packs, scan_file
@@ -59,7 +61,8 @@ class RinrYoloDataset(YOLODataset):
 
     Frames whose label file could not be understood when they were compressed are left out, as are
     those that Ultralytics leaves out of pictures. Raises `RinrInputError` where no frame can be
-    used, and in training where no frame has a box.
+    used, where a pack names a class differently than `data`, and in training where no frame has a
+    box.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class RinrYoloDataset(YOLODataset):
             options["cache"] = None
         self._refs: dict[str, FrameRef] = {}
         self._layouts: dict[str, Layout] = {}
+        self._classes: dict[str, dict[int, str]] = {}
         self._sizes: list[tuple[int, int]] = []
         self._label_folders: dict[str, Path] = {}
         self._scanned: list[Scanned] = []
@@ -95,6 +99,7 @@ class RinrYoloDataset(YOLODataset):
                 by_base[Path(path) if Path(path).is_dir() else pack.parent] += scanned
         for base, scanned in by_base.items():
             self._find_labels(base, scanned)
+        self._check_names()
         if not self._scanned:
             raise RinrInputError(_first(self._failures))
         share = self.fraction
@@ -185,6 +190,7 @@ class RinrYoloDataset(YOLODataset):
         try:
             with RinrFile(pack) as file:
                 self._layouts[str(pack)] = layout_of(file.info, keypoints=self.use_keypoints)
+                self._classes[str(pack)] = classes_of(file.info)
                 scanned = list(scan_file(file, pack))
         except RinrMemoryError:
             raise
@@ -201,6 +207,27 @@ class RinrYoloDataset(YOLODataset):
             where = printable(folder)
             LOGGER.info(f"{self.prefix}labels from {where} in place of those in the packs")
             self._label_folders |= dict.fromkeys((ref.pack for ref, _ in scanned), folder)
+
+    def _check_names(self) -> None:
+        """Raise for a pack whose classes have other names: its ids would train wrong classes."""
+        if self.single_cls:  # for which Ultralytics replaces all names
+            return
+        known = check_class_names(self.data["names"])
+        origin = dict.fromkeys(known, "the data yaml")
+        for pack, classes in self._classes.items():
+            if not classes or pack in self._label_folders:
+                continue
+            names = check_class_names(list(classes.values()))
+            number = differing_class(known, names)
+            if number is not None:
+                raise RinrInputError(
+                    f"{pack}: class {number} is {names[number]!r}, and {known[number]!r} in "
+                    f"{origin[number]}. Write the names of the packs in the data yaml, in their "
+                    "order, or compress the pictures again with the names of the yaml."
+                )
+            for class_id in names:
+                if known.get(class_id) == f"class_{class_id}":  # which Ultralytics makes from nc
+                    known[class_id], origin[class_id] = names[class_id], pack
 
     def _judge(
         self, rules: LabelRules, ref: FrameRef, outcome: Frame | RinrError

@@ -107,7 +107,7 @@ def ladder(
 
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
-    warnings = (*opened.warnings, *seen.warnings, *opened.lost_labels, *seen.lost)
+    warnings = (*opened.warnings, *seen.warnings, *opened.lost_labels, *seen.unread)
     print_warnings(warnings, more="")
     chosen_frames = evenly_spread(frames, sum(map(len, opened.series)))
     pictures = read_pictures(opened, chosen_frames)
@@ -228,7 +228,7 @@ def rival(
             raise RinrInputError(f"{name}: this Pillow cannot write it; install a newer Pillow")
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
-    print_warnings([*opened.lost_labels, *seen.lost], more="")
+    print_warnings([*opened.lost_labels, *seen.unread], more="")
     chroma = [str(setting.get("subsampling")) for setting in CODECS[codec]]
     chosen = Rival(
         codec,

@@ -64,7 +64,7 @@ class _Interrupted(click.ClickException):
 @click.argument("source", metavar="SRC", type=_Source(exists=True))
 @click.option(
     "-o", "--out", required=True, metavar="OUT", type=PathOrUrl(exists=False),
-    help="Output folder; for an image, folder or video also one file ending in .rinr.",
+    help="Output folder; for an image, folder, COCO file or video also one file ending in .rinr.",
 )  # fmt: skip
 @labels_option
 @click.option(

@@ -115,7 +115,7 @@ def command(
     existing = [str(path) for path in (pack_path, picture_path) if os.path.lexists(path)]
     if existing and not overwrite:
         them = "it" if len(existing) == 1 else "them"
-        there = f"{' and '.join(existing)} already there"
+        there = f"{' and '.join(existing)} {'are' if len(existing) > 1 else 'is'} already there"
         raise RinrUsageError(f"{there}; --overwrite replaces {them}")
     pictures = samples.sample_pictures()
     with writing(out):

@@ -126,7 +126,7 @@ def command(
     seen = survey(open_source(source, labels=labels))
     opened = seen.source
     hints = (*opened.warnings, *seen.warnings) if not quiet else ()
-    print_warnings([*hints, *opened.lost_labels, *seen.lost], more="")
+    print_warnings([*hints, *opened.lost_labels, *seen.unread], more="")
     total = sum(map(len, opened.series))
     short = opened.kind == "video" and total <= SHORT_VIDEO
     chosen = list(dict.fromkeys(backgrounds))

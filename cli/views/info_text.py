@@ -17,6 +17,7 @@ from rinrcodec.targets import target_text
 __all__ = ["folder_as_text", "pack_as_text"]
 
 _SHOWN = ("preset", "background", "objects", "steps", "gop", "soften", "seed", "layout")
+_SHOWN_CLASSES = 20
 
 
 def folder_as_text(item: dict[str, Any], *, opened: bool = False) -> list[str]:
@@ -33,7 +34,7 @@ def folder_as_text(item: dict[str, Any], *, opened: bool = False) -> list[str]:
             shown.append(f"target {asked}")
         version = settings.get("version", "?")
         line = f"run {run['key'][:8]} of rinrcodec {version}: {', '.join(shown)}"
-        lines.append(f"  {line[:200]}")
+        lines.append(f"  {_cut(line, 200)}")
         lines += [f"    {one['name']}: {_amount(one)}" for one in run["series"]]
     if not item["complete"]:
         lines.append("  the same compress command with --resume continues")
@@ -60,17 +61,25 @@ def pack_as_text(item: dict[str, Any]) -> list[str]:
         f"  {item['bytes']:,} bytes ({per_frame:,.0f} a frame): rows {item['payload']:,}, "
         f"boxes {item['boxes']:,}, metadata {item['metadata']:,}, overhead {item['overhead']:,}",
     ]
-    lines += [f"  {key}: {value[:100]}" for key, value in sorted(item["info"].items())]
+    lines += [f"  {key}: {_cut(value, 100)}" for key, value in sorted(item["info"].items())]
     lines += [
         f"  group {number}: {_group_text(group)}, {group['spec']}{_missing(group['family'])}"
         for number, group in enumerate(item["groups"])
     ]
+    if classes := item.get("class_boxes"):
+        shown = [f"{_cut(name, 40)} {n:,}" for name, n in [*classes.items()][:_SHOWN_CLASSES]]
+        shown += ["..."] if len(classes) > _SHOWN_CLASSES else []
+        lines.append(f"  boxes of classes: {', '.join(shown)}")
     for frame in item.get("frame_list", ()):
         size = f"{frame['width']}x{frame['height']} {frame['mode']}"
         boxes = f"{count(frame['boxes'], 'box')}, {count(frame['object_inrs'], 'object')}"
         boxes += "" if frame["labelled"] else ", labels not understood"
         lines.append(f"  {frame['name']}: {size}, {boxes}")
     return lines
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _group_text(group: dict[str, Any]) -> str:

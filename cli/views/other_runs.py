@@ -9,9 +9,9 @@ from rinrcodec.cli.output import print_errors, print_warnings, say, write_report
 from rinrcodec.cli.progress import drawing
 from rinrcodec.cli.signals import interrupted_code
 from rinrcodec.cli.views.fog_table import duration, size_text
-from rinrcodec.datasets.compress import prepare
+from rinrcodec.datasets.compress import prepare, warn
 from rinrcodec.datasets.options import CompressOptions
-from rinrcodec.datasets.progress import Progress
+from rinrcodec.datasets.progress import Hint, Progress
 from rinrcodec.datasets.streaming.compress_stream import check_stream_options, compress_stream
 from rinrcodec.evaluation.estimate import Estimate, estimate
 from rinrcodec.printing import count
@@ -31,19 +31,19 @@ def estimate_run(
     """Print what would be done; return the exit code."""
 
     def tell(message: str) -> None:
-        if not quiet:
+        if not quiet or isinstance(message, Hint):
             say(message, err=True)
 
     with drawing("reading pictures and labels", quiet=quiet) as draw:
-        plan, _, devices = prepare(source, out, options)
+        plan, seen, devices = prepare(source, out, options)
         draw(Progress("encoding a sample", 0, 0))
         found = estimate(plan, out, options, devices, on_message=tell)
     if json_path is not None:
         write_report(json_path, "compress", found.as_json())
-    if quiet:
-        return 0
-    print_warnings(found.warnings)
-    if json_path != "-":
+    warn(seen, plan.source, tell)
+    failures = plan.source.failures
+    print_errors(failures)
+    if json_path != "-" and not quiet:
         say(
             f"would compress {count(found.frames, 'picture')} "
             f"({count(found.sequences, 'sequence')}, {size_text(found.source_bytes)}) to "
@@ -56,7 +56,7 @@ def estimate_run(
         if found.existing and not (options.resume or options.overwrite):
             files = count(found.existing, "file")
             say(f"{out} holds {files} already: add --resume or --overwrite, or give another -o")
-    return 0
+    return 1 if failures else 0
 
 
 def _basis(found: Estimate) -> str:

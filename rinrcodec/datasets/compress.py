@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -27,7 +27,7 @@ from rinrcodec.datasets.options import (
 from rinrcodec.datasets.packs import yaml_text
 from rinrcodec.datasets.plan import Plan, check_name, check_output, make_plan
 from rinrcodec.datasets.progress import Hint, Messages, OnMessage, OnProgress, reporting
-from rinrcodec.datasets.resuming.earlier import earlier_run, other_series
+from rinrcodec.datasets.resuming.earlier import earlier_run, other_names, other_series
 from rinrcodec.datasets.resuming.published import Published
 from rinrcodec.datasets.run import Run
 from rinrcodec.datasets.shards import make_entry, shards_of
@@ -49,7 +49,7 @@ from rinrcodec.storage.lock import locked
 from rinrcodec.storage.own_paths import obstacle
 from rinrcodec.targets import Target
 
-__all__ = ["compress", "compress_with", "prepare"]
+__all__ = ["compress", "compress_with", "prepare", "warn"]
 
 _log = logging.getLogger(__name__)
 _SHOWN_LOST = 20
@@ -93,7 +93,7 @@ def compress(
 
     Args:
         source: a path or URL; a video must be a local file.
-        out: the output folder or its URL; for an image, folder or video also one `.rinr` file.
+        out: the output folder or its URL; for all but a data yaml also one `.rinr` file.
         labels: "auto" looks for YOLO labels where YOLO does, "none" skips labels. Else a folder of
             YOLO or Pascal VOC labels that mirrors the pictures, or a COCO file (docs/labels.md).
         task: what YOLO labels are for: "detect", "segment", "pose" or "obb"; None finds out from
@@ -199,11 +199,8 @@ def compress_with(
     with reporting(on_progress, "reading pictures and labels") as report:
         plan, seen, devices = prepare(path, folder, options)
 
-        def warn() -> None:
-            _warn(seen, plan.source, say)
-
         with memory_errors(f"{path}: compressing it"):
-            result = _compress(plan, folder, options, devices, report, say, warn)
+            result = _compress(plan, folder, options, devices, report, say, seen)
     say.log(result.warnings, result.lost_labels, result.failures)
     return result
 
@@ -224,7 +221,7 @@ def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, S
         seen = survey(opened, task=options.task, sizes=options.strict, limits=limits)
     if options.strict:
         _refuse_lost(seen)
-    warnings = (*seen.source.warnings, *seen.warnings, *seen.refused, *_sharp(seen, options))
+    warnings = (*seen.source.warnings, *seen.warnings, *seen.refused, *seen.sharp(options.soften))
     opened = replace(seen.source, warnings=warnings)
     plan = make_plan(opened, folder, layout=options.layout, shard_size=options.shard_size)
     # Before anything is written.
@@ -232,31 +229,24 @@ def prepare(path: Path, folder: Path, options: CompressOptions) -> tuple[Plan, S
     return plan, seen, choose_devices(options.device, options.executor)
 
 
-def _sharp(seen: Survey, options: CompressOptions) -> list[str]:
-    """Return a warning about frames that `soften` leaves as they are."""
-    total = sum(map(len, seen.source.series))
-    sharp = total - seen.with_boxes
-    if not options.soften or sharp <= 0:
-        return []
-    have = "has" if sharp == 1 else "have"
-    are = "is" if sharp == 1 else "are"
-    return [f"`soften`: {sharp:,} of {count(total, 'frame')} {have} no boxes and {are} not blurred"]
-
-
 def _refuse_lost(seen: Survey) -> None:
     """Raise `RinrInputError` for labels that cannot be understood."""
-    if not seen.lost:
+    if not seen.unread:
         return
-    lines = list(seen.lost[:_SHOWN_LOST])
-    if len(seen.lost) > len(lines):
-        lines.append(f"and {len(seen.lost) - len(lines):,} more")
+    if not seen.lost:
+        raise RinrInputError(
+            f"{seen.unlisted}. Add records or files, also empty ones, or run without `strict`."
+        )
+    lines = list(seen.unread[:_SHOWN_LOST])
+    if len(seen.unread) > len(lines):
+        lines.append(f"and {len(seen.unread) - len(lines):,} more")
     lost = count(len(seen.lost), "label")
     error = RinrInputError(f"{lost} cannot be understood. Correct them, or run without `strict`.")
     error.details = tuple(lines)
     raise error
 
 
-def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
+def warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
     """Say what is wrong with the source before anything is fitted."""
     if seen.lost:
         lost = count(len(seen.lost), "label")
@@ -265,6 +255,13 @@ def _warn(seen: Survey, source: Source, on_message: OnMessage) -> None:
             Hint(
                 f"warning: {lost} cannot be understood; such frames are stored, and training "
                 "leaves them out"
+            )
+        )
+    if seen.unlisted:
+        on_message(
+            Hint(
+                f"warning: {seen.unlisted}; they are stored as unlabelled, and training leaves "
+                "them out"
             )
         )
     for text in source.lost_labels:
@@ -281,7 +278,7 @@ def _compress(
     devices: list[str],
     on_progress: OnProgress,
     on_message: OnMessage,
-    warn: Callable[[], None],
+    seen: Survey,
 ) -> CompressResult:
     source = plan.source
     recipe = options.recipe()
@@ -327,9 +324,13 @@ def _compress(
         )
         if manifest and before is None and (others := other_series(manifest, entry)):
             on_message(f"{out} already holds a run of {others}; this one is added")
-        warn()
+        warn(seen, source, on_message)
         for text in damage:
             say_anyway(f"warning: {text}; all packs are fitted again")
+        clashes = other_names(plan.folder, manifest.runs.values() if manifest else (), entry)
+        for text in clashes:
+            say_anyway(f"warning: {text}")
+        source = replace(source, warnings=(*source.warnings, *clashes))
         work = Work(plan.work, entry.key, limits=limits)
         work.begin(fresh=options.overwrite)
         fitter = Fitter(

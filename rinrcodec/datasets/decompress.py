@@ -20,20 +20,19 @@ from rinrcodec.datasets.options import check_choice, check_whole
 from rinrcodec.datasets.packs import PackFiles, find_packs, yaml_text
 from rinrcodec.datasets.progress import Messages, OnProgress, reporting
 from rinrcodec.datasets.unpack import Job, Unpacking, unpack
+from rinrcodec.datasets.unpacking.class_files import class_list, output_yaml
 from rinrcodec.datasets.unpacking.clips import check_shapes, clip_paths, unpack_clips
 from rinrcodec.datasets.unpacking.outputs import Format, Output, output_of
 from rinrcodec.datasets.unpacking.selection import Cutout, chosen_numbers
 from rinrcodec.datasets.unpacking.video_files import check_fps
-from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError, RinrUsageError, reason
+from rinrcodec.errors import RinrError, RinrInputError, RinrUsageError, reason
 from rinrcodec.formats import PackReader
 from rinrcodec.labels.coco_writer import CocoWriter
-from rinrcodec.labels.info import classes_of, kpt_shape_of
 from rinrcodec.labels.losses import LABEL_FORMATS, LabelFormat, Losses
 from rinrcodec.limits import Limits, limits_for
 from rinrcodec.memory import memory_errors
 from rinrcodec.printing import count, printable
 from rinrcodec.sources.picture_names import frame_stem
-from rinrcodec.sources.yaml_keys import other_keys
 from rinrcodec.storage import file_or_folder, files_below, storage_of, to_path
 from rinrcodec.storage.atomic import write_text, writing
 from rinrcodec.storage.own_paths import obstacle
@@ -221,9 +220,9 @@ def _decompress(
             used = {job.root.name for job in jobs}
             packs = replace(packs, splits={k: v for k, v in packs.splits.items() if k in used})
         texts = {}
-        if kind and (data := _output_yaml(packs, jobs, kind, output.folder, work)):
+        if kind and (data := output_yaml(packs, jobs, kind, output.folder, work)):
             texts[output.folder / "data.yaml"] = yaml_text(data)
-        if names := _class_list(jobs, kind):
+        if names := class_list(jobs, kind):
             texts[output.folder / "classes.txt"] = names
         files = [*_files_of(jobs), *texts, *(writer.path for writer in writers)]
         spare = [job.spare(index) for job in jobs for index in range(len(job.pictures))]
@@ -437,64 +436,5 @@ def _refuse_existing(files: list[Path], out: Path) -> None:
     there = {str(file) for file, _ in files_below(out)} if storage_of(out).lists_at_once else None
     existing = [f for f in files if (os.path.lexists(f) if there is None else str(f) in there)]
     if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        more = f" and {len(existing) - 1} more are" if len(existing) > 1 else " is"
         raise RinrUsageError(f"{existing[0]}{more} already there; `overwrite=True` replaces it")
-
-
-def _output_yaml(
-    packs: PackFiles, jobs: list[Job], kind: LabelFormat | None, out: Path, work: Unpacking
-) -> dict[str, Any]:
-    """Return the data yaml of the output; nothing where there is none.
-
-    YOLO labels are numbers, so names must be somewhere, also where the source was no data yaml.
-    """
-    if packs.data is not None:
-        data: dict[str, Any] = {split: f"images/{split}" for split in packs.splits}
-        if packs.data.get("names"):
-            data["names"] = packs.data["names"]
-        return {**data, **other_keys(packs.data)}
-    if kind != "yolo":
-        return {}
-    keys = {"names", "kpt_shape"}
-    jobs = [job for job in jobs if _is_understood(job.info)]
-    found = {tuple(sorted((key, job.info[key]) for key in keys & job.info.keys())) for job in jobs}
-    if found <= {()}:
-        return {}
-    if len(found) > 1:
-        work.lost_labels.append(
-            f"{jobs[0].path.parent}: packs have different class names, so one class id of the "
-            "labels means several classes; decompress them one by one, or with `labels='coco'`"
-        )
-        return {}
-    work.warnings.append(
-        f"{out / 'data.yaml'}: train and val are the same pictures, {out / 'images'}; split them "
-        "before you train"
-    )
-    data = {"train": "images", "val": "images"}
-    if names := classes_of(jobs[0].info):
-        data["names"] = names
-    if shape := kpt_shape_of(jobs[0].info):
-        data["kpt_shape"] = list(shape)
-    return data
-
-
-def _is_understood(info: Mapping[str, str]) -> bool:
-    """Return whether a pack says what its labels are; else each of its frames reports it."""
-    try:
-        classes_of(info)
-        kpt_shape_of(info)
-    except RinrFormatError:
-        return False
-    return True
-
-
-def _class_list(jobs: list[Job], kind: LabelFormat | None) -> str:
-    """Return the text of `classes.txt` for Pascal VOC, which restores the order of class ids."""
-    if kind != "voc":
-        return ""
-    found = {tuple(classes_of(job.info).values()) for job in jobs if _is_understood(job.info)}
-    if len(found) != 1:
-        return ""
-    (names,) = found
-    kept = all(name.strip() == name and len(name.splitlines()) == 1 for name in names)
-    return "".join(f"{name}\n" for name in names) if kept else ""

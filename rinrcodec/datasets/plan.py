@@ -241,4 +241,4 @@ def _why(before: RunEntry | None, now: RunEntry) -> str:
 
 
 def _more(files: list[Path]) -> str:
-    return f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f" and {len(files) - 1} more are" if len(files) > 1 else " is"

@@ -53,6 +53,7 @@ class Estimate:
         is_short: the frames of a place are fewer than `compress` joins, which takes fewer bytes.
         existing: how many files of the output are there already.
         warnings: what is odd about the source.
+        failures: the parts of the source that are missing.
     """
 
     source: str
@@ -71,6 +72,7 @@ class Estimate:
     is_short: bool
     existing: int
     warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Give the figures as `--json` writes them."""
@@ -142,6 +144,7 @@ def estimate(
         is_short=take < min(most, len(series)),
         existing=sum(1 for _ in plan.existing()),
         warnings=source.warnings,
+        failures=source.failures,
     )
 
 

@@ -14,7 +14,16 @@ from rinrcodec.labels.model import TASKS, Task, as_kpt_shape
 from rinrcodec.strict_json import parse_json
 from rinrcodec.text_limits import MOST_CLASSES
 
-__all__ = ["classes_of", "info_of", "kpt_shape_of", "task_of"]
+__all__ = [
+    "classes_of",
+    "differing_class",
+    "info_of",
+    "kpt_shape_of",
+    "names_by_id",
+    "task_of",
+]
+
+_MOST_DIGITS = 10  # of a class id
 
 
 def info_of(
@@ -51,6 +60,41 @@ def classes_of(info: Mapping[str, str]) -> dict[int, str]:
     if len(names) > MOST_CLASSES:
         raise RinrFormatError(f"it names {len(names):,} classes, at most {MOST_CLASSES:,}")
     return dict(enumerate(names))
+
+
+def differing_class(one: Mapping[int, str], other: Mapping[int, str]) -> int | None:
+    """Return the first class id that has two different names; None if there is none.
+
+    Ids that only one of them has are fine. `class_3` is no name: it fills a gap for class 3.
+
+    Example:
+        >>> differing_class({0: "car", 1: "dog"}, {0: "car", 1: "cat"})
+        1
+        >>> differing_class({0: "car"}, {0: "car", 1: "cat"}) is None
+        True
+    """
+    for class_id in sorted(one.keys() & other.keys()):
+        names = {one[class_id], other[class_id]}
+        if len(names) > 1 and f"class_{class_id}" not in names:
+            return class_id
+    return None
+
+
+def names_by_id(names: object) -> dict[int, str]:
+    """Return the names of a list or a map, as data yamls and manifests hold them.
+
+    What is no text, such as the `no` that YAML reads as a boolean, is left out.
+
+    Example:
+        >>> names_by_id(["car", False]), names_by_id({"1": "dog"}), names_by_id("car")
+        ({0: 'car'}, {1: 'dog'}, {})
+    """
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict):
+        return {}
+    texts = [(str(key), name) for key, name in names.items() if isinstance(name, str)]
+    return {int(key): name for key, name in texts if key.isdecimal() and len(key) < _MOST_DIGITS}
 
 
 def task_of(info: Mapping[str, str]) -> Task:

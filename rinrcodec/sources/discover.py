@@ -19,6 +19,7 @@ from rinrcodec.sources.picture_names import VIDEO_SUFFIXES, left_out, pictures_a
 from rinrcodec.sources.readings import ImageRef
 from rinrcodec.sources.source import Series, Source
 from rinrcodec.sources.unused_files import annotation_hint, dangling_links
+from rinrcodec.sources.yaml_keys import NO_NAMES
 from rinrcodec.storage import (
     Listing,
     file_or_folder,
@@ -66,7 +67,11 @@ def _open_source(source: Path, labels: str | PathLike[str]) -> Source:
     folder = None if str(labels) in {"auto", "none"} else to_path(labels)
     listing = Listing()
     if folder is not None and (attach := other_labels(folder, listing)) is not None:
-        return attach(_open_source(source, "none"))
+        opened = attach(_open_source(source, "none"))
+        if opened.names:  # COCO and Pascal VOC name classes
+            kept = tuple(text for text in opened.warnings if not text.endswith(f": {NO_NAMES}"))
+            opened = replace(opened, warnings=kept)
+        return opened
     kind = file_or_folder(source)
 
     def finder(around: Path | None, *, one: bool = False) -> LabelFinder | None:

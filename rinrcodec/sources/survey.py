@@ -40,6 +40,7 @@ class Survey:
         boxes: How many boxes they have.
         with_boxes: How many frames have a box and labels that can be understood.
         lost: One message for each label that cannot be understood.
+        unlisted: A message about pictures without a record or file in the labels; "" for none.
         refused: Messages about labels that YOLO refuses.
         warnings: Other messages about the labels as a whole.
     """
@@ -49,8 +50,24 @@ class Survey:
     boxes: int = 0
     with_boxes: int = 0
     lost: tuple[str, ...] = ()
+    unlisted: str = ""
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def sharp(self, soften: float | None) -> list[str]:
+        """Return a warning about frames that `soften` leaves as they are, or nothing."""
+        total = sum(map(len, self.source.series))
+        sharp = total - self.with_boxes
+        if not soften or sharp <= 0:
+            return []
+        have, are = ("has", "is") if sharp == 1 else ("have", "are")
+        frames = f"{sharp:,} of {total:,} frames"
+        return [f"`soften`: {frames} {have} no boxes and {are} not blurred"]
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """All messages about pictures whose labels are not known."""
+        return (*filter(None, [self.unlisted]), *self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,7 @@ def survey(
         series = tuple(replace(one, reader=YoloReader(layout)) for one in source.series)
         source = replace(source, series=series, task=layout.task, kpt_shape=layout.kpt_shape)
     boxes = 0
-    lost = _unlisted(source)
+    lost: list[str] = []
     classes: Counter[int] = Counter()
     first: dict[int, str] = {}
     with_boxes, n_lost = set(), 0
@@ -130,7 +147,16 @@ def survey(
         for series in source.series
         for label, data, _ in _labels_of(series)
     )
-    return Survey(source, len(texts), boxes, frames, tuple(lost), tuple(refused), tuple(warnings))
+    return Survey(
+        source,
+        files=len(texts),
+        boxes=boxes,
+        with_boxes=frames,
+        lost=tuple(lost),
+        unlisted=_unlisted(source),
+        refused=tuple(refused),
+        warnings=tuple(warnings),
+    )
 
 
 def label_info(source: Source) -> dict[str, str]:
@@ -138,15 +164,15 @@ def label_info(source: Source) -> dict[str, str]:
     return info_of(source.names, source.task, source.kpt_shape) | dict(source.info)
 
 
-def _unlisted(source: Source) -> list[str]:
-    """Return a message about pictures that the given labels do not mention."""
+def _unlisted(source: Source) -> str:
+    """Return a message about pictures that the given labels do not mention; "" for none."""
     refs = [ref for series in source.series for ref in series.refs if not ref.listed]
     if not refs:
-        return []
-    return [
-        f"{refs[0].label}: has no label for {len(refs):,} pictures, such as {refs[0].name}, and "
-        "does not say that they are empty"
-    ]
+        return ""
+    label = refs[0].label
+    is_coco = label is not None and label.suffix.lower() == ".json"
+    have = "1 picture has" if len(refs) == 1 else f"{len(refs):,} pictures have"
+    return f"{label}: {have} no {'record' if is_coco else 'file'} here, such as {refs[0].name}"
 
 
 class _Texts:

@@ -62,13 +62,17 @@ def annotation_hint(top: Path, files: Sequence[Path], folders: Sequence[Path]) -
             names = [name for name in names_in(folder) if name.lower().endswith((".json", ".xml"))]
             by_folder.setdefault(folder, [folder / name for name in names])
     with_some = [candidates for candidates in by_folder.values() if candidates]
+    coco: dict[str, Path] = {}  # a folder may be there by its relative path, too
     for candidates in sorted(with_some, key=lambda files: str(files[0]))[:_MOST_FOLDERS]:
         for suffix in (".json", ".xml"):
             same = [file for file in candidates if file.suffix.lower() == suffix]
             for file in same[:_MOST_FILES]:
-                if kind := _kind_of_labels(file):
+                kind = _kind_of_labels(file)
+                if kind == "COCO":
+                    coco.setdefault(text_of(storage_of(file).absolute(file)), file)
+                elif kind and not coco:
                     return (_hint(file, kind, len(same)),)
-    return ()
+    return (_coco_hint(list(coco.values())),) if coco else ()
 
 
 def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
@@ -84,9 +88,18 @@ def _annotation_folders(top: Path, folders: Sequence[Path]) -> list[Path]:
     return [top, *(folder / name for folder in some for name in _ANNOTATIONS)]
 
 
+def _coco_hint(files: Sequence[Path]) -> str:
+    first = f"{files[0]}: found labels (COCO?), which are not used: pass `labels='{files[0]}'`"
+    if len(files) == 1:
+        return first
+    others = ", ".join(map(str, files[1:_SHOWN]))
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return (
+        f"{first}. There are also {others}{more}; to use several, merge them first (docs/labels.md)"
+    )
+
+
 def _hint(file: Path, kind: str, n: int) -> str:
-    if kind == "COCO":
-        return f"{file}: found labels (COCO?), which are not used: pass `labels='{file}'`"
     if kind == "CVAT":
         return (
             f"{file}: found labels (XML of CVAT?), which cannot be read: export them as YOLO, COCO "
@@ -114,6 +127,8 @@ def _kind_of_labels(file: Path) -> str:
     # In a large file, the key `annotations` is between what was read.
     images = b'"images"' in text and b'"file_name"' in text
     labels = any(key in text for key in (b'"annotations"', b'"bbox"', b'"categories"'))
+    if b'"caption"' in text and b'"bbox"' not in text:
+        return ""
     return "COCO" if images and labels else ""
 
 

@@ -16,6 +16,7 @@ from rinrcodec.labels.model import as_kpt_shape
 from rinrcodec.text_limits import MOST_CLASS_NAME, MOST_CLASSES
 
 __all__ = [
+    "NO_NAMES",
     "SPLITS",
     "class_names",
     "keypoint_shape",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+# The warning about a yaml that names no classes; labels of other formats may name them.
+NO_NAMES = "neither names nor nc: YOLO refuses that; name the classes"
 _MOST_SHOWN = 60  # characters of a value in a message
 _REWRITTEN = {"path", "names", "validation", *SPLITS}
 # Keys that are close to a split's name and mean something else.
@@ -115,7 +118,7 @@ def class_names(
                 f"{path}: nc: {found_nc}; expected a whole number from 0 to {MOST_CLASSES}"
             )
         if count is None:
-            return {}, [f"{path}: neither names nor nc: YOLO refuses that; name the classes"]
+            return {}, [f"{path}: {NO_NAMES}"]
         return {i: f"class_{i}" for i in range(count)}, []
     if isinstance(names, list):
         names = dict(enumerate(names))

@@ -237,6 +237,13 @@ def test_quiet_still_tells_of_lost_labels_and_of_nothing_else(
     assert lines[2].endswith("gone.txt: labels without a picture; they are left out")
 
 
+def test_labels_that_are_given_twice(run: Run, dataset: Path, tmp_path: Path) -> None:
+    args = ("compress", dataset, "-o", tmp_path / "out", *QUICK)
+    result = run(*args, "--labels", "a.json", "--labels", "b.json", code=2)
+    assert "--labels: given 2 times, but takes one value; merge COCO files first" in result.stderr
+    assert "[default: auto]" in " ".join(run("compress", "--help").stdout.split())
+
+
 def test_strict_stops_before_anything_is_written(run: Run, dataset: Path, tmp_path: Path) -> None:
     (dataset.parent / "labels/train/a.txt").write_text("0 0,5 0,5 0,2 0,2\n")
     args = ("compress", dataset, "-o", tmp_path / "out", "--strict", *QUICK)

@@ -125,7 +125,7 @@ def test_what_stands_there_is_kept_without_overwrite(run: Run, packs: Path, tmp_
     out = tmp_path / "out"
     write(out / "images/train/b.png", "mine")
     result = run("decompress", packs, "-o", out, code=2)
-    assert "b.png already there; --overwrite replaces it" in result.stderr
+    assert "b.png is already there; --overwrite replaces it" in result.stderr
     assert files(out) == ["images/train/b.png"]
     assert (out / "images/train/b.png").read_text() == "mine"
     run("decompress", packs, "-o", out, "--overwrite")

@@ -105,7 +105,7 @@ def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, pre
 def test_files_that_are_there_are_replaced_only_where_that_is_asked_for(tmp_path, name):
     (tmp_path / name).symlink_to("nowhere")
     result = CliRunner().invoke(command, ["-o", str(tmp_path)])
-    assert str(result.exception) == f"{tmp_path / name} already there; --overwrite replaces it"
+    assert str(result.exception) == f"{tmp_path / name} is already there; --overwrite replaces it"
     assert result.exception.exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

@@ -63,7 +63,7 @@ def test_info_verify_and_decompress(
     assert near == far
     assert near == back
     refused = run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back", code=2)
-    assert "and 6 more already there; --overwrite replaces it" in refused.output
+    assert "and 6 more are already there; --overwrite replaces it" in refused.output
     run("decompress", f"{remote}/a b#1", "-o", f"{remote}/back", "--overwrite", "--quiet")
 
 

@@ -396,6 +396,23 @@ def test_dry_runs_and_streams_show_that_they_are_alive(
     assert lines == ([] if quiet else shown)
 
 
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_a_dry_run_reports_what_the_run_will_report(
+    run: Run, folder: Path, tmp_path: Path, quiet: tuple[str, ...]
+) -> None:
+    names = [*(path.relative_to(folder).as_posix() for path in folder.rglob("*.png")), "gone.png"]
+    labels = folder / "instances.json"
+    records = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    content = {"images": records, "annotations": [{"id": 1, "image_id": 0}], "categories": []}
+    labels.write_text(json.dumps(content), encoding="utf-8")
+    args = ("compress", labels, "-o", tmp_path / "out", "--dry-run", *quiet, *QUICK)
+    failed = run(*args, code=1)
+    assert f"error: {labels}: gone.png: no such picture" in failed.stderr
+    assert "1 label cannot be understood" in failed.stderr
+    assert ("would compress" in failed.stdout) is (not quiet)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_writes_nothing_and_counts(run: Run, folder: Path, tmp_path: Path) -> None:
     out, figures = tmp_path / "out", tmp_path / "figures.json"
     before = contents(tmp_path)

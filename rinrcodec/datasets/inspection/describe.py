@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rinrcodec.datasets.inspection.runs import by_manifest, folder_as_json, read_manifests
 from rinrcodec.datasets.packs import list_packs
-from rinrcodec.errors import RinrError, reason
+from rinrcodec.errors import RinrError, RinrFormatError, reason
 from rinrcodec.formats import PackReader
+from rinrcodec.labels.info import classes_of
 from rinrcodec.limits import DEFAULT_LIMITS, Limits
 from rinrcodec.pack import Frame
 
@@ -97,8 +99,25 @@ def _pack_as_json(reader: PackReader, file: Path, *, frames: bool) -> dict[str, 
         ],
     }
     if frames:
-        description["frame_list"] = list(map(_frame_as_json, reader.all_frames()))
+        boxes: Counter[int] = Counter()
+        description["frame_list"] = []
+        for frame in reader.all_frames():
+            boxes.update(box.class_id for box in frame.boxes)
+            description["frame_list"].append(_frame_as_json(frame))
+        description["class_boxes"] = _by_name(boxes, reader.info)
     return description
+
+
+def _by_name(boxes: Mapping[int, int], info: Mapping[str, str]) -> dict[str, int]:
+    """Return how many boxes each class has, by its name, or by its id where it has none."""
+    try:
+        names = classes_of(info)
+    except RinrFormatError:
+        names = {}
+    found: Counter[str] = Counter()  # two classes may have one name
+    for class_id, number in sorted(boxes.items()):
+        found[names.get(class_id, str(class_id))] += number
+    return dict(found)
 
 
 def _frame_as_json(frame: Frame) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from typing import Any
 from rinrcodec.datasets.manifest import Manifest, RunEntry, ShardEntry
 from rinrcodec.errors import RinrError, RinrMemoryError
 from rinrcodec.formats import PackReader
+from rinrcodec.labels.info import differing_class, names_by_id
 from rinrcodec.limits import Limits
 from rinrcodec.sources.source import Source
 
 __all__ = [
     "differences",
     "earlier_run",
+    "other_names",
     "other_series",
     "series_of",
     "shares_pictures",
@@ -54,6 +56,26 @@ def other_series(manifest: Manifest, entry: RunEntry) -> str:
     used = [series_of(run) for run in manifest.runs.values() if run.is_used]
     names = sorted(set().union(*used) - series_of(entry))
     return ", ".join([*names[:_SHOWN_SERIES], *(["..."] if len(names) > _SHOWN_SERIES else [])])
+
+
+def other_names(folder: Path, known: Iterable[RunEntry], now: RunEntry) -> list[str]:
+    """Return at most one message about earlier packs that name a class differently.
+
+    Runs over series of the same name are left out: their packs are replaced.
+    """
+    mine = names_by_id(now.settings.get("names"))
+    for run in known:
+        if not run.is_used or series_of(run) & series_of(now):
+            continue
+        names = names_by_id(run.settings.get("names"))
+        number = differing_class(mine, names)
+        if number is not None:
+            return [
+                f"{folder}: class {number} is {mine[number]!r}, and {names[number]!r} in the packs "
+                f"of {', '.join(sorted(series_of(run)))} that are there; to train on all of them, "
+                "merge the label files and compress again (docs/labels.md)"
+            ]
+    return []
 
 
 def take_over(manifest: Manifest, entry: RunEntry) -> None:

@@ -59,12 +59,20 @@ class SourcePictures:
             found = [item for item in found if pack.name.startswith(f"{item[0]}-")] or found
         if len(found) != 1:
             count = "no picture" if not found else f"{len(found)} pictures"
-            raise RinrInputError(f"{self._path} has {count} of that name")
+            raise RinrInputError(f"{self._path} has {count} of that name{self._advice(name)}")
         reading = read_image(found[0][1], depth_range=_depth_range(info), limits=self._limits)
         if reading.picture is None:
             raise RinrInputError(reading.error)
         pixels = reading.picture.pixels
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+
+    def _advice(self, name: str) -> str:
+        """Name a folder of the source that has a picture of a frame at the right place."""
+        for known, ((_, ref), *_) in self._refs.items():
+            if known.endswith(f"/{name}"):
+                folder = ref.path.parents[name.count("/")]
+                return f"; give the folder that contains it, such as {folder}"
+        return ""
 
 
 def _depth_range(info: Mapping[str, str]) -> DepthRange | None:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import rinrcodec
+from rinrcodec import Box
 from rinrcodec.errors import RinrError, RinrFormatError, RinrInputError
 from rinrcodec.formats import PackReader
 from rinrcodec.formats.schema import Kind
@@ -226,3 +227,56 @@ def test_worker_processes_augment_alike(sets: Path) -> None:
         epochs.append(torch.stack([batch["img"] for _ in range(2) for batch in loader]))
     assert len(epochs[0]) == 8
     torch.testing.assert_close(*epochs, rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of classes that have names."""
+    root = tmp_path_factory.mktemp("named")
+    pack = rinrcodec.encode([Image.new("RGB", (32, 32))], boxes=[[Box(1, 4, 4, 20, 20)]])
+    for name, info in {"a": {"names": '["person","car"]'}, "b": {"names": '["no","car"]'}}.items():
+        (root / name).mkdir()
+        rinrcodec.save(replace(pack, info={**pack.info, **info}), root / name / "0.rinr")
+    (root / "bare").mkdir()
+    rinrcodec.save(pack, root / "bare/0.rinr")
+    return root
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["person", "car"],
+        {0: "person", 1: "car"},
+        {0: "person", 1: "car", 2: "dog"},
+        ["class_0", "class_1"],  # of `nc: 2`
+        ["person", "class_1"],
+    ],
+)
+def test_names_of_classes_that_fit(named: Path, names: Any) -> None:
+    dataset = build([named / "a", named / "bare"], keys={"names": names})
+    assert [label["cls"].tolist() for label in dataset.labels] == [[[1.0]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("packs", "names", "wrong"),
+    [
+        ("a", ["car", "person"], "class 0 is 'person', and 'car' in the data yaml"),
+        ("a", {0: "person", 1: "Car"}, "class 1 is 'car', and 'Car' in the data yaml"),
+        ("ab", ["class_0", "class_1"], "class 0 is 'no', and 'person' in .*a/0.rinr"),
+    ],
+)
+def test_names_of_other_classes_are_refused(
+    named: Path, packs: str, names: Any, wrong: str
+) -> None:
+    with pytest.raises(RinrInputError, match=f"0.rinr: {wrong}"):
+        build([named / one for one in packs], keys={"names": names})
+
+
+def test_names_do_not_count_for_one_class_or_label_files(named: Path, tmp_path: Path) -> None:
+    names = {"names": {0: "item"}, "nc": 1}  # as Ultralytics replaces them
+    assert build(named / "a", keys=names, single_cls=True).labels[0]["cls"].tolist() == [[0.0]]
+    shutil.copytree(named / "a", tmp_path / "packs")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/000000.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    dataset = build(tmp_path / "packs", keys={"names": ["car", "person"]})
+    assert dataset.labels[0]["cls"].tolist() == [[0.0]]

@@ -93,7 +93,9 @@ def test_a_pack_that_is_cut_is_a_failure_and_the_others_are_done(
 def test_files_in_the_way_are_kept_without_overwrite(packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     mine = write(out / "images/train/b.png", "mine")
-    with pytest.raises(RinrUsageError, match=r"b\.png already there; `overwrite=True`") as caught:
+    with pytest.raises(
+        RinrUsageError, match=r"b\.png is already there; `overwrite=True`"
+    ) as caught:
         rinrcodec.decompress(packs, out)
     assert caught.value.exit_code == 2
     assert contents(out) == {"images/train/b.png": b"mine"}
@@ -132,5 +134,5 @@ def test_from_and_to_a_bucket(packs: Path, tmp_path: Path, remote: str, upload: 
     again = rinrcodec.decompress(f"{remote}/packs", tmp_path / "far")
     assert (result.frames, again.frames) == (3, 3)
     assert contents(tmp_path / "far") == contents(tmp_path / "near")
-    with pytest.raises(RinrUsageError, match="and 6 more already there"):
+    with pytest.raises(RinrUsageError, match="and 6 more are already there"):
         rinrcodec.decompress(f"{remote}/packs", f"{remote}/back")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +166,14 @@ def test_splits_and_files_in_the_way(dataset: Path, tmp_path: Path) -> None:
     content = json.loads((out / "annotations/val.json").read_text())
     assert [one["file_name"] for one in content["images"]] == ["s/c.png"]
     assert [one["name"] for one in content["categories"]] == ["person", "car", "bus"]
-    with pytest.raises(RinrUsageError, match="and 5 more already there"):
+    with pytest.raises(RinrUsageError, match="and 5 more are already there"):
         rinrcodec.decompress(tmp_path / "packs", out, labels="coco")
     # The pictures alone are not enough to begin.
     (out / "annotations/val.json").rename(tmp_path / "val.json")
     for name in ("train/a.png", "train/b.png", "val/s/c.png"):
         (out / "images" / name).unlink()
     (out / "data.yaml").unlink()
-    with pytest.raises(RinrUsageError, match=r"train\.json already there"):
+    with pytest.raises(RinrUsageError, match=r"train\.json is already there"):
         rinrcodec.decompress(tmp_path / "packs", out, labels="coco")
     assert rinrcodec.decompress(tmp_path / "packs", out, labels="coco", overwrite=True).frames == 3
     # YOLO -> COCO -> YOLO.
@@ -225,7 +226,11 @@ def test_packs_of_different_classes(tmp_path: Path) -> None:
             "categories": [{"id": 1, "name": name}],
         }
         source = write(tmp_path / f"{split}/{split}.json", json.dumps(content))
-        rinrcodec.compress(source, tmp_path / "packs", **TINY)
+        made = rinrcodec.compress(source, tmp_path / "packs", **TINY)
+    (warning,) = made.warnings
+    assert "packs: class 0 is 'dog', and 'cat' in the packs of a that are there" in warning
+    again = rinrcodec.compress(source, tmp_path / "packs", overwrite=True, **TINY)
+    assert again.warnings == made.warnings
     result = rinrcodec.decompress(tmp_path / "packs", tmp_path / "yolo", labels=True)
     assert "packs have different class names" in result.lost_labels[0]
     assert not (tmp_path / "yolo/data.yaml").exists()
@@ -234,6 +239,30 @@ def test_packs_of_different_classes(tmp_path: Path) -> None:
     names = {one["id"]: one["name"] for one in found["categories"]}
     assert [names[one["category_id"]] for one in found["annotations"]] == ["cat", "dog"]
     assert [one["id"] for one in found["images"]] == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "differs"),
+    [("[cat]", "'cat'"), ("{0: dog, 1: cow}", "'dog'"), ("[1]", "'cat'"), ("{0: no}", "'cat'")],
+)
+def test_a_data_yaml_of_packs_of_different_classes(
+    tmp_path: Path, names: str, differs: str
+) -> None:
+    for split, name in (("train", "cat"), ("val", "dog")):
+        pack = rinrcodec.encode([picture(1)], boxes=[[rinrcodec.Box(0, 1, 1, 5, 5)]], **TINY)
+        named = replace(pack, info={**pack.info, "names": json.dumps([name])})
+        rinrcodec.save(named, tmp_path / f"{split}.rinr")
+    yaml_file = write(tmp_path / "d.yaml", f"train: train.rinr\nval: val.rinr\nnames: {names}\n")
+    result = rinrcodec.decompress(yaml_file, tmp_path / "yolo", labels=True)
+    (lost,) = result.lost_labels
+    assert "different class names: class 0 is" in lost
+    assert f"and {differs} in the data yaml or another pack" in lost
+    for labels in ("coco", "voc"):
+        other = rinrcodec.decompress(yaml_file, tmp_path / labels, labels=labels)
+        assert other.lost_labels == ()
+    write(yaml_file, "train: train.rinr\nval: train.rinr\nnames: [cat, dog]\n")
+    assert rinrcodec.decompress(yaml_file, tmp_path / "same", labels=True).lost_labels == ()
 
 
 def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
@@ -245,6 +274,31 @@ def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
     rest = json.loads(coco.read_text()) | {"images": []}
     with pytest.raises(RinrInputError, match="none of its 0 pictures is there"):
         rinrcodec.compress(write(coco, json.dumps(rest)), tmp_path / "packs", **TINY)
+
+
+def test_pictures_without_a_record(coco: Path, tmp_path: Path) -> None:
+    known = json.loads(coco.read_text())
+    known["images"].pop()
+    known["annotations"].pop()
+    write(coco, json.dumps(known))
+    pictures, said = coco.parent.parent / "val2017", []
+    options = {"labels": coco, **TINY}
+    without = f"{coco}: 1 picture has no record here, such as 3.jpg"
+    with pytest.raises(RinrInputError) as caught:
+        rinrcodec.compress(pictures, tmp_path / "out", strict=True, **options)
+    assert str(caught.value).startswith(f"{without}. Add records or files, also empty ones, or")
+    rinrcodec.compress(pictures, tmp_path / "out", on_message=said.append, **options)
+    assert (
+        f"warning: {without}; they are stored as unlabelled, and training leaves them out" in said
+    )
+    assert not any("cannot be understood" in text for text in said)
+
+
+def test_a_coco_file_names_the_classes_of_a_yaml_without_names(coco: Path, tmp_path: Path) -> None:
+    source = write(coco.parent.parent / "d.yaml", "train: val2017\nval: val2017\n")
+    result = rinrcodec.compress(source, tmp_path / "out", labels=coco, **TINY)
+    assert not any("neither names nor nc" in text for text in result.warnings)
+    assert yaml.safe_load((tmp_path / "out/data.yaml").read_text())["names"] == {0: "cat", 1: "dog"}
 
 
 def test_strict_finds_records_of_another_size_before_the_fit(coco: Path, tmp_path: Path) -> None:

@@ -194,7 +194,9 @@ def test_a_file_in_unlabelled_is_kept(pack: Path, tmp_path: Path) -> None:
     rinrcodec.decompress(pack, tmp_path / "one", **options)
     (bad,) = (tmp_path / "one/unlabelled").iterdir()
     mine = write(tmp_path / "out/unlabelled" / bad.name, "mine")
-    with pytest.raises(RinrUsageError, match=f"{mine} already there; `overwrite=True` replaces it"):
+    with pytest.raises(
+        RinrUsageError, match=f"{mine} is already there; `overwrite=True` replaces it"
+    ):
         rinrcodec.decompress(pack, tmp_path / "out", **options)
     assert mine.read_text(encoding="utf-8") == "mine"
     rinrcodec.decompress(pack, tmp_path / "out", **options, overwrite=True)

@@ -166,6 +166,9 @@ def test_sources_are_found_by_name(tmp_path: Path) -> None:
     assert sources.pixels("0.png", Path("a.rinr"), info).shape == (12, 20, 3)
     with pytest.raises(RinrInputError, match="frames has no picture of that name"):
         sources.pixels("9.png", Path("a.rinr"), info)
+    advice = f"; give the folder that contains it, such as {folder}$"
+    with pytest.raises(RinrInputError, match=advice):
+        SourcePictures(tmp_path).pixels("0.png", Path("a.rinr"), info)
     # As the pack was made, or as by default where its note is none.
     ranged = {"depth_range": json.dumps([7000, 8020])}
     assert sources.pixels("grey.png", Path("a.rinr"), ranged)[0, 0].tolist() == [128] * 3

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rinrcodec.errors import RinrFormatError
-from rinrcodec.labels.info import classes_of, info_of, kpt_shape_of, task_of
+from rinrcodec.labels.info import classes_of, differing_class, info_of, kpt_shape_of, task_of
 
 
 def test_round_trip() -> None:
@@ -52,3 +52,18 @@ def test_wrong_keypoint_shapes(shape: str) -> None:
 def test_messages_show_the_entry() -> None:
     with pytest.raises(RinrFormatError, match=re.escape("'[17,'")):
         kpt_shape_of({"kpt_shape": "[17,"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ({}, {0: "car"}, None),
+        ({0: "car"}, {1: "dog"}, None),
+        ({0: "car"}, {0: "car", 1: "dog"}, None),
+        ({0: "car", 1: "class_1"}, {0: "car", 1: "dog"}, None),
+        ({0: "car", 1: "dog"}, {0: "dog", 1: "car"}, 0),
+        ({0: "car", 1: "class_2"}, {0: "car", 1: "dog"}, 1),
+    ],
+)
+def test_differing_class(one: dict[int, str], other: dict[int, str], found: int | None) -> None:
+    assert differing_class(one, other) == differing_class(other, one) == found

@@ -159,8 +159,9 @@ def test_a_file_for_a_folder(tmp_path: Path) -> None:
     assert source.warnings == ()
     (warning,) = source.lost_labels
     assert "1 records are of pictures that" in warning
-    (lost,) = survey(source).lost
-    assert lost.startswith(f"{path}: has no label for 1 pictures, such as c.png, and does not say")
+    seen = survey(source)
+    assert seen.lost == ()
+    assert seen.unread == (f"{path}: 1 picture has no record here, such as c.png",)
     with pytest.raises(RinrInputError, match="has no record of any of the 3 pictures"):
         open_source(tmp_path / "ds", labels=coco(tmp_path / "m.json", ["z.png"]))
 
@@ -214,9 +215,9 @@ def test_a_folder_of_voc_files(tmp_path: Path, pictures: str) -> None:
     assert boxes is not None
     assert boxes.boxes[:2] == (Box(1, 1.0, 1.0, 2.0, 2.0), Box(0, 1.0, 1.0, 2.0, 2.0))
     assert "1 .xml files are of pictures that" in source.lost_labels[0]
-    lost = survey(source).lost
-    assert "has no label for 1 pictures, such as" in lost[0]
-    assert "4.xml: not XML" in lost[1]
+    unlisted, lost = survey(source).unread
+    assert "Annotations: 1 picture has no file here, such as" in unlisted
+    assert "4.xml: not XML" in lost
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,21 @@ def test_coco_that_nobody_asked_for(tmp_path: Path, name: str, text: str) -> Non
     assert open_source(yaml, labels="none").warnings == ()
 
 
+def test_all_coco_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "train/a.png")
+    for i in range(4):
+        write(tmp_path / f"annotations/i{i}.json", json.dumps(COCO))
+    captions = {"images": COCO["images"], "annotations": [{"id": 1, "caption": "a cat"}]}
+    write(tmp_path / "annotations/captions.json", json.dumps(captions))
+    (hint,) = (text for text in open_source(tmp_path).warnings if "COCO" in text)
+    files = [tmp_path / f"annotations/i{i}.json" for i in range(3)]
+    assert hint.startswith(f"{files[0]}: found labels (COCO?)")
+    assert f"There are also {files[1]}, {files[2]}; to use several, merge them first" in hint
+    monkeypatch.chdir(tmp_path)
+    (hint,) = (text for text in open_source(".").warnings if "COCO" in text)
+    assert f"There are also {files[1]}, {files[2]}; to use several" in hint
+
+
 @pytest.mark.parametrize("folder", ["JPEGImages", "Annotations", "annotations"])
 def test_voc_that_nobody_asked_for(tmp_path: Path, folder: str) -> None:
     put(tmp_path / "set/JPEGImages/a.png")
