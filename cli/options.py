@@ -17,6 +17,7 @@ from rinrcodec.families import (
     OBJECT_CHOICES,
     background_families,
     background_families_for,
+    background_family,
     object_families,
 )
 from rinrcodec.limits import DEFAULT_LIMITS
@@ -389,7 +390,7 @@ def target_of(options: dict[str, Any]) -> Target | None:
         if len(rivals) > 1:
             raise click.UsageError(f"{' and '.join(rivals)} exclude each other: give one of them")
     of_objects = [option for option in given if _TARGET_FIELDS[option] in EXCLUSIVE_OF_OBJECTS]
-    if objects == "none" and of_objects:
+    if of_objects and objects == "none" and background_family(background).takes_objects:
         raise click.UsageError(
             f"{of_objects[0]}: with --objects none there are no objects; leave out one of the two"
         )

@@ -281,7 +281,7 @@ def target_problem(
         )
     asked = set(target.given)
     of_objects = [name for name in target.given if name in EXCLUSIVE_OF_OBJECTS]
-    if objects == "none" and of_objects:
+    if of_objects and objects == "none" and background_family(background).takes_objects:
         return f"a target of {of_objects[0]} with objects 'none': leave out one of the two"
     if background in background_families_for(asked, objects):
         return None

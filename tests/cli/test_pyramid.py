@@ -206,7 +206,10 @@ def test_a_target_for_objects_needs_objects_that_have_one(
     families = ("--background", background, "--objects", objects)
     args = ("compress", folder, "-o", tmp_path / "out", *families)
     result = run(*args, "--objects-psnr", 30, code=2)
-    problem = f"--objects-psnr: --objects {objects} cannot be asked for that; add --objects auto"
+    problem = {
+        "none": "--objects-psnr: with --objects none there are no objects; leave out one",
+        "siren": "--objects-psnr: --objects siren cannot be asked for that; add --objects auto",
+    }[objects]
     assert problem in result.stderr
     assert not (tmp_path / "out").exists()
 

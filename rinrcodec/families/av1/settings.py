@@ -11,7 +11,7 @@ from rinrcodec.families.av1.layout import MOST_FRAMES
 __all__ = ["OBJECTS_QUALITY", "QUALITY", "Av1ObjectSettings", "Av1Settings", "pixel_work"]
 
 _TOGETHER = 16  # frames that are encoded together where groups are smaller
-QUALITY, OBJECTS_QUALITY = 20, 50  # where the target does not say any
+QUALITY, OBJECTS_QUALITY = 20, 40  # where the target does not say any
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
 
 
