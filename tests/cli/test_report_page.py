@@ -13,6 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from rinrcodec.boxes import Box
+from rinrcodec.cli.views.report import plots
 from rinrcodec.cli.views.report.page import report_page
 from rinrcodec.cli.views.report.pictures import show_frame
 from rinrcodec.cli.views.report.plots import colours_of
@@ -38,9 +39,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 @pytest.fixture
 def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without plots, which take most of the time."""
-    monkeypatch.setattr(
-        "rinrcodec.cli.views.report.plots._svg", lambda *_, **__: Markup("<svg></svg>")
-    )
+    monkeypatch.setattr(plots, "_svg", lambda *_, **__: Markup("<svg></svg>"))
 
 
 def page_of(measured: Measured) -> str:

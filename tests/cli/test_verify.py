@@ -444,7 +444,9 @@ def test_info_opens_no_pack(
     assert opened == ["manifest.json"]
     assert text.startswith(f"{tmp_path}: 1 run, complete\n  {n} shards, {n} frames, ")
     assert "1 file of these not there or of another size; rinrcodec verify says which" in text
-    assert text.endswith("  and 1 pack of no run\n")
+    *_, unlisted, unchecked = text.splitlines()
+    assert unlisted == "  and 1 pack of no run"
+    assert unchecked == f"  not checked for damage: rinrcodec verify {tmp_path}"
     (item,) = json.loads(run("info", tmp_path, "--json").stdout)
     assert item["folder"] == str(tmp_path)
     assert (item["complete"], item["shards"], item["frames"]) == (True, n, n)

@@ -272,7 +272,7 @@ def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) ->
         _, said = process.communicate(timeout=240)
     finally:
         process.kill()
-    nothing = "interrupted; nothing was kept yet, as work is kept every 16 frames"
+    nothing = "interrupted; nothing was kept yet, as work is kept every 2 frames"
     assert said.splitlines()[-1].startswith(nothing)
     assert "Traceback" not in said
     assert process.returncode == 1

@@ -54,7 +54,7 @@ def test_a_changed_key_is_another_run(dataset: Path, tmp_path: Path) -> None:
     result = rinrcodec.compress(dataset, tmp_path / "packs", resume=True, **QUICK)
     assert result.nothing_to_do
     write(dataset, f"{text}channels: 3\n")
-    with pytest.raises(RinrUsageError, match=r'yaml_keys was "channels: 1\\n" and is'):
+    with pytest.raises(RinrUsageError, match=r"yaml_keys was channels: 1\\n and is channels: 3"):
         rinrcodec.compress(dataset, tmp_path / "packs", resume=True, **QUICK)
 
 
