@@ -193,7 +193,7 @@ def measure(
             finish=finish,
         )
         if tune not in (None, _TUNES[0]) and _are_same(rows[-len(found) :], found):
-            left_out[f"{family} for {tune}"] = f"the same frames and bytes as {rows[-1].name}"
+            left_out[f"{family} for {tune}"] = f"the same frames as {rows[-1].name}"
         else:
             rows += found
         anchor = len(rows) - 1 if anchor is None else anchor
@@ -215,10 +215,13 @@ def measure(
 
 
 def _are_same(some: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Return whether rows have the same bytes and dB in each frame."""
+    """Return whether rows have the same dB in each frame.
 
-    def figures(rows: Sequence[Row]) -> list[tuple[float, Quality]]:
-        return [(frame.n_bytes, frame.quality) for row in rows for frame in row.frames]
+    Bytes differ by the tune that packs name.
+    """
+
+    def figures(rows: Sequence[Row]) -> list[Quality]:
+        return [frame.quality for row in rows for frame in row.frames]
 
     return figures(some) == figures(others)
 
