@@ -47,7 +47,6 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page pyramid_1 60 pyramid --gate 1 --frames 2 --steps 800
     page pyramid_2 60 pyramid --gate 2 --frames 6 --steps 500
     page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
-    page pyramid_4 20 pyramid --gate 4 --frames 2 --steps 300
     page pyramid_5 60 pyramid --gate 5 --frames 8 --steps 200 --sequences otb_crossing
     # Of the pages that are in OUT by then.
     page overview 1 overview --pages "$out"

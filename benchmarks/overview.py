@@ -21,17 +21,19 @@ from harness.arguments import common_parser, setup
 from harness.reports import markdown_table, write_report
 from rinrcodec.evaluation.rates import rate_curve
 
-# The curves of `accuracy.py`, and the codec of `speed.py` that writes and reads such files.
-SPEED_OF = {
-    "JPEG": "JPEG, Pillow",
-    "WebP": "WEBP, Pillow",
-    "AVIF": "AVIF, Pillow",
-    "AVIF-default": "AVIF, Pillow",
-    "composite": None,
-    "ours": "av1, fast",
-    "ours-objects": "av1, fast",
-    "ours-softened": "av1, fast",
+# The curves of `accuracy.py`: their names here, and the codec of `speed.py` that writes and reads
+# such files.
+CURVES = {
+    "JPEG": ("JPEG", "JPEG 40, Pillow"),
+    "WebP": ("WebP", "WebP 20, Pillow"),
+    "AVIF": ("AVIF, tune=psnr", "AVIF 30, Pillow"),
+    "AVIF-default": ("AVIF as Pillow writes it", "AVIF 30, Pillow"),
+    "composite": ("AVIF with pasted crops", None),
+    "ours": ("av1, no objects", "av1, fast, no objects"),
+    "ours-objects": ("av1 with objects", "av1, fast"),
+    "ours-softened": ("av1 --soften", "av1, fast, no objects"),
 }
+OURS = "av1"
 
 
 @dataclass(frozen=True)
@@ -78,21 +80,17 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
     """All codecs, and the mAP at which their bytes are compared."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in accuracy["sets"]["coco"]["points"]:
-        if row["arm"] in SPEED_OF:
+        if row["arm"] in CURVES:
             curves.setdefault(row["arm"], []).append((row["bytes"], row["map50_95"]))
     wanted = common_accuracy(curves.values())
     times = {row["codec"]: row for row in speed["rows"] if row["data"] == "stills"}
     codecs = [
-        Codec(
-            name,
-            tuple(points),
-            bytes_at(points, wanted),
-            *ms_of(times.get(SPEED_OF[name] or "", {})),
-        )
-        for name, points in curves.items()
+        Codec(name, tuple(points), bytes_at(points, wanted), *ms_of(times.get(codec or "", {})))
+        for (name, codec), points in ((CURVES[arm], points) for arm, points in curves.items())
     ]
     # Those without a curve, such as networks.
-    others = {name: row for name, row in times.items() if name not in SPEED_OF.values()}
+    with_curve = {codec for _, codec in CURVES.values()}
+    others = {name: row for name, row in times.items() if name not in with_curve}
     codecs += [Codec(name, (), None, *ms_of(row)) for name, row in others.items()]
     return codecs, wanted
 
@@ -119,7 +117,7 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
     curves.axhline(wanted, color="grey", linestyle=":", label=f"mAP {wanted:.3f}")
     for codec in codecs:
         if codec.points:
-            style = colours[codec.name] + (".-" if codec.name.startswith("ours") else ".--")
+            style = colours[codec.name] + (".-" if codec.name.startswith(OURS) else ".--")
             sizes, accuracies = zip(*codec.points, strict=True)
             curves.plot([size / 1000 for size in sizes], accuracies, style, label=codec.name)
     curves.set_xscale("log")
@@ -170,7 +168,7 @@ def page(codecs: Sequence[Codec], wanted: float, accuracy: Any, speed: Any) -> s
         f"around it: {accuracy['frames']}. That is the middle of the accuracies that all these "
         "codecs reach. [accuracy](accuracy.md) has the points, their intervals, and what each "
         "codec is. Times are those of a frame of 640x360: [speed](speed.md) has the threads and "
-        'the qualities. The time of `ours` is that with objects. "-": not measured.\n\n'
+        'the qualities. All of `av1` here has the preset `fast`. "-": not measured.\n\n'
         f"![Bytes, accuracy and time](overview.png)\n\n{table}\n\n"
         f"The figures come from `{accuracy['made']['command'].split(' --')[0]}` and "
         f"`{speed['made']['command'].split(' --')[0]}`, of the commits "

@@ -1,10 +1,9 @@
-"""The family `pyramid` measured: rates, a pack, sharp objects, time, sequences; one a run.
+"""The family `pyramid` measured: rates, a pack, sharp objects, sequences; one a run.
 
 --gate 1: pictures of Kodak, each in a file of its own, at several lambdas: BD-rate against AVIF,
           WebP and JPEG.
 --gate 2: frames of DAC-SDC in one pack, likewise.
 --gate 3: the same frames with their objects, against AVIF frames with crops pasted in.
---gate 4: time to fit and to decode, and quality against WebP and AVIF at equal bytes.
 --gate 5: sequences in chunks, against their frames alone and x265.
 
 The report is called pyramid_GATE. Interrupted? Rerun the same command to continue: finished rows
@@ -50,11 +49,6 @@ GATES = {
     3: Gate(
         "pyramid_gates.objects", "objects", {"frames": 32, "steps": None, "psnr": [30.0, 36.0]}
     ),
-    4: Gate(
-        "pyramid_gates.times",
-        "times",
-        {"frames": 4, "steps": None, "lambdas": [1e-3], "batch": 4, "repeats": 5},
-    ),
     5: Gate(
         "pyramid_gates.sequences",
         "sequences",
@@ -76,15 +70,13 @@ def main() -> None:
         type=int,
         choices=GATES,
         required=True,
-        help="1 frames alone, 2 a pack, 3 objects, 4 time, 5 sequences",
+        help="1 frames alone, 2 a pack, 3 objects, 5 sequences",
     )
     parser.add_argument("--preset", default="balanced", help="our preset")
     parser.add_argument("--steps", type=int, help="fit this many steps in place of the preset's")
     parser.add_argument("--lambdas", type=float, nargs="+", help="what a bit per pixel is worth")
     parser.add_argument("--size", type=int, nargs=2, help="width and height (gate 1)")
     parser.add_argument("--psnr", type=float, nargs=2, help="of background and objects (gate 3)")
-    parser.add_argument("--batch", type=int, help="frames that are fitted together (gate 4)")
-    parser.add_argument("--repeats", type=int, help="timed runs of a decode (gate 4)")
     parser.add_argument("--sequences", nargs="+", help="folders of data/sequences (gate 5)")
     options = parser.parse_args()
     gate = GATES[options.gate]
@@ -93,8 +85,6 @@ def main() -> None:
             setattr(options, name, gate.options.get(name))
         elif name not in gate.options:
             parser.error(f"gate {options.gate} has no --{name}")
-    if options.gate == 4 and len(options.lambdas) != 1:
-        parser.error("gate 4 takes one of --lambdas")
     if "avif" not in available_codecs():
         raise SystemExit("error: the installed Pillow has no AVIF, which all is compared with")
     setup(options)

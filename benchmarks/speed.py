@@ -18,7 +18,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 import rinrcodec
 from harness.arguments import common_parser, setup
@@ -43,11 +43,14 @@ from rinrcodec.presets import get_preset
 BATCH = 16
 STILLS, SEQUENCE = "stills", "sequence"
 GROUPS = {STILLS: 1, SEQUENCE: 16}
-# How Pillow is asked to write: its usual speeds, at qualities of about the same picture.
+# How Pillow is asked to write, at its usual speeds. First as pictures usually come; the others are
+# the qualities of `accuracy.py` at which a detector finds about the same in each of them.
+SOURCE = "JPEG 90"
 PILLOW: Mapping[str, Mapping[str, Any]] = {
-    "JPEG": {"quality": 90},
-    "WEBP": {"quality": 80, "method": 4},
-    "AVIF": {"quality": 60, "speed": 6, "max_threads": 1},
+    SOURCE: {"format": "JPEG", "quality": 90},
+    "JPEG 40": {"format": "JPEG", "quality": 40},
+    "WebP 20": {"format": "WEBP", "quality": 20, "method": 4},
+    "AVIF 30": {"format": "AVIF", "quality": 30, "speed": 6},
 }
 
 
@@ -67,13 +70,15 @@ class Speed:
     random_ms: float | None
 
 
-def pillow_speed(codec: str, pictures: Sequence[Picture], *, repeats: int, seed: int) -> Speed:
-    """The speed of a codec of Pillow."""
+def pillow_speed(
+    codec: str, pictures: Sequence[Picture], *, repeats: int, seed: int, threads: int = 1
+) -> Speed:
+    """The speed of a codec of `PILLOW`; only AVIF encodes with several threads."""
     files = pillow_files(codec, pictures)
     count = len(files)
 
     def encode() -> None:
-        pillow_files(codec, pictures)
+        pillow_files(codec, pictures, threads)
 
     def decode() -> None:
         for data in files:
@@ -83,7 +88,7 @@ def pillow_speed(codec: str, pictures: Sequence[Picture], *, repeats: int, seed:
     decoding = timed(decode, device="cpu", repeats=repeats) / count
     chosen = numbers_at_random(count, seed)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number}.{codec.lower()}" for number in range(count)]
+        paths = [Path(folder) / f"{number}.{codec.split()[0].lower()}" for number in range(count)]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
 
@@ -109,12 +114,15 @@ def numbers_at_random(count: int, seed: int) -> list[int]:
     return random.Random(seed).choices(range(count), k=min(20, 2 * count))
 
 
-def pillow_files(codec: str, pictures: Sequence[Picture]) -> list[bytes]:
+def pillow_files(codec: str, pictures: Sequence[Picture], threads: int = 1) -> list[bytes]:
     """The frames as files."""
+    settings = dict(PILLOW[codec])
+    if settings["format"] == "AVIF":
+        settings["max_threads"] = threads
     files = []
     for picture in pictures:
         file = io.BytesIO()
-        Image.fromarray(picture.pixels).save(file, codec, **PILLOW[codec])
+        Image.fromarray(picture.pixels).save(file, **settings)
         files.append(file.getvalue())
     return files
 
@@ -122,7 +130,7 @@ def pillow_files(codec: str, pictures: Sequence[Picture]) -> list[bytes]:
 def torchvision_speed(pictures: Sequence[Picture], options: argparse.Namespace) -> Speed:
     """The speed with which torchvision decodes JPEG on the device, in batches."""
     tv = import_module("torchvision.io")
-    files = pillow_files("JPEG", pictures)
+    files = pillow_files(SOURCE, pictures)
     data = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
 
     def decode() -> None:
@@ -132,7 +140,7 @@ def torchvision_speed(pictures: Sequence[Picture], options: argparse.Namespace) 
             )
 
     return Speed(
-        f"JPEG, torchvision on {torch.device(options.device).type}",
+        f"{SOURCE}, torchvision on {torch.device(options.device).type}",
         STILLS,
         len(files),
         sum(map(len, files)) / len(files),
@@ -143,9 +151,20 @@ def torchvision_speed(pictures: Sequence[Picture], options: argparse.Namespace) 
 
 
 def family_speed(
-    family: str, preset: str, data: str, pictures: Sequence[Picture], options: argparse.Namespace
+    family: str,
+    preset: str,
+    data: str,
+    pictures: Sequence[Picture],
+    options: argparse.Namespace,
+    *,
+    bare: bool = False,
 ) -> Speed:
-    """The speed of a family: encoded with all threads, decoded with one or on the device."""
+    """The speed of a family: encoded with all threads, decoded with one or on the device.
+
+    With `bare`, the frames have no boxes, and so no objects.
+    """
+    if bare:
+        pictures = [replace(picture, boxes=()) for picture in pictures]
     gop = GROUPS[data] if background_family(family).gop else None
     made = get_preset(preset, background=family, steps=steps_of(family, options), gop=gop)
     torch.set_num_threads(options.threads)
@@ -176,7 +195,7 @@ def family_speed(
                     file.decode(number, device=options.device)
 
         opening = timed(at_random, device=options.device, repeats=options.repeats)
-    name = f"{family}, {made.name.partition(',')[0]}"
+    name = f"{family}, {made.name.partition(',')[0]}{', no objects' if bare else ''}"
     per_frame = 1e3 * opening / len(chosen)
     return Speed(name, data, count, size / count, count / encoding, count / decoding, per_frame)
 
@@ -200,14 +219,14 @@ def steps_of(family: str, options: argparse.Namespace) -> int | None:
 
 def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequence: str) -> str:
     """The table, and how it is to be read."""
-    jpeg = next(row for row in rows if row.codec.startswith("JPEG, Pillow"))
+    jpeg = next(row for row in rows if row.codec == f"{SOURCE}, Pillow")
 
     def text(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
     table = markdown_table(
         ["codec", "frames", "bytes a frame", "encoded a second", "decoded a second",
-         "decoded, times JPEG in Pillow", "ms for one at random"],
+         f"decoded, times {SOURCE} in Pillow", "ms for one at random"],
         [
             (
                 f"{row.codec}, {row.data}",
@@ -226,10 +245,13 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
     return (
         f"*stills*: {stills}, the first of them for families that fit networks. *sequence*: "
         f"{sequence}.{steps} Encoding is `rinrcodec.encode` with {options.threads} threads on "
-        f"{options.device}, with objects; of Pillow's codecs, one call after the other. Decoding "
+        f"{options.device}, with objects unless the name says otherwise; of Pillow's codecs, one "
+        f"frame after the other, AVIF with {options.threads} threads, JPEG and WebP with their "
+        f"only one. Numbers after their names are qualities: {SOURCE} is what cameras write, and "
+        "at the others, a detector finds about the same in all ([accuracy](accuracy.md)). Decoding "
         f"is of batches of {BATCH} with {threads}, the best of {options.repeats} runs. In the "
         "last column, a file is opened for every frame, in random order: a pack of all frames, or "
-        "a picture file of one. Qualities differ: this page is about time.\n\n"
+        "a picture file of one.\n\n"
         f"{table}"
     )
 
@@ -256,10 +278,21 @@ def main() -> None:
         return found
 
     torch.set_num_threads(1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of decoding
     rows = [
-        row(codec, partial(pillow_speed, codec, loaded, repeats=options.repeats, seed=options.seed))
+        row(
+            codec,
+            partial(
+                pillow_speed,
+                codec,
+                loaded,
+                repeats=options.repeats,
+                seed=options.seed,
+                threads=options.threads,
+            ),
+        )
         for codec in PILLOW
-        if codec.lower() in available_codecs()
+        if codec.split()[0].lower() in available_codecs()
     ]
     if find_spec("torchvision"):
         rows.append(row("JPEG, torchvision", lambda: torchvision_speed(loaded, options)))
@@ -269,6 +302,9 @@ def main() -> None:
             for data, pictures in frames_for(name, loaded, clip, options.fitted_frames).items():
                 make = partial(family_speed, name, preset, data, pictures, options)
                 rows.append(row(f"{name} {preset} {data}", make))
+                if data == STILLS and not fitted:
+                    made = partial(make, bare=True)
+                    rows.append(row(f"{name} {preset} {data} bare", made))
     ledger.finish(
         title="Speed",
         body=page(rows, options, stills, sequence),

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import CLASS_NAMES, sample_pictures
 from rinrcodec.targets import Target
 
+# An arm, its data yaml, a seed, and the bytes a frame.
+Task = tuple[str, Path, int, float]
 # The chance to call two equal arms different, and the chance to see the difference that is named.
 _ALPHA, _POWER = 0.05, 0.8
 
@@ -120,8 +122,10 @@ def write_pictures(
 ) -> float:
     """Write a split as pictures with labels, in a codec of about `n_bytes`; the mean bytes.
 
-    Codecs other than "original" are written as the PNG of what they decode to. The composite has
-    the sharpest objects of those whose background is as good as that of the pack `reference`.
+    Codecs other than "original" are written as the PNG of what they decode to. AVIF has the default
+    tune of Pillow, whose accuracy is higher than that of tune=psnr (see benchmarks/accuracy.py).
+    The composite has the sharpest objects of those whose background is as good as that of the pack
+    `reference`.
     """
     total = 0
     pack = rinrcodec.open(reference) if arm == "composite" and reference else None
@@ -133,14 +137,14 @@ def write_pictures(
         text = format_labels(picture.boxes, width=picture.width, height=picture.height)
         label.write_text(text, encoding="utf-8")
         if arm == "composite":
-            scan = QualityScan("avif", picture.pixels)
+            scan = QualityScan("avif", picture.pixels, avif_tune=None)
             least = None
             if pack is not None:
                 decoded = pack.pixels([number])[0]
                 least = frame_quality(picture.pixels, decoded, picture.boxes).background
             coded = best_composite(scan, picture.boxes, round(n_bytes), background_psnr=least)
         elif arm != "original":
-            coded = QualityScan(arm, picture.pixels).nearest(round(n_bytes))
+            coded = QualityScan(arm, picture.pixels, avif_tune=None).nearest(round(n_bytes))
         elif file is not None:
             shutil.copy(file, target.with_suffix(file.suffix))
             total += file.stat().st_size
@@ -154,7 +158,7 @@ def write_pictures(
     return total / len(split.pictures)
 
 
-def write_arms(work: Path, split: Split, options: Any) -> dict[str, tuple[Path, float]]:
+def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
     """Write every arm: the folder to train on, and the bytes a frame.
 
     The first family among the arms decides the size of all. What an earlier run wrote is kept.
@@ -163,27 +167,38 @@ def write_arms(work: Path, split: Split, options: Any) -> dict[str, tuple[Path, 
         SystemExit: The folder was filled with other options.
     """
     families = [arm for arm in options.arms if arm in background_families()]
-    ordered = [*families, *(arm for arm in options.arms if arm not in families)]
-    filled = any((work / f"{arm}.json").is_file() for arm in ordered)
+    filled = any((work / f"{arm}.json").is_file() for arm in options.arms)
     keep_options(work, coding_options(options, families), assumed={} if filled else None)
-    arms: dict[str, tuple[Path, float]] = {}
     size, reference = float(options.bytes), None
-    for arm in ordered:
-        folder, done = work / arm, work / f"{arm}.json"
-        if not done.is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            if arm in families:
-                written = write_pack(folder, split, arm, options, size)
-            else:
-                written = write_pictures(folder, split, arm, size, reference)
-            done.write_text(json.dumps(written), encoding="utf-8")
-        written = json.loads(done.read_text(encoding="utf-8"))
-        if arm in families:
-            size = size or written
-            reference = reference or folder / "train.rinr"
-        arms[arm] = (folder if arm in families else folder / "images", written)
-        print(f"{arm}: {written:,.0f} bytes a frame", flush=True)
-    return {arm: arms[arm] for arm in options.arms}
+    if families:
+        # With all cores: the others wait for it.
+        torch.set_num_threads(options.threads * options.jobs)
+        written = write_arm(families[0], work, options, size, None)
+        torch.set_num_threads(options.threads)
+        size, reference = size or written, work / families[0] / "train.rinr"
+    write = partial(write_arm, work=work, options=options, size=size, reference=reference)
+    with _workers(options) as call:
+        sizes = list(call(write, options.arms))
+    return {
+        arm: (work / arm if arm in families else work / arm / "images", written)
+        for arm, written in zip(options.arms, sizes, strict=True)
+    }
+
+
+def write_arm(arm: str, work: Path, options: Any, size: float, reference: Path | None) -> float:
+    """Write an arm, unless an earlier run wrote it; the bytes a frame."""
+    done = work / f"{arm}.json"
+    if not done.is_file():
+        shutil.rmtree(work / arm, ignore_errors=True)
+        _, split, _ = load_split("train", options.frames)
+        if arm in background_families():
+            written = write_pack(work / arm, split, arm, options, size)
+        else:
+            written = write_pictures(work / arm, split, arm, size, reference)
+        done.write_text(json.dumps(written), encoding="utf-8")
+    result = float(json.loads(done.read_text(encoding="utf-8")))
+    print(f"{arm}: {result:,.0f} bytes a frame", flush=True)
+    return result
 
 
 def coding_options(options: Any, families: Sequence[str]) -> dict[str, Any]:
@@ -218,10 +233,11 @@ def starting_from(weights: Path) -> Callable[[Any], None]:
     return load
 
 
-def train(arm: str, data: Path, seed: int, size: float, options: argparse.Namespace) -> Run:
+def train(task: Task, options: Any) -> Run:
     """Train once, and validate the last weights."""
     from ultralytics import YOLO
 
+    arm, data, seed, size = task
     model = YOLO(options.model)
     if options.weights is not None:
         model.add_callback("on_pretrain_routine_end", starting_from(options.weights))
@@ -249,24 +265,21 @@ def train(arm: str, data: Path, seed: int, size: float, options: argparse.Namesp
     return Run(arm, seed, size, float(scores.map50), float(scores.map), seconds)
 
 
-def train_all(
-    tasks: Sequence[tuple[str, Path, int, float]], ledger: Ledger, options: Any
-) -> list[Run]:
-    """Train once for each task (the arguments of `train`), `options.jobs` at a time."""
+def train_all(tasks: Sequence[Task], ledger: Ledger, options: Any) -> list[Run]:
+    """Train once for each task, `options.jobs` at a time."""
     keys = [f"{arm} {seed}" for arm, _, seed, _ in tasks]
     new = [task for key, task in zip(keys, tasks, strict=True) if key not in ledger]
-    with _trained(new, options) as results:
+    with _workers(options) as call:
+        results = iter(call(partial(train, options=options), new))
         rows = [ledger.row(key, lambda: asdict(next(results))) for key in keys]
     return [Run(**row) for row in rows]
 
 
 @contextmanager
-def _trained(
-    tasks: Sequence[tuple[str, Path, int, float]], options: Any
-) -> Iterator[Iterator[Run]]:
-    """The trainings in their order, as they end."""
-    if options.jobs == 1 or not tasks:
-        yield (train(*task, options) for task in tasks)
+def _workers(options: Any) -> Iterator[Callable[..., Iterator[Any]]]:
+    """What maps a function over arguments in `options.jobs` processes, in their order."""
+    if options.jobs == 1:
+        yield map
         return
     with ProcessPoolExecutor(
         options.jobs,
@@ -274,7 +287,7 @@ def _trained(
         initializer=_start_worker,
         initargs=(options.threads,),
     ) as pool:
-        yield pool.map(train, *zip(*tasks, strict=True), repeat(options))
+        yield pool.map
 
 
 def _start_worker(threads: int) -> None:
@@ -340,6 +353,8 @@ def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str)
             f"{names}: packs, with objects in the labelled boxes; their bytes include the boxes. "
         )
     body += "All others have as many bytes a frame as the first of these. "
+    if {"avif", "composite"} & {*options.arms}:
+        body += "AVIF, also in the composite, has the default tune of Pillow. "
     if power:
         body += (
             f"A difference of {power} between two rows would have shown in four of five such "
@@ -374,7 +389,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder that keeps what was encoded")
     options = parser.parse_args()
     setup(options)
-    words, frames, names = load_split("train", options.frames)
+    words, _, names = load_split("train", options.frames)
     val_words, val_frames, _ = load_split("val", options.val_frames)
     work, weights = options.work, options.weights
     # On the page by name, without the folders of this machine.
@@ -391,7 +406,7 @@ def main() -> None:
         kept = (work or folder / "work").resolve()
         kept.mkdir(parents=True, exist_ok=True)
         seeds = range(options.seed, options.seed + options.seeds)
-        written = write_arms(kept, frames, options)
+        written = write_arms(kept, options)
         tasks = [
             (arm, write_data(folder / f"{arm}.yaml", place, val / "images", names), seed, size)
             for seed in seeds

@@ -83,7 +83,13 @@ def available_codecs() -> list[str]:
 
 
 def encode_picture(
-    codec: str, pixels: NDArray[np.uint8], quality: int, *, setting: int = 0, icc: bytes = b""
+    codec: str,
+    pixels: NDArray[np.uint8],
+    quality: int,
+    *,
+    setting: int = 0,
+    icc: bytes = b"",
+    avif_tune: str | None = "psnr",
 ) -> bytes:
     """Encode a picture, uint8 [H, W] or [H, W, 3].
 
@@ -93,9 +99,12 @@ def encode_picture(
         quality: From 1 to 100.
         setting: One of `CODECS[codec]`.
         icc: An ICC profile to store; empty for none.
+        avif_tune: What AVIF is tuned for; None for Pillow's default. Other codecs ignore it.
     """
     buffer = io.BytesIO()
     options = {**CODECS[codec][setting], **({"icc_profile": icc} if icc else {})}
+    if codec == "avif":
+        options["advanced"] = {"tune": avif_tune} if avif_tune else {}
     Image.fromarray(pixels).save(buffer, quality=quality, **options)  # type: ignore[arg-type]
     return buffer.getvalue()
 
@@ -109,14 +118,18 @@ def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
 class QualityScan:
     """One picture in one codec at any quality; every file is encoded once and kept.
 
-    `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`.
+    `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`. `avif_tune` is as of
+    `encode_picture`, also for the parts of the picture.
     """
 
-    def __init__(self, codec: str, pixels: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, codec: str, pixels: NDArray[np.uint8], *, avif_tune: str | None = "psnr"
+    ) -> None:
         if codec not in available_codecs():
             raise RinrInputError(f"no codec {codec!r}: choose one of {available_codecs()}")
         self.codec = codec
         self.pixels = pixels
+        self.avif_tune = avif_tune
         self._mode = "L" if pixels.ndim == 2 else "RGB"
         self._files: dict[tuple[int, int], bytes] = {}
         self._parts: dict[tuple[str, Region], QualityScan] = {}
@@ -134,7 +147,7 @@ class QualityScan:
         """Return the scan of a crop in any codec; it is kept, as crops are tried at many sizes."""
         if (codec, region) not in self._parts:
             view = np.ascontiguousarray(self.pixels[region.slices])
-            self._parts[codec, region] = QualityScan(codec, view)
+            self._parts[codec, region] = QualityScan(codec, view, avif_tune=self.avif_tune)
         return self._parts[codec, region]
 
     def size(self, quality: int, *, setting: int = 0) -> int:
@@ -179,7 +192,9 @@ class QualityScan:
     def _file(self, setting: int, quality: int) -> bytes:
         key = (setting, quality)
         if key not in self._files:
-            self._files[key] = encode_picture(self.codec, self.pixels, quality, setting=setting)
+            self._files[key] = encode_picture(
+                self.codec, self.pixels, quality, setting=setting, avif_tune=self.avif_tune
+            )
         return self._files[key]
 
 

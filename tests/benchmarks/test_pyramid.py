@@ -19,7 +19,6 @@ TINY = {
     1: ["--frames=1", "--size", "64", "48", "--lambdas", "1e-4", "1e-2"],
     2: ["--frames=2", "--lambdas", "1e-4", "1e-2"],
     3: ["--frames=2", "--psnr", "20", "24"],
-    4: ["--frames=2", "--batch=2", "--repeats=1"],
     5: ["--frames=3", "--lambdas", "1e-4", "1e-2", "--sequences", "pan"],
 }
 
@@ -76,7 +75,7 @@ def test_a_gate_writes_its_report(gate, script, data, tmp_path):
     assert str(tmp_path) not in page
     assert "unfinished" not in report
     if gate != 3:
-        assert len(report["rows"]) == {1: 2, 2: 2, 4: 1, 5: 4 + 13}[gate]
+        assert len(report["rows"]) == {1: 2, 2: 2, 5: 4 + 13}[gate]
     else:
         assert report["ours"]["bytes"] == pytest.approx(
             sum(frame["bytes"] for frame in report["ours"]["frames"])

@@ -40,15 +40,15 @@ def test_more_seeds_see_less(script):
 
 def test_frames_coded_with_other_options_are_refused(script, tmp_path, monkeypatch):
     sizes = iter([900.0, 700.0])
+    monkeypatch.setattr(script, "load_split", lambda *_: ("none", script.Split([], []), {}))
     monkeypatch.setattr(script, "write_pictures", lambda *_: next(sizes))
     chosen = {"arms": ["webp"], "frames": 4, "preset": "fast", "steps": None, "bytes": 900}
-    options = argparse.Namespace(**chosen, seed=0, device="cpu")
-    split = script.Split([], [])
-    script.write_arms(tmp_path, split, options)
-    assert script.write_arms(tmp_path, split, options)["webp"][1] == 900
+    options = argparse.Namespace(**chosen, seed=0, device="cpu", jobs=1)
+    script.write_arms(tmp_path, options)
+    assert script.write_arms(tmp_path, options)["webp"][1] == 900
     options.bytes = 700
     with pytest.raises(SystemExit, match=r"--bytes 900 \(now 700\)"):
-        script.write_arms(tmp_path, split, options)
+        script.write_arms(tmp_path, options)
     (tmp_path / "options.json").unlink()
     with pytest.raises(SystemExit, match=r"--bytes unknown \(now 700\)"):
-        script.write_arms(tmp_path, split, options)
+        script.write_arms(tmp_path, options)

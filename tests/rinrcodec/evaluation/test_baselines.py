@@ -14,6 +14,8 @@ from rinrcodec.evaluation.baselines import (
     available_codecs,
     best_composite,
     composite,
+    decode_picture,
+    encode_picture,
 )
 from rinrcodec.metrics import frame_quality, psnr
 
@@ -83,6 +85,20 @@ def test_where_nothing_is_good_enough_the_highest_quality_is_taken(picture):
 
 def test_grey_pictures_stay_grey(picture):
     assert QualityScan("webp", picture[..., 0].copy()).nearest(2000).pixels.shape == (96, 128)
+
+
+@pytest.mark.skipif("avif" not in available_codecs(), reason="Pillow has no AVIF")
+def test_a_scan_and_its_parts_have_the_tune_that_was_asked_for(picture):
+    region = Box(0, 0, 0, 40, 40).region(128, 96)
+    scans = [QualityScan("avif", picture), QualityScan("avif", picture, avif_tune="ssim")]
+    for scan, tune in zip(scans, ("psnr", "ssim"), strict=True):
+        part = scan.part("avif", region)
+        for one in (scan, part):
+            alone = encode_picture("avif", one.pixels, 40, avif_tune=tune)
+            assert one.size(40) == len(alone)
+    assert scans[0].size(40) != scans[1].size(40)
+    default = encode_picture("avif", picture, 40, avif_tune=None)
+    assert decode_picture(default, "RGB").shape == picture.shape
 
 
 def test_crops_lift_the_objects_of_a_composite(picture):
