@@ -5,7 +5,10 @@ the system's cache, until every batch is a uint8 tensor on the device. The speed
 not depend on what their weights are, so they are fitted for one step; sizes, specs and boxes are
 real. The JPEG files hold the same frames at quality 90.
 
-Then an epoch of YOLO training, end to end: the same model, from JPEG files and from the packs.
+    python benchmarks/dataloader.py --part epoch
+
+An epoch of YOLO training, end to end: the same model, from JPEG files and from the packs. Frames
+are decoded in every epoch: Ultralytics would keep so few of them in memory.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -207,7 +212,7 @@ def write_pack(folder: Path, pictures: Sequence[Picture], family: str, options: 
 
 
 def epoch_seconds(place: Path, n_classes: int, options: Any) -> float:
-    """Return the seconds of the fastest epoch of a YOLO training but for the first."""
+    """Return the mean seconds of the epochs of a YOLO training but for the first."""
     from ultralytics import YOLO
 
     data = place.with_suffix(".yaml")
@@ -217,15 +222,33 @@ def epoch_seconds(place: Path, n_classes: int, options: Any) -> float:
     starts: list[float] = []
     model = YOLO(options.model)
     model.add_callback("on_train_epoch_start", lambda _: starts.append(time.perf_counter()))
-    ends: list[float] = []
-    model.add_callback("on_train_epoch_end", lambda _: ends.append(time.perf_counter()))
-    model.train(
-        **{"data": str(data), "imgsz": options.imgsz, "batch": options.batch_size},
-        **{"device": options.device, "workers": options.yolo_workers, "seed": options.seed},
-        **{"project": str(place.parent / "runs"), "epochs": options.epochs + 1},
-        **{"val": False, "plots": False, "verbose": False, "amp": False, "save": False},
-    )
-    return min(end - start for start, end in zip(starts[1:], ends[1:], strict=True))
+    with nothing_kept():
+        model.train(
+            **{"data": str(data), "imgsz": options.imgsz, "batch": options.batch_size},
+            **{"device": options.device, "workers": options.yolo_workers, "seed": options.seed},
+            **{"project": str(place.parent / "runs"), "epochs": options.epochs + 2},
+            **{"val": False, "plots": False, "verbose": False, "amp": False, "save": False},
+            mosaic=0.0,  # which takes its pictures from those that are kept
+        )
+    # The first epoch starts workers, and in the last one they have nothing left to load.
+    return (starts[-1] - starts[1]) / options.epochs
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Have data sets of Ultralytics keep no decoded picture, as with more than fit in memory."""
+    base = import_module("ultralytics.data.base").BaseDataset
+    made = base.__init__
+
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        self.max_buffer_length = 0
+
+    base.__init__ = make
+    try:
+        yield
+    finally:
+        base.__init__ = made
 
 
 def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers: list[int]) -> str:
@@ -243,6 +266,9 @@ def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers
 
 def main() -> None:
     parser = common_parser(__doc__, frames=32)
+    parser.add_argument(
+        "--part", choices=("loading", "epoch"), default="loading", help="what is measured"
+    )
     parser.add_argument("--preset", default="balanced", help="of the packs")
     parser.add_argument(
         "--families", nargs="+", choices=background_families(), default=list(background_families())
@@ -255,7 +281,7 @@ def main() -> None:
     parser.add_argument("--model", default="yolov8n.yaml", help="the YOLO that is trained")
     parser.add_argument("--imgsz", type=int, default=320, help="pixels it is trained at")
     parser.add_argument("--yolo-workers", type=int, default=2, help="workers of its training")
-    parser.add_argument("--epochs", type=int, default=2, help="of YOLO; the best counts; 0: none")
+    parser.add_argument("--epochs", type=int, default=2, help="of YOLO, between two others")
     options = parser.parse_args()
     setup(options)
     # More workers than cores are tried on purpose.
@@ -276,19 +302,21 @@ def main() -> None:
         sizes = {"JPEG": sum(Path(path).stat().st_size for path in jpegs) / len(jpegs)} | {
             family: path.stat().st_size / len(pictures) for family, path in packs.items()
         }
-        speeds = measure_loading(jpegs, packs, options)
-        epochs = measure_epochs(folder, pictures, options) if options.epochs else {}
+        if options.part == "loading":
+            title = "Loading frames for training"
+            speeds = measure_loading(jpegs, packs, options)
+            body, figures = loading_body(speeds, options), {"frames_per_s": speeds}
+        else:
+            title = "An epoch of YOLO training"
+            epochs = measure_epochs(folder, pictures, options)
+            body, figures = epoch_body(epochs, options), {"epoch_s": epochs}
+    name = "dataloader" if options.part == "loading" else "dataloader_epoch"
     write_report(
-        "dataloader" if options.sequence is None else f"dataloader_{options.sequence}",
+        name if options.sequence is None else f"{name}_{options.sequence}",
         options,
-        title="Loading frames for training",
-        body=page(what, sizes, speeds, epochs, options),
-        data={
-            "frames": what,
-            "frames_per_s": speeds,
-            "epoch_s": epochs,
-            "bytes_per_frame": sizes,
-        },
+        title=title,
+        body=f"{intro(what, sizes, options)}{body}",
+        data={"frames": what, **figures, "bytes_per_frame": sizes},
         made=made_by("dataloader", options),
     )
 
@@ -314,36 +342,56 @@ def measure_epochs(folder: Path, pictures: Sequence[Picture], options: Any) -> d
     n_classes = 1 + max((box.class_id for one in pictures for box in one.boxes), default=0)
     places = {"JPEG": folder / "jpeg" / "images"}
     places |= {family: folder / family for family in options.families}
-    return {name: epoch_seconds(place, n_classes, options) for name, place in places.items()}
+    seconds = {}
+    for name, place in places.items():
+        copy_frames(place, options.copies)
+        seconds[name] = epoch_seconds(place, n_classes, options)
+        print(f"{name}: {seconds[name]:.2f} s an epoch", flush=True)
+    return seconds
 
 
-def page(
-    what: str,
-    sizes: Mapping[str, float],
-    speeds: Mapping[str, Mapping[str, Mapping[int, float]]],
-    epochs: Mapping[str, float],
-    options: argparse.Namespace,
-) -> str:
-    """Say what was measured, how it is to be read, and the tables."""
+def copy_frames(place: Path, copies: int) -> None:
+    """Copy the files of a folder, with their labels, so that each frame is there often."""
+    labels = place.parent / "labels"
+    for path in sorted(place.iterdir()):
+        for copy in range(1, copies):
+            shutil.copy(path, path.with_stem(f"{path.stem}-{copy}"))
+            label = labels / f"{path.stem}.txt"
+            if label.is_file():
+                shutil.copy(label, label.with_stem(f"{path.stem}-{copy}"))
+
+
+def intro(what: str, sizes: Mapping[str, float], options: argparse.Namespace) -> str:
+    """Say what was measured."""
     taken = ", ".join(f"{size:,.0f} as {name}" for name, size in sizes.items())
-    body = (
-        f"On {what}, packs of the preset `{options.preset}`, networks fitted for {STEPS} step "
-        f"({STEPS_OF_LATENTS} for latents), batches of {options.batch_size}, to {options.device}. "
-        f"Bytes a frame: {taken} (JPEG of quality 90). "
-        "`RinrDataset` is decoded by the workers on the CPU; `RinrLoader` "
-        "decodes batches on the device in the main process, from rows that the workers read, or "
-        f"from weights that stay on the device.\n\n{speed_table(speeds, options.workers)}"
+    return (
+        f"On {what}, {options.copies} times in an epoch. Packs have the preset `{options.preset}`, "
+        f"networks fitted for {STEPS} step ({STEPS_OF_LATENTS} for latents). Batches of "
+        f"{options.batch_size}, on {options.device}. Bytes a frame: {taken} (JPEG of quality 90). "
     )
-    if epochs:
-        jpeg = epochs["JPEG"]
-        rows = [(name, f"{s:.2f}", f"{jpeg / s:.2f}") for name, s in epochs.items()]
-        table = markdown_table(["from", "s an epoch", "times as fast as from JPEG"], rows)
-        body += (
-            f"\n\n## An epoch of YOLO\n\n{options.model} at {options.imgsz} pixels, "
-            f"{options.yolo_workers} workers, nothing kept in memory: loading and training "
-            f"together. The best of {options.epochs} epochs after the first.\n\n{table}"
-        )
-    return body
+
+
+def loading_body(
+    speeds: Mapping[str, Mapping[str, Mapping[int, float]]], options: argparse.Namespace
+) -> str:
+    """The speeds of loading, and how they are to be read."""
+    return (
+        "`RinrDataset` is decoded by the workers on the CPU. `RinrLoader` decodes batches on the "
+        "device in the main process, from rows that the workers read, or from weights that stay on "
+        f"the device.\n\n{speed_table(speeds, options.workers)}"
+    )
+
+
+def epoch_body(epochs: Mapping[str, float], options: argparse.Namespace) -> str:
+    """The times of an epoch, and how they are to be read."""
+    jpeg = epochs["JPEG"]
+    rows = [(name, f"{s:.2f}", f"{jpeg / s:.2f}") for name, s in epochs.items()]
+    table = markdown_table(["from", "s an epoch", "times as fast as from JPEG"], rows)
+    return (
+        f"{options.model} at {options.imgsz} pixels, {options.yolo_workers} workers, no mosaics: "
+        "loading and training together. Every frame is decoded anew in every epoch. The mean of "
+        f"{options.epochs} epochs after the first.\n\n{table}"
+    )
 
 
 if __name__ == "__main__":

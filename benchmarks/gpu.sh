@@ -36,16 +36,22 @@ within_limit() { # COMMAND...
     return "$code"
 }
 
-page() { # SCRIPT OPTIONS...
-    local name=$1
-    shift
+page() { # NAME SCRIPT OPTIONS...
+    local name=$1 script=$2
+    shift 2
     if [ -e "$out/${name}_$kind.md" ]; then
         echo "already there: $out/${name}_$kind.md"
         return
     fi
-    within_limit python "$here/$name.py" --device "$device" --out "$unfinished" "$@"
-    mv "$unfinished/$name.json" "$out/${name}_$kind.json"
-    mv "$unfinished/$name.md" "$out/${name}_$kind.md"
+    within_limit python "$here/$script.py" --device "$device" --out "$unfinished" "$@"
+    local made
+    # A script names its report after itself, or after the page.
+    for made in "$unfinished/$script" "$unfinished/$name"; do
+        [ -e "$made.md" ] || continue
+        mv "$made.json" "$out/${name}_$kind.json"
+        mv "$made.md" "$out/${name}_$kind.md"
+        break
+    done
 }
 
 tested=0
@@ -56,12 +62,14 @@ if [ ! -e "$unfinished/tests_passed" ]; then
     cd - >/dev/null
     if [ "$tested" = 0 ]; then touch "$unfinished/tests_passed"; fi
 fi
-page grouping --frames "${FRAMES:-24}" --one-in 1 --repeats 12 --frame-batches 1 8 64
-page dataloader --frames "${FRAMES:-32}" --workers 0 4 8 --yolo-workers 4 --families av1 siren nerv
-page presets --frames "${FRAMES:-3}" --one-in 7
-page speed --frames "${FRAMES:-32}" --fitted-frames "${FRAMES:-32}" --families av1 siren nerv
-page encode_siren --frames 2 --reference-steps "${STEPS:-2000}"
-page sequences
+page grouping grouping --frames "${FRAMES:-24}" --one-in 1 --repeats 12 --frame-batches 1 8 64
+page dataloader dataloader --frames "${FRAMES:-32}" --workers 0 4 8 --families av1 siren nerv
+page dataloader_epoch dataloader --part epoch --frames "${FRAMES:-32}" --copies 8 \
+    --yolo-workers 4 --families av1 siren nerv
+page presets presets --frames "${FRAMES:-3}" --one-in 7
+page speed speed --frames "${FRAMES:-32}" --fitted-frames "${FRAMES:-32}" --families av1 siren nerv
+page encode_siren encode_siren --frames 2 --reference-steps "${STEPS:-2000}"
+page sequences sequences
 rm -rf "$unfinished"
 echo "done: $out"
 exit "$tested"

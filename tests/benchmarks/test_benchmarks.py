@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ TINY = {
     "real_data": [],
     "dataloader": [
         *("--frames=1", "--repeats=1", "--workers", "0", "1", "--families", "av1", "siren"),
-        *("--epochs=1", "--imgsz=64", "--yolo-workers=0"),
     ],
     "train_yolo": [
         *("--frames=1", "--arms", "av1", "composite", "--seeds=2", "--epochs=1", "--imgsz=64"),
@@ -118,6 +118,29 @@ def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
     )  # between the points, where bytes are logarithmic
     assert "| siren, fast | - | 5,000 | 111 |" in page
     assert (tmp_path / "overview.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torchvision and Ultralytics
+def test_every_epoch_decodes_every_frame(script, tmp_path, monkeypatch):
+    training = import_module("ultralytics.data.base")
+    read, before = training.imread, training.BaseDataset.__init__
+    opened = []
+
+    def imread(file, **how):
+        opened.append(file)
+        return read(file, **how)
+
+    monkeypatch.setattr(training, "imread", imread)
+    words = ["--frames=2", "--copies=2", "--epochs=1", "--imgsz=64", "--yolo-workers=0"]
+    words += ["--batch-size=2", "--families", "av1", "--threads=1", "--preset=fast"]
+    script("dataloader.py", "--part=epoch", "--out", tmp_path, *words)
+    report = json.loads((tmp_path / "dataloader_epoch.json").read_text(encoding="utf-8"))
+    assert set(report["epoch_s"]) == {"JPEG", "av1"}
+    jpegs = [file for file in opened if file.endswith(".jpg")]
+    # Four files in three epochs, and once more where the data set is made.
+    assert len(jpegs) >= 3 * len(set(jpegs)) == 3 * 4
+    assert training.BaseDataset.__init__ is before
 
 
 def check_parts(report):
