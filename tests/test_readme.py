@@ -101,7 +101,7 @@ def test_the_table_of_backgrounds_has_them_all():
     assert [name for name, is_default in rows if is_default] == [DEFAULT_BACKGROUND]
 
 
-def test_links_and_pictures_lead_somewhere():
+def test_targets_of_links_and_pictures_exist():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert "docs/images/comparison.png" in targets
     for target in targets:

@@ -172,7 +172,7 @@ def paper_full(*args, **environment):
 
 
 @pytest.mark.slow
-def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
+def test_the_full_size_run_reports_missing_parts_in_one_line(tmp_path):
     """Nothing is fitted here: every one of these ends before that."""
     shown = paper_full("--help")
     assert shown.returncode == 0
@@ -301,7 +301,7 @@ def test_the_plan_of_all_pages_has_every_script():
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
 
 
-def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
+def test_the_gpu_script_writes_missing_pages_only(tmp_path):
     run, out = (
         partial(stand_in(tmp_path, code=1), "gpu.sh", "cuda:0", str(tmp_path / "out")),
         tmp_path / "out",

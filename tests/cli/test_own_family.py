@@ -73,7 +73,7 @@ def test_the_commands_run(
 
 
 @pytest.mark.usefixtures("installed")
-def test_it_decodes_the_same_in_regions() -> None:
+def test_a_region_equals_the_same_part_of_the_frame() -> None:
     found: dict[str, Any] = {}
     exec(IN_PYTHON, found)
     assert found["pixels"].shape == (3, 48, 64)

@@ -22,7 +22,7 @@ from .conftest import QUICK, Run, contents, write
 
 
 @pytest.mark.slow
-def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_library_and_command_write_the_same_packs(run: Run, dataset: Path, tmp_path: Path) -> None:
     for options in (
         {},
         {"layout": "files", "shard_size": 1, "seed": 3},
@@ -111,7 +111,9 @@ def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> No
     assert run(*args, "--overwrite", "--quiet").stderr == ""
 
 
-def test_what_was_kept_and_what_is_complete(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_resume_reports_kept_packs_and_complete_output(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
     quick = ("--shard-size", 2, "--labels", "none", *QUICK)
     args = ("compress", folder, "-o", tmp_path / "out", *quick)
     run(*args)
@@ -168,7 +170,7 @@ def test_an_error_comes_after_how_to_resume(
         (1, 1, "1 picture and 1 pack", "Fix or remove the picture, and rerun"),
     ],
 )
-def test_what_to_do_about_failures(
+def test_failures_come_with_advice(
     run: Run,
     folder: Path,
     tmp_path: Path,
@@ -214,7 +216,7 @@ def test_the_bar_follows_the_library(
     assert drawn == [None]
 
 
-def test_quiet_tells_of_labels_of_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_quiet_reports_labels_without_a_picture(run: Run, folder: Path, tmp_path: Path) -> None:
     content = {
         "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "gone.png"}],
         "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 1, 5, 5]}],

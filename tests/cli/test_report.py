@@ -78,7 +78,7 @@ def test_names_are_shown_as_they_are(made):
     assert sorted(frame["name"] for frame in figures["frames"]) == sorted(NAMES)
 
 
-def test_every_picture_is_one_and_has_a_text(made):
+def test_pictures_of_the_page_open_and_have_a_text(made):
     page, _, _ = made
     sources = page.values("src")
     assert len(sources) == 2 * (1 + 11)  # the whole frame, the source, and ten recipes
@@ -335,7 +335,7 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     assert "nerv" in out.read_text(encoding="utf-8")
 
 
-def test_without_torch_it_has_what_needs_none(tmp_path, monkeypatch):
+def test_without_torch_the_page_has_rows_that_need_none(tmp_path, monkeypatch):
     put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
     monkeypatch.setitem(sys.modules, "torch", None)
     out = tmp_path / "page.html"
@@ -402,7 +402,7 @@ def test_wrong_use(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["one.jpg"]
 
 
-def test_a_damaged_picture_leaves_the_page_of_before(tmp_path):
+def test_a_damaged_picture_keeps_the_earlier_page(tmp_path):
     write(tmp_path / "page.html", "before")
     write(tmp_path / "frames/a.jpg", "no picture")
     put(tmp_path / "frames/b.jpg", picture(0, 32, 24))
@@ -437,7 +437,7 @@ def test_as_a_process(tmp_path):
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
-def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
+def test_quiet_reports_lost_labels(run: Run, folder, tmp_path, monkeypatch):
     (folder / "labels").mkdir()
     for i in range(4):
         write(folder / f"labels/{i}.txt", "" if i else "car\n")

@@ -81,7 +81,7 @@ def test_a_data_set_is_sound(run: Run, out: Path, opens: Any) -> None:
         ]
 
 
-def test_the_figures(run: Run, out: Path) -> None:
+def test_json_has_the_figures_of_runs_and_files(run: Run, out: Path) -> None:
     report = json.loads(run("verify", out, "--json", "-").stdout)
     assert (report["files"], report["frames"], report["bad"]) == (8, 8, {})
     one, two = report["runs"]
@@ -91,9 +91,7 @@ def test_the_figures(run: Run, out: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["out", "out/data.yaml"])
-def test_what_compress_wrote_is_sound_until_it_is_not(
-    run: Run, dataset: Path, tmp_path: Path, source: str
-) -> None:
+def test_a_changed_data_yaml_is_found(run: Run, dataset: Path, tmp_path: Path, source: str) -> None:
     run("compress", dataset, "-o", tmp_path / "out", "--quiet", *QUICK)
     assert "1 run, all 3 files as written" in run("verify", tmp_path / source).stdout
     yaml = tmp_path / "out/data.yaml"
@@ -252,7 +250,7 @@ def test_a_manifest_that_is_damaged_or_of_another_program(
 
 
 @pytest.mark.parametrize("name", ["../secret.rinr", "/etc/passwd", "a/../../secret.rinr"])
-def test_a_hostile_manifest_leads_nowhere(
+def test_names_in_a_manifest_cannot_leave_its_folder(
     run: Run, out: Path, edit: Edit, opens: Any, name: str
 ) -> None:
     (out.parent / "secret.rinr").write_bytes(b"secret")
@@ -313,7 +311,7 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
     assert [line.partition(": ")[0] for line in lines] == sorted(map(str, out.rglob("*.rinr")))
 
 
-def test_ctrl_c_ends_it_soon(
+def test_ctrl_c_ends_verify_soon(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun, opens: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -420,7 +418,7 @@ def test_packs_of_a_store_without_a_manifest(
 # info
 
 
-def test_files_that_a_listing_hides_are_not_missed(
+def test_hidden_files_of_a_manifest_are_verified(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun
 ) -> None:
     put_run(tmp_path / ".out", packs, n_frames=1, series=".hidden")

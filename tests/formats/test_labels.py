@@ -110,7 +110,7 @@ def test_files_without_extras_have_no_tables() -> None:
         assert not {Kind.FRAME_LABELS, Kind.BOX_LABELS} & set(take_apart(data).chunks["kind"])
 
 
-def test_one_table_without_the_other() -> None:
+def test_each_label_table_can_be_absent() -> None:
     for pack, kind in (
         (pack_of((Box(0, 0, 0, 1, 1),), labelled=False), Kind.FRAME_LABELS),
         (pack_of((Box(0, 0, 0, 1, 1, score=0.5),)), Kind.BOX_LABELS),
@@ -225,7 +225,9 @@ def test_a_crowded_frame_does_not_take_minutes() -> None:
         ({"\udfff": 1}, "half of a surrogate pair"),
     ],
 )
-def test_what_json_cannot_hold_is_not_written(attributes: dict[str, Any], reason: str) -> None:
+def test_attributes_that_json_cannot_hold_are_refused(
+    attributes: dict[str, Any], reason: str
+) -> None:
     for pack in (
         pack_of((), attributes=attributes),
         pack_of((Box(0, 0, 0, 1, 1, attributes=attributes),)),
@@ -234,7 +236,7 @@ def test_what_json_cannot_hold_is_not_written(attributes: dict[str, Any], reason
             pack_bytes(pack)
 
 
-def test_depth_is_bounded_on_both_sides() -> None:
+def test_reader_and_writer_bound_the_depth_of_attributes() -> None:
     nested: Any = {}
     for _ in range(MOST_DEPTH - 1):
         nested = {"a": nested}
@@ -248,7 +250,7 @@ def test_depth_is_bounded_on_both_sides() -> None:
         pack_bytes(pack_of((), attributes=circle))
 
 
-def test_bytes_of_labels_are_bounded_on_both_sides() -> None:
+def test_reader_and_writer_bound_the_bytes_of_labels() -> None:
     """Those of all boxes of a frame together, as well as those of the frame."""
     listed = tuple(Box(0, 0, 0, 1, 1, track_id=i) for i in range(100, 110))
     size = 10 * len('{"track_id":100}')

@@ -137,7 +137,7 @@ def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) 
             check(pack_bytes(SEEDS["one_pixel"]()), exact=False)
 
 
-def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_reading_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_: object) -> None:
         end = time.process_time() + 0.2
         while time.process_time() < end:
@@ -148,7 +148,7 @@ def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         check(pack_bytes(SEEDS["one_pixel"]()), seconds=0.1)
 
 
-def test_another_frame_without_constriction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_pixels_without_constriction_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = _PlainDecoder.decode
 
     def wrong(self: _PlainDecoder, edges: list[int], count: int) -> Any:
@@ -197,7 +197,7 @@ def test_seeds_decode(name: str) -> None:
     assert decoding(name) is Outcome.SOUND
 
 
-def test_what_is_called_sound_and_does_not_decode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verified_pack_that_does_not_decode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Av1, "decode_backgrounds", raising(RinrFormatError("damaged")))
     with pytest.raises(Finding, match="verified, but then refused: damaged"):
         decoding("av1")

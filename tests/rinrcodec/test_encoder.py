@@ -102,7 +102,7 @@ def test_labels_of_any_kind_go_through_a_file(make_picture: MakePicture) -> None
         ({"classes": {10**9: "a"}}, "expected ids"),
     ],
 )
-def test_classes_and_tasks_that_cannot_be(
+def test_wrong_classes_and_tasks_are_refused(
     make_picture: MakePicture, options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(RinrInputError, match=reason):
@@ -248,7 +248,7 @@ def test_a_useless_object_inr_is_dropped(make_picture: MakePicture) -> None:
     assert len(pack.stacks) == 1
 
 
-def test_what_could_not_be_saved_is_refused_before_the_fit(picture: NDArray[np.uint8]) -> None:
+def test_pictures_that_cannot_be_saved_are_refused_early(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="two pictures have the name 'a'"):
         encode([Picture("a", picture), Picture("a", picture)])
     with pytest.raises(RinrError, match=r"\.\."):
@@ -344,7 +344,7 @@ def test_the_default_background_is_av1_and_siren_for_the_paper(name: str, backgr
 
 
 @pytest.mark.parametrize("background", ["av1", "pyramid"])
-def test_the_paper_has_no_other_families(background: str) -> None:
+def test_the_preset_paper_refuses_other_families(background: str) -> None:
     with pytest.raises(
         RinrInputError, match=f"'paper' has no {background} background: expected one of"
     ):
@@ -397,7 +397,7 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
         assert np.array_equal(one.rows.codes, other.rows.codes)
 
 
-def test_a_target_is_a_target() -> None:
+def test_a_number_is_refused_as_target() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(RinrInputError, match=r"target=30: expected a rinrcodec\.Target"):
         rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]

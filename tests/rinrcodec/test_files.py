@@ -79,7 +79,7 @@ def test_save_keeps_what_is_there_when_asked(pack: rinrcodec.Pack, tmp_path: Pat
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_what_is_no_rinr_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(RinrInputError, match="is a folder"):
         rinrcodec.open(tmp_path)
     (tmp_path / "text.rinr").write_text("no" * 400, encoding="utf-8")
@@ -115,7 +115,7 @@ def test_a_file_can_be_indexed_and_iterated(pack: rinrcodec.Pack, tmp_path: Path
                 file[index]
 
 
-def test_frames_are_found_by_number_alone(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+def test_frames_are_found_by_whole_numbers_only(pack: rinrcodec.Pack, tmp_path: Path) -> None:
     path = tmp_path / "x.rinr"
     rinrcodec.save(pack, path)
     with rinrcodec.open(path) as file:

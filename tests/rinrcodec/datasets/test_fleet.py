@@ -161,7 +161,7 @@ def test_a_shard_that_kills_twice_on_ray(
     assert (tmp_path / "out/frames-00001.rinr").exists()
 
 
-def test_an_error_of_a_worker_ends_the_run_and_is_told(
+def test_an_error_of_a_worker_ends_the_run_and_is_raised(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
@@ -287,7 +287,7 @@ def test_more_processes_than_packs(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_ray_that_is_not_there(folder: Path, tmp_path: Path, ray: Any) -> None:
+def test_an_unreachable_ray_is_an_error(folder: Path, tmp_path: Path, ray: Any) -> None:
     del ray
     options = {"executor": "ray", "ray_address": "127.0.0.1:1", **QUICK}
     with pytest.raises(RinrInputError, match=r"127\.0\.0\.1:1: cannot be reached \("):

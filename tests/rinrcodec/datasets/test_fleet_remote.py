@@ -32,7 +32,9 @@ def stored(url: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload: Upload) -> None:
+def test_from_bucket_to_bucket_gives_the_local_bytes(
+    dataset: Path, tmp_path: Path, remote: str, upload: Upload
+) -> None:
     source = upload(dataset.parent, f"{remote}/set") + "/data.yaml"
     for layout in ("pack", "files"):
         options = {"shard_size": 1, "layout": layout, **QUICK}
@@ -185,7 +187,7 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
     assert read_file(lock) == theirs
 
 
-def test_a_store_that_fails_in_the_middle(
+def test_a_run_resumes_after_a_store_failed(
     folder: Path, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fsspec

@@ -265,7 +265,7 @@ def test_a_data_yaml_of_packs_of_different_classes(
     assert rinrcodec.decompress(yaml_file, tmp_path / "same", labels=True).lost_labels == ()
 
 
-def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
+def test_wrong_options_and_files_are_errors(coco: Path, tmp_path: Path) -> None:
     unknown: Any = "labelme"
     with pytest.raises(RinrUsageError, match="labels 'labelme': expected one of yolo, coco, voc"):
         rinrcodec.decompress(tmp_path, tmp_path / "out", labels=unknown)

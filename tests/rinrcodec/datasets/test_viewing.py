@@ -197,7 +197,7 @@ def test_a_video_has_no_picture_files(tmp_path: Path) -> None:
         SourcePictures(video(tmp_path / "film.avi", 3))
 
 
-def test_a_frame_of_an_unknown_family_leaves_the_others(tmp_path: Path) -> None:
+def test_a_frame_of_an_unknown_family_does_not_stop_others(tmp_path: Path) -> None:
     pack = with_broken_frame(small_pack())
     rinrcodec.save(replace(pack, info=MappingProxyType({})), tmp_path / "a.rinr")
     with Album([tmp_path / "a.rinr"]) as album:

@@ -189,7 +189,7 @@ def test_anything_is_read_or_refused(data: st.DataObject) -> None:
     assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
 
 
-def test_oddities_are_kept_and_said() -> None:
+def test_oddities_are_kept_and_reported() -> None:
     outline = {"x1": "1", "y1": "2", "x2": "11", "y2": "2", "x3": "11", "y3": "10"}
     points = {"pt": [{"x": "1", "y": "1"}, {"x": "2", "y": "2"}, {"x": "3", "y": "1"}]}
     labels = parse(

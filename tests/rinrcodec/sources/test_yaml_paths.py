@@ -93,7 +93,7 @@ def test_path_that_exists_is_taken_as_it_is(tmp_path: Path) -> None:
     assert source.warnings == ()
 
 
-def test_a_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_in_a_path_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ultralytics does not replace it either."""
     fruit(tmp_path / "home/fruit", 1)
     fruit(tmp_path / "conf/~/fruit", 2)
@@ -119,7 +119,7 @@ def test_backslashes(tmp_path: Path, value: str) -> None:
     assert splits(source) == {"train": ["1.png"], "val": ["1.png"]}
 
 
-def test_a_path_that_is_none(tmp_path: Path) -> None:
+def test_a_path_that_is_a_list_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "a/1.png")
     yaml = write(tmp_path / "d.yaml", "path: [a]\ntrain: .\n")
     with pytest.raises(RinrInputError, match="path: found a list; expected one folder"):

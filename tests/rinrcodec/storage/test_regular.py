@@ -67,7 +67,7 @@ def test_a_fifo_that_takes_the_place_of_a_file(
         assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_what_replaces_a_file_is_not_followed(
+def test_a_file_replaced_while_open_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was opened is read, also where its name leads elsewhere by now."""
@@ -164,7 +164,7 @@ def test_sizes_that_are_too_large(tmp_path: Path) -> None:
         read_file(path, most=10)
 
 
-def test_an_open_file_is_as_any(tmp_path: Path) -> None:
+def test_an_opened_file_reads_and_seeks(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
     with open_binary(path) as file:

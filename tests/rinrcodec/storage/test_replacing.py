@@ -136,7 +136,7 @@ def special(folder: Path, kind: str) -> Path:
 
 @posix
 @pytest.mark.parametrize("kind", ["folder", "FIFO", "socket", "device", "does not exist"])
-def test_what_is_no_file_is_refused_and_stays(
+def test_special_files_are_refused_and_kept(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket is short
@@ -160,9 +160,7 @@ def test_a_folder_that_is_missing_is_said_first(tmp_path: Path) -> None:
 
 
 @posix
-def test_what_is_write_protected_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_protected_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked of the system, which lets root write everything."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
@@ -227,7 +225,9 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_half_a_file_does_not_take_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_file_never_gets_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
         def __enter__(self) -> Full:
             return self

@@ -117,7 +117,7 @@ def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> Non
 
 
 @pytest.mark.slow
-def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixels) -> None:
+def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> None:
     """With targets, which measure all frames, with all hidden layers, and with a hard step."""
     frames = [crop[:20, :30], crop[20:40, :30], crop[20:40, 30:60]]
     target = Target(psnr=30, objects_psnr=33)
@@ -176,7 +176,7 @@ def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
     assert sum(float(grad.abs().max()) > 0 for grad in gradients[0] if grad is not None) > 50
 
 
-def test_frames_of_high_lambda_weigh_less_in_what_all_share(crop: Pixels) -> None:
+def test_frames_of_high_lambda_weigh_less_in_shared_networks(crop: Pixels) -> None:
     fair = three_frames(crop)._fair()
     assert fair.mean() == pytest.approx(1)
     assert (fair[1:] / fair[:-1]).tolist() == pytest.approx([math.e, math.e])
@@ -292,7 +292,7 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
+def test_a_trial_predicts_static_frames_and_no_cuts(crop: Pixels) -> None:
     still = crop[:24, :32].copy()
     others = [crop[24:, 31::-1].copy(), 255 - crop[:24, 32:]]
 
@@ -377,7 +377,7 @@ def test_hidden_layers_of_a_small_frame_stay_and_those_of_a_large_one_do_not(
             assert torch.equal(frames.weights[name], weight)
 
 
-def test_tensors_are_rounded_for_the_frames_that_all_stand_for(
+def test_rounding_counts_all_frames_that_share_the_tensors(
     crop: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one of four frames that are the same a bit costs a fourth: its choices are those of all.

@@ -124,7 +124,7 @@ def test_steps_that_frames_share_cost_nearly_nothing() -> None:
     assert (sizes[0] - alone) / 7 < 6
 
 
-def test_a_frame_is_the_same_whatever_is_decoded_with_it() -> None:
+def test_a_frame_does_not_depend_on_the_other_decoded_frames() -> None:
     for predicted in (False, True):
         data = encode_row(SPEC, a_row(n=4, predicted=predicted))
         together = decoded(data, frames=(3, 0, 2, 2, 1))
@@ -146,7 +146,7 @@ def test_frames_that_predict_none_are_not_needed() -> None:
     check(row, decoded(damaged, frames=(0, 2)), (0, 2))
 
 
-def test_what_is_told_the_networks_of_a_predicted_frame_are_its_differences() -> None:
+def test_networks_of_predicted_frames_see_differences() -> None:
     """Two frames whose differences are the same have the same stream, wherever they start."""
     one, other = a_row(n=2, predicted=True), a_row(n=2, predicted=True, seed=3)
     mixed = PyramidRow({}, one.step_codes, [other.latents[0], one.latents[1]], True)

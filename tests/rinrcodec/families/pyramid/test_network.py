@@ -450,7 +450,7 @@ def test_the_start_has_the_tensors_of_fresh_networks_in_their_order() -> None:
     assert torch.isfinite(steps).all()
 
 
-def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
+def test_callers_get_a_copy_of_the_start() -> None:
     pyramid.start_weights(SPEC)["filter.0_bias"].fill_(9)
     assert float(pyramid.start_weights(SPEC)["filter.0_bias"].abs().max()) < 9
 
@@ -468,12 +468,12 @@ def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
         ({"out": 3, "start": 1}, "names a start that this version lacks"),
     ],
 )
-def test_specs_that_are_none(config: dict[str, Any], message: str) -> None:
+def test_malformed_specs_are_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(RinrFormatError, match=message):
         pyramid.check(Spec.of("pyramid", **config))
 
 
-def test_it_codes_no_objects() -> None:
+def test_pyramid_codes_no_objects() -> None:
     with pytest.raises(RinrFormatError, match="'pyramid' codes backgrounds only"):
         object_family("pyramid")
 

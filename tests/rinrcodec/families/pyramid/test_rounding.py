@@ -51,7 +51,7 @@ def every_change(start: Weights, fitted: Weights, name: str) -> list[Change]:
 
 
 @pytest.mark.parametrize("per_bit", [0.0, 1e-9, 1e-3])
-def test_tensors_that_are_as_they_were_have_no_change(per_bit: float) -> None:
+def test_unchanged_tensors_have_no_change(per_bit: float) -> None:
     start, _ = networks()
     assert choose_changes(start, start, start, squares(start), per_bit) == {}
 

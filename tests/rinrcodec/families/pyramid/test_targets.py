@@ -125,7 +125,7 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
         ({"objects_psnr": 99.0}, "objects_psnr=99.0"),
     ],
 )
-def test_targets_that_are_none(target: dict[str, float], message: str) -> None:
+def test_malformed_targets_are_refused(target: dict[str, float], message: str) -> None:
     with pytest.raises(RinrInputError, match=message):
         Target(**target)  # type: ignore[arg-type]
 
