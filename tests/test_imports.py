@@ -208,7 +208,7 @@ def test_no_module_imports_the_command_line():
 
 
 def outside_imports(folder: str) -> Iterator[tuple[str, str]]:
-    """What the Python files of a folder beside the package import, with the names of the files."""
+    """Return the imports of the Python files of a folder outside the package, by file."""
     for path in (ROOT / folder).rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for name in imports(path.read_text(encoding="utf-8"), module, is_package=False):
@@ -308,7 +308,7 @@ def test_measuring_needs_no_command_line():
 
 
 def test_no_other_test_leaves_a_plugin_enabled() -> None:
-    """Which those of YOLO would leave if their fixtures lasted longer than their folder."""
+    """The fixtures of YOLO would leave one if they lasted longer than their folder."""
     assert Image.open.__module__ == "PIL.Image"
     assert "YOLO_OFFLINE" not in os.environ
 

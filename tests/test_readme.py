@@ -24,7 +24,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def run(command: list[str], folder: Path) -> str:
-    # The installed `rinrcodec` command lies beside the interpreter.
+    # The installed `rinrcodec` command is next to the interpreter.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         command,

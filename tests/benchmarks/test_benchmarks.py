@@ -114,7 +114,7 @@ def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
 
 
 def check_parts(report):
-    """Every part was seen, in both ways: a function that moved away would take no time."""
+    """Both ways measured every part: a function that moved elsewhere would take no time."""
     for way in ("grouped", "one by one"):
         objects, frames = (report[key]["1"][way] for key in ("objects_s", "frames_s"))
         assert [part for part, seconds in frames.items() if seconds <= 0] == []
@@ -125,7 +125,7 @@ def check_parts(report):
 
 
 def check_fog(folder, accuracy):
-    """The same run writes the page of the fog, of the same points."""
+    """The same run writes the page of the fog, from the same points."""
     report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
     assert report["made"] == accuracy["made"]
     assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def check_fog(folder, accuracy):
 
 
 def check_opened(report, page):
-    """Nobody reads more than there is to open a frame, and the page says who takes less."""
+    """No codec reads more than its file to open a frame, and the page names the smaller ones."""
     ours = report["rows"][0]
     assert ours["opened_bytes"] == 2 * ours["bytes_a_frame"]  # one network and the index are all
     for row in report["rows"]:
@@ -235,7 +235,7 @@ def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
 
 
 def stand_in(folder, code=0):
-    """What runs a shell script with a stand-in for Python.
+    """Return a function that runs a shell script with a replacement for Python.
 
     Its tests end with `code`, and its scripts write empty pages.
     """

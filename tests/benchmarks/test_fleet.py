@@ -1,4 +1,4 @@
-"""The parts of the fleet benchmark run at their smallest, and find what they are there to find."""
+"""The parts of the fleet benchmark run at their smallest, and find planted faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `benchmarks/train_yolo.py` says of its own power."""
+"""The smallest difference that `benchmarks/train_yolo.py` can detect."""
 
 import argparse
 import importlib

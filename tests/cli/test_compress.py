@@ -35,7 +35,7 @@ def test_one_picture_to_a_file_or_into_a_folder(run: Run, folder: Path, tmp_path
     assert files(tmp_path / "out") == ["0.rinr"]
     assert (tmp_path / "x.rinr").read_bytes() == (tmp_path / "out/0.rinr").read_bytes()
     assert names(tmp_path / "x.rinr") == ["0.png"]
-    # Nothing else is left behind, neither beside the file nor in the folder.
+    # Nothing else is left behind, neither next to the file nor in the folder.
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "out", "x.rinr"]
 
 

@@ -94,7 +94,7 @@ def test_metadata_comes_back(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "a.jpg", picture(1), exif=exif, icc_profile=b"a profile", xmp=xmp)
     run("compress", tmp_path / "a.jpg", "-o", tmp_path / "a.rinr", *QUICK)
     original = opened(tmp_path / "a.jpg").info["exif"]
-    # The picture stands upright now, and says so; every other byte is as it was.
+    # The picture is upright now, and its tag says so. Every other byte is unchanged.
     at = original.index(b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x03") + 9
     upright = original[:at] + b"\x01" + original[at + 1 :]
     for kind in ("png", "jpg", "webp"):

@@ -1,4 +1,4 @@
-"""`compress` fails where packs miss their target, and keeps the packs."""
+"""`compress` fails if packs miss their target, and keeps the packs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands say to somebody who uses them for the first time, and gets something wrong."""
+"""Messages of commands for the mistakes of somebody who uses them for the first time."""
 
 from __future__ import annotations
 

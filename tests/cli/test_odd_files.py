@@ -1,4 +1,4 @@
-"""Commands over files that wait, never end or cannot be opened: named, and the rest is done."""
+"""Commands name files that wait, never end or cannot be opened, and process the others."""
 
 from __future__ import annotations
 

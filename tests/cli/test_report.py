@@ -116,7 +116,7 @@ def test_page_and_json_have_the_same_rows(made):
 
 
 def test_every_command_names_its_tune(made):
-    """So that it gives the same bytes, whatever the default is."""
+    """With its tune, the command gives the same bytes also after the default changes."""
     _, figures, _ = made
     tuned = {row["name"]: row["tune"] for row in figures["rows"] if row["tune"]}
     assert tuned == {
@@ -197,7 +197,7 @@ def check_promise(row: dict, out: Path, frames: Path) -> None:
 
 @pytest.mark.parametrize("number", range(11))
 def test_every_command_gives_what_its_row_promises(made, folder_of_made, tmp_path, number):
-    """Whatever the advice is, it is the command of one of these rows."""
+    """The advice is always the command of one of these rows."""
     _, figures, _ = made
     row = [*figures["rows"], figures["source"]][number]
     words = shlex.split(row["command"])

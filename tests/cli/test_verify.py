@@ -1,4 +1,4 @@
-"""`verify` and `info` of whole data sets: all that a manifest lists, and nothing believed of it."""
+"""`verify` and `info` of whole data sets: all that a manifest lists, checked against the files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def packs() -> list[bytes]:
 
 @pytest.fixture
 def out(tmp_path: Path, packs: list[bytes], put_run: PutRun) -> Path:
-    """What a run of six shards and one of two left behind."""
+    """The output of a run of six shards and of a run of two."""
     put_run(tmp_path / "out", packs, n_frames=1)
     put_run(tmp_path / "out", packs[:2], n_frames=1, series="val", below="val/")
     return tmp_path / "out"
@@ -189,7 +189,7 @@ def test_a_manifest_with_too_many_frames(run: Run, out: Path, edit: Edit) -> Non
 
 
 def without(shards: slice, state: str) -> Callable[[dict[str, Any]], None]:
-    """What makes of a complete run one in which these shards are not done."""
+    """Return an edit that marks these shards of a complete run as not done."""
 
     def change(run: dict[str, Any]) -> None:
         run["complete"] = False
@@ -393,7 +393,7 @@ def test_a_store_is_asked_for_each_pack_once(
     # Where things are, three listings, and the manifest, of however many packs.
     assert len(s3_requests) == 8 + 11
     assert s3_requests.count("get_object") == 8 + 1
-    # Large ones come in parts, and lie on the disk meanwhile.
+    # Large ones come in parts, and are on the disk meanwhile.
     monkeypatch.setattr(remote_module, "_REQUEST", 1000)
     s3_requests.clear()
     run("verify", s3)

@@ -1,4 +1,4 @@
-"""`verify` of single files: what it proves, `--decode`, families that lack, and its bounds."""
+"""`verify` of single files: what it proves, `--decode`, missing families, and its bounds."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_overhead_in_a_pack_of_100(boxes: int) -> None:
 
 
 def test_bytes_of_rows_before_compression_are_known_without_reading_them() -> None:
-    """Of every kind of group: weights of 8 and 16 bit, shared weights, coded rows."""
+    """Groups of every kind: weights of 8 and 16 bit, shared weights, coded rows."""
     for pack in (realistic(100, boxes=3), features()):
         reader = PackReader(pack_bytes(pack))
         for number, group in enumerate(pack.stacks):

@@ -248,7 +248,7 @@ def test_a_forked_child_reads(s3: str) -> None:
     write_pack(f"{s3}/a.rinr", many_frames(500))
     script = (
         "import os, sys, warnings\n"
-        "warnings.simplefilter('ignore')  # of a fork beside the thread of the connections\n"
+        "warnings.simplefilter('ignore')  # of a fork next to the thread of the connections\n"
         "from rinrcodec.formats import PackReader\n"
         "reader = PackReader(sys.argv[1])\n"
         "reader.frame(0)\n"

@@ -86,7 +86,7 @@ def test_small_limits_are_small() -> None:
 
 @pytest.mark.slow
 def test_the_largest_directories_are_opened() -> None:
-    """Which the mutator never makes: as much of each table as the default limits allow."""
+    """The mutator never makes these: each table has as much as the default limits allow."""
     parts = forge.take_apart(pack_bytes(SEEDS["one_pixel"]()))
     keys = [b"%06x" % i for i in range(1_000_000)]
     parts.info = {"key": keys, "value": [b""] * len(keys)}
@@ -113,7 +113,7 @@ def without_size_check(stored: bytes, *, size: int) -> bytes:  # noqa: ARG001
 
 
 def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """200 MB from a file of 8 kB: a chunk is decompressed to what it declares."""
+    """A file of 8 kB declares 200 MB: without the comparison, a chunk is decompressed to that."""
     assert check(hostile("zstd_bomb")) is Outcome.DAMAGED
     monkeypatch.setattr(_zstd, "decompress", without_size_check)
     with pytest.raises(Finding, match="bytes of memory: expected at most 25,165,824"):
@@ -121,7 +121,7 @@ def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also by the quick check, which counts nothing and lets nothing so large be allocated."""
+    """The quick check finds it, too: it counts nothing, but such an allocation fails."""
 
     names = PackReader.names
 

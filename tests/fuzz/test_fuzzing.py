@@ -1,4 +1,4 @@
-"""The mutator reaches what lies behind the checksums, and the command reports what is found."""
+"""The mutator reaches the code behind the checksums, and the command reports findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = [pack_bytes(build()) for build in SEEDS.values()]
 
 
 def flip(data: bytes, most: int) -> bytes:
-    """In place of libFuzzer's mutator: one byte is another."""
+    """Replace libFuzzer's mutator: change one byte."""
     rng = random.Random(data)
     out = bytearray(data[:most])
     if out:

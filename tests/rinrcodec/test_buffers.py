@@ -57,7 +57,7 @@ class Bare:
 
 
 class Spooled(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
-    """One that is closed when it is forgotten, as a test forgets it."""
+    """A buffer that closes when it is no longer referenced, as at the end of a test."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(max_size=len(data) * 2)

@@ -160,10 +160,10 @@ def test_all_objects_are_kept_also_where_the_background_is_exact(mode: ObjectMod
     assert useful.frames[0].objects == (None,)
 
 
-def test_what_lies_between_objects_is_not_kept(
+def test_pixels_between_objects_are_not_kept(
     make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every frame of a sequence it would be kept at once."""
+    """For a sequence, the pixels between objects of all frames would be kept at once."""
     held = []
     make_tasks = Encoding._object_tasks
 
@@ -378,7 +378,7 @@ def test_the_default_is_compared_with_the_paper(
 def test_large_pictures_are_encoded_and_decoded_on_several_threads(
     make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens from about 10 ms of work on happens here to all work."""
+    """Threads are used from about 10 ms of work on; here, for any work."""
     picture = Picture("p", make_picture(90, 70), (Box(0, 0, 0, 90, 70), Box(0, 5, 5, 60, 50)))
     preset = get_preset("fast", steps=10, background="siren")
     preset = replace(preset, min_gain=-100.0)

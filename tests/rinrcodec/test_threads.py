@@ -112,7 +112,7 @@ def test_closing_a_file_under_threads_is_a_clear_error(pack_path: Path) -> None:
 def test_a_descriptor_stays_open_while_a_thread_reads(
     pack_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else its number could be that of another file by the time that the thread reads."""
+    """Otherwise its number could belong to another file when the thread reads."""
     source, pread = FileSource(pack_path), os.pread
     data = pack_path.read_bytes()
 

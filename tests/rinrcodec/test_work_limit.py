@@ -1,4 +1,4 @@
-"""Decoding takes no more work than `Limits.max_work` allows, whatever a file asks for."""
+"""Decoding takes no more work than `Limits.max_work` allows, for any file."""
 
 from __future__ import annotations
 

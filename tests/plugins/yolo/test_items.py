@@ -129,7 +129,7 @@ def test_a_folder_of_labels_overrides_packs_with_a_message(
     counts = {Path(item["im_file"]).stem: len(item["cls"]) for item in dataset.labels}
     assert sum(counts.values()) == counts["000003"] == 1
     assert f"labels from {tmp_path / 'labels/train'}" in log.text
-    # Also for packs that a list or a pattern names, wherever the list lies.
+    # Also for packs that a list or a pattern names, wherever the list is.
     listed = tmp_path / "lists/train.txt"
     listed.parent.mkdir()
     packs = sorted((tmp_path / "train").glob("*.rinr"))

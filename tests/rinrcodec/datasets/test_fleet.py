@@ -1,4 +1,4 @@
-"""Many processes and Ray: the same bytes as one, and nothing that dies takes others with it."""
+"""Many processes and Ray: the bytes of one process, also after a worker died."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pictures done, whenever the driver is told."""
+    """The counts of finished pictures that the driver receives."""
     shown: list[float] = []
     original = Watch.progress
 
@@ -249,7 +249,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
-    """They load for seconds before they can say that Ctrl-C is not for them."""
+    """Workers load for seconds before they ignore Ctrl-C."""
     script = write(tmp_path / "driver.py", DRIVER.format(here=str(HERE)))
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder), str(tmp_path / "out")],

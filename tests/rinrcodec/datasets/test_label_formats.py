@@ -217,7 +217,7 @@ def test_classes_keep_their_order_through_voc(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_packs_of_different_classes(tmp_path: Path) -> None:
-    """As YOLO labels, one number would mean two classes; as COCO, both names stay."""
+    """In YOLO labels, one number would mean two classes; in COCO, both names stay."""
     for split, name in (("a", "cat"), ("b", "dog")):
         put(tmp_path / f"{split}/{split}.png", picture(1))
         content = {

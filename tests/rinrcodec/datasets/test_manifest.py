@@ -129,7 +129,7 @@ def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, owner: str
         Manifest(path)
 
 
-# Where in the JSON, and what must not stand there.
+# A place in the JSON, and a value that is refused there.
 WRONG: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("runs",), [None, {}, [1], [[]], "x"]),
     (("runs", 0, "key"), [None, 1, "../x", "/", "1" * 23, "G" * 24]),

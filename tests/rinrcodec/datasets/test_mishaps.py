@@ -1,4 +1,4 @@
-"""What a run says of itself in its manifest, and what it makes of all that changes or fails."""
+"""The manifest of a run, and its behaviour if files change or disks fail."""
 
 from __future__ import annotations
 

@@ -346,7 +346,7 @@ def test_a_disk_that_fails_at_any_moment_of_overwriting_leaves_whole_packs(
 def test_an_overwrite_that_was_killed_can_be_overwritten(
     folder: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while it publishes: some packs are new, some are old, and all are known."""
+    """The run is killed while it publishes: some packs are new, some old, and all are listed."""
     original = Path.replace
 
     def replace(self: Path, to: Path) -> Path:

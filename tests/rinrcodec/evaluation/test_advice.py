@@ -1,4 +1,4 @@
-"""The advice follows from the figures: each test makes up those of which another codec is best."""
+"""The advice follows from the figures: each test invents some for which another codec is best."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_a_tune_is_in_the_name_and_the_command_whatever_the_default_is(
 
 
 def test_the_time_to_encode_is_that_of_the_best_round(pictures, monkeypatch):
-    """Another process may have the core in the first one."""
+    """In the first round, another process may use the core."""
     monkeypatch.setattr(backgrounds_module, "best_seconds", lambda work, _: work() and 3.0)
     alone, whole = measure_background(pictures[:2], "av1", effort="fast", device="cpu")
     assert (alone.speed.encode, whole.speed.encode) == (1.5, 3.0)

@@ -85,7 +85,7 @@ def test_every_recipe_is_a_row_of_its_own(measured):
 
 
 def test_a_tune_that_changes_nothing_is_no_row(tmp_path):
-    """As in groups of frames, which are coded in the same way with every tune."""
+    """Groups of frames, for example, are coded in the same way with every tune."""
     y, x = np.mgrid[0:64, 0:96]
     for number in range(4):
         moved = x - 1.5 * number

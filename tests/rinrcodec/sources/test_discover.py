@@ -45,14 +45,14 @@ def test_a_folder_tree_is_sorted_mirrored_and_skips_what_is_no_picture(tmp_path:
 
 
 def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
-    """A sequence whose frames are numbered without zeros is one in time all the same."""
+    """Frames numbered without leading zeros are in the order of time, too."""
     wanted = ["cam1/f1.png", "cam1/f2.png", "cam1/f10.png", "cam01/f3.png", "cam10/f1.png"]
     for name in sorted(wanted):
         put(tmp_path / "images" / name)
     data = write(tmp_path / "data.yaml", "train: images\n")
     for source in (open_source(tmp_path / "images"), open_source(data)):
         order = names(source.series[0])
-        # Numbers that are equal are told apart by how they are written, folder by folder.
+        # Equal numbers are sorted by their spelling, folder by folder.
         assert order == [wanted[3], *wanted[:3], wanted[4]]
 
 

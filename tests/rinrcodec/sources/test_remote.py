@@ -202,7 +202,7 @@ def test_a_data_yaml(tmp_path: Path, remote: str, upload: Upload, yaml: str, ser
 
 
 def test_a_data_yaml_that_names_urls(tmp_path: Path, remote: str, upload: Upload) -> None:
-    """Those of its own store are followed, others and paths of this machine are not."""
+    """URLs of its own store are followed; other URLs and local paths are not."""
     dataset(tmp_path / "far")
     upload(tmp_path / "far", f"{remote}/far")
     put(tmp_path / "near/images/z.png")
@@ -297,7 +297,7 @@ def test_a_picture_that_changed_since(tmp_path: Path, remote: str, upload: Uploa
 def test_labels_that_do_not_arrive_are_an_error(
     tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection fails now and then: that says nothing of the picture, and costs no boxes."""
+    """A failed connection is no fault of the picture, and must not cost its boxes."""
     put(tmp_path / "images/a.png")
     write(tmp_path / "labels/a.txt", LABEL)
     upload(tmp_path, s3)

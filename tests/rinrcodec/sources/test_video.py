@@ -74,7 +74,7 @@ def test_a_turned_video_stands_upright(tmp_path: Path) -> None:
     (reading,) = open_source(path).series[0].read()
     assert reading.picture is not None
     assert reading.picture.pixels.shape == (64, 32, 3)
-    # Turned counter-clockwise by 90 degrees, the bright right half comes to lie on top.
+    # Turned counter-clockwise by 90 degrees, the bright right half comes on top.
     assert reading.picture.pixels[5, 5, 0] > 200
 
 

@@ -1,4 +1,4 @@
-"""Data yamls that are small and mean a lot: aliases of aliases, long numbers, odd tags."""
+"""Small data yamls that expand to a lot: aliases of aliases, long numbers, odd tags."""
 
 from __future__ import annotations
 

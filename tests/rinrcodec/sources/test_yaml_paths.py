@@ -94,7 +94,7 @@ def test_path_that_exists_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_tilde_in_a_path_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ultralytics does not replace it either."""
+    """Ultralytics does not expand it either."""
     fruit(tmp_path / "home/fruit", 1)
     fruit(tmp_path / "conf/~/fruit", 2)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -247,7 +247,7 @@ def test_a_missing_test_split_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many folders the paths may be relative to."""
+    """The number of folders that paths may be relative to does not matter."""
     fruit(tmp_path, 1)
     listed: list[str] = []
     scandir = os.scandir

@@ -1,4 +1,4 @@
-"""Local files: what the contract does not say."""
+"""Local files: behaviour beyond the contract of all storages."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
 def test_a_folder_that_cannot_be_made_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As below /proc, where making a folder says that there is no such file."""
+    """Below /proc, for example, creating a folder fails with "no such file"."""
 
     def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
@@ -239,7 +239,7 @@ def test_messages_are_warnings_by_default(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_windows_closes_before_it_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It removes no file that is open."""
+    """Windows removes no file that is open."""
     calls: list[str] = []
 
     def noted(name: str, call: Callable[..., None]) -> Callable[..., None]:

@@ -145,7 +145,7 @@ def test_a_server_that_does_not_serve_ranges(
 
 
 def test_a_upath_keeps_its_options(s3: str) -> None:
-    """It sees changes although fsspec caches its listings."""
+    """Changes are seen although fsspec caches listings."""
     from upath import UPath
 
     folder: Any = to_path(UPath(s3, config_kwargs={"read_timeout": 7}))

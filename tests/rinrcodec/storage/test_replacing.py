@@ -161,7 +161,7 @@ def test_a_folder_that_is_missing_is_said_first(tmp_path: Path) -> None:
 
 @posix
 def test_a_write_protected_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked of the system, which lets root write everything."""
+    """The answer of the system is replaced, because root may write everything."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
     for refused, words in ((path, "is write-protected"), (tmp_path, "its folder is write-prot")):

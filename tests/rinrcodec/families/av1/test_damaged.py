@@ -1,4 +1,4 @@
-"""Streams that are damaged or say something else than their file: an error, never a crash."""
+"""Streams that are damaged or differ from their file: an error, never a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network for sequences: its layers, its sizes, and specs that are none."""
+"""The network for sequences: its layers, its sizes, and malformed specs."""
 
 from __future__ import annotations
 

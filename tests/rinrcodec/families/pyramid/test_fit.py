@@ -139,7 +139,7 @@ def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> Non
 
 
 def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
-    """It does not depend on how many frames come after it."""
+    """The noise of a frame does not depend on the number of later frames."""
     few, many = (a_fit([crop[:9, :12]] * n, steps=1) for n in (1, 3))
     for component, others in zip(few.latents, many.latents, strict=True):
         assert all(torch.equal(a[0], b[0]) for a, b in zip(component, others, strict=True))
@@ -148,7 +148,7 @@ def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
 
 
 def three_frames(crop: Pixels) -> _Fit:
-    """Of lambdas and boxes of their own, with latents that are rounded."""
+    """Three frames, each with its own lambda and boxes, and rounded latents."""
     frames = [torch.tensor(crop[8 * k :][:16, :20].copy()) for k in range(3)]
     regions = [[Region(2, 3, 7, 5), Region(8, 7, 4, 9)], [], [Region(0, 0, 20, 5)]]
     fitted = _Fit(SETTINGS.spec(3), frames, regions, SETTINGS, Target(), False, 0, CPU)
@@ -323,7 +323,7 @@ def hidden_of(fitted: _Fit) -> set[int]:
 def test_hidden_layers_are_fitted_where_that_pays(
     crop: Pixels, monkeypatch: pytest.MonkeyPatch, predicted: bool
 ) -> None:
-    """By what the latents of a component take, and what its weights would."""
+    """The bytes of the latents of a component, against those of its weights, decide."""
     generator = torch.Generator().manual_seed(4)
     fitted = a_fit([crop[:13, :22]] * 2, predicted=predicted)
     for grids, spread in zip(fitted.latents, (4.0, 0.0, 2.0), strict=True):

@@ -229,7 +229,7 @@ def test_the_largest_values_of_a_row_give_pixels() -> None:
 
 
 def test_outputs_that_are_no_number_give_black(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a device makes of it otherwise."""
+    """Devices differ in the pixel that they make of NaN."""
     whole = rinrcodec.decode(pack, 1)
     synthesize = pyramid.synthesize
 

@@ -99,7 +99,7 @@ def test_the_largest_latents_and_changes_come_back() -> None:
 
 @pytest.mark.parametrize("codes", [(-64, 63), (63, -64), (-64, -63), (63, 63, 62)])
 def test_frames_have_steps_of_their_own(codes: tuple[int, ...]) -> None:
-    """As far from each other as their codes can be, and at both ends of these."""
+    """Codes of steps have their largest differences, at both ends of their range."""
     n = len(codes)
     row = a_row(n=n)
     row.step_codes[:] = np.array(codes)[:, None, None]

@@ -1,4 +1,4 @@
-"""Coded rows of the pyramid family that are damaged, or lie: refused, or decoded to something."""
+"""Coded rows of the pyramid family that are damaged or false: refused, or decoded to something."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_malformed_rows_are_refused(data: bytes, message: str) -> None:
 
 
 def test_rows_that_are_built_field_by_field_are_those_of_the_encoder() -> None:
-    """What the tests below rely on: but for what they lie about, their rows are valid."""
+    """The tests below rely on this: without their false fields, their rows are valid."""
     exponents = {"kernel.up": 10, "context.00.bias": 0, "filter.1_bias": 5}
     scales = {"kernel.up": 60, "context.00.bias": 0}
     data = built(exponents, scales, 7, np.arange(-6, 7, dtype=np.int32))

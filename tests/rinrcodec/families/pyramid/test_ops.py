@@ -112,7 +112,7 @@ def test_gradients_of_contexts(size: tuple[int, int], n_others: int) -> None:
 
 
 def test_every_gradient_of_contexts() -> None:
-    """Not only along one direction, as above."""
+    """Every element is checked, not only one direction as above."""
     grids, others = grids_of((3, 5), n=1), others_of((3, 5), 1, n=1)
 
     def function(*given: Tensor) -> tuple[Tensor, ...]:
