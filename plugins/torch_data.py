@@ -328,7 +328,7 @@ class RinrDataset(Dataset[Item]):
         """
         index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of a dataset of {len(self)} frames")
+            raise IndexError(f"there is no item {index}: the dataset has {len(self)}")
         index %= len(self)
         file = bisect_right(self._ends, index)
         position = index - self.first_items[file]

@@ -297,6 +297,8 @@ def _resolved(dataset: Any) -> tuple[RinrDataset, Sequence[int]]:
         indices = [operator.index(index) for index in subset.indices]
         wrong = [index for index in indices if not -len(items) <= index < len(items)]
         if wrong:
-            raise RinrInputError(f"a Subset has item {wrong[0]} of a dataset of {len(items)}")
+            raise RinrInputError(
+                f"a Subset has item {wrong[0]}, but its dataset has {len(items)} items"
+            )
         items = [items[index] for index in indices]
     return base, items

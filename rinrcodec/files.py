@@ -231,7 +231,9 @@ class RinrFile:
         """Return the number of a frame, checked against the file."""
         number = frame_number(index)
         if not -len(self) <= number < len(self):
-            raise IndexError(f"frame {number} of a file of {len(self)} frames")
+            raise IndexError(
+                f"there is no frame {number}: the file has {count(len(self), 'frame')}"
+            )
         return number
 
     def __iter__(self) -> Iterator[Tensor]:

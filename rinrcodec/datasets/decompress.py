@@ -274,7 +274,9 @@ def _check_together(output: Output, labels: bool | str, fps: float | None) -> No
         what = "a video has" if output.is_clip else f"{output.file} has"
         raise RinrUsageError(f"`labels`: {what} no place for labels; write pictures to a folder")
     if fps is not None and not output.is_clip:
-        raise RinrUsageError("`fps` is of `format` mp4 and gif; pictures have no frame rate")
+        raise RinrUsageError(
+            "`fps` is for videos (`format` mp4 or gif); pictures have no frame rate"
+        )
 
 
 def _open_packs(packs: PackFiles, work: Unpacking, *, labelled: bool) -> dict[str, list[_Known]]:

@@ -66,7 +66,10 @@ def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> 
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     for words, message in (
         (("--ray-address", "auto"), "--ray-address is of --executor ray"),
-        (("--device", "cpu,cpu"), "--device cpu,cpu: several devices are several of cuda"),
+        (
+            ("--device", "cpu,cpu"),
+            "--device cpu,cpu: several devices must be CUDA devices, such as cuda:0,cuda:1",
+        ),
         (("--resume", "--overwrite"), "--resume continues, --overwrite starts again: give one of"),
         (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
         (("--background", "nerv", "--layout", "files"), "the family nerv needs packs"),

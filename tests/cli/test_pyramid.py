@@ -208,7 +208,7 @@ def test_a_target_for_objects_needs_objects_that_have_one(
     result = run(*args, "--objects-psnr", 30, code=2)
     problem = {
         "none": "--objects-psnr: with --objects none there are no objects; leave out one",
-        "siren": "--objects-psnr: --objects siren cannot be asked for that; add --objects auto",
+        "siren": "--objects-psnr: --objects siren does not support that; use --objects auto",
     }[objects]
     assert problem in result.stderr
     assert not (tmp_path / "out").exists()

@@ -294,7 +294,7 @@ def test_a_missing_camera_is_an_error(run: Run, tmp_path: Path) -> None:
         (("--overwrite",), "--overwrite: a stream goes to an empty folder"),
         (("--labels", "dir"), "--labels: a stream has no labels"),
         (("--strict",), "a stream has none"),
-        (("--layout", "files"), "--layout files: a stream becomes packs"),
+        (("--layout", "files"), "--layout files: a stream is written to packs only"),
         (("--jobs", "2"), "one process reads a stream"),
         (("--depth-range", "1:2"), "--depth-range and --formats are about pictures"),
         (("--dry-run",), "--dry-run: a stream has no length to estimate"),

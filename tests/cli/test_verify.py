@@ -441,9 +441,9 @@ def test_info_opens_no_pack(
         text = run("info", tmp_path).stdout
     assert opened == ["manifest.json"]
     assert text.startswith(f"{tmp_path}: 1 run, complete\n  {n} shards, {n} frames, ")
-    assert "1 file of these not there or of another size; rinrcodec verify says which" in text
+    assert "1 file of these missing or of another size; rinrcodec verify lists them" in text
     *_, unlisted, unchecked = text.splitlines()
-    assert unlisted == "  and 1 pack of no run"
+    assert unlisted == "  and 1 pack that no run lists"
     assert unchecked == f"  not checked for damage: rinrcodec verify {tmp_path}"
     (item,) = json.loads(run("info", tmp_path, "--json").stdout)
     assert item["folder"] == str(tmp_path)
@@ -484,7 +484,7 @@ def test_manifests_below_a_folder_count(
     text = run("info", sets).stdout
     assert f"{sets}/a: 1 run, complete\n" in text
     assert f"{sets}/b/inner: 1 run, complete\n" in text
-    assert text.count("  and 1 pack of no run\n") == 1
+    assert text.count("  and 1 pack that no run lists\n") == 1
     assert f"{sets}/alone.rinr\n  1 frame, " in text
     assert "extra.rinr" not in text
     (sets / "a/train-00001.rinr").unlink()

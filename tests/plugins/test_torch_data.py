@@ -74,7 +74,7 @@ def test_items_are_frames_in_the_order_of_the_files(folder, pack):
     assert torch.equal(dataset[-1][0], dataset[10][0])
     assert dataset[-1][1]["image_id"] == 10
     for wrong in (11, -12):
-        with pytest.raises(IndexError, match="of a dataset of 11 frames"):
+        with pytest.raises(IndexError, match="the dataset has 11"):
             dataset[wrong]
     assert isinstance(dataset[torch.tensor(2)][1]["image_id"], int)
     with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):

@@ -117,7 +117,7 @@ def test_a_frame_has_everything_exactly(put: Any) -> None:
     dataset = RinrDataset(put(FULL))
     assert list(dataset.frame(0).boxes) == FULL
     assert dataset.frame(-1).boxes == ()
-    with pytest.raises(IndexError, match="of a dataset of 2 frames"):
+    with pytest.raises(IndexError, match="the dataset has 2"):
         dataset.frame(2)
 
 

@@ -209,8 +209,8 @@ def test_impossible_outputs_are_refused(folder: Path, dataset: Path, tmp_path: P
         ({"seed": 2**31}, "seed=2147483648: expected a whole number, 0 to"),
         ({"background": "nerv", "layout": "files"}, "needs packs"),
         ({"background": "siren", "target": Target(psnr=30)}, "psnr for siren backgrounds: they"),
-        ({"ray_address": "auto"}, "`ray_address` is of `executor='ray'`"),
-        ({"device": "cpu,cpu"}, "several devices are several of cuda"),
+        ({"ray_address": "auto"}, "`ray_address` needs `executor='ray'`"),
+        ({"device": "cpu,cpu"}, "several devices must be CUDA devices"),
         ({"executor": "ray", "device": "cpu:0"}, "Ray chooses them itself"),
     ],
 )

@@ -161,7 +161,7 @@ def test_the_lock_of_a_run_that_is_dead_is_taken(
         write_whole(lock, text.encode())
         said: list[str] = []
         rinrcodec.compress(folder, f"{remote}/out", overwrite=True, on_message=said.append, **QUICK)
-        assert any("seeing for 0 s whether it still is" in message for message in said)
+        assert any("waiting 0 s to see whether it still is" in message for message in said)
     assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
@@ -182,7 +182,7 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
         time.sleep(0.5)
         theirs = json.dumps({"token": "another"}).encode()
         write_whole(lock, theirs)
-        with pytest.raises(RinrInputError, match=r"another compress took .* over"):
+        with pytest.raises(RinrInputError, match="another compress took over"):
             check()
     assert read_file(lock) == theirs
 

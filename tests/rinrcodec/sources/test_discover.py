@@ -171,6 +171,6 @@ def test_a_folder_that_cannot_be_listed_is_named(
     source = open_source(tmp_path)
     assert names(source.series[0]) == ["a.png"]
     (failure,) = source.failures
-    assert failure.startswith(f"{tmp_path}/locked: this folder cannot be listed, so nothing")
+    assert failure.startswith(f"{tmp_path}/locked: this folder cannot be listed and is ignored")
     with pytest.raises(PermissionError, match=f"Permission denied: '{tmp_path}/locked'"):
         open_source(tmp_path / "locked")

@@ -273,5 +273,5 @@ def test_the_lease_of_a_dead_holder_runs_out(memory: str, monkeypatch: pytest.Mo
     with locked(root, root.parent, on_message=messages.append) as check:
         check()
     assert messages == [
-        f"{memory} was being written to by process 7 of gone; seeing for 0 s whether it still is"
+        f"process 7 of gone was writing to {memory}; waiting 0 s to see whether it still is"
     ]

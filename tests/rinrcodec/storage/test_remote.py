@@ -129,8 +129,8 @@ def test_refusals_of_a_server_have_a_type_and_a_text(
 @pytest.mark.parametrize(
     ("method", "answer", "said"),
     [
-        ("cat_file", bytes(100), "sends the whole file for a part of it; download it first"),
-        ("info", {"type": "file", "size": None}, "does not tell its size; download it first"),
+        ("cat_file", bytes(100), "does not send parts of files; download it first"),
+        ("info", {"type": "file", "size": None}, "does not report its size; download it first"),
     ],
 )
 def test_a_server_that_does_not_serve_ranges(

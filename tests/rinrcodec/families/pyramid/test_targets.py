@@ -132,7 +132,7 @@ def test_malformed_targets_are_refused(target: dict[str, float], message: str) -
 
 def test_a_target_needs_the_family(crop: Pixels) -> None:
     with pytest.raises(
-        RinrInputError, match="siren backgrounds: they cannot be asked for it; use pyramid or"
+        RinrInputError, match="siren backgrounds: they do not support it; use pyramid or"
     ):
         rinrcodec.encode([crop], preset="fast", background="siren", target=Target(psnr=30))
 
