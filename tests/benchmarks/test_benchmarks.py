@@ -197,7 +197,7 @@ def test_the_full_size_run_reports_missing_parts_in_one_line(tmp_path):
     assert done.stderr == "error: device 'cpu0': expected auto, cpu, cuda or cuda:N\n"
 
 
-def test_no_folder_is_crowded_and_none_reaches_into_private_modules():
+def test_folders_are_small_and_import_public_names_only():
     folders = [BENCHMARKS, *(path.parent for path in BENCHMARKS.glob("*/__init__.py"))]
     for folder in folders:
         files = list(folder.glob("*.py"))

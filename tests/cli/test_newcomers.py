@@ -77,7 +77,7 @@ def test_a_text_is_no_picture(run: Run, tmp_path: Path) -> None:
     assert line.startswith(f"error: {note}: not a picture; give a picture, a folder")
 
 
-def test_bad_labels_are_said_once_and_before_the_table(
+def test_bad_labels_are_reported_once_before_the_table(
     run: Run, frames: Path, tmp_path: Path
 ) -> None:
     for number in range(2):

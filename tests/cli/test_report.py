@@ -148,7 +148,7 @@ def test_marks_of_the_plots_are_the_rows(made):
             assert plot.count(f"{row['name']}</text>") == 1
 
 
-def test_what_was_left_out_is_named(made):
+def test_rows_left_out_are_named_with_a_reason(made):
     page, figures, _ = made
     assert sorted(figures["left_out"]) == ["nerv", "pyramid"]
     words = " ".join(page.texts)
@@ -293,7 +293,7 @@ def test_png_sources_without_boxes_are_measured_against_jpeg(tmp_path):
     assert not [text for text in page.texts if "+ crops" in text]
 
 
-def test_where_the_video_is_smaller_the_advice_is_to_send_it(tmp_path):
+def test_a_video_smaller_than_any_pack_is_advised(tmp_path):
     av = pytest.importorskip("av")
     film = tmp_path / "film.mp4"
     with av.open(str(film), "w") as container:

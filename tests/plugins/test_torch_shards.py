@@ -198,7 +198,7 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(
 
 
 @pytest.mark.parametrize("text", ["[]", '{"name": "a web app"}', "{", "\0", "[" * 100_000])
-def test_a_manifest_of_another_kind_says_nothing(
+def test_a_manifest_of_another_kind_is_ignored(
     tmp_path: Path, two: bytes, put_run: PutRun, text: str
 ) -> None:
     put_run(tmp_path, [two] * 2, n_frames=5).write_text(text)

@@ -98,7 +98,7 @@ def test_all_kinds_give_the_same_pixels(data: bytes, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_the_header_alone(data: bytes, kind: str) -> None:
+def test_the_header_is_read_from_buffers(data: bytes, kind: str) -> None:
     assert read_header(SOURCES[kind](data)).n_frames == 2
 
 

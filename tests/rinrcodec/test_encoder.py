@@ -403,7 +403,7 @@ def test_a_number_is_refused_as_target() -> None:
         rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]
 
 
-def test_what_a_conversion_loses_is_a_warning(tmp_path: Path) -> None:
+def test_losses_of_a_conversion_are_warnings(tmp_path: Path) -> None:
     thermal = Image.fromarray((np.arange(600).reshape(20, 30) + 7000).astype(np.uint16))
     path = tmp_path / "t.png"
     thermal.save(path)

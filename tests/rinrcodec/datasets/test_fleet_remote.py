@@ -229,7 +229,7 @@ def test_names_in_buckets_are_no_patterns(folder: Path, remote: str) -> None:
         assert stored(f"{remote}/{name}").keys() == {"frames-00000.rinr", "manifest.json"}
 
 
-def test_a_run_that_lost_its_lock_touches_nothing(
+def test_a_run_that_lost_its_lock_changes_no_file(
     folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rinrcodec import encoder

@@ -185,7 +185,7 @@ def test_a_source_that_vanishes_while_a_batch_is_fitted(
     assert contents(tmp_path / "out") == contents(tmp_path / "one")
 
 
-def test_a_disk_that_fails_says_nothing_of_its_pictures(
+def test_a_failing_disk_is_no_fault_of_pictures(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rinrcodec.compress(folder, tmp_path / "one", **TWO)

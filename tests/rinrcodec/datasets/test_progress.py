@@ -89,7 +89,7 @@ def test_encode_draws_a_bar_if_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
     assert "2/2 frames" in terminal.getvalue()
 
 
-def test_what_failed_is_counted_apart(tmp_path: Path) -> None:
+def test_failures_are_counted_separately(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
         Image.new("RGB", (16, 16)).save(tmp_path / f"in/{name}.png")
@@ -125,7 +125,7 @@ def test_messages_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_what_is_skipped_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rinrcodec")
     (tmp_path / "frames").mkdir()
     Image.new("RGB", (24, 16)).save(tmp_path / "frames" / "a.png")

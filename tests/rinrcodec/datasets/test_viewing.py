@@ -73,7 +73,7 @@ def test_the_parts_of_a_pack_are_its_bytes(pack_file: Path) -> None:
         assert sum(one.objects for one in frames) < parts.objects + 1e-6
 
 
-def test_what_frames_share_counts_in_equal_parts(tmp_path: Path) -> None:
+def test_shared_bytes_count_in_equal_parts(tmp_path: Path) -> None:
     pack = small_pack()
     rinrcodec.save(pack, tmp_path / "a.rinr")
     rinrcodec.save(many(pack, 30), tmp_path / "b.rinr")

@@ -72,7 +72,7 @@ def test_ours_wins_where_it_is_best_and_fitted_soon_enough():
     assert "beaten" not in text
 
 
-def test_sharper_objects_on_a_worse_background_are_said_to_be_that():
+def test_the_advice_names_a_worse_background():
     advised = advice(ours(26.2, 31.0), JPEG, AVIF)
     assert advised.row.name == "rinrcodec"
     text = " ".join(advised.reasons)
@@ -182,7 +182,7 @@ def test_only_ours_goes_through_the_fog():
     assert transfer(AVIF, SOURCE, DEVICES) == serverless(DEVICES, codec_of(AVIF, SOURCE))
 
 
-def test_a_larger_recipe_beats_nothing_and_is_not_advised():
+def test_a_larger_recipe_is_never_advised():
     large = option("large", 60, 60, 60, alpha=0.2)
     assert not beats(large, AVIF)
     assert beats(replace_bytes(large, 1.05), AVIF)

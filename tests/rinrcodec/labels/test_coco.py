@@ -396,7 +396,7 @@ def test_lvis_has_no_file_names() -> None:
     assert load(content).pictures[0].file_name == "000000391895.jpg"
 
 
-def test_long_keys_of_the_file_are_left_out_and_said() -> None:
+def test_long_keys_of_the_file_are_left_out_with_a_warning() -> None:
     content = {**data_set([]), "info": {"a": 1}, "log": "x" * 2**21}
     coco = load(content)
     assert json.loads(coco.info).keys() == {"categories", "info"}

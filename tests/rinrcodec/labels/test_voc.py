@@ -215,7 +215,7 @@ def test_names_of_a_file() -> None:
         names_used(b"<x/>")
 
 
-def test_what_voc_cannot_hold_is_counted() -> None:
+def test_fields_that_voc_cannot_hold_are_counted() -> None:
     box = Box(
         7, 0, 0, 4, 4, keypoints=((1, 1),), crowd=True, score=0.5, track_id=3,
         polygons=((0, 0, 4, 0, 4, 4), (0, 0, 4, 0, 4, 3)),

@@ -72,7 +72,7 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["labels/s/a.txt", "frames/labels/s/a.txt", "frames/s/a.txt"])
-def test_labels_beside_or_inside_a_folder(tmp_path: Path, label: str) -> None:
+def test_labels_next_to_or_inside_a_folder(tmp_path: Path, label: str) -> None:
     put(tmp_path / "frames/s/a.png")
     write(tmp_path / label, LABEL)
     assert boxes(open_source(tmp_path / "frames").series[0]) == [(BOX,)]

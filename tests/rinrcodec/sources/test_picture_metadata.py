@@ -101,7 +101,7 @@ def test_tags_of_a_compressed_tiff(tmp_path: Path, compression: str) -> None:
     assert main == {271: "DJI", 33550: (0.5, 0.5, 0.0)}
 
 
-def test_a_tiff_that_says_nothing_gets_no_exif(tmp_path: Path) -> None:
+def test_a_tiff_without_tags_gets_no_exif(tmp_path: Path) -> None:
     assert load_picture(saved(tmp_path, "tif", dpi=(72, 72))).metadata.exif == b""
 
 

@@ -126,7 +126,9 @@ def test_a_whole_bucket(tmp_path: Path, s3: str, upload: Upload) -> None:
         assert (name, label) == ("images/a.png", f"{s3}/labels/a.txt")
 
 
-def test_objects_that_stand_for_folders(tmp_path: Path, s3: str, upload: Upload) -> None:
+def test_placeholder_objects_of_folders_are_ignored(
+    tmp_path: Path, s3: str, upload: Upload
+) -> None:
     put(tmp_path / "frames/a.png")
     upload(tmp_path, s3)
     filesystem = fsspec.filesystem("s3")
@@ -324,7 +326,7 @@ def test_refs_are_pickled(tmp_path: Path, remote: str, upload: Upload) -> None:
     assert [r.digest for r in again.read()] == [r.digest for r in series.read()]
 
 
-def test_what_is_not_there(remote: str) -> None:
+def test_missing_urls_are_errors(remote: str) -> None:
     with pytest.raises(RinrInputError, match=f"^{remote}/a: there is no such file or folder"):
         open_source(f"{remote}/a")
     with pytest.raises(RinrInputError, match=r"a\.png: there is no such file"):

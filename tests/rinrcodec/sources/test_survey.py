@@ -65,7 +65,7 @@ def test_keypoints_guessed_without_a_yaml_are_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["17", "[17]", "[0, 3]", "[17, 4]", "[1.5, 2]", "[true, 2]"])
-def test_a_keypoint_shape_that_is_none_is_refused(tmp_path: Path, shape: str) -> None:
+def test_a_malformed_keypoint_shape_is_refused(tmp_path: Path, shape: str) -> None:
     from rinrcodec.errors import RinrInputError
 
     yaml = data_set(tmp_path, {"a": ""}, f"names: [x]\nkpt_shape: {shape}\n")
@@ -105,7 +105,7 @@ def test_a_data_set_without_boxes_is_a_warning(tmp_path: Path) -> None:
     assert "2 label files without a box" in warning
 
 
-def test_labels_none_has_nothing_to_survey(tmp_path: Path) -> None:
+def test_labels_none_skips_the_survey(tmp_path: Path) -> None:
     images = data_set(tmp_path, {"a": "car"})
     seen = survey(open_source(images, labels="none"))
     assert (seen.files, seen.lost, seen.warnings) == (0, (), ())

@@ -208,7 +208,7 @@ def test_lines_are_relative_to_the_working_folder_too(
     assert splits(open_source(yaml)) == {"train": ["1.png"]}
 
 
-def test_entries_that_name_nothing(tmp_path: Path) -> None:
+def test_entries_without_pictures_are_reported(tmp_path: Path) -> None:
     put(tmp_path / "images/1.png")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "gone").symlink_to("nowhere")

@@ -72,7 +72,9 @@ def test_write_and_read(storage: Storage, folder: Path, put: Put) -> None:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_names_are_taken_as_they_are(storage: Storage, folder: Path, put: Put, name: str) -> None:
+def test_names_with_special_characters_are_kept(
+    storage: Storage, folder: Path, put: Put, name: str
+) -> None:
     path = put(f"{name}/{name}.txt")
     assert storage.read_file(path) == b"data"
     ((listed, _),) = storage.files_below(folder)

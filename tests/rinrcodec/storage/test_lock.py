@@ -30,7 +30,7 @@ with locked(Path(sys.argv[1]), Path("out")):
 """
 
 
-def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+def test_one_holder_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     root = tmp_path / "work"
     with locked(root, tmp_path):
         with pytest.raises(RinrInputError) as refused:
@@ -47,9 +47,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("existed", [True, False])
-def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
-    existed: bool, tmp_path: Path
-) -> None:
+def test_an_empty_folder_created_for_the_run_is_removed(existed: bool, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if existed:
         out.mkdir()

@@ -66,7 +66,7 @@ def test_a_new_file_follows_the_umask(tmp_path: Path, mask: int) -> None:
 
 
 @posix
-def test_nobody_else_reads_the_temporary_file_of_a_private_one(tmp_path: Path) -> None:
+def test_the_temporary_file_of_a_private_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     path.chmod(0o600)
@@ -154,7 +154,7 @@ def test_special_files_are_refused_and_kept(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_missing_is_said_first(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_first(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="its folder does not exist"):
         named_file(tmp_path / "no/a")
 

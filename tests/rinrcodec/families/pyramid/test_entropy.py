@@ -131,7 +131,7 @@ def test_extremes_come_back() -> None:
     assert (LatentDecoder(encode(latents)).take(*latents[1:]) == latents[0]).all()
 
 
-def test_nothing_is_no_bytes_and_changes_nothing() -> None:
+def test_empty_calls_take_no_bytes() -> None:
     nothing = columns([])
     assert encode(nothing, nothing) == b""
     assert LatentDecoder(b"").take(*nothing[1:]).shape == (0,)

@@ -182,7 +182,7 @@ def test_times_beyond_the_row(pack: Pack, time: float) -> None:
         rinrcodec.decode(wrong, 0)
 
 
-def test_objects_come_on_top(pack: Pack) -> None:
+def test_objects_are_added_to_the_background(pack: Pack) -> None:
     codes = np.arange(21, dtype=np.int16)[None] * 500
     siren = Group(SIREN, 16, Rows(codes, np.full((1, 4), 2.0**-12, np.float32)))
     box, inr = Box(0, 3, 4, 9, 6), ObjectInr(InrRef(2, 0), "direct")

@@ -134,7 +134,7 @@ def test_a_frame_does_not_depend_on_the_other_decoded_frames() -> None:
                 assert all(torch.equal(a[k], b[0]) for a, b in zip(component, others, strict=True))
 
 
-def test_frames_that_predict_none_are_not_needed() -> None:
+def test_streams_of_unneeded_frames_are_not_read() -> None:
     """A frame is read without the streams of others, which may be damaged."""
     row = a_row(n=3)
     data = encode_row(SPEC, row)

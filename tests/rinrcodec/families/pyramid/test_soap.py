@@ -107,7 +107,7 @@ def test_tensors_without_gradient_do_not_change() -> None:
     assert not torch.equal(one, torch.ones(2, 2))
 
 
-def test_gradients_of_zero_move_nothing_and_break_nothing() -> None:
+def test_gradients_of_zero_change_no_tensor() -> None:
     x = torch.ones(3, 4, requires_grad=True)
     soap = Soap([x])
     for _ in range(3):

@@ -137,7 +137,7 @@ def test_a_target_needs_the_family(crop: Pixels) -> None:
         rinrcodec.encode([crop], preset="fast", background="siren", target=Target(psnr=30))
 
 
-def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
+def test_a_box_of_the_whole_frame_does_not_change_lambda(crop: Pixels) -> None:
     target = Target(psnr=20, objects_psnr=30)
     regions = [[Region(0, 0, WIDTH, HEIGHT)], [Region(0, 0, WIDTH // 2, HEIGHT)]]
     fitted = _Fit(
