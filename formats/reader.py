@@ -314,9 +314,8 @@ class PackReader:
         if total > most:
             raise RinrLimitError(
                 f"to read all of its {self._source.size:,} bytes takes {total:,} uncompressed "
-                f"ones, over the limit of {most:,}: it is damaged or made to do harm, so do not "
-                "use it; pass limits=Limits(max_verify_bytes=...) with a higher value if you "
-                "trust the file"
+                f"ones, over the limit of {most:,}: it is damaged or malicious, so do not use it; "
+                "pass limits=Limits(max_verify_bytes=...) with a higher value if you trust the file"
             )
 
     def _frame(self, index: int) -> Frame:
