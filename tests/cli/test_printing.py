@@ -65,7 +65,7 @@ def test_library_and_command_write_the_same_packs(run: Run, dataset: Path, tmp_p
 def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     for words, message in (
-        (("--ray-address", "auto"), "--ray-address is of --executor ray"),
+        (("--ray-address", "auto"), "--ray-address needs --executor ray"),
         (
             ("--device", "cpu,cpu"),
             "--device cpu,cpu: several devices must be CUDA devices, such as cuda:0,cuda:1",

@@ -222,7 +222,7 @@ def test_a_run_that_has_just_begun(run: Run, out: Path, edit: Edit) -> None:
     lines = errors(run, out)
     assert "0 of 6 shards are done" in lines[0]
     assert "no .rinr file" not in "".join(lines)
-    assert "2 files of these not there" in run("info", out).stdout
+    assert "2 files of these missing" in run("info", out).stdout
 
 
 def test_failed_shards(run: Run, out: Path, edit: Edit) -> None:
@@ -379,7 +379,7 @@ def test_a_data_set_behind_a_url(run: Run, out: Path, remote: str, upload: Any) 
     assert first.startswith(f"{url}/train-00001.rinr: it has the ")
     assert second.startswith(f"{url}/train-00002.rinr: it is truncated")
     assert third.startswith(f"{url}/val/val-00000.rinr: it is missing, and {url}/manifest.json ")
-    assert "2 files of these not there" in run("info", url).stdout
+    assert "2 files of these missing" in run("info", url).stdout
 
 
 def test_a_store_is_asked_for_each_pack_once(
@@ -424,7 +424,7 @@ def test_hidden_files_of_a_manifest_are_verified(
     put_run(tmp_path / ".out", packs, n_frames=1, series=".hidden")
     put_run(tmp_path / ".out", packs[:1], n_frames=1, series="seen")
     assert "7 files are sound" in run("verify", tmp_path / ".out").stdout
-    assert "not there" not in run("info", tmp_path / ".out").stdout
+    assert "missing" not in run("info", tmp_path / ".out").stdout
     (tmp_path / ".out/.hidden-00001.rinr").unlink()
     (line,) = errors(run, tmp_path / ".out")
     assert "it is missing" in line
@@ -465,7 +465,7 @@ def test_info_of_what_compress_wrote(run: Run, dataset: Path, tmp_path: Path) ->
         assert "preset fast, background av1, steps 8, seed 0, layout pack\n" in text
         assert "    train: 1 shard, 2 frames, " in text
         assert "no run" not in text
-        assert "not there" not in text
+        assert "missing" not in text
     assert "    train: 1 shard, 2 frames, " in run("info", tmp_path / "out", "--frames").stdout
     assert "layout files\n    train: 1 shard, 2 frames, " in run("info", tmp_path / "files").stdout
 
@@ -490,7 +490,7 @@ def test_manifests_below_a_folder_count(
     (sets / "a/train-00001.rinr").unlink()
     (line,) = errors(run, sets)
     assert line.startswith(f"{sets}/a/train-00001.rinr: it is missing, and {sets}/a/manifest.json")
-    assert "1 file of these not there" in run("info", sets).stdout
+    assert "1 file of these missing" in run("info", sets).stdout
     (sets / "b/inner/manifest.json").write_text("{")
     assert len(errors(run, sets)) == 2
     assert "b/inner/manifest.json: not a manifest" in run("info", sets, code=1).stderr
