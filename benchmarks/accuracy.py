@@ -42,30 +42,30 @@ PHOTOS = ("coco", "dacsdc")
 WORK = "accuracy-work"
 INTRO = """A YOLOv5n with the weights of its release for COCO looks at what each codec gives back,
 at 640 pixels. On COCO its figure is mAP50-95 against the labels. DAC-SDC and the sequences label
-one object a frame, of other classes than COCO has; there the figure is the share of these objects
-that it finds, as any class, at an overlap of 0.5 with a score of 0.25 or more.
+one object a frame, of other classes than COCO has. There the figure is the share of these objects
+that it finds, as any class. It counts detections with an overlap of 0.5 and a score of 0.25 or
+more.
 
 Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
-pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers;
-frames of a pack (up to 24) share what belongs to none of them. AVIF is Pillow's, speed 6, 4:4:4,
-tuned for PSNR; `AVIF-default` has Pillow's default tune. Ours are `av1` packs with `--tune
-accuracy` and the preset `fast`: libaom's speed is 6 for backgrounds and 5 for objects. The
-composite is an AVIF file and AVIF crops of the same boxes, at speed 6, both with Pillow's default
-tune or both tuned for PSNR. {encoder} Softened packs have no objects; frames are blurred outside of
-the boxes before they are encoded (`--soften`). Where two qualities are named, they are those of
-background and objects."""
+pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers.
+The frames of a pack (up to 24) share the bytes that belong to none of them. AVIF is Pillow's, speed
+6, 4:4:4, tuned for PSNR; `AVIF-default` has Pillow's default tune. Ours are `av1` packs with
+`--tune accuracy` and the preset `fast`: libaom's speed is 6 for backgrounds and 5 for objects. The
+composite is an AVIF file and AVIF crops of the same boxes, at speed 6. Both have Pillow's default
+tune, or both are tuned for PSNR. {encoder} Softened packs have no objects: frames are blurred
+outside of the boxes before they are encoded (`--soften`). Where two qualities are named, they are
+those of background and objects."""
 SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
-default is libaom's `tune=iq`, as is `--tune accuracy`, and the coded frames are the same, byte for
-byte; pixels differ by the rounding of RGB. Without objects, the gain of ours over AVIF-default is
-the bytes of the container alone: a pack has one for all its frames, and every AVIF file has its
-own."""
+default is libaom's `tune=iq`, as is `--tune accuracy`. The coded frames are equal, byte for byte.
+Pixels differ by the rounding of RGB. Without objects, ours gains only the bytes of the container
+over AVIF-default. A pack has one container for all its frames, and every AVIF file has its own."""
 OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of ours."
 DELTA_WORDS = """Bytes of ours relative to the column, at equal accuracy. "-": the column has no
 points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
-replacement. "N % without": in so many of these sets, the column has no points around ours. More
-than 2.5 % of them on one side leave the interval open there; then "at most" or "at least" names the
-other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies that both
-curves reach."""
+replacement. "N % without": in so many of these sets, the column has no points around ours. If
+these are more than 2.5 % on one side, the interval is open there. "At most" or "at least" then
+names the other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies
+that both curves reach."""
 LEAKS_WORDS = (
     "A sharp rectangle may show the detector where an object is, although its pixels do not. "
     "Decoys are boxes of the same sizes at random places. Larger boxes have a quarter of their "

@@ -147,9 +147,9 @@ def main() -> None:
             print(*table[-1], sep=" | ", flush=True)
     intro = (
         f"*kodak*: {kodak_frames}. *dacsdc*: {frames}. The rates *alone* and *in a pack* are "
-        "BD-rates against AVIF files of Pillow (4:4:4, speed 6, tune=psnr), the mean over the "
-        "pictures; negative is smaller. Alone, every frame is a whole pack. In a pack of these "
-        "frames, a frame has its coded row and an equal part of all other bytes. Both codecs take "
+        "BD-rates against AVIF files of Pillow (4:4:4, speed 6, tune=psnr). They are means over "
+        "the pictures, and negative is smaller. Alone, every frame is a whole pack. In a pack of "
+        "these frames, a frame has its coded row and an equal part of all other bytes. Both take "
         f"the qualities {options.qualities}. Bytes and dB are the means at quality "
         f"{options.qualities[len(options.qualities) // 2]}."
     )

@@ -186,11 +186,12 @@ def main() -> None:
     intro = (
         f"{what}, with {len(crops)} objects of {n_pixels:,.0f} pixels on average. Bytes are means "
         f"over the frames, at a mean PSNR of {wanted:g} dB of the backgrounds and of "
-        f"{wanted_objects:g} dB of the objects, interpolated between measured qualities. The "
-        "composite is an AVIF file of the frame (speed 6, 4:4:4, tune=psnr) and a crop of every "
-        f"box ({CROP_HEADER_BYTES} bytes more for its position): AVIF with the same settings or "
-        "WebP (method 6), whichever takes less. Ours are whole packs: rows, boxes, cells, "
-        f"names and container; at most {options.gop} frames share a row of backgrounds."
+        f"{wanted_objects:g} dB of the objects. They are interpolated between measured qualities. "
+        "The composite is an AVIF file of the frame (speed 6, 4:4:4, tune=psnr) and a crop of "
+        f"every box, with {CROP_HEADER_BYTES} bytes more for its position. A crop is AVIF with the "
+        "same settings or WebP (method 6), the smaller of the two. Ours are whole packs: rows, "
+        f"boxes, cells, names and container. At most {options.gop} frames share a row of "
+        "backgrounds."
     )
     header = ["what", "background, bytes", "objects, bytes", "together", "against the composite"]
     header += ["s a frame, background", "objects"]

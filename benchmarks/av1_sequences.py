@@ -156,10 +156,10 @@ def main() -> None:
     missed = [row["sequence"] for row in rows if row["rate"] is None or row["rate"] > TARGET]
     body = (
         f"On {'; '.join(row['frames'] for row in rows)}. A pack of `{options.preset}` without "
-        f"boxes, of which every byte counts, at the qualities {options.qualities}. x265: medium, "
-        f"tune=psnr, 4:2:0, a key frame every {KEY_FRAME}, packets only, 8 or 10 bits, the better "
-        "one for each sequence. *Bytes against x265* is 100 % plus the BD-rate in RGB PSNR. Bytes, "
-        "dB, seconds and frames in groups are those at quality "
+        f"boxes, of which every byte counts, at the qualities {options.qualities}. Its rival is "
+        f"x265: medium, tune=psnr, 4:2:0, a key frame every {KEY_FRAME}, packets only. It has 8 or "
+        "10 bits, the better one for each sequence. *Bytes against x265* is 100 % plus the "
+        "BD-rate in RGB PSNR. Bytes, dB, seconds and frames in groups are those at quality "
         f"{options.qualities[len(options.qualities) // 2]}. The length of groups was chosen on the "
         "sequences with a star.\n\n"
         f"{markdown_table(HEADER, [table_row(row) for row in rows])}\n\n"

@@ -234,16 +234,16 @@ On {what}, networks of the preset `{options.preset}`.
 Their objects by pixels: {counts}.
 
 *Grouped* is a pack as it is always written. *One by one* is a file of the same frames in which
-every INR is a group of its own: the same decoder, asked for the same frames in the same calls, then
+every INR is a group of its own. The same decoder gets the same frames in the same calls. It then
 reads, decompresses, dequantises and computes every INR alone. The pixels are equal. The grouped
 file has {sizes[WAYS[0]]:,} bytes, the other {sizes[WAYS[1]]:,}.
 
 All frames are decoded, in batches of the size in the first column. Times are milliseconds a frame
 {of_clock}. They are
-the best of {rounds}, in which the two ways take turns,
-and include looking at the clock around every part. A file is opened anew for every round, before
-the clock starts; *read* is from the file to checked rows without *zstd*, *forward* includes the
-pixels' positions, *round* is from floats to uint8.
+the best of {rounds}. The two ways take turns.
+Times include reading the clock around every part. A file is opened anew for every round, before
+the clock starts. *Read* is from the file to checked rows without *zstd*. *Forward* includes the
+pixels' positions. *Round* is from floats to uint8.
 
 ## Objects, onto blank backgrounds
 
@@ -251,8 +251,8 @@ pixels' positions, *round* is from floats to uint8.
 
 ## Frames with their objects
 
-A background INR is large enough to keep a CPU core busy alone: where *forward* is nearly all,
-differences of some percent between the two ways are noise.
+A background INR is large enough to keep a CPU core busy alone. If *forward* takes nearly all of
+the time, differences of some percent between the two ways are noise.
 
 {batch_table(frames, n)}
 

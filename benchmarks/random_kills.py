@@ -232,8 +232,8 @@ def _report(
     strays = sum(len(row["strays"]) for row in rows)
     left = sum(row["processes"] for row in rows)
     body = (
-        f"{len(killed)} runs of `compress` on {what}, in {n_shards} packs, each killed once at a "
-        "random moment and continued with `--resume`. An undisturbed run takes "
+        f"{len(killed)} runs of `compress` on {what}, in {n_shards} packs. Each was killed once at "
+        "a random moment and continued with `--resume`. An undisturbed run takes "
         f"{whole[1].seconds:.1f} s in one process and {whole[2].seconds:.1f} s with two workers. "
         f"{len(rows) - len(killed)} more ended before their signal. *Stage* is how far the run was "
         "when it got the signal.\n\n"

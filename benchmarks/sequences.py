@@ -226,9 +226,9 @@ def verdict(rows: Sequence[Result]) -> str:
     if not any(row.method.startswith("x265, key frame every") for row in smaller):
         return text
     return (
-        f"{text} A video codec describes how what was in one frame has moved in the next, and "
-        "codes no more than the rest; our network knows nothing of motion, and has one set of "
-        "weights for all that it is to show. What one frame costs to open is the other side of it."
+        f"{text} A video codec describes the motion between frames, and codes only the rest. Our "
+        "network knows nothing of motion, and has one set of weights for all frames. Compare "
+        "also what one frame costs to open."
     )
 
 
@@ -259,11 +259,11 @@ def main() -> None:
         rows.append(video_result(clip, key_frame, least))
         print(table(rows[-1:]), flush=True)
     body = (
-        f"On {what}; all methods but ours at the lowest of their qualities whose background is as "
+        f"On {what}. All other methods have the lowest of their qualities whose background is as "
         "good as ours. Bytes are those of whole files, of x265 those of the stream without a "
-        "container. *For one* is what it takes to open a frame alone, the mean (of ms: the median) "
-        f"of {count} frames chosen at random: ours reads the network of its chunk and the index of "
-        "the pack, a video everything from the key frame before.\n\n"
+        "container. *For one* is what it takes to open a frame alone: the mean (of ms: the median) "
+        f"of {count} frames chosen at random. Ours reads the network of its chunk and the index of "
+        "the pack. A video reads everything from the key frame before.\n\n"
         f"{table(rows)}\n\n{verdict(rows)}"
     )
     write_report(

@@ -280,8 +280,8 @@ background_option = click.option(
 )  # fmt: skip
 objects_option = click.option(
     "--objects", type=FamilyChoice(object_families, more=OBJECT_CHOICES),
-    help="Family of the objects on top of the backgrounds; auto takes for each object the one of "
-    f"the fewest bytes. [default: {DEFAULT_OBJECTS}]",
+    help="Family of the objects on top of the backgrounds; auto takes the one with the fewest "
+    f"bytes for each object. [default: {DEFAULT_OBJECTS}]",
 )  # fmt: skip
 
 
@@ -377,7 +377,7 @@ def target_of(options: dict[str, Any]) -> Target | None:
         The target, None where no option asks for one.
 
     Raises:
-        click.UsageError: They exclude each other, or the families cannot be asked for them.
+        click.UsageError: They exclude each other, or the families do not support them.
     """
     values = {option: options.pop(_parameter(option)) for option in _TARGET_FIELDS}
     background, objects = options["background"], options["objects"]
@@ -400,11 +400,11 @@ def target_of(options: dict[str, Any]) -> Target | None:
 
 
 def _not_of(background: str, objects: str | None, given: Mapping[str, object]) -> str:
-    """Explain that families cannot be asked for the options of a target that are given."""
+    """Explain that families do not support the given options of a target."""
     fields = {option: _TARGET_FIELDS[option] for option in given}
     if background in background_families_for(set(fields.values())):
         names = " and ".join(given)
-        return f"{names}: --objects {objects} cannot be asked for that; add --objects auto"
+        return f"{names}: --objects {objects} does not support that; use --objects auto"
     alone = [
         option
         for option, field in fields.items()
@@ -413,7 +413,7 @@ def _not_of(background: str, objects: str | None, given: Mapping[str, object]) -
     options = alone or list(fields)
     able = background_families_for({fields[option] for option in options})
     if not able:
-        return f"{' and '.join(options)}: no background can be asked for that"
+        return f"{' and '.join(options)}: no background supports that"
     what = "is an option" if len(options) == 1 else "are options"
     out = "it" if len(options) == 1 else "them"
     families = " or ".join(able)

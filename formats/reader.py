@@ -141,7 +141,9 @@ class PackReader:
         """Read the frame of that number; negative numbers count from the end."""
         index = frame_number(index)
         if not -self.n_frames <= index < self.n_frames:
-            raise IndexError(f"{self.name}: frame {index} of {self.n_frames}")
+            raise IndexError(
+                f"{self.name}: there is no frame {index}, frames are 0 to {self.n_frames - 1}"
+            )
         with naming(self.name):
             return self._frame(index % self.n_frames)
 
@@ -219,11 +221,15 @@ class PackReader:
         there, `RinrLimitError` where they are more than `Limits.max_result_bytes`.
         """
         if not 0 <= group < len(self._directory.groups):
-            raise IndexError(f"{self.name}: group {group} of {len(self._directory.groups)}")
+            there = len(self._directory.groups)
+            raise IndexError(f"{self.name}: there is no group {group}, groups are 0 to {there - 1}")
         info = self._directory.groups[group]
         wanted = np.asarray(list(rows), np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < info.n_rows:
-            raise IndexError(f"{self.name}: rows {wanted.min()} to {wanted.max()} of {info.n_rows}")
+            raise IndexError(
+                f"{self.name}: rows {wanted.min()} to {wanted.max()} of group {group}, "
+                f"which has {info.n_rows}"
+            )
         with naming(self.name):
             size = len(wanted) * (info.n_params * (1 + (info.bits > 8)) + 4 * info.n_scales)
             self.limits.check("max_result_bytes", size, "bytes of rows; read fewer at a time")
@@ -308,9 +314,8 @@ class PackReader:
         if total > most:
             raise RinrLimitError(
                 f"to read all of its {self._source.size:,} bytes takes {total:,} uncompressed "
-                f"ones, over the limit of {most:,}: it is damaged or made to do harm, so do not "
-                "use it; pass limits=Limits(max_verify_bytes=...) with a higher value if you "
-                "trust the file"
+                f"ones, over the limit of {most:,}: it is damaged or malicious, so do not use it; "
+                "pass limits=Limits(max_verify_bytes=...) with a higher value if you trust the file"
             )
 
     def _frame(self, index: int) -> Frame:

@@ -126,7 +126,7 @@ def decode_rgb(ref: FrameRef) -> NDArray[np.uint8]:
         status = Path(ref.pack).stat()
         pack = _open_pack(ref.pack, status.st_mtime_ns, status.st_size)
     except FileNotFoundError as error:
-        raise RinrInputError(f"{ref.pack}: the file has gone since it was listed") from error
+        raise RinrInputError(f"{ref.pack}: the file was removed after it was listed") from error
     background = pack.resumable_row(ref.index)
     if background is None:
         return pack.decoder.pixels(ref.index)

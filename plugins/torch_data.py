@@ -99,14 +99,14 @@ class RinrDataset(Dataset[Item]):
     """Frames of `.rinr` files in the order of the files: items `(image, target)`.
 
     The image is uint8 [3, H, W] RGB on the CPU; a grey frame has three equal channels. The target
-    has `boxes` float32 [n, 4] as (x1, y1, x2, y2) in pixels, `labels` int64 [n], `image_id` (the
-    index of the item), `area` float32 [n], `iscrowd` int64 [n] and `name`. Where labels have them,
-    there are `keypoints`, `corners`, `masks`, `track_id`, `score` and `difficult`. docs/torch.md
-    describes all entries, and how to train with torchvision.
+    has `boxes` float32 [n, 4] as (x1, y1, x2, y2) in pixels, `labels` int64 [n] and `area` float32
+    [n]. It also has `iscrowd` int64 [n], `name` and `image_id`, the index of the item. Where labels
+    have them, there are `keypoints`, `corners`, `masks`, `track_id`, `score` and `difficult`.
+    docs/torch.md describes all entries, and how to train with torchvision.
 
     Files are opened when a frame is asked for, in every process anew, and the last used stay open.
-    How many frames a file has is taken from the `manifest.json` that `compress` wrote, and where
-    none lists it, from the first 512 bytes of the file.
+    The `manifest.json` of `compress` says how many frames a file has. If none lists the file, its
+    first 512 bytes say it.
 
     Args:
         paths: A file, a folder (searched below, too), or several, also by their URLs.
@@ -229,8 +229,8 @@ class RinrDataset(Dataset[Item]):
             index: The index of the item, its `image_id`.
 
         Returns:
-            The frame: its boxes with polygons, keypoints and attributes exactly as they were given,
-            its size, and the attributes of its labels, such as the image record of COCO.
+            The frame: its size, and its boxes with polygons, keypoints and attributes exactly as
+            given. It also has the attributes of its labels, such as the image record of COCO.
         """
         file, number = self.locate(index)
         return self._source(file).frame(number)
@@ -328,7 +328,7 @@ class RinrDataset(Dataset[Item]):
         """
         index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of a dataset of {len(self)} frames")
+            raise IndexError(f"there is no item {index}: the dataset has {len(self)}")
         index %= len(self)
         file = bisect_right(self._ends, index)
         position = index - self.first_items[file]

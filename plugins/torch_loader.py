@@ -58,8 +58,8 @@ class _Reading(Dataset[_Batch]):
 class RinrLoader:
     """Load batches of a `RinrDataset`, decoded on a device.
 
-    Iterating gives `(images, targets)` and once through is an epoch: images are uint8 [n, 3, H, W]
-    on the device, or a list of [3, H, W] where sizes differ; targets are a list of the dataset's
+    Iterating gives `(images, targets)`, and once through is an epoch. Images are uint8 [n, 3, H, W]
+    on the device, or a list of [3, H, W] where sizes differ. Targets are a list of the dataset's
     targets, with all tensors on the device. Each epoch has an order of its own. The same `seed`
     gives the same order and the same tensors for any number of workers.
 
@@ -69,7 +69,7 @@ class RinrLoader:
         batch_size: Frames in a batch.
         device: Where to decode: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         shuffle: True puts rows in random order, gathers whole rows in a buffer, and shuffles the
-            frames in it; this is a full shuffle where every frame has a row of its own. "frames" is
+            frames in it. This is a full shuffle where every frame has a row of its own. "frames" is
             a full shuffle in any case, but decodes a shared row again and again.
         buffer_size: Frames of the buffer; a longer row is a buffer of its own. In every order,
             frames of one row that are due within so many frames are decoded together, if decoding
@@ -297,6 +297,8 @@ def _resolved(dataset: Any) -> tuple[RinrDataset, Sequence[int]]:
         indices = [operator.index(index) for index in subset.indices]
         wrong = [index for index in indices if not -len(items) <= index < len(items)]
         if wrong:
-            raise RinrInputError(f"a Subset has item {wrong[0]} of a dataset of {len(items)}")
+            raise RinrInputError(
+                f"a Subset has item {wrong[0]}, but its dataset has {len(items)} items"
+            )
         items = [items[index] for index in indices]
     return base, items

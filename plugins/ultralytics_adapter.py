@@ -65,10 +65,10 @@ _replaced: dict[tuple[Any, str], Any] = {}
 def enable_ultralytics() -> None:
     """Let `YOLO(...).train`, `.val` and `.predict` read packs as they read pictures.
 
-    The tasks are detect, segment, pose and obb. It replaces names inside Ultralytics: the dataset
-    class and two source loaders, which still read everything else, and the trainer of each task,
-    which does the same in the processes of distributed training. A second call changes nothing.
-    docs/yolo.md has a whole training.
+    The tasks are detect, segment, pose and obb. The call replaces names inside Ultralytics: the
+    dataset class, two source loaders, and the trainer of each task. The loaders still read
+    everything else. The trainers do the same in the processes of distributed training. A second
+    call changes nothing. docs/yolo.md has a whole training.
 
     Raises:
         MissingExtraError: Ultralytics is not installed.

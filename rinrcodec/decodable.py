@@ -207,7 +207,7 @@ class _Check:
         if self._work > most:
             raise RinrLimitError(
                 f"to check the rows and objects of its {size:,} bytes takes over {most:,} "
-                "multiplications: it is damaged or made to do harm, so do not use it; pass "
+                "multiplications: it is damaged or malicious, so do not use it; pass "
                 "limits=Limits(max_verify_work=...) with a higher value if you trust the file"
             )
 

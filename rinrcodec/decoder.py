@@ -339,7 +339,8 @@ class Decoder:
 
     def _frame(self, index: int) -> Frame:
         if not -self.source.n_frames <= index < self.source.n_frames:
-            raise RinrInputError(f"frame {index} of a pack of {self.source.n_frames} frames")
+            there = count(self.source.n_frames, "frame")
+            raise RinrInputError(f"there is no frame {index}: the pack has {there}")
         return self.source.frame(index % self.source.n_frames)
 
     def _view(

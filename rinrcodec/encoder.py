@@ -75,10 +75,10 @@ def encode(
     Args:
         images: Paths, Pillow images, `Picture`s, or uint8 arrays [H, W] (grey) or [H, W, 3] (RGB).
             Pictures of which something was lost, such as 16 bits with few greys, give a warning.
-        boxes: The objects of every picture, in pixels: a list of `Box`, or an array [n, 5] of class
-            id and rectangle, or [n, 4] of rectangles with `class_ids`. None takes those of the
-            `Picture`s. A box that leaves the picture by up to half of it is kept as it is; one that
-            leaves it by more, or misses it, is refused, as in label files.
+        boxes: The objects of every picture, in pixels: a list of `Box`, or an array. An array
+            [n, 5] has class id and rectangle, an array [n, 4] rectangles, with `class_ids`. None
+            takes those of the `Picture`s. A box that leaves the picture by up to half of it is kept
+            as it is. One that leaves it by more, or misses it, is refused, as in label files.
         class_ids: For each picture, the classes of the rows of its array [n, 4]: ids, or names of
             `classes`.
         box_format: The rectangles of arrays: "xywh" (top-left corner and size), "xyxy" (two
@@ -107,7 +107,7 @@ def encode(
         target: The quality or size to reach in place of the preset's. A target that is missed gives
             a `TargetWarning`.
         on_progress: Called with the share of the work done, from 0 to 1, by one thread at a time.
-            "auto" draws a bar in notebooks and on terminals if the work takes more than a second;
+            "auto" draws a bar in notebooks and on terminals if the work takes more than a second.
             None is silent.
 
     Returns:

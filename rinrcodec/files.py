@@ -75,8 +75,8 @@ def open(  # noqa: A001
 
     Args:
         source: A path, a URL such as "s3://bucket/a.rinr", a seekable binary file, or the bytes of
-            a file: `bytes`, a bytearray, memoryview, memory map or uint8 array, which is not
-            copied. Close the result before a memory map.
+            a file. These are `bytes`, a bytearray, memoryview, memory map or uint8 array, and are
+            not copied. Close the result before a memory map.
         limits: Bounds on the file and on decoding.
 
     Returns:
@@ -231,7 +231,9 @@ class RinrFile:
         """Return the number of a frame, checked against the file."""
         number = frame_number(index)
         if not -len(self) <= number < len(self):
-            raise IndexError(f"frame {number} of a file of {len(self)} frames")
+            raise IndexError(
+                f"there is no frame {number}: the file has {count(len(self), 'frame')}"
+            )
         return number
 
     def __iter__(self) -> Iterator[Tensor]:

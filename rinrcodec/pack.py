@@ -368,8 +368,8 @@ class Pack:
         frames: The frames, in order.
         stacks: The groups: rows of one spec and bit depth, which decode together.
         info: Text about the pack by key: `preset`, `seed`, `encoder`, `names` (JSON list of class
-            names), `task`, `kpt_shape`, `frame_rate` (of a video, "30000/1001"), and `coco` (JSON
-            of what a COCO file says of the whole data set).
+            names), `task`, `kpt_shape`, and `frame_rate` (of a video, "30000/1001"). `coco` is the
+            JSON of what a COCO file says of the whole data set.
 
     Example:
         >>> import numpy as np, rinrcodec

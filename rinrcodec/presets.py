@@ -287,10 +287,10 @@ def target_problem(
         return None
     what = f"a target of {' and '.join(target.given)} for {background} backgrounds"
     if background in background_families_for(asked):
-        return f"{what} with objects {objects!r}, which cannot be asked for it: use 'auto'"
+        return f"{what} with objects {objects!r}, which do not support it: use 'auto'"
     able = background_families_for(asked)
     wanted = f"; use {' or '.join(able)}" if able else ""
-    return f"{what}: they cannot be asked for it{wanted}"
+    return f"{what}: they do not support it{wanted}"
 
 
 def _check_name(name: str) -> None:

@@ -198,7 +198,7 @@ def _hook() -> None:
 
 @pytest.fixture
 def opens(_hook: None) -> Callable[[Path], Any]:
-    """A context of the names of all files below a folder that Python opens, in whatever way."""
+    """A context that collects the names of all files below a folder that Python opens."""
 
     @contextmanager
     def noting(folder: Path) -> Iterator[list[str]]:
@@ -216,7 +216,7 @@ def opens(_hook: None) -> Callable[[Path], Any]:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the families of `toy_families`, of another package so to speak, for one test."""
+    """Register the families of `toy_families` for one test, as another package would."""
     from rinrcodec import families
 
     monkeypatch.setattr(families, "_loaded", dict(families._loaded))

@@ -149,7 +149,7 @@ def test_the_walk_sees_the_modules_and_their_imports():
     ]
 
 
-def test_the_rules_can_be_broken():
+def test_broken_import_rules_are_found():
     assert layer_faults("rinrcodec.errors", ["rinrcodec.pack.Box"]) == ["rinrcodec.pack"]
     assert layer_faults("rinrcodec.pack", ["rinrcodec.errors.RinrError"]) == []
     assert owner_faults("rinrcodec.formats.reader", ["torch.nn", "PIL.Image"]) == ["PIL", "torch"]
@@ -185,7 +185,7 @@ def mentions(source: str, name: str) -> bool:
         "getattr(storage, 'is_remote')",
     ],
 )
-def test_a_mention_is_seen(source: str) -> None:
+def test_names_in_code_are_found(source: str) -> None:
     assert mentions(source, "is_remote")
     assert not mentions(source.replace("is_remote", "storage_of"), "is_remote")
 
@@ -201,14 +201,14 @@ def test_only_the_storage_knows_what_is_remote() -> None:
     assert [module for module in asking if not is_in(module, "rinrcodec.storage")] == []
 
 
-def test_the_command_line_is_imported_by_nobody():
+def test_no_module_imports_the_command_line():
     for module in RULED:
         if not is_in(module, "rinrcodec.cli") and module != "rinrcodec.__main__":
             assert [name for name in imports_of(module) if is_in(name, "rinrcodec.cli")] == []
 
 
 def outside_imports(folder: str) -> Iterator[tuple[str, str]]:
-    """What the Python files of a folder beside the package import, with the names of the files."""
+    """Return the imports of the Python files of a folder outside the package, by file."""
     for path in (ROOT / folder).rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for name in imports(path.read_text(encoding="utf-8"), module, is_package=False):
@@ -307,8 +307,8 @@ def test_measuring_needs_no_command_line():
     run_python(code)
 
 
-def test_no_host_is_left_from_other_tests() -> None:
-    """Which those of YOLO would leave if their fixtures lasted longer than their folder."""
+def test_no_other_test_leaves_a_plugin_enabled() -> None:
+    """The fixtures of YOLO would leave one if they lasted longer than their folder."""
     assert Image.open.__module__ == "PIL.Image"
     assert "YOLO_OFFLINE" not in os.environ
 
@@ -338,6 +338,6 @@ def test_decoding_imports_no_fitting():
     assert run_python(code) == "[]\n[]"
 
 
-def test_folders_of_the_package_are_found_without_an_import_of_their_own():
+def test_subpackages_are_attributes_of_the_package():
     code = "import rinrcodec; print(rinrcodec.families.register, 'families' in dir(rinrcodec))"
     assert run_python(code).endswith(" True")

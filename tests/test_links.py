@@ -56,7 +56,7 @@ def dead(page: str, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_targets_of_links_exist(page: str) -> None:
     assert dead(page, (ROOT / page).read_text(encoding="utf-8")) == []
 
 

@@ -24,7 +24,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def run(command: list[str], folder: Path) -> str:
-    # The installed `rinrcodec` command lies beside the interpreter.
+    # The installed `rinrcodec` command is next to the interpreter.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         command,
@@ -101,7 +101,7 @@ def test_the_table_of_backgrounds_has_them_all():
     assert [name for name, is_default in rows if is_default] == [DEFAULT_BACKGROUND]
 
 
-def test_links_and_pictures_lead_somewhere():
+def test_targets_of_links_and_pictures_exist():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert "docs/images/comparison.png" in targets
     for target in targets:

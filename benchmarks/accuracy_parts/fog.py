@@ -35,16 +35,16 @@ fog*: the original files go to a fog node once, and files of the codec from ther
 This factor is below 9, however small the files are. *Encoded by the devices*: each device sends
 files of the codec to the nine others, without a fog.
 
-Every column is an accuracy: that of the detector in the original files, in JPEG files of lower
+Every column is an accuracy of the detector: in the original files, in JPEG files of lower
 qualities, and 10 % less than in the original files. Each codec has the bytes at which the detector
 is as accurate, interpolated between its measured qualities. [Accuracy over bytes](accuracy.md) has
 the points and the settings of the codecs. A dash: the detector is less accurate at all of them.
-*over*, *under*: it is more accurate at all of them, so the bytes are those of the lowest.
+With *over* and *under*, it is more accurate at all of them. The bytes are then those of the lowest.
 
 Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with replacement. "N %
-without": in so many of these sets, the codec has no points around the accuracy. More than 2.5 % of
-them on one side leave the interval open there; then "at most" or "at least" names the other bound,
-if there is one.
+without": in so many of these sets, the codec has no points around the accuracy. If these are more
+than 2.5 % on one side, the interval is open there. "At most" or "at least" then names the other
+bound, if there is one.
 
 Only bytes are counted: no time or energy to encode, no lost packets ([when a fog saves
 nothing](../fog.md)). The paper does not publish the accuracy that belongs to its 5.16 times as a

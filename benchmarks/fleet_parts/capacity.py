@@ -43,12 +43,12 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
             ],
         )
         + f"\n\n## Packs\n\nBytes are those of the preset `{options.preset}`. A request lists "
-        f"{KEYS_A_REQUEST:,} keys. A data set that is opened as one, of as many packs: time and "
-        "memory of a pack are what the largest data set of fleet_scale took more than the "
-        "smallest.\n\n"
+        f"{KEYS_A_REQUEST:,} keys. The last two columns open all packs as one data set. What a "
+        "pack adds to time and memory is taken from the largest and the smallest data set of "
+        "fleet_scale.\n\n"
         + pack_table(packs)
-        + "\n\n## The driver\n\nOf one run of so many frames, in shards of "
-        f"{driver['shard_size']:,}: memory of its own and CPU time grow with the frames as they "
+        + "\n\n## The driver\n\nOne run of so many frames, in shards of "
+        f"{driver['shard_size']:,}. Memory of its own and CPU time grow with the frames as they "
         "did between the runs of fleet_scale.\n\n"
         + markdown_table(
             ["frames in one run", "memory", "CPU time", "finding the frames"],

@@ -77,10 +77,10 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
     jobs = options.jobs[-1]
     body = (
         f"On {what}, by `compress` with {jobs} processes of one thread each. *Core-seconds* are "
-        "CPU time from reading a frame to measuring the result: that of the whole "
-        f"command, less the {start:.1f} s of one that starts as many processes and fits a frame in "
-        "each for one step. Decoding is CPU time, too, from an open file. Bytes are those of whole "
-        "packs.\n\n"
+        "CPU time from reading a frame to measuring the result. They are those of the whole "
+        f"command, less {start:.1f} s for the start. A command that starts as many processes, and "
+        "fits a frame in each for one step, takes these. Decoding is CPU time, too, from an "
+        "open file. Bytes are those of whole packs.\n\n"
         + markdown_table(
             [
                 "preset",

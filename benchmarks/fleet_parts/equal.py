@@ -61,13 +61,13 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
         "scikit-image"
     )
     body = (
-        f"On {what}, half of them with a box, in shards of {options.shard_size}, a few steps of "
-        "the preset `fast`. Every way to fit is a run of `compress` of its own. *Equal* are files, "
-        "`manifest.json` and hidden ones among them, with the SHA-256 of those of the first run; "
-        "what is more or less than those would count as wrong. "
+        f"On {what}, half of them with a box, in shards of {options.shard_size}. Fits take a few "
+        "steps of the preset `fast`. Every way to fit is a run of `compress` of its own. *Equal* "
+        "counts files with the same SHA-256 as in the first run. `manifest.json` and hidden files "
+        "count, too. An extra or a missing file would count as wrong. "
         + ("All are equal." if not n_wrong else f"**{n_wrong} of {len(rows)} runs differ.**")
-        + " Seconds are of the whole command, with the start of all processes, which is most of "
-        "them here: they say what a fleet costs, not what it gains.\n\n"
+        + " Seconds are those of the whole command. Most of them are the start of all processes "
+        "here, so they say what a fleet costs, not what it gains.\n\n"
         + markdown_table(["background", "fitted by", "s", "files", "equal"], table)
     )
     data = {"frames": what, "rows": rows}

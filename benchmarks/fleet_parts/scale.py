@@ -149,12 +149,12 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
     ]
     slope = _slope(rows, per_shard)
     body = (
-        f"Frames are {what}, as PPM files, fitted for one step of the preset `fast` by "
-        f"{options.jobs[-1]} processes: what is measured is everything around a fit.\n\n"
-        "## Compressing\n\n*CPU* is the time of all processes, their start and that of torch "
-        "included: reading a frame, fitting, writing and measuring. *Driver* is the process that "
-        "hands out the shards, without those that fit: its most memory, of which *its own* does "
-        "not count what is read from files (the libraries of torch), and its CPU time.\n\n"
+        f"Frames are {what}, as PPM files. They are fitted for one step of the preset `fast` by "
+        f"{options.jobs[-1]} processes. So this measures everything around a fit.\n\n"
+        "## Compressing\n\n*CPU* is the time of all processes, including their start and that of "
+        "torch. It covers reading a frame, fitting, writing and measuring. *Driver* is the process "
+        "that hands out the shards, without those that fit. It has its peak of memory and its CPU "
+        "time. *Its own* memory leaves out what is read from files (the libraries of torch).\n\n"
         + markdown_table(
             [
                 "frames",
@@ -174,8 +174,9 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
         "## Opening\n\n`RinrDataset` of the output folder, with the files in the system's cache, "
         "one thread. *Files* are those that are opened for it. Then "
         f"{options.samples} frames at random: decoded one by one (`dataset[i]`), and read "
-        "undecoded as one batch (`dataset.read`). Times are the best of three, memory is what "
-        "Python and NumPy hold: of the data set before a frame is read, and of one open pack.\n\n"
+        "undecoded as one batch (`dataset.read`). Times are the best of three. Memory is what "
+        "Python and NumPy hold for the data set before a frame is read, and for one open "
+        "pack.\n\n"
         + markdown_table(
             [
                 "frames",
@@ -239,9 +240,9 @@ def _slope(rows: list[dict[str, Any]], per_shard: int) -> dict[str, Any]:
     base = few["driver_own_bytes"] - peak * few["frames"]
     words = (
         f"From {few['frames']:,} to {many['frames']:,} frames, in shards of {per_shard:,}, the "
-        f"driver has {peak:,.0f} bytes more of its own for each frame, on top of "
-        f"{base / 1e6:.0f} MB. The names, places and stamps of a frame are {refs:,.0f} bytes of "
-        f"that; finding them took {many['source']['seconds']:.1f} s."
+        f"driver needs {base / 1e6:.0f} MB of its own, and {peak:,.0f} bytes for each frame. "
+        f"The names, places and stamps of a frame are {refs:,.0f} bytes of "
+        f"that. Finding them took {many['source']['seconds']:.1f} s."
     )
     return {"bytes_a_frame": peak, "base_bytes": base, "refs_a_frame": refs, "words": words}
 

@@ -85,13 +85,14 @@ def ladder(
 ) -> None:
     """Compare every step of the method, and other codecs, on the same frames.
 
-    SRC is an image, a folder of images, a YOLO data yaml, or a video, with labels. The rows are
-    the paper's: BS (a larger background INR alone), BE (the background INR alone), DE (with object
-    INRs of the raw RGB), RE (of the residual), QRE (RE with 8 instead of 16 bits for the
-    background); low-quality JPEG; and JPEG, WebP, AVIF, AVIF with pasted crops and the default
-    background at as many bytes as QRE. Everything is fitted three times, so take few frames. A
-    background that is shared by the frames of a sequence is fitted to all frames of SRC, and
-    compared on those taken.
+    SRC is an image, a folder of images, a YOLO data yaml, or a video, with labels. The first rows
+    are the paper's: BS is a larger background INR alone, BE the background INR alone. DE adds
+    object INRs of the raw RGB, and RE object INRs of the residual. QRE is RE with 8 instead of 16
+    bits for the background. Low-quality JPEG follows. The last rows have as many bytes as QRE:
+    JPEG, WebP, AVIF, AVIF with pasted crops and the default background.
+
+    Everything is fitted three times, so take few frames. A background that is shared by the frames
+    of a sequence is fitted to all frames of SRC, and compared on those taken.
     """
     if source.suffix.lower() == ".rinr" and source.is_file():
         raise click.UsageError(f"{source}: the ladder is made of pictures, not of their packs")

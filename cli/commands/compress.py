@@ -69,7 +69,7 @@ class _Interrupted(click.ClickException):
 @labels_option
 @click.option(
     "--task", type=Choice(TASKS),
-    help="What YOLO labels are for. [default: found out from their columns]",
+    help="Task of YOLO labels. [default: from their columns]",
 )  # fmt: skip
 @click.option(
     "--strict", is_flag=True, help="Stop before fitting where a label cannot be understood."

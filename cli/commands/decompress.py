@@ -98,7 +98,7 @@ def _may_be_source(text: str) -> bool:
 )  # fmt: skip
 @click.option(
     "--frames", type=_Frames(), metavar="N|A:B[:STEP]",
-    help="Which frames, of all packs in order, as Python counts: 3, -1, 3:20, ::10. [default: all]",
+    help="Number or slice of frames, of all packs in order: 3, -1, 3:20, ::10. [default: all]",
 )  # fmt: skip
 @click.option(
     "--region", type=_Region(), metavar="X,Y,W,H",

@@ -95,8 +95,8 @@ def command(
 
     They ship with scikit-image; they are compressed, verified and decoded. Ends with a table of
     several backgrounds, and of JPEG, WebP and AVIF at as many bytes as the first one. A picture
-    shows the source, the background alone, the result with objects, AVIF at as many bytes, and the
-    errors, with bytes and dB below each.
+    shows the source, the background alone, the result with objects, and AVIF at as many bytes.
+    It also shows their errors, bytes and dB.
     """
     import rinrcodec
     from rinrcodec.cli.views.comparison_picture import draw_comparison

@@ -98,7 +98,7 @@ def command(
 
     Eight frames of 640x360 take 2 to 10 minutes on two free cores, and several times as long on
     busy ones. The time grows with the pixels. Networks take most of it, or frames that follow each
-    other: a background that joins frames is fitted to a group around each of them, or to all
+    other. A background that joins frames is fitted to a group around each frame, or to all
     frames of SRC. With --preset fast and the default background alone, it takes a minute.
     """
     if Path(out).suffix.lower() not in {".html", ".htm"}:

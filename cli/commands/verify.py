@@ -42,10 +42,10 @@ def command(
     """Check that .rinr files are undamaged and decode.
 
     SRC is a .rinr file, a folder of them, or a data.yaml that compress wrote, also by its URL.
-    Where compress left a manifest.json, in a folder or below it, all that it lists must be there as
-    it was written, and every run complete. Prints one line for every bad file, and ends with exit
-    code 1 if there is one. Exit code 4 means that nothing is wrong, but that frames could not be
-    checked, as the family that decodes them is not installed.
+    If there is a manifest.json of compress in a folder or below it, all files that it lists must be
+    present and unmodified. Every run must be complete. Prints one line for every bad file, and ends
+    with exit code 1 if there is one. Exit code 4 means that nothing is wrong, but frames could not
+    be checked, because the family that decodes them is not installed.
     """
     from rinrcodec.cli.output import print_errors, write_report
     from rinrcodec.cli.progress import drawing

@@ -14,7 +14,7 @@ __all__ = ["command"]
 def command(arguments: tuple[str, ...]) -> None:
     """Train, validate and predict with YOLO from .rinr files.
 
-    This is the command yolo of Ultralytics with the same arguments, where data= may name the
+    This is the command yolo of Ultralytics with the same arguments. Here, data= may also name the
     data.yaml that compress wrote, and source= a pack or a folder of packs:
 
     \b

@@ -40,11 +40,11 @@ def folder_as_text(item: dict[str, Any], *, opened: bool = False) -> list[str]:
         lines.append("  the same compress command with --resume continues")
     if item["absent"]:
         lines.append(
-            f"  {count(item['absent'], 'file')} of these not there or of another size; "
-            "rinrcodec verify says which"
+            f"  {count(item['absent'], 'file')} of these missing or of another size; "
+            "rinrcodec verify lists them"
         )
     if item["unlisted"]:
-        lines.append(f"  and {count(item['unlisted'], 'pack')} of no run")
+        lines.append(f"  and {count(item['unlisted'], 'pack')} that no run lists")
     if not opened:
         lines.append(f"  not checked for damage: rinrcodec verify {shlex.quote(item['folder'])}")
     return lines

@@ -25,27 +25,27 @@ HEADER = (
 )
 NOTES = (
     "**BS**, baseline size: a larger background INR alone, 16 bit. The sizes of the paper's cannot "
-    "be recovered; its talk shows 45 KB next to 24 + 6 KB, so the networks of ours are as wide as "
+    "be recovered. Its talk shows 45 KB next to 24 + 6 KB. So our networks have the width that "
     f"brings the file closest to {BASELINE_SIZE:g} times the bytes of RE.",
     "**BE**: the background INR alone, 16 bit. **DE**: BE and object INRs of the raw RGB. **RE**: "
     "BE and object INRs of the residual. **QRE**: RE with the background INR in 8 bit. Object INRs "
     "have 16 bit everywhere.",
-    "A background that joins frames is one network for a sequence: all of its frames are encoded, "
+    "A background that joins frames is one network for a sequence. All of its frames are encoded, "
     "with their objects, and the chosen ones are compared. Bytes and seconds are means over all.",
-    "DE and RE have the same backgrounds, specs, recipe and seed, and keep every object INR, also "
-    "one that gains nothing (a preset's `min_gain` would drop it): they differ in the mode alone. "
+    "DE and RE have the same backgrounds, specs, recipe and seed. They keep every object INR, also "
+    "one that gains nothing (a preset's `min_gain` would drop it). They differ in the mode only. "
     "The recipe was tuned on residuals.",
     f'**jpeg q{LOW_QUALITY}** is the paper\'s low-quality JPEG, whose "quality = 0.5" we read as '
     f"{LOW_QUALITY} of 100.",
     "Codecs **at ... QRE** were given the bytes of that row, frame by frame, and their best "
-    "settings in Pillow. The *composite* is AVIF with crops of the boxes pasted in: the sharpest "
-    "objects at these bytes among those whose background is at least as good as QRE's, where "
-    "there is one; else the one with the best background, which leaves little for its objects.",
+    "settings in Pillow. The *composite* is AVIF with crops of the boxes pasted in. It has the "
+    "sharpest objects at these bytes among those whose background is at least as good as QRE's. If "
+    "there is none, it has the best background, which leaves little for its objects.",
     "The default background is there **at ... QRE**, too, with the default objects: the highest "
     "quality whose file takes no more bytes than QRE's.",
     "Bytes are those of whole files, which in ours also hold the boxes; *objects' bytes* are the "
     "weights or coded bytes of the objects before compression. PSNR is the mean over frames of "
-    "each frame's dB, inside any box and outside all; SSIM is that of the frame "
+    "each frame's dB, inside any box and outside all. SSIM is that of the frame "
     "(Wang et al. 2004).",
 )
 
@@ -130,7 +130,7 @@ def _against(rung: Rung, other: Rung) -> str:
     above = sum(difference > 0 for difference in differences)
     return (
         f"{rung.name} is {abs(mean):.2f} dB {'above' if mean >= 0 else 'below'} {other.name} "
-        f"on the mean (above it on {above} of {len(differences)} frames)"
+        f"on average (above it on {above} of {len(differences)} frames)"
     )
 
 

@@ -114,6 +114,6 @@ def stream_run(
         say(f"interrupted; {packs}{dropped}", err=True)
         return interrupted_code()
     if not result.frames and not errors:
-        print_errors([f"{result.source}: no frame came"])
+        print_errors([f"{result.source}: received no frame"])
         return 1
     return 1 if errors else 0

@@ -104,7 +104,7 @@ def compress(
             others are clipped. None takes all of 16 bits. Packs hold it in their `info`.
         max_pixels: the most pixels of a picture, by default those of `rinrcodec.limits.Limits`.
         formats: kinds of pictures to read besides the usual ones, by their names in Pillow, such as
-            `["TGA"]`; also those of a plugin that is registered in this process.
+            `["TGA"]`. They may be those of a plugin that is registered in this process.
         preset: a name of `rinrcodec.PRESETS`.
         background: the family of the backgrounds (`rinrcodec.families`); None takes that of
             `rinrcodec.presets.default_background`.
@@ -121,11 +121,11 @@ def compress(
             for.
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
-        resume: continue an interrupted run, or update a finished one: packs that are missing, or
-            whose pictures or labels changed, are fitted again, and no others.
+        resume: continue an interrupted run, or update a finished one. Only packs that are missing,
+            or whose pictures or labels changed, are fitted again.
         overwrite: replace the output of earlier runs.
         on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
-            notebook and on a terminal, and logs elsewhere; None is silent.
+            notebook and on a terminal, and logs elsewhere. None is silent.
         on_message: called with notes for people as text. They are also logged (docs/notebooks.md).
 
     Returns:

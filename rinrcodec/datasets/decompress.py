@@ -112,7 +112,7 @@ def decompress(
         source: a `.rinr` file, a folder of them, or the data.yaml that `compress` wrote; a path
             or URL.
         out: the output folder, or its URL. One frame may also go to a file that ends in .png,
-            .jpg, .webp or .npy, and all frames to one that ends in .mp4 or .gif.
+            .jpg, .webp or .npy. All frames may go to one that ends in .mp4 or .gif.
         format: "png", "webp" (lossless), "jpg" (quality 95) or "npy" (a uint8 array); "mp4" or
             "gif" for a video of every folder of frames. None is that of `out`, or "png".
         frames: which frames, of all packs in order: a number or a slice; None takes all.
@@ -124,7 +124,7 @@ def decompress(
         overwrite: replace files that are there.
         max_pixels: the most pixels of a frame, by default those of `rinrcodec.limits.Limits`.
         on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
-            notebook and on a terminal, and logs elsewhere; None is silent.
+            notebook and on a terminal, and logs elsewhere. None is silent.
 
     Returns:
         The figures, warnings and failures. Frames that cannot be decoded are failures of the
@@ -274,7 +274,9 @@ def _check_together(output: Output, labels: bool | str, fps: float | None) -> No
         what = "a video has" if output.is_clip else f"{output.file} has"
         raise RinrUsageError(f"`labels`: {what} no place for labels; write pictures to a folder")
     if fps is not None and not output.is_clip:
-        raise RinrUsageError("`fps` is of `format` mp4 and gif; pictures have no frame rate")
+        raise RinrUsageError(
+            "`fps` is for videos (`format` mp4 or gif); pictures have no frame rate"
+        )
 
 
 def _open_packs(packs: PackFiles, work: Unpacking, *, labelled: bool) -> dict[str, list[_Known]]:

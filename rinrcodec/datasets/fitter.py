@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 # Threads of a worker that read pictures while it fits those before.
 _READ_AHEAD = 2
-_FEWER_JOBS = "take fewer `jobs`, or a machine with more memory, and go on with `resume=True`"
+_FEWER_JOBS = "take fewer `jobs`, or a machine with more memory, and rerun with `resume=True`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class CompressOptions:
         if self.jobs is not None:
             check_whole("jobs", self.jobs, least=1)
         if self.ray_address and self.executor != "ray":
-            raise RinrUsageError("`ray_address` is of `executor='ray'`")
+            raise RinrUsageError("`ray_address` needs `executor='ray'`")
         self.recipe()
         self._check_target()
 
@@ -180,7 +180,9 @@ def choose_devices(device: str, executor: Executor) -> list[str]:
     devices = [str(find_gpu(name.strip()) or "cpu") for name in device.split(",")]
     kinds = {kind_of(name) for name in devices}
     if len(kinds) > 1 or (len(devices) > 1 and kinds == {"cpu"}):
-        raise RinrUsageError(f"`device='{device}'`: several devices are several of cuda")
+        raise RinrUsageError(
+            f"`device='{device}'`: several devices must be CUDA devices, such as cuda:0,cuda:1"
+        )
     if executor == "ray" and ("," in device or ":" in device):
         raise RinrUsageError(f"`device='{device}'`: Ray chooses them itself, so give cpu or cuda")
     return devices

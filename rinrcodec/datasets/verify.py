@@ -106,7 +106,7 @@ def verify(
 
     Reads every byte, and decodes coded rows without computing pixels (docs/verify.md). Where
     `compress` left a manifest.json, in a folder or below it, all files that it lists must be
-    present and unmodified, and all its runs complete.
+    present and unmodified. All its runs must be complete.
 
     Args:
         *sources: `.rinr` files, folders of them, or data yamls that `compress` wrote; paths or

@@ -411,7 +411,7 @@ def _fitted_part(data: Any) -> FittedPart:
     )
     for name in texts:
         if not all(isinstance(text, str) for text in data[name]):
-            raise ValueError(f"{name} holds what is no text")
+            raise ValueError(f"{name} holds a value that is no text")
     for miss in data["missed"]:
         check_miss(miss)
     if not all(map(_is_quality, data["quality"])) or len(data["quality"]) != len(data["names"]):

@@ -17,7 +17,7 @@ __all__ = ["evenly_spread", "iterate_pictures", "read_pictures"]
 def evenly_spread(count: int, total: int) -> list[int]:
     """Return the middles of `count` equal runs of `range(total)`, or all of a shorter range."""
     if count < 1:
-        raise RinrInputError(f"{count} frames are wanted: expected 1 or more")
+        raise RinrInputError(f"{count} frames: expected 1 or more")
     count = min(count, total)
     return [(2 * i + 1) * total // (2 * count) for i in range(count)]
 

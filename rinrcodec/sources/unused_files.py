@@ -33,9 +33,7 @@ def dangling_links(files: Iterable[tuple[Path, str]]) -> tuple[str, ...]:
     """
     suffixes = IMAGE_SUFFIXES | {".txt"}
     links = [file for file, stamp in files if not stamp and file.suffix.lower() not in suffixes]
-    shown = [
-        f"{file}: this link leads nowhere, so nothing of it is used" for file in links[:_SHOWN]
-    ]
+    shown = [f"{file}: this link leads nowhere and is ignored" for file in links[:_SHOWN]]
     if rest := len(links) - len(shown):
         shown.append(f"{links[_SHOWN].parent}: {rest} more links that lead nowhere")
     return tuple(shown)

@@ -188,7 +188,7 @@ class StreamSource:
             if not isinstance(error, io.UnsupportedOperation) and error.errno != errno.ESPIPE:
                 raise
             raise RinrInputError(
-                f"{self.name}: cannot be read at any place ({error}); "
+                f"{self.name}: has no random access ({error}); "
                 "read it whole and open the bytes: rinrcodec.open(file.read())"
             ) from error
 
@@ -288,7 +288,7 @@ def source_of(source: object) -> ByteSource:
 
 
 def _is_on_disk(file: Any) -> bool:
-    """Return whether this is an open file on disk that can be read at any place."""
+    """Return whether this is an open file on disk with random access."""
     try:
         on_disk = file.readable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):  # it is closed, or has no descriptor

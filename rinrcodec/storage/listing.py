@@ -51,8 +51,8 @@ class Listing:
     def unlisted(self) -> tuple[str, ...]:
         """Return a message for each folder that could not be listed."""
         return tuple(
-            f"{error.filename[:_MOST_SHOWN]}: this folder cannot be listed, so nothing of it is "
-            f"used: {error.strerror}"
+            f"{error.filename[:_MOST_SHOWN]}: this folder cannot be listed and is ignored: "
+            f"{error.strerror}"
             for error in self._unlisted
         )
 

@@ -224,8 +224,8 @@ def _leased(
     def check() -> None:
         if (_holder(file) or {}).get("token") != mine["token"]:
             raise RinrInputError(
-                f"another compress took {out} over, as this one had not been heard of for "
-                f"{LEASE_S:.0f} s; let that one finish"
+                f"another compress took over {out}, because this one did not renew its lock for "
+                f"{LEASE_S:.0f} s; let the other one finish"
             )
 
     stop = threading.Event()
@@ -256,8 +256,8 @@ def _wait_for_the_end(file: Path, out: Path, on_message: Callable[[str], None]) 
     before = _holder(file)
     if before is not None:
         on_message(
-            f"{out} was being written to by process {before.get('pid')} of {before.get('host')}; "
-            f"seeing for {LEASE_S:.0f} s whether it still is"
+            f"process {before.get('pid')} of {before.get('host')} was writing to {out}; "
+            f"waiting {LEASE_S:.0f} s to see whether it still is"
         )
     end = time.monotonic() + LEASE_S
     while before is not None and time.monotonic() < end:

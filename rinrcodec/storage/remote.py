@@ -56,7 +56,7 @@ class RemoteStorage(Storage):
         if info["type"] == "directory":
             raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
         if info.get("size") is None:
-            message = "the server does not tell its size; download it first"
+            message = "the server does not report its size; download it first"
             raise OSError(errno.ENOTSUP, message, str(path))
         return object_stamp(info)
 
@@ -125,7 +125,9 @@ class RemoteStorage(Storage):
         after = self._stamp_now(path)
         check_stamp(path, before, after, "after this run began" if stamp else "while it was read")
         if len(data) != size:
-            raise OSError(errno.EIO, f"{len(data):,} of {size:,} bytes came; try again", str(path))
+            raise OSError(
+                errno.EIO, f"received {len(data):,} of {size:,} bytes; try again", str(path)
+            )
         return data
 
     def _stamp_now(self, path: Path) -> str:
@@ -137,7 +139,7 @@ class RemoteStorage(Storage):
     def read_range(self, path: Path, start: int, stop: int) -> bytes:
         data: bytes = ask(path, "cat_file", start=start, end=stop)
         if len(data) > stop - start:
-            message = "the server sends the whole file for a part of it; download it first"
+            message = "the server does not send parts of files; download it first"
             raise OSError(errno.ENOTSUP, message, str(path))
         return data
 

@@ -25,7 +25,7 @@ PACKAGES = {path.parent.name for path in BENCHMARKS.glob("*/__init__.py")}
 
 
 def _forget() -> None:
-    """Forget the modules beside the scripts: they look for the data sets once."""
+    """Forget the modules of the scripts, which look for the data sets only once."""
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
 
@@ -64,7 +64,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
 def script(load: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Run a script with the words of a command line, and the data sets of a folder.
 
-    Without data sets, the pictures are small parts of those that stand in.
+    Without data sets, the pictures are small parts of the samples of scikit-image.
     """
     del load
     monkeypatch.setattr(samples, "sample_pictures", lambda: [*map(_part, whole())])

@@ -144,7 +144,7 @@ def test_every_epoch_decodes_every_frame(script, tmp_path, monkeypatch):
 
 
 def check_parts(report):
-    """Every part was seen, in both ways: a function that moved away would take no time."""
+    """Both ways measured every part: a function that moved elsewhere would take no time."""
     for way in ("grouped", "one by one"):
         objects, frames = (report[key]["1"][way] for key in ("objects_s", "frames_s"))
         assert [part for part, seconds in frames.items() if seconds <= 0] == []
@@ -155,7 +155,7 @@ def check_parts(report):
 
 
 def check_fog(folder, accuracy):
-    """The same run writes the page of the fog, of the same points."""
+    """The same run writes the page of the fog, from the same points."""
     report = json.loads((folder / "fog.json").read_text(encoding="utf-8"))
     assert report["made"] == accuracy["made"]
     assert report["made"]["command"] in (folder / "fog.md").read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ def check_fog(folder, accuracy):
 
 
 def check_opened(report, page):
-    """Nobody reads more than there is to open a frame, and the page says who takes less."""
+    """No codec reads more than its file to open a frame, and the page names the smaller ones."""
     ours = report["rows"][0]
     assert ours["opened_bytes"] == 2 * ours["bytes_a_frame"]  # one network and the index are all
     for row in report["rows"]:
@@ -202,7 +202,7 @@ def paper_full(*args, **environment):
 
 
 @pytest.mark.slow
-def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
+def test_the_full_size_run_reports_missing_parts_in_one_line(tmp_path):
     """Nothing is fitted here: every one of these ends before that."""
     shown = paper_full("--help")
     assert shown.returncode == 0
@@ -227,7 +227,7 @@ def test_the_full_size_run_says_what_it_lacks_in_a_line(tmp_path):
     assert done.stderr == "error: device 'cpu0': expected auto, cpu, cuda or cuda:N\n"
 
 
-def test_no_folder_is_crowded_and_none_reaches_into_private_modules():
+def test_folders_are_small_and_import_public_names_only():
     folders = [BENCHMARKS, *(path.parent for path in BENCHMARKS.glob("*/__init__.py"))]
     for folder in folders:
         files = list(folder.glob("*.py"))
@@ -265,7 +265,7 @@ def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
 
 
 def stand_in(folder, code=0):
-    """What runs a shell script with a stand-in for Python.
+    """Return a function that runs a shell script with a replacement for Python.
 
     Its tests end with `code`, and its scripts write empty pages.
     """
@@ -331,7 +331,7 @@ def test_the_plan_of_all_pages_has_every_script():
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
 
 
-def test_the_gpu_script_makes_the_pages_that_are_not_there(tmp_path):
+def test_the_gpu_script_writes_missing_pages_only(tmp_path):
     run, out = (
         partial(stand_in(tmp_path, code=1), "gpu.sh", "cuda:0", str(tmp_path / "out")),
         tmp_path / "out",

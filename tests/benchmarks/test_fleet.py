@@ -1,4 +1,4 @@
-"""The parts of the fleet benchmark run at their smallest, and find what they are there to find."""
+"""The parts of the fleet benchmark run at their smallest, and find planted faults."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def part(script, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_equal_bytes(part):
+def test_the_page_of_equal_bytes_compares_all_files(part):
     report, page = part("equal", *TINY["equal"])
     assert [row["by"][-1] for row in report["rows"]] == ["1", "2"]
     assert all(row["equal"] and len(row["files"]) == 3 for row in report["rows"])
@@ -54,7 +54,7 @@ def test_equal_bytes(part):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_kills(part):
+def test_the_page_of_kills_lists_each_kill(part):
     report, page = part("kills", *TINY["kills"])
     kills = [kill for run in report["runs"] for kill in run["kills"]]
     assert len(kills) == 1
@@ -70,7 +70,7 @@ def test_kills(part):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_scale_cost_and_what_follows(part):
+def test_the_capacity_page_follows_from_scale_and_cost(part):
     """The capacity page is made of the reports of the other two."""
     with pytest.raises(SystemExit, match=r"fleet_cost\.json is not there: --part cost"):
         part("capacity")
@@ -160,7 +160,7 @@ def test_the_driver_is_measured_without_its_workers(load):
     [(0.5, "0 B", "0.50 s"), (999, "999 B", "16.6 min"), (4321, "4.32 kB", "72.0 min"),
      (123_456, "123 kB", "34.3 h"), (3e12, "3.00 TB", "34,722,222 days")],
 )  # fmt: skip
-def test_words_for_figures(load, value, size, duration):
+def test_figures_are_written_in_units(load, value, size, duration):
     capacity = load("fleet_parts.capacity")
     assert capacity.size(value) == size
     assert capacity.duration(value) == duration

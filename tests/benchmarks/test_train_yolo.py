@@ -1,4 +1,4 @@
-"""What `benchmarks/train_yolo.py` says of its own power."""
+"""The smallest difference that `benchmarks/train_yolo.py` can detect."""
 
 import argparse
 import importlib
@@ -17,7 +17,7 @@ def script(monkeypatch):
     return importlib.import_module("train_yolo")
 
 
-def test_the_difference_it_names_is_seen_four_times_in_five(script):
+def test_a_detectable_difference_is_found_in_80_percent_of_trials(script):
     seeds, trials = 5, 2000
     rng = np.random.default_rng(0)
     # Two arms whose standard deviation is exactly 1.
@@ -28,11 +28,11 @@ def test_the_difference_it_names_is_seen_four_times_in_five(script):
     assert np.mean(seen) == pytest.approx(0.8, abs=0.04)
 
 
-def test_one_seed_names_no_difference(script):
+def test_one_seed_gives_no_detectable_difference(script):
     assert script.detectable({"a": [0.5], "b": [0.6]}) is None
 
 
-def test_more_seeds_see_less(script):
+def test_more_seeds_detect_smaller_differences(script):
     few = script.detectable({"a": [0.1, 0.3, 0.2], "b": [0.2, 0.4, 0.3]})
     many = script.detectable({"a": [0.1, 0.3, 0.2] * 3, "b": [0.2, 0.4, 0.3] * 3})
     assert many < few / 2

@@ -54,7 +54,7 @@ def test_a_data_set_there_and_back(run: Run, dataset: Path, tmp_path: Path) -> N
         assert (tmp_path / f"back/labels/{name}.txt").read_text() == text
 
 
-def test_a_resumed_run_wants_the_same_tune(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_resume_needs_the_same_tune(run: Run, dataset: Path, tmp_path: Path) -> None:
     args = ("compress", dataset, "-o", tmp_path / "out", *AV1)
     run(*args, "--tune", "accuracy")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def test_a_video_is_a_sequence(run: Run, tmp_path: Path) -> None:
     run("verify", tmp_path / "out")
 
 
-def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) -> None:
+def test_resume_needs_the_same_gop_and_quality(run: Run, tmp_path: Path) -> None:
     frames = moving(tmp_path / "frames", 3)
     args = ("compress", frames, "-o", tmp_path / "out", *AV1)
     run(*args, "--gop", 2, "--quality", 30)
@@ -118,7 +118,7 @@ def test_a_resumed_run_wants_the_same_gop_and_quality(run: Run, tmp_path: Path) 
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
     ],
 )
-def test_wishes_that_cannot_be_met_are_usage_errors(
+def test_impossible_options_are_usage_errors(
     run: Run, folder: Path, tmp_path: Path, options: tuple[object, ...], message: str
 ) -> None:
     result = run("compress", folder, "-o", tmp_path / "out", *options, code=2)
@@ -126,7 +126,7 @@ def test_wishes_that_cannot_be_met_are_usage_errors(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_help_says_who_has_groups_and_qualities(run: Run) -> None:
+def test_the_help_names_families_with_groups_and_qualities(run: Run) -> None:
     text = " ".join(run("compress", "--help").stdout.split())
     assert "1 codes every frame alone. [default of av1: 16]" in text
     assert "--quality Q Of av1: " in text
@@ -139,7 +139,7 @@ def test_an_impossible_blur_is_refused(run: Run, folder: Path, tmp_path: Path, s
     assert not (tmp_path / "out").exists()
 
 
-def test_what_the_page_shows_works(
+def test_examples_of_the_page_run(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = moving(tmp_path / "frames", 2, width=32, height=24)

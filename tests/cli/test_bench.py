@@ -21,7 +21,7 @@ def first_words(lines, known):
 
 
 @pytest.mark.slow
-def test_a_page_figures_plots_and_packs_come_of_a_yaml(run, dataset, tmp_path):
+def test_a_yaml_gives_a_page_figures_plots_and_packs(run, dataset, tmp_path):
     out = tmp_path / "a folder" / "out"
     result = run("bench", "ladder", dataset, "-o", out, "--frames", 3, *QUICK)
     report = json.loads((out / "ladder.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def test_a_page_figures_plots_and_packs_come_of_a_yaml(run, dataset, tmp_path):
     assert str(tmp_path) not in page
 
 
-def test_frames_are_spread_and_quiet_is_quiet(run, dataset, tmp_path):
+def test_frames_are_spread_evenly_and_quiet_prints_nothing(run, dataset, tmp_path):
     out = tmp_path / "out"
     result = run("bench", "ladder", dataset, "-o", out, "--frames", 2, "--quiet", *QUICK)
     assert result.output == ""
@@ -59,7 +59,7 @@ def test_frames_are_spread_and_quiet_is_quiet(run, dataset, tmp_path):
         assert [frame["frame"] for frame in row["frames"]] == ["train/a.png", "val/s/c.png"]
 
 
-def test_both_families_stand_on_one_page(run, dataset, tmp_path):
+def test_two_families_share_one_page(run, dataset, tmp_path):
     source, out = dataset.parent / "images", tmp_path / "out"
     both = ("--background", "siren", "--background", "nerv")
     run("bench", "ladder", source, "-o", out, "--frames", 2, *both, *QUICK)

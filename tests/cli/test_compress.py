@@ -35,7 +35,7 @@ def test_one_picture_to_a_file_or_into_a_folder(run: Run, folder: Path, tmp_path
     assert files(tmp_path / "out") == ["0.rinr"]
     assert (tmp_path / "x.rinr").read_bytes() == (tmp_path / "out/0.rinr").read_bytes()
     assert names(tmp_path / "x.rinr") == ["0.png"]
-    # Nothing else is left behind, neither beside the file nor in the folder.
+    # Nothing else is left behind, neither next to the file nor in the folder.
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "out", "x.rinr"]
 
 
@@ -79,7 +79,7 @@ def test_single_files_know_their_class_names(run: Run, dataset: Path, tmp_path: 
             assert json.loads(file.info["names"]) == ["person", "car", "bus"]
 
 
-def test_a_data_yaml_becomes_one(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_a_data_yaml_gives_a_data_yaml_of_packs(run: Run, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("compress", dataset, "-o", out, *QUICK)
     assert files(out) == ["data.yaml", "train/train-00000.rinr", "val/val-00000.rinr"]
@@ -148,7 +148,7 @@ def test_the_summary_and_quiet(run: Run, dataset: Path, tmp_path: Path) -> None:
     assert json.loads(report.read_text(encoding="utf-8"))["total"]["frames"] == 3
 
 
-def test_odd_pictures_all_come_through(run: Run, tmp_path: Path) -> None:
+def test_pictures_of_every_mode_and_size_are_compressed(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "odd"
     rgb = picture(1)
     put(source / "grey.png", rgb.convert("L"))
@@ -180,9 +180,7 @@ def test_odd_pictures_all_come_through(run: Run, tmp_path: Path) -> None:
     assert len(files(tmp_path / "single")) == count
 
 
-def test_an_unreadable_picture_is_listed_and_the_others_are_done(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
+def test_unreadable_pictures_do_not_stop_the_others(run: Run, folder: Path, tmp_path: Path) -> None:
     write(folder / "1.png", "text")
     (folder / "9.png").write_bytes(b"")
     result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
@@ -203,7 +201,7 @@ def test_where_no_picture_can_be_read_nothing_is_written(run: Run, tmp_path: Pat
     assert files(tmp_path / "out") == []
 
 
-def test_lost_labels_are_said_before_fitting_and_after(
+def test_lost_labels_are_reported_before_and_after_fitting(
     run: Run, dataset: Path, tmp_path: Path
 ) -> None:
     label = dataset.parent / "labels/train/a.txt"
@@ -223,9 +221,7 @@ def test_lost_labels_are_said_before_fitting_and_after(
     assert [name for name, frame in frames.items() if not frame.labelled] == ["a.png"]
 
 
-def test_quiet_still_tells_of_lost_labels_and_of_nothing_else(
-    run: Run, dataset: Path, tmp_path: Path
-) -> None:
+def test_quiet_prints_lost_labels_only(run: Run, dataset: Path, tmp_path: Path) -> None:
     (dataset.parent / "labels/train/a.txt").write_text("car\n")
     write(dataset.parent / "labels/train/gone.txt", "")
     result = run("compress", dataset, "-o", tmp_path / "out", "--quiet", *QUICK)
@@ -255,7 +251,7 @@ def test_strict_stops_before_anything_is_written(run: Run, dataset: Path, tmp_pa
     run(*args)
 
 
-def test_what_stands_there_is_kept_without_overwrite(
+def test_existing_output_is_kept_without_overwrite(
     run: Run, folder: Path, dataset: Path, tmp_path: Path
 ) -> None:
     for source, layout in ((folder, "pack"), (folder, "files"), (dataset, "pack")):
@@ -272,7 +268,7 @@ def test_what_stands_there_is_kept_without_overwrite(
         assert after != before
 
 
-def test_overwriting_leaves_no_pack_of_the_run_before(
+def test_overwriting_removes_packs_of_the_earlier_run(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -282,7 +278,9 @@ def test_overwriting_leaves_no_pack_of_the_run_before(
     assert files(out) == ["frames-00000.rinr", "frames-notes.rinr"]
 
 
-def test_outputs_that_cannot_be(run: Run, folder: Path, dataset: Path, tmp_path: Path) -> None:
+def test_impossible_outputs_and_devices_are_errors(
+    run: Run, folder: Path, dataset: Path, tmp_path: Path
+) -> None:
     write(tmp_path / "file", "")
     run("compress", folder, "-o", tmp_path / "file", *QUICK, code=2)
     run("compress", dataset, "-o", tmp_path / "x.rinr", *QUICK, code=2)
@@ -314,9 +312,7 @@ def test_seeds_that_a_fit_can_take(run: Run, folder: Path, tmp_path: Path) -> No
     run(*args, 2**31 - 1)
 
 
-def test_no_advice_that_a_command_line_cannot_follow(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
+def test_advice_names_options_of_the_command_line(run: Run, folder: Path, tmp_path: Path) -> None:
     put(folder / "large.png", Image.new("1", (2**14, 2**12 + 1)))
     result = run("compress", folder, "-o", tmp_path / "out", "--json", "-", *QUICK, code=1)
     (failure,) = json.loads(result.stdout)["failures"]
@@ -395,7 +391,7 @@ def test_large_pictures_come_in_smaller_batches(
     assert len(names(tmp_path / "out/frames-00000.rinr")) == 5
 
 
-def test_a_file_name_that_is_no_unicode_stops_no_other(
+def test_an_invalid_file_name_does_not_stop_the_others(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     try:
@@ -417,7 +413,7 @@ def test_names_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
     assert "  a\\nb.png: 24x16 RGB, 0 boxes, 0 objects\n" in text
 
 
-def test_one_is_not_many(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_counts_use_singular_and_plural(run: Run, dataset: Path, tmp_path: Path) -> None:
     run("compress", dataset, "-o", tmp_path / "out", *QUICK)
     text = run("info", tmp_path / "out", "--frames").stdout
     assert "c.png: 24x16 RGB, 1 box, " in text
@@ -464,7 +460,7 @@ def test_many_missing_labels_end_in_one_line(run: Run, tmp_path: Path) -> None:
     assert last == "warning: and 3 more; --json lists them all"
 
 
-def test_packs_larger_than_their_source_are_said(run: Run, tmp_path: Path) -> None:
+def test_a_pack_larger_than_its_source_gives_advice(run: Run, tmp_path: Path) -> None:
     advice = "larger than its source: pass a lower --quality or another --background"
     put(tmp_path / "flat.png", Image.new("RGB", (2, 2)))
     args = ("compress", tmp_path / "flat.png", "-o", tmp_path / "flat.rinr", *QUICK)
@@ -483,7 +479,7 @@ def test_the_figures_name_the_device_that_was_used(run: Run, tmp_path: Path) -> 
     assert json.loads(result.stdout)["device"] == str(resolve_device("auto"))
 
 
-def test_quiet_still_tells_of_classes_that_yolo_refuses(
+def test_quiet_still_reports_classes_without_a_name(
     run: Run, dataset: Path, tmp_path: Path
 ) -> None:
     write(dataset.parent / "labels/train/a.txt", "3 0.5 0.5 0.2 0.2\n")

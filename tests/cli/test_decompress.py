@@ -94,7 +94,7 @@ def test_metadata_comes_back(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "a.jpg", picture(1), exif=exif, icc_profile=b"a profile", xmp=xmp)
     run("compress", tmp_path / "a.jpg", "-o", tmp_path / "a.rinr", *QUICK)
     original = opened(tmp_path / "a.jpg").info["exif"]
-    # The picture stands upright now, and says so; every other byte is as it was.
+    # The picture is upright now, and its tag says so. Every other byte is unchanged.
     at = original.index(b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x03") + 9
     upright = original[:at] + b"\x01" + original[at + 1 :]
     for kind in ("png", "jpg", "webp"):
@@ -105,7 +105,7 @@ def test_metadata_comes_back(run: Run, tmp_path: Path) -> None:
         assert info["xmp"] == xmp
 
 
-def test_too_much_metadata_for_a_jpeg_is_said(run: Run, tmp_path: Path) -> None:
+def test_metadata_too_large_for_a_jpeg_is_a_warning(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "a.png", picture(1), exif=b"Exif\0\0II*\0" + bytes(70_000))
     run("compress", tmp_path / "a.png", "-o", tmp_path / "a.rinr", *QUICK)
     out = tmp_path / "out"
@@ -121,7 +121,7 @@ def test_labels_of_a_plain_pack(run: Run, packs: Path, tmp_path: Path) -> None:
     assert (out / "labels/s/c.txt").read_text() == LABELS["val/s/c"]
 
 
-def test_what_stands_there_is_kept_without_overwrite(run: Run, packs: Path, tmp_path: Path) -> None:
+def test_existing_files_are_kept_without_overwrite(run: Run, packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out / "images/train/b.png", "mine")
     result = run("decompress", packs, "-o", out, code=2)
@@ -132,9 +132,7 @@ def test_what_stands_there_is_kept_without_overwrite(run: Run, packs: Path, tmp_
     assert opened(out / "images/train/b.png").size == (24, 16)
 
 
-def test_a_damaged_pack_is_listed_and_the_others_are_done(
-    run: Run, packs: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_pack_does_not_stop_the_others(run: Run, packs: Path, tmp_path: Path) -> None:
     pack = packs / "train/train-00000.rinr"
     pack.write_bytes(pack.read_bytes()[:-9])
     out = tmp_path / "out"
@@ -165,7 +163,7 @@ def half_damaged(run: Run, folder: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_the_sound_frames_of_a_damaged_pack_are_done(
+def test_sound_frames_of_a_damaged_pack_are_written(
     run: Run, half_damaged: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -180,7 +178,7 @@ def test_the_sound_frames_of_a_damaged_pack_are_done(
 
 
 @pytest.mark.parametrize("command", ["decompress", "info", "verify"])
-def test_a_pack_that_cannot_be_opened_ends_no_other(
+def test_a_pack_that_cannot_be_opened_does_not_stop_the_others(
     run: Run, packs: Path, tmp_path: Path, command: str
 ) -> None:
     (packs / "train/train-00000.rinr").unlink()
@@ -200,7 +198,7 @@ def test_a_pack_that_cannot_be_opened_ends_no_other(
         assert "val-00000.rinr" in result.stdout
 
 
-def test_a_split_without_packs_is_said(run: Run, packs: Path, tmp_path: Path) -> None:
+def test_a_split_without_packs_is_an_error(run: Run, packs: Path, tmp_path: Path) -> None:
     (packs / "val/val-00000.rinr").unlink()
     for command in ("info", "verify"):
         result = run(command, packs / "data.yaml", code=1)
@@ -314,7 +312,7 @@ def test_labels_have_a_format_or_none(
     assert {path.name for path in out.iterdir()} == {"images", made} | names
 
 
-def test_a_format_that_there_is_not(run: Run, packs: Path, tmp_path: Path) -> None:
+def test_an_unknown_label_format_is_a_usage_error(run: Run, packs: Path, tmp_path: Path) -> None:
     for args in (["--labels", "labelme", packs], [packs, "--labels", "labelme"]):
         result = run("decompress", *args, "-o", tmp_path / "out", code=2)
         assert "'labelme' is no format of labels (yolo, coco, voc), and no file" in result.output
@@ -322,7 +320,7 @@ def test_a_format_that_there_is_not(run: Run, packs: Path, tmp_path: Path) -> No
     assert "'labelme' is not one of 'yolo', 'coco', 'voc'" in result.output
 
 
-def test_lost_labels_are_said_in_quiet(run: Run, packs: Path, tmp_path: Path) -> None:
+def test_quiet_still_reports_lost_labels(run: Run, packs: Path, tmp_path: Path) -> None:
     pack = read_pack(packs / "val/val-00000.rinr")
     crowd = replace(pack.frames[0].boxes[0], crowd=True)
     frame = replace(pack.frames[0], boxes=(crowd, *pack.frames[0].boxes[1:]))

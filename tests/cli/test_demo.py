@@ -30,7 +30,7 @@ def small_pictures(monkeypatch):
     return small
 
 
-def test_the_pictures_have_boxes_on_something_and_a_source_size():
+def test_sample_pictures_have_boxes_and_a_source_size():
     pictures = sample_pictures()
     assert [picture.name for picture in pictures] == [
         "astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg",
@@ -83,7 +83,7 @@ def test_the_demo_ends_in_a_pack_a_table_and_a_picture(tmp_path, small_pictures)
         (("--preset", "paper", "--overwrite"), ["paper, siren"]),
     ],
 )
-def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, presets):
+def test_the_pack_has_the_first_background(tmp_path, monkeypatch, options, presets):
     tiny = picture_from_array(sample_pictures()[0].pixels[100:124, 100:132], name="a.jpg")
     tiny = replace(tiny, boxes=(Box(0, 4, 4, 9, 9),), source_bytes=1000)
     monkeypatch.setattr(samples, "sample_pictures", lambda: [tiny])
@@ -102,7 +102,7 @@ def test_the_first_background_gives_the_pack(tmp_path, monkeypatch, options, pre
 
 
 @pytest.mark.parametrize("name", ["demo.rinr", "comparison.png"])
-def test_files_that_are_there_are_replaced_only_where_that_is_asked_for(tmp_path, name):
+def test_existing_files_are_kept_without_overwrite(tmp_path, name):
     (tmp_path / name).symlink_to("nowhere")
     result = CliRunner().invoke(command, ["-o", str(tmp_path)])
     assert str(result.exception) == f"{tmp_path / name} is already there; --overwrite replaces it"

@@ -101,7 +101,7 @@ def test_tables_have_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in shown
 
 
-def test_lines_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_breaks_in_texts_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     say("a", "b\nc")
     assert capsys.readouterr().out == "a\nb\\nc\n"
     print_errors(str(number) for number in range(1500))

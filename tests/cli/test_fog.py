@@ -60,7 +60,7 @@ def test_the_page_has_commands_and_the_first_gives_the_published_figure(run):
 
 @pytest.mark.parametrize(("number", "level"), [(0, "JPEG 40"), (1, "original")])
 def test_the_pages_have_the_measured_figures(number, level):
-    """Those of docs/results/fog.json, which a run of benchmarks/accuracy.py replaces."""
+    """The figures are those of docs/results/fog.json, which benchmarks/accuracy.py writes."""
     report = json.loads((DOCS / "results/fog.json").read_text(encoding="utf-8"))
     rows = report["sets"][number]["rows"]
     ours, jpeg = rows["ours-objects"][level], rows["JPEG"][level]
@@ -123,8 +123,8 @@ def real(run: Run, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "frames", tmp_path / "packs"
 
 
-def test_ways_that_move_far_more_are_not_called_zero(run):
-    """A few small frames beside a model of 98.8 MB: 6.21 MB / 989 MB."""
+def test_small_factors_are_not_rounded_to_zero(run):
+    """A few small frames against a model of 98.8 MB: 6.21 MB / 989 MB."""
     lines = run("fog", "--frames", 1, "--alpha", 0.1).stdout.splitlines()
     assert [line.split()[-3] for line in lines if "train at the fog" in line] == ["0.0063x"]
     assert "0.00x" in run("fog", "--devices", 1).stdout  # nothing to send is nothing
@@ -206,7 +206,7 @@ def test_other_codecs_take_time_to_encode_too(run, tmp_path, monkeypatch):
         *("avif=5,", "avif=5,x", "avif=,5"),
     ],
 )
-def test_sizes_that_are_none(text):
+def test_malformed_sizes_are_usage_errors(text):
     with pytest.raises(click.UsageError, match=re.escape(repr(text))):
         other_codec(text, Sizes(10, 10_000))
 

@@ -46,7 +46,7 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_two_coco_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have image 1 and category 1; `dog` is category 1 of one file and 2 of the other."""
+    """Both files have image 1 and category 1; `dog` is category 1 of one and 2 of the other."""
     names = {"train2017": ["car", "dog"], "val2017": ["dog", "cat"]}
     for split, categories in names.items():
         put(tmp_path / f"ds/{split}/a.jpg", picture(1))

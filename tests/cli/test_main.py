@@ -46,7 +46,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
         assert result.stdout
 
 
-def test_it_runs_as_a_module() -> None:
+def test_the_package_runs_as_a_module() -> None:
     for name in COMMANDS:
         assert name in python("-m", "rinrcodec", "--help").stdout
 
@@ -219,7 +219,7 @@ def test_dev_stdout_is_the_standard_output() -> None:
     assert CliRunner().invoke(command, ["--json", "/dev/stdout"]).output == "-\n"
 
 
-def test_a_full_standard_output_is_said() -> None:
+def test_a_full_standard_output_is_an_error() -> None:
     if not Path("/dev/full").is_char_device():
         pytest.skip("no /dev/full on this system")
     with Path("/dev/full").open("w") as full:
@@ -233,7 +233,7 @@ def test_a_full_standard_output_is_said() -> None:
     )
 
 
-def test_errors_of_writing_name_what_was_typed(
+def test_errors_of_writing_name_the_given_path(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = tmp_path / "a.rinr"

@@ -38,7 +38,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encod
         ),
     ],
 )
-def test_what_is_misspelt_gets_a_suggestion(
+def test_misspelt_commands_and_options_get_a_suggestion(
     run: Run, args: str, message: str, command: str
 ) -> None:
     lines = run(*shlex.split(args), code=2).stderr.splitlines()
@@ -59,7 +59,7 @@ def test_what_is_misspelt_gets_a_suggestion(
         "fog --jpeg nosuch --rinr .",
     ],
 )
-def test_what_was_typed_and_does_not_exist_is_exit_code_two(
+def test_missing_paths_are_exit_code_two(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`compress` fails where packs miss their target, and keeps the packs."""
+"""`compress` fails if packs miss their target, and keeps the packs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_missed_target_is_a_line_an_exit_code_and_figures(
     assert list(out.rglob("*.rinr"))
 
 
-def test_a_target_that_is_reached_says_nothing(run: Run, frames: Path, tmp_path: Path) -> None:
+def test_a_reached_target_prints_nothing(run: Run, frames: Path, tmp_path: Path) -> None:
     options = ("--preset", "fast", "--target-bytes", 5000)
     result = run("compress", frames, "-o", tmp_path / "out", *options)
     assert "miss the target" not in result.output

@@ -1,4 +1,4 @@
-"""What commands say to somebody who uses them for the first time, and gets something wrong."""
+"""Messages of commands for the mistakes of somebody who uses them for the first time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_soften_says_which_frames_it_leaves_sharp(
     assert f"warning: --soften: {said} no boxes and are not blurred\n" in shown
 
 
-def test_soften_has_nothing_to_say_where_all_frames_have_boxes(
+def test_soften_prints_nothing_if_all_frames_have_boxes(
     run: Run, frames: Path, tmp_path: Path
 ) -> None:
     for number in range(3):
@@ -42,7 +42,7 @@ def test_soften_has_nothing_to_say_where_all_frames_have_boxes(
     assert "--soften" not in shown
 
 
-def test_a_second_source_in_the_same_folder_is_said(run: Run, frames: Path, tmp_path: Path) -> None:
+def test_a_second_source_in_one_folder_is_reported(run: Run, frames: Path, tmp_path: Path) -> None:
     put(tmp_path / "other/a.png", picture(5))
     options = ("-o", tmp_path / "out", "--labels", "none", *QUICK)
     assert "already holds" not in run("compress", frames, *options).stderr
@@ -51,7 +51,7 @@ def test_a_second_source_in_the_same_folder_is_said(run: Run, frames: Path, tmp_
     assert "already holds" not in run("compress", frames, *options, "--resume").stderr
 
 
-def test_an_unfinished_run_is_no_empty_folder(run: Run, tmp_path: Path) -> None:
+def test_a_folder_of_an_unfinished_run_gets_advice(run: Run, tmp_path: Path) -> None:
     (tmp_path / "out/.rinr-work").mkdir(parents=True)
     shown = run("decompress", tmp_path / "out", "-o", tmp_path / "back", code=1).stderr
     assert "; a run is not finished: rerun the same compress command with --resume\n" in shown
@@ -77,7 +77,7 @@ def test_a_text_is_no_picture(run: Run, tmp_path: Path) -> None:
     assert line.startswith(f"error: {note}: not a picture; give a picture, a folder")
 
 
-def test_bad_labels_are_said_once_and_before_the_table(
+def test_bad_labels_are_reported_once_before_the_table(
     run: Run, frames: Path, tmp_path: Path
 ) -> None:
     for number in range(2):

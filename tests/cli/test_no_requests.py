@@ -65,7 +65,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         *((key, url) for key in ("train", "test", "path", "extra") for url in URLS[:2]),
     ],
 )
-def test_a_data_yaml(
+def test_urls_in_a_data_yaml_are_not_requested(
     tmp_path: Path, pack: bytes, no_network: list[object], key: str, url: str
 ) -> None:
     put(tmp_path / "images/a.png", picture(1))
@@ -96,7 +96,9 @@ def test_a_data_yaml(
             assert all("a URL in a local file is not followed" in one for one in outputs[1:])
 
 
-def test_other_files_of_a_folder(tmp_path: Path, run: Run, no_network: list[object]) -> None:
+def test_urls_in_other_files_are_not_requested(
+    tmp_path: Path, run: Run, no_network: list[object]
+) -> None:
     url = "http://127.0.0.1:9/a.png"
     put(tmp_path / "in/a.png", picture(1))
     write(

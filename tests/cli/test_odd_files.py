@@ -1,4 +1,4 @@
-"""Commands over files that wait, never end or cannot be opened: named, and the rest is done."""
+"""Commands name files that wait, never end or cannot be opened, and process the others."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def odd_class_list(top: Path, odd: MakeOdd) -> tuple[Any, ...]:
 
 # A picture that cannot be read fails, and the others are done.
 @pytest.mark.parametrize("build", [odd_picture, odd_listed, odd_list, odd_coco_picture])
-def test_compress_passes_over_pictures(
+def test_compress_skips_and_reports_odd_pictures(
     tmp_path: Path, run: Run, kind: str, odd: MakeOdd, build: Any
 ) -> None:
     (top := tmp_path / "in").mkdir()
@@ -141,7 +141,7 @@ def test_compress_passes_over_pictures(
 
 # A label that cannot be read is lost, and its picture is no negative.
 @pytest.mark.parametrize("build", [odd_label, odd_label_next_to_it, odd_voc])
-def test_compress_loses_labels_aloud(
+def test_compress_reports_odd_label_files(
     tmp_path: Path, run: Run, kind: str, odd: MakeOdd, build: Any
 ) -> None:
     (top := tmp_path / "in").mkdir()
@@ -182,7 +182,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("command", "build"), COMMANDS)
-def test_what_is_named_is_a_clear_error(
+def test_odd_files_given_by_name_are_errors(
     tmp_path: Path, kind: str, odd: MakeOdd, command: str, build: Any
 ) -> None:
     from click.testing import CliRunner

@@ -111,7 +111,7 @@ def test_options_that_contradict_the_name(run: Run, packs: Path, tmp_path: Path)
         ("x.png ends in .png, and --format is jpg", "x.png", "--format", "jpg"),
         ("--labels: a video has no place for labels", "x.mp4", "--labels"),
         ("x.png has no place for labels", "x.png", "--frames", "0", "--labels"),
-        ("--fps is of --format mp4 and gif", "out", "--fps", "5"),
+        ("--fps is for videos (--format mp4 or gif)", "out", "--fps", "5"),
     ):
         result = run("decompress", packs, "-o", tmp_path / args[0], *args[1:], code=2)
         assert message in result.stderr

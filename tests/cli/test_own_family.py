@@ -73,7 +73,7 @@ def test_the_commands_run(
 
 
 @pytest.mark.usefixtures("installed")
-def test_it_decodes_the_same_in_regions() -> None:
+def test_a_region_equals_the_same_part_of_the_frame() -> None:
     found: dict[str, Any] = {}
     exec(IN_PYTHON, found)
     assert found["pixels"].shape == (3, 48, 64)
@@ -113,7 +113,7 @@ def test_a_damaged_row_is_refused(changed: Callable[[Group], Group], tmp_path: P
 
 @pytest.mark.slow
 def test_workers_know_a_family_that_its_module_registers(toy_frames: Path, tmp_path: Path) -> None:
-    """They are spawned, and unpickle its settings."""
+    """Workers are spawned, and unpickle the settings of the family."""
     (tmp_path / "toygrid.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "run.py").write_text(SCRIPT, encoding="utf-8")
     (command,) = re.findall(r"`python (run\.py .*)` works", PAGE)

@@ -54,6 +54,6 @@ def test_a_depth_range_uses_all_greys(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["7", "9:1", "a:b", "1:2:3", ":"])
-def test_ranges_that_are_none(run: Run, tmp_path: Path, text: str) -> None:
+def test_malformed_depth_ranges_are_usage_errors(run: Run, tmp_path: Path, text: str) -> None:
     said = run("compress", tmp_path, "-o", tmp_path / "p", "--depth-range", text, code=2).stderr
     assert "is not LOW:HIGH with LOW below HIGH" in said

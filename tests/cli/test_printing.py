@@ -22,7 +22,7 @@ from .conftest import QUICK, Run, contents, write
 
 
 @pytest.mark.slow
-def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_library_and_command_write_the_same_packs(run: Run, dataset: Path, tmp_path: Path) -> None:
     for options in (
         {},
         {"layout": "files", "shard_size": 1, "seed": 3},
@@ -65,8 +65,11 @@ def test_the_library_does_what_the_command_does(run: Run, dataset: Path, tmp_pat
 def test_contradictions_are_one_line(run: Run, folder: Path, tmp_path: Path) -> None:
     args = ("compress", folder, "-o", tmp_path / "out", *QUICK)
     for words, message in (
-        (("--ray-address", "auto"), "--ray-address is of --executor ray"),
-        (("--device", "cpu,cpu"), "--device cpu,cpu: several devices are several of cuda"),
+        (("--ray-address", "auto"), "--ray-address needs --executor ray"),
+        (
+            ("--device", "cpu,cpu"),
+            "--device cpu,cpu: several devices must be CUDA devices, such as cuda:0,cuda:1",
+        ),
         (("--resume", "--overwrite"), "--resume continues, --overwrite starts again: give one of"),
         (("--executor", "ray", "--device", "cpu:0"), "Ray chooses them itself"),
         (("--background", "nerv", "--layout", "files"), "the family nerv needs packs"),
@@ -111,7 +114,9 @@ def test_more_processes_than_packs(run: Run, folder: Path, tmp_path: Path) -> No
     assert run(*args, "--overwrite", "--quiet").stderr == ""
 
 
-def test_what_was_kept_and_what_is_complete(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_resume_reports_kept_packs_and_complete_output(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
     quick = ("--shard-size", 2, "--labels", "none", *QUICK)
     args = ("compress", folder, "-o", tmp_path / "out", *quick)
     run(*args)
@@ -168,7 +173,7 @@ def test_an_error_comes_after_how_to_resume(
         (1, 1, "1 picture and 1 pack", "Fix or remove the picture, and rerun"),
     ],
 )
-def test_what_to_do_about_failures(
+def test_failures_come_with_advice(
     run: Run,
     folder: Path,
     tmp_path: Path,
@@ -214,7 +219,7 @@ def test_the_bar_follows_the_library(
     assert drawn == [None]
 
 
-def test_quiet_tells_of_labels_of_no_picture(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_quiet_reports_labels_without_a_picture(run: Run, folder: Path, tmp_path: Path) -> None:
     content = {
         "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "gone.png"}],
         "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 1, 5, 5]}],

@@ -139,7 +139,7 @@ def test_frames_of_a_video(run: Run, tmp_path: Path) -> None:
         (("--target-psnr", 10.5, "--objects-psnr", 36), Target(psnr=10.5, objects_psnr=36.0)),
     ],
 )
-def test_what_is_asked_for_reaches_the_fit_and_the_figures(
+def test_options_reach_the_fit_and_the_figures(
     run: Run,
     tmp_path: Path,
     targets: list[Target | None],
@@ -176,7 +176,7 @@ def test_what_is_asked_for_reaches_the_fit_and_the_figures(
         ),
     ],
 )
-def test_wishes_that_cannot_be_met_are_usage_errors(
+def test_impossible_options_are_usage_errors(
     run: Run, folder: Path, tmp_path: Path, options: tuple[object, ...], message: str
 ) -> None:
     result = run("compress", folder, "-o", tmp_path / "out", *PYRAMID, *options, code=2)
@@ -208,7 +208,7 @@ def test_a_target_for_objects_needs_objects_that_have_one(
     result = run(*args, "--objects-psnr", 30, code=2)
     problem = {
         "none": "--objects-psnr: with --objects none there are no objects; leave out one",
-        "siren": "--objects-psnr: --objects siren cannot be asked for that; add --objects auto",
+        "siren": "--objects-psnr: --objects siren does not support that; use --objects auto",
     }[objects]
     assert problem in result.stderr
     assert not (tmp_path / "out").exists()
@@ -222,7 +222,7 @@ def test_the_help_has_every_target(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_only_with_the_same_target(
+def test_resume_needs_the_same_target(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(2):

@@ -86,7 +86,7 @@ def test_a_damaged_pack_is_named_by_its_url(
         assert f"error: {remote}/val/val-00000.rinr: it is truncated" in result.output
 
 
-def test_what_is_not_there(remote: str, run: Run) -> None:
+def test_missing_urls_are_errors(remote: str, run: Run) -> None:
     result = run("info", f"{remote}/a.rinr", code=2)
     assert f"{remote}/a.rinr: there is no such file or folder\n" in result.output
     result = run("info", "foo://a", code=2)
@@ -101,7 +101,7 @@ def test_no_such_bucket(s3_server: str, run: Run) -> None:  # noqa: ARG001
     assert "s3://nowhere/a: there is no such bucket\n" in result.output
 
 
-def test_where_nothing_can_be_written(packs: Path, s3_server: str, run: Run) -> None:  # noqa: ARG001
+def test_a_missing_bucket_is_an_error_of_writing(packs: Path, s3_server: str, run: Run) -> None:  # noqa: ARG001
     result = run("decompress", packs, "-o", "s3://nowhere/a", code=1)
     assert result.output.startswith("error: s3://nowhere/a: there is no such bucket")
 
@@ -113,7 +113,7 @@ def process(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_real_process_says_nothing_else(packs: Path, s3: str, upload: Upload) -> None:
+def test_a_real_process_prints_no_warnings(packs: Path, s3: str, upload: Upload) -> None:
     upload(packs, s3)
     done = process("verify", s3)
     wanted = f"2 files are sound\n{s3}/manifest.json: 1 run, all 3 files as written\n"
@@ -135,7 +135,7 @@ def test_errors_of_a_store_are_one_line(s3_server: str, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_without_the_extra() -> None:
+def test_a_missing_extra_is_exit_code_three() -> None:
     script = (
         "import sys; sys.modules['s3fs'] = None\n"
         "from rinrcodec.cli.main import main\n"
@@ -147,7 +147,7 @@ def test_without_the_extra() -> None:
     assert done.stderr == f"error: {MissingExtraError('s3fs', 'remote')}\n"
 
 
-def test_python_and_the_command_see_the_same(packs: Path, remote: str, run: Run) -> None:
+def test_python_and_commands_read_the_same_content(packs: Path, remote: str, run: Run) -> None:
     import rinrcodec
 
     near = rinrcodec.open(packs / "val/val-00000.rinr")

@@ -78,7 +78,7 @@ def test_names_are_shown_as_they_are(made):
     assert sorted(frame["name"] for frame in figures["frames"]) == sorted(NAMES)
 
 
-def test_every_picture_is_one_and_has_a_text(made):
+def test_pictures_of_the_page_open_and_have_a_text(made):
     page, _, _ = made
     sources = page.values("src")
     assert len(sources) == 2 * (1 + 11)  # the whole frame, the source, and ten recipes
@@ -116,7 +116,7 @@ def test_page_and_json_have_the_same_rows(made):
 
 
 def test_every_command_names_its_tune(made):
-    """So that it gives the same bytes, whatever the default is."""
+    """With its tune, the command gives the same bytes also after the default changes."""
     _, figures, _ = made
     tuned = {row["name"]: row["tune"] for row in figures["rows"] if row["tune"]}
     assert tuned == {
@@ -148,7 +148,7 @@ def test_marks_of_the_plots_are_the_rows(made):
             assert plot.count(f"{row['name']}</text>") == 1
 
 
-def test_what_was_left_out_is_named(made):
+def test_rows_left_out_are_named_with_a_reason(made):
     page, figures, _ = made
     assert sorted(figures["left_out"]) == ["nerv", "pyramid"]
     words = " ".join(page.texts)
@@ -197,7 +197,7 @@ def check_promise(row: dict, out: Path, frames: Path) -> None:
 
 @pytest.mark.parametrize("number", range(11))
 def test_every_command_gives_what_its_row_promises(made, folder_of_made, tmp_path, number):
-    """Whatever the advice is, it is the command of one of these rows."""
+    """The advice is always the command of one of these rows."""
     _, figures, _ = made
     row = [*figures["rows"], figures["source"]][number]
     words = shlex.split(row["command"])
@@ -293,7 +293,7 @@ def test_png_sources_without_boxes_are_measured_against_jpeg(tmp_path):
     assert not [text for text in page.texts if "+ crops" in text]
 
 
-def test_where_the_video_is_smaller_the_advice_is_to_send_it(tmp_path):
+def test_a_video_smaller_than_any_pack_is_advised(tmp_path):
     av = pytest.importorskip("av")
     film = tmp_path / "film.mp4"
     with av.open(str(film), "w") as container:
@@ -335,7 +335,7 @@ def test_a_sequence_is_encoded_whole_and_some_of_it_compared(tmp_path):
     assert "nerv" in out.read_text(encoding="utf-8")
 
 
-def test_without_torch_it_has_what_needs_none(tmp_path, monkeypatch):
+def test_without_torch_the_page_has_rows_that_need_none(tmp_path, monkeypatch):
     put(tmp_path / "frames/a.jpg", picture(0, 32, 24))
     monkeypatch.setitem(sys.modules, "torch", None)
     out = tmp_path / "page.html"
@@ -402,7 +402,7 @@ def test_wrong_use(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["one.jpg"]
 
 
-def test_a_damaged_picture_leaves_the_page_of_before(tmp_path):
+def test_a_damaged_picture_keeps_the_earlier_page(tmp_path):
     write(tmp_path / "page.html", "before")
     write(tmp_path / "frames/a.jpg", "no picture")
     put(tmp_path / "frames/b.jpg", picture(0, 32, 24))
@@ -437,7 +437,7 @@ def test_as_a_process(tmp_path):
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
-def test_quiet_tells_of_lost_labels(run: Run, folder, tmp_path, monkeypatch):
+def test_quiet_reports_lost_labels(run: Run, folder, tmp_path, monkeypatch):
     (folder / "labels").mkdir()
     for i in range(4):
         write(folder / f"labels/{i}.txt", "" if i else "car\n")

@@ -126,7 +126,7 @@ def plain(tmp_path):
 
 
 def test_every_text_is_escaped(plain):
-    """Also those that no file is called: the words of the advice, and how the page was made."""
+    """Also the texts that come from no file name: the advice, and how the page was made."""
     hostile = '<b onclick="x">&amp;</b>'
     pictures = (replace(plain.pictures[0], name=hostile),)
     first, *rest = plain.rows

@@ -56,7 +56,7 @@ def test_a_signal_long_after_another_interrupts_again(monkeypatch: pytest.Monkey
     assert signals.interrupted_code() == 143
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signals.answer_signals()
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

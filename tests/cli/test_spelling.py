@@ -69,7 +69,7 @@ def messages() -> Iterator[tuple[Path, str]]:
                     yield path, node.value
 
 
-def test_the_library_names_no_option_of_commands() -> None:
+def test_messages_of_the_library_name_no_command_option() -> None:
     found = list(messages())
     assert sum("`overwrite=True`" in text for _, text in found) > 3
     for path, text in found:
@@ -79,7 +79,9 @@ def test_the_library_names_no_option_of_commands() -> None:
             assert name in spelling._KEYWORDS, f"{path}: {text}"
 
 
-def test_python_and_commands_say_the_same(run: Run, pack_file: Path, tmp_path: Path) -> None:
+def test_messages_name_keywords_in_python_and_options_in_commands(
+    run: Run, pack_file: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     rinrcodec.decompress(pack_file, out)
     with pytest.raises(rinrcodec.RinrUsageError, match="already there; `overwrite=True` replaces"):
@@ -90,7 +92,7 @@ def test_python_and_commands_say_the_same(run: Run, pack_file: Path, tmp_path: P
         rinrcodec.decompress(pack_file, tmp_path / "x.zip")
 
 
-def test_json_names_options_too(run: Run, tmp_path: Path) -> None:
+def test_messages_in_json_name_command_options(run: Run, tmp_path: Path) -> None:
     (tmp_path / "packs").mkdir()
     manifest = tmp_path / "packs/manifest.json"
     manifest.write_text('{"kind": "rinrcodec manifest"')

@@ -83,7 +83,7 @@ def test_a_pipe_becomes_packs_with_all_frames_in_order(tmp_path: Path, form: str
         assert file.info["frame_rate"] == "10"
 
 
-def test_packs_appear_while_the_stream_goes_on(tmp_path: Path) -> None:
+def test_packs_are_published_while_the_stream_continues(tmp_path: Path) -> None:
     data = movie("mpegts", 24)
     reader, writer = os.pipe()
     appeared = threading.Event()
@@ -216,7 +216,7 @@ def test_the_command_ends_an_interrupted_stream_as_others(
 
 
 @pytest.mark.parametrize("source", ["/dev/video0", "rtsp://me:secret@door.example:554/live?key=1"])
-def test_a_camera_is_opened_as_it_was_typed_and_as_nothing_else(
+def test_a_camera_is_opened_by_the_given_name_only(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     real, asked = av.open, []
@@ -247,7 +247,7 @@ def test_a_camera_is_opened_as_it_was_typed_and_as_nothing_else(
     assert json.loads(figures.read_text(encoding="utf-8"))["source"] == shown_name(source)
 
 
-def test_what_is_a_stream() -> None:
+def test_pipes_cameras_and_rtsp_addresses_are_streams() -> None:
     for text in ("-", "/dev/video0", "rtsp://h/a", "RTSPS://h"):
         assert is_stream(text)
     for other in (
@@ -282,7 +282,7 @@ def test_an_address_that_is_not_valid_shows_no_password(
     assert "ken" not in result.output + result.stderr
 
 
-def test_there_is_no_such_camera(run: Run, tmp_path: Path) -> None:
+def test_a_missing_camera_is_an_error(run: Run, tmp_path: Path) -> None:
     result = run("compress", "/dev/video9999", "-o", tmp_path / "out", code=2)
     assert result.stderr == "error: /dev/video9999: there is no such camera\n"
 
@@ -294,13 +294,13 @@ def test_there_is_no_such_camera(run: Run, tmp_path: Path) -> None:
         (("--overwrite",), "--overwrite: a stream goes to an empty folder"),
         (("--labels", "dir"), "--labels: a stream has no labels"),
         (("--strict",), "a stream has none"),
-        (("--layout", "files"), "--layout files: a stream becomes packs"),
+        (("--layout", "files"), "--layout files: a stream is written to packs only"),
         (("--jobs", "2"), "one process reads a stream"),
         (("--depth-range", "1:2"), "--depth-range and --formats are about pictures"),
         (("--dry-run",), "--dry-run: a stream has no length to estimate"),
     ],
 )
-def test_options_without_a_meaning_for_streams(
+def test_options_that_streams_do_not_support_are_refused(
     tmp_path: Path, args: tuple[str, ...], message: str
 ) -> None:
     assert message in send(b"", "-o", tmp_path / "out", *args, code=2).stderr
@@ -324,7 +324,7 @@ def test_an_output_that_is_in_the_way(tmp_path: Path) -> None:
         bytes(99),
     ],
 )
-def test_what_is_no_video(tmp_path: Path, data: bytes) -> None:
+def test_input_that_is_no_video_is_an_error(tmp_path: Path, data: bytes) -> None:
     result = send(data, "-o", tmp_path / "out", code=1)
     assert result.stderr.startswith("error: the standard input: ")
     assert not (tmp_path / "out").exists()
@@ -358,7 +358,7 @@ def test_a_pack_of_another_program_is_not_replaced(
 
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
-def test_dry_runs_and_streams_show_that_they_are_alive(
+def test_dry_runs_and_streams_show_progress(
     run: Run,
     folder: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""`verify` and `info` of whole data sets: all that a manifest lists, and nothing believed of it."""
+"""`verify` and `info` of whole data sets: all that a manifest lists, checked against the files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def packs() -> list[bytes]:
 
 @pytest.fixture
 def out(tmp_path: Path, packs: list[bytes], put_run: PutRun) -> Path:
-    """What a run of six shards and one of two left behind."""
+    """The output of a run of six shards and of a run of two."""
     put_run(tmp_path / "out", packs, n_frames=1)
     put_run(tmp_path / "out", packs[:2], n_frames=1, series="val", below="val/")
     return tmp_path / "out"
@@ -81,7 +81,7 @@ def test_a_data_set_is_sound(run: Run, out: Path, opens: Any) -> None:
         ]
 
 
-def test_the_figures(run: Run, out: Path) -> None:
+def test_json_has_the_figures_of_runs_and_files(run: Run, out: Path) -> None:
     report = json.loads(run("verify", out, "--json", "-").stdout)
     assert (report["files"], report["frames"], report["bad"]) == (8, 8, {})
     one, two = report["runs"]
@@ -91,9 +91,7 @@ def test_the_figures(run: Run, out: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["out", "out/data.yaml"])
-def test_what_compress_wrote_is_sound_until_it_is_not(
-    run: Run, dataset: Path, tmp_path: Path, source: str
-) -> None:
+def test_a_changed_data_yaml_is_found(run: Run, dataset: Path, tmp_path: Path, source: str) -> None:
     run("compress", dataset, "-o", tmp_path / "out", "--quiet", *QUICK)
     assert "1 run, all 3 files as written" in run("verify", tmp_path / source).stdout
     yaml = tmp_path / "out/data.yaml"
@@ -191,7 +189,7 @@ def test_a_manifest_with_too_many_frames(run: Run, out: Path, edit: Edit) -> Non
 
 
 def without(shards: slice, state: str) -> Callable[[dict[str, Any]], None]:
-    """What makes of a complete run one in which these shards are not done."""
+    """Return an edit that marks these shards of a complete run as not done."""
 
     def change(run: dict[str, Any]) -> None:
         run["complete"] = False
@@ -224,7 +222,7 @@ def test_a_run_that_has_just_begun(run: Run, out: Path, edit: Edit) -> None:
     lines = errors(run, out)
     assert "0 of 6 shards are done" in lines[0]
     assert "no .rinr file" not in "".join(lines)
-    assert "2 files of these not there" in run("info", out).stdout
+    assert "2 files of these missing" in run("info", out).stdout
 
 
 def test_failed_shards(run: Run, out: Path, edit: Edit) -> None:
@@ -252,7 +250,7 @@ def test_a_manifest_that_is_damaged_or_of_another_program(
 
 
 @pytest.mark.parametrize("name", ["../secret.rinr", "/etc/passwd", "a/../../secret.rinr"])
-def test_a_hostile_manifest_leads_nowhere(
+def test_names_in_a_manifest_cannot_leave_its_folder(
     run: Run, out: Path, edit: Edit, opens: Any, name: str
 ) -> None:
     (out.parent / "secret.rinr").write_bytes(b"secret")
@@ -313,7 +311,7 @@ def test_messages_keep_their_order(run: Run, out: Path, monkeypatch: pytest.Monk
     assert [line.partition(": ")[0] for line in lines] == sorted(map(str, out.rglob("*.rinr")))
 
 
-def test_ctrl_c_ends_it_soon(
+def test_ctrl_c_ends_verify_soon(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun, opens: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -381,7 +379,7 @@ def test_a_data_set_behind_a_url(run: Run, out: Path, remote: str, upload: Any) 
     assert first.startswith(f"{url}/train-00001.rinr: it has the ")
     assert second.startswith(f"{url}/train-00002.rinr: it is truncated")
     assert third.startswith(f"{url}/val/val-00000.rinr: it is missing, and {url}/manifest.json ")
-    assert "2 files of these not there" in run("info", url).stdout
+    assert "2 files of these missing" in run("info", url).stdout
 
 
 def test_a_store_is_asked_for_each_pack_once(
@@ -395,7 +393,7 @@ def test_a_store_is_asked_for_each_pack_once(
     # Where things are, three listings, and the manifest, of however many packs.
     assert len(s3_requests) == 8 + 11
     assert s3_requests.count("get_object") == 8 + 1
-    # Large ones come in parts, and lie on the disk meanwhile.
+    # Large ones come in parts, and are on the disk meanwhile.
     monkeypatch.setattr(remote_module, "_REQUEST", 1000)
     s3_requests.clear()
     run("verify", s3)
@@ -420,13 +418,13 @@ def test_packs_of_a_store_without_a_manifest(
 # info
 
 
-def test_files_that_a_listing_hides_are_not_missed(
+def test_hidden_files_of_a_manifest_are_verified(
     run: Run, tmp_path: Path, packs: list[bytes], put_run: PutRun
 ) -> None:
     put_run(tmp_path / ".out", packs, n_frames=1, series=".hidden")
     put_run(tmp_path / ".out", packs[:1], n_frames=1, series="seen")
     assert "7 files are sound" in run("verify", tmp_path / ".out").stdout
-    assert "not there" not in run("info", tmp_path / ".out").stdout
+    assert "missing" not in run("info", tmp_path / ".out").stdout
     (tmp_path / ".out/.hidden-00001.rinr").unlink()
     (line,) = errors(run, tmp_path / ".out")
     assert "it is missing" in line
@@ -443,9 +441,9 @@ def test_info_opens_no_pack(
         text = run("info", tmp_path).stdout
     assert opened == ["manifest.json"]
     assert text.startswith(f"{tmp_path}: 1 run, complete\n  {n} shards, {n} frames, ")
-    assert "1 file of these not there or of another size; rinrcodec verify says which" in text
+    assert "1 file of these missing or of another size; rinrcodec verify lists them" in text
     *_, unlisted, unchecked = text.splitlines()
-    assert unlisted == "  and 1 pack of no run"
+    assert unlisted == "  and 1 pack that no run lists"
     assert unchecked == f"  not checked for damage: rinrcodec verify {tmp_path}"
     (item,) = json.loads(run("info", tmp_path, "--json").stdout)
     assert item["folder"] == str(tmp_path)
@@ -467,7 +465,7 @@ def test_info_of_what_compress_wrote(run: Run, dataset: Path, tmp_path: Path) ->
         assert "preset fast, background av1, steps 8, seed 0, layout pack\n" in text
         assert "    train: 1 shard, 2 frames, " in text
         assert "no run" not in text
-        assert "not there" not in text
+        assert "missing" not in text
     assert "    train: 1 shard, 2 frames, " in run("info", tmp_path / "out", "--frames").stdout
     assert "layout files\n    train: 1 shard, 2 frames, " in run("info", tmp_path / "files").stdout
 
@@ -486,13 +484,13 @@ def test_manifests_below_a_folder_count(
     text = run("info", sets).stdout
     assert f"{sets}/a: 1 run, complete\n" in text
     assert f"{sets}/b/inner: 1 run, complete\n" in text
-    assert text.count("  and 1 pack of no run\n") == 1
+    assert text.count("  and 1 pack that no run lists\n") == 1
     assert f"{sets}/alone.rinr\n  1 frame, " in text
     assert "extra.rinr" not in text
     (sets / "a/train-00001.rinr").unlink()
     (line,) = errors(run, sets)
     assert line.startswith(f"{sets}/a/train-00001.rinr: it is missing, and {sets}/a/manifest.json")
-    assert "1 file of these not there" in run("info", sets).stdout
+    assert "1 file of these missing" in run("info", sets).stdout
     (sets / "b/inner/manifest.json").write_text("{")
     assert len(errors(run, sets)) == 2
     assert "b/inner/manifest.json: not a manifest" in run("info", sets, code=1).stderr

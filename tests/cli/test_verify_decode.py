@@ -1,4 +1,4 @@
-"""`verify` of single files: what it proves, `--decode`, families that lack, and its bounds."""
+"""`verify` of single files: what it proves, `--decode`, missing families, and its bounds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_decode_computes_every_frame_once(run: Run, monkeypatch: pytest.MonkeyPa
     assert decoded == [0, 1, 2]
 
 
-def test_an_error_of_decoding_alone_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_with_decode_finds_errors_of_decoding(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(self: Decoder, index: int) -> NDArray[np.uint8]:  # noqa: ARG001
         raise RinrDeviceError("too little memory")
 

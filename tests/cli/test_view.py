@@ -168,14 +168,14 @@ def test_only_get_is_answered(serve: Any, pack_file: Path) -> None:
         "favicon.ico",
     ],
 )
-def test_nothing_else_is_there(serve: Any, pack_file: Path, path: str) -> None:
+def test_unknown_addresses_are_not_found(serve: Any, pack_file: Path, path: str) -> None:
     client = serve(pack_file)
     if not path.isascii():
         path = "thumbnail/%C2%B2"
     assert client.ask(path)[0] == 404
 
 
-def test_an_address_without_the_secret_is_nothing(serve: Any, pack_file: Path) -> None:
+def test_addresses_without_the_secret_are_not_found(serve: Any, pack_file: Path) -> None:
     client = serve(pack_file)
     other = "x" * len(client.server.secret)
     for path in ("/", "", "/frame/0", f"/{other}/frame/0", f"/{client.server.secret}"):
@@ -191,7 +191,7 @@ def test_without_a_source_there_is_no_error(serve: Any, pack_file: Path) -> None
     assert b"--source" in body
 
 
-def test_damage_is_said_and_the_rest_works(serve: Any, tmp_path: Path) -> None:
+def test_damage_is_reported_and_other_frames_are_shown(serve: Any, tmp_path: Path) -> None:
     broken = saved(with_broken_frame(small_pack()), tmp_path / "broken.rinr")
     client = serve(write(tmp_path / "bad.rinr", "no pack"), broken)
     assert "bad.rinr: " in client.ask("")[2].decode()
@@ -240,7 +240,7 @@ def test_a_pack_that_vanishes_is_a_problem_of_its_frames(serve: Any, tmp_path: P
     assert client.image("thumbnail/5").size == (20, 14)
 
 
-def test_texts_of_strangers_stay_texts(serve: Any, run: Run, tmp_path: Path) -> None:
+def test_texts_from_packs_are_escaped(serve: Any, run: Run, tmp_path: Path) -> None:
     pack = small_pack(classes=(EVIL, "b"))
     frame = replace(pack.frames[0], name=f"{EVIL.replace('/', '-')}.png")
     path = saved(replace(pack, frames=(frame,)), tmp_path / "a<b>&.rinr")
@@ -407,7 +407,7 @@ def test_ctrl_c_ends_the_server(pack_file: Path) -> None:
     assert (process.returncode, err.strip()) == (130, "interrupted")
 
 
-def test_unknown_bytes_leave_the_frame(
+def test_a_frame_is_shown_without_sizes_if_tables_are_damaged(
     serve: Any, pack_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(reader: object) -> None:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""Fixtures of the container's tests; the helper modules beside this file are importable."""
+"""Fixtures of the container's tests; the helper modules in this folder are importable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take a `.rinr` file apart and put it together again with valid checksums, lies included."""
+"""Take a `.rinr` file apart and put it together again with valid checksums, even if false."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST = 2**22  # bytes of a piece
 class Parts:
     """A file in pieces: change what you like, then `assemble`.
 
-    `raw` are the uncompressed chunks; `stored` replaces a chunk's compressed bytes, and `lies` a
+    `raw` are the uncompressed chunks; `stored` replaces a chunk's compressed bytes, and `forged` a
     value of the chunk table as `(column, chunk) -> value`, after everything else was computed.
     `packed` are the compressed bytes that were found.
     """
@@ -33,7 +33,7 @@ class Parts:
     chunks: dict[str, list[Any]]
     raw: list[bytes]
     stored: dict[int, bytes] = field(default_factory=dict)
-    lies: dict[tuple[str, int], int] = field(default_factory=dict)
+    forged: dict[tuple[str, int], int] = field(default_factory=dict)
     sections: dict[str, int] = field(default_factory=dict)
     directory: bytes | None = None  # uncompressed
     packed: list[bytes] = field(default_factory=list)
@@ -70,7 +70,7 @@ def _lists(columns: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def take_apart(data: bytes) -> Parts:
-    """The pieces of a file whose directory can be read, which may lie and have damaged chunks.
+    """The pieces of a file whose directory can be read. It may be false, and chunks damaged.
 
     Raises `RinrError` or `ZstdError` for any other.
     """
@@ -92,7 +92,7 @@ def take_apart(data: bytes) -> Parts:
         true = {"size": len(parts.raw[-1]), "crc": zlib.crc32(packed)}
         for column, value in true.items():
             if parts.chunks[column][number] != value:
-                parts.lies[column, number] = parts.chunks[column][number]
+                parts.forged[column, number] = parts.chunks[column][number]
         at += length
     return parts
 
@@ -116,7 +116,7 @@ def assemble(parts: Parts, **header_changes: Any) -> bytes:
     parts.chunks["stored"] = [len(chunk) for chunk in stored]
     parts.chunks["size"] = [len(raw) for raw in parts.raw]
     parts.chunks["crc"] = [zlib.crc32(chunk) for chunk in stored]
-    for (column, number), value in parts.lies.items():
+    for (column, number), value in parts.forged.items():
         parts.chunks[column][number] = value
     sections = dict.fromkeys(SECTIONS, 0)
     for kind, chunk in zip(parts.chunks["kind"], stored, strict=True):

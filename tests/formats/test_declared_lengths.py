@@ -56,7 +56,7 @@ def test_a_chunk_of_gigabytes_is_not_read(tmp_path: Path, reads: list[int]) -> N
     number, length = parts.find(Kind.FRAMES), 2**31
     whole = assemble(parts)
     start, inside = read_header(whole).data_start, parts.chunks["stored"][number]
-    parts.lies["stored", number] = length
+    parts.forged["stored", number] = length
     parts.sections["frames"] = length
     data = assemble(parts)
     path = tmp_path / "holes.rinr"

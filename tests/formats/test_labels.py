@@ -95,7 +95,7 @@ def test_coordinates_are_exact(polygon: list[float]) -> None:
 @pytest.mark.parametrize("decimals", range(10))
 @pytest.mark.parametrize("size", [427, 640, 1920])
 def test_decimals_take_few_bytes(decimals: int, size: int) -> None:
-    """Fewer than the digits, also in units of the size of a picture."""
+    """They take fewer bytes than their digits, also as parts of the size of a picture."""
     walk = np.random.default_rng(1).integers(-200, 200, (40, 2)).cumsum(0) + 10_000
     polygon = [round(float(v) * size / 10**decimals, 9) for v in walk.reshape(-1)]
     _, shapes = encode_extras(Box(0, 0, 0, 1, 1, polygons=[polygon]), "")
@@ -110,7 +110,7 @@ def test_files_without_extras_have_no_tables() -> None:
         assert not {Kind.FRAME_LABELS, Kind.BOX_LABELS} & set(take_apart(data).chunks["kind"])
 
 
-def test_one_table_without_the_other() -> None:
+def test_each_label_table_can_be_absent() -> None:
     for pack, kind in (
         (pack_of((Box(0, 0, 0, 1, 1),), labelled=False), Kind.FRAME_LABELS),
         (pack_of((Box(0, 0, 0, 1, 1, score=0.5),)), Kind.BOX_LABELS),
@@ -202,7 +202,7 @@ def test_a_frame_is_read_without_the_labels_of_the_others() -> None:
 
 @pytest.mark.slow
 def test_a_crowded_frame_does_not_take_minutes() -> None:
-    """As many boxes as a frame may have, each with an outline."""
+    """The frame has the most boxes that the limits allow, each with an outline."""
     outline = np.random.default_rng(3).random((65_536, 8)).round(4).tolist()
     listed = tuple(Box(0, 0, 0, 1, 1, polygons=(tuple(points),), score=0.5) for points in outline)
     start = time.process_time()
@@ -225,7 +225,9 @@ def test_a_crowded_frame_does_not_take_minutes() -> None:
         ({"\udfff": 1}, "half of a surrogate pair"),
     ],
 )
-def test_what_json_cannot_hold_is_not_written(attributes: dict[str, Any], reason: str) -> None:
+def test_attributes_that_json_cannot_hold_are_refused(
+    attributes: dict[str, Any], reason: str
+) -> None:
     for pack in (
         pack_of((), attributes=attributes),
         pack_of((Box(0, 0, 0, 1, 1, attributes=attributes),)),
@@ -234,7 +236,7 @@ def test_what_json_cannot_hold_is_not_written(attributes: dict[str, Any], reason
             pack_bytes(pack)
 
 
-def test_depth_is_bounded_on_both_sides() -> None:
+def test_reader_and_writer_bound_the_depth_of_attributes() -> None:
     nested: Any = {}
     for _ in range(MOST_DEPTH - 1):
         nested = {"a": nested}
@@ -248,8 +250,8 @@ def test_depth_is_bounded_on_both_sides() -> None:
         pack_bytes(pack_of((), attributes=circle))
 
 
-def test_bytes_of_labels_are_bounded_on_both_sides() -> None:
-    """Those of all boxes of a frame together, as well as those of the frame."""
+def test_reader_and_writer_bound_the_bytes_of_labels() -> None:
+    """The bound holds for all boxes of a frame together, and for the frame."""
     listed = tuple(Box(0, 0, 0, 1, 1, track_id=i) for i in range(100, 110))
     size = 10 * len('{"track_id":100}')
     note = {"a": "x" * (size - len('{"a":""}'))}
@@ -282,7 +284,7 @@ def test_labels_over_the_limit_are_found_in_any_frame() -> None:
 @pytest.mark.parametrize("kind", [Kind.FRAME_LABELS, Kind.BOX_LABELS])
 @pytest.mark.parametrize("row", [0, 1, 2, 3])
 def test_verify_refuses_what_reading_refuses(kind: Kind, row: int) -> None:
-    """In every row, not in the first frame alone."""
+    """The limit holds in every row, not only in the first frame."""
     items = (b"{}", b"[]", b"1", b'{"a"', b'{"a":1e400}', b'{"score":true}', b'{"x":[[]]}')
     wrong = 0
     for item in items:

@@ -149,7 +149,7 @@ def forged(data: bytes, rng: random.Random) -> bytes:
             column = rng.choice(sorted(parts.chunks))
             chunk = rng.randrange(len(parts.raw))
             value = forge_value(rng, parts.chunks[column][chunk])
-            parts.lies[column, chunk] = value & (0xFF if column == "kind" else 2**32 - 1)
+            parts.forged[column, chunk] = value & (0xFF if column == "kind" else 2**32 - 1)
         elif kind == 2:
             column = rng.choice(["bits", "flags", "n_rows", "n_params", "n_scales"])
             value = forge_value(rng, parts.groups[column][0])
@@ -201,7 +201,7 @@ def test_forged_files(part: int) -> None:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_pixels_of_damaged_files(part: int) -> None:
-    """Damage behind the directory's back: a picture is refused or whole, to the pixel."""
+    """Damage outside the directory: a picture is refused, or equal to the pixel."""
     data = pack_bytes(decodable())
     header = read_header(data)
     whole = pictures(data)

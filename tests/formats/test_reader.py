@@ -59,7 +59,7 @@ def test_overhead_in_a_pack_of_100(boxes: int) -> None:
 
 
 def test_bytes_of_rows_before_compression_are_known_without_reading_them() -> None:
-    """Of every kind of group: weights of 8 and 16 bit, shared weights, coded rows."""
+    """Groups of every kind: weights of 8 and 16 bit, shared weights, coded rows."""
     for pack in (realistic(100, boxes=3), features()):
         reader = PackReader(pack_bytes(pack))
         for number, group in enumerate(pack.stacks):
@@ -132,7 +132,7 @@ def test_header_reads_512_bytes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["str", "path", "bytes", "file", "memory"])
-def test_sources(kind: str, tmp_path: Path) -> None:
+def test_every_kind_of_source_is_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.rinr"
     write_pack(path, one_frame())
     with path.open("rb") as file:
@@ -170,7 +170,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_header(tmp_path / "no.rinr")
 
 
-def test_closed(tmp_path: Path) -> None:
+def test_a_closed_reader_raises(tmp_path: Path) -> None:
     write_pack(tmp_path / "a.rinr", one_frame())
     reader = PackReader(tmp_path / "a.rinr")
     reader.close()

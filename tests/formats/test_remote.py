@@ -39,7 +39,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return ranges
 
 
-def test_there_and_back(remote: str) -> None:
+def test_a_pack_is_written_and_read_back(remote: str) -> None:
     url = f"{remote}/deep/er/a.rinr"
     size = write_pack(url, many_frames())
     assert read_file(to_path(url)) == pack_bytes(many_frames())
@@ -53,7 +53,7 @@ def test_there_and_back(remote: str) -> None:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_names_are_taken_as_they_are(remote: str, name: str) -> None:
+def test_names_with_special_characters_are_kept(remote: str, name: str) -> None:
     write_pack(f"{remote}/{name}", one_frame())
     assert same_content(PackReader(f"{remote}/{name}"), one_frame())
     ((path, _),) = files_below(to_path(remote))
@@ -114,7 +114,7 @@ def test_a_pack_is_not_replaced_unless_allowed(remote: str) -> None:
     assert same_content(PackReader(url), many_frames())
 
 
-def test_one_object_is_put_whole(s3: str, requests: list[tuple[str, int]]) -> None:
+def test_a_pack_is_uploaded_in_one_request(s3: str, requests: list[tuple[str, int]]) -> None:
     write_pack(f"{s3}/a.rinr", many_frames())
     assert [method for method, _ in requests] == ["put_object"]
     with pytest.raises(RinrFormatError, match=rf"^{s3}/b\.rinr: two frames have the name"):
@@ -129,14 +129,14 @@ def _twice() -> Any:
     return replace(pack, frames=(pack.frames[0], replace(pack.frames[1], name=pack.frames[0].name)))
 
 
-def test_where_nothing_can_be_written(s3_server: str) -> None:  # noqa: ARG001
+def test_a_missing_bucket_is_an_error_of_writing(s3_server: str) -> None:  # noqa: ARG001
     with pytest.raises(
         RinrError, match=r"^s3://gone/a\.rinr: cannot be written: there is no such b"
     ):
         write_pack("s3://gone/a.rinr", one_frame())
 
 
-def test_what_is_not_there(remote: str) -> None:
+def test_missing_packs_and_folders_are_errors(remote: str) -> None:
     with pytest.raises(FileNotFoundError, match=f"there is no such file or folder: '{remote}/a"):
         PackReader(f"{remote}/a.rinr")
     with pytest.raises(FileNotFoundError, match="there is no such file or folder"):
@@ -172,7 +172,7 @@ def test_a_pack_that_is_replaced_while_it_is_open(remote: str, new: str) -> None
         reader.read_rows(0, [0])
 
 
-def test_a_damaged_pack_has_not_changed(remote: str) -> None:
+def test_damage_is_not_reported_as_a_change(remote: str) -> None:
     data = bytearray(pack_bytes(many_frames(400)))
     reader = PackReader(bytes(data))
     data[reader.header.data_start + 50] ^= 1
@@ -248,7 +248,7 @@ def test_a_forked_child_reads(s3: str) -> None:
     write_pack(f"{s3}/a.rinr", many_frames(500))
     script = (
         "import os, sys, warnings\n"
-        "warnings.simplefilter('ignore')  # of a fork beside the thread of the connections\n"
+        "warnings.simplefilter('ignore')  # of a fork next to the thread of the connections\n"
         "from rinrcodec.formats import PackReader\n"
         "reader = PackReader(sys.argv[1])\n"
         "reader.frame(0)\n"

@@ -70,7 +70,7 @@ def test_tables_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_chunk_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large ones are not kept, so reading them for every frame would take hours."""
+    """Large chunks are not kept, so reading them for every frame would take hours."""
     monkeypatch.setattr(_chunks, "_CACHED_BYTES", 0)
     loads = []
     load = _chunks._load_chunk

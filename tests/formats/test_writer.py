@@ -201,7 +201,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, tmp_path: Path) -> None:
+def test_the_writer_refuses_packs_that_break_a_rule(name: str, tmp_path: Path) -> None:
     pack, sentence = REFUSED[name]
     with pytest.raises(RinrFormatError, match=rf"a\.rinr: .*{sentence}"):
         write_pack(tmp_path / "a.rinr", pack)

@@ -1,4 +1,4 @@
-"""The modules beside this file, and the tools of the container's tests, can be imported."""
+"""Make the modules of this folder, and the tools of the container's tests, importable."""
 
 from __future__ import annotations
 

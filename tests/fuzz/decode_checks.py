@@ -76,7 +76,7 @@ class _Calls:
         self.slowest = 0.0  # seconds of CPU time
 
     def tried(self, call: Callable[[], Any]) -> tuple[Any, RinrError | None]:
-        """The result of a call, or its refusal; any other error goes on to the caller."""
+        """Return the result of a call, or its refusal. Other errors reach the caller."""
         start = time.process_time()
         try:
             return _tried(call)
@@ -85,7 +85,7 @@ class _Calls:
 
 
 def _tried(call: Callable[[], Any]) -> tuple[Any, RinrError | None]:
-    """The result of a call, or its refusal; any other error goes on to the caller."""
+    """Return the result of a call, or its refusal. Other errors reach the caller."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -311,7 +311,7 @@ def changed_stream(
 
 
 _Change = Callable[[Pack, random.Random, MutateBytes], Pack]
-# As often as a kind is listed, it is chosen.
+# A kind that is listed twice is chosen twice as often.
 _CHANGES: tuple[_Change, ...] = (
     *(_change_frame,) * 4,
     *(_change_object,) * 4,

@@ -1,6 +1,6 @@
 """The fuzz target that decodes: packs of every family with right checksums, under small limits.
 
-`make fuzz` runs it beside `fuzz_reader.py`; see `run_fuzz.py`, which knows what to pass.
+`make fuzz` runs it together with `fuzz_reader.py`; see `run_fuzz.py`, which knows what to pass.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ PREFIX = "-artifact_prefix="
 Check = Callable[..., object]
 Mutate = Callable[[bytes, int, random.Random, pack_mutator.MutateBytes], bytes]
 Cross = Callable[[bytes, bytes, int, random.Random], bytes]
-SLOWEST = "slowest.json"  # beside the findings: the input that took longest, and its CPU time
+SLOWEST = "slowest.json"  # next to the findings: the slowest input, and its CPU time
 
 
 class Slowest:
@@ -89,7 +89,7 @@ def one_input(data: bytes, findings: str, check: Check, slowest: Slowest | None)
 
 
 def _end(words: str) -> NoReturn:
-    """Say what the exception in hand is, and end at once.
+    """Print the current exception, and end at once.
 
     At an orderly end Atheris asks Python, which is gone by then, for its mutator, and waits.
     """
@@ -99,7 +99,7 @@ def _end(words: str) -> NoReturn:
 
 
 def warm_up(check: Check, corpus: Path) -> None:
-    """Pay for what comes once, and count it for no input: tables of the coder, threads of torch."""
+    """Do what happens once before the first input: tables of the coder, threads of torch."""
     torch.set_num_threads(1)
     for key in range(
         rinrcodec.families.pyramid.entropy.N_SCALES * rinrcodec.families.pyramid.entropy.MEAN_STEPS

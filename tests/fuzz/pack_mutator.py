@@ -146,7 +146,7 @@ class _Tools:
 
 
 def _damaged(data: bytes, most: int, rng: random.Random, mutate_bytes: MutateBytes) -> bytes:
-    """Bytes changed wherever: in all of the file, its user block or its structure."""
+    """Change bytes anywhere: in the whole file, its user block or its structure."""
     kind = rng.randrange(4)
     if kind == 0 or len(data) < HEADER_SIZE:
         return mutate_bytes(data or b"\0", most)
@@ -172,7 +172,7 @@ def _keep(parts: Parts) -> None:
 def _drop(parts: Parts, number: int) -> None:
     parts.stored.pop(number, None)
     for column in ("stored", "size", "crc"):
-        parts.lies.pop((column, number), None)
+        parts.forged.pop((column, number), None)
 
 
 def _forged(parts: Parts, tools: _Tools) -> bytes:
@@ -270,7 +270,7 @@ def _change_chunk_table(parts: Parts, tools: _Tools) -> None:
     bits = 8 if column == "kind" else 32
     value = tools.rng.randrange(10) if column == "kind" else tools.number(parts.chunks[column][at])
     if column in ("stored", "size", "crc"):
-        parts.lies[column, at] = value & ((1 << bits) - 1)
+        parts.forged[column, at] = value & ((1 << bits) - 1)
     else:
         parts.chunks[column][at] = value
 
@@ -281,7 +281,7 @@ def _change_chunk_list(parts: Parts, tools: _Tools) -> None:
     a, b = tools.rng.randrange(n), tools.rng.randrange(n)
     kind = tools.rng.randrange(4)
     packed = [parts.stored.get(i) for i in range(n)]
-    parts.lies.clear()
+    parts.forged.clear()
     for values in (*parts.chunks.values(), parts.raw, packed):
         if kind == 0:
             values.insert(a, values[a])
@@ -409,7 +409,7 @@ def _change_packed(parts: Parts, tools: _Tools) -> None:
     )
     parts.stored[number] = tools.rng.choice(ways)()
     if tools.rng.random() < 0.3:
-        parts.lies["size", number] = len(raw) + tools.rng.choice((0, _EDGE))
+        parts.forged["size", number] = len(raw) + tools.rng.choice((0, _EDGE))
 
 
 def _repeat_rows(parts: Parts, tools: _Tools) -> None:
@@ -475,7 +475,7 @@ def _change_directory(parts: Parts, tools: _Tools) -> None:
     parts.directory = tools.bytes(plain)
 
 
-# As often as a kind stands here, it is chosen.
+# A kind that is listed twice is chosen twice as often.
 _CHANGES = (
     *(_change_values,) * 6,
     *(_change_coded,) * 4,

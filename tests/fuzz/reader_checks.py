@@ -137,7 +137,7 @@ def _counted(most: int) -> Iterator[None]:
 
 @contextmanager
 def _fenced(most: int) -> Iterator[None]:
-    """Makes allocations fail, of whatever library, once the process has grown by `most` bytes."""
+    """Make allocations of any library fail once the process has grown by `most` bytes."""
     if resource is None or not STATM.exists():
         yield
         return
@@ -157,7 +157,7 @@ class _Reading:
         self.refusals: list[Refusal] = []
 
     def do(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """What the call returns, None where it refuses; any other error goes on to the caller."""
+        """Return the result of the call, or None if it refuses. Other errors reach the caller."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:

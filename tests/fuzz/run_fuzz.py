@@ -452,7 +452,7 @@ that go 40 MiB over the bound. [CONTRIBUTING.md](../../CONTRIBUTING.md) says how
 
 {made}
 """
-# Beside the figures of one run, what all of them have led to.
+# Next to the figures of one run, the findings of all runs.
 FOUND = (
     (
         "A label that says that its coordinates are floating-point numbers, and has none, ended in "

@@ -86,7 +86,7 @@ def test_small_limits_are_small() -> None:
 
 @pytest.mark.slow
 def test_the_largest_directories_are_opened() -> None:
-    """Which the mutator never makes: as much of each table as the default limits allow."""
+    """The mutator never makes these: each table has as much as the default limits allow."""
     parts = forge.take_apart(pack_bytes(SEEDS["one_pixel"]()))
     keys = [b"%06x" % i for i in range(1_000_000)]
     parts.info = {"key": keys, "value": [b""] * len(keys)}
@@ -113,7 +113,7 @@ def without_size_check(stored: bytes, *, size: int) -> bytes:  # noqa: ARG001
 
 
 def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """200 MB from a file of 8 kB: a chunk is decompressed to what it declares."""
+    """A file of 8 kB declares 200 MB: without the comparison, a chunk is decompressed to that."""
     assert check(hostile("zstd_bomb")) is Outcome.DAMAGED
     monkeypatch.setattr(_zstd, "decompress", without_size_check)
     with pytest.raises(Finding, match="bytes of memory: expected at most 25,165,824"):
@@ -121,7 +121,7 @@ def test_a_size_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also by the quick check, which counts nothing and lets nothing so large be allocated."""
+    """The quick check finds it, too: it counts nothing, but such an allocation fails."""
 
     names = PackReader.names
 
@@ -137,7 +137,7 @@ def test_an_array_that_is_not_bounded_is_found(monkeypatch: pytest.MonkeyPatch) 
             check(pack_bytes(SEEDS["one_pixel"]()), exact=False)
 
 
-def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_reading_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_: object) -> None:
         end = time.process_time() + 0.2
         while time.process_time() < end:
@@ -148,7 +148,7 @@ def test_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         check(pack_bytes(SEEDS["one_pixel"]()), seconds=0.1)
 
 
-def test_another_frame_without_constriction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_pixels_without_constriction_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = _PlainDecoder.decode
 
     def wrong(self: _PlainDecoder, edges: list[int], count: int) -> Any:
@@ -197,7 +197,7 @@ def test_seeds_decode(name: str) -> None:
     assert decoding(name) is Outcome.SOUND
 
 
-def test_what_is_called_sound_and_does_not_decode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verified_pack_that_does_not_decode_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Av1, "decode_backgrounds", raising(RinrFormatError("damaged")))
     with pytest.raises(Finding, match="verified, but then refused: damaged"):
         decoding("av1")

@@ -1,4 +1,4 @@
-"""The mutator reaches what lies behind the checksums, and the command reports what is found."""
+"""The mutator reaches the code behind the checksums, and the command reports findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = [pack_bytes(build()) for build in SEEDS.values()]
 
 
 def flip(data: bytes, most: int) -> bytes:
-    """In place of libFuzzer's mutator: one byte is another."""
+    """Replace libFuzzer's mutator: change one byte."""
     rng = random.Random(data)
     out = bytearray(data[:most])
     if out:
@@ -70,7 +70,7 @@ def test_packs_of_all_families_are_changed_and_what_verify_passes_decodes() -> N
     assert min(counts[outcome] for outcome in Outcome) > 0.1 * counts.total()
 
 
-def test_files_are_crossed() -> None:
+def test_two_files_are_spliced_within_bounds() -> None:
     made = {cross(FILES[0], FILES[3], 2**14, random.Random(seed)) for seed in range(50)}
     assert len(made) > 20
     assert max(map(len, made)) < 2**14
@@ -115,7 +115,9 @@ def test_a_planted_bug_ends_with_code_1_and_a_file(
     assert f"again: python tests/fuzz/run_fuzz.py --target read --replay {finding}" in printed
 
 
-def test_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_prints_the_outcome_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "a.rinr"
     path.write_bytes(FILES[0])
     assert run_fuzz.main(["--target", "read", "--replay", str(path)]) == 0
@@ -139,7 +141,7 @@ def run_of(target: str, executions: int, seconds: float) -> dict[str, object]:
     return {**words, "seconds": 60, "findings": 0, "jobs": [job, {**job, "slowest": None}]}
 
 
-def test_page(tmp_path: Path) -> None:
+def test_the_page_has_the_figures_of_all_runs(tmp_path: Path) -> None:
     """The figures of all runs of both targets, which `fuzz` adds to their files."""
     for target, executions in (("read", 700), ("decode", 50), ("decode", 20)):
         (tmp_path / target).mkdir(exist_ok=True)
@@ -155,7 +157,7 @@ def test_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_from_the_one_before(tmp_path: Path) -> None:
+def test_a_run_starts_with_the_inputs_of_the_last_run(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="no wheel of atheris for this platform")
     few = tmp_path / "few"
     few.mkdir()

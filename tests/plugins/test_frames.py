@@ -63,7 +63,7 @@ def test_frames_for_yolo(file: Path, pyramid_pack: Pack) -> None:
         assert np.array_equal(decode_rgb(ref), wanted)
 
 
-def test_a_frame_beside_damage_is_still_given(file: Path) -> None:
+def test_a_frame_next_to_a_damaged_one_is_decoded(file: Path) -> None:
     """YOLO's scan says of every frame whether it can be used."""
     with rinrcodec.open(file) as source:
         directory = source.reader._directory
@@ -104,7 +104,7 @@ def test_threads_in_about_that_order_decode_every_frame_once(
     assert Counter(reads) == dict.fromkeys(range(ROW), ROWS)
 
 
-def test_of_waiting_threads_the_one_with_the_first_frame_is_next() -> None:
+def test_the_waiting_thread_with_the_first_frame_is_next() -> None:
     order: list[int] = []
     begun, arrived = threading.Event(), threading.Semaphore(0)
 

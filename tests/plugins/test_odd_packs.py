@@ -52,14 +52,14 @@ def test_a_dataset_of_a_folder(packs: Path, kind: str, odd: MakeOdd, skip_damage
         rinrcodec.RinrDataset(packs, skip_damaged=skip_damaged)
 
 
-def test_a_manifest_counts_nothing(packs: Path, odd: MakeOdd) -> None:
+def test_an_odd_manifest_is_ignored_with_a_warning(packs: Path, odd: MakeOdd) -> None:
     odd(packs / "manifest.json")
     with in_time(), pytest.warns(UserWarning, match=r"manifest\.json: ") as caught:
         assert len(rinrcodec.RinrDataset(packs)) == 1
     assert caught[0].filename == __file__
 
 
-def test_a_file_that_is_named(tmp_path: Path, kind: str, odd: MakeOdd) -> None:
+def test_odd_packs_given_by_name_are_errors(tmp_path: Path, kind: str, odd: MakeOdd) -> None:
     odd(path := tmp_path / "odd.rinr")
     for make in (rinrcodec.open, rinrcodec.RinrDataset, lambda one: next(scan(one))):
         with in_time(), pytest.raises((OSError, rinrcodec.RinrError), match=r"odd\.rinr"):
@@ -84,7 +84,7 @@ def test_packs_and_lists_for_hosts(packs: Path, odd: MakeOdd) -> None:
                 list(scan(pack))
 
 
-def test_a_list_that_is_odd(tmp_path: Path, kind: str, odd: MakeOdd) -> None:
+def test_odd_lists_of_packs_are_errors(tmp_path: Path, kind: str, odd: MakeOdd) -> None:
     odd(path := tmp_path / "odd.txt")
     with in_time():
         if kind in {"endless", "locked"}:

@@ -107,7 +107,7 @@ def test_a_loaded_single_frame_lets_go_of_its_file(one_frame):
     assert image.getpixel((3, 4)) == image.copy().getpixel((3, 4))
 
 
-def test_a_closed_image_says_so(pack_file):
+def test_a_closed_image_is_a_clear_error(pack_file):
     image = Image.open(pack_file)
     image.close()
     with pytest.raises(ValueError, match="closed"):
@@ -266,7 +266,7 @@ assert "torch" not in sys.modules
     assert run_python(code, one_frame) == "RINR (48, 32) image/x-rinr"
 
 
-def test_without_registration_nothing_is_imported_and_pillow_says_no(one_frame):
+def test_without_registration_pillow_refuses_packs(one_frame):
     code = """
 import sys, rinrcodec
 from PIL import Image
@@ -278,7 +278,7 @@ except Image.UnidentifiedImageError:
     assert run_python(code, one_frame) == "not registered"
 
 
-def test_a_pack_where_a_picture_is_wanted_says_what_to_do(one_frame):
+def test_a_pack_given_as_a_picture_gets_advice(one_frame):
     code = """
 import sys, rinrcodec
 try:

@@ -103,7 +103,7 @@ def test_modes_and_links_stay(image: Image.Image, old: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
-def test_what_is_no_file_is_refused_before_encoding(
+def test_special_files_are_refused_before_encoding(
     image: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rinrcodec.encoder.encode", None)

@@ -74,7 +74,7 @@ def test_items_are_frames_in_the_order_of_the_files(folder, pack):
     assert torch.equal(dataset[-1][0], dataset[10][0])
     assert dataset[-1][1]["image_id"] == 10
     for wrong in (11, -12):
-        with pytest.raises(IndexError, match="of a dataset of 11 frames"):
+        with pytest.raises(IndexError, match="the dataset has 11"):
             dataset[wrong]
     assert isinstance(dataset[torch.tensor(2)][1]["image_id"], int)
     with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
@@ -120,7 +120,7 @@ def test_images_can_be_trained_on(pack_file):
     assert weight.grad == images.sum()
 
 
-def test_it_pickles_without_its_open_files(folder):
+def test_a_dataset_pickles_without_open_files(folder):
     dataset = RinrDataset(folder)
     wanted = dataset[3][0]
     again = pickle.loads(pickle.dumps(dataset))
@@ -139,7 +139,7 @@ def test_files_open_when_needed_and_not_too_many_stay_open(folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_plain_data_loader_takes_it(folder, method):
+def test_a_plain_data_loader_reads_a_dataset(folder, method):
     dataset = RinrDataset(folder)
     loader = DataLoader(
         dataset, batch_size=4, num_workers=2, collate_fn=collate, multiprocessing_context=method
@@ -201,7 +201,7 @@ def test_files_of_a_family_that_is_not_known_are_left_out(folder, monkeypatch):
         RinrDataset(folder, skip_damaged=True)
 
 
-def test_a_dataset_of_which_nothing_is_left_is_refused(folder):
+def test_a_dataset_of_damaged_files_only_is_refused(folder):
     damage(folder / "b.rinr")
     with (
         pytest.warns(UserWarning, match="left out"),
@@ -363,7 +363,7 @@ def test_workers_hand_over_weights_not_pixels(folder, pack):
     assert batch.source.frames[0].boxes == pack.frames[0].boxes
 
 
-def test_no_extra_is_needed(pack_file):
+def test_a_dataset_needs_no_extra(pack_file):
     code = (
         "import sys, rinrcodec\n"
         "rinrcodec.RinrDataset(sys.argv[1])[0]\n"

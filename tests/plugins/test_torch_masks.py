@@ -53,7 +53,7 @@ numbers = st.integers(-40, 120).map(lambda n: n / 8)
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(numbers, min_size=6, max_size=16).filter(lambda v: len(v) % 2 == 0))
-def test_it_equals_the_rule_point_by_point(values: list[float]) -> None:
+def test_masks_equal_the_rule_point_by_point(values: list[float]) -> None:
     polygon = tuple(values)
     mask = polygon_mask(polygon, 11, 9)
     for y, x in np.ndindex(9, 11):

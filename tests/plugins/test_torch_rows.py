@@ -206,7 +206,7 @@ def test_buffers_hold_whole_rows_in_random_order() -> None:
     assert all(len({item // ROW for item in buffer[:8]}) > 1 for buffer in buffers)
 
 
-def test_a_row_longer_than_the_buffer_has_one_of_its_own() -> None:
+def test_a_row_longer_than_the_buffer_fills_its_own_buffer() -> None:
     starts = np.array([0] * 9 + [9, 10, 11])
     order = _shuffled(starts, 3, np.random.default_rng(0))
     assert sorted(order) == list(range(12))
@@ -240,7 +240,7 @@ def test_every_frame_is_as_likely_at_every_place() -> None:
     assert np.all(hits > 300)
 
 
-def test_shards_are_looked_at_once_and_only_when_rows_matter(
+def test_shards_are_opened_once_and_only_if_rows_matter(
     clips: Path, tmp_path: Path, pack: Pack, opens: Any
 ) -> None:
     rinrcodec.save(pack, tmp_path / "still.rinr")

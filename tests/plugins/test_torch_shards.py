@@ -142,7 +142,7 @@ def test_a_url_gives_the_frames_of_the_folder(
         RinrDataset(f"{remote}/nowhere")
 
 
-def test_what_no_run_lists_is_looked_at(
+def test_packs_that_no_run_lists_are_opened(
     tmp_path: Path, two: bytes, three: bytes, put_run: PutRun, opens: Any
 ) -> None:
     put_run(tmp_path, [two] * 3, n_frames=2)
@@ -165,9 +165,7 @@ def test_hidden_packs_are_not_missed(tmp_path: Path, two: bytes, put_run: PutRun
     assert len(RinrDataset(tmp_path)) == 2
 
 
-def test_the_file_is_right_where_a_manifest_says_otherwise(
-    tmp_path: Path, two: bytes, put_run: PutRun
-) -> None:
+def test_files_override_the_manifest(tmp_path: Path, two: bytes, put_run: PutRun) -> None:
     manifest = put_run(tmp_path, [two, two], n_frames=3)
     dataset = RinrDataset(tmp_path)
     assert len(dataset) == 6
@@ -200,7 +198,7 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(
 
 
 @pytest.mark.parametrize("text", ["[]", '{"name": "a web app"}', "{", "\0", "[" * 100_000])
-def test_a_manifest_of_another_kind_says_nothing(
+def test_a_manifest_of_another_kind_is_ignored(
     tmp_path: Path, two: bytes, put_run: PutRun, text: str
 ) -> None:
     put_run(tmp_path, [two] * 2, n_frames=5).write_text(text)

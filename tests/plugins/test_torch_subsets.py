@@ -114,5 +114,5 @@ def test_other_data_sets_are_refused(clips: Path) -> None:
     for other in (Other(), Subset(Other(), [0]), ConcatDataset([dataset, dataset]), [dataset]):
         with pytest.raises(RinrInputError, match="RinrLoader takes a RinrDataset or a Subset"):
             RinrLoader(other)
-    with pytest.raises(RinrInputError, match="a Subset has item 60 of a dataset of 60"):
+    with pytest.raises(RinrInputError, match="a Subset has item 60, but its dataset has 60 items"):
         RinrLoader(Subset(dataset, [3, 60]))

@@ -44,7 +44,7 @@ def put(pack: Pack, tmp_path: Path) -> Any:
     return put
 
 
-def test_usual_labels_give_what_torchvision_wants(put: Any) -> None:
+def test_usual_labels_give_the_targets_of_torchvision(put: Any) -> None:
     dataset = RinrDataset(put([Box(1, 3, 4, 10, 12.5), Box(0, 40, 20, 20, 20)]))
     _, target = dataset[0]
     assert list(target) == ["boxes", "labels", "image_id", "area", "iscrowd", "name"]
@@ -60,7 +60,7 @@ def test_usual_labels_give_what_torchvision_wants(put: Any) -> None:
     }
 
 
-def test_all_that_labels_have(put: Any) -> None:
+def test_targets_have_all_fields_of_labels(put: Any) -> None:
     _, target = RinrDataset(put(FULL))[0]
     # 8 x 10 without the lower right 4 x 6; the second says its own area.
     assert target["area"].tolist() == [56, 33]
@@ -117,7 +117,7 @@ def test_a_frame_has_everything_exactly(put: Any) -> None:
     dataset = RinrDataset(put(FULL))
     assert list(dataset.frame(0).boxes) == FULL
     assert dataset.frame(-1).boxes == ()
-    with pytest.raises(IndexError, match="of a dataset of 2 frames"):
+    with pytest.raises(IndexError, match="the dataset has 2"):
         dataset.frame(2)
 
 

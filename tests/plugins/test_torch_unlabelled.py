@@ -65,7 +65,7 @@ def test_the_reader_says_which_frames_are_labelled(folder: Path, pack: Pack) -> 
         assert reader.labelled().tolist() == [True]
 
 
-def test_they_are_left_out_with_one_warning(folder: Path, pack: Pack) -> None:
+def test_unlabelled_frames_are_left_out_with_one_warning(folder: Path, pack: Pack) -> None:
     with pytest.warns(UserWarning, match=LEFT_OUT) as caught:
         dataset = RinrDataset(folder)
     (warning,) = caught
@@ -91,7 +91,7 @@ def test_they_are_left_out_with_one_warning(folder: Path, pack: Pack) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"resident": True}], ids=str)
-def test_loaders_do_not_see_them(folder: Path, options: Any, workers: int) -> None:
+def test_loaders_skip_unlabelled_frames(folder: Path, options: Any, workers: int) -> None:
     dataset = quiet(folder)
     loader = RinrLoader(dataset, batch_size=3, device="cpu", num_workers=workers, **options)
     seen = {t["image_id"]: t["name"] for _, targets in loader for t in targets}
@@ -100,14 +100,14 @@ def test_loaders_do_not_see_them(folder: Path, options: Any, workers: int) -> No
     assert [t["image_id"] for _, targets in plain for t in targets] == list(range(8))
 
 
-def test_they_can_be_kept(folder: Path) -> None:
+def test_unlabelled_frames_can_be_kept(folder: Path) -> None:
     dataset = RinrDataset(folder, keep_unlabelled=True)
     assert len(dataset) == 15
     assert len(list(RinrLoader(dataset, batch_size=15, device="cpu"))) == 1
     assert not dataset.frame(5).labelled
 
 
-def test_a_dataset_without_any_other_is_refused(folder: Path) -> None:
+def test_a_dataset_of_unlabelled_frames_only_is_refused(folder: Path) -> None:
     with pytest.raises(RinrInputError, match=rf"5 of 5 {LEFT_OUT} .*c\.rinr: no frame is left"):
         RinrDataset(folder / "c.rinr")
 
@@ -154,7 +154,7 @@ def test_a_manifest_spares_a_look_at_each_file(
     assert opened == ["manifest.json"]
 
 
-def test_a_manifest_that_hides_them_is_found_out(
+def test_a_manifest_that_hides_unlabelled_frames_is_found(
     tmp_path: Path, pack: Pack, put_run: PutRun
 ) -> None:
     put_run(tmp_path, [pack_bytes(without_labels(pack, 1))], n_frames=5)
@@ -169,7 +169,7 @@ def test_a_manifest_that_hides_them_is_found_out(
             list(RinrLoader(dataset, device="cpu", num_workers=workers))
 
 
-def test_compress_counts_them(tmp_path: Path) -> None:
+def test_compress_counts_unlabelled_frames(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for split in ("images", "labels"):
         (source / split).mkdir(parents=True)

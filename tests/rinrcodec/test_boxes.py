@@ -47,7 +47,7 @@ def test_slices_cut_the_region_out_of_pixels() -> None:
     assert crop[0, 0] == pixels[6, 10]
 
 
-def test_around_holds_all_of_them_and_inside_counts_from_its_corner() -> None:
+def test_around_holds_all_regions_and_inside_is_relative_to_it() -> None:
     parts = [Region(10, 6, 12, 9), Region(2, 8, 3, 20)]
     around = Region.around(parts)
     assert around == Region(2, 6, 20, 22)
@@ -73,7 +73,7 @@ def full() -> Box:
     )
 
 
-def test_extras_are_what_is_given() -> None:
+def test_extras_keep_given_values() -> None:
     box = full()
     assert list(box.extras) == [field.name for field in dataclasses.fields(Box)][5:]
     assert Box(1, 10.5, 20.0, 30.0, 40.0, **box.extras) == box

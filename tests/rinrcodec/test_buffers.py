@@ -57,7 +57,7 @@ class Bare:
 
 
 class Spooled(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
-    """One that is closed when it is forgotten, as a test forgets it."""
+    """A buffer that closes when it is no longer referenced, as at the end of a test."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(max_size=len(data) * 2)
@@ -98,7 +98,7 @@ def test_all_kinds_give_the_same_pixels(data: bytes, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_the_header_alone(data: bytes, kind: str) -> None:
+def test_the_header_is_read_from_buffers(data: bytes, kind: str) -> None:
     assert read_header(SOURCES[kind](data)).n_frames == 2
 
 
@@ -125,7 +125,7 @@ def test_readers_of_open_files_do_not_pickle(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mmap", "BytesIO", "spooled"])
-def test_what_is_closed_under_a_reader_says_so(data: bytes, kind: str) -> None:
+def test_reading_a_closed_source_is_a_clear_error(data: bytes, kind: str) -> None:
     source = SOURCES[kind](data)
     reader = PackReader(source)
     source.close()
@@ -170,12 +170,12 @@ def test_memory_that_changes_is_damage_not_other_pixels(data: bytes) -> None:
     ],
     ids=["None", "int", "list", "floats", "matrix", "objects", "text"],
 )
-def test_other_objects_say_what_to_pass(source: Any, message: str) -> None:
+def test_unsupported_sources_get_advice(source: Any, message: str) -> None:
     with pytest.raises(rinrcodec.RinrError, match=message):
         rinrcodec.open(source)
 
 
-def test_a_pipe_says_what_to_do() -> None:
+def test_a_pipe_gets_advice() -> None:
     read, write = os.pipe()
     os.close(write)
     with (
@@ -192,7 +192,7 @@ def test_empty_memory_is_no_pack() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mmap", "bare", "spooled"])
-def test_pillow_opens_them_too(data: bytes, kind: str) -> None:
+def test_pillow_opens_buffers(data: bytes, kind: str) -> None:
     rinrcodec.register_pillow()
     wanted = rinrcodec.open(data)[0][0].numpy()
     with Image.open(SOURCES[kind](data)) as image:

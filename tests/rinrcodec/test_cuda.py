@@ -62,7 +62,7 @@ def test_a_frame_does_not_depend_on_the_batch(pack: Pack) -> None:
         assert torch.equal(together[place], decode(pack, index, device="cuda"))
 
 
-def test_a_device_without_memory_says_so() -> None:
+def test_a_device_without_memory_is_a_clear_error() -> None:
     with (
         pytest.raises(RinrDeviceError, match="ran out of memory"),
         device_memory_errors("a test"),

@@ -223,14 +223,14 @@ def decodes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> bool:
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_what_is_sound_decodes(name: str) -> None:
+def test_sound_packs_decode(name: str) -> None:
     data = pack_bytes(SOUND[name]())
     assert refusal(data) is None
     assert decodes(data)
 
 
 @pytest.mark.parametrize("name", UNSOUND)
-def test_what_does_not_decode_is_refused(name: str) -> None:
+def test_packs_that_do_not_decode_are_refused(name: str) -> None:
     sentence, build = UNSOUND[name]
     data = pack_bytes(build())
     assert not decodes(data)

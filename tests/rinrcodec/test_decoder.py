@@ -57,7 +57,7 @@ def test_equal_sizes_come_stacked(mixed: tuple[list[Picture], Pack]) -> None:
     assert stacked.shape == (2, 3, 32, 48)
 
 
-def test_a_box_is_no_region(mixed: tuple[list[Picture], Pack]) -> None:
+def test_a_box_is_refused_as_region(mixed: tuple[list[Picture], Pack]) -> None:
     with pytest.raises(RinrInputError, match=r"give box\.region\("):
         decode(mixed[1], 0, region=Box(0, 1, 2, 3.5, 4))  # type: ignore[call-overload]
 

@@ -102,7 +102,7 @@ def test_labels_of_any_kind_go_through_a_file(make_picture: MakePicture) -> None
         ({"classes": {10**9: "a"}}, "expected ids"),
     ],
 )
-def test_classes_and_tasks_that_cannot_be(
+def test_wrong_classes_and_tasks_are_refused(
     make_picture: MakePicture, options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(RinrInputError, match=reason):
@@ -160,10 +160,10 @@ def test_all_objects_are_kept_also_where_the_background_is_exact(mode: ObjectMod
     assert useful.frames[0].objects == (None,)
 
 
-def test_what_lies_between_objects_is_not_kept(
+def test_pixels_between_objects_are_not_kept(
     make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every frame of a sequence it would be kept at once."""
+    """For a sequence, the pixels between objects of all frames would be kept at once."""
     held = []
     make_tasks = Encoding._object_tasks
 
@@ -248,7 +248,7 @@ def test_a_useless_object_inr_is_dropped(make_picture: MakePicture) -> None:
     assert len(pack.stacks) == 1
 
 
-def test_what_could_not_be_saved_is_refused_before_the_fit(picture: NDArray[np.uint8]) -> None:
+def test_pictures_that_cannot_be_saved_are_refused_early(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(RinrInputError, match="two pictures have the name 'a'"):
         encode([Picture("a", picture), Picture("a", picture)])
     with pytest.raises(RinrError, match=r"\.\."):
@@ -344,7 +344,7 @@ def test_the_default_background_is_av1_and_siren_for_the_paper(name: str, backgr
 
 
 @pytest.mark.parametrize("background", ["av1", "pyramid"])
-def test_the_paper_has_no_other_families(background: str) -> None:
+def test_the_preset_paper_refuses_other_families(background: str) -> None:
     with pytest.raises(
         RinrInputError, match=f"'paper' has no {background} background: expected one of"
     ):
@@ -378,7 +378,7 @@ def test_the_default_is_compared_with_the_paper(
 def test_large_pictures_are_encoded_and_decoded_on_several_threads(
     make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens from about 10 ms of work on happens here to all work."""
+    """Threads are used from about 10 ms of work on; here, for any work."""
     picture = Picture("p", make_picture(90, 70), (Box(0, 0, 0, 90, 70), Box(0, 5, 5, 60, 50)))
     preset = get_preset("fast", steps=10, background="siren")
     preset = replace(preset, min_gain=-100.0)
@@ -397,13 +397,13 @@ def test_large_pictures_are_encoded_and_decoded_on_several_threads(
         assert np.array_equal(one.rows.codes, other.rows.codes)
 
 
-def test_a_target_is_a_target() -> None:
+def test_a_number_is_refused_as_target() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(RinrInputError, match=r"target=30: expected a rinrcodec\.Target"):
         rinrcodec.encode([pixels], background="pyramid", target=30)  # type: ignore[arg-type]
 
 
-def test_what_a_conversion_loses_is_a_warning(tmp_path: Path) -> None:
+def test_losses_of_a_conversion_are_warnings(tmp_path: Path) -> None:
     thermal = Image.fromarray((np.arange(600).reshape(20, 30) + 7000).astype(np.uint16))
     path = tmp_path / "t.png"
     thermal.save(path)

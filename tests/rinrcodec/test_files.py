@@ -59,7 +59,7 @@ def test_imread_is_a_frame_as_opencv_has_it(pack: rinrcodec.Pack, tmp_path: Path
         assert array.flags.c_contiguous
         assert array.flags.writeable
     assert np.array_equal(rinrcodec.imread(path, bgr=True)[:, :, ::-1], colour)
-    with pytest.raises(IndexError, match="frame 2 of a file of 2"):
+    with pytest.raises(IndexError, match="there is no frame 2: the file has 2 frames"):
         rinrcodec.imread(path, 2)
     with pytest.raises(FileNotFoundError, match=r"no\.rinr"):
         rinrcodec.imread(tmp_path / "no.rinr")
@@ -79,7 +79,7 @@ def test_save_keeps_what_is_there_when_asked(pack: rinrcodec.Pack, tmp_path: Pat
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_what_is_no_rinr_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(RinrInputError, match="is a folder"):
         rinrcodec.open(tmp_path)
     (tmp_path / "text.rinr").write_text("no" * 400, encoding="utf-8")
@@ -111,11 +111,13 @@ def test_a_file_can_be_indexed_and_iterated(pack: rinrcodec.Pack, tmp_path: Path
         assert [tuple(frame.shape) for frame in file[::-1]] == [(3, 26, 18), (3, 20, 30)]
         assert torch.equal(file[:1], frames[0][None])
         for index in (2, -3):
-            with pytest.raises(IndexError, match=rf"frame {index} of a file of 2 frames"):
+            with pytest.raises(
+                IndexError, match=rf"there is no frame {index}: the file has 2 frames"
+            ):
                 file[index]
 
 
-def test_frames_are_found_by_number_alone(pack: rinrcodec.Pack, tmp_path: Path) -> None:
+def test_frames_are_found_by_whole_numbers_only(pack: rinrcodec.Pack, tmp_path: Path) -> None:
     path = tmp_path / "x.rinr"
     rinrcodec.save(pack, path)
     with rinrcodec.open(path) as file:

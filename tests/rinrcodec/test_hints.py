@@ -59,7 +59,7 @@ def test_without_metadata_the_package_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert str(MissingExtraError("ray", "cluster")).endswith("run: pip install ray")
 
 
-def test_processes_hand_it_on() -> None:
+def test_the_error_of_a_missing_extra_pickles() -> None:
     error = MissingExtraError("ray", "cluster", "many nodes")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert str(error).startswith("many nodes: ray is not installed")

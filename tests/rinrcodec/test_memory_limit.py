@@ -201,7 +201,7 @@ def test_a_lack_of_memory_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch
     assert "machine with more memory" in str(one.value)
 
 
-def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_keep_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
     pack = pack_of(weights_group(siren_spec(1, 4)), 9, 7)
 
     def fail(*_: Any, **__: Any) -> None:
@@ -300,7 +300,7 @@ def test_peaks_of_memory() -> None:
 @in_a_process_of_its_own
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.parametrize("threads", [1, 4])
-def test_what_is_declared_is_what_it_takes(name: str, threads: int) -> None:
+def test_declared_memory_is_close_to_the_peak(name: str, threads: int) -> None:
     pack = LARGE[name]()
     info = pack.groups[0]
     decoder = Decoder(pack)

@@ -25,7 +25,7 @@ def test_only_what_can_be_seen_is_left(text: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "M"])))
-def test_what_can_be_seen_stays(text: str) -> None:
+def test_printable_characters_are_kept(text: str) -> None:
     assert printable(text) == text
 
 
@@ -41,7 +41,7 @@ def test_what_can_be_seen_stays(text: str) -> None:
         ("[red]a[/red] :smile: é 猫", "[red]a[/red] :smile: é 猫"),
     ],
 )
-def test_escapes(text: str, shown: str) -> None:
+def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 

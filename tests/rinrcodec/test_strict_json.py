@@ -43,13 +43,13 @@ def test_what_json_writes_is_read_back(value: object) -> None:
     ],
     ids=lambda value: str(value)[:12],
 )
-def test_what_is_refused(text: str | bytes, reason: str) -> None:
+def test_malformed_json_is_refused(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as error:
         parse_json(text)
     assert len(str(error.value)) < 250
 
 
-def test_depth() -> None:
+def test_the_depth_of_json_is_bounded() -> None:
     assert parse_json("[" * 64 + "]" * 64) is not None
     assert parse_json("1", most_depth=0) == 1
     assert parse_json('{"a": 1}', most_depth=1) == {"a": 1}

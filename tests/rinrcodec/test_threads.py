@@ -112,7 +112,7 @@ def test_closing_a_file_under_threads_is_a_clear_error(pack_path: Path) -> None:
 def test_a_descriptor_stays_open_while_a_thread_reads(
     pack_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else its number could be that of another file by the time that the thread reads."""
+    """Otherwise its number could belong to another file when the thread reads."""
     source, pread = FileSource(pack_path), os.pread
     data = pack_path.read_bytes()
 
@@ -156,7 +156,7 @@ def test_an_open_file_can_be_read_after_a_fork_at_any_position(pack_path: Path) 
         assert file.tell() == 7
 
 
-def test_work_of_a_thread_is_done_by_one_that_lasts() -> None:
+def test_work_of_a_short_thread_runs_on_a_lasting_one() -> None:
     def where() -> tuple[threading.Thread, int, bool]:
         return threading.current_thread(), cores(), torch.is_grad_enabled()
 
@@ -269,7 +269,7 @@ time.sleep(float(sys.argv[2]))
 
 
 @pytest.mark.slow
-def test_functions_of_atexit_decode(pack_path: Path) -> None:
+def test_functions_at_exit_can_decode(pack_path: Path) -> None:
     code = """
 import atexit, sys
 atexit.register(lambda: print(tuple(file.decode([0, 1, 2]).shape)))

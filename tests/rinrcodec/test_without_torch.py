@@ -1,4 +1,4 @@
-"""What works where torch is not installed, and that it gives the bytes that torch's owners get."""
+"""Without torch: what works, and that it gives the same bytes as with torch."""
 
 from __future__ import annotations
 

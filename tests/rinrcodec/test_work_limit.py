@@ -1,4 +1,4 @@
-"""Decoding takes no more work than `Limits.max_work` allows, whatever a file asks for."""
+"""Decoding takes no more work than `Limits.max_work` allows, for any file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_small_file_cannot_ask_for_hours(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_objects_of_one_row_do_not_take_its_weights_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_of_one_row_share_its_weights_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 300 boxes with the same million weights, a few have them in memory at a time."""
     spec = siren_spec(4, 512)
     objects = (ObjectInr(InrRef(1, 0)),) * 300
@@ -119,7 +119,7 @@ def test_work_is_that_of_what_is_decoded() -> None:
     assert takes(pack, small_work(400) + small_work(128), region=(21, 11, 20, 20))
 
 
-def test_of_a_sequence_it_is_that_of_whole_frames() -> None:
+def test_a_frame_of_a_sequence_counts_whole() -> None:
     made = group(NERV)
     pack = Pack((Frame("x", 30, 20, InrRef(0, 0)),), (made,))
     work = nerv.work(NERV) + 256 * made.rows.codes.shape[1]

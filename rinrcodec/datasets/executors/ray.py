@@ -169,7 +169,7 @@ def _connect(ray: Any, address: str | None, jobs: int | None) -> None:
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES - 1))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
-    todo = "is Ray installed whole?"
+    todo = "is Ray installed completely?"
     if address is not None:
         _check_reachable(address)
         todo = (

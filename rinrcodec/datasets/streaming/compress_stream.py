@@ -81,7 +81,7 @@ def check_stream_options(options: CompressOptions) -> None:
         "`soften`: a stream has no labels, so where its objects are is not known": bool(
             options.soften
         ),
-        "`layout='files'`: a stream becomes packs": options.layout == "files",
+        "`layout='files'`: a stream is written to packs only": options.layout == "files",
         "`jobs` and `executor`: one process reads a stream": (
             (options.jobs or 1) > 1 or options.executor != "local"
         ),

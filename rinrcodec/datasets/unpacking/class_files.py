@@ -63,9 +63,8 @@ def _other_names(jobs: list[Job], known: dict[int, str]) -> list[str]:
         if number is not None:
             return [
                 f"{job.path}: different class names: class {number} is {names[number]!r} here, and "
-                f"{known[number]!r} in the data yaml or another pack, so one class id of the "
-                "labels means several classes; decompress packs one by one, or with "
-                "`labels='coco'`"
+                f"{known[number]!r} in the data yaml or another pack; decompress packs one by one, "
+                "or with `labels='coco'`"
             ]
         known = {**names, **known}
     return []

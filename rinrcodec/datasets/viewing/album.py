@@ -80,7 +80,7 @@ class Album:
             IndexError: There is no frame of that number.
         """
         if not 0 <= number < len(self):
-            raise IndexError(f"frame {number} of {len(self)}")
+            raise IndexError(f"there is no frame {number}: the packs have {len(self)}")
         pack = bisect_right(self._firsts, number) - 1
         return pack, number - self._firsts[pack]
 

@@ -26,8 +26,8 @@ class Nerv(BackgroundFamily):
     name = "nerv"
     summary = "a network for every sequence"
     help = (
-        "With --background nerv a video is a sequence, and so is every folder, also below SRC: "
-        "its frames of one size and mode in the order of their names, which share a network."
+        "--background nerv fits one network per sequence. A sequence is a video, or the frames of "
+        "one size and mode in one folder (SRC or below), in the order of their names."
     )
     steps = "epochs"
     joins_frames = True

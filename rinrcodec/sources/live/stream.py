@@ -28,8 +28,8 @@ _RTSP = re.compile(r"rtsps?://[^/]", re.IGNORECASE)
 _PATIENCE_S = (15.0, 15.0)  # to open an RTSP camera, and between two of its packets
 _PIPE = "; an mp4 whose index is at its end cannot: send mkv, ts or a fragmented mp4"
 _NOT_VALID = (
-    "the RTSP address is not valid: give rtsp://USER:PASSWORD@HOST:PORT/PATH, and write "
-    "# / ? @ [ ] in the user and password as %23 %2F %3F %40 %5B %5D, and @ in the path as %40"
+    "the RTSP address is not valid: give rtsp://USER:PASSWORD@HOST:PORT/PATH. In the user and "
+    "password, write # / ? @ [ ] as %23 %2F %3F %40 %5B %5D; in the path, write @ as %40"
 )
 _FORMATS: dict[str, tuple[str | None, dict[str, str]]] = {
     "device": ("v4l2", {"protocol_whitelist": "none"}),

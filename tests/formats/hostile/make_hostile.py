@@ -101,7 +101,7 @@ def lying(column: str, chunk: int, value: int) -> Callable[[], bytes]:
 
     def build() -> bytes:
         p = parts()
-        p.lies[column, chunk] = value
+        p.forged[column, chunk] = value
         return assemble(p)
 
     return build
@@ -166,7 +166,7 @@ def much_shared() -> bytes:
     pack = features()
     both = tuple(replace(stack, shared=b"x") for stack in pack.stacks)
     p = parts(lambda: replace(pack, stacks=both))
-    p.lies["size", p.find(SHARED)] = 2**26
+    p.forged["size", p.find(SHARED)] = 2**26
     return assemble(p)
 
 
@@ -176,7 +176,7 @@ def much_of_frames() -> bytes:
     at = p.find(FRAMES)
     for values in (*p.chunks.values(), p.raw):
         values[at:at] = [values[at]] * 4
-    p.lies.update({("size", at + i): 2**26 for i in range(5)})
+    p.forged.update({("size", at + i): 2**26 for i in range(5)})
     return assemble(p, n_frames=5)
 
 
@@ -210,7 +210,7 @@ def name_over_the_end() -> bytes:
 
 
 def spec_of_lists() -> bytes:
-    """Of what compresses to nothing and becomes objects of thirty times its size."""
+    """A spec of lists, which compresses to nothing and becomes objects of thirty times its size."""
     return b'{"family":"a","b":[' + b"[]," * 200_000 + b"0]}"
 
 

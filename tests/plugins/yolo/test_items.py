@@ -118,7 +118,9 @@ def test_a_split_may_be_a_list_of_packs_and_a_share_of_them(sets: Path, tmp_path
         build([packs[0], sets / "png/images/val"])
 
 
-def test_a_folder_of_labels_wins_and_says_so(sets: Path, tmp_path: Path, log: Any) -> None:
+def test_a_folder_of_labels_overrides_packs_with_a_message(
+    sets: Path, tmp_path: Path, log: Any
+) -> None:
     shutil.copytree(sets / "packs/train", tmp_path / "train")
     label = tmp_path / "labels/train/s1/000003.txt"
     label.parent.mkdir(parents=True)
@@ -127,7 +129,7 @@ def test_a_folder_of_labels_wins_and_says_so(sets: Path, tmp_path: Path, log: An
     counts = {Path(item["im_file"]).stem: len(item["cls"]) for item in dataset.labels}
     assert sum(counts.values()) == counts["000003"] == 1
     assert f"labels from {tmp_path / 'labels/train'}" in log.text
-    # Also for packs that a list or a pattern names, wherever the list lies.
+    # Also for packs that a list or a pattern names, wherever the list is.
     listed = tmp_path / "lists/train.txt"
     listed.parent.mkdir()
     packs = sorted((tmp_path / "train").glob("*.rinr"))
@@ -139,7 +141,7 @@ def test_a_folder_of_labels_wins_and_says_so(sets: Path, tmp_path: Path, log: An
     assert sum(len(item["cls"]) for item in build(tmp_path / "train").labels) == 30
 
 
-def test_nothing_is_written_beside_the_packs(sets: Path, tmp_path: Path, log: Any) -> None:
+def test_nothing_is_written_next_to_the_packs(sets: Path, tmp_path: Path, log: Any) -> None:
     shutil.copytree(sets / "packs", tmp_path / "packs")
     before = sorted(tmp_path.rglob("*"))
     dataset = build(tmp_path / "packs/train", "train", cache="disk")
@@ -182,7 +184,7 @@ def test_a_folder_with_nothing_sound_is_an_error(tmp_path: Path) -> None:
         build(tmp_path)
 
 
-def test_an_error_is_no_list_of_every_frame(sets: Path, tmp_path: Path) -> None:
+def test_errors_name_one_file_and_count_the_others(sets: Path, tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.rinr").write_bytes(b"nothing")
     with pytest.raises(RinrInputError, match=r"0\.rinr: [^;]* \(and 2 more\)$"):
@@ -272,7 +274,7 @@ def test_names_of_other_classes_are_refused(
         build([named / one for one in packs], keys={"names": names})
 
 
-def test_names_do_not_count_for_one_class_or_label_files(named: Path, tmp_path: Path) -> None:
+def test_names_are_not_compared_for_single_cls_and_label_files(named: Path, tmp_path: Path) -> None:
     names = {"names": {0: "item"}, "nc": 1}  # as Ultralytics replaces them
     assert build(named / "a", keys=names, single_cls=True).labels[0]["cls"].tolist() == [[0.0]]
     shutil.copytree(named / "a", tmp_path / "packs")

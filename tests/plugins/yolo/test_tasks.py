@@ -179,7 +179,7 @@ def test_training_without_a_box_is_refused_as_for_pictures(
     same_labels(built(tmp_path / "packs", "train"), built(tmp_path / "ds/images", "train"))
 
 
-def test_nothing_but_corrupt_labels_is_the_error_of_ultralytics(tmp_path: Path) -> None:
+def test_only_corrupt_labels_give_the_error_of_ultralytics(tmp_path: Path) -> None:
     put_picture(tmp_path / "ds", "a", "car 0.5 0.5 0.2 0.2\n", 0)
     put_picture(tmp_path / "ds", "b", "7 0.5 0.5 0.2 0.2\n", 0)
     rinrcodec.compress(tmp_path / "ds/images", tmp_path / "packs", steps=2, device="cpu")
@@ -209,7 +209,7 @@ def test_a_detector_gets_the_boxes_of_poses_without_kpt_shape(task_sets: Path) -
     ("size", "reason"),
     [((1, 1), "<10 pixels"), ((9, 40), "<10 pixels"), ((65_500, 65_500), "exceeds limit")],
 )
-def test_stand_ins_have_any_size_and_take_no_memory(
+def test_placeholder_pictures_have_any_size_and_take_no_memory(
     tmp_path: Path, task_sets: Path, size: tuple[int, int], reason: str
 ) -> None:
     from rinrcodec.plugins._yolo_labels import LabelRules

@@ -20,7 +20,7 @@ print(devices.find_gpu("auto"))
 
 
 @pytest.mark.parametrize(("opened", "asked"), [("raise OSError", False), ("pass", True)])
-def test_torch_is_asked_where_a_driver_of_gpus_is(opened: str, asked: bool) -> None:
+def test_torch_is_loaded_only_if_there_is_a_gpu_driver(opened: str, asked: bool) -> None:
     if not asked and Path("/dev/kfd").exists():
         pytest.skip("a GPU of AMD is here")
     code = CODE.format(opened=opened)

@@ -44,7 +44,7 @@ def test_several_threads_work_at_once() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_threads_do_not_end(fails: bool) -> None:
+def test_threads_live_on_after_a_call(fails: bool) -> None:
     """A fork right after their end would copy a lock of MKL that nobody gives back."""
     seen = set()
 
@@ -67,7 +67,7 @@ def test_threads_do_not_end(fails: bool) -> None:
     assert all(thread.is_alive() for thread in seen - {threading.current_thread()})
 
 
-def test_calls_within_calls_have_threads_of_their_own() -> None:
+def test_nested_calls_get_their_own_threads() -> None:
     together = threading.Barrier(6, timeout=20)
 
     def inner(_: int) -> int:

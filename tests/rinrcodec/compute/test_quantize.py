@@ -21,7 +21,7 @@ def weights(n: int = 4) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bits", range(4, 17))
-def test_what_is_scored_while_fitting_is_what_is_decoded(bits: int) -> None:
+def test_the_fit_measures_the_decoded_values(bits: int) -> None:
     scales = tensor_scales(weights(), SIZES, bits)
     rows = quantize(weights(), scales, SIZES, bits)
     decoded = dequantize(rows, SIZES, torch.device("cpu"))

@@ -24,14 +24,14 @@ def become_real_time() -> None:
 
 
 @needs_root
-def test_what_a_block_took_is_given_back() -> None:
+def test_a_priority_taken_inside_is_reset() -> None:
     with usual_priority():
         become_real_time()
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @needs_root
-def test_a_process_that_was_started_so_keeps_it() -> None:
+def test_a_process_keeps_the_priority_it_started_with() -> None:
     code = "import os; from rinrcodec.compute.scheduling import usual_priority as block\n"
     code += "with block(): pass\nprint(os.sched_getscheduler(0) == os.SCHED_FIFO)"
     command = [sys.executable, "-c", code]
@@ -39,7 +39,7 @@ def test_a_process_that_was_started_so_keeps_it() -> None:
     assert shown == "True\n"
 
 
-def test_encoding_a_sequence_takes_none() -> None:
+def test_encoding_a_sequence_takes_no_priority() -> None:
     planes = [np.zeros(size, np.uint16) for size in ((16, 16), (8, 8), (8, 8))]
     assert encode_video([planes] * 2, crf=50, preset=12)
     threads = (int(entry.name) for entry in Path("/proc/self/task").iterdir())

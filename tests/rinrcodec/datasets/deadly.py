@@ -1,4 +1,4 @@
-"""A work folder whose shards kill who fits them; importable by workers, as a test's module is not.
+"""A work folder whose shards kill their workers, in a module that workers can import.
 
 `DEADLY` in the environment is `FOLDER:NUMBER:TIMES`: shard number NUMBER kills its worker TIMES
 times, each of which leaves a file in FOLDER.
@@ -29,7 +29,7 @@ class DeadlyWork(Work):
 
 
 class StuckWork(Work):
-    """Writes down who fits the first shard, and never ends it."""
+    """Note the process that fits the first shard, and never finish it."""
 
     def begin_shard(self, shard: Shard) -> None:
         super().begin_shard(shard)

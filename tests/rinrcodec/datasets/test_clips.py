@@ -124,7 +124,7 @@ def test_every_folder_has_a_video_of_its_own(tmp_path: Path) -> None:
     assert "4 videos got another file name, such as a~2.gif for a" in warning
 
 
-def test_a_video_with_the_name_of_a_folder_ends_no_other(tmp_path: Path) -> None:
+def test_a_video_named_like_a_folder_does_not_stop_the_others(tmp_path: Path) -> None:
     save_named(tmp_path / "a.rinr", ["b.gif/c/1.png", "b/1.png", "d/1.png"])
     result = rinrcodec.decompress(tmp_path / "a.rinr", tmp_path / "out", format="gif", device="cpu")
     assert result.frames == 2

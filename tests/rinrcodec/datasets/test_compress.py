@@ -97,7 +97,7 @@ def test_progress_rises_to_the_total(folder: Path, tmp_path: Path, options: Any)
     )
 
 
-def test_progress_of_a_resumed_run_begins_with_what_is_there(folder: Path, tmp_path: Path) -> None:
+def test_progress_of_resume_counts_existing_frames(folder: Path, tmp_path: Path) -> None:
     options = {"shard_size": 2, **QUICK}
     rinrcodec.compress(folder, tmp_path / "out", **options)
     (tmp_path / "out/frames-00001.rinr").unlink()
@@ -159,7 +159,7 @@ def test_output_in_the_way_is_kept_without_overwrite(folder: Path, tmp_path: Pat
     assert contents(out) != before
 
 
-def test_nothing_to_do(folder: Path, tmp_path: Path) -> None:
+def test_resume_of_a_complete_run_fits_nothing(folder: Path, tmp_path: Path) -> None:
     rinrcodec.compress(folder, tmp_path / "out", **QUICK)
     before = contents(tmp_path / "out")
     reports: list[Progress] = []
@@ -174,7 +174,7 @@ def test_nothing_to_do(folder: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
 
 
-def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> None:
+def test_impossible_outputs_are_refused(folder: Path, dataset: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "file", "")
     for args, options, message in (
         ((folder, file), {}, "there is a file where"),
@@ -209,8 +209,8 @@ def test_outputs_that_cannot_be(folder: Path, dataset: Path, tmp_path: Path) -> 
         ({"seed": 2**31}, "seed=2147483648: expected a whole number, 0 to"),
         ({"background": "nerv", "layout": "files"}, "needs packs"),
         ({"background": "siren", "target": Target(psnr=30)}, "psnr for siren backgrounds: they"),
-        ({"ray_address": "auto"}, "`ray_address` is of `executor='ray'`"),
-        ({"device": "cpu,cpu"}, "several devices are several of cuda"),
+        ({"ray_address": "auto"}, "`ray_address` needs `executor='ray'`"),
+        ({"device": "cpu,cpu"}, "several devices must be CUDA devices"),
         ({"executor": "ray", "device": "cpu:0"}, "Ray chooses them itself"),
     ],
 )
@@ -244,7 +244,7 @@ def test_the_background_is_that_of_the_preset(
     assert again.nothing_to_do
 
 
-def test_what_is_wrong_beside_the_options_keeps_its_type(folder: Path, tmp_path: Path) -> None:
+def test_errors_other_than_of_usage_keep_their_type(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RinrInputError, match="there is no such file or folder") as caught:
         rinrcodec.compress(tmp_path / "nowhere", tmp_path / "out", **QUICK)
     assert caught.value.exit_code == 1

@@ -79,9 +79,7 @@ def test_damage_is_a_failure_of_the_result(packs: Path, tmp_path: Path) -> None:
     assert reports[-1].done == reports[-1].total
 
 
-def test_a_pack_that_is_cut_is_a_failure_and_the_others_are_done(
-    packs: Path, tmp_path: Path
-) -> None:
+def test_a_truncated_pack_does_not_stop_the_others(packs: Path, tmp_path: Path) -> None:
     pack = packs / "train/train-00000.rinr"
     pack.write_bytes(pack.read_bytes()[:-9])
     result = rinrcodec.decompress(packs, tmp_path / "out")
@@ -103,7 +101,7 @@ def test_files_in_the_way_are_kept_without_overwrite(packs: Path, tmp_path: Path
     assert mine.read_bytes() != b"mine"
 
 
-def test_what_cannot_be(packs: Path, tmp_path: Path) -> None:
+def test_wrong_arguments_are_errors(packs: Path, tmp_path: Path) -> None:
     unknown: Any = "tiff"
     with pytest.raises(RinrUsageError, match="format 'tiff': expected one of png, jpg, webp, npy"):
         rinrcodec.decompress(packs, tmp_path / "out", format=unknown)
@@ -118,7 +116,7 @@ def test_what_cannot_be(packs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_is_ctrl_c(packs: Path, tmp_path: Path) -> None:
+def test_ctrl_c_raises_keyboard_interrupt(packs: Path, tmp_path: Path) -> None:
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Many processes and Ray: the same bytes as one, and nothing that dies takes others with it."""
+"""Many processes and Ray: the bytes of one process, also after a worker died."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pictures done, whenever the driver is told."""
+    """The counts of finished pictures that the driver receives."""
     shown: list[float] = []
     original = Watch.progress
 
@@ -161,7 +161,7 @@ def test_a_shard_that_kills_twice_on_ray(
     assert (tmp_path / "out/frames-00001.rinr").exists()
 
 
-def test_an_error_of_a_worker_ends_the_run_and_is_told(
+def test_an_error_of_a_worker_ends_the_run_and_is_raised(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
@@ -249,7 +249,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
-    """They load for seconds before they can say that Ctrl-C is not for them."""
+    """Workers load for seconds before they ignore Ctrl-C."""
     script = write(tmp_path / "driver.py", DRIVER.format(here=str(HERE)))
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder), str(tmp_path / "out")],
@@ -287,7 +287,7 @@ def test_more_processes_than_packs(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_ray_that_is_not_there(folder: Path, tmp_path: Path, ray: Any) -> None:
+def test_an_unreachable_ray_is_an_error(folder: Path, tmp_path: Path, ray: Any) -> None:
     del ray
     options = {"executor": "ray", "ray_address": "127.0.0.1:1", **QUICK}
     with pytest.raises(RinrInputError, match=r"127\.0\.0\.1:1: cannot be reached \("):

@@ -32,7 +32,9 @@ def stored(url: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_bucket_to_a_bucket(dataset: Path, tmp_path: Path, remote: str, upload: Upload) -> None:
+def test_from_bucket_to_bucket_gives_the_local_bytes(
+    dataset: Path, tmp_path: Path, remote: str, upload: Upload
+) -> None:
     source = upload(dataset.parent, f"{remote}/set") + "/data.yaml"
     for layout in ("pack", "files"):
         options = {"shard_size": 1, "layout": layout, **QUICK}
@@ -159,7 +161,7 @@ def test_the_lock_of_a_run_that_is_dead_is_taken(
         write_whole(lock, text.encode())
         said: list[str] = []
         rinrcodec.compress(folder, f"{remote}/out", overwrite=True, on_message=said.append, **QUICK)
-        assert any("seeing for 0 s whether it still is" in message for message in said)
+        assert any("waiting 0 s to see whether it still is" in message for message in said)
     assert names_in(to_path(f"{remote}/out")) == ["frames-00000.rinr", "manifest.json"]
 
 
@@ -180,12 +182,12 @@ def test_a_lock_is_renewed_and_never_taken_from_another(
         time.sleep(0.5)
         theirs = json.dumps({"token": "another"}).encode()
         write_whole(lock, theirs)
-        with pytest.raises(RinrInputError, match=r"another compress took .* over"):
+        with pytest.raises(RinrInputError, match="another compress took over"):
             check()
     assert read_file(lock) == theirs
 
 
-def test_a_store_that_fails_in_the_middle(
+def test_a_run_resumes_after_a_store_failed(
     folder: Path, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fsspec
@@ -227,7 +229,7 @@ def test_names_in_buckets_are_no_patterns(folder: Path, remote: str) -> None:
         assert stored(f"{remote}/{name}").keys() == {"frames-00000.rinr", "manifest.json"}
 
 
-def test_a_run_that_lost_its_lock_touches_nothing(
+def test_a_run_that_lost_its_lock_changes_no_file(
     folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rinrcodec import encoder

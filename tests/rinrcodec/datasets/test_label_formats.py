@@ -217,7 +217,7 @@ def test_classes_keep_their_order_through_voc(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_packs_of_different_classes(tmp_path: Path) -> None:
-    """As YOLO labels, one number would mean two classes; as COCO, both names stay."""
+    """In YOLO labels, one number would mean two classes; in COCO, both names stay."""
     for split, name in (("a", "cat"), ("b", "dog")):
         put(tmp_path / f"{split}/{split}.png", picture(1))
         content = {
@@ -265,7 +265,7 @@ def test_a_data_yaml_of_packs_of_different_classes(
     assert rinrcodec.decompress(yaml_file, tmp_path / "same", labels=True).lost_labels == ()
 
 
-def test_options_that_cannot_be(coco: Path, tmp_path: Path) -> None:
+def test_wrong_options_and_files_are_errors(coco: Path, tmp_path: Path) -> None:
     unknown: Any = "labelme"
     with pytest.raises(RinrUsageError, match="labels 'labelme': expected one of yolo, coco, voc"):
         rinrcodec.decompress(tmp_path, tmp_path / "out", labels=unknown)

@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
     return written(tmp_path / "manifest.json", first, RunEntry(TWO, {}, [waiting]))
 
 
-def test_what_is_written_is_read(path: Path) -> None:
+def test_a_written_manifest_is_read_back(path: Path) -> None:
     manifest = Manifest(path)
     assert list(manifest.runs) == [ONE, TWO]
     assert manifest.data() == path.read_bytes()
@@ -63,7 +63,7 @@ def test_a_run_that_replaces_files_takes_the_place_of_others(path: Path) -> None
     assert list(manifest.runs) == [THREE]
 
 
-def test_a_record_is_that_of_all_bytes(tmp_path: Path) -> None:
+def test_a_record_covers_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     sha256 = "e55b8bdf621ddaa8f462c74745db9680d3bb7536a9cf854f8d6668b34a287890"
     with (tmp_path / "a").open("rb") as file:
@@ -88,7 +88,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str | bytes) -> None:
+def test_other_files_are_refused_as_manifest(tmp_path: Path, text: str | bytes) -> None:
     path = tmp_path / "manifest.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(RinrFormatError) as raised:
@@ -129,7 +129,7 @@ def test_names_that_lead_elsewhere_are_refused(path: Path, name: str, owner: str
         Manifest(path)
 
 
-# Where in the JSON, and what must not stand there.
+# A place in the JSON, and a value that is refused there.
 WRONG: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("runs",), [None, {}, [1], [[]], "x"]),
     (("runs", 0, "key"), [None, 1, "../x", "/", "1" * 23, "G" * 24]),
@@ -180,7 +180,7 @@ def test_a_key_that_is_missing_is_refused(path: Path, key: str) -> None:
         Manifest(path)
 
 
-def test_one_that_is_absurdly_large_is_not_read(
+def test_a_manifest_that_is_too_large_is_not_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rinrcodec.datasets.manifest._MOST_BYTES", 100)
@@ -202,7 +202,7 @@ def test_a_run_is_complete_where_all_its_shards_are_done(
     assert not run.complete
 
 
-def test_any_other_byte_is_damage(path: Path) -> None:
+def test_any_changed_byte_breaks_the_seal(path: Path) -> None:
     whole = path.read_text()
     assert Manifest(path).is_sealed
     for change in (

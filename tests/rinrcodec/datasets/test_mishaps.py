@@ -1,4 +1,4 @@
-"""What a run says of itself in its manifest, and what it makes of all that changes or fails."""
+"""The manifest of a run, and its behaviour if files change or disks fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import QUICK, contents, picture, put, write
 TWO = {"shard_size": 2, **QUICK}
 
 
-def test_the_manifest_says_what_was_made_of_what(dataset: Path, tmp_path: Path) -> None:
+def test_the_manifest_lists_settings_inputs_and_outputs(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     rinrcodec.compress(dataset, out, shard_size=1, seed=3, **QUICK)
     (entry,) = Manifest(out / "manifest.json").runs.values()
@@ -112,7 +112,7 @@ def test_a_source_that_vanishes_is_not_a_source_of_bad_pictures(
     assert contents(out) == contents(tmp_path / "one")
 
 
-def test_an_output_that_vanishes_is_not_made_anew(
+def test_a_removed_output_folder_is_not_created_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "disk/out"
@@ -149,7 +149,7 @@ def test_a_picture_that_changes_meanwhile_is_listed(
     assert len(list((tmp_path / "out").glob("*.rinr"))) == 3
 
 
-def test_no_permission(folder: Path, tmp_path: Path) -> None:
+def test_a_write_protected_folder_is_an_error(folder: Path, tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -185,7 +185,7 @@ def test_a_source_that_vanishes_while_a_batch_is_fitted(
     assert contents(tmp_path / "out") == contents(tmp_path / "one")
 
 
-def test_a_disk_that_fails_says_nothing_of_its_pictures(
+def test_a_failing_disk_is_no_fault_of_pictures(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rinrcodec.compress(folder, tmp_path / "one", **TWO)
@@ -206,7 +206,7 @@ def test_a_disk_that_fails_says_nothing_of_its_pictures(
     assert contents(tmp_path / "out") == contents(tmp_path / "one")
 
 
-def test_overwriting_leaves_no_file_of_the_run_before(folder: Path, tmp_path: Path) -> None:
+def test_overwriting_removes_files_of_the_earlier_run(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out / "notes.txt", "mine")
     rinrcodec.compress(folder, out, layout="files", **QUICK)

@@ -119,7 +119,7 @@ def test_a_single_file_that_is_a_link(folder: Path, tmp_path: Path, victim: Path
     assert contents(victim) == {"deep/thesis.txt": b"mine"}
 
 
-def test_hard_links_keep_what_others_have(folder: Path, out: Path, victim: Path) -> None:
+def test_overwriting_does_not_change_hard_links(folder: Path, out: Path, victim: Path) -> None:
     pack = out / "frames-00000.rinr"
     before = pack.read_bytes()
     os.link(pack, victim / "kept.rinr")
@@ -175,7 +175,9 @@ def test_a_listed_file_of_another_content_is_kept_and_named(folder: Path, out: P
 
 
 @pytest.mark.parametrize("key", ["../../victim", "..", "/", "victim", "a/b", "\0", "A" * 24])
-def test_the_key_of_a_run_leads_nowhere(folder: Path, out: Path, victim: Path, key: str) -> None:
+def test_the_key_of_a_run_cannot_leave_the_folder(
+    folder: Path, out: Path, victim: Path, key: str
+) -> None:
     forged(out / "manifest.json", lambda run: run.__setitem__("key", key))
     whole = {name: data for name, data in contents(out).items() if name.endswith(".rinr")}
     said: list[str] = []
@@ -210,7 +212,7 @@ def test_packs_that_no_manifest_lists_are_kept(
 
 
 @pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}])
-def test_what_the_user_put_in_the_place_of_a_pack_is_kept(
+def test_a_file_of_the_user_in_place_of_a_pack_is_kept(
     folder: Path, out: Path, how: dict[str, Any]
 ) -> None:
     first, second = packs_of(out)[:2]
@@ -344,7 +346,7 @@ def test_a_disk_that_fails_at_any_moment_of_overwriting_leaves_whole_packs(
 def test_an_overwrite_that_was_killed_can_be_overwritten(
     folder: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while it publishes: some packs are new, some are old, and all are known."""
+    """The run is killed while it publishes: some packs are new, some old, and all are listed."""
     original = Path.replace
 
     def replace(self: Path, to: Path) -> Path:

@@ -143,7 +143,7 @@ def test_parts_of_an_ended_run_are_read_with_the_options_of_the_fit(
 
 
 @pytest.mark.parametrize("value", [(5, 5), (9, 1), (0, float("nan")), "7", (1, 2, 3), 7])
-def test_ranges_that_are_none(thermal: Path, tmp_path: Path, value: Any) -> None:
+def test_malformed_depth_ranges_are_refused(thermal: Path, tmp_path: Path, value: Any) -> None:
     with pytest.raises(RinrUsageError, match="depth_range"):
         rinrcodec.compress(thermal, tmp_path / "p", depth_range=value, **QUICK)
     assert not (tmp_path / "p").exists()
@@ -226,7 +226,7 @@ def test_pillows_own_limit_neither_stops_nor_warns(
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_limits_for_widens_what_grows() -> None:
+def test_limits_for_scales_the_limits_that_depend_on_pixels() -> None:
     assert limits_for(None) is DEFAULT_LIMITS
     assert limits_for(5).max_work == DEFAULT_LIMITS.max_work
     wide = limits_for(3 * DEFAULT_LIMITS.max_pixels)

@@ -53,7 +53,7 @@ def test_auto_draws_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     assert "2/2 files" in terminal.getvalue()
 
 
-def test_none_is_silent_and_functions_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_can_be_none_or_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     seen: list[Progress] = []
     for given in (None, seen.append):
@@ -68,7 +68,7 @@ def test_none_is_silent_and_functions_are_called(monkeypatch: pytest.MonkeyPatch
             rinrcodec.encode([np.zeros((4, 4), np.uint8)], on_progress=wrong)  # type: ignore[arg-type]
 
 
-def test_elsewhere_auto_logs(
+def test_auto_logs_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "rinrcodec")
@@ -78,7 +78,7 @@ def test_elsewhere_auto_logs(
     assert "train: 50.0 % of 2 frames, 1 failed, 0:00:05" in caplog.messages
 
 
-def test_encode_draws_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encode_draws_a_bar_if_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     pictures = [np.zeros((16, 16), np.uint8)] * 2
     rinrcodec.encode(pictures, steps=1, device="cpu", on_progress=None)
@@ -89,7 +89,7 @@ def test_encode_draws_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2/2 frames" in terminal.getvalue()
 
 
-def test_what_failed_is_counted_apart(tmp_path: Path) -> None:
+def test_failures_are_counted_separately(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
         Image.new("RGB", (16, 16)).save(tmp_path / f"in/{name}.png")
@@ -125,7 +125,7 @@ def test_messages_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_what_is_skipped_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rinrcodec")
     (tmp_path / "frames").mkdir()
     Image.new("RGB", (24, 16)).save(tmp_path / "frames" / "a.png")

@@ -86,6 +86,6 @@ def test_a_head_that_answers_again_is_no_error(server: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "head", None])
-def test_a_ray_that_names_no_head_is_not_watched(address: str | None) -> None:
+def test_ray_without_a_head_address_is_not_watched(address: str | None) -> None:
     context = SimpleNamespace() if address is None else SimpleNamespace(gcs_address=address)
     assert executor._head_of(SimpleNamespace(get_runtime_context=lambda: context)) is None

@@ -76,7 +76,7 @@ def interrupted(full_disk: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return begin
 
 
-def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost(
+def test_an_unfinished_run_is_kept_and_not_mixed_with_another(
     folder: Path, tmp_path: Path, interrupted: Any
 ) -> None:
     out = tmp_path / "out"
@@ -103,7 +103,7 @@ def test_resume_of_nothing_and_of_a_complete_run(folder: Path, tmp_path: Path) -
     assert (out / "frames-00000.rinr").stat().st_mtime_ns == before
 
 
-def test_a_run_with_other_options_is_another_one(folder: Path, tmp_path: Path) -> None:
+def test_resume_refuses_other_options(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     rinrcodec.compress(folder, out, **TWO)
     assert rinrcodec.compress(folder, out, resume=True, **TWO).nothing_to_do
@@ -124,7 +124,7 @@ def test_a_run_with_other_options_is_another_one(folder: Path, tmp_path: Path) -
     assert rinrcodec.compress(tmp_path / "other", out, resume=True, **QUICK).nothing_to_do
 
 
-def test_other_class_names_are_another_run(dataset: Path, tmp_path: Path) -> None:
+def test_resume_refuses_other_class_names(dataset: Path, tmp_path: Path) -> None:
     rinrcodec.compress(dataset, tmp_path / "out", **QUICK)
     rinrcodec.compress(dataset, tmp_path / "out", resume=True, **QUICK)
     dataset.write_text(dataset.read_text().replace("person", "people"))
@@ -174,7 +174,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("layout", ["pack", "files"])
-def test_what_is_lost_of_a_finished_run_is_made_again_and_no_more(
+def test_resume_rebuilds_only_lost_packs(
     dataset: Path, tmp_path: Path, layout: Any, fitted: list[int]
 ) -> None:
     out = tmp_path / "out"
@@ -219,7 +219,7 @@ def test_resume_leaves_files_of_others_alone(dataset: Path, tmp_path: Path) -> N
     assert all(after[name] == data for name, data in before.items())
 
 
-def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
+def test_resume_rebuilds_packs_lost_during_a_run(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -241,7 +241,7 @@ def test_what_is_lost_while_a_run_is_unfinished_is_made_again(
         assert contents(out) == whole
 
 
-def test_ctrl_c_while_cleaning_up_is_after_the_end(
+def test_ctrl_c_while_cleaning_up_keeps_the_complete_output(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rinrcodec.datasets.work_folder import Work
@@ -261,7 +261,7 @@ def test_ctrl_c_while_cleaning_up_is_after_the_end(
     assert rinrcodec.verify(out).ok
 
 
-def test_resume_may_end_early_and_forgets_nothing(
+def test_an_interrupted_resume_loses_nothing(
     folder: Path, tmp_path: Path, full_disk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"

@@ -112,13 +112,13 @@ def test_outlines_and_keypoints_move_where_the_region_holds_them() -> None:
 
 
 @pytest.mark.parametrize("region", [(0, 0, 0, 1), (-1, 0, 2, 2), (0, 0, 2), (0, 0, 1.5, 2)])
-def test_what_is_no_region(region: Any) -> None:
+def test_malformed_regions_are_refused(region: Any) -> None:
     with pytest.raises(RinrUsageError, match="expected X,Y,W,H in whole pixels"):
         Cutout.of(region, 1)
 
 
 @pytest.mark.parametrize("scale", [0, -1, 17, float("nan"), "2"])
-def test_what_is_no_scale(scale: Any) -> None:
+def test_scales_out_of_range_are_refused(scale: Any) -> None:
     with pytest.raises(RinrUsageError, match="expected more than 0 and at most 16"):
         Cutout.of(None, scale)
 

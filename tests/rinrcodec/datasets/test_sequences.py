@@ -131,7 +131,7 @@ def test_an_interrupted_run_is_resumed_with_the_next_sequence(
         ({**QUICK, "background": "siren"}, "every 16 frames"),
     ],
 )
-def test_ctrl_c_before_anything_is_kept_says_when_it_would_have_been(
+def test_ctrl_c_says_when_work_would_be_kept(
     sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, kept: str
 ) -> None:
     def stop(*_: object) -> object:
@@ -181,7 +181,7 @@ def test_where_sequences_are_cut() -> None:
     assert cut([], "") == []
 
 
-def test_a_small_picture_in_front_does_not_let_in_many_large_ones() -> None:
+def test_batches_are_bounded_by_their_largest_pictures() -> None:
     part = get_preset("fast", background="nerv").background
     assert isinstance(part, NervBackgrounds)
     sizes = [10] + [part.most_pixels // 2] * 5

@@ -140,7 +140,7 @@ def test_resume_with_a_damaged_manifest_makes_another_and_says_so(
     assert packs == {path: path.stat().st_mtime_ns for path in packs_of(out)}
 
 
-def test_a_damaged_manifest_lets_nothing_be_replaced(folder: Path, out: Path) -> None:
+def test_with_a_damaged_manifest_no_file_is_replaced(folder: Path, out: Path) -> None:
     packs = {path: path.read_bytes() for path in packs_of(out)}
     put(folder / "0.png", picture(55))
     (out / "manifest.json").write_bytes(b"")

@@ -63,7 +63,7 @@ def test_a_frame_whose_labels_do_not_fit_goes_to_the_unlabelled(tmp_path: Path) 
     assert warning.startswith(f"{tmp_path / 'out/data.yaml'}: train and val are the same pictures")
 
 
-def test_in_a_split_and_over_what_an_earlier_run_wrote(tmp_path: Path) -> None:
+def test_overwriting_a_split_removes_outdated_files(tmp_path: Path) -> None:
     pack(tmp_path / "packs/train/train-00000.rinr")
     data = write(tmp_path / "packs/data.yaml", "train: train\nnames: [a]\nkpt_shape: [2, 3]\n")
     for name in ("images/train/s/b.png", "labels/train/s/b.txt"):
@@ -95,7 +95,7 @@ def test_damaged_entries_of_a_pack(tmp_path: Path, labels: str, key: str, text: 
 
 
 @pytest.mark.parametrize("labels", ["yolo", "voc"])
-def test_class_names_of_one_pack_that_are_none_end_no_other(tmp_path: Path, labels: str) -> None:
+def test_malformed_class_names_do_not_stop_other_packs(tmp_path: Path, labels: str) -> None:
     pack(tmp_path / "packs/bad.rinr", info={"names": '{"0":"car"}'})
     good = rinrcodec.encode([np.full((16, 32, 3), 90, np.uint8)], boxes=[[Box(0, 8, 4, 8, 8)]])
     rinrcodec.save(replace(good, info={"names": '["bus"]'}), tmp_path / "packs/good.rinr")
@@ -108,7 +108,7 @@ def test_class_names_of_one_pack_that_are_none_end_no_other(tmp_path: Path, labe
 
 
 @pytest.mark.parametrize("labels", ["yolo", "coco", "voc"])
-def test_no_labels_without_the_picture(
+def test_a_picture_that_fails_leaves_no_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: str
 ) -> None:
     monkeypatch.setitem(picture_files.MOST_PIXELS_A_SIDE, "jpg", 35)

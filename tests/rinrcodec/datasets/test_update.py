@@ -157,7 +157,9 @@ def test_a_split_that_is_not_there_keeps_its_packs(dataset: Path, tmp_path: Path
     assert rinrcodec.verify(out).ok
 
 
-def test_a_label_of_a_split(dataset: Path, tmp_path: Path, fitted: list[Any]) -> None:
+def test_a_changed_label_refits_its_shard_only(
+    dataset: Path, tmp_path: Path, fitted: list[Any]
+) -> None:
     out = tmp_path / "out"
     one = {**FIT, "shard_size": 1}
     rinrcodec.compress(dataset, out, **one)
@@ -215,7 +217,7 @@ def test_of_an_unfinished_pack_batches_before_the_change_are_used(
 
 @pytest.mark.parametrize("layout", ["pack", "files"])
 @pytest.mark.slow
-def test_an_update_may_end_at_any_moment(
+def test_an_update_interrupted_at_any_moment_can_be_resumed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Any
 ) -> None:
     options = {**TWO, "layout": layout, "labels": "none"}
@@ -293,7 +295,7 @@ def test_a_manifest_of_earlier_code(folder: Path, tmp_path: Path, fitted: list[A
         ("warned", -1),
     ],
 )
-def test_a_manifest_that_names_what_it_must_not(
+def test_a_manifest_with_wrong_values_is_refused(
     folder: Path, tmp_path: Path, place: str, value: object
 ) -> None:
     out = tmp_path / "out"

@@ -82,7 +82,7 @@ def test_an_interrupted_run_is_bad(folder: Path, tmp_path: Path) -> None:
     assert "`resume=True` continues" in message
 
 
-def test_what_cannot_be(packs: Path) -> None:
+def test_wrong_arguments_are_errors(packs: Path) -> None:
     with pytest.raises(RinrUsageError, match="nothing to verify") as caught:
         rinrcodec.verify()
     assert caught.value.exit_code == 2
@@ -91,7 +91,7 @@ def test_what_cannot_be(packs: Path) -> None:
             rinrcodec.verify(packs, jobs=jobs)
 
 
-def test_ctrl_c_is_ctrl_c(packs: Path) -> None:
+def test_ctrl_c_raises_keyboard_interrupt(packs: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.done:
             raise KeyboardInterrupt
@@ -100,12 +100,12 @@ def test_ctrl_c_is_ctrl_c(packs: Path) -> None:
         rinrcodec.verify(packs, on_progress=stop)
 
 
-def test_behind_a_url(packs: Path, remote: str, upload: Any) -> None:
+def test_a_data_set_behind_a_url_is_verified(packs: Path, remote: str, upload: Any) -> None:
     result = rinrcodec.verify(upload(packs, f"{remote}/packs"))
     assert (result.ok, result.packs, result.manifests[0].files) == (True, 3, 4)
 
 
-def test_a_description_opens_packs_only_where_it_must(packs: Path, opens: Any) -> None:
+def test_info_opens_packs_only_if_no_manifest_counts_them(packs: Path, opens: Any) -> None:
     with opens(packs) as opened:
         description = describe([packs])
     assert {name for name in opened if name.endswith(".rinr")} == set()

@@ -73,7 +73,7 @@ def test_the_parts_of_a_pack_are_its_bytes(pack_file: Path) -> None:
         assert sum(one.objects for one in frames) < parts.objects + 1e-6
 
 
-def test_what_frames_share_counts_in_equal_parts(tmp_path: Path) -> None:
+def test_shared_bytes_count_in_equal_parts(tmp_path: Path) -> None:
     pack = small_pack()
     rinrcodec.save(pack, tmp_path / "a.rinr")
     rinrcodec.save(many(pack, 30), tmp_path / "b.rinr")
@@ -197,7 +197,7 @@ def test_a_video_has_no_picture_files(tmp_path: Path) -> None:
         SourcePictures(video(tmp_path / "film.avi", 3))
 
 
-def test_a_frame_of_an_unknown_family_leaves_the_others(tmp_path: Path) -> None:
+def test_a_frame_of_an_unknown_family_does_not_stop_others(tmp_path: Path) -> None:
     pack = with_broken_frame(small_pack())
     rinrcodec.save(replace(pack, info=MappingProxyType({})), tmp_path / "a.rinr")
     with Album([tmp_path / "a.rinr"]) as album:

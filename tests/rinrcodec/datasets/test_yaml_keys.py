@@ -33,7 +33,7 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def test_keys_go_in_and_come_out(dataset: Path, tmp_path: Path) -> None:
+def test_keys_of_a_yaml_survive_a_round_trip(dataset: Path, tmp_path: Path) -> None:
     text = dataset.read_text().replace("val:", "validation:")
     write(dataset, f"path: .\n{text}{KEPT}")
     rinrcodec.compress(dataset, tmp_path / "packs", **QUICK)

@@ -96,7 +96,7 @@ def test_short_work_shows_nothing() -> None:
     assert made == [101.0]
 
 
-def test_what_cannot_be_shown_stops_no_work() -> None:
+def test_a_broken_display_does_not_stop_the_work() -> None:
     meter = Meter(Broken, label="x")
     meter.report(1, 3)
     meter.report(2, 3)
@@ -148,7 +148,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None, Terminal()])
-def test_elsewhere_there_is_what_is_asked_for(
+def test_without_a_terminal_the_given_display_is_used(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")  # which cannot redraw a line

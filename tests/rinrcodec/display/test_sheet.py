@@ -98,7 +98,7 @@ def test_boxes_are_drawn_in_the_colours_of_their_classes() -> None:
         Box(10**30, 0, 0, 0, 0),
     ],
 )
-def test_odd_boxes_do_no_harm(box: Box) -> None:
+def test_odd_boxes_can_be_drawn(box: Box) -> None:
     assert thumbnail(blank(80, 60), [box] * 1000, frame_size=(80, 60)).size == (80, 60)
     assert thumbnail(blank(9000, 1), [box], frame_size=(9000, 1)).size == (160, 1)
 

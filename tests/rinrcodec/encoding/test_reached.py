@@ -39,7 +39,7 @@ def missed(pack: Pack, **target: Any) -> tuple[Miss, ...]:
     return misses(pack, pictures(3), Target(**target), CPU)
 
 
-def test_nothing_is_missed_where_nothing_is_asked_for(coarse: Pack) -> None:
+def test_without_a_target_there_is_no_miss(coarse: Pack) -> None:
     assert missed(coarse) == ()
     assert missed(coarse, quality=100, objects_quality=100) == ()
 

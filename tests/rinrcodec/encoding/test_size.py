@@ -59,7 +59,7 @@ def _size_at(images: list[Picture], quality: int, like: Pack) -> int:
 
 
 @pytest.mark.parametrize("n_bytes", [1600, 2200, 6000, 12_000])
-def test_tries_are_bounded(n_bytes: int, asked: list[Target]) -> None:
+def test_the_number_of_tries_is_bounded(n_bytes: int, asked: list[Target]) -> None:
     pack = encode(pictures(1), n_bytes=n_bytes)
     assert len(pack_bytes(pack)) <= n_bytes
     assert len(asked) <= 4 + 8  # guesses, then halves of up to 131 qualities
@@ -77,7 +77,7 @@ def test_objects_get_more_quality_than_backgrounds(asked: list[Target]) -> None:
 
 
 @pytest.mark.parametrize("given", [{"objects_quality": 20}, {"objects_psnr": 30.0}])
-def test_what_is_asked_for_objects_stays(given: dict[str, Any], asked: list[Target]) -> None:
+def test_given_options_of_objects_are_kept(given: dict[str, Any], asked: list[Target]) -> None:
     pack = encode(pictures(1), n_bytes=3000, **given)
     assert len(pack_bytes(pack)) <= 3000
     for target in asked:
@@ -123,7 +123,7 @@ def test_a_size_that_is_never_reached_gives_the_highest_quality(asked: list[Targ
     assert len(pack_bytes(pack)) < 2**30
 
 
-def test_without_objects(asked: list[Target]) -> None:
+def test_a_size_is_reached_without_objects(asked: list[Target]) -> None:
     pack = rinrcodec.encode(pictures(1), preset="fast", objects="none", target=Target(n_bytes=1500))
     assert len(pack_bytes(pack)) <= 1500
     assert all(target.objects_quality is None for target in asked)

@@ -177,7 +177,7 @@ def test_a_detector_that_is_not_there_is_not_downloaded(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["net.pt", "notes.txt", "folder"])
-def test_what_is_no_detector_is_named(tmp_path, name):
+def test_other_files_are_refused_as_detector(tmp_path, name):
     pytest.importorskip("ultralytics")
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_bytes(b"not a model")

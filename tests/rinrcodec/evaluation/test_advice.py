@@ -1,4 +1,4 @@
-"""The advice follows from the figures: each test makes up those of which another codec is best."""
+"""The advice follows from the figures: each test invents some for which another codec is best."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def test_ours_wins_where_it_is_best_and_fitted_soon_enough():
     assert "beaten" not in text
 
 
-def test_sharper_objects_on_a_worse_background_are_said_to_be_that():
+def test_the_advice_names_a_worse_background():
     advised = advice(ours(26.2, 31.0), JPEG, AVIF)
     assert advised.row.name == "rinrcodec"
     text = " ".join(advised.reasons)
     assert "AVIF is better: 29.6 dB outside the boxes, rinrcodec 26.2 dB." in text
 
 
-def test_ours_gives_way_where_fitting_takes_longer_than_it_saves():
+def test_ours_is_not_advised_where_fitting_outlasts_the_saving():
     advised = advice(ours(30.0, 33.0, encode=12.0), JPEG, AVIF)
     assert advised.row.name == "AVIF"
     assert [band.row.name for band in advised.bands] == ["rinrcodec", "AVIF", "source files"]
@@ -114,7 +114,7 @@ def test_the_bands_end_where_sending_the_source_is_as_soon():
 @pytest.mark.parametrize(
     ("factor", "equal"), [(0.45, False), (0.55, True), (1.0, True), (1.9, True), (2.1, False)]
 )
-def test_near_the_break_even_both_take_about_the_same_time(factor, equal):
+def test_near_the_break_even_the_advice_says_that_times_are_close(factor, equal):
     """Times of a busy machine would give other advice there, so a sentence says so."""
     below = advice(AVIF).bands[0].below
     advised = advice(AVIF, JPEG, bandwidth=below * factor)
@@ -168,7 +168,7 @@ def test_equal_codecs_do_not_beat_each_other():
     assert beats(option("c", math.inf, math.inf, math.inf), twins[0])
 
 
-def test_on_a_broadcast_medium_what_needs_a_fog_is_never_sooner():
+def test_on_a_broadcast_medium_a_fog_is_never_advised():
     advised = advice(ours(40.0, 40.0), AVIF, broadcast=True)
     assert advised.row.name == "AVIF"
     assert "rinrcodec at 6.9 kB a frame moves no less than the source files, of 69 kB." in (
@@ -182,7 +182,7 @@ def test_only_ours_goes_through_the_fog():
     assert transfer(AVIF, SOURCE, DEVICES) == serverless(DEVICES, codec_of(AVIF, SOURCE))
 
 
-def test_a_larger_recipe_beats_nothing_and_is_not_advised():
+def test_a_larger_recipe_is_never_advised():
     large = option("large", 60, 60, 60, alpha=0.2)
     assert not beats(large, AVIF)
     assert beats(replace_bytes(large, 1.05), AVIF)
@@ -199,7 +199,7 @@ def replace_bytes(row, share):
     return Row(row.recipe, (frame,), row.speed)
 
 
-def test_bad_input():
+def test_wrong_arguments_are_refused():
     with pytest.raises(RinrInputError, match="no codecs to choose from"):
         advice()
     for bandwidth in (0, -1, math.nan, math.inf):

@@ -86,9 +86,7 @@ def test_rows_are_those_of_saved_packs(pictures, tmp_path):
 
 
 @pytest.mark.parametrize(("tune", "purpose"), [("psnr", "PSNR"), ("accuracy", "accuracy")])
-def test_a_tune_is_in_the_name_and_the_command_whatever_the_default_is(
-    pictures, tmp_path, tune, purpose
-):
+def test_the_name_and_the_command_always_have_the_tune(pictures, tmp_path, tune, purpose):
     rows = measure_background(pictures[1:2], "av1", effort="fast", tune=tune, device="cpu")
     assert [row.name for row in rows] == [
         f"av1 for {purpose} {objects} objects" for objects in ("without", "with")
@@ -104,7 +102,7 @@ def test_a_tune_is_in_the_name_and_the_command_whatever_the_default_is(
 
 
 def test_the_time_to_encode_is_that_of_the_best_round(pictures, monkeypatch):
-    """Another process may have the core in the first one."""
+    """In the first round, another process may use the core."""
     monkeypatch.setattr(backgrounds_module, "best_seconds", lambda work, _: work() and 3.0)
     alone, whole = measure_background(pictures[:2], "av1", effort="fast", device="cpu")
     assert (alone.speed.encode, whole.speed.encode) == (1.5, 3.0)
@@ -169,7 +167,7 @@ def test_a_seed_gives_the_same_frames(pictures):
     assert (pixels[0] != pixels[2]).any()
 
 
-def test_without_torch_only_those_that_need_none_suit(monkeypatch):
+def test_without_torch_only_backgrounds_that_need_none_suit(monkeypatch):
     chosen, left_out = suitable_backgrounds("balanced", sequences=False)
     assert chosen == ["av1", "siren"]
     assert sorted(left_out) == ["nerv", "pyramid"]

@@ -65,7 +65,7 @@ def test_every_setting_has_its_qualities(picture):
 
 
 def test_the_smallest_that_is_good_enough(picture):
-    """No quality of either setting that reaches 30 dB is smaller."""
+    """No file of either setting that reaches 30 dB is smaller."""
     scan = QualityScan("jpeg", picture)
     coding = scan.smallest(lambda coded: psnr(picture, coded.pixels) >= 30)
     every = [scan.at_quality(q, setting=setting) for q in range(1, 101) for setting in (0, 1)]

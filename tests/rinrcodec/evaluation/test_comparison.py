@@ -1,4 +1,4 @@
-"""Our frames beside those of other codecs: at equal bytes, at a size, and their means."""
+"""Our frames against those of other codecs: at equal bytes, at a size, and their means."""
 
 from __future__ import annotations
 

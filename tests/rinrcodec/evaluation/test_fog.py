@@ -44,14 +44,14 @@ def test_ten_devices_give_the_published_reduction():
     alpha=st.floats(0.001, 2),
     sizes=st.lists(st.floats(1, 1e9), min_size=1, max_size=5),
 )
-def test_the_reduction_is_the_formula_whatever_the_sizes(receivers, alpha, sizes):
+def test_the_reduction_follows_the_formula_for_any_sizes(receivers, alpha, sizes):
     devices = [Device(size, receivers) for size in sizes]
     want = receivers / (1 + alpha * receivers)
     assert reduction(devices, Codec("any", alpha)) == pytest.approx(want)
     assert break_even_alpha(devices) == pytest.approx(1 - 1 / receivers)
 
 
-def test_one_device_has_nobody_to_send_to_and_the_fog_only_costs():
+def test_a_single_device_only_pays_for_the_fog():
     (alone,) = equal_devices(1, n_bytes=100)
     assert alone.n_receivers == 0
     assert serverless([alone]).n_bytes == 0
@@ -59,7 +59,7 @@ def test_one_device_has_nobody_to_send_to_and_the_fog_only_costs():
     assert break_even_alpha([alone]) == 0
 
 
-def test_one_receiver_gains_nothing_from_a_fog_whatever_the_codec():
+def test_one_receiver_never_gains_from_a_fog():
     pair = equal_devices(2, n_bytes=100)
     assert break_even_alpha(pair) == 0
     assert reduction(pair, Codec("almost nothing", 1e-6)) < 1

@@ -105,7 +105,7 @@ def test_direct_and_residual_differ_in_the_mode_alone(rungs):
     assert rungs["DE"].object_bytes == rungs["RE"].object_bytes > rungs["BE"].object_bytes == 0
 
 
-def test_every_object_inr_is_kept_whatever_it_gains(pictures, tmp_path):
+def test_object_inrs_without_gain_are_kept(pictures, tmp_path):
     useless = replace(QUICK.with_steps(1), min_gain=50.0)
     rungs = {
         rung.name: rung for rung in family_rungs(pictures, useless, folder=tmp_path, device="cpu")

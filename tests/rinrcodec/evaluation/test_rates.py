@@ -16,7 +16,7 @@ CURVE = [(1000, 28.0), (1700, 30.5), (3100, 33.0), (6400, 35.0)]
 OTHER = [(1100, 28.5), (1500, 29.5), (3900, 33.5), (9000, 36.5)]
 
 
-def test_a_curve_costs_no_more_than_itself_whatever_the_order_of_its_points():
+def test_equal_curves_have_rate_zero_in_any_order_of_points():
     assert bd_rate(CURVE, CURVE) == 0
     assert bd_rate(CURVE[::-1], OTHER) == bd_rate(CURVE, OTHER)
 
@@ -42,7 +42,7 @@ def test_lines_over_the_range_that_both_have():
     assert bd_rate(ours, anchor) == pytest.approx(100 * (2**0.5 - 1))
 
 
-def test_a_bent_curve_by_hand():
+def test_a_curve_of_three_points_has_the_rate_computed_by_hand():
     """Three points: the slopes of PCHIP, and the integral of its two cubics, on paper.
 
     With y = ln(bytes): widths 1 and 1, slopes 1 and 3; in the middle the harmonic mean 3/2; at the
@@ -54,7 +54,7 @@ def test_a_bent_curve_by_hand():
     assert bd_rate(ours, flat) == pytest.approx(100 * math.expm1(4 / 3))
 
 
-def test_a_rate_curve_is_what_nothing_beats():
+def test_a_rate_curve_drops_points_that_others_beat():
     points = [(300, 32.0), (100, 28.0), (200, 27.5), (200, 30.0), (310, 32.0), (100, 26.0)]
     assert rate_curve(points) == [(100, 28.0), (200, 30.0), (300, 32.0)]
     assert rate_curve([]) == []

@@ -85,7 +85,7 @@ def test_every_recipe_is_a_row_of_its_own(measured):
 
 
 def test_a_tune_that_changes_nothing_is_no_row(tmp_path):
-    """As in groups of frames, which are coded in the same way with every tune."""
+    """Groups of frames, for example, are coded in the same way with every tune."""
     y, x = np.mgrid[0:64, 0:96]
     for number in range(4):
         moved = x - 1.5 * number
@@ -138,7 +138,7 @@ def test_jpeg_files_are_sent_as_they_are(measured, source):
         ("a.jpg", False, "JPEG files"),
     ],
 )
-def test_the_data_as_it_is(tmp_path, name, is_flat, row):
+def test_source_files_are_a_row_with_a_command(tmp_path, name, is_flat, row):
     pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels // 255 if is_flat else pixels).save(tmp_path / name)
     found = measure(open_source(tmp_path / name), [0], ["av1"], effort="fast").source
@@ -237,7 +237,7 @@ def test_frames_are_read_run_by_run(tmp_path, make_picture, monkeypatch):
     assert len(read) == 4
 
 
-def test_the_fog_has_ours_beside_the_best_other_codec(measured):
+def test_the_fog_compares_ours_with_the_sharpest_other_codec(measured):
     scenario, rows = fog_scenario(measured, devices=4)
     assert len(scenario.devices) == 4
     assert scenario.at_fog

@@ -43,7 +43,7 @@ def rows(pictures):
     )
     assert [share for share, _ in notes] == sorted(share for share, _ in notes)
     for i, row in enumerate(rows):
-        # Every picture is counted, so that nothing stands still.
+        # Every picture is counted, so that the progress moves.
         tries = [what for share, what in notes if share == i / len(rows) and ", " in what]
         assert tries == [f"{row.name}, {n} tries" for n in range(1, len(tries) + 1)]
         assert len(tries) > 20

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.usefixtures("toy")
-def test_families_go_together(toy_frames: Path) -> None:
+def test_families_can_be_combined(toy_frames: Path) -> None:
     paths = sorted(toy_frames.glob("*.png"))
     boxes = [[Box(0, 8, 8, 12, 8)]] * 2
     one = rinrcodec.encode(
@@ -101,7 +101,7 @@ def test_a_broken_package_does_not_stop_the_others(
 
 
 @pytest.mark.usefixtures("toy")
-def test_what_cannot_be_registered() -> None:
+def test_wrong_families_cannot_be_registered() -> None:
     with pytest.raises(RinrInputError, match="is not a family: derive from BackgroundFamily"):
         families.register("flat")  # type: ignore[arg-type]
 
@@ -252,7 +252,7 @@ def family_faults(source: str) -> list[str]:
     return faults
 
 
-def test_nobody_outside_asks_which_family_it_is() -> None:
+def test_code_outside_of_families_does_not_ask_for_the_family() -> None:
     faults = {
         str(path.relative_to(ROOT)): lines
         for path in sources()
@@ -275,5 +275,5 @@ def test_nobody_outside_asks_which_family_it_is() -> None:
         'text = "A **nerv** background is one network"',
     ],
 )
-def test_the_walk_finds_such_code(code: str) -> None:
+def test_code_that_asks_for_the_family_is_found(code: str) -> None:
     assert family_faults(code)

@@ -62,7 +62,7 @@ def test_pictures_without_boxes_are_as_empty_as_they_were_given() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 99), *[st.floats(0, 5000, width=32)] * 3, st.floats(2, 5000)))
 )
-def test_no_value_changes(rows: list[tuple[Any, ...]]) -> None:
+def test_values_are_kept_exactly(rows: list[tuple[Any, ...]]) -> None:
     assert boxes_of([np.array(rows, np.float64)]) == [tuple(Box(*row) for row in rows)]
 
 
@@ -96,7 +96,7 @@ def test_no_value_changes(rows: list[tuple[Any, ...]]) -> None:
         ([[[5, 0.5, 0.5, 0.25, 1.0]]], {}, "no coordinate is above 1, as in the labels of YOLO"),
     ],
 )
-def test_what_is_wrong_is_said(boxes: Any, options: dict[str, Any], message: str) -> None:
+def test_wrong_boxes_get_a_short_error(boxes: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(RinrInputError, match=message) as error:
         boxes_of(boxes, **options)
     assert len(str(error.value)) < 400

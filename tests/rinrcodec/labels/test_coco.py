@@ -243,7 +243,7 @@ def nested(depth: int) -> Any:
     return [nested(depth - 1)] if depth else 3
 
 
-def test_oddities_are_kept_and_said() -> None:
+def test_oddities_are_kept_and_reported() -> None:
     content = data_set(
         [
             {**CAR, "segmentation": [SQUARE]},
@@ -332,7 +332,7 @@ def test_without_the_picture_the_declared_size_is_taken() -> None:
     assert one(content, size=None).complete
 
 
-def test_ids_that_do_not_say_which_picture() -> None:
+def test_ambiguous_picture_ids_are_reported() -> None:
     content = data_set([GOOD, {**GOOD, "image_id": 77}, {**GOOD, "id": 1}])
     content["images"] += [
         {"id": 1, "file_name": "b.jpg"},
@@ -383,7 +383,7 @@ def test_ids_that_do_not_say_which_picture() -> None:
         ({**data_set([]), "annotations": [3]}, "annotation 1: 3, expected a record"),
     ],
 )
-def test_what_is_no_coco_file(content: Any, message: str) -> None:
+def test_other_files_are_refused_as_coco(content: Any, message: str) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
     with pytest.raises(RinrInputError, match=f"^c.json: .*{message}"):
         load_coco(text.encode(), "c.json")
@@ -396,7 +396,7 @@ def test_lvis_has_no_file_names() -> None:
     assert load(content).pictures[0].file_name == "000000391895.jpg"
 
 
-def test_long_keys_of_the_file_are_left_out_and_said() -> None:
+def test_long_keys_of_the_file_are_left_out_with_a_warning() -> None:
     content = {**data_set([]), "info": {"a": 1}, "log": "x" * 2**21}
     coco = load(content)
     assert json.loads(coco.info).keys() == {"categories", "info"}

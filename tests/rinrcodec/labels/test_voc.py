@@ -189,7 +189,7 @@ def test_anything_is_read_or_refused(data: st.DataObject) -> None:
     assert stored(["a.jpg"], [labels], {}).frames[0].boxes == labels.boxes
 
 
-def test_oddities_are_kept_and_said() -> None:
+def test_oddities_are_kept_and_reported() -> None:
     outline = {"x1": "1", "y1": "2", "x2": "11", "y2": "2", "x3": "11", "y3": "10"}
     points = {"pt": [{"x": "1", "y": "1"}, {"x": "2", "y": "2"}, {"x": "3", "y": "1"}]}
     labels = parse(
@@ -215,7 +215,7 @@ def test_names_of_a_file() -> None:
         names_used(b"<x/>")
 
 
-def test_what_voc_cannot_hold_is_counted() -> None:
+def test_fields_that_voc_cannot_hold_are_counted() -> None:
     box = Box(
         7, 0, 0, 4, 4, keypoints=((1, 1),), crowd=True, score=0.5, track_id=3,
         polygons=((0, 0, 4, 0, 4, 4), (0, 0, 4, 0, 4, 3)),

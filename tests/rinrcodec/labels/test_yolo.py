@@ -103,7 +103,7 @@ def test_boxes_of_any_file_survive(
         ("0 0.5 0.5 0.2 0.2 0.45 0.45 2 0 0 0\n1 0.5 0.5 0.2 0.2", Layout("pose", (2, 3))),
     ],
 )
-def test_the_columns_of_all_files_tell_what_they_are(text: str, layout: Layout) -> None:
+def test_the_columns_of_all_files_decide_the_task(text: str, layout: Layout) -> None:
     finder = LayoutFinder()
     for line in text.splitlines():  # each in a file of its own
         finder.add(line)

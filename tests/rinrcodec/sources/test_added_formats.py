@@ -55,7 +55,7 @@ OTHERS = {
 
 
 class RunsImageFile(ImageFile.ImageFile):
-    """A plugin of another package, of which nobody knows what it does."""
+    """A plugin of another package, which could do anything."""
 
     format = "RUNS"
     opened: list[bytes] = []  # noqa: RUF012

@@ -136,7 +136,7 @@ def test_order_task_and_info(tmp_path: Path) -> None:
         open_source(path, labels=write(tmp_path / "x/a.txt", LABEL).parent)
 
 
-def test_labels_that_change_are_another_content(tmp_path: Path) -> None:
+def test_changed_labels_change_the_stamp_of_a_picture(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     path = coco(tmp_path / "l.json", ["a.png"])
     (before,) = open_source(path).series[0].refs
@@ -257,7 +257,7 @@ def test_two_pictures_of_one_voc_file(tmp_path: Path) -> None:
     assert "fit 2 pictures equally well" in source.lost_labels[0]
 
 
-def test_labels_that_cannot_be_those(tmp_path: Path) -> None:
+def test_other_files_are_refused_as_labels(tmp_path: Path) -> None:
     picture = put(tmp_path / "ds/a.png")
     with pytest.raises(RinrInputError, match="no such folder of labels, nor a file"):
         open_source(tmp_path / "ds", labels=tmp_path / "nowhere")
@@ -299,7 +299,7 @@ def test_behind_a_url(tmp_path: Path, remote: str, upload: Upload) -> None:
     assert counts(source) == {"images/val/a.png": 0, "images/val/b.png": 1}
 
 
-def test_matching() -> None:
+def test_pictures_and_labels_match_by_path_and_name() -> None:
     pictures = [("a/x.jpg", "/r/a/x.jpg"), ("b/x.jpg", "/r/b/x.jpg"), ("y.jpg", "/r/y.jpg")]
     found = match(pictures, ["x.jpg", "q/y.jpg"])
     assert (found.labels, found.ambiguous) == ({2: 1}, [0, 1])

@@ -77,7 +77,7 @@ def test_a_data_yaml_that_cannot_be_used(tmp_path: Path, text: str, reason: str)
         open_source(write(tmp_path / "data.yaml", text))
 
 
-def test_a_missing_split_is_a_failure_that_stops_no_other(tmp_path: Path) -> None:
+def test_a_missing_split_does_not_stop_the_others(tmp_path: Path) -> None:
     put(tmp_path / "a/x.png")
     source = open_source(write(tmp_path / "data.yaml", "train: a\nval: b\nnames: [c]\n"))
     assert [series.name for series in source.series] == ["train"]

@@ -56,7 +56,7 @@ def png(depth: int, colour: int, raw: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def test_few_greys_are_said_with_the_range(tmp_path: Path) -> None:
+def test_a_note_on_few_greys_suggests_a_range(tmp_path: Path) -> None:
     picture = load_picture(saved(tmp_path, THERMAL))
     assert len(np.unique(picture.pixels)) == 5
     assert picture.notes == (
@@ -82,7 +82,7 @@ def test_hot_pixels_do_not_decide_what_is_suggested(tmp_path: Path) -> None:
     ],
     ids=["all values", "one value", "8 bits in 16"],
 )
-def test_no_note_where_nothing_much_is_lost(tmp_path: Path, values: np.ndarray) -> None:
+def test_little_loss_of_greys_gives_no_note(tmp_path: Path, values: np.ndarray) -> None:
     assert load_picture(saved(tmp_path, values)).notes == ()
 
 
@@ -158,7 +158,7 @@ def test_one_bit_with_white_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_picture(path).pixels, [[0, 255, 255]])
 
 
-def test_colour_of_16_bits_says_what_is_left() -> None:
+def test_colour_of_16_bits_notes_the_levels_left() -> None:
     raw = np.repeat(THERMAL[:, :, None], 3, axis=2)
     with Image.open(io.BytesIO(png(16, 2, raw))) as image:
         picture = picture_from_pil(image, name="a")
@@ -171,27 +171,27 @@ def test_colour_of_16_bits_says_what_is_left() -> None:
     assert "`depth_range` is not applied" in picture.notes[0]
 
 
-def test_colour_of_16_bits_with_many_levels_needs_no_word() -> None:
+def test_colour_of_16_bits_with_many_levels_gives_no_note() -> None:
     raw = np.random.default_rng(0).integers(0, 65536, (40, 40, 3))
     with Image.open(io.BytesIO(png(16, 2, raw))) as image:
         assert picture_from_pil(image, name="a").notes == ()
 
 
-def test_grey_with_alpha_of_16_bits_says_what_is_left() -> None:
+def test_grey_with_alpha_of_16_bits_notes_the_levels_left() -> None:
     raw = np.dstack([THERMAL, np.full_like(THERMAL, 65535)])
     with Image.open(io.BytesIO(png(16, 4, raw))) as image:
         (note,) = picture_from_pil(image, name="a").notes
     assert note.startswith("is 16-bit grey with alpha, of which 5 of 256 levels are left")
 
 
-def test_8_bits_say_that_a_range_is_not_applied() -> None:
+def test_pictures_of_8_bits_note_that_a_range_is_not_applied() -> None:
     image = Image.new("RGB", (3, 2))
     picture = picture_from_pil(image, name="a", depth_range=(0, 9))
     assert picture.notes == ("has 8 bits a value, so `depth_range` is not applied",)
 
 
 @pytest.mark.parametrize("depth_range", [(0, 10), (8100, 9000), (7900, 8020)])
-def test_a_range_beside_the_values_is_noted(
+def test_a_range_outside_of_the_values_gives_a_note(
     tmp_path: Path, depth_range: tuple[float, float]
 ) -> None:
     path = saved(tmp_path, THERMAL)
@@ -201,7 +201,7 @@ def test_a_range_beside_the_values_is_noted(
 
 
 @pytest.mark.parametrize("depth_range", [(7000, 8020), (0, 65535), (7200, 7800)])
-def test_a_range_of_most_values_is_not_noted(
+def test_a_range_of_most_values_gives_no_note(
     tmp_path: Path, depth_range: tuple[float, float]
 ) -> None:
     assert not load_picture(saved(tmp_path, THERMAL), depth_range=depth_range).notes

@@ -45,14 +45,14 @@ def test_a_folder_tree_is_sorted_mirrored_and_skips_what_is_no_picture(tmp_path:
 
 
 def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
-    """A sequence whose frames are numbered without zeros is one in time all the same."""
+    """Frames numbered without leading zeros are in the order of time, too."""
     wanted = ["cam1/f1.png", "cam1/f2.png", "cam1/f10.png", "cam01/f3.png", "cam10/f1.png"]
     for name in sorted(wanted):
         put(tmp_path / "images" / name)
     data = write(tmp_path / "data.yaml", "train: images\n")
     for source in (open_source(tmp_path / "images"), open_source(data)):
         order = names(source.series[0])
-        # Numbers that are equal are told apart by how they are written, folder by folder.
+        # Equal numbers are sorted by their spelling, folder by folder.
         assert order == [wanted[3], *wanted[:3], wanted[4]]
 
 
@@ -72,7 +72,7 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["labels/s/a.txt", "frames/labels/s/a.txt", "frames/s/a.txt"])
-def test_labels_beside_or_inside_a_folder(tmp_path: Path, label: str) -> None:
+def test_labels_next_to_or_inside_a_folder(tmp_path: Path, label: str) -> None:
     put(tmp_path / "frames/s/a.png")
     write(tmp_path / label, LABEL)
     assert boxes(open_source(tmp_path / "frames").series[0]) == [(BOX,)]
@@ -171,6 +171,6 @@ def test_a_folder_that_cannot_be_listed_is_named(
     source = open_source(tmp_path)
     assert names(source.series[0]) == ["a.png"]
     (failure,) = source.failures
-    assert failure.startswith(f"{tmp_path}/locked: this folder cannot be listed, so nothing")
+    assert failure.startswith(f"{tmp_path}/locked: this folder cannot be listed and is ignored")
     with pytest.raises(PermissionError, match=f"Permission denied: '{tmp_path}/locked'"):
         open_source(tmp_path / "locked")

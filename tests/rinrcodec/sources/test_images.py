@@ -145,7 +145,7 @@ def test_a_cmyk_profile_does_not_describe_rgb() -> None:
     assert picture_from_pil(image, name="a").metadata.icc == b""
 
 
-def test_of_many_pictures_the_first_is_used_and_said(tmp_path: Path) -> None:
+def test_the_first_of_many_pictures_is_used_with_a_note(tmp_path: Path) -> None:
     frames = [Image.new("L", (2, 2), value) for value in (10, 200)]
     path = saved(tmp_path, frames[0], "a.tif", save_all=True, append_images=frames[1:])
     picture = load_picture(path)

@@ -71,7 +71,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
     yaml = write(tmp_path / "d.yaml", "train: images\nnc: 3\n")
     for source in (open_source(tmp_path / "images"), open_source(yaml)):
         assert [failure.split("/images")[-1] for failure in source.failures] == [
-            *(f"/cam{i}: this link leads nowhere, so nothing of it is used" for i in range(3)),
+            *(f"/cam{i}: this link leads nowhere and is ignored" for i in range(3)),
             ": 2 more links that lead nowhere",
         ]
         (series,) = source.series

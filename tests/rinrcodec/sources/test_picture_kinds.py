@@ -76,7 +76,7 @@ def test_kinds_that_are_not_read_are_counted_and_named_once(tmp_path: Path) -> N
     assert "notes" not in warning
 
 
-def test_a_folder_of_nothing_else_says_so(tmp_path: Path) -> None:
+def test_a_folder_of_unread_kinds_names_them(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(b"x")
     with pytest.raises(RinrInputError, match=r"1 picture is left out \(a\.heic\).*pillow-heif"):
         open_source(tmp_path, labels="none")
@@ -143,5 +143,5 @@ def test_kinds_that_are_read(kind: str) -> None:
         assert image.size == (8, 6)
 
 
-def test_nothing_left_out_says_nothing() -> None:
+def test_without_unread_kinds_there_is_no_message() -> None:
     assert left_out([(Path("a.jpg"), ""), (Path("b.txt"), "")], "x") == ()

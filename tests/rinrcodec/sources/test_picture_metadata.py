@@ -71,7 +71,7 @@ def test_tags_of_a_tiff_are_kept(tmp_path: Path) -> None:
     assert inner[37500] == b"maker" * 9
     assert float(inner[33434]) == 1 / 250
     assert [float(value) for value in gps[2]] == [51.0, 30.0, 12.5]
-    # Where the pixels lay in the file is of no use.
+    # The offsets of the pixels in the file are of no use.
     assert main.keys().isdisjoint({256, 257, 258, 259, 262, 273, 277, 278, 279, 284})
     assert picture.metadata.icc == b"icc"
     assert picture.notes == ()
@@ -101,7 +101,7 @@ def test_tags_of_a_compressed_tiff(tmp_path: Path, compression: str) -> None:
     assert main == {271: "DJI", 33550: (0.5, 0.5, 0.0)}
 
 
-def test_a_tiff_that_says_nothing_gets_no_exif(tmp_path: Path) -> None:
+def test_a_tiff_without_tags_gets_no_exif(tmp_path: Path) -> None:
     assert load_picture(saved(tmp_path, "tif", dpi=(72, 72))).metadata.exif == b""
 
 

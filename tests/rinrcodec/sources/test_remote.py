@@ -126,7 +126,9 @@ def test_a_whole_bucket(tmp_path: Path, s3: str, upload: Upload) -> None:
         assert (name, label) == ("images/a.png", f"{s3}/labels/a.txt")
 
 
-def test_objects_that_stand_for_folders(tmp_path: Path, s3: str, upload: Upload) -> None:
+def test_placeholder_objects_of_folders_are_ignored(
+    tmp_path: Path, s3: str, upload: Upload
+) -> None:
     put(tmp_path / "frames/a.png")
     upload(tmp_path, s3)
     filesystem = fsspec.filesystem("s3")
@@ -202,7 +204,7 @@ def test_a_data_yaml(tmp_path: Path, remote: str, upload: Upload, yaml: str, ser
 
 
 def test_a_data_yaml_that_names_urls(tmp_path: Path, remote: str, upload: Upload) -> None:
-    """Those of its own store are followed, others and paths of this machine are not."""
+    """URLs of its own store are followed; other URLs and local paths are not."""
     dataset(tmp_path / "far")
     upload(tmp_path / "far", f"{remote}/far")
     put(tmp_path / "near/images/z.png")
@@ -297,7 +299,7 @@ def test_a_picture_that_changed_since(tmp_path: Path, remote: str, upload: Uploa
 def test_labels_that_do_not_arrive_are_an_error(
     tmp_path: Path, s3: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection fails now and then: that says nothing of the picture, and costs no boxes."""
+    """A failed connection is no fault of the picture, and must not cost its boxes."""
     put(tmp_path / "images/a.png")
     write(tmp_path / "labels/a.txt", LABEL)
     upload(tmp_path, s3)
@@ -324,7 +326,7 @@ def test_refs_are_pickled(tmp_path: Path, remote: str, upload: Upload) -> None:
     assert [r.digest for r in again.read()] == [r.digest for r in series.read()]
 
 
-def test_what_is_not_there(remote: str) -> None:
+def test_missing_urls_are_errors(remote: str) -> None:
     with pytest.raises(RinrInputError, match=f"^{remote}/a: there is no such file or folder"):
         open_source(f"{remote}/a")
     with pytest.raises(RinrInputError, match=r"a\.png: there is no such file"):

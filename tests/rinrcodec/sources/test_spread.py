@@ -48,7 +48,7 @@ def test_pictures_are_read_by_number_through_all_series(dataset):
     assert [int(picture.pixels[0, 0]) for picture in pictures] == [1, 3, 5]
 
 
-def test_a_folder_keeps_its_names_and_none_takes_all(dataset):
+def test_without_a_count_all_pictures_of_a_folder_are_read(dataset):
     pictures = read_pictures(open_source(dataset / "images" / "val"))
     assert [picture.name for picture in pictures] == ["a.png", "b.png", "c.png"]
 

@@ -56,7 +56,7 @@ def test_a_yaml_says_that_labels_are_poses(tmp_path: Path) -> None:
     assert label_info(seen.source) == {"names": '["x"]', "task": "pose", "kpt_shape": "[2,2]"}
 
 
-def test_keypoints_without_a_yaml_are_a_guess_that_is_said(tmp_path: Path) -> None:
+def test_keypoints_guessed_without_a_yaml_are_a_warning(tmp_path: Path) -> None:
     images = data_set(tmp_path, {"a": "0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.55\n"})
     assert layout_of(images) == Layout("pose", (2, 2))
     seen = survey(open_source(images))
@@ -65,7 +65,7 @@ def test_keypoints_without_a_yaml_are_a_guess_that_is_said(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("shape", ["17", "[17]", "[0, 3]", "[17, 4]", "[1.5, 2]", "[true, 2]"])
-def test_a_keypoint_shape_that_is_none_is_refused(tmp_path: Path, shape: str) -> None:
+def test_a_malformed_keypoint_shape_is_refused(tmp_path: Path, shape: str) -> None:
     from rinrcodec.errors import RinrInputError
 
     yaml = data_set(tmp_path, {"a": ""}, f"names: [x]\nkpt_shape: {shape}\n")
@@ -99,13 +99,13 @@ def test_without_names_no_class_is_beyond_them(tmp_path: Path) -> None:
     assert survey(open_source(data_set(tmp_path, {"a": "99 .5 .5 .2 .2"}))).refused == ()
 
 
-def test_a_data_set_without_a_box_is_said(tmp_path: Path) -> None:
+def test_a_data_set_without_boxes_is_a_warning(tmp_path: Path) -> None:
     seen = survey(open_source(data_set(tmp_path, {"a": "", "b": "\n\n"})))
     (warning,) = seen.warnings
     assert "2 label files without a box" in warning
 
 
-def test_labels_none_has_nothing_to_survey(tmp_path: Path) -> None:
+def test_labels_none_skips_the_survey(tmp_path: Path) -> None:
     images = data_set(tmp_path, {"a": "car"})
     seen = survey(open_source(images, labels="none"))
     assert (seen.files, seen.lost, seen.warnings) == (0, (), ())

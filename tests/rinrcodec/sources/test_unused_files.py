@@ -85,7 +85,7 @@ def test_many_orphans_are_counted(tmp_path: Path) -> None:
         ("set/images/annotations/b.JSON", "\ufeff " + json.dumps(COCO)),
     ],
 )
-def test_coco_that_nobody_asked_for(tmp_path: Path, name: str, text: str) -> None:
+def test_an_unused_coco_file_is_named(tmp_path: Path, name: str, text: str) -> None:
     put(tmp_path / "set/images/a.png")
     file = write(tmp_path / name, text)
     write(tmp_path / "set/other.json", json.dumps(COCO | {"images": 1}))
@@ -116,7 +116,7 @@ def test_all_coco_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("folder", ["JPEGImages", "Annotations", "annotations"])
-def test_voc_that_nobody_asked_for(tmp_path: Path, folder: str) -> None:
+def test_unused_voc_files_are_named(tmp_path: Path, folder: str) -> None:
     put(tmp_path / "set/JPEGImages/a.png")
     for i in range(12):
         write(tmp_path / f"set/{folder}/{i}.xml", VOC)

@@ -61,7 +61,9 @@ def test_orientation_in_exif(tmp_path: Path, suffix: str, orientation: int) -> N
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif", "jp2", "gif", "bmp"])
 @pytest.mark.parametrize("orientation", [1, 8])
-def test_it_is_that_of_the_picture(tmp_path: Path, suffix: str, orientation: int) -> None:
+def test_the_size_is_that_of_the_decoded_picture(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
     turned = {} if suffix in {"jp2", "gif", "bmp"} else {"exif": exif(orientation)}
     path = put(tmp_path / f"a.{suffix}", **turned)
     assert upright_size(path) == loaded(path)

@@ -69,12 +69,12 @@ def test_a_video_that_changed_since_is_an_error(tmp_path: Path) -> None:
     assert f"{path}: changed after this run began" in str(reading.error)
 
 
-def test_a_turned_video_stands_upright(tmp_path: Path) -> None:
+def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", n=1, rotation=90)
     (reading,) = open_source(path).series[0].read()
     assert reading.picture is not None
     assert reading.picture.pixels.shape == (64, 32, 3)
-    # Turned counter-clockwise by 90 degrees, the bright right half comes to lie on top.
+    # Turned counter-clockwise by 90 degrees, the bright right half comes on top.
     assert reading.picture.pixels[5, 5, 0] > 200
 
 
@@ -137,7 +137,7 @@ def test_frames_that_an_edit_list_leaves_out_are_not_missed(tmp_path: Path) -> N
     assert all(reading.error is None for reading in readings)
 
 
-def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
+def test_other_files_are_errors(tmp_path: Path) -> None:
     write(tmp_path / "text.avi", "not a video")
     with pytest.raises(RinrInputError, match=r"text\.avi: not a video"):
         open_source(tmp_path / "text.avi")

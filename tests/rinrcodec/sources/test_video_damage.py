@@ -92,7 +92,7 @@ def test_sound_that_lasts_longer_is_no_damage(tmp_path: Path, suffix: str) -> No
     assert_sound(video(tmp_path, suffix, "h264", sound=True))
 
 
-def test_what_an_avi_repeats_is_no_damage(tmp_path: Path) -> None:
+def test_repeated_frames_of_an_avi_are_no_damage(tmp_path: Path) -> None:
     times = [40 * i + 200 * (i > 5) + 400 * (i > 11) for i in range(N)]
     path = video(tmp_path, "avi", "mpeg4", times=times)
     assert open_source(path).series[0].n_frames == N + 15
@@ -157,7 +157,7 @@ def test_two_recordings_in_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), KINDS)
-def test_a_cut_is_never_silent(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_every_cut_is_reported(tmp_path: Path, suffix: str, codec: str) -> None:
     path = video(tmp_path, suffix, codec)
     data = path.read_bytes()
     rng = np.random.default_rng(5)

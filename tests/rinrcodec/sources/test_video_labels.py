@@ -73,7 +73,7 @@ def test_all_names_of_the_field(clip: Path, pattern: str, first: int, place: str
         assert len(warnings) == (first == 0)
 
 
-def test_what_predicting_with_ultralytics_writes(clip: Path) -> None:
+def test_label_files_that_ultralytics_predicts_are_read(clip: Path) -> None:
     # Counted from 1, and no file for frames in which nothing was found.
     write_labels(clip.parent / "predict/labels", "clip_2.txt", "clip_4.txt")
     found, warnings = classes(clip, labels=clip.parent / "predict/labels")
@@ -170,7 +170,7 @@ def test_a_video_whose_name_ends_in_a_number(tmp_path: Path) -> None:
     assert warnings == ()
 
 
-def test_a_label_that_is_gone_or_changed_is_said(clip: Path) -> None:
+def test_a_label_removed_or_changed_is_reported(clip: Path) -> None:
     folder = clip.parent / "labels/clip"
     write_labels(folder, *(f"{number}.txt" for number in range(1, N + 1)))
     series = open_source(clip).series[0]

@@ -33,7 +33,7 @@ def named(text: str) -> tuple[dict[int, str], list[str]]:
 
 
 @pytest.mark.parametrize("val", ["", "val:\n", "val: []\n"])
-def test_validation_is_val(tmp_path: Path, val: str) -> None:
+def test_the_key_validation_means_val(tmp_path: Path, val: str) -> None:
     source = opened(tmp_path, f"train: a\n{val}validation: b\nnc: 1\n")
     assert [(series.name, names(series)) for series in source.series] == [
         ("train", ["a.png"]),
@@ -42,7 +42,7 @@ def test_validation_is_val(tmp_path: Path, val: str) -> None:
     assert source.warnings == source.failures == ()
 
 
-def test_val_and_validation(tmp_path: Path) -> None:
+def test_val_wins_over_validation(tmp_path: Path) -> None:
     source = opened(tmp_path, "train: a\nval: b\nvalidation: c\nnc: 1\n")
     assert names(source.series[1]) == ["b.png"]
     (warning,) = source.warnings
@@ -160,7 +160,7 @@ def test_odd_names_give_warnings(text: str, found: list[str], said: str) -> None
         ("nc: [a]", "nc: a list; expected a whole number"),
     ],
 )
-def test_names_that_are_none(text: str, reason: str) -> None:
+def test_malformed_names_are_refused(text: str, reason: str) -> None:
     with pytest.raises(RinrInputError, match=r"d\.yaml: ") as error:
         named(text)
     assert reason in str(error.value)
@@ -208,7 +208,7 @@ def test_pictures_inside_the_root_are_named_in_any_spelling(tmp_path: Path, text
     assert "names pictures that no split uses" in warning
 
 
-def test_a_key_that_may_not_be_looked_at_is_left_alone(
+def test_an_unreadable_folder_of_a_key_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Data yamls that are small and mean a lot: aliases of aliases, long numbers, odd tags."""
+"""Small data yamls that expand to a lot: aliases of aliases, long numbers, odd tags."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_bomb_of_aliases_is_one_line_of_error(tmp_path: Path, aliases: str, li
         assert len(str(error.value)) < len(str(file)) + 200
 
 
-def test_long_texts_count_as_often_as_they_are_named(tmp_path: Path) -> None:
+def test_long_texts_count_once_per_alias(tmp_path: Path) -> None:
     put(tmp_path / "a/x.png")
     text = f"x: &x {'m' * 10_000}\nlist: [{', '.join(['*x'] * 1000)}]\ntrain: a\n"
     with pytest.raises(RinrInputError, match=r"d\.yaml:2: more than 4,194,304 characters"):

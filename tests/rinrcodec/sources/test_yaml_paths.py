@@ -93,8 +93,8 @@ def test_path_that_exists_is_taken_as_it_is(tmp_path: Path) -> None:
     assert source.warnings == ()
 
 
-def test_a_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ultralytics does not replace it either."""
+def test_a_tilde_in_a_path_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ultralytics does not expand it either."""
     fruit(tmp_path / "home/fruit", 1)
     fruit(tmp_path / "conf/~/fruit", 2)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -119,7 +119,7 @@ def test_backslashes(tmp_path: Path, value: str) -> None:
     assert splits(source) == {"train": ["1.png"], "val": ["1.png"]}
 
 
-def test_a_path_that_is_none(tmp_path: Path) -> None:
+def test_a_path_that_is_a_list_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "a/1.png")
     yaml = write(tmp_path / "d.yaml", "path: [a]\ntrain: .\n")
     with pytest.raises(RinrInputError, match="path: found a list; expected one folder"):
@@ -208,7 +208,7 @@ def test_lines_are_relative_to_the_working_folder_too(
     assert splits(open_source(yaml)) == {"train": ["1.png"]}
 
 
-def test_entries_that_name_nothing(tmp_path: Path) -> None:
+def test_entries_without_pictures_are_reported(tmp_path: Path) -> None:
     put(tmp_path / "images/1.png")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "gone").symlink_to("nowhere")
@@ -247,7 +247,7 @@ def test_a_missing_test_split_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many folders the paths may be relative to."""
+    """The number of folders that paths may be relative to does not matter."""
     fruit(tmp_path, 1)
     listed: list[str] = []
     scandir = os.scandir

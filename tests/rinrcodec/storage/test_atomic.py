@@ -12,7 +12,7 @@ from rinrcodec.storage import read_file, to_path
 from rinrcodec.storage.atomic import create_file, move, write_text, write_whole, writing
 
 
-def test_writes(remote: str, tmp_path: Path) -> None:
+def test_files_are_written_created_and_moved(remote: str, tmp_path: Path) -> None:
     for folder in (tmp_path, to_path(remote)):
         write_text(folder / "deep/er/a.txt", "ü")
         assert read_file(folder / "deep/er/a.txt") == "ü".encode()
@@ -39,7 +39,7 @@ def test_an_error_of_a_pack_names_the_output(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "error", [OSError("no number"), OSError(errno.EIO, "x", "/elsewhere"), RinrError("x")]
 )
-def test_other_errors_stay(tmp_path: Path, error: Exception) -> None:
+def test_other_errors_keep_their_type(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught, writing(tmp_path / "out"):
         raise error
     assert caught.value is error

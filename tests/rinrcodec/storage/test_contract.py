@@ -72,7 +72,9 @@ def test_write_and_read(storage: Storage, folder: Path, put: Put) -> None:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_names_are_taken_as_they_are(storage: Storage, folder: Path, put: Put, name: str) -> None:
+def test_names_with_special_characters_are_kept(
+    storage: Storage, folder: Path, put: Put, name: str
+) -> None:
     path = put(f"{name}/{name}.txt")
     assert storage.read_file(path) == b"data"
     ((listed, _),) = storage.files_below(folder)
@@ -124,7 +126,7 @@ def test_files_that_are_not_there(storage: Storage, folder: Path) -> None:
     storage.remove_tree(path)
 
 
-def test_a_folder_is_no_file(storage: Storage, put: Put) -> None:
+def test_opening_a_folder_as_a_file_is_an_error(storage: Storage, put: Put) -> None:
     path = put("folder/a").parent
     with pytest.raises(IsADirectoryError) as caught:
         storage.open_ranges(path)
@@ -132,7 +134,7 @@ def test_a_folder_is_no_file(storage: Storage, put: Put) -> None:
     assert not storage.may_pass(path, caught.value)
 
 
-def test_stamps_tell_of_changes(storage: Storage, put: Put) -> None:
+def test_changes_since_the_stamp_are_errors(storage: Storage, put: Put) -> None:
     path = put("a", b"1")
     stamp = storage.stamp_of(path)
     assert storage.read_file(path, stamp=stamp) == b"1"
@@ -189,7 +191,7 @@ def test_a_new_file_that_fails_changes_nothing(storage: Storage, folder: Path, p
     assert storage.names_in(folder) == ["a"]
 
 
-def test_one_creates(storage: Storage, folder: Path) -> None:
+def test_create_file_never_replaces(storage: Storage, folder: Path) -> None:
     path = folder / "a"
     assert storage.create_file(path, b"first")
     assert not storage.create_file(path, b"second")
@@ -209,7 +211,7 @@ def test_move_and_remove(storage: Storage, folder: Path, put: Put) -> None:
     assert storage.names_in(folder) == ["t-2"]
 
 
-def test_folders(storage: Storage, folder: Path) -> None:
+def test_folders_are_created_only_where_there_are_folders(storage: Storage, folder: Path) -> None:
     made = folder / "a/b"
     storage.make_folder(made)
     storage.make_folder(made)

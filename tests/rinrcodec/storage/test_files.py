@@ -27,7 +27,7 @@ def test_the_examples_of_docstrings_run(module: ModuleType) -> None:
     assert results.failed == 0
 
 
-def test_sizes(remote: str, tmp_path: Path) -> None:
+def test_sizes_of_files_are_known(remote: str, tmp_path: Path) -> None:
     for folder in (tmp_path, to_path(remote)):
         write_whole(folder / "a", b"123")
         assert (size_of(folder / "a"), size_of(folder / "b"), size_of(folder)) == (3, None, None)
@@ -49,7 +49,7 @@ def test_a_disk_gets_one_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["store", "disk"])
-def test_a_request_that_fails_is_the_last(where: str, tmp_path: Path) -> None:
+def test_no_request_follows_a_failed_one(where: str, tmp_path: Path) -> None:
     asked = []
     under_way = threading.Event()
 

@@ -20,7 +20,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("deep", [True, False])
 @pytest.mark.parametrize("where", ["disk", "memory", "s3"])
-def test_answers(
+def test_answers_are_those_of_the_storage(
     tree: Path,
     where: str,
     deep: bool,

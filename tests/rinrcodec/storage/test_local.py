@@ -1,4 +1,4 @@
-"""Local files: what the contract does not say."""
+"""Local files: behaviour beyond the contract of all storages."""
 
 from __future__ import annotations
 
@@ -117,5 +117,5 @@ def test_a_system_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("number", "passes"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)]
 )
-def test_which_errors_may_pass(tmp_path: Path, number: int, passes: bool) -> None:
+def test_only_temporary_errors_may_pass(tmp_path: Path, number: int, passes: bool) -> None:
     assert storage_of(tmp_path).may_pass(tmp_path, OSError(number, "x")) is passes

@@ -53,7 +53,7 @@ def test_urls(url: str, name: str) -> None:
     assert str(path) == url.replace("S3", "s3").rstrip("/")
 
 
-def test_what_is_no_path(tmp_path: Path) -> None:
+def test_other_objects_are_no_path(tmp_path: Path) -> None:
     assert to_path_or_none(b"") is None
     with (tmp_path / "a").open("wb") as file:
         assert to_path_or_none(file) is None
@@ -131,7 +131,9 @@ def test_a_file_names_nothing_in_another_store(
 @pytest.mark.parametrize(
     "entry", [r"\\server\share\a", "//server/share", r"/\server\a", r"\\?\UNC\server\a"]
 )
-def test_windows_asks_no_other_computer(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+def test_shares_of_other_computers_are_refused_on_windows(
+    monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
     check_store(Path("set"), entry)  # elsewhere, it is a strange name of a local file
     monkeypatch.setattr("rinrcodec.storage.locations._WINDOWS", True)
     with pytest.raises(RinrInputError, match=r"another store|not followed"):
@@ -142,7 +144,7 @@ def test_windows_asks_no_other_computer(monkeypatch: pytest.MonkeyPatch, entry: 
 
 @pytest.mark.parametrize("entry", ["a\0b", "\ud800", "s3://bucket/a\0b"])
 @pytest.mark.parametrize("folder", ["set", "s3://bucket/set"])
-def test_names_that_no_file_can_have(folder: str, entry: str) -> None:
+def test_impossible_file_names_are_refused(folder: str, entry: str) -> None:
     with pytest.raises(RinrInputError, match="no file can have this name"):
         join(to_path(folder), entry)
 

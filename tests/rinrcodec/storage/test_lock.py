@@ -30,7 +30,7 @@ with locked(Path(sys.argv[1]), Path("out")):
 """
 
 
-def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+def test_one_holder_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     root = tmp_path / "work"
     with locked(root, tmp_path):
         with pytest.raises(RinrInputError) as refused:
@@ -47,9 +47,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("existed", [True, False])
-def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
-    existed: bool, tmp_path: Path
-) -> None:
+def test_an_empty_folder_created_for_the_run_is_removed(existed: bool, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if existed:
         out.mkdir()
@@ -64,7 +62,7 @@ def test_an_output_folder_that_stays_empty_goes_if_it_was_made_for_it(
 def test_a_folder_that_cannot_be_made_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As below /proc, where making a folder says that there is no such file."""
+    """Below /proc, for example, creating a folder fails with "no such file"."""
 
     def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
@@ -239,7 +237,7 @@ def test_messages_are_warnings_by_default(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_windows_closes_before_it_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It removes no file that is open."""
+    """Windows removes no file that is open."""
     calls: list[str] = []
 
     def noted(name: str, call: Callable[..., None]) -> Callable[..., None]:
@@ -273,5 +271,5 @@ def test_the_lease_of_a_dead_holder_runs_out(memory: str, monkeypatch: pytest.Mo
     with locked(root, root.parent, on_message=messages.append) as check:
         check()
     assert messages == [
-        f"{memory} was being written to by process 7 of gone; seeing for 0 s whether it still is"
+        f"process 7 of gone was writing to {memory}; waiting 0 s to see whether it still is"
     ]

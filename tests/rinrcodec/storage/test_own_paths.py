@@ -36,7 +36,7 @@ def test_the_output_may_be_a_link_or_a_relative_path(
     assert (obstacle(Path("other/a.rinr"), Path()) or "").startswith("other is a link")
 
 
-def test_a_long_name_is_not_there(out: Path) -> None:
+def test_a_name_too_long_to_exist_is_no_obstacle(out: Path) -> None:
     assert obstacle(out / ("x" * 300) / "a.rinr", out) is None
 
 

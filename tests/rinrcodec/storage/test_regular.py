@@ -47,7 +47,7 @@ def test_odd_files_are_errors_that_name_them(
 def test_a_fifo_that_takes_the_place_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the first look and opening it."""
+    """The fifo appears between the first check and the opening."""
     path = tmp_path / "a"
     real = os.open
 
@@ -67,10 +67,10 @@ def test_a_fifo_that_takes_the_place_of_a_file(
         assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_what_replaces_a_file_is_not_followed(
+def test_a_file_replaced_while_open_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was opened is read, also where its name leads elsewhere by now."""
+    """The opened file is read, although its name leads elsewhere by now."""
     path, secret = tmp_path / "a", tmp_path / "secret"
     path.write_bytes(b"own")
     secret.write_bytes(b"secret")
@@ -118,7 +118,7 @@ def test_a_file_that_grows_while_it_is_read(
 
 
 def test_files_without_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As those of /proc, on a file system that is not known."""
+    """Files of /proc, for example, on an unknown file system."""
     if not Path("/proc/self/status").exists():
         pytest.skip("a system without /proc")
     (tmp_path / "a").symlink_to("/proc/self/status")
@@ -130,7 +130,7 @@ def test_files_without_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["/proc/self/mem", "/proc/self/environ", "/sys/kernel/mm"])
 def test_links_to_the_kernel(tmp_path: Path, name: str) -> None:
-    """Its folders are not walked through, and none of its errors looks like that of a disk."""
+    """/proc is not searched, and none of its errors is reported as a failing disk."""
     if not Path(name).exists():
         pytest.skip(f"a system without {name}")
     (tmp_path / "a").symlink_to(name)
@@ -164,7 +164,7 @@ def test_sizes_that_are_too_large(tmp_path: Path) -> None:
         read_file(path, most=10)
 
 
-def test_an_open_file_is_as_any(tmp_path: Path) -> None:
+def test_an_opened_file_reads_and_seeks(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
     with open_binary(path) as file:
@@ -198,7 +198,7 @@ def test_errors_of_reading_name_the_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_tree_deeper_than_paths_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is listed as far as the system goes, and the rest is named."""
+    """The tree is listed as far as the system allows, and an error names the rest."""
     (tmp_path / "a").write_bytes(b"x")
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)

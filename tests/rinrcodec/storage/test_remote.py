@@ -45,7 +45,7 @@ def test_an_unknown_profile(environment: pytest.MonkeyPatch) -> None:
         storage.stamp_of(to_path("s3://bucket/a"))
 
 
-def test_nobody_listens(environment: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_an_error(environment: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -71,7 +71,7 @@ def test_a_server_that_is_silent_is_not_waited_for_long(environment: pytest.Monk
         assert time.monotonic() - began < 10
 
 
-def test_timeouts_are_short_and_the_users_own_win(environment: pytest.MonkeyPatch) -> None:
+def test_timeouts_are_short_and_can_be_configured(environment: pytest.MonkeyPatch) -> None:
     import fsspec
 
     def options() -> Any:
@@ -107,7 +107,7 @@ def test_no_such_bucket(s3_server: str) -> None:  # noqa: ARG001
         ("Strange", OSError, "Because"),
     ],
 )
-def test_what_a_server_says(
+def test_refusals_of_a_server_have_a_type_and_a_text(
     s3: str, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[OSError], said: str
 ) -> None:
     from botocore.exceptions import ClientError
@@ -129,8 +129,8 @@ def test_what_a_server_says(
 @pytest.mark.parametrize(
     ("method", "answer", "said"),
     [
-        ("cat_file", bytes(100), "sends the whole file for a part of it; download it first"),
-        ("info", {"type": "file", "size": None}, "does not tell its size; download it first"),
+        ("cat_file", bytes(100), "does not send parts of files; download it first"),
+        ("info", {"type": "file", "size": None}, "does not report its size; download it first"),
     ],
 )
 def test_a_server_that_does_not_serve_ranges(
@@ -145,7 +145,7 @@ def test_a_server_that_does_not_serve_ranges(
 
 
 def test_a_upath_keeps_its_options(s3: str) -> None:
-    """It sees changes although fsspec caches its listings."""
+    """Changes are seen although fsspec caches listings."""
     from upath import UPath
 
     folder: Any = to_path(UPath(s3, config_kwargs={"read_timeout": 7}))

@@ -66,7 +66,7 @@ def test_a_new_file_follows_the_umask(tmp_path: Path, mask: int) -> None:
 
 
 @posix
-def test_nobody_else_reads_the_temporary_file_of_a_private_one(tmp_path: Path) -> None:
+def test_the_temporary_file_of_a_private_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     path.chmod(0o600)
@@ -136,7 +136,7 @@ def special(folder: Path, kind: str) -> Path:
 
 @posix
 @pytest.mark.parametrize("kind", ["folder", "FIFO", "socket", "device", "does not exist"])
-def test_what_is_no_file_is_refused_and_stays(
+def test_special_files_are_refused_and_kept(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket is short
@@ -154,16 +154,14 @@ def test_what_is_no_file_is_refused_and_stays(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_missing_is_said_first(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_first(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="its folder does not exist"):
         named_file(tmp_path / "no/a")
 
 
 @posix
-def test_what_is_write_protected_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Asked of the system, which lets root write everything."""
+def test_a_write_protected_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of the system is replaced, because root may write everything."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
     for refused, words in ((path, "is write-protected"), (tmp_path, "its folder is write-prot")):
@@ -227,7 +225,9 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_half_a_file_does_not_take_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_file_never_gets_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
         def __enter__(self) -> Full:
             return self

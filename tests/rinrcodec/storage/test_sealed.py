@@ -21,7 +21,7 @@ VALUES = st.recursive(
     st.dictionaries(st.text().filter(lambda key: key != "sha256"), VALUES, min_size=1),
     st.sampled_from([None, 1, 2]),
 )
-def test_what_is_written_is_read(value: dict[str, Any], indent: int | None) -> None:
+def test_a_sealed_value_is_read_back(value: dict[str, Any], indent: int | None) -> None:
     data = seal(value, indent=indent)
     assert unseal(data) == value
     assert json.loads(data).keys() == {*value, "sha256"}
@@ -46,12 +46,12 @@ def test_every_change_is_found(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b'{"sha256": ""}', b"\xff" * 99])
-def test_what_is_not_sealed(data: bytes) -> None:
+def test_unsealed_json_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="its end is missing"):
         unseal(data)
 
 
-def test_a_forged_seal_of_what_is_too_deep() -> None:
+def test_sealed_json_that_nests_too_deeply_is_refused() -> None:
     import hashlib
 
     body = b'{"a": ' + b"[" * 100_000

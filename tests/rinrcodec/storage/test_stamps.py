@@ -30,12 +30,12 @@ TIME = datetime(2024, 1, 1, tzinfo=timezone.utc)
         ({"size": None}, "0-"),
     ],
 )
-def test_objects(info: dict[str, Any], stamp: str) -> None:
+def test_stamps_of_objects(info: dict[str, Any], stamp: str) -> None:
     assert object_stamp(info) == stamp
     assert size_in(stamp) == (info["size"] or 0)
 
 
-def test_files(tmp_path: Path) -> None:
+def test_stamps_of_files(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"123")
     stamp = local_stamp(path.stat())
@@ -43,7 +43,7 @@ def test_files(tmp_path: Path) -> None:
     assert size_in(stamp) == 3
 
 
-def test_checks() -> None:
+def test_other_sizes_and_stamps_are_errors() -> None:
     path = Path("a.png")
     check_size(path, 5, 5)
     with pytest.raises(RinrLimitError, match="5 bytes, at most 4"):

@@ -1,4 +1,4 @@
-"""Modules beside this one can be imported."""
+"""Make the modules of this folder importable."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_one_rectangle_fills_its_picture(size: tuple[int, int]) -> None:
     assert packed([size]) == (size, [(0, 0)])
 
 
-def test_filled_cells_hold_their_samples_and_the_rest_shows_what_is_below() -> None:
+def test_cells_hold_their_samples_and_gaps_the_picture_below() -> None:
     samples = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     below = np.full((1, 1, 3), 128, np.uint8)
     picture = filled((5, 4), [(Region(1, 1, 2, 2), samples)], below)
@@ -71,7 +71,7 @@ def test_samples_smaller_than_their_cell_are_continued() -> None:
         ((0, 0, 4, 4), (1, 1, 2, 2), 0.25),
     ],
 )
-def test_overlap(a: tuple[int, ...], b: tuple[int, ...], wanted: float) -> None:
+def test_overlap_is_symmetric(a: tuple[int, ...], b: tuple[int, ...], wanted: float) -> None:
     one, other = Region(*a), Region(*b)
     assert overlap(one, other) == overlap(other, one) == pytest.approx(wanted)
 

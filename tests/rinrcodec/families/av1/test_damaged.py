@@ -1,4 +1,4 @@
-"""Streams that are damaged or say something else than their file: an error, never a crash."""
+"""Streams that are damaged or differ from their file: an error, never a crash."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_row_of_another_frame_is_refused(still: Pack) -> None:
     refused(with_row(still, grey), "is 64x48 gray: expected 64x48 yuv444p")
 
 
-def test_a_spec_that_lies_is_refused(still: Pack, clip: Pack) -> None:
+def test_a_spec_that_differs_from_the_stream_is_refused(still: Pack, clip: Pack) -> None:
     refused(with_row(still, row_of(still), bits=10), "expected 64x48 yuv444p10le")
     refused(with_row(still, row_of(still), chroma="420"), "expected 64x48 yuv420p")
     refused(with_row(clip, row_of(clip), bits=8), "expected 96x64 yuv420p")
@@ -111,7 +111,7 @@ def test_shared_bytes_and_rows_without_bytes_are_refused(still: Pack) -> None:
     refused(replace(still, stacks=(replace(group, rows=rows),)), "the group says 3")
 
 
-def test_a_frame_that_lies_is_refused(clip: Pack) -> None:
+def test_a_frame_that_differs_from_the_stream_is_refused(clip: Pack) -> None:
     refused(with_frame(clip, width=95), "cannot be decoded")
     refused(with_frame(clip, width=98), "96x64 yuv420p10le: expected 98x64")
     refused(with_frame(clip, mode="L"), "an INR of 3 channels")

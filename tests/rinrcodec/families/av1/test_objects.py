@@ -153,7 +153,7 @@ def test_residuals_on_top_of_networks(background: str) -> None:
         assert quality.objects > 30
 
 
-def test_no_objects_where_none_are_asked_for() -> None:
+def test_objects_none_gives_no_objects() -> None:
     pictures = pictures_of([BOXES])
     pack = encode(pictures, objects="none", target=Target(quality=5))
     assert pack.frames[0].objects == (None,) * 3

@@ -156,7 +156,7 @@ def test_a_batch_decodes_every_frame_once(clip: Pack, reads: list[int]) -> None:
         assert torch.equal(image, rinrcodec.decode(clip, k))
 
 
-def test_one_frame_needs_none_after_it(clip: Pack, reads: list[int]) -> None:
+def test_decoding_a_frame_decodes_none_after_it(clip: Pack, reads: list[int]) -> None:
     rinrcodec.decode(clip, 3)
     assert reads == [0, 1, 2, 3]
 

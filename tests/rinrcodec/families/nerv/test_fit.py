@@ -81,7 +81,7 @@ def test_ssim_is_that_of_the_library(size: tuple[int, int]) -> None:
     assert float(ssim(tensors[0], tensors[0])) == pytest.approx(1, abs=1e-5)
 
 
-def test_frames_come_back(pack: Pack, sequence: list[Pixels]) -> None:
+def test_decoded_frames_resemble_their_pictures(pack: Pack, sequence: list[Pixels]) -> None:
     assert [info.n_rows for info in pack.groups] == [1]
     assert [frame.time for frame in pack.frames] == [i / 6 for i in range(6)]
     decoded = rinrcodec.decode(pack, range(6))
@@ -227,7 +227,7 @@ def test_packs_of_sequences_can_be_merged_and_cut(pack: Pack, sequence: list[Pix
     assert sum(info.n_rows for info in merged.groups) == 2
 
 
-def test_objects_come_on_top(sequence: list[Pixels]) -> None:
+def test_objects_lower_the_error_in_their_boxes(sequence: list[Pixels]) -> None:
     boxes = [[Box(0, 2 + 5 * i, 18, 8, 8)] for i in range(6)]
     preset = quick(20)
     preset = replace(

@@ -1,4 +1,4 @@
-"""The network for sequences: its layers, its sizes, and specs that are none."""
+"""The network for sequences: its layers, its sizes, and malformed specs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def plain_network(spec: Spec, weights: torch.Tensor) -> Callable[[float], torch.
 
 
 @pytest.mark.parametrize("out", [1, 3])
-def test_it_is_the_network_of_the_paper(out: int) -> None:
+def test_outputs_equal_those_of_the_paper_s_network(out: int) -> None:
     spec = Spec(TINY.family, tuple({**dict(TINY.config), "out": out}.items()))
     weights = nerv.init(spec, 1, torch.Generator().manual_seed(3))[0]
     weights += torch.rand(len(weights), generator=torch.Generator().manual_seed(4)) * 0.1
@@ -102,7 +102,7 @@ def test_it_is_the_network_of_the_paper(out: int) -> None:
     assert not torch.equal(frames[0], frames[1])
 
 
-def test_fresh_weights_keep_the_variance_of_what_they_get() -> None:
+def test_initial_weights_keep_the_variance_of_their_inputs() -> None:
     weights = nerv.init(TINY, 2, torch.Generator().manual_seed(0))
     assert weights.shape == (2, sum(nerv.tensor_sizes(TINY)))
     assert not torch.equal(weights[0], weights[1])
@@ -188,7 +188,7 @@ def test_long_sequences_are_cut_evenly(n_frames: int, area: int, chunks: list[in
         ({"grid_width": 4096, "grid_height": 64, "features": 4096}, "layers of 1,073,741,824"),
     ],
 )
-def test_specs_that_are_none(change: dict[str, int | float | str], message: str) -> None:
+def test_malformed_specs_are_refused(change: dict[str, int | float | str], message: str) -> None:
     spec = Spec.of("nerv", **{**dict(TINY.config), **change})
     with pytest.raises(RinrFormatError) as caught:
         nerv.check(spec)
@@ -202,12 +202,12 @@ def test_a_spec_that_lacks_something() -> None:
         nerv.check(Spec.of("nerv", **config))
 
 
-def test_it_codes_no_objects() -> None:
+def test_nerv_codes_no_objects() -> None:
     with pytest.raises(RinrFormatError, match="codes backgrounds only"):
         object_family("nerv")
 
 
-def test_the_largest_layer_is_the_one_that_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_layer_is_known_before_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     silu = nn.functional.silu
 

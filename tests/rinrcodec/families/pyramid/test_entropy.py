@@ -81,7 +81,7 @@ def decode_by_the_book(data: bytes, tables: list[np.ndarray]) -> list[int]:
 
 
 @given(CALLS)
-def test_calls_come_back_as_they_were_put(calls: list[list[tuple[int, int, int]]]) -> None:
+def test_calls_survive_a_round_trip(calls: list[list[tuple[int, int, int]]]) -> None:
     arrays = [columns(rows) for rows in calls]
     data = encode(*arrays)
     assert not data.endswith(b"\0")
@@ -131,7 +131,7 @@ def test_extremes_come_back() -> None:
     assert (LatentDecoder(encode(latents)).take(*latents[1:]) == latents[0]).all()
 
 
-def test_nothing_is_no_bytes_and_changes_nothing() -> None:
+def test_empty_calls_take_no_bytes() -> None:
     nothing = columns([])
     assert encode(nothing, nothing) == b""
     assert LatentDecoder(b"").take(*nothing[1:]).shape == (0,)
@@ -341,7 +341,7 @@ def test_arguments_that_cannot_be_coded_are_named(
         function(values, means, scales)
 
 
-def test_the_decoder_names_them_too_and_goes_on() -> None:
+def test_the_decoder_refuses_wrong_arguments_and_continues() -> None:
     latents = mixture(30)
     decoder = LatentDecoder(encode(latents))
     with pytest.raises(RinrInputError, match="30 means but 29 scales"):
@@ -360,7 +360,7 @@ def test_a_refused_call_codes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("scale", "fraction"), [(-1, 0), (61, 0), (0, -5), (0, 4)])
-def test_there_are_no_other_tables(scale: int, fraction: int) -> None:
+def test_tables_out_of_range_are_refused(scale: int, fraction: int) -> None:
     with pytest.raises(RinrInputError, match=f"no table for scale {scale} and fraction {fraction}"):
         frequencies(scale, fraction)
 

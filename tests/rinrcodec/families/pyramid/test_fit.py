@@ -117,7 +117,7 @@ def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> Non
 
 
 @pytest.mark.slow
-def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixels) -> None:
+def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> None:
     """With targets, which measure all frames, with all hidden layers, and with a hard step."""
     frames = [crop[:20, :30], crop[20:40, :30], crop[20:40, 30:60]]
     target = Target(psnr=30, objects_psnr=33)
@@ -139,7 +139,7 @@ def test_the_same_bits_whatever_the_frames_that_are_worked_on_at_once(crop: Pixe
 
 
 def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
-    """It does not depend on how many frames come after it."""
+    """The noise of a frame does not depend on the number of later frames."""
     few, many = (a_fit([crop[:9, :12]] * n, steps=1) for n in (1, 3))
     for component, others in zip(few.latents, many.latents, strict=True):
         assert all(torch.equal(a[0], b[0]) for a, b in zip(component, others, strict=True))
@@ -148,7 +148,7 @@ def test_a_frame_is_fitted_with_noise_of_its_own(crop: Pixels) -> None:
 
 
 def three_frames(crop: Pixels) -> _Fit:
-    """Of lambdas and boxes of their own, with latents that are rounded."""
+    """Three frames, each with its own lambda and boxes, and rounded latents."""
     frames = [torch.tensor(crop[8 * k :][:16, :20].copy()) for k in range(3)]
     regions = [[Region(2, 3, 7, 5), Region(8, 7, 4, 9)], [], [Region(0, 0, 20, 5)]]
     fitted = _Fit(SETTINGS.spec(3), frames, regions, SETTINGS, Target(), False, 0, CPU)
@@ -176,7 +176,7 @@ def test_frames_one_by_one_are_moved_as_all_at_once(crop: Pixels) -> None:
     assert sum(float(grad.abs().max()) > 0 for grad in gradients[0] if grad is not None) > 50
 
 
-def test_frames_of_high_lambda_weigh_less_in_what_all_share(crop: Pixels) -> None:
+def test_frames_of_high_lambda_weigh_less_in_shared_networks(crop: Pixels) -> None:
     fair = three_frames(crop)._fair()
     assert fair.mean() == pytest.approx(1)
     assert (fair[1:] / fair[:-1]).tolist() == pytest.approx([math.e, math.e])
@@ -292,7 +292,7 @@ def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_predicts_what_stands_still_and_not_a_cut(crop: Pixels) -> None:
+def test_a_trial_predicts_static_frames_and_no_cuts(crop: Pixels) -> None:
     still = crop[:24, :32].copy()
     others = [crop[24:, 31::-1].copy(), 255 - crop[:24, 32:]]
 
@@ -323,7 +323,7 @@ def hidden_of(fitted: _Fit) -> set[int]:
 def test_hidden_layers_are_fitted_where_that_pays(
     crop: Pixels, monkeypatch: pytest.MonkeyPatch, predicted: bool
 ) -> None:
-    """By what the latents of a component take, and what its weights would."""
+    """The bytes of the latents of a component, against those of its weights, decide."""
     generator = torch.Generator().manual_seed(4)
     fitted = a_fit([crop[:13, :22]] * 2, predicted=predicted)
     for grids, spread in zip(fitted.latents, (4.0, 0.0, 2.0), strict=True):
@@ -377,7 +377,7 @@ def test_hidden_layers_of_a_small_frame_stay_and_those_of_a_large_one_do_not(
             assert torch.equal(frames.weights[name], weight)
 
 
-def test_tensors_are_rounded_for_the_frames_that_all_stand_for(
+def test_rounding_counts_all_frames_that_share_the_tensors(
     crop: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one of four frames that are the same a bit costs a fourth: its choices are those of all.

@@ -169,7 +169,7 @@ def test_channels_must_be_those_of_the_frame(pack: Pack, index: int) -> None:
 
 
 @pytest.mark.parametrize("time", [0.5, -0.5, 2.999, 1e-300, math.nan, math.inf, -math.inf])
-def test_times_that_are_no_number_of_a_frame(pack: Pack, time: float) -> None:
+def test_times_that_are_no_frame_number_are_refused(pack: Pack, time: float) -> None:
     wrong = replace(pack, frames=(frame("odd", 1, time),))
     with pytest.raises(RinrFormatError, match=r"odd: the time .* expected a whole number"):
         rinrcodec.decode(wrong, 0)
@@ -182,7 +182,7 @@ def test_times_beyond_the_row(pack: Pack, time: float) -> None:
         rinrcodec.decode(wrong, 0)
 
 
-def test_objects_come_on_top(pack: Pack) -> None:
+def test_objects_are_added_to_the_background(pack: Pack) -> None:
     codes = np.arange(21, dtype=np.int16)[None] * 500
     siren = Group(SIREN, 16, Rows(codes, np.full((1, 4), 2.0**-12, np.float32)))
     box, inr = Box(0, 3, 4, 9, 6), ObjectInr(InrRef(2, 0), "direct")
@@ -228,8 +228,8 @@ def test_the_largest_values_of_a_row_give_pixels() -> None:
         assert rinrcodec.decode(pack, 0).shape == (3, 7, 9)
 
 
-def test_what_is_no_number_is_black(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a device makes of it otherwise."""
+def test_outputs_that_are_no_number_give_black(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices differ in the pixel that they make of NaN."""
     whole = rinrcodec.decode(pack, 1)
     synthesize = pyramid.synthesize
 

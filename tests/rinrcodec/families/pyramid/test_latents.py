@@ -99,7 +99,7 @@ def test_the_largest_latents_and_changes_come_back() -> None:
 
 @pytest.mark.parametrize("codes", [(-64, 63), (63, -64), (-64, -63), (63, 63, 62)])
 def test_frames_have_steps_of_their_own(codes: tuple[int, ...]) -> None:
-    """As far from each other as their codes can be, and at both ends of these."""
+    """Codes of steps have their largest differences, at both ends of their range."""
     n = len(codes)
     row = a_row(n=n)
     row.step_codes[:] = np.array(codes)[:, None, None]
@@ -124,7 +124,7 @@ def test_steps_that_frames_share_cost_nearly_nothing() -> None:
     assert (sizes[0] - alone) / 7 < 6
 
 
-def test_a_frame_is_the_same_whatever_is_decoded_with_it() -> None:
+def test_a_frame_does_not_depend_on_the_other_decoded_frames() -> None:
     for predicted in (False, True):
         data = encode_row(SPEC, a_row(n=4, predicted=predicted))
         together = decoded(data, frames=(3, 0, 2, 2, 1))
@@ -134,7 +134,7 @@ def test_a_frame_is_the_same_whatever_is_decoded_with_it() -> None:
                 assert all(torch.equal(a[k], b[0]) for a, b in zip(component, others, strict=True))
 
 
-def test_frames_that_predict_none_are_not_needed() -> None:
+def test_streams_of_unneeded_frames_are_not_read() -> None:
     """A frame is read without the streams of others, which may be damaged."""
     row = a_row(n=3)
     data = encode_row(SPEC, row)
@@ -146,7 +146,7 @@ def test_frames_that_predict_none_are_not_needed() -> None:
     check(row, decoded(damaged, frames=(0, 2)), (0, 2))
 
 
-def test_what_is_told_the_networks_of_a_predicted_frame_are_its_differences() -> None:
+def test_networks_of_predicted_frames_see_differences() -> None:
     """Two frames whose differences are the same have the same stream, wherever they start."""
     one, other = a_row(n=2, predicted=True), a_row(n=2, predicted=True, seed=3)
     mixed = PyramidRow({}, one.step_codes, [other.latents[0], one.latents[1]], True)

@@ -1,4 +1,4 @@
-"""Coded rows of the pyramid family that are damaged, or lie: refused, or decoded to something."""
+"""Coded rows of the pyramid family that are damaged or false: refused, or decoded to something."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ def built(
         (head_of(64) + b"\xff\xff\xff\x7f" * 64 + b"\0" * 99, "ends too early"),
     ],
 )
-def test_rows_that_are_none(data: bytes, message: str) -> None:
+def test_malformed_rows_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(RinrFormatError, match=message):
         decoded(data)
 
 
 def test_rows_that_are_built_field_by_field_are_those_of_the_encoder() -> None:
-    """What the tests below rely on: but for what they lie about, their rows are valid."""
+    """The tests below rely on this: without their false fields, their rows are valid."""
     exponents = {"kernel.up": 10, "context.00.bias": 0, "filter.1_bias": 5}
     scales = {"kernel.up": 60, "context.00.bias": 0}
     data = built(exponents, scales, 7, np.arange(-6, 7, dtype=np.int32))
@@ -127,7 +127,7 @@ def test_rows_that_are_built_field_by_field_are_those_of_the_encoder() -> None:
 
 
 @pytest.mark.parametrize("name", [NAMES[0], "kernel.up", NAMES[-1]])
-def test_changes_that_are_none(name: str) -> None:
+def test_malformed_changes_are_refused(name: str) -> None:
     for exponent, message in (
         (FINEST_CHANGE + 1, f"exponents from -1 to {FINEST_CHANGE + 1}: expected -1 to 10"),
         (126, "exponents from -1 to 126"),
@@ -155,7 +155,9 @@ def test_changes_that_are_none(name: str) -> None:
         (-64, -127, -127, "-1842 to -191"),
     ],
 )
-def test_steps_that_are_none(first: int, difference: int, of_frame: int, message: str) -> None:
+def test_steps_out_of_range_are_refused(
+    first: int, difference: int, of_frame: int, message: str
+) -> None:
     n = 2 * pyramid.LEVELS
     data = built(
         first=first,

@@ -129,7 +129,7 @@ def worst(number: int, component: int, signs: str = "same") -> tuple[dict[str, T
 @pytest.mark.parametrize("component", range(3))
 @pytest.mark.parametrize("signs", ["same", "mixed"])
 def test_the_largest_numbers_of_a_file_are_below_2_to_the_53(component: int, signs: str) -> None:
-    """Whatever a file changes the weights by: sums of magnitudes bound any order of summation."""
+    """Sums of magnitudes bound any order of summation, for all weights that a file can hold."""
     for number in range(len(PASSES[component])):
         weights, latents = worst(number, component, signs)
         step = (2, component, number)
@@ -264,7 +264,7 @@ def known_to(latents: Grids, step: tuple[int, int, int]) -> set[tuple[int, int, 
 
 @pytest.mark.slow
 def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
-    """What the test above relies on: steps depend on all that they know, on nothing else."""
+    """The test above relies on this: steps depend on all that they know, and on nothing else."""
     weights, latents = exact(arithmetic_weights(60)), random_latents(13, 22, largest=3)
     for step in STEPS:
         expected = tables(weights, latents, step)
@@ -309,7 +309,7 @@ def test_bits_of_frames_are_their_own() -> None:
 
 
 def test_bits_of_a_pass_are_those_of_its_sites() -> None:
-    """Of all levels and of each frame; the coder rounds means and scales."""
+    """For all levels and each frame. They differ a little: the coder rounds means and scales."""
     weights = arithmetic_weights(60)
     latents = [[g.float() for g in grids] for grids in random_latents(21, 14, n=2, largest=3)]
     estimated = {}
@@ -334,7 +334,7 @@ def test_bits_of_a_pass_are_those_of_its_sites() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (5, 2), (9, 6)])
 def test_bits_have_gradients(size: tuple[int, int]) -> None:
-    """For the latents, too: those that are coded and those that predict them."""
+    """There are gradients for the latents, too: for coded ones and for those that predict them."""
     weights = {
         name: weight.double().requires_grad_()
         for name, weight in arithmetic_weights(100).items()
@@ -450,7 +450,7 @@ def test_the_start_has_the_tensors_of_fresh_networks_in_their_order() -> None:
     assert torch.isfinite(steps).all()
 
 
-def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
+def test_callers_get_a_copy_of_the_start() -> None:
     pyramid.start_weights(SPEC)["filter.0_bias"].fill_(9)
     assert float(pyramid.start_weights(SPEC)["filter.0_bias"].abs().max()) < 9
 
@@ -468,12 +468,12 @@ def test_the_start_cannot_be_changed_by_those_who_take_it() -> None:
         ({"out": 3, "start": 1}, "names a start that this version lacks"),
     ],
 )
-def test_specs_that_are_none(config: dict[str, Any], message: str) -> None:
+def test_malformed_specs_are_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(RinrFormatError, match=message):
         pyramid.check(Spec.of("pyramid", **config))
 
 
-def test_it_codes_no_objects() -> None:
+def test_pyramid_codes_no_objects() -> None:
     with pytest.raises(RinrFormatError, match="'pyramid' codes backgrounds only"):
         object_family("pyramid")
 

@@ -112,7 +112,7 @@ def test_gradients_of_contexts(size: tuple[int, int], n_others: int) -> None:
 
 
 def test_every_gradient_of_contexts() -> None:
-    """Not only along one direction, as above."""
+    """Every element is checked, not only one direction as above."""
     grids, others = grids_of((3, 5), n=1), others_of((3, 5), 1, n=1)
 
     def function(*given: Tensor) -> tuple[Tensor, ...]:
@@ -243,7 +243,7 @@ def test_sites_of_a_pass_by_plain_indexing(
 
 @pytest.mark.parametrize("size", [*SIZES, *ODD_SIZES])
 @pytest.mark.parametrize(("component", "number"), EVERY_PASS)
-def test_what_lies_below_a_pass_by_plain_indexing(
+def test_coarser_sites_of_a_pass_by_plain_indexing(
     size: tuple[int, int], component: int, number: int
 ) -> None:
     """In a grid that is half as fine, which may have a line or column more than the pass."""
@@ -285,7 +285,7 @@ def test_gradients_of_bits(offset: float, log_scale: float) -> None:
     assert gradcheck(laplace_bits, (values, means, scales))
 
 
-def test_what_is_out_of_reach_costs_24_bits_and_pulls_nothing() -> None:
+def test_values_out_of_reach_cost_24_bits_without_gradient() -> None:
     values = torch.tensor([100.0], requires_grad=True)
     means, scales = torch.zeros(1, requires_grad=True), torch.full((1,), -3.0, requires_grad=True)
     bits = laplace_bits(values, means, scales)

@@ -42,7 +42,7 @@ def squares(wanted: Weights) -> Callable[[str, Weights], float]:
 
 
 def every_change(start: Weights, fitted: Weights, name: str) -> list[Change]:
-    """Of all exponents, whether or not they are tried."""
+    """The changes of all exponents, also of those that are not tried."""
     costs = []
     for exponent in range(2, FINEST_CHANGE + 1):
         codes = clip_codes((fitted[name] - start[name]).flatten() * 2.0**exponent)
@@ -51,7 +51,7 @@ def every_change(start: Weights, fitted: Weights, name: str) -> list[Change]:
 
 
 @pytest.mark.parametrize("per_bit", [0.0, 1e-9, 1e-3])
-def test_tensors_that_are_as_they_were_have_no_change(per_bit: float) -> None:
+def test_unchanged_tensors_have_no_change(per_bit: float) -> None:
     start, _ = networks()
     assert choose_changes(start, start, start, squares(start), per_bit) == {}
 
@@ -89,7 +89,7 @@ def test_a_cheaper_bit_gives_finer_changes() -> None:
 
 
 def test_more_frames_give_finer_changes() -> None:
-    """All of which gain by the same change, whose bits are counted once."""
+    """All frames gain by the same change, whose bits are counted once."""
     start, fitted = networks()
     by_count = []
     for frames in (1, 8, 512):

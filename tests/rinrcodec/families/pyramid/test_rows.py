@@ -42,7 +42,7 @@ def pictures(
 
 
 class Fits:
-    """Stands for the fits: what each was asked for."""
+    """Replace the fits, and collect the arguments of each."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, *, pays: bool = False, n_bytes: float = 100.0
@@ -127,7 +127,7 @@ def test_rows_are_of_about_as_many_frames_each(
 def test_rows_have_no_more_pixels_than_is_allowed(
     monkeypatch: pytest.MonkeyPatch, width: int, most: int, n_rows: int
 ) -> None:
-    """But at least a frame."""
+    """A row has at least one frame."""
     Fits(monkeypatch)
     rows = fitted(pictures(5, width), replace(SETTINGS, most_pixels=most))
     assert len(rows) == n_rows
@@ -165,7 +165,7 @@ def test_only_alike_pictures_share_a_row(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_predicted_frames_are_cut_into_chunks(
     monkeypatch: pytest.MonkeyPatch, count: int, chunk: int, lengths: list[int]
 ) -> None:
-    """Of at most as many, and about as many each; a frame that is alone has none before it."""
+    """Chunks are about equally long, and a chunk of one frame is not predicted."""
     fits = Fits(monkeypatch, pays=True)
     steps: list[tuple[int, int]] = []
     rows = fitted(pictures(count), replace(SETTINGS, most_predicted=chunk), steps)
@@ -210,7 +210,7 @@ def test_predicted_rows_have_no_more_pixels_than_is_allowed(
 def test_frames_of_many_bytes_have_networks_of_their_own(
     monkeypatch: pytest.MonkeyPatch, target: Target, lengths: list[int]
 ) -> None:
-    """By what the trial has found, or what is asked for."""
+    """The bytes are those of the trial, or those of the target."""
     Fits(monkeypatch, n_bytes=SETTINGS.shared_below)
     rows = fitted(pictures(3), target=target)
     assert [len(row.members) for row in rows] == lengths

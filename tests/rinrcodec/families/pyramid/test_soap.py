@@ -83,7 +83,7 @@ def test_vectors_are_stepped_as_adam_does() -> None:
     assert soap == pytest.approx(descend(loss, (3,), 50, 0.05, "adam"), rel=1e-4)
 
 
-def test_directions_without_gradient_are_not_run_off_in() -> None:
+def test_steps_are_bounded_in_directions_without_gradient() -> None:
     """Gradients of low rank leave most of a basis to rounding: a step of Adam bounds every step."""
     generator = torch.Generator().manual_seed(2)
     x = torch.zeros(2, 35, requires_grad=True)
@@ -96,7 +96,7 @@ def test_directions_without_gradient_are_not_run_off_in() -> None:
         assert float((x.detach() - before).norm()) <= 70**0.5 + 1e-3
 
 
-def test_what_has_no_gradient_stays() -> None:
+def test_tensors_without_gradient_do_not_change() -> None:
     one, other = torch.ones(2, 2, requires_grad=True), torch.ones(2, 2, requires_grad=True)
     soap = Soap([one, other])
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_what_has_no_gradient_stays() -> None:
     assert not torch.equal(one, torch.ones(2, 2))
 
 
-def test_gradients_of_zero_move_nothing_and_break_nothing() -> None:
+def test_gradients_of_zero_change_no_tensor() -> None:
     x = torch.ones(3, 4, requires_grad=True)
     soap = Soap([x])
     for _ in range(3):

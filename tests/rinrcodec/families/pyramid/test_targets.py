@@ -1,4 +1,4 @@
-"""What fits of the pyramid family are asked for: quality, size, lambda, and sharp objects."""
+"""Targets of fits of the pyramid family: quality, size, lambda, and sharp objects."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_lower_lambda_gives_more_bytes_and_more_decibels(crop: Pixels, plain: 
 def free_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes of networks that take nothing, about as in a large frame.
 
-    What comes of leaving them out, which pays in a frame this small, is in no target of quality.
+    Leaving them out pays in a frame this small, and no target of quality expects that.
     """
 
     def choose(*args: Any) -> dict[str, Change]:
@@ -125,19 +125,19 @@ def test_a_target_for_objects_is_approached(crop: Pixels) -> None:
         ({"objects_psnr": 99.0}, "objects_psnr=99.0"),
     ],
 )
-def test_targets_that_are_none(target: dict[str, float], message: str) -> None:
+def test_malformed_targets_are_refused(target: dict[str, float], message: str) -> None:
     with pytest.raises(RinrInputError, match=message):
         Target(**target)  # type: ignore[arg-type]
 
 
 def test_a_target_needs_the_family(crop: Pixels) -> None:
     with pytest.raises(
-        RinrInputError, match="siren backgrounds: they cannot be asked for it; use pyramid or"
+        RinrInputError, match="siren backgrounds: they do not support it; use pyramid or"
     ):
         rinrcodec.encode([crop], preset="fast", background="siren", target=Target(psnr=30))
 
 
-def test_a_box_as_large_as_the_frame_leaves_lambda_alone(crop: Pixels) -> None:
+def test_a_box_of_the_whole_frame_does_not_change_lambda(crop: Pixels) -> None:
     target = Target(psnr=20, objects_psnr=30)
     regions = [[Region(0, 0, WIDTH, HEIGHT)], [Region(0, 0, WIDTH // 2, HEIGHT)]]
     fitted = _Fit(
@@ -210,7 +210,7 @@ def test_frames_have_steps_of_their_own_unless_they_are_predicted(
 def test_a_fit_begins_near_its_target(
     crop: Pixels, target: Target, lmbda: float, weight: float
 ) -> None:
-    """With the steps that usually go with its lambda."""
+    """Its steps are the usual ones of its lambda."""
     fitted = a_fit([crop[:9, :9]] * 2, target=target)
     assert fitted.log_lambda.exp().tolist() == pytest.approx([lmbda] * 2)
     assert fitted.log_weight.exp().tolist() == pytest.approx([weight] * 2)
@@ -219,7 +219,7 @@ def test_a_fit_begins_near_its_target(
 
 
 def test_networks_leave_fewer_bytes_to_latents(crop: Pixels) -> None:
-    """A target of bytes counts them, but for half of it."""
+    """A target of bytes subtracts the networks, but at most half of it."""
     lambdas = []
     for taken in (0.0, 150.0, 9_999.0):
         fitted = a_fit([crop[:24, :32]], target=Target(n_bytes=400), steps=2)
@@ -232,7 +232,7 @@ def test_networks_leave_fewer_bytes_to_latents(crop: Pixels) -> None:
 
 
 def test_lambda_stays_near_the_first_guess_of_a_psnr(crop: Pixels) -> None:
-    """However far the fit is from it."""
+    """The distance of the fit from its target does not matter."""
     fitted = a_fit([crop[:9, :12]], target=Target(psnr=40))
     first = float(fitted.log_lambda)
     for _ in range(9):

@@ -77,7 +77,9 @@ def test_uint8_and_the_same_floats_are_the_same_reference(picture: NDArray[np.ui
 
 
 @pytest.mark.parametrize("bits", [6, 8, 16])
-def test_what_is_stored_is_as_good_as_the_float_fit(picture: NDArray[np.uint8], bits: int) -> None:
+def test_quantised_weights_are_as_good_as_the_float_fit(
+    picture: NDArray[np.uint8], bits: int
+) -> None:
     """A smooth picture is the hardest case: its PSNR is far above a photograph's."""
     pixels = pixels_of(picture)
     recipe = Recipe(400, 3e-3, None, warmup=10)
