@@ -31,7 +31,7 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page rate_distortion 10 rate_distortion
     page speed 10 speed
     page dataloader 25 dataloader
-    page dataloader_epoch 10 dataloader --part epoch --copies 4
+    page dataloader_epoch 20 dataloader --part epoch --copies 4
     page dataloader_otb_crossing 15 dataloader --sequence otb_crossing --families av1 nerv
     page av1_sequences 12 av1_sequences
     page real_data 15 real_data --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
