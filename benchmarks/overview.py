@@ -34,6 +34,7 @@ CURVES = {
     "ours-softened": ("av1 --soften", "av1, fast, no objects"),
 }
 OURS = "av1"
+BARE = ", no objects"  # the end of names of speed.py that have a row with objects, too
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,17 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
         if row["arm"] in CURVES:
             curves.setdefault(row["arm"], []).append((row["bytes"], row["map50_95"]))
     wanted = common_accuracy(curves.values())
-    times = {row["codec"]: row for row in speed["rows"] if row["data"] == "stills"}
+    # Of single frames where there are both, else of a sequence.
+    ordered = sorted(speed["rows"], key=lambda row: bool(row["data"] == "stills"))
+    times = {row["codec"]: row for row in ordered}
     codecs = [
         Codec(name, tuple(points), bytes_at(points, wanted), *ms_of(times.get(codec or "", {})))
         for (name, codec), points in ((CURVES[arm], points) for arm, points in curves.items())
     ]
     # Those without a curve, such as networks.
     with_curve = {codec for _, codec in CURVES.values()}
-    others = {name: row for name, row in times.items() if name not in with_curve}
+    without = (name for name in times if name not in with_curve and not name.endswith(BARE))
+    others = {name: times[name] for name in without}
     codecs += [Codec(name, (), None, *ms_of(row)) for name, row in others.items()]
     return codecs, wanted
 
@@ -125,7 +129,7 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
     curves.xaxis.set_minor_formatter(ScalarFormatter())
     curves.set(xlabel="kB a photo, whole files", ylabel="mAP50-95", title="What a detector finds")
     curves.grid(alpha=0.3)
-    curves.legend(fontsize=8)
+    curves.legend(fontsize=8, loc="upper left")
     for axis, field, title in zip(
         bars, ("encode_ms", "decode_ms"), ("Encoding", "Decoding"), strict=True
     ):
