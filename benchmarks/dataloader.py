@@ -231,7 +231,7 @@ def epoch_seconds(place: Path, n_classes: int, options: Any) -> float:
             mosaic=0.0,  # which takes its pictures from those that are kept
         )
     # The first epoch starts workers, and in the last one they have nothing left to load.
-    return (starts[-1] - starts[1]) / options.epochs
+    return (starts[-1] - starts[1]) / len(starts[1:-1])
 
 
 @contextmanager
@@ -302,6 +302,7 @@ def main() -> None:
         sizes = {"JPEG": sum(Path(path).stat().st_size for path in jpegs) / len(jpegs)} | {
             family: path.stat().st_size / len(pictures) for family, path in packs.items()
         }
+        figures: Mapping[str, Any]
         if options.part == "loading":
             title = "Loading frames for training"
             speeds = measure_loading(jpegs, packs, options)

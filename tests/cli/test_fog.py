@@ -70,7 +70,7 @@ def test_the_pages_have_the_measured_figures(number, level):
         assert f"{ours['by_devices']:.1f}" in page
         assert f"{jpeg['by_devices']:.2f}" in page
     if level == "original":
-        assert f"--codec av1={ours['bytes']:.0f},0.1" in PAGE
+        assert f"--codec av1={ours['bytes']:.0f},0.3" in PAGE
 
 
 def test_the_defaults_are_the_published_figure(run):
