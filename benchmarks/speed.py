@@ -244,14 +244,15 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
     threads = "one thread" if options.device == "cpu" else f"{options.device}"
     return (
         f"*stills*: {stills}, the first of them for families that fit networks. *sequence*: "
-        f"{sequence}.{steps} Encoding is `rinrcodec.encode` with {options.threads} threads on "
-        f"{options.device}, with objects unless the name says otherwise; of Pillow's codecs, one "
-        f"frame after the other, AVIF with {options.threads} threads, JPEG and WebP with their "
-        f"only one. Numbers after their names are qualities: {SOURCE} is what cameras write, and "
-        "at the others, a detector finds about the same in all ([accuracy](accuracy.md)). Decoding "
-        f"is of batches of {BATCH} with {threads}, the best of {options.repeats} runs. In the "
-        "last column, a file is opened for every frame, in random order: a pack of all frames, or "
-        "a picture file of one.\n\n"
+        f"{sequence}.{steps}\n\n"
+        f"* **Encoding**: `rinrcodec.encode` has {options.threads} threads on {options.device}. "
+        f"Pillow encodes one frame after the other. AVIF has {options.threads} threads, too, JPEG "
+        "and WebP have one.\n"
+        f"* **Decoding**: batches of {BATCH} with {threads}, the best of {options.repeats} runs.\n"
+        "* **One at random**: a file is opened for every frame, in random order. It is a pack of "
+        "all frames, or a picture file of one.\n"
+        f"* **Numbers** after Pillow's codecs are qualities. {SOURCE} is what cameras write. At "
+        "the others, a detector finds about the same in all ([accuracy](accuracy.md)).\n\n"
         f"{table}"
     )
 
