@@ -55,8 +55,9 @@ LEAKS: Arms = {
     "softened, decoys instead": (softened(20, "decoys"),),
     "softened, decoys as well": (softened(20, "both"),),
 }
-# On the frames of one pack, because of what they take to fit.
+# On the frames of one pack, because of what networks take to fit.
 FAMILIES: Arms = {
+    **{name: PICTURES[name] for name in ("original", ANCHOR, "ours-objects")},
     "siren, siren objects": (Network("siren", "fast", "siren"),),
     "siren, AV1 objects": (Network("siren", "fast", "av1"),),
     "pyramid": (Network("pyramid", "fast"),),
