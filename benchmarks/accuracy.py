@@ -72,11 +72,12 @@ LEAKS_WORDS = (
     "sides more on each side."
 )
 SEQUENCE_WORDS = (
-    "All frames of a sequence in one pack or video; packs are those of `fast`. Bytes of x265 are "
-    "those of its headers and packets, without a container; all others are those of whole files."
+    "All frames of a sequence are in one pack or video; packs have the preset `fast`. x265 has its "
+    "preset medium, and gets no boxes. Its bytes are those of headers and packets, without a "
+    "container. All others are those of whole files. AVIF is tuned for PSNR."
 )
 NETWORK_WORDS = (
-    "The {} frames of the first pack alone, because of the time that networks take; preset `fast`."
+    "Only the {} frames of the first pack, because networks take long to fit; preset `fast`."
 )
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")

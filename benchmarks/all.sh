@@ -44,7 +44,7 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
         page "fleet_$part" 10 fleet --part $part
     done
     page ladder 50 ladder
-    page accuracy 60 accuracy # writes fog.md, too
+    page accuracy 120 accuracy --networks # writes fog.md, too
     page pyramid_1 60 pyramid --gate 1 --frames 2 --steps 800
     page pyramid_2 60 pyramid --gate 2 --frames 6 --steps 500
     page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
@@ -52,8 +52,8 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     # Of the pages that are in OUT by then.
     page overview 1 overview --pages "$out"
     page train_yolo 120 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
-        --model yolov5n.yaml --preset fast --freeze 10 --single-class --imgsz 256 --epochs 10 \
-        --threads 1 --jobs 2
+        --model yolov5n.yaml --preset fast --freeze 10 --single-class --imgsz 256 --epochs 20 \
+        --batch 8 --frames 210 --threads 1 --jobs 2
 }
 
 is_missing() { # NAME

@@ -7,8 +7,8 @@ real. The JPEG files hold the same frames at quality 90.
 
     python benchmarks/dataloader.py --part epoch
 
-An epoch of YOLO training, end to end: the same model, from JPEG files and from the packs. Frames
-are decoded in every epoch: Ultralytics would keep so few of them in memory.
+The same YOLO model is trained from JPEG files and from the packs. Ultralytics would keep so few
+frames in memory; this is turned off, so every epoch decodes every frame.
 """
 
 from __future__ import annotations
@@ -281,8 +281,10 @@ def main() -> None:
     parser.add_argument("--model", default="yolov8n.yaml", help="the YOLO that is trained")
     parser.add_argument("--imgsz", type=int, default=320, help="pixels it is trained at")
     parser.add_argument("--yolo-workers", type=int, default=2, help="workers of its training")
-    parser.add_argument("--epochs", type=int, default=2, help="of YOLO, between two others")
+    parser.add_argument("--epochs", type=int, default=2, help="timed, between two others")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs: expected 1 or more")
     setup(options)
     # More workers than cores are tried on purpose.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -366,8 +368,9 @@ def intro(what: str, sizes: Mapping[str, float], options: argparse.Namespace) ->
     """Say what was measured."""
     taken = ", ".join(f"{size:,.0f} as {name}" for name, size in sizes.items())
     return (
-        f"On {what}, {options.copies} times in an epoch. Packs have the preset `{options.preset}`, "
-        f"networks fitted for {STEPS} step ({STEPS_OF_LATENTS} for latents). Batches of "
+        f"On {what}, each {options.copies} times in an epoch. Packs have the preset "
+        f"`{options.preset}`, networks fitted for {STEPS} step ({STEPS_OF_LATENTS} for latents). "
+        "Latents of so few steps have more bytes than those of a whole fit, and decode more slowly. Batches of "
         f"{options.batch_size}, on {options.device}. Bytes a frame: {taken} (JPEG of quality 90). "
     )
 
@@ -375,7 +378,7 @@ def intro(what: str, sizes: Mapping[str, float], options: argparse.Namespace) ->
 def loading_body(
     speeds: Mapping[str, Mapping[str, Mapping[int, float]]], options: argparse.Namespace
 ) -> str:
-    """The speeds of loading, and how they are to be read."""
+    """Return the table of speeds, with notes for readers."""
     return (
         "`RinrDataset` is decoded by the workers on the CPU. `RinrLoader` decodes batches on the "
         "device in the main process, from rows that the workers read, or from weights that stay on "
@@ -384,14 +387,14 @@ def loading_body(
 
 
 def epoch_body(epochs: Mapping[str, float], options: argparse.Namespace) -> str:
-    """The times of an epoch, and how they are to be read."""
+    """Return the table of epochs, with notes for readers."""
     jpeg = epochs["JPEG"]
     rows = [(name, f"{s:.2f}", f"{jpeg / s:.2f}") for name, s in epochs.items()]
     table = markdown_table(["from", "s an epoch", "times as fast as from JPEG"], rows)
     return (
         f"{options.model} at {options.imgsz} pixels, {options.yolo_workers} workers, no mosaics: "
         "loading and training together. Every frame is decoded anew in every epoch. The mean of "
-        f"{options.epochs} epochs after the first.\n\n{table}"
+        f"{options.epochs} epochs, without the first and the last.\n\n{table}"
     )
 
 

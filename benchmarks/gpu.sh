@@ -50,8 +50,10 @@ page() { # NAME SCRIPT OPTIONS...
         [ -e "$made.md" ] || continue
         mv "$made.json" "$out/${name}_$kind.json"
         mv "$made.md" "$out/${name}_$kind.md"
-        break
+        return
     done
+    echo "$script.py wrote no page $name" >&2
+    exit 1
 }
 
 tested=0

@@ -21,17 +21,16 @@ from harness.arguments import common_parser, setup
 from harness.reports import markdown_table, write_report
 from rinrcodec.evaluation.rates import rate_curve
 
-# The curves of `accuracy.py`: their names here, and the codec of `speed.py` that writes and reads
-# such files.
+# The curves of `accuracy.py`: their names here, and the codec of `speed.py` that is timed for them.
 CURVES = {
     "JPEG": ("JPEG", "JPEG 40, Pillow"),
     "WebP": ("WebP", "WebP 20, Pillow"),
     "AVIF": ("AVIF, tune=psnr", "AVIF 30, Pillow"),
-    "AVIF-default": ("AVIF as Pillow writes it", "AVIF 30, Pillow"),
+    "AVIF-default": ("AVIF, Pillow's default tune", "AVIF-default 30, Pillow"),
     "composite": ("AVIF with pasted crops", None),
     "ours": ("av1, no objects", "av1, fast, no objects"),
     "ours-objects": ("av1 with objects", "av1, fast"),
-    "ours-softened": ("av1 --soften", "av1, fast, no objects"),
+    "ours-softened": ("av1 --soften", None),
 }
 OURS = "av1"
 BARE = ", no objects"  # the end of names of speed.py that have a row with objects, too
@@ -86,7 +85,7 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
     wanted = common_accuracy(curves.values())
     # Of single frames where there are both, else of a sequence.
     ordered = sorted(speed["rows"], key=lambda row: bool(row["data"] == "stills"))
-    times = {row["codec"]: row for row in ordered}
+    times = dict(sorted({row["codec"]: row for row in ordered}.items()))
     codecs = [
         Codec(name, tuple(points), bytes_at(points, wanted), *ms_of(times.get(codec or "", {})))
         for (name, codec), points in ((CURVES[arm], points) for arm, points in curves.items())
@@ -117,7 +116,9 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
     figure, (curves, *bars) = plt.subplots(
         1, 3, figsize=(15, 5), width_ratios=(2, 1, 1), layout="constrained"
     )
-    colours = {codec.name: f"C{number % 10}" for number, codec in enumerate(codecs)}
+    colours = {
+        codec.name: f"C{number}" if codec.points else "grey" for number, codec in enumerate(codecs)
+    }
     curves.axhline(wanted, color="grey", linestyle=":", label=f"mAP {wanted:.3f}")
     for codec in codecs:
         if codec.points:
@@ -129,7 +130,7 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
     curves.xaxis.set_minor_formatter(ScalarFormatter())
     curves.set(xlabel="kB a photo, whole files", ylabel="mAP50-95", title="What a detector finds")
     curves.grid(alpha=0.3)
-    curves.legend(fontsize=8, loc="upper left")
+    curves.legend(fontsize=8, loc="lower right")
     for axis, field, title in zip(
         bars, ("encode_ms", "decode_ms"), ("Encoding", "Decoding"), strict=True
     ):
@@ -140,7 +141,7 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
         axis.bar_label(drawn, [milliseconds(value) for value in values], fontsize=8, padding=2)
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.margins(x=0.2)
+        axis.margins(x=0.4)
         axis.set(xlabel="ms a frame of 640x360", title=title)
     figure.savefig(path, dpi=80)
     plt.close(figure)
@@ -172,7 +173,7 @@ def page(codecs: Sequence[Codec], wanted: float, accuracy: Any, speed: Any) -> s
         f"around it: {accuracy['frames']}. That is the middle of the accuracies that all these "
         "codecs reach. [accuracy](accuracy.md) has the points, their intervals, and what each "
         "codec is. Times are those of a frame of 640x360: [speed](speed.md) has the threads and "
-        'the qualities. All of `av1` here has the preset `fast`. "-": not measured.\n\n'
+        'the qualities. Rows of `av1` with bytes have the preset `fast`. "-": not measured.\n\n'
         f"![Bytes, accuracy and time](overview.png)\n\n{table}\n\n"
         f"The figures come from `{accuracy['made']['command'].split(' --')[0]}` and "
         f"`{speed['made']['command'].split(' --')[0]}`, of the commits "

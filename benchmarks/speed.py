@@ -35,7 +35,7 @@ from harness.frames import load_frames, load_sequence
 from harness.ledger import Ledger
 from harness.reports import markdown_table
 from harness.timing import synchronize, timed
-from rinrcodec.evaluation.baselines import available_codecs
+from rinrcodec.evaluation.baselines import CODECS, available_codecs
 from rinrcodec.families import background_families, background_family
 from rinrcodec.picture import Picture
 from rinrcodec.presets import get_preset
@@ -43,14 +43,15 @@ from rinrcodec.presets import get_preset
 BATCH = 16
 STILLS, SEQUENCE = "stills", "sequence"
 GROUPS = {STILLS: 1, SEQUENCE: 16}
-# How Pillow is asked to write, at its usual speeds. First as pictures usually come; the others are
-# the qualities of `accuracy.py` at which a detector finds about the same in each of them.
+# How Pillow is asked to write. First as pictures usually come; the others are codecs of
+# `accuracy.py`, at the qualities at which a detector finds about the same in each of them.
 SOURCE = "JPEG 90"
 PILLOW: Mapping[str, Mapping[str, Any]] = {
     SOURCE: {"format": "JPEG", "quality": 90},
-    "JPEG 40": {"format": "JPEG", "quality": 40},
-    "WebP 20": {"format": "WEBP", "quality": 20, "method": 4},
-    "AVIF 30": {"format": "AVIF", "quality": 30, "speed": 6},
+    "JPEG 40": {**CODECS["jpeg"][0], "quality": 40},
+    "WebP 20": {**CODECS["webp"][0], "quality": 20},
+    "AVIF 30": {**CODECS["avif"][0], "quality": 30},
+    "AVIF-default 30": {**CODECS["avif"][0], "quality": 30, "advanced": {}},
 }
 
 
@@ -85,10 +86,14 @@ def pillow_speed(
             with Image.open(io.BytesIO(data)) as image:
                 np.asarray(image)
 
+    # AVIF, or all cores would decode it.
+    usual, AvifImagePlugin.DEFAULT_MAX_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS, 1
     decoding = timed(decode, device="cpu", repeats=repeats) / count
     chosen = numbers_at_random(count, seed)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number}.{codec.split()[0].lower()}" for number in range(count)]
+        paths = [
+            Path(folder) / f"{number}.{PILLOW[codec]['format'].lower()}" for number in range(count)
+        ]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
 
@@ -98,6 +103,7 @@ def pillow_speed(
                     np.asarray(image)
 
         opening = timed(at_random, device="cpu", repeats=repeats) / len(chosen)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = usual
     return Speed(
         f"{codec}, Pillow",
         STILLS,
@@ -251,8 +257,10 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
         f"* **Decoding**: batches of {BATCH} with {threads}, the best of {options.repeats} runs.\n"
         "* **One at random**: a file is opened for every frame, in random order. It is a pack of "
         "all frames, or a picture file of one.\n"
-        f"* **Numbers** after Pillow's codecs are qualities. {SOURCE} is what cameras write. At "
-        "the others, a detector finds about the same in all ([accuracy](accuracy.md)).\n\n"
+        f"* **Numbers** after Pillow's codecs are qualities. {SOURCE} is usual for camera files. "
+        "The others are codecs of [accuracy](accuracy.md), at qualities at which a detector finds "
+        "about the same in all of them.\n"
+        "* **Ours** have their default qualities. Frames are encoded side by side.\n\n"
         f"{table}"
     )
 
@@ -279,7 +287,6 @@ def main() -> None:
         return found
 
     torch.set_num_threads(1)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of decoding
     rows = [
         row(
             codec,
@@ -293,7 +300,7 @@ def main() -> None:
             ),
         )
         for codec in PILLOW
-        if codec.split()[0].lower() in available_codecs()
+        if str(PILLOW[codec]["format"]).lower() in available_codecs()
     ]
     if find_spec("torchvision"):
         rows.append(row("JPEG, torchvision", lambda: torchvision_speed(loaded, options)))

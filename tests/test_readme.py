@@ -89,7 +89,9 @@ def test_every_figure_of_the_results_is_on_its_page():
     for row in rows:
         assert row in page.splitlines()
     points = (ROOT / "docs" / "results" / "accuracy.md").read_text(encoding="utf-8")
-    for accuracy, n_bytes in re.findall(r"(0\.\d{3}) at (\d+,\d{3})", results):
+    found = re.findall(r"(0\.\d{3}) at (\d+,\d{3})", results)
+    assert len(found) == 2
+    for accuracy, n_bytes in found:
         assert re.search(rf"^\|.*\| {n_bytes} \| {accuracy} \|", points, flags=re.MULTILINE)
 
 

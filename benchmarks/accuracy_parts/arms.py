@@ -55,7 +55,7 @@ LEAKS: Arms = {
     "softened, decoys instead": (softened(20, "decoys"),),
     "softened, decoys as well": (softened(20, "both"),),
 }
-# On the frames of one pack, because of what networks take to fit.
+# On the frames of one pack, because networks take seconds to minutes a frame.
 FAMILIES: Arms = {
     **{name: PICTURES[name] for name in ("original", ANCHOR, "ours-objects")},
     "siren, siren objects": (Network("siren", "fast", "siren"),),

@@ -118,8 +118,8 @@ def decode_picture(data: bytes, mode: str) -> NDArray[np.uint8]:
 class QualityScan:
     """One picture in one codec at any quality; every file is encoded once and kept.
 
-    `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`. `avif_tune` is as of
-    `encode_picture`, also for the parts of the picture.
+    `pixels` are uint8, [H, W] or [H, W, 3]; `codec` is a key of `CODECS`. `avif_tune` is that of
+    `encode_picture`, also for crops.
     """
 
     def __init__(

@@ -284,6 +284,7 @@ def stand_in(folder, code=0):
     python.write_text(
         "#!/bin/bash\n"
         f'case $1 in -m) echo tested; exit {code} ;; esac\nname=$(basename "$1" .py)\n'
+        'case "$*" in *"--part epoch"*) name=${name}_epoch ;; esac\n'
         'while [ "$1" != --out ]; do shift; done\n'
         'touch "$2/$name.md" "$2/$name.json"; echo "made $name"\n'
     )
@@ -362,6 +363,7 @@ def test_the_gpu_script_stops_at_its_limit_and_continues(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "tested" not in done.stdout
     assert (out / "sequences_cuda.md").exists()
+    assert (out / "dataloader_epoch_cuda.md").exists()
 
 
 def test_the_gpu_script_shows_its_help():
