@@ -370,8 +370,9 @@ def intro(what: str, sizes: Mapping[str, float], options: argparse.Namespace) ->
     return (
         f"On {what}, each {options.copies} times in an epoch. Packs have the preset "
         f"`{options.preset}`, networks fitted for {STEPS} step ({STEPS_OF_LATENTS} for latents). "
-        "Latents of so few steps have more bytes than those of a whole fit, and decode more slowly. "
-        f"Batches of {options.batch_size}, on {options.device}. Bytes a frame: {taken} (JPEG of quality 90). "
+        "Latents of so few steps have more bytes than those of a whole fit, and decode more "
+        f"slowly. Batches of {options.batch_size}, on {options.device}. Bytes a frame: {taken} "
+        "(JPEG of quality 90). "
     )
 
 
