@@ -85,7 +85,7 @@ ORIGINAL = "original"
 
 
 def intro() -> str:
-    """How the page was made, and whether Pillow's default tune is ours."""
+    """Explain how the page was made, and whether Pillow's default tune is ours."""
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     same = Still("avif", 20).file(pixels) == Still("avif", 20, "iq").file(pixels)
     words = SAME_ENCODER if same else OTHER_ENCODER
@@ -275,7 +275,7 @@ def section(title: str, *parts: str) -> str:
 def halves_text(
     photos: Mapping[str, Measured], samples: int
 ) -> tuple[list[str], dict[str, Any], list[FogSet]]:
-    """What is said of photos and frames: points, delta rates, and what a fog moves."""
+    """Return the parts on photos and frames: points, delta rates, and bytes through a fog."""
     parts: list[str] = []
     data: dict[str, Any] = {}
     fogs: list[FogSet] = []

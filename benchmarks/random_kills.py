@@ -182,7 +182,7 @@ def _kill(
 
 
 def _stage(out: Path) -> str:
-    """How far a run is, in words."""
+    """Describe how far a run is."""
     if list(out.glob("*.rinr")):
         return "publishes" if (out / ".rinr-work").exists() else "all in place"
     if list(out.glob(".rinr-work/*/*.json")):
@@ -191,7 +191,7 @@ def _stage(out: Path) -> str:
 
 
 def _processes_left(mark: str) -> int:
-    """How many processes of a round are there some seconds after its end; they are ended."""
+    """Count the processes that outlive their round by some seconds, and end them."""
     end = time.monotonic() + _GONE_S
     while (alive := _processes(mark)) and time.monotonic() < end:
         time.sleep(5 * _LOOK_S)

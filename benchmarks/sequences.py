@@ -125,7 +125,7 @@ def our_results(clip: Clip, options: argparse.Namespace) -> list[Result]:
 
 
 def bytes_read(open_one: Callable[[int], object], index: int) -> int:
-    """What opening a frame reads from its pack, index and all."""
+    """Return the bytes that opening a frame reads from its pack, with the index."""
     sizes: list[int] = []
 
     def counted(*arguments: int) -> bytes:
@@ -216,7 +216,7 @@ def table(rows: Sequence[Result]) -> str:
 
 
 def verdict(rows: Sequence[Result]) -> str:
-    """What takes fewer bytes than our background alone, and why; `rows` begin with our two."""
+    """Name what takes fewer bytes than our background alone, and why; `rows` begin with our two."""
     ours = rows[0].bytes_a_frame
     smaller = [row for row in rows[2:] if row.bytes_a_frame < ours]
     if not smaller:

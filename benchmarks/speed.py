@@ -116,7 +116,7 @@ def pillow_speed(
 
 
 def numbers_at_random(count: int, seed: int) -> list[int]:
-    """Which of `count` frames to open one after the other, the same for every codec."""
+    """Choose frames of `count` to open one after the other, the same for every codec."""
     return random.Random(seed).choices(range(count), k=min(20, 2 * count))
 
 

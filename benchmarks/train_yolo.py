@@ -77,7 +77,7 @@ class Run:
 
 
 def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
-    """What the frames are, `count` of them spread evenly over the split (0: all), class names."""
+    """Load frames spread evenly over a split, all for 0, with a description and class names."""
     path = DATA / "dacsdc" / "dacsdc.yaml"
     if not path.is_file():
         samples = sample_pictures()[: count or None]
@@ -202,7 +202,7 @@ def write_arm(arm: str, work: Path, options: Any, size: float, reference: Path |
 
 
 def coding_options(options: Any, families: Sequence[str]) -> dict[str, Any]:
-    """What the coded frames depend on, for the folder that keeps them."""
+    """Return the options that coded frames depend on, for the folder that keeps them."""
     names = ("frames", "preset", "steps", "bytes", "seed", "device")
     found = {f"--{name}": getattr(options, name) for name in names}
     data = str(DATA.resolve()) if DATA.is_dir() else "scikit-image"
@@ -218,7 +218,7 @@ def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Pat
 
 
 def starting_from(weights: Path) -> Callable[[Any], None]:
-    """What loads all tensors of a state dict that fit the model by name and shape."""
+    """Return a callback that loads all tensors of a state dict that fit by name and shape."""
 
     def load(trainer: Any) -> None:
         current = trainer.model.state_dict()
@@ -334,7 +334,7 @@ def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
 
 
 def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str) -> str:
-    """What was done, the table, and how to read it; `train` and `val` say what was used."""
+    """Return the page: what was done, the table, and how to read it."""
     families = [arm for arm in options.arms if arm in background_families()]
     by_score = {"mAP50": _by_arm(runs, "map50"), "mAP50-95": _by_arm(runs, "map50_95")}
     seen = {name: detectable(scores) for name, scores in by_score.items()}

@@ -1,4 +1,4 @@
-"""Which codings make a curve, and which sets they are measured on."""
+"""The codings of every curve, and the sets they are measured on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared: a codec at a quality, as plain data that can code pictures.
+"""The codings that are compared: a codec at a quality, as plain data that can code pictures.
 
 Every coding gives, for each picture, its bytes in whole files and the pixels that come back.
 """

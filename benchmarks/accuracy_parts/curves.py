@@ -144,7 +144,7 @@ def _percentile(
 
 
 def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) -> float:
-    """How many percent more bytes a point takes than the anchor, between the points around it.
+    """Return how many percent more bytes a point takes than the anchor, between those around it.
 
     `HIGHER` or `LOWER` where the anchor has no points around it.
     """

@@ -1,4 +1,4 @@
-"""What the fog of the paper moves with every codec, at equal accuracy. accuracy.py calls this.
+"""Bytes through the fog of the paper with every codec, at equal accuracy. accuracy.py calls this.
 
 Devices hold JPEG files. The paper sends them to a fog node once, which sends smaller files on; its
 5.16 times fewer bytes are those of networks in place of JPEG files. Here every codec takes the

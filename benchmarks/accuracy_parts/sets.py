@@ -89,7 +89,7 @@ def load_set(name: str, count: int) -> Shown:
 
 
 def sources() -> dict[str, str]:
-    """Where the pictures come from, and which weights the detector has."""
+    """Return where the pictures come from, and which weights the detector has."""
     data = str(DATA.resolve()) if DATA.is_dir() else _STAND_IN
     weights = sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else "none"
     return {"data": data, "weights": weights}

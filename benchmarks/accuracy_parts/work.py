@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where the parts are kept, and how many pictures of each set there are.
+    """The folder that keeps the parts, and the number of pictures of each set.
 
     commit: of the code that computes parts.
     """
@@ -105,7 +105,7 @@ def compute(
 
 
 def found_boxes(place: Workplace, set_name: str, chunk: int) -> list[tuple[Box, ...]]:
-    """What the detector shows in the originals of a pack: the boxes to encode with."""
+    """Return the boxes to encode with: those that the detector finds in the originals."""
     path = place.folder / set_name / f"{chunk}-boxes.json"
     if not path.is_file():
         shown = place.set(set_name)
@@ -142,7 +142,7 @@ def look(place: Workplace, part: Part) -> None:
 def is_done(
     place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
 ) -> bool:
-    """Whether all parts that `looked` needs are there."""
+    """Return whether all parts that `looked` needs are there."""
     chosen = range(len(place.set(set_name).chunks)) if chunks is None else chunks
     return all(place.path(Part(set_name, chunk, coding)).is_file() for chunk in chosen)
 

@@ -1,4 +1,4 @@
-"""What many frames take, by arithmetic from the reports of the other parts and nothing else."""
+"""The cost of many frames, computed from the reports of the other parts alone."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> dict[str, float]:
-    """What a frame adds to a driver, and a pack to a manifest and to a data set."""
+    """Return what a frame adds to a driver, and a pack to a manifest and to a data set."""
     shard_sizes = [round(row["frames"] / row["shards"]) for row in rows]
     few = rows[0]
     alike = [row for row, n in zip(rows, shard_sizes, strict=True) if n == shard_sizes[0]]

@@ -1,4 +1,4 @@
-"""What a frame costs with every preset, through `compress` as a user runs it."""
+"""The cost of a frame with every preset, through `compress` as a user runs it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rinrcodec.sources.discover import open_source
 
 
 def write_data(folder: Path, count: int) -> tuple[str, Path]:
-    """What the frames are, in words, and a folder of them, with labels where there are any.
+    """Write a folder of frames, with labels where there are any, and describe them.
 
     Frames are of the train split of DAC-SDC, evenly apart, or pictures of scikit-image.
     """

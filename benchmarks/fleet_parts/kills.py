@@ -65,7 +65,7 @@ class Output:
 
     @property
     def stage(self) -> str:
-        """How far a run is, in words."""
+        """Describe how far a run is."""
         if not self.is_begun:
             return "begins" if not self.n_published else "all in place"
         if n := self.n_published:
@@ -233,7 +233,7 @@ def _kill(
 
 
 class _Orphans:
-    """What becomes of the processes of a driver after its death."""
+    """Follow the processes of a driver after its death."""
 
     def __init__(self, run: Compress) -> None:
         self._run = run

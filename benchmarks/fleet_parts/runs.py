@@ -190,7 +190,7 @@ def _cpu_of_children() -> float:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that ended and that nobody asked for yet does not."""
+    """Return whether it runs; one that ended and that nobody asked for yet does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

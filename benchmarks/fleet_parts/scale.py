@@ -39,7 +39,7 @@ def write_frames(folder: Path, count: int, size: int, *, seed: int) -> Path:
 
 
 def alone(work: Callable[..., T], *words: Any) -> T:
-    """What a function gives in a new process, which has done nothing before."""
+    """Return the result of a function in a new process, which has done nothing before."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *words).result()
 
@@ -55,7 +55,7 @@ def source_cost(folder: Path) -> dict[str, float]:
 
 
 def opening_cost(folder: Path, samples: int, seed: int) -> dict[str, float]:
-    """What it takes to open the packs below a folder as a data set, and to read frames of it.
+    """Measure opening the packs below a folder as a data set, and reading frames of it.
 
     The files are in the system's cache. Times are the best of three, of a new data set each.
     """
@@ -229,7 +229,7 @@ def _row(
 
 
 def _slope(rows: list[dict[str, Any]], per_shard: int) -> dict[str, Any]:
-    """What a frame adds to the memory of the driver, between runs of equal shards."""
+    """Return the memory that a frame adds to the driver, between runs of equal shards."""
     same = [row for row in rows if -(-row["frames"] // row["shards"]) == per_shard]
     few, many = same[0], same[-1]
     if few is many:

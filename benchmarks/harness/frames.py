@@ -34,7 +34,7 @@ KODAK = (1, 5, 8, 13, 15, 23, *(n for n in range(1, 25) if n not in (1, 5, 8, 13
 def load_frames(
     count: int, *, split: str = "val", one_in: int = 1, evenly: bool = False
 ) -> tuple[str, list[Picture]]:
-    """What the frames are, in words, and the first `count` of them, or of one in so many.
+    """Load the first `count` frames, or of one in so many, with a description.
 
     With `evenly`, `count` frames that are as far apart as the split allows.
 
@@ -66,7 +66,7 @@ def load_frames(
 
 
 def load_kodak(count: int, width: int, height: int) -> tuple[str, list[Picture]]:
-    """What the pictures are, in words, and up to `count` pictures of Kodak at one size.
+    """Load up to `count` pictures of Kodak at one size, with a description.
 
     Of each the largest centred part of the wanted shape is resized with Lanczos; an upright one is
     first turned by 90 degrees. The folder is DATA/kodak; where it is absent, pictures of
@@ -90,7 +90,7 @@ def load_kodak(count: int, width: int, height: int) -> tuple[str, list[Picture]]
 
 
 def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
-    """What a sequence is, in words, and its first `count` frames (0: all) with their boxes.
+    """Load the first `count` frames (0: all) of a sequence with their boxes, and a description.
 
     Sequences are folders below DATA/sequences. Where they are absent, a window that moves over a
     picture of scikit-image replaces them.

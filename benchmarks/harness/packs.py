@@ -18,7 +18,7 @@ from rinrcodec.presets import Preset
 
 
 def box_area(box: Box, picture: Picture) -> int:
-    """How many pixels of the picture a box touches."""
+    """Count the pixels of the picture that a box touches."""
     return box.region(picture.width, picture.height).area
 
 

@@ -1,4 +1,4 @@
-"""Where decoding spends its time, without a line in the decoder that is there for it."""
+"""Times of the parts of decoding, without a line in the decoder for it."""
 
 from __future__ import annotations
 

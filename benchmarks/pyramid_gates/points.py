@@ -1,4 +1,4 @@
-"""What the five comparisons of `pyramid` share: our packs as points, the curves of other codecs."""
+"""Shared by the comparisons of `pyramid`: our packs as points, and the curves of other codecs."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def percent(value: float | str | None) -> str:
 
 
 def change(ours: float, other: float | None) -> float | None:
-    """How many percent more ours is than another."""
+    """Return how many percent more ours is than another."""
     return None if other is None else 100 * (ours / other - 1)
 
 
@@ -142,7 +142,7 @@ def number(value: float | None) -> str:
 
 
 def reasons(named: Mapping[str, float | str]) -> str:
-    """Why some BD-rates are missing, as a paragraph; empty where none is."""
+    """Explain in a paragraph why some BD-rates are missing; empty if none is."""
     missing = [f"{name}: {value}." for name, value in named.items() if isinstance(value, str)]
     return "No BD-rate for " + " ".join(missing) if missing else ""
 
