@@ -260,7 +260,8 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
         f"* **Numbers** after Pillow's codecs are qualities. {SOURCE} is usual for camera files. "
         "The others are codecs of [accuracy](accuracy.md), at qualities at which a detector finds "
         "about the same in all of them.\n"
-        "* **Ours** have their default qualities. Frames are encoded side by side.\n\n"
+        "* **Ours** have their default qualities, and objects unless the name says otherwise. "
+        "Frames are encoded side by side.\n\n"
         f"{table}"
     )
 
