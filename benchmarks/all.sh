@@ -51,8 +51,8 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page pyramid_5 60 pyramid --gate 5 --frames 8 --steps 200 --sequences otb_crossing
     # Of the pages that are in OUT by then.
     page overview 1 overview --pages "$out"
-    page train_yolo 120 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
-        --model yolov5n.yaml --preset fast --freeze 10 --single-class --imgsz 256 --epochs 20 \
+    page train_yolo 70 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
+        --model yolov5n.yaml --preset fast --freeze 24 --single-class --imgsz 256 --epochs 10 \
         --batch 8 --frames 210 --threads 1 --jobs 2
 }
 
