@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from accuracy_parts.codings import Coding, Composite, Movie, Network, Original, Ours, Still
+from accuracy_parts.codings import (
+    Coding,
+    Composite,
+    HalfSize,
+    Movie,
+    Network,
+    Original,
+    Ours,
+    Still,
+)
 
 __all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "SEQUENCE_ARMS"]
 
@@ -36,6 +45,7 @@ PICTURES: Arms = {
     "WebP": tuple(Still("webp", q) for q in (1, 5, 20, 40)),
     ANCHOR: tuple(Still("avif", q, "psnr") for q in QUALITIES),
     "AVIF-default": tuple(Still("avif", q) for q in QUALITIES),
+    "AVIF-default, half size": tuple(HalfSize("avif", q) for q in (20, 30, 45, 60)),
     "composite": tuple(Composite(q, crops + 5) for q, crops in PAIRS),
     "composite-psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
     "ours": tuple(ours(q) for q in QUALITIES),

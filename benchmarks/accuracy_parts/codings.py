@@ -125,6 +125,28 @@ class Still(Coding):
 
 
 @dataclass(frozen=True)
+class HalfSize(Still):
+    """The same of the picture at half the size; the receiver enlarges it."""
+
+    @property
+    def key(self) -> str:
+        return f"half-{super().key}"
+
+    def file(self, pixels: Pixels) -> bytes:
+        height, width = pixels.shape[:2]
+        return super().file(_resized(pixels, (width + 1) // 2, (height + 1) // 2))
+
+    def shown(self, data: bytes, pixels: Pixels) -> Coded:
+        size, decoded = super().shown(data, pixels)
+        return size, _resized(decoded, pixels.shape[1], pixels.shape[0])
+
+
+def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+@dataclass(frozen=True)
 class Composite(Coding):
     """An AVIF file of the frame, and an AVIF crop of every box, pasted in.
 
