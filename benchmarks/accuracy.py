@@ -49,13 +49,12 @@ more.
 Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
 pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers.
 The frames of a pack (up to 24) share the bytes that belong to none of them. AVIF is Pillow's, speed
-6, 4:4:4, tuned for PSNR; `AVIF-default` has Pillow's default tune, and at half size the receiver enlarges
-every picture twice. Ours are `av1` packs with
-`--tune accuracy` and the preset `fast`: libaom's speed is 6 for backgrounds and 5 for objects. The
-composite is an AVIF file and AVIF crops of the same boxes, at speed 6. Both have Pillow's default
-tune, or both are tuned for PSNR. {encoder} Softened packs have no objects: frames are blurred
-outside of the boxes before they are encoded (`--soften`). Where two qualities are named, they are
-those of background and objects."""
+6, 4:4:4, tuned for PSNR; `AVIF-default` has Pillow's default tune, and at half size the receiver
+enlarges every picture twice. Ours are `av1` packs with `--tune accuracy` and the preset `fast`:
+libaom's speed is 6 for backgrounds and 5 for objects. The composite is an AVIF file and AVIF crops
+of the same boxes, at speed 6. Both have Pillow's default tune, or both are tuned for PSNR.
+{encoder} Softened packs have no objects: frames are blurred outside of the boxes before they are
+encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
 SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
 default is libaom's `tune=iq`, as is `--tune accuracy`. The coded frames are equal, byte for byte.
 Pixels differ by the rounding of RGB. Without objects, ours gains only the bytes of the container

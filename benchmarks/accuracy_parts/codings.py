@@ -32,6 +32,7 @@ __all__ = [
     "Coded",
     "Coding",
     "Composite",
+    "HalfSize",
     "Movie",
     "Network",
     "Original",
@@ -127,10 +128,6 @@ class Still(Coding):
 @dataclass(frozen=True)
 class HalfSize(Still):
     """The same of the picture at half the size; the receiver enlarges it."""
-
-    @property
-    def key(self) -> str:
-        return f"half-{super().key}"
 
     def file(self, pixels: Pixels) -> bytes:
         height, width = pixels.shape[:2]
