@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import features
+from PIL import Image, features
 
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Accuracy, Matches
@@ -69,6 +70,21 @@ def test_avif_by_default_and_ours_are_the_same_encoder(module):
     row = encode_still(pixels, quality=20, speed=6, tune="accuracy")
     assert default.endswith(row)  # what comes before is the container
     assert not default.endswith(encode_still(pixels, quality=20, speed=6, tune="psnr"))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow has no AVIF")
+def test_a_picture_of_half_the_size_comes_back_at_its_own(module):
+    codings = module("accuracy_parts.codings")
+    half, whole = codings.HalfSize("avif", 60), codings.Still("avif", 60)
+    assert half.key != whole.key  # their files are kept in one folder
+    ramp = np.linspace(0, 255, 61).astype(np.uint8)
+    pixels = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (33, 61, 3)))
+    data = half.file(pixels)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (31, 17)
+    size, shown = half.shown(data, pixels)
+    assert (size, shown.shape) == (len(data), pixels.shape)
+    assert np.abs(shown.astype(int) - pixels).mean() < 5
 
 
 def test_the_composite_has_one_tune_for_frame_and_crops(module, tmp_path, monkeypatch):
