@@ -56,6 +56,7 @@ __all__ = [
     "preset_option",
     "quiet_option",
     "seed_option",
+    "shrink_option",
     "soften_option",
     "steps_option",
     "target_of",
@@ -252,6 +253,15 @@ def _step_units() -> str:
     return f" ({', '.join(units)})" if units else ""
 
 
+def _shrinks() -> str:
+    """Say which families have smaller backgrounds."""
+    families = background_families().items()
+    able = (
+        f"{name}: {' or '.join(map(str, one.shrinks))}" for name, one in families if one.shrinks
+    )
+    return f"[{'; '.join(able)}] [default: 1]"
+
+
 def _gops() -> str:
     """Name the families that cut sequences into groups of frames: "[default of NAME: 16]"."""
     families = background_families().items()
@@ -304,6 +314,10 @@ labels_option = click.option(
 gop_option = click.option(
     "--gop", type=click.IntRange(min=1), metavar="N",
     help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
+)  # fmt: skip
+shrink_option = click.option(
+    "--shrink", type=click.IntRange(min=1), metavar="N",
+    help=f"Divide width and height of backgrounds by N; decoding enlarges them. {_shrinks()}",
 )  # fmt: skip
 
 

@@ -367,6 +367,7 @@ def _encode(
         background=options.get("background"),
         objects=options.get("objects"),
         gop=options.get("gop"),
+        shrink=options.get("shrink"),
         soften=options.get("soften"),
     )
     pictures = [_picture(frame, options, f"{i:06d}") for i, frame in enumerate(frames)]

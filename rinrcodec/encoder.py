@@ -60,6 +60,7 @@ def encode(
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
+    shrink: int | None = None,
     soften: float | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -98,6 +99,8 @@ def encode(
         steps: Fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
         gop: The most frames of a sequence that share a row, where the family cuts sequences into
             such groups. With 1, every frame is read alone.
+        shrink: Divide width and height of backgrounds by this number, 2 or 4, where the family can.
+            Decoding enlarges them. Objects keep their size.
         soften: Blur frames outside of their boxes before they are encoded, with this standard
             deviation in pixels. What is outside takes fewer bytes.
         seed: Of all random numbers, from 0.
@@ -149,7 +152,13 @@ def encode(
             warnings.warn(printable(f"{picture.name}: {note}"), stacklevel=2)
     backgrounds = None if reuse is None else _backgrounds_of(reuse, pictures)
     chosen = get_preset(
-        preset, steps=steps, background=background, objects=objects, gop=gop, soften=soften
+        preset,
+        steps=steps,
+        background=background,
+        objects=objects,
+        gop=gop,
+        shrink=shrink,
+        soften=soften,
     )
     if reuse is not None and chosen.objects is None:
         raise RinrInputError(
@@ -157,11 +166,12 @@ def encode(
             "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
         )
-    if reuse is not None and chosen.soften:
-        raise RinrInputError(
-            f"reuse with soften={chosen.soften:g}: the backgrounds are kept as they are; give one "
-            "of the two"
-        )
+    for option, value in (("soften", chosen.soften), ("shrink", 0 if shrink == 1 else shrink)):
+        if reuse is not None and value:
+            raise RinrInputError(
+                f"reuse with {option}={value:g}: the backgrounds are kept as they are; give one of "
+                "the two"
+            )
     if reuse is not None and target is not None:
         of_objects = (*EXCLUSIVE_OF_OBJECTS, "tune")
         of_backgrounds = [name for name in target.given if name not in of_objects]

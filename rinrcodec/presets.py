@@ -124,6 +124,34 @@ class Preset:
             objects=self.objects and self.objects.with_gop(gop),
         )
 
+    def with_shrink(self, factor: int) -> Preset:
+        """Return the preset with backgrounds of a fraction of the size, which decoding enlarges.
+
+        Args:
+            factor: By which width and height are divided; 1 keeps the size.
+
+        Raises:
+            RinrInputError: The family has no smaller backgrounds, or not with this factor.
+        """
+        family = self.background.family
+        factors = background_family(family).shrinks
+        if not isinstance(factor, Integral) or isinstance(factor, bool) or factor < 1:
+            raise RinrInputError(f"`shrink={factor!r}`: expected a whole number, 1 or more")
+        if factor == 1:
+            return self
+        if factor not in factors:
+            able = {name: one.shrinks for name, one in background_families().items() if one.shrinks}
+            known = "; ".join(f"{name}: {' or '.join(map(str, its))}" for name, its in able.items())
+            raise RinrInputError(
+                f"`shrink={factor}`: backgrounds of the family {family!r} cannot be that much "
+                f"smaller ({known})"
+            )
+        return replace(
+            self,
+            name=f"{self.name}, shrunk {factor}",
+            background=self.background.with_shrink(int(factor)),
+        )
+
     def with_soften(self, sigma: float) -> Preset:
         """Return the preset that blurs frames outside of their boxes.
 
@@ -173,13 +201,14 @@ def get_preset(
     background: str | None = None,
     objects: str | None = None,
     gop: int | None = None,
+    shrink: int | None = None,
     soften: float | None = None,
 ) -> Preset:
     """Return a preset by its name.
 
     Args:
-        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps`, `gop` and `soften` can
-            change.
+        name: One of `PRESET_NAMES`, or a `Preset`, which only `steps`, `gop`, `shrink` and
+            `soften` can change.
         steps: Fitting steps in place of the preset's; for a family of sequences, epochs.
         background: The family of the backgrounds, by its name in `rinrcodec.families`; None takes
             that of `default_background`.
@@ -188,11 +217,13 @@ def get_preset(
             backgrounds keep them sharp themselves.
         gop: The largest number of frames in a row, where the family cuts sequences into groups of
             frames.
+        shrink: Divide width and height of backgrounds, as of `Preset.with_shrink`.
         soften: Blur frames outside of their boxes, as of `Preset.with_soften`.
 
     Raises:
         RinrInputError: There is no such preset or family, the family has no such preset or no
-            groups of frames, `steps` is not a whole number of 1 or more, or `soften` is wrong.
+            groups of frames, `steps` is not a whole number of 1 or more, or `shrink` or `soften`
+            is wrong.
 
     Example:
         >>> from rinrcodec.presets import get_preset
@@ -205,6 +236,7 @@ def get_preset(
         preset = _named(name, background or default_background(name), objects)
     preset = preset if steps is None else preset.with_steps(steps)
     preset = preset if gop is None else preset.with_gop(gop)
+    preset = preset if shrink is None else preset.with_shrink(shrink)
     return preset if soften is None else preset.with_soften(soften)
 
 

@@ -25,6 +25,7 @@ from rinrcodec.cli.options import (
     preset_option,
     quiet_option,
     seed_option,
+    shrink_option,
     soften_option,
     steps_option,
     target_of,
@@ -82,6 +83,7 @@ class _Interrupted(click.ClickException):
 @objects_option
 @steps_option
 @gop_option
+@shrink_option
 @soften_option
 @target_options
 @click.option(

@@ -16,7 +16,7 @@ from rinrcodec.targets import target_text
 
 __all__ = ["folder_as_text", "pack_as_text"]
 
-_SHOWN = ("preset", "background", "objects", "steps", "gop", "soften", "seed", "layout")
+_SHOWN = ("preset", "background", "objects", "steps", "gop", "shrink", "soften", "seed", "layout")
 _SHOWN_CLASSES = 20
 
 

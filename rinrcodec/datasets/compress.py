@@ -71,6 +71,7 @@ def compress(
     objects: str | None = None,
     steps: int | None = None,
     gop: int | None = None,
+    shrink: int | None = None,
     soften: float | None = None,
     target: Target | None = None,
     layout: Layout = "pack",
@@ -88,8 +89,7 @@ def compress(
     """Turn an image, a folder, a YOLO data yaml, a COCO file or a video into `.rinr` files.
 
     Writes the same bytes as `rinrcodec compress` with the same options, on any number of processes
-    and after `resume`. Code that calls this with `jobs` above 1 must be importable:
-    guard it with `if __name__ == "__main__":`.
+    and after `resume`. With `jobs` above 1, guard the call with `if __name__ == "__main__":`.
 
     Args:
         source: a path or URL; a video must be a local file.
@@ -103,22 +103,22 @@ def compress(
         depth_range: of greys of 16 or 32 bits, the values that become black and white, 0 and 255;
             others are clipped. None takes all of 16 bits. Packs hold it in their `info`.
         max_pixels: the most pixels of a picture, by default those of `rinrcodec.limits.Limits`.
-        formats: kinds of pictures to read besides the usual ones, by their names in Pillow, such as
-            `["TGA"]`. They may be those of a plugin that is registered in this process.
+        formats: more kinds of pictures to read, by their names in Pillow, such as `["TGA"]`. They
+            may be those of a plugin that is registered in this process.
         preset: a name of `rinrcodec.PRESETS`.
         background: the family of the backgrounds (`rinrcodec.families`); None takes that of
             `rinrcodec.presets.default_background`.
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
         gop: frames of a sequence that share a row at most, for a background that joins a few.
+        shrink: divide width and height of backgrounds, as of `encode`.
         soften: blur frames outside of their boxes before they are encoded, as of `encode`.
         target: the quality or size to fit backgrounds for, where their family can.
         layout: "pack" for packs of many frames, "files" for one file per frame.
         shard_size: most frames in one pack.
         device: "auto", "cpu", "cuda", or several such as "cuda:0,cuda:1".
         seed: of the fit, 0 to 2**31 - 1.
-        jobs: packs that are fitted at a time; by default one per device, with Ray all it has room
-            for.
+        jobs: packs that are fitted at a time; by default one per device, with Ray as many as fit.
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one. Only packs that are missing,
@@ -157,6 +157,7 @@ def compress(
         objects=objects,
         steps=steps,
         gop=gop,
+        shrink=shrink,
         soften=soften,
         target=target,
         layout=layout,
@@ -405,7 +406,8 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "objects": options.objects,
         "steps": options.steps,
         "gop": options.gop,
-        # Manifests of earlier versions lack it.
+        # Manifests of earlier versions lack these.
+        **({"shrink": options.shrink} if (options.shrink or 1) > 1 else {}),
         **({"soften": float(options.soften)} if options.soften else {}),
         "target": options.target_as_json(),
         "seed": options.seed,

@@ -56,6 +56,7 @@ class CompressOptions:
     depth_range: DepthRange | None = None
     max_pixels: int | None = None
     formats: tuple[str, ...] = ()
+    shrink: int | None = None
     soften: float | None = None
     labels: str | PathLike[str] = "auto"
     task: Task | None = None
@@ -110,6 +111,7 @@ class CompressOptions:
                 background=self.background,
                 objects=self.objects,
                 gop=self.gop,
+                shrink=self.shrink,
                 soften=self.soften,
             )
             if self.layout == "files":

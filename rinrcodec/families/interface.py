@@ -99,8 +99,7 @@ class ObjectView:
 class Cost:
     """The cost of decoding, from what a file declares and before a byte of it is decoded.
 
-    work: about how many multiplications of one core take as long; a core does about 30 a
-        nanosecond.
+    work: about how many multiplications take as long; a core does about 30 a nanosecond.
     memory: bytes at the peak, the result as float32 and the weights included.
     """
 
@@ -149,6 +148,7 @@ class BackgroundFamily(Family):
         to be encoded together.
     takes_objects: objects are fitted on top. If False, the family keeps them sharp itself.
     gop: how many frames a row has at most by default, where `BackgroundEncoder.with_gop` works.
+    shrinks: the factors that `BackgroundEncoder.with_shrink` takes.
     chained: decoding a frame may decode those before it in its row. Loaders then decode the frames
         of a row together.
     resumes: `GroupReader.memory` keeps the row decoded last, so that its frames in order are
@@ -165,6 +165,7 @@ class BackgroundFamily(Family):
     joins_frames: ClassVar[bool] = False
     takes_objects: ClassVar[bool] = True
     gop: ClassVar[int | None] = None
+    shrinks: ClassVar[Sequence[int]] = ()
     chained: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
     resizable: ClassVar[bool] = False
@@ -188,10 +189,10 @@ class BackgroundFamily(Family):
 
     def check_frames(
         self,
-        info: GroupInfo,  # noqa: ARG002
-        coded: bytes,  # noqa: ARG002
-        frames: Sequence[Frame],  # noqa: ARG002
-        spend: Callable[[int], object],  # noqa: ARG002
+        info: GroupInfo,
+        coded: bytes,
+        frames: Sequence[Frame],
+        spend: Callable[[int], object],
     ) -> None:
         """Check that frames of one row can be decoded, as `verify` asks for every row.
 
@@ -209,7 +210,6 @@ class BackgroundFamily(Family):
             RinrFormatError: A frame cannot be decoded from these bytes.
             RinrLimitError: From `spend`.
         """
-        return
 
     @abstractmethod
     def decode_backgrounds(self, group: GroupReader, views: Sequence[View]) -> Sequence[Array]:
@@ -265,10 +265,10 @@ class ObjectFamily(Family):
 
     def check_objects(
         self,
-        info: GroupInfo,  # noqa: ARG002
-        coded: bytes,  # noqa: ARG002
-        views: Sequence[ObjectView],  # noqa: ARG002
-        spend: Callable[[int], object],  # noqa: ARG002
+        info: GroupInfo,
+        coded: bytes,
+        views: Sequence[ObjectView],
+        spend: Callable[[int], object],
     ) -> None:
         """Check that objects of one row can be decoded, as `verify` asks for every row.
 
@@ -282,7 +282,6 @@ class ObjectFamily(Family):
             RinrFormatError: An object cannot be decoded from these bytes.
             RinrLimitError: From `spend`.
         """
-        return
 
     @abstractmethod
     def decode_objects(self, group: GroupReader, views: Sequence[ObjectView]) -> Sequence[Array]:
@@ -422,6 +421,10 @@ class BackgroundEncoder(ABC):
         """Return the settings with at most `gop` frames in a row, or raise `RinrInputError`."""
         raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
+    def with_shrink(self, factor: int) -> Self:  # noqa: ARG002
+        """Return settings that divide the sides of frames by a factor, one of `shrinks`."""
+        raise RinrInputError(f"backgrounds of the family {self.family!r} cannot be made smaller")
+
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
         """Return the settings with weights of `bits` bits. Only of `resizable` families."""
         raise self._not_resizable()
@@ -465,8 +468,7 @@ class ObjectEncoder(ABC):
             context: Seed, device, target and progress.
 
         Yields:
-            Groups in which a reference is a member of one row at most. One that is in none gets no
-            object.
+            Groups in which a reference is in one row at most; one that is in none gets no object.
         """
 
     @abstractmethod

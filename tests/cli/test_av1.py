@@ -116,6 +116,9 @@ def test_resume_needs_the_same_gop_and_quality(run: Run, tmp_path: Path) -> None
         (("--background", "av1", "--tune", "iq"), "Invalid value for '--tune'"),
         (("--background", "av1", "--lambda", 0.01), "or use --background pyramid"),
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
+        (("--background", "siren", "--shrink", 2), "--shrink 2: backgrounds of the family 'siren'"),
+        (("--background", "av1", "--shrink", 3), "(av1: 2 or 4)"),
+        (("--background", "av1", "--shrink", 0), "Invalid value for '--shrink'"),
     ],
 )
 def test_impossible_options_are_usage_errors(
@@ -130,6 +133,34 @@ def test_the_help_names_families_with_groups_and_qualities(run: Run) -> None:
     text = " ".join(run("compress", "--help").stdout.split())
     assert "1 codes every frame alone. [default of av1: 16]" in text
     assert "--quality Q Of av1: " in text
+    assert "decoding enlarges them. [av1: 2 or 4] [default: 1]" in text
+
+
+def test_smaller_backgrounds(run: Run, dataset: Path, tmp_path: Path) -> None:
+    args = ("compress", dataset, "-o", tmp_path / "out", "--quality", 60, *AV1)
+    run(*args, "--shrink", 2)
+    run("verify", "--decode", tmp_path / "out")
+    assert ", shrink 2," in run("info", tmp_path / "out").stdout
+    with rinrcodec.open(tmp_path / "out/train/train-00000.rinr") as file:
+        assert {dict(group.spec.config).get("shrink") for group in file.groups} >= {2}
+        pixels = file.decode(0).permute(1, 2, 0).numpy()
+    run("decompress", tmp_path / "out", "-o", tmp_path / "back", "--device", "cpu")
+    with Image.open(tmp_path / "back/images/train/a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+    assert "is complete" in run(*args, "--shrink", 2, "--resume").stderr
+    other = run(*args, "--resume", code=2).stderr
+    assert "--shrink was 2 and is not given" in " ".join(other.split())
+    # 1 is the same as no option.
+    run(*args, "--overwrite")
+    assert "is complete" in run(*args, "--shrink", 1, "--resume").stderr
+
+
+def test_smaller_backgrounds_of_a_single_file(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("compress", folder, "-o", tmp_path / "out", "--layout", "files", "--shrink", 4, *AV1)
+    run("verify", "--decode", tmp_path / "out")
+    for path in (tmp_path / "out").glob("**/*.rinr"):
+        with rinrcodec.open(path) as file:
+            assert file.groups[file.frame(0).background.group].spec["shrink"] == 4
 
 
 @pytest.mark.parametrize("sigma", ["nan", "-1", "65", "x"])

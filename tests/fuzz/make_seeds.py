@@ -108,20 +108,21 @@ def picture(width: int, height: int, channels: int, shift: int = 0) -> NDArray[n
     return pixels[..., 0] if channels == 1 else pixels
 
 
-def av1_group(width: int, height: int, n: int, channels: int) -> Pack:
+def av1_group(width: int, height: int, n: int, channels: int, shrink: int = 1) -> Pack:
     """One row of AV1: a still, or `n` frames of a sequence."""
+    coded_width, coded_height = -(-width // shrink), -(-height // shrink)
     chroma, bits = ("420", 10) if n > 1 else ("400" if channels == 1 else "444", 8)
     if n > 1:
-        planes = [to_planes(picture(width, height, channels, i)) for i in range(n)]
+        planes = [to_planes(picture(coded_width, coded_height, channels, i)) for i in range(n)]
         row = encode_video(planes, crf=50, preset=12)
     else:
-        row = encode_still(picture(width, height, channels), quality=20, speed=10)
+        row = encode_still(picture(coded_width, coded_height, channels), quality=20, speed=10)
     rows = Rows(np.zeros((1, 0), np.int8), np.zeros((1, 0), np.float32), (row,))
     mode = "L" if channels == 1 else "RGB"
     frames = tuple(
         Frame(f"{k}.png", width, height, InrRef(0, 0), mode, time=float(k)) for k in range(n)
     )
-    return Pack(frames, (Group(row_spec(channels, chroma, bits), 8, rows),), {})
+    return Pack(frames, (Group(row_spec(channels, chroma, bits, shrink), 8, rows),), {})
 
 
 def av1_objects() -> Pack:
@@ -161,6 +162,8 @@ SEEDS: dict[str, Callable[[], Pack]] = {
     "av1": lambda: av1_group(12, 9, 1, 3),
     "av1_grey": lambda: av1_group(7, 5, 1, 1),
     "av1_sequence": lambda: av1_group(16, 16, 3, 3),
+    "av1_shrunk": lambda: av1_group(13, 9, 1, 3, shrink=2),
+    "av1_shrunk_sequence": lambda: av1_group(35, 33, 2, 1, shrink=4),
     "av1_objects": av1_objects,
 }
 

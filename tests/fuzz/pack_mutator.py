@@ -44,6 +44,7 @@ _SPECS = (
     b'{"depth":1,"family":"siren","more":"","out":1,"w0":0,"w0_first":1e4,"width":1}',
     b'{"bits":8,"chroma":"444","family":"av1","out":3,"rows":1}',
     b'{"bits":10,"chroma":"420","family":"av1","out":1,"rows":1}',
+    b'{"bits":8,"chroma":"444","family":"av1","out":3,"rows":1,"shrink":2}',
     b"{}",
 )
 _NAMES = (b"a", b"a/b", b"..", b"a/../b", b"/a", b"C:a", b"\\\\a\\b", b"\xff", b"\0", b"")

@@ -181,6 +181,15 @@ def test_wrong_options_leave_no_file(tmp_path, options, message):
     assert not path.exists()
 
 
+def test_pillow_saves_smaller_backgrounds(tmp_path: Path) -> None:
+    image, path = coarse_picture(48, 32, 1), tmp_path / "a.rinr"
+    image.save(path, preset="fast", shrink=2)
+    with rinrcodec.open(path) as source, Image.open(path) as opened:
+        assert source.groups[0].spec["shrink"] == 2
+        assert opened.size == (48, 32)
+        assert np.array_equal(np.asarray(opened), source.decode(0).permute(1, 2, 0))
+
+
 def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
     image, boxes = coarse_picture(24, 16, 1), [Box(0, -3, 2, 9, 20)]
     target = rinrcodec.Target(lmbda=0.1, objects_psnr=10)

@@ -30,7 +30,7 @@ _MOST = 8  # differences
 # Settings that are keywords of `compress`, and so are written like them.
 _KEYWORDS = (
     *("background", "depth_range", "device", "formats", "gop", "layout", "max_pixels", "objects"),
-    *("preset", "seed", "shard_size", "soften", "steps"),
+    *("preset", "seed", "shard_size", "shrink", "soften", "steps"),
 )
 
 

@@ -19,6 +19,7 @@ __all__ = ["Av1"]
 # About how many multiplications take as long as decoding a pixel; a frame, and an object, however
 # small they are.
 _PIXEL_WORK, _FRAME_WORK, _OBJECT_WORK = 600, 2**24, 2**22
+_ENLARGED_WORK = 300  # the same of a pixel of a frame that is enlarged
 # The pixels of a frame and their sums; those of an object, as float32, and its signal.
 _PIXEL_BYTES, _OBJECT_BYTES = 8, 48
 
@@ -45,6 +46,7 @@ class Av1(BackgroundFamily, ObjectFamily):
     object_targets = frozenset({"objects_psnr", "objects_quality"})
     joins_frames = True
     gop = 16
+    shrinks = (2, 4)
     chained = True
     resumes = True
     quality = QUALITY
@@ -71,14 +73,15 @@ class Av1(BackgroundFamily, ObjectFamily):
     def background_cost(self, info: GroupInfo, view: View) -> Cost:
         """Return what the frame takes, and those before it in its row."""
         from rinrcodec.compute.grids import resample_bytes
-        from rinrcodec.families.av1.layout import MOST_FRAMES, stream_bytes
+        from rinrcodec.families.av1.layout import MOST_FRAMES, coded_size, stream_bytes
         from rinrcodec.families.checks import frames_until
 
         n_frames = frames_until(view.frame.time, MOST_FRAMES)
-        pixels = view.frame.width * view.frame.height
+        width, height = coded_size(info.spec, (view.frame.width, view.frame.height))
+        coded, pixels = width * height, view.frame.width * view.frame.height
         return Cost(
-            n_frames * (_PIXEL_WORK * pixels + _FRAME_WORK),
-            stream_bytes(info.spec, pixels, n_frames)
+            n_frames * (_PIXEL_WORK * coded + _FRAME_WORK) + _ENLARGED_WORK * (pixels - coded),
+            stream_bytes(info.spec, coded, n_frames)
             + _PIXEL_BYTES * pixels
             + resample_bytes(view.grid),
         )

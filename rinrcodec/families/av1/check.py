@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from rinrcodec.families.av1.decode import number_in_row
 from rinrcodec.families.av1.decode_objects import check_inside
-from rinrcodec.families.av1.layout import most_atlas_pixels
+from rinrcodec.families.av1.layout import check_whole, coded_size, most_atlas_pixels
 from rinrcodec.families.av1.stream import RowDecoder, check_number
 from rinrcodec.families.interface import ObjectView
 from rinrcodec.formats.checks import naming
@@ -36,10 +36,11 @@ def check_frames(spec: Spec, coded: bytes, frames: Sequence[Frame], spend: Spend
     for size, members in by_size.items():
         last = max(members, key=number_in_row)
         with naming(last.name):
-            decoder = RowDecoder(spec, coded, size)
+            width, height = coded_size(spec, size)
+            decoder = RowDecoder(spec, coded, (width, height))
             check_number(number_in_row(last), decoder.n_frames)
             while decoder.position <= last.time:
-                spend(size[0] * size[1])
+                spend(width * height)
                 decoder.read()
 
 
@@ -58,6 +59,7 @@ def check_objects(spec: Spec, coded: bytes, views: Sequence[ObjectView], spend: 
     Raises:
         RinrFormatError: An object cannot be decoded.
     """
+    check_whole(spec)
     of_frame: dict[str, list[ObjectView]] = defaultdict(list)
     for view in views:
         of_frame[view.frame.name].append(view)

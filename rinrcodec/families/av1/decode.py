@@ -16,6 +16,8 @@ from rinrcodec.compute.grids import Grid, resample_region
 from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
+from rinrcodec.families.av1.layout import coded_size, shrink_of
+from rinrcodec.families.av1.resize import enlarged
 from rinrcodec.families.av1.stream import RowDecoder, check_number
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import View
@@ -90,12 +92,13 @@ def background_signals(group: GroupReader, views: Sequence[View]) -> list[Array]
     *_, last_key = members
 
     def decode(key: _Key) -> OpenRow | None:
+        size = key.width, key.height
         with naming(views[members[key][0]].frame.name):
             row = open_rows.get(key)
             if row is None:
-                row = OpenRow(key, RowDecoder(spec, coded[key.row], (key.width, key.height)))
+                row = OpenRow(key, RowDecoder(spec, coded[key.row], coded_size(spec, size)))
             for i in sorted(members[key], key=numbers.__getitem__):
-                pixels = _pixels(row.frame(numbers[i]), spec, group.gpu)
+                pixels = _pixels(row.frame(numbers[i]), spec, size, group.gpu)
                 signals[i] = _on_grid(pixels, views[i].grid)
         kept = (
             key == last_key and row.decoder.n_frames > 1 and key.width * key.height <= LARGE_FRAME
@@ -138,12 +141,13 @@ def row_pixels(spec: Spec, row: bytes, size: tuple[int, int]) -> list[NDArray[np
         row: Its coded bytes.
         size: Width and height of the frames.
     """
-    decoder = RowDecoder(spec, row, size)
-    return [_pixels(decoder.read(), spec, None) for _ in range(decoder.n_frames)]
+    decoder = RowDecoder(spec, row, coded_size(spec, size))
+    return [_pixels(decoder.read(), spec, size, None) for _ in range(decoder.n_frames)]
 
 
-def _pixels(planes: Planes, spec: Spec, gpu: torch.device | None) -> Array:
-    return to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), gpu=gpu)
+def _pixels(planes: Planes, spec: Spec, size: tuple[int, int], gpu: torch.device | None) -> Array:
+    pixels = to_rgb(planes, channels=int(spec["out"]), bits=int(spec["bits"]), gpu=gpu)
+    return enlarged(pixels, size, shrink_of(spec))
 
 
 def number_in_row(frame: Frame) -> int:

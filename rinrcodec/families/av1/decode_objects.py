@@ -16,7 +16,7 @@ from rinrcodec.compute.grids import resample_part
 from rinrcodec.errors import RinrFormatError
 from rinrcodec.families.av1.colour import Planes, to_rgb
 from rinrcodec.families.av1.decode import LARGE_FRAME, OpenRow
-from rinrcodec.families.av1.layout import most_atlas_pixels
+from rinrcodec.families.av1.layout import check_whole, most_atlas_pixels
 from rinrcodec.families.av1.stream import RowDecoder
 from rinrcodec.families.group_reader import GroupReader
 from rinrcodec.families.interface import ObjectView
@@ -34,6 +34,7 @@ _LAST = "the atlas decoded last"
 
 def object_signals(group: GroupReader, views: Sequence[ObjectView]) -> list[Array]:
     """Decode objects of one group: float32 [h, w, channels] each."""
+    check_whole(group.info.spec)
     # Taken out while it is used: another thread begins again.
     last: OpenRow | None = group.memory.pop(_LAST, None)
     members: dict[int, list[int]] = defaultdict(list)

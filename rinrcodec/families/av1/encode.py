@@ -38,6 +38,9 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
     def with_gop(self, gop: int) -> Self:
         return replace(self, gop=gop)
 
+    def with_shrink(self, factor: int) -> Self:
+        return replace(self, shrink=factor)
+
     def alone(self) -> Self:
         return replace(self, gop=1)
 
@@ -47,7 +50,7 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
         return fit_rows(pictures, self, context)
 
     def work(self, pictures: Sequence[Picture]) -> float:
-        return pixel_work(self.speed) * sum(p.width * p.height for p in pictures)
+        return sum(self.work_of(p.width * p.height) for p in pictures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from rinrcodec.compute.parallel import parallel_map
 from rinrcodec.families.av1.colour import to_planes
 from rinrcodec.families.av1.decode import row_pixels
 from rinrcodec.families.av1.layout import row_spec
-from rinrcodec.families.av1.settings import Av1Settings, pixel_work
+from rinrcodec.families.av1.resize import shrunk
+from rinrcodec.families.av1.settings import Av1Settings
 from rinrcodec.families.av1.stream import SMALLEST_SIDE, encode_still, encode_video
 from rinrcodec.families.interface import FitContext, FittedRows
 from rinrcodec.metrics import LARGEST_DB, psnr
@@ -45,12 +46,53 @@ _TUNED = 0.75
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A coded row: the numbers of its pictures, its bytes, the mean PSNR of its frames in dB."""
+    """A coded row: the numbers of its pictures, its bytes, and its PSNR as of `_Job`."""
 
     spec: Spec
     members: Sequence[int]
     coded: bytes
     psnr: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """Pictures of one size and mode to code as one row.
+
+    spec: of the row.
+    pictures: as they are coded, where frames are shrunk.
+    reference: what a row is compared with, as it is decoded by `compared`. A PSNR to reach is that
+        of the frames. Otherwise a PSNR shows the error of coding, without that of shrinking.
+    """
+
+    spec: Spec
+    pictures: Sequence[NDArray[np.uint8]]
+    reference: Sequence[NDArray[np.uint8]]
+    compared: Spec
+
+    @classmethod
+    def of(
+        cls,
+        frames: Sequence[NDArray[np.uint8]],
+        settings: Av1Settings,
+        target: Target,
+        chroma: str,
+        bits: int,
+    ) -> _Job:
+        channels = 1 if frames[0].ndim == 2 else 3
+        spec = row_spec(channels, chroma, bits, settings.shrink)
+        pictures = [shrunk(pixels, settings.shrink) for pixels in frames]
+        if target.psnr is not None:
+            return cls(spec, pictures, frames, spec)
+        return cls(spec, pictures, pictures, row_spec(channels, chroma, bits))
+
+    def row(self, members: Sequence[int], coded: bytes) -> _Row:
+        height, width = self.reference[0].shape[:2]
+        decoded = row_pixels(self.compared, coded, (width, height))
+        values = [
+            min(psnr(frame, got.reshape(frame.shape)), LARGEST_DB)
+            for frame, got in zip(self.reference, decoded, strict=True)
+        ]
+        return _Row(self.spec, members, coded, sum(values) / len(values))
 
 
 def fit_rows(
@@ -60,7 +102,7 @@ def fit_rows(
 
     def counted(row: _Row) -> _Row:
         first = pictures[row.members[0]]
-        count = context.counted(first.width * first.height * pixel_work(settings.speed))
+        count = context.counted(settings.work_of(first.width * first.height))
         count(len(row.members), 1)
         return row
 
@@ -79,7 +121,11 @@ def fit_rows(
         row = _video(members, frames, its, settings, context.target)
         return row and counted(row)
 
-    groups = [members for members in _groups(pictures, settings) if _can_join(pictures, members)]
+    groups = [
+        members
+        for members in _groups(pictures, settings)
+        if _can_join(pictures, members, settings.shrink)
+    ]
     first = [i for members in groups for i in _samples(members)]
     samples: dict[int, _Row] = dict(zip(first, parallel_map(sample, first, None), strict=True))
     stills = {} if tuned else dict(samples)
@@ -130,9 +176,9 @@ def _groups(pictures: Sequence[Picture], settings: Av1Settings) -> list[list[int
     return groups
 
 
-def _can_join(pictures: Sequence[Picture], members: Sequence[int]) -> bool:
+def _can_join(pictures: Sequence[Picture], members: Sequence[int], shrink: int) -> bool:
     first = pictures[members[0]]
-    return len(members) > 1 and min(first.width, first.height) >= SMALLEST_SIDE
+    return len(members) > 1 and -(-min(first.width, first.height) // shrink) >= SMALLEST_SIDE
 
 
 def _samples(members: Sequence[int]) -> list[int]:
@@ -141,11 +187,11 @@ def _samples(members: Sequence[int]) -> list[int]:
 
 
 def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Target) -> _Row:
-    spec = row_spec(1, "400", 8) if pixels.ndim == 2 else row_spec(3, "444", 8)
+    job = _Job.of([pixels], settings, target, "400" if pixels.ndim == 2 else "444", 8)
 
     def coded(quality: int, speed: int) -> _Row:
-        row = encode_still(pixels, quality=quality, speed=speed, tune=target.tuned_for)
-        return _Row(spec, [i], row, _mean_psnr(spec, row, [pixels]))
+        row = encode_still(job.pictures[0], quality=quality, speed=speed, tune=target.tuned_for)
+        return job.row([i], row)
 
     if target.psnr is None:
         quality = settings.quality if target.quality is None else target.quality
@@ -171,8 +217,8 @@ def _video(
     target: Target,
 ) -> _Row | None:
     """Encode all frames as one row; return None if stills of the same error take fewer bytes."""
-    spec = row_spec(1 if frames[0].ndim == 2 else 3, "420", 10)
-    planes = [to_planes(pixels) for pixels in frames]
+    job = _Job.of(frames, settings, target, "420", 10)
+    planes = [to_planes(pixels) for pixels in job.pictures]
     wanted = target.psnr
     if wanted is None:
         wanted = sum(row.psnr for row in samples) / len(samples)
@@ -185,7 +231,7 @@ def _video(
 
         def reached(level: int) -> float:
             row = encode_video(planes, crf=_crf_of(level), preset=preset)
-            rows[level] = _Row(spec, members, row, _mean_psnr(spec, row, frames))
+            rows[level] = job.row(members, row)
             return rows[level].psnr
 
         level = least_level(reached, wanted, start)
@@ -208,16 +254,6 @@ def quality_of(level: int) -> int:
 def _crf_of(level: int) -> int:
     """Return the rate factor of SVT-AV1, 63 to 1, for a level."""
     return max(1, _LEVELS - 1 - level)
-
-
-def _mean_psnr(spec: Spec, row: bytes, frames: Sequence[NDArray[np.uint8]]) -> float:
-    height, width = frames[0].shape[:2]
-    decoded = row_pixels(spec, row, (width, height))
-    values = [
-        min(psnr(frame, got.reshape(frame.shape)), LARGEST_DB)
-        for frame, got in zip(frames, decoded, strict=True)
-    ]
-    return sum(values) / len(values)
 
 
 def _grouped(rows: Sequence[_Row]) -> list[FittedRows]:

@@ -17,10 +17,14 @@ __all__ = [
     "MOST_ATLAS_PIXELS",
     "MOST_FRAMES",
     "PIXEL_FORMATS",
+    "SHRINKS",
     "check",
+    "check_whole",
+    "coded_size",
     "most_atlas_pixels",
     "pixel_format",
     "row_spec",
+    "shrink_of",
     "stream_bytes",
     "temporal_units",
 ]
@@ -29,6 +33,7 @@ MOST_FRAMES = 64  # of a row
 # Of an atlas; that of one larger object has as many as it.
 MOST_ATLAS_PIXELS = 2**18
 ROW_FORMAT = 1
+SHRINKS = (1, 2, 4)  # by which the sides of backgrounds can be divided
 _REFERENCES = 8  # frames that a stream may refer to
 
 # (chroma, bits) of a spec -> the pixel format that FFmpeg decodes such a stream to.
@@ -46,22 +51,38 @@ _TEMPORAL_DELIMITER = 2
 _FRAME_HEADERS = (3, 6)  # OBU_FRAME_HEADER and OBU_FRAME
 
 
-def row_spec(channels: int, chroma: str, bits: int) -> Spec:
+def row_spec(channels: int, chroma: str, bits: int, shrink: int = 1) -> Spec:
     """Return the spec of rows.
 
     Args:
         channels: 3 for RGB, 1 for grey.
         chroma: Subsampling of the stream: "400", "420" or "444".
         bits: Bits of a sample, 8 or 10.
+        shrink: By which the sides of a frame are divided before encoding, one of `SHRINKS`.
     """
-    return Spec.of("av1", out=channels, chroma=chroma, bits=bits, rows=ROW_FORMAT)
+    smaller = {} if shrink == 1 else {"shrink": shrink}
+    return Spec.of("av1", out=channels, chroma=chroma, bits=bits, rows=ROW_FORMAT, **smaller)
+
+
+def shrink_of(spec: Spec) -> int:
+    """Return by how much the sides of frames were divided: 1 where the spec has no `shrink`."""
+    return int(dict(spec.config).get("shrink", 1))
+
+
+def coded_size(spec: Spec, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the width and height of the coded pictures of frames of a size: rounded up."""
+    width, height = (-(-side // shrink_of(spec)) for side in size)
+    return width, height
 
 
 def check(info: GroupInfo) -> None:
     """Raise `RinrFormatError` unless the rows of a group can be decoded."""
     spec = info.spec
-    if sorted(name for name, _ in spec.config) != ["bits", "chroma", "out", "rows"]:
-        raise RinrFormatError(f"the av1 spec {spec.to_json()}: expected bits, chroma, out and rows")
+    names = {name for name, _ in spec.config}
+    if names - {"shrink"} != {"bits", "chroma", "out", "rows"}:
+        raise RinrFormatError(
+            f"the av1 spec {spec.to_json()}: expected bits, chroma, out, rows, and maybe shrink"
+        )
     if spec["rows"] != ROW_FORMAT or isinstance(spec["rows"], float):
         raise RinrFormatError(
             f"the av1 spec {spec.to_json()}: this version reads rows of format {ROW_FORMAT}; a "
@@ -76,6 +97,10 @@ def check(info: GroupInfo) -> None:
         )
     if spec["out"] == 3 and spec["chroma"] == "400":
         raise RinrFormatError(f"the av1 spec {spec.to_json()}: RGB from a stream without chroma")
+    if "shrink" in names and (
+        spec["shrink"] not in SHRINKS[1:] or isinstance(spec["shrink"], float)
+    ):
+        raise RinrFormatError(f"the av1 spec {spec.to_json()}: expected shrink of 2 or 4")
     check_sizes(info, ())
     if not info.coded:
         raise RinrFormatError(f"a group of the spec {spec.to_json()} has no coded bytes")
@@ -84,6 +109,12 @@ def check(info: GroupInfo) -> None:
             f"a group of the spec {spec.to_json()} has {len(info.shared)} shared bytes: "
             "expected none"
         )
+
+
+def check_whole(spec: Spec) -> None:
+    """Raise `RinrFormatError` for a spec of smaller pictures where there cannot be any: objects."""
+    if shrink_of(spec) != 1:
+        raise RinrFormatError(f"objects of the av1 spec {spec.to_json()}: expected no shrink")
 
 
 def most_atlas_pixels(regions: Iterable[Region]) -> int:

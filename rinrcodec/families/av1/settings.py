@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families.av1.layout import MOST_FRAMES
+from rinrcodec.families.av1.layout import MOST_FRAMES, SHRINKS
 
 __all__ = ["OBJECTS_QUALITY", "QUALITY", "Av1ObjectSettings", "Av1Settings", "pixel_work"]
 
@@ -23,6 +23,7 @@ class Av1Settings:
     preset: of SVT-AV1, which codes groups of frames: 0, the slowest, to 13.
     quality: 0 to 100, as of AVIF files, where the target does not say any.
     gop: frames of a group at most; 1 codes every frame alone.
+    shrink: by which the sides of frames are divided before encoding.
     most_pixels: of all frames of a group, which are in memory at once.
     """
 
@@ -30,11 +31,18 @@ class Av1Settings:
     preset: int
     quality: int = QUALITY
     gop: int = 16
+    shrink: int = 1
     most_pixels: int = 2**25
 
     def __post_init__(self) -> None:
         if not isinstance(self.gop, int) or not 1 <= self.gop <= MOST_FRAMES:
             raise RinrInputError(f"gop={self.gop!r}: expected 1 to {MOST_FRAMES} frames of a group")
+        if self.shrink not in SHRINKS:
+            raise RinrInputError(f"shrink={self.shrink!r}: expected one of {SHRINKS}")
+
+    def work_of(self, area: int) -> float:
+        """Return about how many multiplications libaom takes for a frame of `area` pixels."""
+        return pixel_work(self.speed) * area / self.shrink**2
 
     def group_size(self, n_frames: int, area: int) -> int:
         """Return how many of `n_frames` frames of `area` pixels each the first group takes."""
