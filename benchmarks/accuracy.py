@@ -51,8 +51,9 @@ pixels. Labels are never used for encoding. Bytes are those of whole files, with
 The frames of a pack (up to 24) share the bytes that belong to none of them. AVIF is Pillow's, speed
 6, 4:4:4, tuned for PSNR; `AVIF-default` has Pillow's default tune, and at half size the receiver
 enlarges every picture twice. Ours are `av1` packs with `--tune accuracy` and the preset `fast`:
-libaom's speed is 6 for backgrounds and 5 for objects. The composite is an AVIF file and AVIF crops
-of the same boxes, at speed 6. Both have Pillow's default tune, or both are tuned for PSNR.
+libaom's speed is 6 for backgrounds and 5 for objects. At half and quarter size, their backgrounds
+have `--shrink 2` and `--shrink 4`; objects keep their size. The composite is an AVIF file and AVIF
+crops of the same boxes, at speed 6. Both have Pillow's default tune, or both are tuned for PSNR.
 {encoder} Softened packs have no objects: frames are blurred outside of the boxes before they are
 encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
 SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
@@ -80,7 +81,7 @@ NETWORK_WORDS = (
     "Only the {} frames of the first pack, because networks take long to fit; preset `fast`."
 )
 # The codecs that are compared with ours.
-RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite")
+RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite", "ours-objects")
 ORIGINAL = "original"
 
 
@@ -174,11 +175,12 @@ class Measured:
         rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
         result = {}
         for arm in (arm for arm in keys if arm.startswith("ours")):
+            others = [rival for rival in rivals if rival != arm]
             for coding in self.arms[arm]:
                 name = f"{arm}, {coding.label}"
-                result[name] = {r: table.saving(coding.key, keys[r]) for r in rivals}
+                result[name] = {r: table.saving(coding.key, keys[r]) for r in others}
             if len(keys[arm]) > 1:
-                result[f"{arm}, delta rate"] = {r: table.delta(keys[arm], keys[r]) for r in rivals}
+                result[f"{arm}, delta rate"] = {r: table.delta(keys[arm], keys[r]) for r in others}
         return result
 
     def fog(self, table: Table, words: str) -> FogSet | None:
@@ -197,8 +199,11 @@ class Measured:
 
 def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
     """The differences as Markdown."""
-    rivals = list(next(iter(deltas.values())))
-    rows = [[ours, *(row[rival].text() for rival in rivals)] for ours, row in deltas.items()]
+    rivals = list(dict.fromkeys(chain.from_iterable(deltas.values())))
+    rows = [
+        [ours, *(row[rival].text() if rival in row else "" for rival in rivals)]
+        for ours, row in deltas.items()
+    ]
     return markdown_table(["bytes at equal accuracy", *rivals], rows)
 
 

@@ -21,15 +21,18 @@ Arms = Mapping[str, Sequence[Coding]]
 QUALITIES = (10, 20, 30, 45)
 # Of background and objects.
 PAIRS = ((3, 25), (10, 30), (20, 40))
-
+# The same of backgrounds that are 2 and 4 times smaller.
+SHRUNK_PAIRS = {2: ((10, 25), (25, 30), (40, 40)), 4: ((35, 25), (50, 30), (65, 40))}
 
 # Pixels: of 1, 1.5, 2 and 3 the best on one half of the photos of COCO.
 SOFTEN = 1.5
 
 
-def ours(quality: int, objects: int | None = None, boxes: str = "found") -> Ours:
+def ours(
+    quality: int, objects: int | None = None, boxes: str = "found", shrink: int | None = None
+) -> Ours:
     """A pack of the default family; its backgrounds have the speed of the AVIF files."""
-    return Ours("av1", "fast", quality, objects, boxes)
+    return Ours("av1", "fast", quality, objects, boxes, shrink=shrink)
 
 
 def softened(quality: int, boxes: str = "found") -> Ours:
@@ -52,6 +55,9 @@ PICTURES: Arms = {
     # The last one was the default before this page.
     "ours-objects": tuple(ours(*pair) for pair in (*PAIRS, (20, 50))),
     "ours-softened": tuple(softened(q) for q in QUALITIES),
+    "ours, half size": tuple(ours(q, shrink=2) for q in (30, 45, 60, 75)),
+    "ours-objects, half size": tuple(ours(*pair, shrink=2) for pair in SHRUNK_PAIRS[2]),
+    "ours-objects, quarter size": tuple(ours(*pair, shrink=4) for pair in SHRUNK_PAIRS[4]),
 }
 # One choice of qualities, with other boxes than those that the detector found.
 LEAKS: Arms = {
@@ -64,6 +70,11 @@ LEAKS: Arms = {
     "softened, larger boxes": (softened(20, "dilated"),),
     "softened, decoys instead": (softened(20, "decoys"),),
     "softened, decoys as well": (softened(20, "both"),),
+    "half size, boxes of the detector": (ours(40, 40, shrink=2),),
+    "half size, decoys instead": (ours(40, 40, "decoys", shrink=2),),
+    "half size, decoys as well": (ours(40, 40, "both", shrink=2),),
+    "quarter size, boxes of the detector": (ours(65, 40, shrink=4),),
+    "quarter size, decoys as well": (ours(65, 40, "both", shrink=4),),
 }
 # On the frames of one pack, because networks take seconds to minutes a frame.
 FAMILIES: Arms = {
@@ -81,5 +92,8 @@ SEQUENCE_ARMS: Arms = {
     "ours, groups of 16": tuple(Ours("av1", "fast", q, gop=16) for q in (10, 25, 40)),
     "ours, groups of 16, objects": tuple(
         Ours("av1", "fast", q, q + 20, gop=16) for q in (10, 25, 40)
+    ),
+    "ours, groups of 16, objects, half size": tuple(
+        Ours("av1", "fast", q, q + 5, gop=16, shrink=2) for q in (25, 40, 55)
     ),
 }

@@ -189,6 +189,7 @@ class Ours(Coding):
         `objects`, boxes are not in the pack either.
     boxes: as of `chosen_boxes`.
     soften: how much frames are blurred outside of the boxes, which are then in the pack.
+    shrink: by which the sides of backgrounds are divided.
     """
 
     family: str
@@ -199,9 +200,12 @@ class Ours(Coding):
     gop: int = 1
     tune: Tune = "accuracy"
     soften: float | None = None
+    shrink: int | None = None
 
     @property
     def key(self) -> str:
+        if self.shrink is not None:
+            return f"{replace(self, shrink=None).key}-shrink{self.shrink}"
         # The 0 was an option, and is in the names of earlier parts.
         return super().key.replace(f"-{self.boxes}-", f"-{self.boxes}-0-", 1)
 
@@ -254,6 +258,7 @@ class Ours(Coding):
             background=self.family,
             objects=objects,
             gop=self.gop,
+            shrink=None if reuse else self.shrink,
             soften=self.soften,
             target=target,
             reuse=reuse,

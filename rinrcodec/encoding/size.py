@@ -18,7 +18,6 @@ __all__ = ["TRIES", "encode_for_size", "without_overhead"]
 TRIES = 6  # how often a pack is encoded, about
 _BEST = 100  # quality
 _START = 20
-_OBJECTS_ABOVE = 30  # how much higher the quality of objects is than that of backgrounds
 _LARGEST_OF_OBJECTS = 90
 _DOUBLES = 15  # steps of quality that about double the bytes
 _GUESSES = 4  # before what is left is halved
@@ -29,9 +28,9 @@ def encode_for_size(
 ) -> Pack:
     """Find the highest quality at which a file of n frames has at most n times the target's bytes.
 
-    Objects get a higher quality than backgrounds, unless the target has one for them. Where
-    backgrounds of quality 0 leave too few bytes for that, objects get less, down to 0, too. Where
-    even the lowest quality takes more, that is the result.
+    The qualities of objects and backgrounds differ as they do by default, unless the target has one
+    for objects. Where backgrounds of quality 0 leave too few bytes for that, objects get less, down
+    to 0, too. Where even the lowest quality takes more, that is the result.
 
     Args:
         pictures: The pictures.
@@ -44,14 +43,15 @@ def encode_for_size(
     most = target.n_bytes * len(pictures)
     free = target.objects_quality is None and target.objects_psnr is None
     objects = free and preset.objects is not None and preset.objects.asks_for_quality
+    above = preset.background.objects_above
     # Below 0, only the quality of objects goes down.
-    lowest = -_OBJECTS_ABOVE if objects and any(one.boxes for one in pictures) else 0
+    lowest = -max(above, 0) if objects and any(one.boxes for one in pictures) else 0
 
     def encoded(quality: int) -> tuple[Pack, int]:
         asked = replace(target, n_bytes=None, quality=max(quality, 0))
         if objects:
-            higher = max(quality, min(quality + _OBJECTS_ABOVE, _LARGEST_OF_OBJECTS))
-            asked = replace(asked, objects_quality=higher)
+            most_of_objects = max(quality, _LARGEST_OF_OBJECTS)
+            asked = replace(asked, objects_quality=max(0, min(quality + above, most_of_objects)))
         pack = Encoding(pictures, preset, replace(context, target=asked), info).run(None)
         return pack, len(pack_bytes(pack, limits=limits_of(pictures)))
 

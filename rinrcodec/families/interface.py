@@ -421,6 +421,11 @@ class BackgroundEncoder(ABC):
         """Return the settings with at most `gop` frames in a row, or raise `RinrInputError`."""
         raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
+    @property
+    def objects_above(self) -> int:
+        """How much higher the quality of objects is by default, where there are qualities."""
+        return 0
+
     def with_shrink(self, factor: int) -> Self:  # noqa: ARG002
         """Return settings that divide the sides of frames by a factor, one of `shrinks`."""
         raise RinrInputError(f"backgrounds of the family {self.family!r} cannot be made smaller")
@@ -484,17 +489,9 @@ class ObjectEncoder(ABC):
         return self
 
     def row_bytes(self, area: int, channels: int) -> int:  # noqa: ARG002
-        """Return the bytes of an object of `area` pixels.
-
-        Raises:
-            RinrInputError: They are not known before the fit; the family is not `sized`.
-        """
+        """Return the bytes of an object of `area` pixels; `RinrInputError` unless `sized`."""
         raise RinrInputError(f"rows of objects of the family {self.family!r} have any size")
 
     def with_bits(self, bits: int) -> ObjectEncoder:  # noqa: ARG002
-        """Return the settings with weights of `bits` bits, for the ladder of the paper.
-
-        Raises:
-            RinrInputError: The family has no bits to choose.
-        """
+        """Return the settings with weights of `bits` bits, or raise `RinrInputError`."""
         raise RinrInputError(f"objects of the family {self.family!r} have no bits to choose")

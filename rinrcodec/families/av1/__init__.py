@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rinrcodec.families.av1.settings import OBJECTS_QUALITY, QUALITY
+from rinrcodec.families.av1.settings import OBJECTS_QUALITY, QUALITIES
 from rinrcodec.families.interface import BackgroundFamily, Cost, ObjectFamily, ObjectView, View
 from rinrcodec.pack import Frame, GroupInfo, Spec
 
@@ -49,7 +49,7 @@ class Av1(BackgroundFamily, ObjectFamily):
     shrinks = (2, 4)
     chained = True
     resumes = True
-    quality = QUALITY
+    quality = QUALITIES[1]
     objects_quality = OBJECTS_QUALITY
 
     def check(self, info: GroupInfo) -> None:

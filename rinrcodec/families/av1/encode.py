@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from rinrcodec.families.av1.settings import Av1ObjectSettings, Av1Settings, pixel_work
+from rinrcodec.families.av1.settings import (
+    OBJECTS_QUALITY,
+    Av1ObjectSettings,
+    Av1Settings,
+    pixel_work,
+)
 from rinrcodec.families.interface import (
     BackgroundEncoder,
     FitContext,
@@ -37,6 +42,10 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
 
     def with_gop(self, gop: int) -> Self:
         return replace(self, gop=gop)
+
+    @property
+    def objects_above(self) -> int:
+        return OBJECTS_QUALITY - self.default_quality
 
     def with_shrink(self, factor: int) -> Self:
         return replace(self, shrink=factor)

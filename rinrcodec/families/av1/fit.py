@@ -194,7 +194,7 @@ def _still(i: int, pixels: NDArray[np.uint8], settings: Av1Settings, target: Tar
         return job.row([i], row)
 
     if target.psnr is None:
-        quality = settings.quality if target.quality is None else target.quality
+        quality = settings.default_quality if target.quality is None else target.quality
         return coded(round(quality), settings.speed)
     rows: dict[int, _Row] = {}
 
