@@ -54,7 +54,7 @@ def test_a_whole_file_has_the_size(n: int, metadata: int, asked: list[Target]) -
 
 def _size_at(images: list[Picture], quality: int, like: Pack) -> int:
     """The size of a file that says the same of its making."""
-    pack = encode(images, quality=quality, objects_quality=max(quality, min(quality + 30, 90)))
+    pack = encode(images, quality=quality, objects_quality=max(quality, min(quality + 20, 90)))
     return len(pack_bytes(replace(pack, info=like.info)))
 
 

@@ -89,9 +89,20 @@ def test_a_round_trip(size: tuple[int, int], grey: bool, factor: int) -> None:
 
 
 def test_smaller_backgrounds_take_fewer_bytes() -> None:
-    packs = [encode([scene(256, 192)], shrink=factor) for factor in (1, 2, 4)]
+    blocks = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    pixels = blocks.repeat(4, 0).repeat(4, 1)
+    packs = [encode([pixels], shrink=factor, target=Target(quality=40)) for factor in (1, 2, 4)]
     sizes = [len(pack.stacks[0].rows.coded[0]) for pack in packs]
-    assert sizes[0] > 1.5 * sizes[1] > 1.5**2 * sizes[2]
+    assert sizes[0] > 1.2 * sizes[1] > 1.2**2 * sizes[2]
+
+
+def test_smaller_backgrounds_have_a_higher_quality_by_default() -> None:
+    box = [[Box(0, 8, 8, 30, 20)]]
+    for factor, quality in ((1, 20), (2, 40), (4, 65)):
+        usual = encode([scene(64, 48)], boxes=box, shrink=factor)
+        target = Target(quality=quality, objects_quality=40)
+        asked = encode([scene(64, 48)], boxes=box, shrink=factor, target=target)
+        assert [g.rows.coded for g in usual.stacks] == [g.rows.coded for g in asked.stacks]
 
 
 def test_one_is_the_whole_size() -> None:
