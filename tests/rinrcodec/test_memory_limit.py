@@ -261,6 +261,12 @@ LARGE: dict[str, Callable[[], Pack]] = {
     "pyramid of one line": lambda: pyramid_pack(250_000, 1),
     "pyramid of one column": lambda: pyramid_pack(1, 250_000),
     "av1": lambda: pack_of(coded_group(row_spec(3, "444", 8), still(2400, 2000)), 2400, 2000),
+    "av1 of half the size": lambda: pack_of(
+        coded_group(row_spec(3, "444", 8, 2), still(1200, 1000)), 2400, 2000
+    ),
+    "av1 of a quarter of the size": lambda: pack_of(
+        coded_group(row_spec(3, "444", 8, 4), still(600, 496)), 2400, 1984
+    ),
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ for path in paths:
         arrays["together"] = np.concatenate([p.ravel() for p in file.pixels(range(len(file)))])
     np.savez(path.rpartition("/")[2], **arrays)
 """
-    paths = [AV1 / "frames.rinr", AV1 / "objects.rinr"]
+    paths = [AV1 / f"{name}.rinr" for name in ("frames", "objects", "shrunk")]
     run(code, tmp_path, json.dumps(WAYS), *(json.dumps(str(path)) for path in paths))
     for path in paths:
         with np.load(tmp_path / f"{path.name}.npz") as arrays, rinrcodec.open(path) as file:

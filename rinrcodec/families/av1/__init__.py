@@ -19,7 +19,6 @@ __all__ = ["Av1"]
 # About how many multiplications take as long as decoding a pixel; a frame, and an object, however
 # small they are.
 _PIXEL_WORK, _FRAME_WORK, _OBJECT_WORK = 600, 2**24, 2**22
-_ENLARGED_WORK = 300  # the same of a pixel of a frame that is enlarged
 # The pixels of a frame and their sums; those of an object, as float32, and its signal.
 _PIXEL_BYTES, _OBJECT_BYTES = 8, 48
 
@@ -80,7 +79,8 @@ class Av1(BackgroundFamily, ObjectFamily):
         width, height = coded_size(info.spec, (view.frame.width, view.frame.height))
         coded, pixels = width * height, view.frame.width * view.frame.height
         return Cost(
-            n_frames * (_PIXEL_WORK * coded + _FRAME_WORK) + _ENLARGED_WORK * (pixels - coded),
+            # To enlarge a frame takes as long as to decode its pixels.
+            n_frames * (_PIXEL_WORK * coded + _FRAME_WORK) + _PIXEL_WORK * (pixels - coded),
             stream_bytes(info.spec, coded, n_frames)
             + _PIXEL_BYTES * pixels
             + resample_bytes(view.grid),

@@ -27,6 +27,9 @@ from rinrcodec.targets import TargetWarning
 VECTORS = Path(__file__).parent / "vectors"
 SIZES = [(1, 1), (7, 5), (5, 300), (33, 2), (64, 48)]
 FACTORS = [2, 4]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device"
+))]  # fmt: skip
 
 
 def doubled(line: list[int]) -> list[int]:
@@ -203,13 +206,16 @@ def test_backgrounds_that_are_kept_cannot_be_shrunk() -> None:
     assert again.stacks[0].rows.coded == smaller.stacks[0].rows.coded
 
 
-def test_the_stored_frames_are_decoded_exactly() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_stored_frames_are_decoded_exactly(device: str) -> None:
     with rinrcodec.open(VECTORS / "shrunk.rinr") as file, Image.open(VECTORS / "shrunk.png") as png:
         wanted = np.asarray(png)
         factors = {dict(group.spec.config).get("shrink") for group in file.groups}
         assert factors == {2, 4, None}
-        frames = [file.decode(i).permute(1, 2, 0).numpy() for i in range(len(file))]
-        assert np.array_equal(np.concatenate(frames), wanted)
+        alone = [file.decode(i, device=device) for i in range(len(file))]
+        for frames in (alone, file.decode(range(len(file)), device=device)):
+            pixels = [frame.permute(1, 2, 0).cpu().numpy() for frame in frames]
+            assert np.array_equal(np.concatenate(pixels), wanted)
 
 
 @pytest.fixture(scope="module")
