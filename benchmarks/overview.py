@@ -31,9 +31,13 @@ CURVES = {
     "ours": ("av1, no objects", "av1, fast, no objects"),
     "ours-objects": ("av1 with objects", "av1, fast"),
     "ours-softened": ("av1 --soften", None),
+    "ours, half size": ("av1 --shrink 2, no objects", None),
+    "ours-objects, half size": ("av1 --shrink 2 with objects", "av1, fast, shrink 2"),
+    "ours-objects, quarter size": ("av1 --shrink 4 with objects", "av1, fast, shrink 4"),
 }
 OURS = "av1"
-BARE = ", no objects"  # the end of names of speed.py that have a row with objects, too
+# The ends of names of speed.py that have a row without them, too.
+VARIANTS = (", no objects", ", shrink 2", ", shrink 4")
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
     ]
     # Those without a curve, such as networks.
     with_curve = {codec for _, codec in CURVES.values()}
-    without = (name for name in times if name not in with_curve and not name.endswith(BARE))
+    without = (name for name in times if name not in with_curve and not name.endswith(VARIANTS))
     others = {name: times[name] for name in without}
     codecs += [Codec(name, (), None, *ms_of(row)) for name, row in others.items()]
     return codecs, wanted

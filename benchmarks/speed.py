@@ -164,15 +164,17 @@ def family_speed(
     options: argparse.Namespace,
     *,
     bare: bool = False,
+    shrink: int = 1,
 ) -> Speed:
     """The speed of a family: encoded with all threads, decoded with one or on the device.
 
-    With `bare`, the frames have no boxes, and so no objects.
+    With `bare`, the frames have no boxes, and so no objects. `shrink` is as of `encode`.
     """
     if bare:
         pictures = [replace(picture, boxes=()) for picture in pictures]
     gop = GROUPS[data] if background_family(family).gop else None
-    made = get_preset(preset, background=family, steps=steps_of(family, options), gop=gop)
+    steps = steps_of(family, options)
+    made = get_preset(preset, background=family, steps=steps, gop=gop, shrink=shrink)
     torch.set_num_threads(options.threads)
     synchronize(options.device)
     began = time.perf_counter()
@@ -202,6 +204,7 @@ def family_speed(
 
         opening = timed(at_random, device=options.device, repeats=options.repeats)
     name = f"{family}, {made.name.partition(',')[0]}{', no objects' if bare else ''}"
+    name += f", shrink {shrink}" if shrink > 1 else ""
     per_frame = 1e3 * opening / len(chosen)
     return Speed(name, data, count, size / count, count / encoding, count / decoding, per_frame)
 
@@ -314,6 +317,9 @@ def main() -> None:
                 if data == STILLS and not fitted:
                     made = partial(make, bare=True)
                     rows.append(row(f"{name} {preset} {data} bare", made))
+                    for factor in background_family(name).shrinks:
+                        made = partial(make, shrink=factor)
+                        rows.append(row(f"{name} {preset} {data} shrink {factor}", made))
     ledger.finish(
         title="Speed",
         body=page(rows, options, stills, sequence),
