@@ -28,6 +28,7 @@ from accuracy_parts.arms import (
     LEAKS,
     PICTURES,
     SEQUENCE_ARMS,
+    SEQUENCE_NETWORKS,
     SEQUENCES,
     Arms,
 )
@@ -244,6 +245,11 @@ def photo_arms(options: argparse.Namespace) -> Arms:
     return {name: PICTURES[name] for name in PICTURES if name in options.arms}
 
 
+def sequence_arms(options: argparse.Namespace) -> Arms:
+    """The curves of sequences, with networks where they are asked for."""
+    return {**SEQUENCE_ARMS, **(SEQUENCE_NETWORKS if options.networks else {})}
+
+
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
     """Everything to compute, what matters most first."""
     parts: list[Part] = []
@@ -260,7 +266,7 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
         add(name, photo_arms(options))
     add("coco", LEAKS)
     for name in options.sequences:
-        add(name, SEQUENCE_ARMS)
+        add(name, sequence_arms(options))
     if options.networks:
         add("dacsdc", FAMILIES, [0])
     return parts
@@ -338,7 +344,7 @@ def main() -> None:
     parts, data, fogs = halves_text(photos, options.samples)
     more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
-        measured = Measured(place, name, SEQUENCE_ARMS)
+        measured = Measured(place, name, sequence_arms(options))
         more[measured.shown.words] = (SEQUENCE_WORDS, measured)
     if options.networks:
         measured = Measured(place, "dacsdc", FAMILIES, [0])

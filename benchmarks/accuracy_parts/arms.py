@@ -15,7 +15,15 @@ from accuracy_parts.codings import (
     Still,
 )
 
-__all__ = ["ANCHOR", "FAMILIES", "LEAKS", "PICTURES", "SEQUENCES", "SEQUENCE_ARMS"]
+__all__ = [
+    "ANCHOR",
+    "FAMILIES",
+    "LEAKS",
+    "PICTURES",
+    "SEQUENCES",
+    "SEQUENCE_ARMS",
+    "SEQUENCE_NETWORKS",
+]
 
 Arms = Mapping[str, Sequence[Coding]]
 QUALITIES = (10, 20, 30, 45)
@@ -97,3 +105,4 @@ SEQUENCE_ARMS: Arms = {
         Ours("av1", "fast", q, q + 5, gop=16, shrink=2) for q in (25, 40, 55)
     ),
 }
+SEQUENCE_NETWORKS: Arms = {"nerv": (Network("nerv", "fast"),)}
