@@ -36,7 +36,7 @@ CURVES = {
     "ours-objects, quarter size": ("av1 --shrink 4 with objects", "av1, fast, shrink 4"),
 }
 OURS = "av1"
-# The ends of names of speed.py that have a row without them, too.
+# Endings of names of speed.py; the names without them have rows, too.
 VARIANTS = (", no objects", ", shrink 2", ", shrink 4")
 
 

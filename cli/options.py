@@ -259,7 +259,7 @@ def _shrinks() -> str:
     able = (
         f"{name}: {' or '.join(map(str, one.shrinks))}" for name, one in families if one.shrinks
     )
-    return f"[{'; '.join(able)}] [default: 1]"
+    return f"[only {'; '.join(able)}] [default: 1]"
 
 
 def _gops() -> str:
@@ -317,7 +317,8 @@ gop_option = click.option(
 )  # fmt: skip
 shrink_option = click.option(
     "--shrink", type=click.IntRange(min=1), metavar="N",
-    help=f"Divide width and height of backgrounds by N; decoding enlarges them. {_shrinks()}",
+    help="Divide width and height of backgrounds by N; decoding enlarges them. Their default "
+    f"quality rises (docs/av1.md). {_shrinks()}",
 )  # fmt: skip
 
 

@@ -99,8 +99,9 @@ def encode(
         steps: Fitting steps (for a sequence: epochs) in place of the preset's, for a quick look.
         gop: The most frames of a sequence that share a row, where the family cuts sequences into
             such groups. With 1, every frame is read alone.
-        shrink: Divide width and height of backgrounds by this number, 2 or 4, where the family can.
-            Decoding enlarges them. Objects keep their size.
+        shrink: Divide width and height of backgrounds by 2 or 4, where the family supports it.
+            Decoding enlarges them. Objects keep their size. 1, the default, keeps that of
+            backgrounds, too.
         soften: Blur frames outside of their boxes before they are encoded, with this standard
             deviation in pixels. What is outside takes fewer bytes.
         seed: Of all random numbers, from 0.
@@ -166,18 +167,19 @@ def encode(
             "keeps them sharp itself; choose another background (whose objects go on top of any "
             "pack), or no reuse"
         )
-    for option, value in (("soften", chosen.soften), ("shrink", 0 if shrink == 1 else shrink)):
-        if reuse is not None and value:
+    of_backgrounds = (("soften", chosen.soften, 0.0), ("shrink", chosen.background.shrink, 1))
+    for option, value, usual in of_backgrounds:
+        if reuse is not None and value != usual:
             raise RinrInputError(
                 f"reuse with {option}={value:g}: the backgrounds are kept as they are; give one of "
                 "the two"
             )
     if reuse is not None and target is not None:
         of_objects = (*EXCLUSIVE_OF_OBJECTS, "tune")
-        of_backgrounds = [name for name in target.given if name not in of_objects]
-        if of_backgrounds:
+        others = [name for name in target.given if name not in of_objects]
+        if others:
             raise RinrInputError(
-                f"reuse with a target of {' and '.join(of_backgrounds)}: the backgrounds are kept "
+                f"reuse with a target of {' and '.join(others)}: the backgrounds are kept "
                 "as they are; ask for objects_psnr or objects_quality alone"
             )
     with _reporting(on_progress, len(pictures)) as report:

@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -125,26 +125,26 @@ class Preset:
         )
 
     def with_shrink(self, factor: int) -> Preset:
-        """Return the preset with backgrounds of a fraction of the size, which decoding enlarges.
+        """Return the preset that stores backgrounds smaller. Decoding enlarges them.
 
         Args:
-            factor: By which width and height are divided; 1 keeps the size.
+            factor: Divisor of width and height; 1 keeps the size.
 
         Raises:
-            RinrInputError: The family has no smaller backgrounds, or not with this factor.
+            RinrInputError: The family does not support this factor.
         """
         family = self.background.family
         factors = background_family(family).shrinks
         if not isinstance(factor, Integral) or isinstance(factor, bool) or factor < 1:
             raise RinrInputError(f"`shrink={factor!r}`: expected a whole number, 1 or more")
-        if factor == 1:
+        if factor == self.background.shrink:
             return self
-        if factor not in factors:
+        if factor != 1 and factor not in factors:
             able = {name: one.shrinks for name, one in background_families().items() if one.shrinks}
-            known = "; ".join(f"{name}: {' or '.join(map(str, its))}" for name, its in able.items())
+            known = " or ".join(f"{name} ({_choices(its)})" for name, its in able.items())
             raise RinrInputError(
-                f"`shrink={factor}`: backgrounds of the family {family!r} cannot be that much "
-                f"smaller ({known})"
+                f"`shrink={factor}`: backgrounds of the family {family!r} "
+                + (f"support {_choices(factors)}" if factors else f"do not; use {known}")
             )
         return replace(
             self,
@@ -217,7 +217,7 @@ def get_preset(
             backgrounds keep them sharp themselves.
         gop: The largest number of frames in a row, where the family cuts sequences into groups of
             frames.
-        shrink: Divide width and height of backgrounds, as of `Preset.with_shrink`.
+        shrink: Store backgrounds smaller, as of `Preset.with_shrink`.
         soften: Blur frames outside of their boxes, as of `Preset.with_soften`.
 
     Raises:
@@ -323,6 +323,10 @@ def target_problem(
     able = background_families_for(asked)
     wanted = f"; use {' or '.join(able)}" if able else ""
     return f"{what}: they do not support it{wanted}"
+
+
+def _choices(values: Sequence[int]) -> str:
+    return " or ".join(map(str, values))
 
 
 def _check_name(name: str) -> None:

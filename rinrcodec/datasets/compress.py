@@ -111,22 +111,22 @@ def compress(
         objects: the family of the objects on top; None takes the default.
         steps: fitting steps in place of the preset's.
         gop: frames of a sequence that share a row at most, for a background that joins a few.
-        shrink: divide width and height of backgrounds, as of `encode`.
+        shrink: divide width and height of backgrounds by 2 or 4, as of `encode`.
         soften: blur frames outside of their boxes before they are encoded, as of `encode`.
         target: the quality or size to fit backgrounds for, where their family can.
         layout: "pack" for packs of many frames, "files" for one file per frame.
         shard_size: most frames in one pack.
         device: "auto", "cpu", "cuda", or several such as "cuda:0,cuda:1".
         seed: of the fit, 0 to 2**31 - 1.
-        jobs: packs that are fitted at a time; by default one per device, with Ray as many as fit.
+        jobs: packs that are fitted at a time; by default one per device, with Ray all that fit.
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one. Only packs that are missing,
             or whose pictures or labels changed, are fitted again.
         overwrite: replace the output of earlier runs.
-        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar in a
-            notebook and on a terminal, and logs elsewhere. None is silent.
-        on_message: called with notes for people as text. They are also logged (docs/notebooks.md).
+        on_progress: called with a `Progress`, in the calling thread. "auto" draws a bar or logs;
+            None is silent.
+        on_message: called with notes for people; they are also logged (docs/notebooks.md).
 
     Returns:
         The figures, warnings and failures. Pictures that cannot be read are failures of the
@@ -407,7 +407,7 @@ def _settings(plan: Plan, options: CompressOptions, devices: list[str]) -> dict[
         "steps": options.steps,
         "gop": options.gop,
         # Manifests of earlier versions lack these.
-        **({"shrink": options.shrink} if (options.shrink or 1) > 1 else {}),
+        **({"shrink": int(options.shrink or 1)} if (options.shrink or 1) > 1 else {}),
         **({"soften": float(options.soften)} if options.soften else {}),
         "target": options.target_as_json(),
         "seed": options.seed,

@@ -17,8 +17,6 @@ __all__ = ["TRIES", "encode_for_size", "without_overhead"]
 
 TRIES = 6  # how often a pack is encoded, about
 _BEST = 100  # quality
-_START = 20
-_LARGEST_OF_OBJECTS = 90
 _DOUBLES = 15  # steps of quality that about double the bytes
 _GUESSES = 4  # before what is left is halved
 
@@ -28,9 +26,10 @@ def encode_for_size(
 ) -> Pack:
     """Find the highest quality at which a file of n frames has at most n times the target's bytes.
 
-    The qualities of objects and backgrounds differ as they do by default, unless the target has one
-    for objects. Where backgrounds of quality 0 leave too few bytes for that, objects get less, down
-    to 0, too. Where even the lowest quality takes more, that is the result.
+    Unless the target has a quality for objects, theirs follows that of the backgrounds: on lines
+    through the default qualities, to 100 for both, and down to backgrounds of quality 0. If these
+    are still too large, the quality of objects goes down to 0, too. If even that is too large, it
+    is the result.
 
     Args:
         pictures: The pictures.
@@ -43,19 +42,18 @@ def encode_for_size(
     most = target.n_bytes * len(pictures)
     free = target.objects_quality is None and target.objects_psnr is None
     objects = free and preset.objects is not None and preset.objects.asks_for_quality
-    above = preset.background.objects_above
+    usual = preset.background.default_qualities
     # Below 0, only the quality of objects goes down.
-    lowest = -max(above, 0) if objects and any(one.boxes for one in pictures) else 0
+    lowest = -_of_objects(0, usual) if objects and any(one.boxes for one in pictures) else 0
 
     def encoded(quality: int) -> tuple[Pack, int]:
         asked = replace(target, n_bytes=None, quality=max(quality, 0))
         if objects:
-            most_of_objects = max(quality, _LARGEST_OF_OBJECTS)
-            asked = replace(asked, objects_quality=max(0, min(quality + above, most_of_objects)))
+            asked = replace(asked, objects_quality=_of_objects(quality, usual))
         pack = Encoding(pictures, preset, replace(context, target=asked), info).run(None)
         return pack, len(pack_bytes(pack, limits=limits_of(pictures)))
 
-    low, high, quality = lowest - 1, _BEST + 1, _START
+    low, high, quality = lowest - 1, _BEST + 1, usual[0]
     sizes: dict[int, int] = {}
     best: Pack | None = None
     for guess in range(_BEST):
@@ -77,6 +75,21 @@ def encode_for_size(
         quality = min(max(quality, low + 1), high - 1)
     assert best is not None
     return best
+
+
+def _of_objects(quality: int, usual: tuple[int, int]) -> int:
+    """Return the quality of objects for one of backgrounds, which is below 0 if only theirs falls.
+
+    usual: the default qualities of both.
+    """
+    backgrounds, objects = usual
+    # Better objects on worse backgrounds keep their distance; the others keep their share.
+    worst = max(0, objects - backgrounds)
+    if quality < 0:
+        return worst + quality
+    if quality <= backgrounds:
+        return worst + round((objects - worst) * quality / backgrounds)
+    return objects + round((_BEST - objects) * (quality - backgrounds) / (_BEST - backgrounds))
 
 
 def without_overhead(

@@ -372,9 +372,11 @@ class BackgroundEncoder(ABC):
     """The settings of backgrounds of one family; derive a frozen dataclass that can be pickled.
 
     family: the name of the family, under which it is registered.
+    shrink: the divisor of width and height that `with_shrink` has set.
     """
 
     family: ClassVar[str]
+    shrink: int = 1
 
     @abstractmethod
     def with_steps(self, steps: int) -> Self:
@@ -422,13 +424,13 @@ class BackgroundEncoder(ABC):
         raise RinrInputError(f"backgrounds of the family {self.family!r} have no groups of frames")
 
     @property
-    def objects_above(self) -> int:
-        """How much higher the quality of objects is by default, where there are qualities."""
-        return 0
+    def default_qualities(self) -> tuple[int, int]:
+        """Return the default qualities of backgrounds and of objects, where there are any."""
+        return 50, 50
 
     def with_shrink(self, factor: int) -> Self:  # noqa: ARG002
-        """Return settings that divide the sides of frames by a factor, one of `shrinks`."""
-        raise RinrInputError(f"backgrounds of the family {self.family!r} cannot be made smaller")
+        """Return settings that divide width and height by a factor: 1, or one of `shrinks`."""
+        raise RinrInputError(f"backgrounds of the family {self.family!r} do not support shrink")
 
     def with_bits(self, bits: int) -> Self:  # noqa: ARG002
         """Return the settings with weights of `bits` bits. Only of `resizable` families."""

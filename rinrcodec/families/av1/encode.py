@@ -44,8 +44,8 @@ class Av1Backgrounds(Av1Settings, BackgroundEncoder):
         return replace(self, gop=gop)
 
     @property
-    def objects_above(self) -> int:
-        return OBJECTS_QUALITY - self.default_quality
+    def default_qualities(self) -> tuple[int, int]:
+        return self.default_quality, OBJECTS_QUALITY
 
     def with_shrink(self, factor: int) -> Self:
         return replace(self, shrink=factor)

@@ -46,7 +46,10 @@ _TUNED = 0.75
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A coded row: the numbers of its pictures, its bytes, and its PSNR as of `_Job`."""
+    """A coded row: the numbers of its pictures, and its bytes.
+
+    psnr: the mean over its frames, against `_Job.reference`, in dB.
+    """
 
     spec: Spec
     members: Sequence[int]
@@ -59,9 +62,10 @@ class _Job:
     """Pictures of one size and mode to code as one row.
 
     spec: of the row.
-    pictures: as they are coded, where frames are shrunk.
-    reference: what a row is compared with, as it is decoded by `compared`. A PSNR to reach is that
-        of the frames. Otherwise a PSNR shows the error of coding, without that of shrinking.
+    pictures: as they are coded, shrunk.
+    reference: pictures that decoded rows are compared with. For a target PSNR, these are the
+        frames. Otherwise they are the shrunk pictures: the PSNR leaves out the error of shrinking.
+    compared: the spec that decodes rows to the size of `reference`.
     """
 
     spec: Spec

@@ -33,7 +33,7 @@ MOST_FRAMES = 64  # of a row
 # Of an atlas; that of one larger object has as many as it.
 MOST_ATLAS_PIXELS = 2**18
 ROW_FORMAT = 1
-SHRINKS = (1, 2, 4)  # by which the sides of backgrounds can be divided
+SHRINKS = (1, 2, 4)  # divisors of the width and height of backgrounds
 _REFERENCES = 8  # frames that a stream may refer to
 
 # (chroma, bits) of a spec -> the pixel format that FFmpeg decodes such a stream to.
@@ -58,19 +58,19 @@ def row_spec(channels: int, chroma: str, bits: int, shrink: int = 1) -> Spec:
         channels: 3 for RGB, 1 for grey.
         chroma: Subsampling of the stream: "400", "420" or "444".
         bits: Bits of a sample, 8 or 10.
-        shrink: By which the sides of a frame are divided before encoding, one of `SHRINKS`.
+        shrink: Divisor of the width and height of frames, one of `SHRINKS`.
     """
     smaller = {} if shrink == 1 else {"shrink": shrink}
     return Spec.of("av1", out=channels, chroma=chroma, bits=bits, rows=ROW_FORMAT, **smaller)
 
 
 def shrink_of(spec: Spec) -> int:
-    """Return by how much the sides of frames were divided: 1 where the spec has no `shrink`."""
+    """Return the divisor of the width and height of frames: 1 where the spec has no `shrink`."""
     return int(dict(spec.config).get("shrink", 1))
 
 
 def coded_size(spec: Spec, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the width and height of the coded pictures of frames of a size: rounded up."""
+    """Return the width and height of the coded picture of a frame: divided and rounded up."""
     width, height = (-(-side // shrink_of(spec)) for side in size)
     return width, height
 
@@ -81,7 +81,7 @@ def check(info: GroupInfo) -> None:
     names = {name for name, _ in spec.config}
     if names - {"shrink"} != {"bits", "chroma", "out", "rows"}:
         raise RinrFormatError(
-            f"the av1 spec {spec.to_json()}: expected bits, chroma, out, rows, and maybe shrink"
+            f"the av1 spec {spec.to_json()}: expected bits, chroma, out, rows and optionally shrink"
         )
     if spec["rows"] != ROW_FORMAT or isinstance(spec["rows"], float):
         raise RinrFormatError(
@@ -112,7 +112,7 @@ def check(info: GroupInfo) -> None:
 
 
 def check_whole(spec: Spec) -> None:
-    """Raise `RinrFormatError` for a spec of smaller pictures where there cannot be any: objects."""
+    """Raise `RinrFormatError` if a spec of objects has `shrink`."""
     if shrink_of(spec) != 1:
         raise RinrFormatError(f"objects of the av1 spec {spec.to_json()}: expected no shrink")
 

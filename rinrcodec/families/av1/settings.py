@@ -12,7 +12,7 @@ __all__ = ["OBJECTS_QUALITY", "QUALITIES", "Av1ObjectSettings", "Av1Settings", "
 
 _TOGETHER = 16  # frames that are encoded together where groups are smaller
 # Where the target does not say any: chosen on one half of the photos of COCO, by the accuracy of a
-# detector. Smaller pictures take fewer bytes, and have to be better.
+# detector. Smaller pictures need a higher quality for the same accuracy.
 QUALITIES = {1: 20, 2: 40, 4: 65}  # by `shrink`
 OBJECTS_QUALITY = 40
 _WORK = 200_000  # about how many multiplications a pixel takes at speed 0; half of it per speed
@@ -26,7 +26,7 @@ class Av1Settings:
     preset: of SVT-AV1, which codes groups of frames: 0, the slowest, to 13.
     quality: 0 to 100, as of AVIF files, where the target does not say any; None takes `QUALITIES`.
     gop: frames of a group at most; 1 codes every frame alone.
-    shrink: by which the sides of frames are divided before encoding.
+    shrink: divisor of the width and height of frames before encoding.
     most_pixels: of all frames of a group, which are in memory at once.
     """
 
@@ -40,7 +40,7 @@ class Av1Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.gop, int) or not 1 <= self.gop <= MOST_FRAMES:
             raise RinrInputError(f"gop={self.gop!r}: expected 1 to {MOST_FRAMES} frames of a group")
-        if self.shrink not in SHRINKS:
+        if type(self.shrink) is not int or self.shrink not in SHRINKS:
             raise RinrInputError(f"shrink={self.shrink!r}: expected one of {SHRINKS}")
 
     @property

@@ -85,7 +85,7 @@ def encode_stills(
     height, width = pictures[0].shape[:2]
     if max(height, width) > LARGEST_SIDE:
         raise RinrInputError(
-            f"a frame of {width}x{height}: AV1 takes sides of up to {LARGEST_SIDE} pixels"
+            f"a picture of {width}x{height}: AV1 takes sides of up to {LARGEST_SIDE} pixels"
         )
     if quality == _LOSSLESS:
         tune = "psnr"  # libavif refuses other tunes here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +55,8 @@ def test_a_whole_file_has_the_size(n: int, metadata: int, asked: list[Target]) -
 
 def _size_at(images: list[Picture], quality: int, like: Pack) -> int:
     """The size of a file that says the same of its making."""
-    pack = encode(images, quality=quality, objects_quality=max(quality, min(quality + 20, 90)))
+    of_objects = quality + 20 if quality < 20 else round(40 + (quality - 20) * 60 / 80)
+    pack = encode(images, quality=quality, objects_quality=of_objects)
     return len(pack_bytes(replace(pack, info=like.info)))
 
 
@@ -66,6 +68,31 @@ def test_the_number_of_tries_is_bounded(n_bytes: int, asked: list[Target]) -> No
     qualities = [(target.quality, target.objects_quality) for target in asked]
     assert len(set(qualities)) == len(qualities)
     assert all(target.n_bytes is None for target in asked)
+
+
+@pytest.mark.parametrize(
+    ("shrink", "usual", "steep"), [(1, (20, 40), 0.75), (2, (40, 40), 1.0), (4, (65, 40), 60 / 35)]
+)
+def test_qualities_of_objects_follow_those_of_backgrounds(
+    shrink: int, usual: tuple[int, int], steep: float, asked: list[Target]
+) -> None:
+    images = pictures(2)
+    for n_bytes in (600, 1400, 2000, 4000, 20_000):
+        with contextlib.suppress(TargetWarning):
+            rinrcodec.encode(images, preset="fast", shrink=shrink, target=Target(n_bytes=n_bytes))
+    pairs = sorted({(one.quality, one.objects_quality) for one in asked})
+    assert usual in pairs
+    assert pairs[-1] == (100, 100)
+    for quality, objects in pairs:
+        assert quality is not None
+        assert objects is not None
+        if quality == 0:
+            assert 0 <= objects <= max(0, usual[1] - usual[0])
+        elif quality > usual[0]:
+            assert objects == round(usual[1] + steep * (quality - usual[0]))
+        else:
+            assert 0 < objects <= usual[1]
+    assert [objects for _, objects in pairs] == sorted(objects for _, objects in pairs)
 
 
 def test_objects_get_more_quality_than_backgrounds(asked: list[Target]) -> None:
