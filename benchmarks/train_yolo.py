@@ -100,7 +100,7 @@ def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
 
 
 def write_pack(folder: Path, split: Split, family: str, options: Any, n_bytes: float) -> float:
-    """Write a split as one pack of a family; the bytes a frame.
+    """Write a split as one pack of a family; return the bytes a frame.
 
     With `n_bytes` the family is asked for that size, otherwise its preset decides.
     """
@@ -120,7 +120,7 @@ def write_pack(folder: Path, split: Split, family: str, options: Any, n_bytes: f
 def write_pictures(
     folder: Path, split: Split, arm: str, n_bytes: float, reference: Path | None = None
 ) -> float:
-    """Write a split as pictures with labels, in a codec of about `n_bytes`; the mean bytes.
+    """Write a split as labelled pictures, in a codec of about `n_bytes`; return the mean bytes.
 
     Codecs other than "original" are written as the PNG of what they decode to. AVIF has the default
     tune of Pillow, whose accuracy is higher than that of tune=psnr (see benchmarks/accuracy.py).
@@ -159,7 +159,7 @@ def write_pictures(
 
 
 def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
-    """Write every arm: the folder to train on, and the bytes a frame.
+    """Write every arm; return the folder to train on, and the bytes a frame.
 
     The first family among the arms decides the size of all. What an earlier run wrote is kept.
 
@@ -186,7 +186,7 @@ def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
 
 
 def write_arm(arm: str, work: Path, options: Any, size: float, reference: Path | None) -> float:
-    """Write an arm, unless an earlier run wrote it; the bytes a frame."""
+    """Write an arm, unless an earlier run wrote it; return the bytes a frame."""
     done = work / f"{arm}.json"
     if not done.is_file():
         shutil.rmtree(work / arm, ignore_errors=True)
@@ -211,7 +211,7 @@ def coding_options(options: Any, families: Sequence[str]) -> dict[str, Any]:
 
 
 def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Path:
-    """The data yaml of an arm."""
+    """Write the data yaml of an arm, and return its path."""
     data = {"train": str(train), "val": str(val), "names": names}
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     return path
@@ -302,7 +302,7 @@ def _by_arm(runs: Sequence[Run], score: str) -> dict[str, list[float]]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Mean and standard deviation over the seeds, as Markdown."""
+    """Return mean and standard deviation over the seeds, as Markdown."""
     sizes = {run.arm: f"{run.bytes_a_frame:,.0f}" for run in runs}
     columns = [_by_arm(runs, "map50"), _by_arm(runs, "map50_95")]
     rows = [
@@ -317,7 +317,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
-    """The smallest difference of two arms that so many seeds show, or None for one seed.
+    """Return the smallest difference of two arms that so many seeds show; None for one seed.
 
     Student's t test of two arms of n seeds with the pooled standard deviation s of all arms: with a
     chance of 5 % to call equal arms different, (t(0.975) + t(0.8)) s sqrt(2 / n) is seen with a
