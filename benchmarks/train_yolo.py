@@ -170,18 +170,20 @@ def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
     filled = any((work / f"{arm}.json").is_file() for arm in options.arms)
     keep_options(work, coding_options(options, families), assumed={} if filled else None)
     size, reference = float(options.bytes), None
+    written: dict[str, float] = {}
     if families:
         # With all cores: the others wait for it.
         torch.set_num_threads(options.threads * options.jobs)
-        written = write_arm(families[0], work, options, size, None)
+        written[families[0]] = write_arm(families[0], work, options, size, None)
         torch.set_num_threads(options.threads)
-        size, reference = size or written, work / families[0] / "train.rinr"
+        size, reference = size or written[families[0]], work / families[0] / "train.rinr"
+    others = [arm for arm in dict.fromkeys(options.arms) if arm not in written]
     write = partial(write_arm, work=work, options=options, size=size, reference=reference)
     with _workers(options) as call:
-        sizes = list(call(write, options.arms))
+        written.update(zip(others, call(write, others), strict=True))
     return {
-        arm: (work / arm if arm in families else work / arm / "images", written)
-        for arm, written in zip(options.arms, sizes, strict=True)
+        arm: (work / arm if arm in families else work / arm / "images", written[arm])
+        for arm in options.arms
     }
 
 
