@@ -51,6 +51,11 @@ ORDERS = {"shuffled": True, "in order": False}
 # Steps that are fitted. Latents need some: their speed depends on their bytes, of which they have
 # more than after a whole fit.
 STEPS, STEPS_OF_LATENTS = 1, 30
+# By part, the options that it does not use.
+UNUSED = {
+    "loading": ("model", "imgsz", "yolo_workers", "epochs"),
+    "epoch": ("workers", "repeats"),
+}
 
 
 def read_with_pillow(path: str) -> Tensor:
@@ -266,9 +271,7 @@ def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers
 
 def main() -> None:
     parser = common_parser(__doc__, frames=32)
-    parser.add_argument(
-        "--part", choices=("loading", "epoch"), default="loading", help="what is measured"
-    )
+    parser.add_argument("--part", choices=UNUSED, default="loading", help="what is measured")
     parser.add_argument("--preset", default="balanced", help="of the packs")
     parser.add_argument(
         "--families", nargs="+", choices=background_families(), default=list(background_families())
@@ -285,6 +288,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.epochs < 1:
         parser.error("--epochs: expected 1 or more")
+    for name in UNUSED[options.part]:
+        setattr(options, name, None)  # not on the page
     setup(options)
     # More workers than cores are tried on purpose.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
