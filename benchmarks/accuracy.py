@@ -95,7 +95,7 @@ def intro() -> str:
 
 
 def figure_of(any_class: bool) -> tuple[str, Figure]:
-    """The name of what counts on a set, and how to take it from an accuracy."""
+    """Return the name of what counts on a set, and how to take it from an accuracy."""
     if any_class:
         return "recall", lambda accuracy: accuracy.recall50
     return "mAP50-95", lambda accuracy: accuracy.map50_95
@@ -129,7 +129,7 @@ class Measured:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Bytes and accuracy of every coding, over all pictures."""
+        """Return bytes and accuracy of every coding, over all pictures."""
         rows = []
         for arm, codings in self.arms.items():
             for coding in codings:
@@ -139,7 +139,7 @@ class Measured:
         return rows
 
     def table(self) -> str:
-        """The rows as Markdown."""
+        """Return the rows as Markdown."""
         header = ["codec", "quality", "bytes", self.name]
         header += [] if self.shown.any_class else ["mAP50"]
         body = []
@@ -171,7 +171,7 @@ class Measured:
         return Table({key: self.seen[key] for key in keys}, numbers, self.figure, samples=samples)
 
     def deltas(self, table: Table) -> dict[str, dict[str, Interval]]:
-        """The bytes of our curves, and of each of their points, against every rival."""
+        """Compare the bytes of our curves, and of each of their points, with every rival."""
         keys = self.compared()
         rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
         result = {}
@@ -199,7 +199,7 @@ class Measured:
 
 
 def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
-    """The differences as Markdown."""
+    """Return the differences as Markdown."""
     rivals = list(dict.fromkeys(chain.from_iterable(deltas.values())))
     rows = [
         [ours, *(row[rival].text() if rival in row else "" for rival in rivals)]
@@ -209,7 +209,7 @@ def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
 
 
 def draw(path: Path, sets: Mapping[str, Measured]) -> None:
-    """Accuracy over bytes, one plot a set."""
+    """Draw accuracy over bytes, one plot a set."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -241,17 +241,17 @@ def draw(path: Path, sets: Mapping[str, Measured]) -> None:
 
 
 def photo_arms(options: argparse.Namespace) -> Arms:
-    """The curves of photos and frames that are asked for."""
+    """Return the curves of photos and frames that are asked for."""
     return {name: PICTURES[name] for name in PICTURES if name in options.arms}
 
 
 def sequence_arms(options: argparse.Namespace) -> Arms:
-    """The curves of sequences, with networks where they are asked for."""
+    """Return the curves of sequences, with networks where they are asked for."""
     return {**SEQUENCE_ARMS, **(SEQUENCE_NETWORKS if options.networks else {})}
 
 
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
-    """Everything to compute, what matters most first."""
+    """List everything to compute, what matters most first."""
     parts: list[Part] = []
 
     def add(set_name: str, arms: Arms, chunks: Sequence[int] | None = None) -> None:
@@ -273,13 +273,13 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
 
 
 def parts_by(everything: Sequence[Measured]) -> str:
-    """The commits that computed the parts of the page."""
+    """Name the commits that computed the parts of the page."""
     made = {path: commit for measured in everything for path, commit in measured.commits.items()}
     return " / ".join(f"{n} by commit {one}" for one, n in Counter(made.values()).most_common())
 
 
 def section(title: str, *parts: str) -> str:
-    """A part of the page."""
+    """Return a part of the page."""
     return "\n\n".join([f"## {title}", *parts])
 
 

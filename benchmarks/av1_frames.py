@@ -34,7 +34,7 @@ Points = list[tuple[float, float]]
 
 
 def avif(pixels: NDArray[np.uint8], quality: int) -> tuple[float, float]:
-    """Bytes and PSNR of an AVIF file."""
+    """Return bytes and PSNR of an AVIF file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(
         file,
@@ -52,7 +52,7 @@ def avif(pixels: NDArray[np.uint8], quality: int) -> tuple[float, float]:
 def measure(
     pictures: Sequence[Picture], preset: str, quality: int, seed: int
 ) -> tuple[Pack, list[float], float]:
-    """A pack of all pictures, the PSNR of every frame, and seconds of encoding a frame."""
+    """Return a pack of all pictures, the PSNR of every frame, and seconds to encode a frame."""
     began = time.perf_counter()
     pack = rinrcodec.encode(
         pictures,
@@ -69,7 +69,7 @@ def measure(
 
 
 def row_bytes(pack: Pack, i: int) -> int:
-    """Bytes of the coded row of a frame."""
+    """Return the bytes of the coded row of a frame."""
     ref = pack.frames[i].background
     return sum(map(len, pack.read_rows(ref.group, [ref.row]).coded))
 
@@ -77,7 +77,7 @@ def row_bytes(pack: Pack, i: int) -> int:
 def compare(
     pictures: Sequence[Picture], anchors: list[Points], preset: str, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """The curves of one preset, and their rates against the anchors."""
+    """Return the curves of one preset, and their rates against the anchors."""
     alone: list[Points] = [[] for _ in pictures]
     shared: list[Points] = [[] for _ in pictures]
     times = []
@@ -100,13 +100,13 @@ def compare(
 
 
 def mean_rate(curves: list[Points], anchors: list[Points]) -> float:
-    """The mean over the pictures of their BD-rates, in percent."""
+    """Return the mean over the pictures of their BD-rates, in percent."""
     pairs = zip(curves, anchors, strict=True)
     return float(np.mean([bd_rate(rate_curve(ours), rate_curve(anchor)) for ours, anchor in pairs]))
 
 
 def table_row(name: str, row: dict[str, Any]) -> list[str]:
-    """A line of the table; bytes and dB are those of the quality in the middle."""
+    """Return a line of the table; bytes and dB are those of the quality in the middle."""
     middle = len(row["seconds"]) // 2
 
     def mean(key: str, k: int) -> float:

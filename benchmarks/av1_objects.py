@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 
 def at(points: Iterable[Point], wanted: float) -> float:
-    """Bytes at a PSNR, between the two measured points around it; beyond them, an error."""
+    """Return bytes at a PSNR, between the two points around it; exit if there are none."""
     known = sorted((quality, math.log(size)) for size, quality in points)
     if not known[0][0] <= wanted <= known[-1][0]:
         raise SystemExit(
@@ -47,7 +47,7 @@ def at(points: Iterable[Point], wanted: float) -> float:
 
 
 def coded_file(pixels: Pixels, codec: str, quality: int) -> tuple[int, Pixels]:
-    """The bytes of a file of Pillow, and what it decodes to."""
+    """Return the bytes of a file of Pillow, and what it decodes to."""
     settings = dict(CODECS[codec][0])
     if pixels.ndim == 2 and codec == "avif":
         settings["subsampling"] = "4:0:0"
@@ -59,7 +59,7 @@ def coded_file(pixels: Pixels, codec: str, quality: int) -> tuple[int, Pixels]:
 
 
 def bare_row(pixels: Pixels, quality: int) -> tuple[int, Pixels]:
-    """The bytes of an AV1 stream without a file around it."""
+    """Return the bytes of an AV1 stream without a file around it, and what it decodes to."""
     from rinrcodec.families.av1.decode import row_pixels
     from rinrcodec.families.av1.layout import row_spec
 
@@ -76,7 +76,7 @@ def curve(
     qualities: Sequence[int],
     n_frames: int,
 ) -> list[Point]:
-    """Mean bytes a frame, and the mean PSNR of the pictures, at every quality."""
+    """Return mean bytes a frame, and the mean PSNR of the pictures, at every quality."""
     points = []
     for quality in qualities:
         coded = [code(pixels, quality) for pixels in pictures]
@@ -86,7 +86,7 @@ def curve(
 
 
 def crops_of(pictures: Sequence[Picture], frames: Sequence[Pixels]) -> list[Pixels]:
-    """The pixels of all boxes, in the order of the pictures."""
+    """Return the pixels of all boxes, in the order of the pictures."""
     crops = []
     for picture, pixels in zip(pictures, frames, strict=True):
         regions = (box.region(picture.width, picture.height) for box in picture.boxes)
@@ -99,7 +99,7 @@ def decoded(pack: Pack, pictures: Sequence[Picture]) -> list[Pixels]:
 
 
 def ours(pictures: Sequence[Picture], preset: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The curve of backgrounds, and that of the objects on top of them at the wanted PSNR."""
+    """Return the curve of backgrounds, and that of objects on top of them at the wanted PSNR."""
 
     def encode(**arguments: Any) -> Pack:
         asked = {"background": "av1", "gop": options.gop, "seed": options.seed}
@@ -135,7 +135,7 @@ def ours(pictures: Sequence[Picture], preset: str, options: argparse.Namespace) 
 
 
 def sizes(background: float, objects: float) -> list[str]:
-    """Bytes of both and their sum, as a table has them."""
+    """Return the bytes of both and their sum, as a table has them."""
     return [f"{size:,.0f}" for size in (background, objects, background + objects)]
 
 

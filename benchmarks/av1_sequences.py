@@ -37,7 +37,7 @@ TUNED_ON = ("otb_crossing", "otb_jogging1", "vot_bag")  # which showed how long 
 
 
 def our_row(pictures: Sequence[Picture], quality: int, options: argparse.Namespace) -> JsonRow:
-    """A point of ours: bytes a frame of the pack, the mean of the dB, and how frames are stored."""
+    """Return a point of ours: bytes a frame, the mean of the dB, and how frames are stored."""
     began = time.perf_counter()
     pack = rinrcodec.encode(
         pictures,
@@ -61,7 +61,7 @@ def our_row(pictures: Sequence[Picture], quality: int, options: argparse.Namespa
 
 
 def x265_row(pictures: Sequence[Picture], crf: int, bits: int) -> JsonRow:
-    """A point of x265."""
+    """Return a point of x265."""
     video = encode_video(pictures, crf=crf, key_frame=KEY_FRAME, bits=bits)
     return {
         "bytes": video.n_bytes / len(pictures),
@@ -70,13 +70,13 @@ def x265_row(pictures: Sequence[Picture], crf: int, bits: int) -> JsonRow:
 
 
 def mean_psnr(pictures: Sequence[Picture], decoded: Sequence[Pixels]) -> float:
-    """The mean over frames of their dB."""
+    """Return the mean over frames of their dB."""
     pairs = zip(pictures, decoded, strict=True)
     return float(np.mean([psnr(picture.pixels, pixels) for picture, pixels in pairs]))
 
 
 def rate(ours: Sequence[JsonRow], anchor: Sequence[JsonRow]) -> float | None:
-    """BD-rate in percent; None where the curves share no range of PSNR."""
+    """Return the BD-rate in percent; None where the curves share no range of PSNR."""
     curves = [rate_curve((row["bytes"], row["psnr"]) for row in rows) for rows in (ours, anchor)]
     try:
         return bd_rate(*curves)
@@ -85,7 +85,7 @@ def rate(ours: Sequence[JsonRow], anchor: Sequence[JsonRow]) -> float | None:
 
 
 def sequence_row(name: str, options: argparse.Namespace, ledger: Ledger) -> JsonRow:
-    """All points of a sequence, and our rate against the better of x265's two bit depths."""
+    """Return all points of a sequence, and our rate against the better of x265's two bit depths."""
     words, loaded = load_sequence(name, options.frames)
     pictures = [replace(picture, boxes=()) for picture in loaded]
     ours = [
@@ -115,7 +115,7 @@ def sequence_row(name: str, options: argparse.Namespace, ledger: Ledger) -> Json
 
 
 def table_row(row: JsonRow) -> list[str]:
-    """A line of the table; bytes, dB and seconds are those of the quality in the middle."""
+    """Return a line of the table; bytes, dB and seconds are those of the quality in the middle."""
     middle = row["ours"][len(row["ours"]) // 2]
     rate = row["rate"]
     return [
@@ -137,7 +137,7 @@ HEADER = [
 
 
 def names() -> list[str]:
-    """All sequences that there are; where there are none, the made-up one."""
+    """List all sequences that there are; where there are none, the made-up one."""
     folder: Path = DATA / "sequences"
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return found or ["windows"]

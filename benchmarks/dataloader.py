@@ -51,30 +51,35 @@ ORDERS = {"shuffled": True, "in order": False}
 # Steps that are fitted. Latents need some: their speed depends on their bytes, of which they have
 # more than after a whole fit.
 STEPS, STEPS_OF_LATENTS = 1, 30
+# By part, the options that it does not use.
+UNUSED = {
+    "loading": ("model", "imgsz", "yolo_workers", "epochs"),
+    "epoch": ("workers", "repeats"),
+}
 
 
 def read_with_pillow(path: str) -> Tensor:
-    """uint8 [3, H, W] RGB, as all readers here."""
+    """Return uint8 [3, H, W] RGB, as all readers here."""
     with Image.open(path) as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 def read_with_opencv(path: str) -> Tensor:
-    """Through `cv2.imread`, which gives BGR."""
+    """Read through `cv2.imread`, which gives BGR."""
     cv2 = import_module("cv2")
     image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
     return torch.from_numpy(image).permute(2, 0, 1).contiguous()
 
 
 def read_with_torchvision(path: str) -> Tensor:
-    """Through `torchvision.io.decode_jpeg` on the CPU."""
+    """Read through `torchvision.io.decode_jpeg` on the CPU."""
     io = import_module("torchvision.io")
     image: Tensor = io.decode_jpeg(io.read_file(path), mode=io.ImageReadMode.RGB)
     return image
 
 
 def read_bytes(path: str) -> Tensor:
-    """The undecoded file: uint8 [bytes]."""
+    """Return the undecoded file: uint8 [bytes]."""
     return torch.from_numpy(np.fromfile(path, np.uint8))
 
 
@@ -132,7 +137,7 @@ class OnDevice:
 def jpeg_loaders(
     paths: Sequence[str], options: Any, *, shuffle: bool
 ) -> Iterable[tuple[str, int, Iterable[Any]]]:
-    """Every way to load JPEG files that this machine has: its name, the workers, the loader."""
+    """Yield (name, workers, loader) for every way to load JPEG files that this machine has."""
     readers: dict[str, Read] = {"JPEG, Pillow": read_with_pillow}
     if find_spec("cv2"):
         readers["JPEG, OpenCV"] = read_with_opencv
@@ -152,7 +157,7 @@ def jpeg_loaders(
 def pack_loaders(
     family: str, pack: Path, options: Any, *, shuffle: bool
 ) -> Iterable[tuple[str, int, Iterable[Any]]]:
-    """Every way to load a pack, as `jpeg_loaders` has them."""
+    """Yield every way to load a pack, as `jpeg_loaders` does."""
     packs = rinrcodec.RinrDataset([pack] * options.copies)
     loader = {
         "batch_size": options.batch_size,
@@ -171,7 +176,7 @@ def pack_loaders(
 
 
 def frames_per_second(loader: Iterable[Any], *, device: str, repeats: int) -> float:
-    """Of the best epoch, after one that starts workers and fills caches."""
+    """Return the speed of the best epoch, after one that starts workers and fills caches."""
     count = 0
 
     def epoch() -> None:
@@ -252,7 +257,7 @@ def nothing_kept() -> Iterator[None]:
 
 
 def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers: list[int]) -> str:
-    """Frames a second: a row for each way to load, columns for orders and workers."""
+    """Return frames a second: a row for each way to load, columns for orders and workers."""
     rows = [
         (
             way,
@@ -266,9 +271,7 @@ def speed_table(speeds: Mapping[str, Mapping[str, Mapping[int, float]]], workers
 
 def main() -> None:
     parser = common_parser(__doc__, frames=32)
-    parser.add_argument(
-        "--part", choices=("loading", "epoch"), default="loading", help="what is measured"
-    )
+    parser.add_argument("--part", choices=UNUSED, default="loading", help="what is measured")
     parser.add_argument("--preset", default="balanced", help="of the packs")
     parser.add_argument(
         "--families", nargs="+", choices=background_families(), default=list(background_families())
@@ -285,6 +288,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.epochs < 1:
         parser.error("--epochs: expected 1 or more")
+    for name in UNUSED[options.part]:
+        setattr(options, name, None)  # not on the page
     setup(options)
     # More workers than cores are tried on purpose.
     warnings.filterwarnings("ignore", message="This DataLoader will create")

@@ -77,7 +77,7 @@ def fit_frames(
 def time_to_reference(
     reference: Fit, preset: str, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> list[Fit]:
-    """Fits of our background with more and more steps, up to the first as good as the reference."""
+    """Fit our background with more and more steps, up to the first as good as the reference."""
     fits: list[Fit] = []
     for steps in STEPS:
         part = frame_part(preset, steps=steps)
@@ -88,7 +88,7 @@ def time_to_reference(
 
 
 def object_crops(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
-    """Crops of 64 to 961 pixels from random parts of the frames, uint8 [h, w, 3]."""
+    """Cut 64 to 961 pixels from random parts of the frames, uint8 [h, w, 3] each."""
     rng = np.random.default_rng(seed)
     crops = []
     for number in range(OBJECTS):
@@ -102,7 +102,7 @@ def object_crops(pictures: Sequence[Picture], *, seed: int) -> list[Tensor]:
 def grouped_times(
     part: SirenBackgrounds | SirenObjects, originals: Sequence[Tensor], *, seed: int, device: str
 ) -> tuple[float, float]:
-    """Seconds to fit the crops together and one by one, both with one spec."""
+    """Return seconds to fit the crops together and one by one, both with one spec."""
     spec = part.spec(max(t.shape[0] * t.shape[1] for t in originals), originals[0].shape[2])
 
     def fit(grouped: bool) -> None:

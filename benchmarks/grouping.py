@@ -46,12 +46,12 @@ Decode = Callable[[PackSource, Sequence[int], str], Callable[[], Any]]
 
 
 def decode_frames(source: PackSource, frames: Sequence[int], device: str) -> Callable[[], Any]:
-    """Frames with their objects: uint8 [3, H, W] each."""
+    """Return a call that decodes frames with their objects: uint8 [3, H, W] each."""
     return lambda: Decoder(source, device=device).decode(frames)
 
 
 def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Callable[[], Any]:
-    """The objects of frames, onto blank backgrounds: what `decode` does after the backgrounds."""
+    """Return a call that decodes only the objects of frames, onto blank backgrounds."""
     used = resolve_device(device)
     pastes: dict[int, list[tuple[ObjectView, Tensor]]] = {}
     signals = []
@@ -83,7 +83,7 @@ def decode_objects(source: PackSource, frames: Sequence[int], device: str) -> Ca
 def batch_times(
     paths: Mapping[str, Path], decode: Decode, n: int, *, batch: int, clock: Clock, repeats: int
 ) -> Times:
-    """Seconds that all n frames take in batches, of every way: in `total` and by part.
+    """Return the seconds of all n frames in batches, for every way: in `total` and by part.
 
     The best of `repeats` rounds in which the ways take turns. A file is opened before the clock
     starts, anew for every round, since readers keep what they have decompressed.
@@ -111,7 +111,7 @@ def _one_round(path: Path, decode: Decode, n: int, batch: int, clock: Clock) -> 
 
 
 def save_both(folder: Path, pack: Pack) -> dict[str, Path]:
-    """The two files of a pack, by way."""
+    """Save a pack in both ways; return the files by way."""
     paths = {way: folder / f"{way}.rinr" for way in WAYS}
     rinrcodec.save(pack, paths[WAYS[0]])
     rinrcodec.save(ungrouped(pack), paths[WAYS[1]])
@@ -131,7 +131,7 @@ def check_equal(paths: Mapping[str, Path], n: int, *, device: str) -> None:
 def by_class(
     pictures: Sequence[Picture], part: SirenObjects, *, most: int | None = None
 ) -> dict[SizeClass, list[Picture]]:
-    """Boxes by size class, at most `most` of each, every one in a picture of its own."""
+    """Sort boxes by size class, at most `most` of each, every one in a picture of its own."""
     by_size: dict[SizeClass, list[Picture]] = {size: [] for size in part.sizes}
     for picture in pictures:
         for box in picture.boxes:
@@ -143,7 +143,7 @@ def by_class(
 
 
 def batch_table(times: Mapping[int, Times], n: int) -> str:
-    """Milliseconds a frame of both ways and their parts, for every batch size."""
+    """Return milliseconds a frame of both ways and their parts, for every batch size."""
     rows = []
     for batch, ways in times.items():
         gain = ways[WAYS[1]]["total"] / ways[WAYS[0]]["total"]
@@ -156,7 +156,7 @@ def batch_table(times: Mapping[int, Times], n: int) -> str:
 def class_times(
     folder: Path, pictures: Sequence[Picture], preset: Preset, clock: Clock, options: Any
 ) -> list[dict[str, Any]]:
-    """The objects of every size class, each class decoded as one batch."""
+    """Time the objects of every size class, each class decoded as one batch."""
     measured = []
     classes = by_class(pictures, object_part(preset), most=options.class_objects)
     for size, members in classes.items():
@@ -170,7 +170,7 @@ def class_times(
 
 
 def class_table(classes: Sequence[dict[str, Any]]) -> str:
-    """Milliseconds an object of both ways, for every size class."""
+    """Return milliseconds an object of both ways, for every size class."""
     rows = []
     for entry in classes:
         together, alone = (1e3 * entry["seconds"][w]["total"] / entry["objects"] for w in WAYS)

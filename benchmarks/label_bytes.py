@@ -33,17 +33,17 @@ Rounded = Callable[[float, float], float]
 
 
 def coco(value: float, size: float) -> float:  # noqa: ARG001 (as `yolo`)
-    """A coordinate as COCO writes it: two decimals of a pixel."""
+    """Round a coordinate as COCO writes it: to two decimals of a pixel."""
     return round(value, 2)
 
 
 def yolo(value: float, size: float) -> float:
-    """A coordinate as read from a YOLO label: six decimals of the picture's size."""
+    """Round a coordinate as a YOLO label does: to six decimals of the picture's size."""
     return round(round(value / size, 6) * size, 9)
 
 
 def outline(rng: np.random.Generator, n: int) -> np.ndarray[Any, Any]:
-    """A smooth outline of `n` points in the unit square, float64 [n, 2]."""
+    """Draw a smooth outline of `n` points in the unit square, float64 [n, 2]."""
     turns = np.linspace(0, 2 * np.pi, n, endpoint=False)
     waves = sum(
         rng.normal(0, 0.12 / k) * np.cos(k * turns + rng.uniform(0, 6.3)) for k in range(1, 6)
@@ -90,7 +90,7 @@ def with_pose(rounded: Rounded) -> Drawn:
 def _placed(
     points: np.ndarray[Any, Any], box: Box, picture: Picture, rounded: Rounded
 ) -> tuple[float, ...]:
-    """Points of the unit square inside a box, as (x1, y1, x2, y2, ...)."""
+    """Move points of the unit square into a box; return them as (x1, y1, x2, y2, ...)."""
     flat: list[float] = []
     for x, y in points.tolist():
         flat += [
@@ -101,26 +101,26 @@ def _placed(
 
 
 def label_bytes(pack: Pack) -> int:
-    """Bytes of all labels in a file."""
+    """Return the bytes of all labels in a file."""
     with PackReader(pack_bytes(pack)) as reader:
         return reader.sizes().boxes
 
 
 def as_json(pack: Pack) -> bytes:
-    """The extras of all boxes as JSON, one a line."""
+    """Return the extras of all boxes as JSON, one a line."""
     boxes = [box.extras for frame in pack.frames for box in frame.boxes]
     return "\n".join(json.dumps(extras, separators=(",", ":")) for extras in boxes).encode()
 
 
 def as_floats(pack: Pack) -> bytes:
-    """All coordinates as byte planes of float64."""
+    """Return all coordinates as byte planes of float64."""
     shapes = [s for f in pack.frames for b in f.boxes for s in (*b.polygons, *b.keypoints)]
     numbers = np.concatenate(shapes).astype("<f8")
     return bytes(numbers.view("u1").reshape(-1, 8).T.tobytes())
 
 
 def measure(name: str, drawn: Drawn, plain: Pack, pictures: list[Picture], seed: int) -> list[Any]:
-    """One row: bytes a box beyond the plain box."""
+    """Return one row: bytes a box beyond the plain box."""
     rng = np.random.default_rng(seed)
     frames = tuple(
         replace(frame, boxes=tuple(drawn(rng, box, picture) for box in frame.boxes))

@@ -42,7 +42,7 @@ class Frames:
 
 
 def dacsdc_frames(count: int) -> Frames:
-    """Frames of DAC-SDC; where they are absent, the pictures that ship with scikit-image."""
+    """Load frames of DAC-SDC; where they are absent, the pictures that ship with scikit-image."""
     yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
         pictures = sample_pictures()[:count]
@@ -57,7 +57,7 @@ def dacsdc_frames(count: int) -> Frames:
 
 
 def sequence_frames(name: str, count: int) -> Frames:
-    """A sequence, of which `count` frames are compared."""
+    """Load a sequence, and choose the `count` frames that are compared."""
     what, pictures = load_sequence(name, 0)
     measured = evenly_spread(count, len(pictures))
     return Frames(
@@ -66,7 +66,7 @@ def sequence_frames(name: str, count: int) -> Frames:
 
 
 def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
-    """The preset of a family; the network of a sequence has epochs of its own."""
+    """Return the preset of a family; the network of a sequence has epochs of its own."""
     preset = get_preset(options.preset, steps=options.steps, background=background)
     epochs = options.epochs
     if isinstance(preset.background, NervBackgrounds) and options.steps is None and epochs:
@@ -77,7 +77,7 @@ def chosen_preset(options: argparse.Namespace, background: str) -> Preset:
 
 
 def measure(frames: Frames, options: argparse.Namespace) -> list[Rung]:
-    """All rungs on one set, printed as they come."""
+    """Measure all rungs on one set, and print them as they come."""
     compared = [frames.pictures[i] for i in frames.measured]
     rungs = [low_quality_jpeg(compared)]
     settings = {"seed": options.seed, "device": options.device}

@@ -57,7 +57,7 @@ class Codec:
 
 
 def load(folder: Path, name: str) -> dict[str, Any]:
-    """The figures of a page; ends the program where they are missing."""
+    """Load the figures of a page; exit where they are missing."""
     path = folder / f"{name}.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ def load(folder: Path, name: str) -> dict[str, Any]:
 
 
 def bytes_at(points: Sequence[tuple[float, float]], wanted: float) -> float | None:
-    """The bytes at an mAP, on the line between the points around it (bytes are logarithmic)."""
+    """Return the bytes at an mAP, on the line between the points around it (with log bytes)."""
     sizes, accuracies = np.array(rate_curve(points)).T
     if not accuracies[0] <= wanted <= accuracies[-1]:
         return None
@@ -75,13 +75,13 @@ def bytes_at(points: Sequence[tuple[float, float]], wanted: float) -> float | No
 
 
 def common_accuracy(curves: Iterable[Sequence[tuple[float, float]]]) -> float:
-    """The middle of the mAPs that all curves reach; where there are none, of those around them."""
+    """Return the middle of the mAPs that all curves reach; if there are none, of those around."""
     reached = [[accuracy for _, accuracy in points] for points in curves]
     return (max(map(min, reached)) + min(map(max, reached))) / 2
 
 
 def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Codec], float]:
-    """All codecs, and the mAP at which their bytes are compared."""
+    """Return all codecs, and the mAP at which their bytes are compared."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in accuracy["sets"]["coco"]["points"]:
         if row["arm"] in CURVES:
@@ -103,14 +103,14 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
 
 
 def ms_of(row: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Milliseconds to encode and to decode a frame."""
+    """Return the milliseconds to encode and to decode a frame."""
     rates = (row.get("encoded_per_s"), row.get("decoded_per_s"))
     encode, decode = (1e3 / rate if rate else None for rate in rates)
     return encode, decode
 
 
 def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
-    """Three plots: mAP over bytes, and how long encoding and decoding take."""
+    """Draw three plots: mAP over bytes, and how long encoding and decoding take."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -152,14 +152,14 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
 
 
 def milliseconds(value: float | None) -> str:
-    """A time as text, with up to three figures."""
+    """Return a time as text, with up to three figures."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def page(codecs: Sequence[Codec], wanted: float, accuracy: Any, speed: Any) -> str:
-    """The plot, the table, and where the figures come from."""
+    """Return the plot, the table, and where the figures come from."""
     table = markdown_table(
         ["codec", f"bytes at mAP {wanted:.3f}", "encode ms", "decode ms"],
         [

@@ -30,7 +30,7 @@ LADDER_FRAMES = 12  # of the data set, and of the sequence
 
 
 def seconds(pictures: list[Picture], background: str, options: argparse.Namespace) -> float:
-    """The whole of the paper's recipe for some pictures, from fits of one and of three steps."""
+    """Estimate the time of the paper's whole recipe from fits of one and of three steps."""
     paper = get_preset("paper", background=background)
     took = []
     for steps in (PROBE_STEPS[0], *PROBE_STEPS):  # the first one warms up

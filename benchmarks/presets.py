@@ -39,7 +39,7 @@ from rinrcodec.presets import get_preset
 def outputs_of(
     part: SirenBackgrounds | SirenObjects, originals: Sequence[Tensor], *, seed: int, device: str
 ) -> list[Tensor]:
-    """Outputs of INRs fitted to pictures of one spec: quantised, and fitted and evaluated in float.
+    """Return outputs of INRs fitted to pictures of one spec: quantised, and wholly in float.
 
     Two items per picture, each [h, w, channels]: first all quantised ones, then all float ones.
     """
@@ -64,7 +64,7 @@ def outputs_of(
 def background_loss(
     part: SirenBackgrounds, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> tuple[float, float]:
-    """Mean PSNR of the frames, quantised and in float."""
+    """Return the mean PSNR of the frames, quantised and in float."""
     originals = [torch.tensor(p.pixels) for p in pictures]
     outputs = outputs_of(part, originals, seed=seed, device=device)
     values = [
@@ -77,7 +77,7 @@ def background_loss(
 def object_loss(
     part: SirenObjects, pack: Pack, pictures: Sequence[Picture], *, seed: int, device: str
 ) -> tuple[float, float]:
-    """Mean PSNR inside the boxes with quantised and with float object INRs, on one background."""
+    """Return mean PSNR inside the boxes with quantised and float object INRs, on one background."""
     decoder = Decoder(pack, device=device)
     rounded: list[float] = []
     floats: list[float] = []

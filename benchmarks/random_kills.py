@@ -101,7 +101,7 @@ def _round(
     expected: dict[str, str],
     by_command: bool,
 ) -> dict[str, Any]:
-    """One output: killed once, resumed, compared."""
+    """Kill one output once, resume it, and compare it."""
     victim = rng.choice(["driver", "driver", "driver", "worker"])
     jobs = 2 if victim == "worker" else rng.choice([1, 1, 1, 2])
     number = rng.choice(_SIGNALS)

@@ -40,7 +40,7 @@ CURVE_SIZES = (3000, 4500, 6500, 9000, 13000, 18000, 26000)
 def our_comparisons(
     pictures: Sequence[Picture], preset: str, options: argparse.Namespace
 ) -> tuple[list[Comparison], float]:
-    """Our frames, and the seconds that the encoder took."""
+    """Return our frames, and the seconds that the encoder took."""
     chosen = get_preset(preset, steps=options.steps, background="siren", objects="siren")
     start = time.perf_counter()
     pack = rinrcodec.encode(pictures, preset=chosen, seed=options.seed, device=options.device)
@@ -63,7 +63,7 @@ def db(value: float | None) -> str:
 
 
 def quality_table(comparisons: Iterable[Comparison]) -> str:
-    """The means of each method, as Markdown."""
+    """Return the means of each method, as Markdown."""
     header = ["method", "bytes a frame", "bits/pixel", "frame dB", "background dB", "objects dB"]
     return markdown_table(
         header,
@@ -75,7 +75,7 @@ def quality_table(comparisons: Iterable[Comparison]) -> str:
 
 
 def frame_table(comparisons: Sequence[Comparison], methods: Sequence[str]) -> str:
-    """Per frame, background / object PSNR of each method, as Markdown."""
+    """Return background / object PSNR of each frame and method, as Markdown."""
     names = list(dict.fromkeys(one.frame for one in comparisons))
     cells = {(one.frame, one.method): one for one in comparisons}
     table = []
@@ -89,7 +89,7 @@ def frame_table(comparisons: Sequence[Comparison], methods: Sequence[str]) -> st
 def draw(
     path: Path, curves: Sequence[Comparison], points: Sequence[Comparison], title: str
 ) -> None:
-    """Background and object PSNR over bytes a frame: lines for baselines, dots for presets."""
+    """Draw background and object PSNR over bytes: lines for baselines, dots for presets."""
     import matplotlib
 
     matplotlib.use("Agg")

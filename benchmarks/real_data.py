@@ -32,7 +32,7 @@ SETS = {
 
 
 def run(*words: object) -> None:
-    """One command of ours; its error ends the benchmark."""
+    """Run one command of ours; its error ends the benchmark."""
     command = [sys.executable, "-m", "rinrcodec", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

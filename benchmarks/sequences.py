@@ -57,7 +57,7 @@ class Clip:
     alone: Sequence[int]
 
     def quality(self, decoded: Sequence[Pixels]) -> Quality:
-        """The mean over the frames."""
+        """Return the mean over the frames."""
         pairs = zip(self.pictures, decoded, strict=True)
         return mean_quality([frame_quality(p.pixels, pixels, p.boxes) for p, pixels in pairs])
 
@@ -66,7 +66,7 @@ class Clip:
         return quality.frame if quality.background is None else quality.background
 
     def opened_ms(self, open_one: Callable[[int], object]) -> float:
-        """Milliseconds to open one frame: the median."""
+        """Return the milliseconds to open one frame: the median."""
         times = []
         for index in self.alone:
             start = time.perf_counter()
@@ -76,7 +76,7 @@ class Clip:
 
 
 def our_results(clip: Clip, options: argparse.Namespace) -> list[Result]:
-    """The backgrounds alone, and the pack with its object INRs."""
+    """Measure the backgrounds alone, and the pack with its object INRs."""
     preset = get_preset(options.preset, steps=options.steps, background="nerv", objects="siren")
     if options.object_steps:
         objects = object_part(preset)
@@ -140,7 +140,7 @@ def bytes_read(open_one: Callable[[int], object], index: int) -> int:
 
 
 def still_result(clip: Clip, codec: str, least: float) -> Result:
-    """A picture codec at the lowest quality whose background is `least` dB or better."""
+    """Measure a codec at the lowest quality whose background is `least` dB or better."""
     scans = [QualityScan(codec, picture.pixels) for picture in clip.pictures]
 
     def decoded(quality: int) -> list[Pixels]:
@@ -163,7 +163,7 @@ def still_result(clip: Clip, codec: str, least: float) -> Result:
 
 
 def video_result(clip: Clip, key_frame: int, least: float) -> Result:
-    """x265 at the highest rate factor whose background is `least` dB or better."""
+    """Measure x265 at the highest rate factor whose background is `least` dB or better."""
 
     def coded(tenths: int) -> Video:
         return encode_video(clip.pictures, crf=tenths / 10, key_frame=key_frame)
@@ -192,7 +192,7 @@ def video_result(clip: Clip, key_frame: int, least: float) -> Result:
 
 
 def table(rows: Sequence[Result]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     return markdown_table(
         [
             *("method", "setting", "bytes a frame", "background dB", "objects dB", "s to encode"),

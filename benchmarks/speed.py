@@ -74,7 +74,7 @@ class Speed:
 def pillow_speed(
     codec: str, pictures: Sequence[Picture], *, repeats: int, seed: int, threads: int = 1
 ) -> Speed:
-    """The speed of a codec of `PILLOW`; only AVIF encodes with several threads."""
+    """Measure the speed of a codec of `PILLOW`; only AVIF encodes with several threads."""
     files = pillow_files(codec, pictures)
     count = len(files)
 
@@ -121,7 +121,7 @@ def numbers_at_random(count: int, seed: int) -> list[int]:
 
 
 def pillow_files(codec: str, pictures: Sequence[Picture], threads: int = 1) -> list[bytes]:
-    """The frames as files."""
+    """Return the frames as files."""
     settings = dict(PILLOW[codec])
     if settings["format"] == "AVIF":
         settings["max_threads"] = threads
@@ -134,7 +134,7 @@ def pillow_files(codec: str, pictures: Sequence[Picture], threads: int = 1) -> l
 
 
 def torchvision_speed(pictures: Sequence[Picture], options: argparse.Namespace) -> Speed:
-    """The speed with which torchvision decodes JPEG on the device, in batches."""
+    """Measure how fast torchvision decodes JPEG on the device, in batches."""
     tv = import_module("torchvision.io")
     files = pillow_files(SOURCE, pictures)
     data = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
@@ -166,7 +166,7 @@ def family_speed(
     bare: bool = False,
     shrink: int = 1,
 ) -> Speed:
-    """The speed of a family: encoded with all threads, decoded with one or on the device.
+    """Measure a family: encoded with all threads, decoded with one or on the device.
 
     With `bare`, the frames have no boxes, and so no objects. `shrink` is as of `encode`.
     """
@@ -212,7 +212,7 @@ def family_speed(
 def frames_for(
     family: str, stills: Sequence[Picture], clip: Sequence[Picture], few: int
 ) -> dict[str, Sequence[Picture]]:
-    """The sets of frames that a family is tried on; one that fits networks gets few stills."""
+    """Return the sets of frames to try a family on; one that fits networks gets few stills."""
     one = background_family(family)
     if one.joins_frames and one.gop is None:
         return {SEQUENCE: clip}
@@ -222,12 +222,12 @@ def frames_for(
 
 
 def steps_of(family: str, options: argparse.Namespace) -> int | None:
-    """The steps that replace those of the preset, for families that have steps."""
+    """Return the steps that replace those of the preset, for families that have steps."""
     return options.steps if background_family(family).needs_torch else None
 
 
 def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequence: str) -> str:
-    """The table, and how it is to be read."""
+    """Return the table, and how it is to be read."""
     jpeg = next(row for row in rows if row.codec == f"{SOURCE}, Pillow")
 
     def text(value: float | None, form: str) -> str:

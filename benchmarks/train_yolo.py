@@ -100,7 +100,7 @@ def load_split(name: str, count: int) -> tuple[str, Split, dict[int, str]]:
 
 
 def write_pack(folder: Path, split: Split, family: str, options: Any, n_bytes: float) -> float:
-    """Write a split as one pack of a family; the bytes a frame.
+    """Write a split as one pack of a family; return the bytes a frame.
 
     With `n_bytes` the family is asked for that size, otherwise its preset decides.
     """
@@ -120,7 +120,7 @@ def write_pack(folder: Path, split: Split, family: str, options: Any, n_bytes: f
 def write_pictures(
     folder: Path, split: Split, arm: str, n_bytes: float, reference: Path | None = None
 ) -> float:
-    """Write a split as pictures with labels, in a codec of about `n_bytes`; the mean bytes.
+    """Write a split as labelled pictures, in a codec of about `n_bytes`; return the mean bytes.
 
     Codecs other than "original" are written as the PNG of what they decode to. AVIF has the default
     tune of Pillow, whose accuracy is higher than that of tune=psnr (see benchmarks/accuracy.py).
@@ -159,7 +159,7 @@ def write_pictures(
 
 
 def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
-    """Write every arm: the folder to train on, and the bytes a frame.
+    """Write every arm; return the folder to train on, and the bytes a frame.
 
     The first family among the arms decides the size of all. What an earlier run wrote is kept.
 
@@ -170,23 +170,25 @@ def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
     filled = any((work / f"{arm}.json").is_file() for arm in options.arms)
     keep_options(work, coding_options(options, families), assumed={} if filled else None)
     size, reference = float(options.bytes), None
+    written: dict[str, float] = {}
     if families:
         # With all cores: the others wait for it.
         torch.set_num_threads(options.threads * options.jobs)
-        written = write_arm(families[0], work, options, size, None)
+        written[families[0]] = write_arm(families[0], work, options, size, None)
         torch.set_num_threads(options.threads)
-        size, reference = size or written, work / families[0] / "train.rinr"
+        size, reference = size or written[families[0]], work / families[0] / "train.rinr"
+    others = [arm for arm in dict.fromkeys(options.arms) if arm not in written]
     write = partial(write_arm, work=work, options=options, size=size, reference=reference)
     with _workers(options) as call:
-        sizes = list(call(write, options.arms))
+        written.update(zip(others, call(write, others), strict=True))
     return {
-        arm: (work / arm if arm in families else work / arm / "images", written)
-        for arm, written in zip(options.arms, sizes, strict=True)
+        arm: (work / arm if arm in families else work / arm / "images", written[arm])
+        for arm in options.arms
     }
 
 
 def write_arm(arm: str, work: Path, options: Any, size: float, reference: Path | None) -> float:
-    """Write an arm, unless an earlier run wrote it; the bytes a frame."""
+    """Write an arm, unless an earlier run wrote it; return the bytes a frame."""
     done = work / f"{arm}.json"
     if not done.is_file():
         shutil.rmtree(work / arm, ignore_errors=True)
@@ -211,7 +213,7 @@ def coding_options(options: Any, families: Sequence[str]) -> dict[str, Any]:
 
 
 def write_data(path: Path, train: Path, val: Path, names: dict[int, str]) -> Path:
-    """The data yaml of an arm."""
+    """Write the data yaml of an arm, and return its path."""
     data = {"train": str(train), "val": str(val), "names": names}
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     return path
@@ -302,7 +304,7 @@ def _by_arm(runs: Sequence[Run], score: str) -> dict[str, list[float]]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Mean and standard deviation over the seeds, as Markdown."""
+    """Return mean and standard deviation over the seeds, as Markdown."""
     sizes = {run.arm: f"{run.bytes_a_frame:,.0f}" for run in runs}
     columns = [_by_arm(runs, "map50"), _by_arm(runs, "map50_95")]
     rows = [
@@ -317,7 +319,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
-    """The smallest difference of two arms that so many seeds show, or None for one seed.
+    """Return the smallest difference of two arms that so many seeds show; None for one seed.
 
     Student's t test of two arms of n seeds with the pooled standard deviation s of all arms: with a
     chance of 5 % to call equal arms different, (t(0.975) + t(0.8)) s sqrt(2 / n) is seen with a

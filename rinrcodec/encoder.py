@@ -19,6 +19,7 @@ from rinrcodec.display.live import Meter, Records, best_view, metering
 from rinrcodec.encoding.fit import Encoding, Progress
 from rinrcodec.encoding.reached import misses
 from rinrcodec.encoding.size import TRIES, encode_for_size, without_overhead
+from rinrcodec.encoding.soften import sharp_warning
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family
 from rinrcodec.families.interface import FitContext
@@ -103,7 +104,8 @@ def encode(
             Decoding enlarges them. Objects keep their size. 1, the default, keeps that of
             backgrounds, too.
         soften: Blur frames outside of their boxes before they are encoded, with this standard
-            deviation in pixels. What is outside takes fewer bytes.
+            deviation in pixels. What is outside takes fewer bytes. Pictures without boxes are not
+            blurred, and give a warning.
         seed: Of all random numbers, from 0.
         device: Where networks are fitted: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
             A CPU fits one chunk on each core at a time.
@@ -182,6 +184,8 @@ def encode(
                 f"reuse with a target of {' and '.join(others)}: the backgrounds are kept "
                 "as they are; ask for objects_psnr or objects_quality alone"
             )
+    if sharp := sharp_warning(pictures, chosen.soften):
+        warnings.warn(sharp, stacklevel=2)
     with _reporting(on_progress, len(pictures)) as report:
         pack, missed = encode_pictures(
             pictures,

@@ -39,12 +39,12 @@ SOFTEN = 1.5
 def ours(
     quality: int, objects: int | None = None, boxes: str = "found", shrink: int | None = None
 ) -> Ours:
-    """A pack of the default family; its backgrounds have the speed of the AVIF files."""
+    """Return a pack of the default family; its backgrounds have the speed of the AVIF files."""
     return Ours("av1", "fast", quality, objects, boxes, shrink=shrink)
 
 
 def softened(quality: int, boxes: str = "found") -> Ours:
-    """The same without objects, blurred outside of the boxes."""
+    """Return the same without objects, blurred outside of the boxes."""
     return Ours("av1", "fast", quality, boxes=boxes, soften=SOFTEN)
 
 

@@ -111,7 +111,7 @@ class Still(Coding):
         return self.shown(path.read_bytes(), pixels)
 
     def file(self, pixels: Pixels) -> bytes:
-        """The file of a picture."""
+        """Return the file of a picture."""
         settings = dict(CODECS[self.codec][0])
         if self.codec == "avif":
             settings["advanced"] = {"tune": self.tune} if self.tune else {}
@@ -121,7 +121,7 @@ class Still(Coding):
         return file.getvalue()
 
     def shown(self, data: bytes, pixels: Pixels) -> Coded:
-        """The size of a file, and what it decodes to."""
+        """Return the size of a file, and what it decodes to."""
         return len(data), decode_picture(data, "L" if pixels.ndim == 2 else "RGB")
 
 
@@ -321,7 +321,7 @@ class Movie(Coding):
 
 
 def bare(picture: Picture) -> Picture:
-    """The picture without labels, and without the colour profile that no other codec here has."""
+    """Return the picture without labels, and without its colour profile (no other codec has it)."""
     return replace(picture, boxes=(), metadata=Metadata())
 
 
@@ -335,14 +335,14 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def shares(pack: Pack, pictures: Sequence[Picture]) -> list[Coded]:
-    """The bytes of each frame, with an equal share of what belongs to none, and its pixels."""
+    """Return each frame's bytes, with an equal share of what belongs to none, and its pixels."""
     sizes = frame_bytes(pack, len(pack_bytes(pack)))
     shown = [to_array(rinrcodec.decode(pack, i), p.mode) for i, p in enumerate(pictures)]
     return list(zip(sizes, shown, strict=True))
 
 
 def chosen_boxes(kind: str, picture: Picture, found: Sequence[Box]) -> tuple[Box, ...]:
-    """The boxes to encode with: those that were found, and what shows whether their place leaks.
+    """Return the boxes to encode with: those found, or others that show whether places leak.
 
     Args:
         kind: "found"; "dilated": a quarter of the sides larger on each side; "decoys": boxes of the

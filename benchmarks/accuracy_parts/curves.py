@@ -65,7 +65,7 @@ class Interval:
 
 
 def point(seen: Seen, numbers: Sequence[int] | None = None) -> tuple[float, Accuracy]:
-    """Mean bytes and accuracy over the pictures of these numbers (None: all)."""
+    """Return mean bytes and accuracy over the pictures of these numbers (None: all)."""
     chosen = seen if numbers is None else [seen[number] for number in numbers]
     size = float(np.mean([one.n_bytes for one in chosen]))
     return size, average_precision([one.matches for one in chosen])
@@ -138,7 +138,7 @@ class Table:
 def _percentile(
     values: Sequence[float], share: float, method: Literal["lower", "higher"]
 ) -> float | None:
-    """The value of the sample at or outside of this share; None where it has no rate."""
+    """Return the value of the sample at or outside of this share; None where it has no rate."""
     value = float(np.quantile(values, share, method=method))
     return value if math.isfinite(value) else None
 
@@ -158,7 +158,7 @@ def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) 
 
 
 def delta_rate(ours: Sequence[tuple[float, float]], anchor: Sequence[tuple[float, float]]) -> float:
-    """`bd_rate` with accuracy in place of PSNR.
+    """Return `bd_rate` with accuracy in place of PSNR.
 
     `HIGHER` or `LOWER` where the curves share no range of it; NaN where one of them is a point.
     """

@@ -57,7 +57,7 @@ class Finder(Protocol):
 
 @cache
 def load_set(name: str, count: int) -> Shown:
-    """A set by its name ("coco", "dacsdc" or a sequence), or its first `count` pictures (0: all).
+    """Load "coco", "dacsdc" or a sequence by name, or its first `count` pictures (0: all).
 
     Photos of COCO are in two halves: every other one. Without the data, the pictures of
     scikit-image replace them.
@@ -106,7 +106,7 @@ def _pictures(series: Series) -> list[Picture]:
 
 @cache
 def finder(device: str) -> Finder:
-    """The detector; without its weights, one that takes bright blobs for objects."""
+    """Return the detector; without its weights, one that takes bright blobs for objects."""
     return YoloV5(WEIGHTS, device=device) if WEIGHTS.is_file() else _Blobs()
 
 

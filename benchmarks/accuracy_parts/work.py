@@ -150,7 +150,7 @@ def is_done(
 def looked(
     place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
 ) -> list[Looked]:
-    """All pictures of these packs of a set (None: all) in a coding, in the order of the set."""
+    """Return all pictures of these packs of a set (None: all) in a coding, in the set's order."""
     shown = place.set(set_name)
     chosen = range(len(shown.chunks)) if chunks is None else chunks
     rows = chain.from_iterable(
@@ -167,7 +167,7 @@ def looked(
 def commits(
     place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
 ) -> dict[Path, str]:
-    """The commits that computed the parts that `looked` takes; "unknown" where it was not kept."""
+    """Return the commits of the parts that `looked` takes; "unknown" where none was kept."""
     chosen = range(len(place.set(set_name).chunks)) if chunks is None else chunks
     result = {}
     for path in (place.path(Part(set_name, chunk, coding)) for chunk in chosen):
@@ -177,7 +177,7 @@ def commits(
 
 
 def stored(path: Path) -> Iterable[tuple[float, Detections]]:
-    """The bytes and the detections of the pictures of a part."""
+    """Yield the bytes and the detections of the pictures of a part."""
     with np.load(path) as file:
         ends = np.cumsum(file["counts"])[:-1]
         columns = [np.split(file[name], ends) for name in ("boxes", "scores", "classes")]

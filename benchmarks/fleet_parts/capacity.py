@@ -19,7 +19,7 @@ _DAY = 86_400.0
 
 
 def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
-    """The report fleet_capacity; reads fleet_cost and fleet_scale in the folder of the reports."""
+    """Write the report fleet_capacity from fleet_cost and fleet_scale in the same folder."""
     costs = _report(options.out / "fleet_cost.json")
     many = _report(options.out / "fleet_scale.json")
     driver = driver_of(many["rows"], many["slope"])
@@ -68,7 +68,7 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
 
 
 def fit_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of every preset, what a frame costs."""
+    """Return what a frame costs with every preset."""
     return [
         {
             "preset": row["preset"],
@@ -134,7 +134,7 @@ def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> di
 def pack_rows(
     driver: Mapping[str, float], costs: Sequence[Mapping[str, Any]], preset: str
 ) -> list[dict[str, Any]]:
-    """By frames and frames in a pack: what the packs of one run come to."""
+    """Return what the packs of one run come to, by frames and frames in a pack."""
     (row,) = (row for row in costs if row["preset"] == preset)
     a_frame = row["bytes"] / row["frames"]
     rows = []
@@ -178,7 +178,7 @@ def pack_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes in words, to three digits."""
+    """Return bytes in words, to three digits."""
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= factor:
             return f"{_three(value / factor)} {unit}"
@@ -186,7 +186,7 @@ def size(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in words, to three digits."""
+    """Return a time in words, to three digits."""
     for unit, factor in (("days", _DAY), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds >= 2 * factor or unit == "s":
             return f"{_three(seconds / factor)} {unit}"

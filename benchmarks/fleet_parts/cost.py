@@ -47,7 +47,7 @@ def write_data(folder: Path, count: int) -> tuple[str, Path]:
 
 
 def cost(options: argparse.Namespace, ledger: Ledger) -> None:
-    """The report fleet_cost: a row for every preset."""
+    """Write the report fleet_cost: a row for every preset."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         what, images = write_data(Path(folder, "data"), options.frames)

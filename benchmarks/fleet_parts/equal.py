@@ -18,7 +18,7 @@ STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
 
 
 def ways(options: argparse.Namespace) -> dict[str, list[str]]:
-    """Who fits, and the options for that, of what is installed here."""
+    """Return the ways to fit that are installed here, with their options."""
     arguments = {}
     for executor in options.executors:
         if executor == "ray" and not find_spec("ray"):
@@ -31,7 +31,7 @@ def ways(options: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def equal(options: argparse.Namespace, ledger: Ledger) -> None:
-    """The report fleet_equal: a row for every way to fit, of every family."""
+    """Write the report fleet_equal: a row for every way to fit, of every family."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiles(Path(folder, "data"), options.frames, options.size, seed=options.seed)

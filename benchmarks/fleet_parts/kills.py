@@ -75,7 +75,7 @@ class Output:
 
 
 def kills(options: argparse.Namespace, ledger: Ledger) -> None:
-    """The report fleet_kills: a row for every kill."""
+    """Write the report fleet_kills: a row for every kill."""
     n_shards = -(-options.frames // options.shard_size)
     executors = [name for name in options.executors if name != "ray" or find_spec("ray")]
     killed: list[dict[str, Any]] = []
@@ -158,7 +158,7 @@ def _killed_run(
     by_ray: bool,
     shard_s: float,
 ) -> dict[str, Any]:
-    """One output, and all that was done to it until it was complete."""
+    """Kill and resume one output until it is complete; return all that was done to it."""
     words = [*words, "-o", output.out, "--jobs", options.jobs[-1]]
     words += ["--executor", "ray"] if by_ray else []
     kills: list[dict[str, Any]] = []
@@ -242,7 +242,7 @@ class _Orphans:
         self._thread.start()
 
     def figures(self) -> dict[str, Any]:
-        """Workers that were still there after some seconds, and when the last process had gone."""
+        """Return how many workers were left after some seconds, and when the last process ended."""
         self._thread.join()
         return self._figures
 

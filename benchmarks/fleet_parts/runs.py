@@ -31,7 +31,7 @@ _LOOK_OFTEN_S = 0.05
 
 
 def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:
-    """So many windows of `size` x `size` pixels of the pictures of scikit-image, at random."""
+    """Yield `count` random windows of `size` x `size` pixels of scikit-image's pictures."""
     pictures = [picture.pixels for picture in sample_pictures()]
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -41,7 +41,7 @@ def tiles(count: int, size: int, *, seed: int) -> Iterator[np.ndarray]:
 
 
 def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
-    """The tiles as PNG files below `images` in a folder; every second one has a box."""
+    """Write the tiles as PNG files below `images` in a folder; every second one has a box."""
     images, labels = folder / "images", folder / "labels"
     images.mkdir(parents=True)
     labels.mkdir()
@@ -53,12 +53,12 @@ def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Of the bytes of a file, in hexadecimal."""
+    """Return the SHA-256 of the bytes of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file below a folder, hidden ones too, with its SHA-256; folders end in a slash."""
+    """Return all files below a folder, also hidden ones, with SHA-256; folders end in a slash."""
     return {
         path.relative_to(folder).as_posix() + "/" * path.is_dir(): ""
         if path.is_dir()
@@ -126,7 +126,7 @@ class Compress:
         return time.perf_counter() - self._began
 
     def fitting(self) -> list[psutil.Process]:
-        """The processes that fit a shard now, or are about to."""
+        """Return the processes that fit a shard now, or are about to."""
         return [process for process in list(self.workers) if is_alive(process) and _fits(process)]
 
     @property
@@ -134,7 +134,7 @@ class Compress:
         return self._process.poll() is None
 
     def wait(self, *, code: int | None = 0) -> str:
-        """Until it ends; returns what it said. Raises `RinrError` for another exit code."""
+        """Wait until it ends; return what it said. Raise `RinrError` for another exit code."""
         self._process.wait()
         said = self._end()
         if code is not None and self._process.returncode != code:
@@ -206,7 +206,7 @@ def _fits(process: psutil.Process) -> bool:
 
 
 def _memory(process: psutil.Process) -> tuple[int, int]:
-    """Bytes of resident memory, the peak where the system knows it, and without those of files."""
+    """Return bytes of resident memory: the peak where it is known, and without those of files."""
     status = Path(f"/proc/{process.pid}/status")
     if not status.exists():
         now = process.memory_info().rss
@@ -217,7 +217,7 @@ def _memory(process: psutil.Process) -> tuple[int, int]:
 
 
 def manifest_bytes(folder: Path) -> tuple[int, int, int]:
-    """Bytes of the manifest, files it lists, and their bytes together."""
+    """Return the bytes of the manifest, the number of files it lists, and their total bytes."""
     path = folder / "manifest.json"
     (run,) = json.loads(path.read_text(encoding="utf-8"))["runs"]
     records = [record for shard in run["shards"] for record in shard["files"].values()]

@@ -28,7 +28,7 @@ _REPEATS = 3
 
 
 def write_frames(folder: Path, count: int, size: int, *, seed: int) -> Path:
-    """The tiles as PPM files, the cheapest there are to write and read, in folders of 1,000."""
+    """Write the tiles in folders of 1,000, as PPM files: the cheapest to write and read."""
     header = f"P6 {size} {size} 255\n".encode()
     for number, pixels in enumerate(tiles(count, size, seed=seed)):
         inside = folder / f"{number // _IN_A_FOLDER:04d}"
@@ -45,7 +45,7 @@ def alone(work: Callable[..., T], *words: Any) -> T:
 
 
 def source_cost(folder: Path) -> dict[str, float]:
-    """Seconds to find the frames of a folder, and bytes of memory that what is found takes."""
+    """Return seconds to find the frames of a folder, and bytes of memory of what is found."""
     from rinrcodec.sources.discover import open_source
 
     began = time.perf_counter()
@@ -106,7 +106,7 @@ def opening_cost(folder: Path, samples: int, seed: int) -> dict[str, float]:
 
 
 def scale(options: argparse.Namespace, ledger: Ledger) -> None:
-    """The report fleet_scale: a row for every count of frames and shards."""
+    """Write the report fleet_scale: a row for every count of frames and shards."""
     sizes = [(options.frames, shards) for shards in options.shards]
     # Fewer frames in shards of the same size as in the middle row: what a frame adds.
     per_shard = -(-options.frames // options.shards[len(options.shards) // 2])
@@ -248,7 +248,7 @@ def _slope(rows: list[dict[str, Any]], per_shard: int) -> dict[str, Any]:
 
 
 def _memory(make: Callable[[], object]) -> int:
-    """Bytes that Python and NumPy hold for what a function gives."""
+    """Return the bytes that Python and NumPy hold for what a function gives."""
     make()  # what it loads and caches is not its own
     tracemalloc.start()
     try:

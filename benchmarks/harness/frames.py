@@ -121,7 +121,7 @@ def load_sequence(name: str, count: int) -> tuple[str, list[Picture]]:
 
 
 def frame_part(preset: str | Preset, *, steps: int | None = None) -> SirenBackgrounds:
-    """The backgrounds of a preset, which are SIRENs."""
+    """Return the backgrounds of a preset, which are SIRENs."""
     part = get_preset(preset, steps=steps, background="siren", objects="siren").background
     if not isinstance(part, SirenBackgrounds):
         raise RinrInputError(f"the backgrounds of the preset {preset!r} are not of siren")
@@ -129,7 +129,7 @@ def frame_part(preset: str | Preset, *, steps: int | None = None) -> SirenBackgr
 
 
 def object_part(preset: Preset) -> SirenObjects:
-    """The objects of a preset, which are SIRENs."""
+    """Return the objects of a preset, which are SIRENs."""
     if not isinstance(preset.objects, SirenObjects):
         raise RinrInputError(f"the objects of the preset {preset.name!r} are not of siren")
     return preset.objects

@@ -36,7 +36,7 @@ class Ledger:
         return key in self._rows
 
     def row(self, key: str, make: Callable[[], Mapping[str, Any]]) -> JsonRow:
-        """The row of this key: as an earlier run left it, or what `make` gives now."""
+        """Return the row of this key: as an earlier run left it, or what `make` gives now."""
         if key not in self._rows:
             # What a later run would read, so that both see the same.
             self._rows[key] = json.loads(json.dumps(make(), allow_nan=False))

@@ -23,7 +23,7 @@ def box_area(box: Box, picture: Picture) -> int:
 
 
 def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pack:
-    """The pictures as `encode` would store them, with the weights with which a fit starts."""
+    """Return the pictures as `encode` would store them, with the weights at the start of a fit."""
     background, objects_part = frame_part(preset), object_part(preset)
     n_rows: dict[tuple[Spec, int], int] = {}
 
@@ -61,7 +61,7 @@ def fresh_pack(pictures: Sequence[Picture], preset: Preset, *, seed: int) -> Pac
 
 
 def ungrouped(pack: Pack) -> Pack:
-    """The same frames; every INR is a group of its own."""
+    """Return the same frames, with every INR in a group of its own."""
     alone: list[Group] = []
     moved: dict[InrRef, InrRef] = {}
     for number, group in enumerate(pack.stacks):

@@ -33,7 +33,7 @@ class Video:
         return len(self.headers) + sum(len(data) for data, _ in self.packets)
 
     def decode(self, first: int = 0) -> Iterator[Pixels]:
-        """The frames in order of display, from the key frame in packet `first` on.
+        """Yield the frames in order of display, from the key frame in packet `first` on.
 
         Their odd last row or column, which 4:2:0 has not, repeats the one next to it.
         """
@@ -47,7 +47,7 @@ class Video:
                 yield np.pad(pixels, pads + [(0, 0)] * (pixels.ndim - 2), mode="edge")
 
     def open(self, index: int) -> tuple[int, int]:
-        """Decode one frame alone: how many frames and bytes that takes."""
+        """Decode one frame alone; return how many frames and bytes that takes."""
         # With closed groups of pictures, packet and frame numbers agree at every key frame.
         first = max(i for i, (_, key) in enumerate(self.packets[: index + 1]) if key)
         later = (i for i, (_, key) in enumerate(self.packets) if key and i > index)
@@ -62,7 +62,7 @@ class Video:
 def encode_video(
     pictures: Sequence[Picture], *, crf: float, key_frame: int, bits: int = 8
 ) -> Video:
-    """x265 in YUV 4:2:0 of 8 or 10 bits, tuned for PSNR, a key frame every `key_frame` frames."""
+    """Encode as x265, 4:2:0 of 8 or 10 bits, for PSNR, a key frame every `key_frame` frames."""
     height, width = pictures[0].pixels.shape[:2]
     pix_fmt = {8: "yuv420p", 10: "yuv420p10le"}[bits]
     encoder = av.CodecContext.create("libx265", "w")
@@ -92,7 +92,7 @@ def encode_video(
 
 
 def shown(frame: av.VideoFrame, mode: str) -> Pixels:
-    """RGB, or luma alone."""
+    """Return RGB, or luma alone."""
     if mode == "L":
         return np.asarray(frame.to_ndarray(format="gray"))
     rgb = frame.reformat(format="rgb24", src_colorspace="ITU601", interpolation="BICUBIC")

@@ -105,7 +105,7 @@ class YoloV5:
         )
 
     def _features(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """The outputs of the layers 17, 20 and 23, which the head looks at."""
+        """Return the outputs of the layers 17, 20 and 23, which the head looks at."""
         outputs: list[torch.Tensor] = []
         value: Any = image.contiguous(memory_format=torch.channels_last)
         for layer in self._layers:
@@ -118,7 +118,7 @@ class YoloV5:
         return [outputs[number] for number in (17, 20, 23)]
 
     def _candidates(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Boxes and scores of all anchors: [1, 84, n], as `non_max_suppression` takes them.
+        """Return boxes and scores of all anchors: [1, 84, n], as `non_max_suppression` takes them.
 
         With s, the sigmoid of the output: centre (2 s - 0.5 + cell) stride, size (2 s)^2 anchor.
         """

@@ -66,7 +66,7 @@ class EqualComposite:
 def equal_composite(
     frame: QualityScan, boxes: Sequence[Box], *, background: float | None, objects: Sequence[float]
 ) -> EqualComposite:
-    """The smallest composite whose background and whose boxes reach what is asked, in dB.
+    """Return the smallest composite whose background and boxes reach what is asked, in dB.
 
     objects: for every box. The frame is the smallest whose background is good enough; boxes that it
     does not make good enough get the smallest crop that does, from the largest to the smallest,
@@ -130,7 +130,7 @@ def _psnr(reference: NDArray[np.uint8], pixels: NDArray[np.uint8], region: Regio
 
 
 def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow:
-    """One pack of ours: its bytes, and what every frame costs and reaches."""
+    """Return one pack of ours: its bytes, and what every frame costs and reaches."""
     background, objects = options.psnr
     coding = our_coding(pictures, rinrcodec.Target(psnr=background, objects_psnr=objects), options)
     sizes = frame_bytes(coding.pack, coding.n_bytes)
@@ -155,7 +155,7 @@ def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow
 
 
 def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
-    """The composite of a frame that is as good as ours."""
+    """Return the composite of a frame that is as good as ours."""
     composite = equal_composite(
         QualityScan(ANCHOR, picture.pixels),
         picture.boxes,
@@ -174,7 +174,7 @@ def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
 
 
 def objects(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Gate 3: background and objects at a quality each."""
+    """Write the report of gate 3: background and objects at a quality each."""
     what, pictures = load_frames(options.frames, evenly=True)
     ours = ledger.row("ours", lambda: our_row(pictures, options))
     print(f"ours: {ours['bytes'] / len(pictures):,.0f} bytes a frame", flush=True)

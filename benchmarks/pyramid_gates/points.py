@@ -67,25 +67,25 @@ def our_coding(
 
 
 def without_boxes(pictures: Iterable[Picture]) -> list[Picture]:
-    """The pictures alone: neither their boxes nor their objects are to cost bytes."""
+    """Return the pictures alone: neither their boxes nor their objects are to cost bytes."""
     return [replace(picture, boxes=()) for picture in pictures]
 
 
 def finite_psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB, 100 for pictures that are equal."""
+    """Return the PSNR in dB, 100 for pictures that are equal."""
     value = mean_db([psnr(reference, decoded)])
     assert value is not None
     return value
 
 
 def mean_psnr(pictures: Sequence[Picture], decoded: Sequence[NDArray[np.uint8]]) -> float:
-    """The mean over frames of their dB."""
+    """Return the mean over frames of their dB."""
     pairs = zip(pictures, decoded, strict=True)
     return statistics.mean(finite_psnr(picture.pixels, pixels) for picture, pixels in pairs)
 
 
 def coded_points(codec: str, picture: Picture) -> list[tuple[float, float]]:
-    """A picture in a codec at every quality of the curve and with every setting, in this order."""
+    """Code a picture at every quality of the curve with every setting, in this order."""
     scan = QualityScan(codec, picture.pixels)
     coded = (
         scan.at_quality(quality, setting=setting)
@@ -96,7 +96,7 @@ def coded_points(codec: str, picture: Picture) -> list[tuple[float, float]]:
 
 
 def mean_points(pictures: Iterable[Points]) -> list[tuple[float, float]]:
-    """Mean bytes and mean dB over the pictures, point by point."""
+    """Return mean bytes and mean dB over the pictures, point by point."""
     means = []
     for points in zip(*pictures, strict=True):
         sizes, qualities = zip(*points, strict=True)
@@ -105,12 +105,12 @@ def mean_points(pictures: Iterable[Points]) -> list[tuple[float, float]]:
 
 
 def points_of(rows: Iterable[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """The points of our rows."""
+    """Return the points of our rows."""
     return [(row["bytes"], row["psnr"]) for row in rows]
 
 
 def compared(ours: Points, anchor: Points) -> float | str:
-    """BD-rate in percent, or why there is none. Of the anchor the points count that none beats."""
+    """Return the BD-rate in percent to anchor points that none beats, or why there is none."""
     try:
         return bd_rate(ours, rate_curve(anchor))
     except RinrInputError as error:
@@ -118,7 +118,7 @@ def compared(ours: Points, anchor: Points) -> float | str:
 
 
 def size_at(curve: Points, quality: float) -> float | None:
-    """Bytes of a curve at a PSNR, between its points; None outside them."""
+    """Return the bytes of a curve at a PSNR, between its points; None outside them."""
     front = rate_curve(curve)
     if not front or not front[0][1] <= quality <= front[-1][1]:
         return None
@@ -127,7 +127,7 @@ def size_at(curve: Points, quality: float) -> float | None:
 
 
 def percent(value: float | str | None) -> str:
-    """A change in percent, as a cell of a table."""
+    """Return a change in percent, as a cell of a table."""
     return f"{value:+.1f} %" if isinstance(value, float) else "-"
 
 
@@ -137,7 +137,7 @@ def change(ours: float, other: float | None) -> float | None:
 
 
 def number(value: float | None) -> str:
-    """A whole number, as a cell of a table."""
+    """Return a whole number, as a cell of a table."""
     return "-" if value is None else f"{value:,.0f}"
 
 
@@ -148,5 +148,5 @@ def reasons(named: Mapping[str, float | str]) -> str:
 
 
 def paragraphs(*parts: str) -> str:
-    """The parts that say something, with an empty line between them."""
+    """Join the parts that say something, with an empty line between them."""
     return "\n\n".join(filter(None, parts))

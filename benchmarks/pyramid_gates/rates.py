@@ -46,7 +46,7 @@ HOW = (
 def our_point(
     name: str, pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace
 ) -> JsonRow:
-    """Bytes a frame of one file with the pictures, and the mean of their dB."""
+    """Return bytes a frame of one file with the pictures, and the mean of their dB."""
     coding = our_coding(pictures, rinrcodec.Target(lmbda=lmbda), options)
     size = coding.n_bytes / len(pictures)
     pixels = statistics.mean(picture.width * picture.height for picture in pictures)
@@ -63,7 +63,7 @@ def our_point(
 def codec_curves(
     pictures: Sequence[Picture], ledger: Ledger
 ) -> dict[str, list[list[tuple[float, float]]]]:
-    """The points of every picture in every codec."""
+    """Return the points of every picture in every codec."""
 
     def points(codec: str, picture: Picture) -> list[tuple[float, float]]:
         row = ledger.row(f"{codec} {picture.name}", lambda: coded_row(codec, picture))
@@ -74,18 +74,18 @@ def codec_curves(
 
 
 def coded_row(codec: str, picture: Picture) -> JsonRow:
-    """The points of a picture in a codec."""
+    """Return the points of a picture in a codec."""
     return {"points": coded_points(codec, picture)}
 
 
 def against(ours: Points, curves: Mapping[str, Points]) -> dict[str, float | str]:
-    """Our BD-rate against every codec, AVIF first."""
+    """Return our BD-rate against every codec, AVIF first."""
     order = sorted(curves, key=lambda codec: codec != ANCHOR)
     return {codec: compared(ours, curves[codec]) for codec in order}
 
 
 def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]) -> str:
-    """Every point of ours against AVIF at equal PSNR; a row's "frame" names its curve."""
+    """Compare every point of ours with AVIF at equal PSNR; a row's "frame" names its curve."""
     lines = []
     for row in rows:
         theirs = size_at(curves[row["frame"]], row["psnr"])
@@ -106,7 +106,7 @@ def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]
 
 
 def alone(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Gate 1: every frame in a file of its own."""
+    """Write the report of gate 1: every frame in a file of its own."""
     what, pictures = load_kodak(options.frames, *options.size)
     points_of_codecs = codec_curves(pictures, ledger)
     rows: list[JsonRow] = []
@@ -155,7 +155,7 @@ def alone(options: argparse.Namespace, ledger: Ledger) -> None:
 
 
 def pack(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Gate 2: all frames in one file."""
+    """Write the report of gate 2: all frames in one file."""
     what, pictures = load_frames(options.frames, evenly=True)
     pictures = without_boxes(pictures)
     points_of_codecs = codec_curves(pictures, ledger)

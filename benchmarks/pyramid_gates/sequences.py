@@ -32,14 +32,14 @@ RATE_FACTORS = range(12, 49, 3)
 
 
 def as_frames_alone(pictures: Sequence[Picture]) -> list[Picture]:
-    """The pictures with a folder each in their names: frames of one folder are a sequence."""
+    """Give each picture a folder in its name: frames of one folder are a sequence."""
     return [replace(item, name=f"{i:06d}/{item.name}") for i, item in enumerate(pictures)]
 
 
 def our_row(
     name: str, way: str, pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace
 ) -> JsonRow:
-    """A point of ours: bytes a frame of the file, and the mean of the dB."""
+    """Return a point of ours: bytes a frame of the file, and the mean of the dB."""
     named = as_frames_alone(pictures) if way == "frames alone" else pictures
     coding = our_coding(named, rinrcodec.Target(lmbda=lmbda), options)
     return {
@@ -53,7 +53,7 @@ def our_row(
 
 
 def video_row(name: str, pictures: Sequence[Picture], crf: int) -> JsonRow:
-    """A point of x265."""
+    """Return a point of x265."""
     video = encode_video(pictures, crf=crf, key_frame=KEY_FRAME)
     return {
         "sequence": name,
@@ -67,7 +67,7 @@ def video_row(name: str, pictures: Sequence[Picture], crf: int) -> JsonRow:
 def sequence_rows(
     name: str, pictures: Sequence[Picture], options: argparse.Namespace, ledger: Ledger
 ) -> dict[str, list[JsonRow]]:
-    """The points of every method."""
+    """Return the points of every method."""
     rows: dict[str, list[JsonRow]] = {}
     for way in WAYS:
         rows[way] = [
@@ -85,7 +85,7 @@ def sequence_rows(
 
 
 def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Gate 5: what is gained by coding a frame after another."""
+    """Write the report of gate 5: what is gained by coding a frame after another."""
     what: list[str] = []
     rows: list[JsonRow] = []
     rates: dict[str, dict[str, float | str]] = {}

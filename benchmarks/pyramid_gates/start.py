@@ -42,7 +42,7 @@ TOGETHER = 4  # crops whose graph is in memory at once: caches are small
 
 
 def crops(size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Square crops [n, size, size, 3], most of them of pictures made smaller."""
+    """Return square crops [n, size, size, 3], most of them of pictures made smaller."""
     folder = Path(data.__file__).parent
     pieces = []
     for name in (*PHOTOGRAPHS, *TEXTURES):
@@ -123,7 +123,7 @@ def stage(
 
 
 def to_arrays(weights: dict[str, Tensor], usual: Tensor) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a start's file: weights as integers of their units, and `steps`."""
+    """Return the arrays of a start's file: weights as integers of their units, and `steps`."""
     arrays: dict[str, NDArray[np.generic]] = {"steps": usual.numpy().astype(np.float32)}
     for name, weight in weights.items():
         codes = (weight.detach() / pyramid.unit_of(name)).round().clamp(-32767, 32767)

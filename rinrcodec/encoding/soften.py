@@ -6,6 +6,7 @@ family codes it: nothing of this is in the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from rinrcodec.picture import Picture
 
-__all__ = ["softened"]
+__all__ = ["sharp_warning", "softened"]
 
 # Kept sharp around a box, on each side: this share of its side, and at least so many pixels. What
 # is near an object helps to find it.
@@ -45,12 +46,29 @@ def softened(picture: Picture, sigma: float) -> Picture:
         >>> bool(soft.pixels[40:, 40:].std() < 0.2 * pixels.std())
         True
     """
-    if not sigma or not picture.labelled or not picture.boxes:
+    if not sigma or not _has_objects(picture):
         return picture
     sharp = Image.fromarray(picture.pixels)
     soft = sharp.filter(ImageFilter.GaussianBlur(sigma))
     mixed = Image.composite(sharp, soft, _sharpness(picture, sigma))
     return replace(picture, pixels=np.asarray(mixed))
+
+
+def sharp_warning(pictures: Sequence[Picture], sigma: float) -> str:
+    """Return a warning about pictures that `softened` returns as they are; "" for none."""
+    total = len(pictures)
+    sharp = total - sum(map(_has_objects, pictures))
+    if not sigma or not sharp:
+        return ""
+    if sharp == total:
+        none = "the picture has no boxes" if total == 1 else "none of the pictures has boxes"
+        return f"soften: {none}, so nothing is blurred"
+    have, are = ("has", "is") if sharp == 1 else ("have", "are")
+    return f"soften: {sharp:,} of {total:,} pictures {have} no boxes and {are} not blurred"
+
+
+def _has_objects(picture: Picture) -> bool:
+    return picture.labelled and bool(picture.boxes)
 
 
 def _sharpness(picture: Picture, sigma: float) -> Image.Image:

@@ -84,6 +84,10 @@ def test_a_script_writes_its_report(name, script, tmp_path):
     assert str(BENCHMARKS.parent) not in page
     if name == "grouping":
         check_parts(report)
+    if name == "dataloader":
+        command = report["made"]["command"].split()
+        assert {"--workers", "--repeats"} <= {*command}
+        assert not {"--model", "--imgsz", "--yolo-workers", "--epochs"} & {*command}
     if name == "random_kills":
         (kill,) = report["rows"]
         assert kill["equal"], kill
@@ -137,6 +141,9 @@ def test_every_epoch_decodes_every_frame(script, tmp_path, monkeypatch):
     script("dataloader.py", "--part=epoch", "--out", tmp_path, *words)
     report = json.loads((tmp_path / "dataloader_epoch.json").read_text(encoding="utf-8"))
     assert set(report["epoch_s"]) == {"JPEG", "av1"}
+    command = report["made"]["command"].split()
+    assert "--epochs" in command
+    assert not {"--workers", "--repeats"} & {*command}
     jpegs = [file for file in opened if file.endswith(".jpg")]
     # Four files in three epochs, and once more where the data set is made.
     assert len(jpegs) >= 3 * len(set(jpegs)) == 3 * 4

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import ttest_ind
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -52,3 +53,40 @@ def test_frames_coded_with_other_options_are_refused(script, tmp_path, monkeypat
     (tmp_path / "options.json").unlink()
     with pytest.raises(SystemExit, match=r"--bytes unknown \(now 700\)"):
         script.write_arms(tmp_path, options)
+
+
+@pytest.mark.parametrize("asked", [0, 900])
+def test_every_arm_is_printed_once_and_has_the_size_of_the_first_family(
+    script, tmp_path, monkeypatch, capsys, asked
+):
+    wanted = {}
+
+    def write(_folder, _split, arm, n_bytes, reference=None):
+        wanted[arm] = n_bytes, reference
+        return n_bytes or 700.0
+
+    monkeypatch.setattr(script, "load_split", lambda *_: ("none", script.Split([], []), {}))
+    monkeypatch.setattr(script, "write_pictures", write)
+    monkeypatch.setattr(script, "write_pack", lambda *given: write(*given[:3], given[4]))
+    chosen = {"arms": ["webp", "siren", "av1", "webp"], "frames": 4, "preset": "fast"}
+    options = argparse.Namespace(
+        **chosen,
+        steps=None,
+        bytes=asked,
+        seed=0,
+        device="cpu",
+        jobs=1,
+        threads=torch.get_num_threads(),
+    )
+    size = asked or 700
+    for _ in range(2):  # the second run finds the files of the first
+        arms = script.write_arms(tmp_path, options)
+        assert [(arm, written) for arm, (_, written) in arms.items()] == [
+            ("webp", size), ("siren", size), ("av1", size),
+        ]  # fmt: skip
+        printed = capsys.readouterr().out.splitlines()
+        assert sorted(printed) == [
+            f"{arm}: {size} bytes a frame" for arm in ("av1", "siren", "webp")
+        ]
+    reference = tmp_path / "siren" / "train.rinr"
+    assert wanted == {"siren": (asked, None), "webp": (size, reference), "av1": (size, None)}

@@ -37,6 +37,22 @@ def test_saving_encodes_as_encode_does(tmp_path, quick):
         assert np.array_equal(np.asarray(back), pixels_of(wanted, 0))
 
 
+def test_a_blur_without_boxes_warns_and_saves(tmp_path: Path) -> None:
+    image = Image.effect_noise((64, 48), 60)
+    options = {"preset": "fast", "objects": "none", "soften": 2, "device": "cpu"}
+    image.save(tmp_path / "boxed.rinr", boxes=[Box(0, 8, 8, 8, 8)], **options)
+    with pytest.warns(UserWarning, match="^soften: the picture has no boxes"):
+        image.save(tmp_path / "bare.rinr", **options)
+    path, boxes = tmp_path / "both.rinr", [[Box(0, 8, 8, 8, 8)], []]
+    with pytest.warns(UserWarning, match="^soften: 1 of 2 pictures has no boxes"):
+        image.save(path, save_all=True, append_images=[image], boxes=boxes, **options)
+    frames = {}
+    for name in ("boxed", "bare", "both"):
+        with Image.open(tmp_path / f"{name}.rinr") as back:
+            frames[name] = getattr(back, "n_frames", 1)
+    assert frames == {"boxed": 1, "bare": 1, "both": 2}
+
+
 def test_saving_all_takes_frames_of_every_image(tmp_path, pack, pack_file, quick):
     buffer = io.BytesIO()
     extra = Image.new("L", (9, 5), 77)

@@ -77,6 +77,52 @@ def test_backgrounds_that_are_kept_cannot_be_blurred():
         rinrcodec.encode([PICTURE], preset="fast", reuse=pack, soften=2)
 
 
+@pytest.mark.parametrize(
+    ("with_boxes", "without", "said"),
+    [
+        (0, 1, "soften: the picture has no boxes, so nothing is blurred"),
+        (0, 3, "soften: none of the pictures has boxes, so nothing is blurred"),
+        (2, 1, "soften: 1 of 3 pictures has no boxes and is not blurred"),
+        (3, 2, "soften: 2 of 5 pictures have no boxes and are not blurred"),
+    ],
+)
+def test_encode_warns_of_pictures_that_stay_sharp(with_boxes, without, said):
+    pictures = [replace(PICTURE, name=str(i)) for i in range(with_boxes + without)]
+    # The labels of some of these cannot be understood.
+    for number in range(without):
+        pictures[number] = replace(pictures[number], boxes=(), labelled=number % 2 == 0)
+    with pytest.warns(UserWarning, match="^soften: ") as caught:
+        pack = rinrcodec.encode(pictures, preset="fast", gop=1, soften=2)
+    assert [str(one.message) for one in caught] == [said]
+    assert caught[0].filename == __file__
+    assert pack.n_frames == len(pictures)
+
+
+def test_a_preset_with_a_blur_warns_too():
+    preset = get_preset("fast", soften=2)
+    with pytest.warns(UserWarning, match="the picture has no boxes"):
+        rinrcodec.encode([NOISE], preset=preset)
+
+
+@pytest.mark.parametrize("soften", [None, 0])
+def test_pictures_without_boxes_and_without_a_blur_give_no_warning(soften):
+    assert rinrcodec.encode([NOISE], preset="fast", soften=soften).n_frames == 1
+
+
+def test_boxes_of_the_call_count_in_place_of_those_of_the_pictures():
+    bare = replace(PICTURE, boxes=())
+    assert rinrcodec.encode([bare], boxes=[[BOX]], preset="fast", soften=2).n_frames == 1
+    with pytest.warns(UserWarning, match="the picture has no boxes"):
+        rinrcodec.encode([PICTURE], boxes=[[]], preset="fast", soften=2)
+
+
+def test_refused_options_are_an_error_without_a_warning():
+    bare = replace(PICTURE, boxes=())
+    pack = rinrcodec.encode([bare], preset="fast", objects="none")
+    with pytest.raises(RinrInputError, match="reuse with soften=2"):
+        rinrcodec.encode([bare], preset="fast", reuse=pack, soften=2)
+
+
 def test_compress_needs_labels_to_soften():
     given = dict.fromkeys(["objects", "steps", "gop", "target", "jobs", "ray_address"])
     with pytest.raises(RinrUsageError, match="without labels there are none"):
