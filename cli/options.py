@@ -318,7 +318,7 @@ gop_option = click.option(
 shrink_option = click.option(
     "--shrink", type=click.IntRange(min=1), metavar="N",
     help="Divide width and height of backgrounds by N; decoding enlarges them. Their default "
-    f"quality rises (docs/av1.md). {_shrinks()}",
+    f"quality is then higher. {_shrinks()}",
 )  # fmt: skip
 
 
