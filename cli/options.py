@@ -316,9 +316,9 @@ gop_option = click.option(
     help=f"Largest number of frames of a sequence in a row; 1 codes every frame alone. {_gops()}",
 )  # fmt: skip
 shrink_option = click.option(
-    "--shrink", type=click.IntRange(min=1), metavar="N",
-    help="Divide width and height of backgrounds by N; decoding enlarges them. Their default "
-    f"quality is then higher. {_shrinks()}",
+    "--shrink", type=int, metavar="N",
+    help="Divide width and height of backgrounds by N; decoding enlarges them, and objects stay "
+    f"sharp. The default --quality is then higher. {_shrinks()}",
 )  # fmt: skip
 
 

@@ -140,15 +140,17 @@ class Preset:
         if factor == self.background.shrink:
             return self
         if factor != 1 and factor not in factors:
+            if factors:
+                raise RinrInputError(f"`shrink={factor}`: expected {_choices((1, *factors))}")
             able = {name: one.shrinks for name, one in background_families().items() if one.shrinks}
-            known = " or ".join(f"{name} ({_choices(its)})" for name, its in able.items())
+            known = " and ".join(f"{name} (by {_choices(its)})" for name, its in able.items())
             raise RinrInputError(
-                f"`shrink={factor}`: backgrounds of the family {family!r} "
-                + (f"support {_choices(factors)}" if factors else f"do not; use {known}")
+                f"`shrink={factor}`: only backgrounds of {known} can be shrunk, not those of "
+                f"{family!r}"
             )
         return replace(
             self,
-            name=f"{self.name}, shrunk {factor}",
+            name=f"{self.name}, shrink {factor}",
             background=self.background.with_shrink(int(factor)),
         )
 
@@ -326,7 +328,8 @@ def target_problem(
 
 
 def _choices(values: Sequence[int]) -> str:
-    return " or ".join(map(str, values))
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}"
 
 
 def _check_name(name: str) -> None:

@@ -116,15 +116,10 @@ def test_resume_needs_the_same_gop_and_quality(run: Run, tmp_path: Path) -> None
         (("--background", "av1", "--tune", "iq"), "Invalid value for '--tune'"),
         (("--background", "av1", "--lambda", 0.01), "or use --background pyramid"),
         (("--background", "av1", "--preset", "paper"), "'paper' has no av1 background"),
-        (
-            ("--background", "siren", "--shrink", 2),
-            "--shrink 2: backgrounds of the family 'siren' do not; use av1 (2 or 4)",
-        ),
-        (
-            ("--background", "av1", "--shrink", 3),
-            "--shrink 3: backgrounds of the family 'av1' support 2 or 4",
-        ),
-        (("--background", "av1", "--shrink", 0), "Invalid value for '--shrink'"),
+        (("--background", "siren", "--shrink", 2), "only backgrounds of av1 (by 2 or 4) can be"),
+        (("--background", "av1", "--shrink", 3), "--shrink 3: expected 1, 2 or 4"),
+        (("--background", "av1", "--shrink", 0), "--shrink 0: expected a whole number, 1 or more"),
+        (("--background", "av1", "--shrink", "x"), "'--shrink': 'x' is not a valid integer"),
     ],
 )
 def test_impossible_options_are_usage_errors(

@@ -205,7 +205,7 @@ def test_frames_are_softened_too() -> None:
     options: Any = {"boxes": boxes, "objects": "none", "shrink": 2, "target": target}
     sharp, soft = (encode([pixels], soften=sigma, **options) for sigma in (None, 4.0))
     assert len(pack_bytes(soft)) < len(pack_bytes(sharp)) - 100
-    assert soft.info["preset"] == "fast, av1, shrunk 2, softened 4"
+    assert soft.info["preset"] == "fast, av1, shrink 2, softened 4"
 
 
 @pytest.mark.parametrize("bad", [0, -2, 3, 8, 2.0, True, "2"])
@@ -215,7 +215,9 @@ def test_other_factors_are_refused(bad: Any) -> None:
 
 
 def test_families_without_smaller_backgrounds_refuse_it() -> None:
-    with pytest.raises(RinrInputError, match=r"'siren' do not; use av1 \(2 or 4\)"):
+    with pytest.raises(
+        RinrInputError, match=r"only backgrounds of av1 \(by 2 or 4\) .* not .*'siren'"
+    ):
         encode([scene(64, 48)], background="siren", shrink=2)
     assert encode([scene(16, 16)], background="siren", shrink=1, steps=1).n_frames == 1
 
