@@ -374,7 +374,7 @@ def test_hidden_layers_of_a_small_frame_stay_and_those_of_a_large_one_do_not(
         seen.append(hidden_of(self))
 
     monkeypatch.setattr(_Fit, "widen", remember)
-    few = shortened(4)
+    few = shortened(8)
     row = fit([crop[:16, :16]], settings=few)
     monkeypatch.setattr(fit_module, "_BITS_OF_WEIGHT", 0.0)  # as if the frame were large
     other = fit([crop[:16, :16]], settings=few)
