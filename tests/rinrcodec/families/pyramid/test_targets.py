@@ -74,7 +74,7 @@ def test_a_target_psnr_is_approached(crop: Pixels, wanted: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", [500, 800])
 def test_a_target_size_is_approached(crop: Pixels, wanted: int) -> None:
-    row = fit([crop], target=Target(n_bytes=wanted), settings=STEERED)
+    row = fit([crop], target=Target(n_bytes=wanted), settings=shortened(100))
     assert len(row) == pytest.approx(wanted, rel=0.25)
 
 
