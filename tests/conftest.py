@@ -22,6 +22,7 @@ from hypothesis import settings
 from PIL import Image
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # where tests have more, none waits busily
 # As in a job that a shell script starts in the background (`make test &`): see `_interruptible`.
 if "PYTEST_XDIST_WORKER" in os.environ:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -31,7 +32,7 @@ settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the commands of README, which take longest: no core waits for them at the end."""
+    """Begin with the commands of README, a long test of the last file: no core waits for it."""
     items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 

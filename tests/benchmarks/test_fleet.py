@@ -70,8 +70,15 @@ def test_the_page_of_kills_lists_each_kill(part):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_capacity_page_follows_from_scale_and_cost(part):
+def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
     """The capacity page is made of the reports of the other two."""
+    many = load("fleet_parts.scale")
+
+    def alone(work, *words, alone=many.alone):
+        # Opening is measured in a process of its own, finding the frames in this one: it is sooner.
+        return work(*words) if work is many.source_cost else alone(work, *words)
+
+    monkeypatch.setattr(many, "alone", alone)
     with pytest.raises(SystemExit, match=r"fleet_cost\.json is not there: --part cost"):
         part("capacity")
 

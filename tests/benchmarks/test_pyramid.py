@@ -19,7 +19,7 @@ TINY = {
     1: ["--frames=1", "--size", "64", "48", "--lambdas", "1e-4", "1e-2"],
     2: ["--frames=2", "--lambdas", "1e-4", "1e-2"],
     3: ["--frames=2", "--psnr", "20", "24"],
-    5: ["--frames=3", "--lambdas", "1e-4", "1e-2", "--sequences", "pan"],
+    5: ["--frames=2", "--lambdas", "1e-4", "1e-2", "--sequences", "pan"],
 }
 
 needs_avif = pytest.mark.skipif(

@@ -20,7 +20,7 @@ from rinrcodec.targets import Target
 from .conftest import LABELS, QUICK, Run, picture, put, video
 from .test_compress import files, names
 
-PYRAMID = ("--background", "pyramid", *QUICK)
+PYRAMID = ("--background", "pyramid", *QUICK, "--steps", 2)
 
 
 @pytest.fixture
@@ -148,7 +148,8 @@ def test_options_reach_the_fit_and_the_figures(
 ) -> None:
     source = put(tmp_path / "0.png", picture(0, 8, 6))
     args = ("compress", source, "-o", tmp_path / "0.rinr", "--json", "-")
-    result = run(*args, *PYRAMID, *options)
+    # After two steps it would miss some of these targets.
+    result = run(*args, *PYRAMID, "--steps", 8, *options)
     assert targets == [wanted]
     assert Target(**json.loads(result.stdout)["target"]) == wanted
 

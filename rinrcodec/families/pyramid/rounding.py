@@ -47,6 +47,8 @@ def choose_changes(
         worse = 0
         for exponent in range(_COARSEST_CHANGE, FINEST_CHANGE + 1):
             codes = clip_codes(difference * 2.0**exponent)
+            if not codes.any():  # the start again, at the cost of its bits
+                continue
             change = Change(exponent, best_scale(codes), codes)
             cost = loss(name, now | {name: changed(start[name], change)})
             cost += per_bit * change_bits(change)

@@ -80,7 +80,7 @@ def put_task_sets(root: Path) -> None:
         data = "train: images/train\nval: images/val\nnames: {0: person, 1: car}\n"
         yaml = folder / "source" / "data.yaml"
         yaml.write_text(data + KEYS.get(task, ""))
-        options = {"steps": 4, "device": "cpu", "shard_size": 11, "task": task}
+        options = {"preset": "fast", "steps": 4, "device": "cpu", "shard_size": 11, "task": task}
         made = rinrcodec.compress(yaml, folder / "packs", **options)  # type: ignore[arg-type]
         assert made.failures == ()
         done = rinrcodec.decompress(folder / "packs", folder / "png", labels=True)

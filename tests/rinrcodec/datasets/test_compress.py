@@ -79,14 +79,19 @@ def test_from_a_script_in_the_current_folder(folder: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"jobs": 2}, {"background": "nerv"}, {"background": "pyramid"}, {"layout": "files"}],
+    [
+        {},
+        {"jobs": 2},
+        {"background": "nerv"},
+        {"background": "pyramid", "steps": 2},
+        {"layout": "files"},
+    ],
 )
 @pytest.mark.slow
 def test_progress_rises_to_the_total(folder: Path, tmp_path: Path, options: Any) -> None:
     reports: list[Progress] = []
-    rinrcodec.compress(
-        folder, tmp_path / "out", shard_size=2, on_progress=reports.append, **QUICK, **options
-    )
+    options = {**QUICK, "shard_size": 2, **options}
+    rinrcodec.compress(folder, tmp_path / "out", on_progress=reports.append, **options)
     done = [report.done for report in reports]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 5)

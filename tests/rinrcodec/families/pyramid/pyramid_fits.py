@@ -19,9 +19,9 @@ from rinrcodec.targets import Target
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
-STEPS = 40
+STEPS = 20
 SETTINGS = PyramidBackgrounds(Recipe(STEPS, 1e-2, None, warmup=0))
-STEERED = replace(SETTINGS, recipe=replace(SETTINGS.recipe, steps=100))  # fewer miss a target
+STEERED = replace(SETTINGS, recipe=replace(SETTINGS.recipe, steps=60))  # fewer miss a target
 WIDTH, HEIGHT = 64, 48
 
 

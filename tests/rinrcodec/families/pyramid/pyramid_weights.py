@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,11 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 def arithmetic_weights(largest: int = 400) -> dict[str, Tensor]:
     """Multiples of the units between -largest and largest, which look like noise; float32."""
+    return {name: weight.clone() for name, weight in _arithmetic_weights(largest).items()}
+
+
+@cache
+def _arithmetic_weights(largest: int) -> dict[str, Tensor]:
     weights, at = {}, 1
     for name, shape in shapes().items():
         count = torch.Size(shape).numel()

@@ -42,8 +42,24 @@ def crop() -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def plain(crop: Pixels) -> bytes:
-    return fit([crop])
+def fitted_crop(crop: Pixels) -> tuple[_Fit, bytes]:
+    """A fit of the crop at its end, and the coded row."""
+    fits: list[_Fit] = []
+    row = _Fit.row
+
+    def remember(self: _Fit) -> object:
+        fits.append(self)
+        return row(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Fit, "row", remember)
+        coded = fit([crop])
+    return fits[0], coded
+
+
+@pytest.fixture(scope="module")
+def plain(fitted_crop: tuple[_Fit, bytes]) -> bytes:
+    return fitted_crop[1]
 
 
 @pytest.mark.slow
@@ -53,20 +69,11 @@ def test_a_natural_picture_comes_back(crop: Pixels, plain: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
-    fitted: list[_Fit] = []
-
-    def remember(self: _Fit) -> object:
-        fitted.append(self)
-        result = row(self)
-        fitted_rows.append(result)
-        return result
-
-    row, fitted_rows = _Fit.row, []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Fit, "row", remember)
-        coded = fit([crop])
-    one, frames = fitted[0], decode_row(SETTINGS.spec(3), coded, (WIDTH, HEIGHT), [0], CPU)
+def test_the_row_decodes_to_what_the_fit_measured(
+    crop: Pixels, fitted_crop: tuple[_Fit, bytes]
+) -> None:
+    one, coded = fitted_crop
+    frames = decode_row(SETTINGS.spec(3), coded, (WIDTH, HEIGHT), [0], CPU)
     for grids, others in zip(one.rounded, frames.latents, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(grids, others, strict=True))
     assert torch.equal(one.steps, frames.steps)
@@ -85,41 +92,43 @@ def test_the_row_decodes_to_what_the_fit_measured(crop: Pixels) -> None:
 @pytest.mark.parametrize("predicted", [False, True])
 def test_several_frames_in_a_row(crop: Pixels, predicted: bool) -> None:
     frames = [crop, np.roll(crop, 1, 1), crop[:, ::-1].copy()]
-    row = fit(frames, settings=shortened(25), predicted=predicted)
+    row = fit(frames, settings=shortened(14), predicted=predicted)
     for k, frame in enumerate(frames):
         image = decoded(row, k)
-        assert psnr(frame, image) > 22
+        assert psnr(frame, image) > 20
         assert psnr(frame, image) == max(psnr(other, image) for other in frames)
 
 
 @pytest.mark.slow
 def test_frames_that_stay_cost_little_where_they_are_predicted(crop: Pixels, plain: bytes) -> None:
-    together = len(fit([crop] * 4, predicted=True))
-    assert together - len(plain) < 0.5 * 3 * len(plain)
+    together = len(fit([crop] * 3, predicted=True))
+    assert together - len(plain) < 0.5 * 2 * len(plain)
 
 
 @pytest.mark.slow
 def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> None:
-    pictures = [crop[:20, :30], crop[20:40, :30], crop[:33, 40:57]]
+    pictures = [crop[:20, :30], crop[20:40, :30], crop[:33, 40:57]]  # in two rows
     before = torch.get_num_threads()
     rows = {}
     try:
-        for threads, seed in ((1, 0), (2, 0), (2, 1)):
+        for threads, seed, count in ((1, 0, 3), (2, 0, 3), (2, 1, 2)):
             torch.set_num_threads(threads)
             pack = rinrcodec.encode(
-                pictures, preset="fast", background="pyramid", steps=4, seed=seed
+                pictures[:count], preset="fast", background="pyramid", steps=2, seed=seed
             )
             rows[threads, seed] = coded(pack)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert rows[1, 0] == rows[2, 0] != rows[2, 1]
+    assert rows[1, 0] == rows[2, 0]
+    assert len(rows[1, 0]) == 2
+    assert rows[2, 1][0] not in rows[2, 0]
 
 
 @pytest.mark.slow
 def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> None:
     """With targets, which measure all frames, with all hidden layers, and with a hard step."""
-    frames = [crop[:20, :30], crop[20:40, :30], crop[20:40, 30:60]]
+    frames = [crop[:20, :30], crop[20:40, :30]]
     target = Target(psnr=30, objects_psnr=33)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
@@ -127,7 +136,7 @@ def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> Non
         rows = [
             fit(
                 frames,
-                settings=shortened(12),
+                settings=shortened(10),
                 target=target,
                 regions=(Region(3, 3, 6, 6),),
                 threads=threads,
@@ -208,7 +217,7 @@ def coded(pack: Pack) -> list[bytes]:
 
 def test_steps_are_reported(crop: Pixels) -> None:
     seen: list[tuple[int, int]] = []
-    settings = shortened(7)
+    settings = shortened(3)
     fit_pyramid(
         settings.spec(3),
         [torch.tensor(crop[:16, :16])] * 2,
@@ -219,11 +228,11 @@ def test_steps_are_reported(crop: Pixels) -> None:
         device=CPU,
         on_step=lambda *args: seen.append(args),
     )
-    assert [call for call in seen if call != (0, 0)] == [(2, 1)] * 7
+    assert [call for call in seen if call != (0, 0)] == [(2, 1)] * 3
     assert seen[-1] == (0, 0)  # rounding can be ended, too
 
 
-@pytest.mark.parametrize("steps", [1, 2, 11])
+@pytest.mark.parametrize("steps", [1, 2, 10])
 def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
     part = crop[:20, :30].copy()
     row = fit([part], settings=shortened(steps))
@@ -237,12 +246,12 @@ def test_progress_rises_to_one(crop: Pixels) -> None:
         boxes=[[Box(0, 2, 2, 9, 9)], []],
         preset="fast",
         background="pyramid",
-        steps=5,
+        steps=2,
         on_progress=seen.append,
     )
     assert seen == sorted(seen)
     assert seen[-1] == 1
-    assert len(seen) == 11
+    assert len(seen) == 5
     assert 0.99 < seen[-2] <= 1  # the fits are all of it
 
 
@@ -252,13 +261,13 @@ def test_pictures_of_all_kinds(crop: Pixels) -> None:
     grey = crop[:, :, 0].copy()
     boxes = [[Box(0, 5, 5, 10, 10), Box(1, -1, -1, 3, 3)], [], []]
     pictures = [crop, grey, crop[:5, :3].copy()]
-    with pytest.warns(rinrcodec.TargetWarning):  # 10 steps are too few
+    with pytest.warns(rinrcodec.TargetWarning):  # 5 steps are too few
         pack = rinrcodec.encode(
             pictures,
             boxes=boxes,
             preset="fast",
             background="pyramid",
-            steps=10,
+            steps=5,
             target=Target(psnr=25),
         )
     assert [frame.mode for frame in pack.frames] == ["RGB", "L", "RGB"]
@@ -279,7 +288,7 @@ def test_the_paper_has_no_pyramid() -> None:
 
 def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     box = Box(0, 20, 10, 16, 16)
-    background = rinrcodec.encode([crop], preset="fast", background="pyramid", steps=10)
+    background = rinrcodec.encode([crop], preset="fast", background="pyramid", steps=3)
     with_objects = rinrcodec.encode(
         [crop], boxes=[[box]], preset="fast", steps=100, reuse=background
     )
@@ -298,7 +307,7 @@ def test_a_trial_predicts_static_frames_and_no_cuts(crop: Pixels) -> None:
 
     def tried(frames: list[Pixels]) -> Trial:
         tensors = [torch.tensor(frame) for frame in frames]
-        settings = shortened(60)
+        settings = shortened(36)
         target = Target(lmbda=1e-2)
         boxes = [()] * len(frames)
         return trial(settings.spec(3), tensors, boxes, settings, target=target, seed=0, device=CPU)

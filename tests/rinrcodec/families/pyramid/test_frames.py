@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,16 @@ WIDTH, HEIGHT = 29, 18
 SIREN = Spec.of("siren", depth=1, width=3, out=3, w0=30.0, w0_first=30.0)
 
 
-@pytest.fixture(autouse=True)
-def start(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def start() -> Iterator[None]:
     """Networks of these tests' own, so that a better start changes nothing here."""
-    monkeypatch.setattr(
-        pyramid,
-        "start_weights",
-        lambda _, device=None: {k: w.to(device) for k, w in arithmetic_weights(900).items()},
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            pyramid,
+            "start_weights",
+            lambda _, device=None: {k: w.to(device) for k, w in arithmetic_weights(900).items()},
+        )
+        yield
 
 
 def coded(
@@ -70,8 +72,8 @@ def frame(name: str, row: int, time: float = 0.0, **changes: object) -> Frame:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def pack() -> Pack:
+@pytest.fixture(scope="module")
+def pack(start: None) -> Pack:  # noqa: ARG001
     """Seven frames in three rows, one predicted, one of another size; and a grey one."""
     rows = (coded(3, 0, predicted=True), coded(3, 1), coded(1, 2, size=(9, 33)))
     frames = [frame(f"{row}-{time}", row, float(time)) for row in (0, 1) for time in (2, 0, 1)]
@@ -88,7 +90,7 @@ def test_a_frame_is_the_same_alone_in_batches_and_from_files(pack: Pack, tmp_pat
     assert len({tuple(image.flatten()[:400].tolist()) for image in alone}) == count
     path = tmp_path / "pyramid.rinr"
     rinrcodec.save(pack, path)
-    order = [6, 0, 3, 3, 7, 1, 5, 2, 4]
+    order = [6, 0, 3, 3, 7, 2]
     try:
         with rinrcodec.open(path) as file:
             file.verify()
@@ -254,5 +256,5 @@ def test_frames_of_any_size_can_be_encoded(
 ) -> None:
     for size in ((1, 1), (1, 40), (64, 1), (65, 3)):
         picture = make_picture(*size)
-        pack = rinrcodec.encode([picture], preset="fast", background="pyramid", steps=3)
+        pack = rinrcodec.encode([picture], preset="fast", background="pyramid", steps=1)
         assert rinrcodec.decode(pack, 0).shape == (3, size[1], size[0])

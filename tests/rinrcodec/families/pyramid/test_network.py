@@ -273,6 +273,8 @@ def test_a_poisoned_site_is_noticed_where_it_is_known() -> None:
             if not step[0] <= other[0] <= step[0] + 3:
                 continue
             sites = sites_of(latents, other)
+            if not sites.numel():
+                continue
             kept = sites.clone()
             for value in (-1e9, 1e9):  # a network at one end of its range stays there
                 sites.fill_(value)
@@ -332,7 +334,7 @@ def test_bits_of_a_pass_are_those_of_its_sites() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(1, 1), (5, 2), (9, 6)])
+@pytest.mark.parametrize("size", [(1, 1), (9, 6)])
 def test_bits_have_gradients(size: tuple[int, int]) -> None:
     """There are gradients for the latents, too: for coded ones and for those that predict them."""
     weights = {

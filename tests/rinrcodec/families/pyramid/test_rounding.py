@@ -178,6 +178,20 @@ def test_changes_are_no_finer_than_their_codes_reach() -> None:
     assert len(asked) == 2
 
 
+def test_changes_that_round_to_the_start_are_not_tried() -> None:
+    start, fitted = networks(spread=0.0)
+    fitted["vector"] = start["vector"] + 0.01
+    tried: list[Tensor] = []
+
+    def loss(name: str, weights: Weights) -> float:
+        tried.append(weights[name])
+        return squares(fitted)(name, weights)
+
+    change = choose_changes(start, fitted, ["vector"], loss, 1e-9)["vector"]
+    assert change.exponent > 5  # 0.01 is nothing in multiples of 1/32
+    assert [torch.equal(weight, start["vector"]) for weight in tried].count(True) == 1
+
+
 def test_few_changes_are_tried_beyond_the_best() -> None:
     start, fitted = networks()
     asked: list[str] = []
