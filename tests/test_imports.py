@@ -222,9 +222,9 @@ def test_benchmarks_and_tests_import_nothing_private_of_the_command_line():
         if not is_in(name, "rinrcodec.cli"):
             continue
         private = any(part.startswith("_") for part in name.split("."))
-        # A benchmark draws with the views; the command line itself is of its own tests.
+        # A benchmark draws with the views. Tests of the commands, and of README, run all of it.
         views = file.startswith("benchmarks/") and is_in(name, "rinrcodec.cli.views")
-        if private or not (views or file.startswith("tests/cli/")):
+        if private or not (views or file.startswith(("tests/cli/", "tests/test_readme.py"))):
             faults.append(f"{file}: {name}")
     assert faults == []
     assert any(is_in(name, "rinrcodec.cli.main") for _, name in seen)
