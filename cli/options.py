@@ -259,7 +259,7 @@ def _shrinks() -> str:
     able = (
         f"{name}: {' or '.join(map(str, one.shrinks))}" for name, one in families if one.shrinks
     )
-    return f"[only {'; '.join(able)}] [default: 1]"
+    return f"[only {', '.join(able)}; default: 1]"
 
 
 def _gops() -> str:

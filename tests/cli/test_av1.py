@@ -134,7 +134,7 @@ def test_the_help_names_families_with_groups_and_qualities(run: Run) -> None:
     text = " ".join(run("compress", "--help").stdout.split())
     assert "1 codes every frame alone. [default of av1: 16]" in text
     assert "--quality Q Of av1: " in text
-    assert "[only av1: 2 or 4] [default: 1]" in text
+    assert "[only av1: 2 or 4; default: 1]" in text
 
 
 def test_smaller_backgrounds(run: Run, dataset: Path, tmp_path: Path) -> None:
