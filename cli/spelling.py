@@ -34,18 +34,8 @@ _KEYWORDS = (
         "jobs",
     ),
     *("labels", "layout", "max_pixels", "objects", "out", "overwrite", "preset", "ray_address"),
-    *(
-        "region",
-        "resume",
-        "scale",
-        "seed",
-        "shard_size",
-        "shrink",
-        "soften",
-        "steps",
-        "strict",
-        "task",
-    ),
+    *("region", "resume", "scale", "seed", "shard_size", "shrink"),
+    *("soften", "steps", "strict", "task"),
 )
 _OF_TARGET = {f"target.{field}": option for option, field in TARGET_FIELDS.items()}
 _KEYWORD = re.compile(rf"`({'|'.join([*_KEYWORDS, *map(re.escape, _OF_TARGET)])})(?:=([^`]*))?`")

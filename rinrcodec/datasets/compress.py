@@ -118,7 +118,7 @@ def compress(
         shard_size: most frames in one pack.
         device: "auto", "cpu", "cuda", or several such as "cuda:0,cuda:1".
         seed: of the fit, 0 to 2**31 - 1.
-        jobs: packs that are fitted at a time; by default one per device, with Ray all that fit.
+        jobs: packs that are fitted at a time; by default one per device, with Ray all it can run.
         executor: "local", or "ray" (the extra `cluster`).
         ray_address: the Ray to use, by default RAY_ADDRESS or one on this machine.
         resume: continue an interrupted run, or update a finished one. Only packs that are missing,

@@ -160,7 +160,9 @@ def test_smaller_backgrounds(run: Run, dataset: Path, tmp_path: Path) -> None:
 def test_smaller_backgrounds_of_a_single_file(run: Run, folder: Path, tmp_path: Path) -> None:
     run("compress", folder, "-o", tmp_path / "out", "--layout", "files", "--shrink", 4, *AV1)
     run("verify", "--decode", tmp_path / "out")
-    for path in (tmp_path / "out").glob("**/*.rinr"):
+    paths = list((tmp_path / "out").glob("**/*.rinr"))
+    assert len(paths) > 1
+    for path in paths:
         with rinrcodec.open(path) as file:
             assert file.groups[file.frame(0).background.group].spec["shrink"] == 4
 

@@ -91,7 +91,8 @@ def test_qualities_of_objects_follow_those_of_backgrounds(
         elif quality > usual[0]:
             assert objects == round(usual[1] + steep * (quality - usual[0]))
         else:
-            assert 0 < objects <= usual[1]
+            worst = max(0, usual[1] - usual[0])
+            assert objects == worst + round((usual[1] - worst) * quality / usual[0])
     assert [objects for _, objects in pairs] == sorted(objects for _, objects in pairs)
 
 
