@@ -7,6 +7,7 @@ frames of DAC-SDC and at sequences (share of the labelled objects that it finds,
 boxes to encode with are those that it finds in the originals with a confidence of 0.25, never the
 labels. What is coded and seen is kept in the folder of `--work`, so a cut run can be repeated.
 A second page, fog.md, has what the fog of the paper sends with each codec at equal accuracy.
+With `--networks`, the only page is accuracy_networks.md, which has the families that fit networks.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from PIL import features
 
 from accuracy_parts.arms import (
     ANCHOR,
-    FAMILIES,
     LEAKS,
+    NETWORKS,
     PICTURES,
     SEQUENCE_ARMS,
     SEQUENCE_NETWORKS,
     SEQUENCES,
     Arms,
 )
-from accuracy_parts.codings import Still
+from accuracy_parts.codings import Network, Still
 from accuracy_parts.curves import Figure, Interval, Table, point
 from accuracy_parts.fog import FogSet, fog_body, fog_data, fog_set, levels_of
 from accuracy_parts.work import Looked, Part, Workplace, commits, compute, is_done, looked
@@ -78,9 +79,10 @@ SEQUENCE_WORDS = (
     "preset medium, and gets no boxes. Its bytes are those of headers and packets, without a "
     "container. All others are those of whole files. AVIF is tuned for PSNR."
 )
-NETWORK_WORDS = (
-    "Only the {} frames of the first pack, because networks take long to fit; preset `fast`."
-)
+NETWORK_WORDS = """[accuracy](accuracy.md) compares the codecs that need no networks, on more
+pictures. How boxes are found, and what counts as found, is the same here. Networks have the preset
+`fast`."""
+FIRST_PACK_WORDS = "Only the {} frames of the first pack, because networks take long to fit."
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite", "ours-objects")
 ORIGINAL = "original"
@@ -245,13 +247,8 @@ def photo_arms(options: argparse.Namespace) -> Arms:
     return {name: PICTURES[name] for name in PICTURES if name in options.arms}
 
 
-def sequence_arms(options: argparse.Namespace) -> Arms:
-    """Return the curves of sequences, with networks where they are asked for."""
-    return {**SEQUENCE_ARMS, **(SEQUENCE_NETWORKS if options.networks else {})}
-
-
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
-    """List everything to compute, what matters most first."""
+    """List everything to compute, what matters most first; of networks, what takes longest."""
     parts: list[Part] = []
 
     def add(set_name: str, arms: Arms, chunks: Sequence[int] | None = None) -> None:
@@ -262,13 +259,16 @@ def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
                 for chunk in (range(n_chunks) if chunks is None else chunks)
             )
 
+    if options.networks:
+        add("dacsdc", NETWORKS, [0])
+        for name in options.sequences:
+            add(name, SEQUENCE_NETWORKS)
+        return sorted(parts, key=lambda part: not isinstance(part.coding, Network))
     for name in PHOTOS:
         add(name, photo_arms(options))
     add("coco", LEAKS)
     for name in options.sequences:
-        add(name, sequence_arms(options))
-    if options.networks:
-        add("dacsdc", FAMILIES, [0])
+        add(name, SEQUENCE_ARMS)
     return parts
 
 
@@ -313,49 +313,27 @@ def halves_text(
     return parts, data, fogs
 
 
-def main() -> None:
-    parser = common_parser(__doc__, frames=0)
-    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), default=list(PICTURES))
-    parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
-    parser.add_argument(
-        "--page-only", action="store_true", help="compute nothing, leave out what is missing"
-    )
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--samples", type=int, default=200, help="resampled sets for an interval")
-    parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
-    parser.add_argument("--networks", action="store_true", help="also fit networks: an hour more")
-    options = parser.parse_args()
-    setup(options)
-    place = Workplace(
-        (options.work or options.out / WORK).resolve(), options.frames, options.device
-    )
-    place.keep_options()
-    options.work = None  # not on the page
-    if not options.page_only:
-        compute(
-            parts_of(place, options),
-            place,
-            jobs=options.jobs,
-            on_part=lambda left: print(f"{left} parts are left", flush=True),
-        )
+def more_sections(
+    sections: Mapping[str, tuple[str, Measured]],
+) -> tuple[list[str], dict[str, Any]]:
+    """Return parts that have words and points only, by their titles; none without points."""
+    shown = {title: one for title, one in sections.items() if one[1].arms}
+    texts = [section(title, words, one.table()) for title, (words, one) in shown.items()]
+    return texts, {title: {"points": one.rows()} for title, (_, one) in shown.items()}
+
+
+def write_pictures(place: Workplace, options: argparse.Namespace) -> None:
+    """Write the pages of the codecs without networks: accuracy and fog."""
     measured_sets = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
     photos = {name: measured for name, measured in measured_sets.items() if measured.arms}
     draw(options.out / "accuracy.png", photos)
     parts, data, fogs = halves_text(photos, options.samples)
-    more = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
+    sections = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
-        measured = Measured(place, name, sequence_arms(options))
-        more[measured.shown.words] = (SEQUENCE_WORDS, measured)
-    if options.networks:
-        measured = Measured(place, "dacsdc", FAMILIES, [0])
-        n_frames = len(measured.shown.chunks[0])
-        more["Networks"] = (NETWORK_WORDS.format(n_frames), measured)
-    for title, (words, measured) in more.items():
-        if not measured.arms:
-            continue
-        parts.append(section(title, words, measured.table()))
-        data[title] = {"points": measured.rows()}
-    everything = [*measured_sets.values(), *(measured for _, measured in more.values())]
+        measured = Measured(place, name, SEQUENCE_ARMS)
+        sections[measured.shown.words] = (SEQUENCE_WORDS, measured)
+    more_parts, more_data = more_sections(sections)
+    everything = [*measured_sets.values(), *(measured for _, measured in sections.values())]
     made = {**made_by("accuracy", options), "parts": parts_by(everything)}
     if fogs:
         write_report(
@@ -371,9 +349,60 @@ def main() -> None:
         options,
         made=made,
         title="Accuracy over bytes",
-        body="\n\n".join([intro(), "![Accuracy over bytes](accuracy.png)", *parts]),
-        data={"frames": place.set("coco").words, "sets": data},
+        body="\n\n".join([intro(), "![Accuracy over bytes](accuracy.png)", *parts, *more_parts]),
+        data={"frames": place.set("coco").words, "sets": data | more_data},
     )
+
+
+def write_networks(place: Workplace, options: argparse.Namespace) -> None:
+    """Write the page of the families that fit networks."""
+    options.arms = options.samples = None  # only of the other pages
+    frames = Measured(place, "dacsdc", NETWORKS, [0])
+    words = FIRST_PACK_WORDS.format(len(frames.shown.chunks[0]))
+    sections = {frames.shown.words: (words, frames)}
+    for name in options.sequences:
+        measured = Measured(place, name, SEQUENCE_NETWORKS)
+        sections[measured.shown.words] = (SEQUENCE_WORDS, measured)
+    parts, data = more_sections(sections)
+    write_report(
+        "accuracy_networks",
+        options,
+        made={
+            **made_by("accuracy", options),
+            "parts": parts_by([measured for _, measured in sections.values()]),
+        },
+        title="Accuracy over bytes: networks",
+        body="\n\n".join([NETWORK_WORDS, *parts]),
+        data={"frames": frames.shown.words, "sets": data},
+    )
+
+
+def main() -> None:
+    parser = common_parser(__doc__, frames=0)
+    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), default=list(PICTURES))
+    parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
+    parser.add_argument(
+        "--page-only", action="store_true", help="compute nothing, leave out what is missing"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--samples", type=int, default=200, help="resampled sets for an interval")
+    parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
+    parser.add_argument("--networks", action="store_true", help="only the page of networks")
+    options = parser.parse_args()
+    setup(options)
+    place = Workplace(
+        (options.work or options.out / WORK).resolve(), options.frames, options.device
+    )
+    place.keep_options()
+    options.work = None  # not on the page
+    if not options.page_only:
+        compute(
+            parts_of(place, options),
+            place,
+            jobs=options.jobs,
+            on_part=lambda left: print(f"{left} parts are left", flush=True),
+        )
+    (write_networks if options.networks else write_pictures)(place, options)
 
 
 if __name__ == "__main__":

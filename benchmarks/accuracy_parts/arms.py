@@ -17,8 +17,8 @@ from accuracy_parts.codings import (
 
 __all__ = [
     "ANCHOR",
-    "FAMILIES",
     "LEAKS",
+    "NETWORKS",
     "PICTURES",
     "SEQUENCES",
     "SEQUENCE_ARMS",
@@ -85,11 +85,11 @@ LEAKS: Arms = {
     "quarter size, decoys as well": (ours(65, 40, "both", shrink=4),),
 }
 # On the frames of one pack, because networks take seconds to minutes a frame.
-FAMILIES: Arms = {
+NETWORKS: Arms = {
     **{name: PICTURES[name] for name in ("original", ANCHOR, "ours-objects")},
+    "pyramid": (Network("pyramid", "fast"),),
     "siren, siren objects": (Network("siren", "fast", "siren"),),
     "siren, AV1 objects": (Network("siren", "fast", "av1"),),
-    "pyramid": (Network("pyramid", "fast"),),
 }
 SEQUENCES = ("otb_crossing", "otb_jogging1")
 SEQUENCE_ARMS: Arms = {
@@ -105,4 +105,11 @@ SEQUENCE_ARMS: Arms = {
         Ours("av1", "fast", q, q + 5, gop=16, shrink=2) for q in (25, 40, 55)
     ),
 }
-SEQUENCE_NETWORKS: Arms = {"nerv": (Network("nerv", "fast"),)}
+SEQUENCE_NETWORKS: Arms = {
+    **{
+        name: codings
+        for name, codings in SEQUENCE_ARMS.items()
+        if name in {"original", "AVIF"} or "objects" in name
+    },
+    "nerv": (Network("nerv", "fast"),),
+}

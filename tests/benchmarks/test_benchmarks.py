@@ -98,6 +98,29 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         check_fog(tmp_path, report)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torchvision and Ultralytics
+def test_networks_have_an_accuracy_page_of_their_own(script, load, tmp_path, monkeypatch):
+    arms, network = load("accuracy_parts.arms"), load("accuracy_parts.codings").Network
+    siren, nerv = network("siren", "fast", steps=1), network("nerv", "fast", steps=1)
+    monkeypatch.setattr(arms, "NETWORKS", {**few(arms.NETWORKS), "siren": (siren,)})
+    monkeypatch.setattr(arms, "SEQUENCE_NETWORKS", {**few(arms.SEQUENCE_NETWORKS), "nerv": (nerv,)})
+    words = ["--networks", "--frames=2", "--jobs=1", "--sequences", "otb_crossing"]
+    script("accuracy.py", "--threads=1", "--out", tmp_path, *words)
+    report = json.loads((tmp_path / "accuracy_networks.json").read_text(encoding="utf-8"))
+    shown = [[point["arm"] for point in one["points"]] for one in report["sets"].values()]
+    assert shown == [["original", "siren"], ["original", "nerv"]]
+    assert "--networks" in report["made"]["command"]
+    assert not {"--arms", "--samples"} & {*report["made"]["command"].split()}
+    assert "| siren | fast |" in (tmp_path / "accuracy_networks.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "accuracy.md").exists()
+
+
+def few(arms):
+    """Return the originals alone, of the curves of a page."""
+    return {"original": arms["original"]}
+
+
 def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
     point = {"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}
     ours = [(1000, 0.1), (4000, 0.2)]
