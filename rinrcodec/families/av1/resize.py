@@ -1,6 +1,6 @@
 """Shrink backgrounds before encoding (`fit.py`), and enlarge them after decoding (`decode.py`).
 
-Enlarging is integer arithmetic, so it gives the same pixels on every CPU and GPU. Pillow does it on
+Enlarging is integer arithmetic, so it gives the same pixels on every CPU and GPU. NumPy does it on
 a CPU, and torch on a GPU. Each doubling doubles the width, then the height. Both are filtered with
 Catmull-Rom splines, that is bicubic interpolation with a = -1/2:
 
@@ -12,21 +12,18 @@ clipped to 0 to 255. Pixels beyond an edge repeat the last one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rinrcodec.compute.arrays import Array, empty, is_array, moved
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["enlarged", "shrunk"]
 
 _TAPS = (-3, 29, 111, -9)  # of an even pixel; those of an odd one are mirrored
 _FRACTION = 7  # bits of a tap behind the point
 _EDGE = 2  # pixels that the taps reach beyond the picture
+_MIDDLE = 128  # of the values of a pixel; sums of what is above and below it fit in 16 bits
+_PIXELS_AT_ONCE, _PIXELS_OF_GPU = 1 << 15, 1 << 24
 
 
 def shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -65,38 +62,58 @@ def enlarged(pixels: Array, size: tuple[int, int], factor: int) -> Array:
     for plane, target in zip(planes, result, strict=True):
         samples = plane
         for _ in range(factor.bit_length() - 1):
-            samples = _doubled(samples) if is_array(samples) else _doubled_tensor(samples)
+            samples = _doubled(samples)
         target[:] = samples[:height, :width]
     return moved(result, (1, 2, 0))
 
 
-def _doubled(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Double both sides of a plane [h, w], on a CPU."""
-    from PIL import Image
-
-    # At an edge, Pillow drops taps instead of repeating the last pixel.
-    image = Image.fromarray(np.pad(plane, _EDGE, mode="edge"))
-    doubled = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
-    return np.asarray(doubled)[2 * _EDGE : -2 * _EDGE, 2 * _EDGE : -2 * _EDGE]
-
-
-def _doubled_tensor(plane: Tensor) -> Tensor:
-    """Double both sides of a plane [h, w] to the same pixels, on any device."""
-    return _doubled_lines(_doubled_lines(plane).t()).t()
-
-
-def _doubled_lines(plane: Tensor) -> Tensor:
-    """Double the length of every line of a uint8 plane [h, w]."""
-    import torch
-
+def _doubled(plane: Array) -> Array:
+    """Double both sides of a uint8 plane [h, w]."""
     height, width = plane.shape
-    inside = torch.arange(-_EDGE, width + _EDGE, device=plane.device).clamp(0, width - 1)
-    padded = plane[:, inside].int()
-    # In place: each copy of the sums takes four times the bytes of the pixels.
-    sums = padded.new_full((height, 2 * width), 1 << _FRACTION - 1)
-    for k, tap in enumerate(_TAPS):
-        sums[:, 0::2] += tap * padded[:, k : k + width]
-        mirrored = len(_TAPS) - k
-        sums[:, 1::2] += tap * padded[:, mirrored : mirrored + width]
-    sums >>= _FRACTION
-    return sums.clamp_(0, 255).to(plane.dtype)
+    padded = _padded(plane)
+    doubled = empty(plane, (2 * height, 2 * width))
+    # Some lines at a time: sums of all pixels would not fit in a cache.
+    lines = max(1, (_PIXELS_AT_ONCE if is_array(plane) else _PIXELS_OF_GPU) // width)
+    for top in range(0, height, lines):
+        band = padded[top : top + lines + 2 * _EDGE]
+        wide = empty(band, (len(band), 2 * width))
+        _double_lines(band.T, wide.T)
+        target = doubled[2 * top : 2 * (top + lines)]
+        sums = empty(band, target.shape)
+        _double_lines(wide, sums)
+        sums += _MIDDLE
+        target[:] = sums
+    return doubled
+
+
+def _padded(plane: Array) -> Array:
+    """Repeat the pixels at the edges, as int16 around zero."""
+    height, width = plane.shape
+    samples = plane.astype(np.int16) if is_array(plane) else plane.short()
+    samples -= _MIDDLE
+    padded = empty(samples, (height + 2 * _EDGE, width + 2 * _EDGE))
+    lines = padded[_EDGE:-_EDGE]
+    lines[:, _EDGE:-_EDGE] = samples
+    lines[:, :_EDGE] = samples[:, :1]
+    lines[:, -_EDGE:] = samples[:, -1:]
+    padded[:_EDGE] = lines[:1]
+    padded[-_EDGE:] = lines[-1:]
+    return padded
+
+
+def _double_lines(samples: Array, doubled: Array) -> None:
+    """Write twice as many lines [2n, w] as samples [n + 4, w] have without their edges."""
+    n = len(samples) - 2 * _EDGE
+    products = [samples * tap for tap in _TAPS]
+    products[_EDGE] += 1 << _FRACTION - 1  # to round
+    for odd in (0, 1):
+        starts = [2 * _EDGE - k if odd else k for k in range(len(_TAPS))]
+        first, second, *others = (
+            product[start : start + n] for start, product in zip(starts, products, strict=True)
+        )
+        sums = first + second
+        for one in others:
+            sums += one
+        sums >>= _FRACTION
+        low, high = -_MIDDLE, _MIDDLE - 1
+        doubled[odd::2] = sums.clip(low, high, sums) if is_array(sums) else sums.clamp_(low, high)

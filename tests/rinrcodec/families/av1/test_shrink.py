@@ -17,6 +17,7 @@ import rinrcodec
 from rinrcodec import Box, Target
 from rinrcodec.decodable import check_file
 from rinrcodec.errors import RinrFormatError, RinrInputError, RinrLimitError
+from rinrcodec.families.av1 import resize
 from rinrcodec.families.av1.resize import enlarged, shrunk
 from rinrcodec.families.av1.stream import encode_still
 from rinrcodec.formats import PackReader, pack_bytes
@@ -78,6 +79,14 @@ def test_enlarging_follows_the_formula(factor: int, size: tuple[int, int], chann
             assert np.array_equal(tensor.cpu().numpy(), wanted)
         cut = full[0] - 1, max(1, full[1] - factor + 1)
         assert np.array_equal(enlarged(small, cut, factor), wanted[: cut[1], : cut[0]])
+
+
+@pytest.mark.parametrize("at_once", [1, 28, 1000])
+def test_parts_of_a_picture_join(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are enlarged some at a time: one here, three that do not divide all, and all."""
+    monkeypatch.setattr(resize, "_PIXELS_AT_ONCE", at_once)
+    small = np.random.default_rng(0).integers(0, 256, (10, 9, 1), dtype=np.uint8)
+    assert np.array_equal(enlarged(small, (18, 20), 2), by_formula(small, 2))
 
 
 @pytest.mark.parametrize("factor", FACTORS)
