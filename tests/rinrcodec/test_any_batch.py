@@ -25,7 +25,7 @@ from rinrcodec.families.nerv import network as nerv
 from rinrcodec.families.pyramid.latents import PyramidRow, encode_row
 from rinrcodec.families.pyramid.network import grid_sizes
 from rinrcodec.families.siren import network as siren
-from rinrcodec.pack import Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
+from rinrcodec.pack import ColorMode, Frame, Group, InrRef, ObjectInr, Pack, Rows, Spec
 
 Random = np.random.Generator
 WIDTHS = (1, 2, 3, 5, 7, 8, 16, 17, 31, 33, 64, 65)
@@ -171,6 +171,20 @@ def test_the_same_pixels_in_any_batch_of_a_region(family: str, seed: int, thread
             together = rinrcodec.decode(pack, [3, 0, 2, 1, 1], region=region, scale=scale)
         for i, pixels in zip([3, 0, 2, 1, 1], together, strict=True):
             assert torch.equal(pixels, alone[i])
+
+
+@pytest.mark.parametrize("out", [1, 3])
+@pytest.mark.parametrize("width", [1, 2])
+def test_the_narrowest_sirens_have_the_same_pixels_in_any_batch(width: int, out: int) -> None:
+    spec = siren_spec(3, width, out=out)
+    for seed in range(5):
+        group = weights_group(np.random.default_rng(seed), spec, 3)
+        mode: ColorMode = "L" if out == 1 else "RGB"
+        frames = tuple(Frame(f"{k}", 64, 33, InrRef(0, k), mode=mode) for k in range(3))
+        pack = Pack(frames, (group,))
+        together = rinrcodec.decode(pack, [0, 1, 2])
+        for i, pixels in enumerate(together):
+            assert torch.equal(pixels, rinrcodec.decode(pack, i))
 
 
 def test_weights_that_give_no_number_give_black() -> None:

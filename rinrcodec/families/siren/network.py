@@ -155,12 +155,22 @@ def _evaluate(weights: Tensor, coords: Tensor, layers: list[tuple[int, int, floa
     hidden = coords.transpose(1, 2)
     for inner, inner_bias, w0 in hidden_layers:
         shift = (inner_bias * w0).unsqueeze(2)
-        hidden = torch.baddbmm(shift, (inner * w0).transpose(1, 2), hidden).sin_()
-    matrix, outputs = matrix.transpose(1, 2), matrix.shape[2]
+        hidden = _product(shift, (inner * w0).transpose(1, 2), hidden).sin_()
+    return _product(bias.unsqueeze(2), matrix.transpose(1, 2), hidden).transpose(1, 2)
+
+
+def _product(shift: Tensor, matrix: Tensor, values: Tensor) -> Tensor:
+    """Return shift [n, outputs, 1] + matrix [n, outputs, inputs] times values [n, inputs, pixels].
+
+    A product with one output or input rounds another way in another batch, on some CPUs. So it gets
+    a second one: a copy of the output, an input of weight zero.
+    """
+    _, outputs, inputs = matrix.shape
     if outputs == 1:
-        # A product with one row rounds another way in another batch; two rows do not.
         matrix = matrix.expand(-1, 2, -1)
-    return torch.baddbmm(bias.unsqueeze(2), matrix, hidden)[:, :outputs].transpose(1, 2)
+    if inputs == 1:
+        matrix, values = torch.nn.functional.pad(matrix, (0, 1)), values.expand(-1, 2, -1)
+    return torch.baddbmm(shift, matrix, values)[:, :outputs]
 
 
 class _Siren(torch.autograd.Function):
