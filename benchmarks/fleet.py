@@ -44,7 +44,7 @@ PARTS = {
             "shard_size": 8,
             "jobs": [1, 4],
             "executors": EXECUTORS,
-            "backgrounds": ["siren", "nerv", "pyramid"],
+            "backgrounds": ["av1", "siren", "nerv", "pyramid"],
         }
     ),
     "kills": Part(
@@ -54,6 +54,7 @@ PARTS = {
             "shard_size": 24,
             "jobs": [4],
             "executors": EXECUTORS,
+            "backgrounds": ["siren"],
             "kills": 20,
         }
     ),
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--shard-size", type=int, help="frames in a pack (equal, kills)")
     parser.add_argument("--jobs", type=int, nargs="+", help="shards at a time (all but capacity)")
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, help="who fits (equal, kills)")
-    parser.add_argument("--backgrounds", nargs="+", help="families (equal)")
+    parser.add_argument("--backgrounds", nargs="+", help="families (equal); one (kills)")
     parser.add_argument("--kills", type=int, help="how many in all (kills)")
     parser.add_argument("--shards", type=int, nargs="+", help="into how many to cut (scale)")
     parser.add_argument("--fewer", type=int, nargs="*", help="further counts of frames (scale)")

@@ -9,12 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fleet_parts.runs import Compress, contents, write_tiles
+from fleet_parts.runs import Compress, contents, quick_words, write_tiles
 from harness.ledger import Ledger
 from harness.reports import markdown_table
-
-# Enough for every part of a fit, and no more: what is asked is whether the bytes are the same.
-STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
 
 
 def ways(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -61,10 +58,10 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
         "scikit-image"
     )
     body = (
-        f"On {what}, half of them with a box, in shards of {options.shard_size}. Fits take a few "
-        "steps of the preset `fast`. Every way to fit is a run of `compress` of its own. *Equal* "
-        "counts files with the same SHA-256 as in the first run. `manifest.json` and hidden files "
-        "count, too. An extra or a missing file would count as wrong. "
+        f"On {what}, half of them with a box, in shards of {options.shard_size}. The preset is "
+        "`fast`, and networks are fitted for a few steps. Every way to fit is a run of `compress` "
+        "of its own. *Equal* counts files with the same SHA-256 as in the first run, "
+        "`manifest.json` and hidden files, too. An extra or a missing file would count as wrong. "
         + ("All are equal." if not n_wrong else f"**{n_wrong} of {len(rows)} runs differ.**")
         + " Seconds are those of the whole command. Most of them are the start of all processes "
         "here, so they say what a fleet costs, not what it gains.\n\n"
@@ -77,8 +74,7 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
 def _row(
     images: Path, out: Path, background: str, way: list[str], options: argparse.Namespace
 ) -> dict[str, Any]:
-    words = [images, "-o", out, "--preset", "fast", "--background", background]
-    words += ["--steps", STEPS[background], "--shard-size", options.shard_size]
+    words = [images, "-o", out, *quick_words(background), "--shard-size", options.shard_size]
     words += ["--seed", options.seed, "--device", options.device]
     with Compress(*words, *way, threads=options.threads) as run:
         run.wait()

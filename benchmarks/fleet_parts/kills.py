@@ -14,11 +14,10 @@ from typing import Any
 
 import psutil
 
-from fleet_parts.runs import Compress, contents, is_alive, sha256, write_tiles
+from fleet_parts.runs import Compress, contents, is_alive, quick_words, sha256, write_tiles
 from harness.ledger import Ledger
 from harness.reports import markdown_table
 
-_STEPS = 40
 _ORPHAN_S = 5.0
 _GIVE_UP_S = 90.0
 # So often an output is killed at most until it may be completed.
@@ -82,7 +81,7 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiles(Path(folder, "data"), options.frames, options.size, seed=options.seed)
-        words = [images, "--background", "siren", "--preset", "fast", "--steps", _STEPS]
+        words = [images, *quick_words(options.backgrounds[0])]
         words += ["--seed", options.seed, "--shard-size", options.shard_size]
         words += ["--device", options.device]
         whole = Path(folder, "whole")

@@ -23,7 +23,19 @@ from PIL import Image
 from rinrcodec.errors import RinrError
 from rinrcodec.sources.samples import sample_pictures
 
-__all__ = ["Compress", "contents", "is_alive", "manifest_bytes", "sha256", "tiles", "write_tiles"]
+__all__ = [
+    "Compress",
+    "contents",
+    "is_alive",
+    "manifest_bytes",
+    "quick_words",
+    "sha256",
+    "tiles",
+    "write_tiles",
+]
+
+# Enough for every part of a fit, and no more. Other families are not fitted in steps.
+_STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
 
 _LOOK_S = 0.1
 # Where every change counts; what it takes to look is not measured then.
@@ -50,6 +62,13 @@ def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
         line = "0 0.5 0.5 0.4 0.3\n" if number % 2 else ""
         (labels / f"{number:05d}.txt").write_text(line, encoding="utf-8")
     return images
+
+
+def quick_words(background: str) -> list[str]:
+    """Return the options of `compress` for a short fit of a family."""
+    steps = _STEPS.get(background)
+    words = ["--background", background, "--preset", "fast"]
+    return words if steps is None else [*words, "--steps", str(steps)]
 
 
 def sha256(path: Path) -> str:
