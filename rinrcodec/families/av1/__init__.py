@@ -21,7 +21,6 @@ __all__ = ["Av1"]
 _PIXEL_WORK, _FRAME_WORK, _OBJECT_WORK = 600, 2**24, 2**22
 # The pixels of a frame and their sums; those of an object, as float32, and its signal.
 _PIXEL_BYTES, _OBJECT_BYTES = 8, 48
-_ENLARGED_BYTES = 16  # with the sums of the filter, of a plane at a time
 
 
 class Av1(BackgroundFamily, ObjectFamily):
@@ -80,10 +79,10 @@ class Av1(BackgroundFamily, ObjectFamily):
         width, height = coded_size(info.spec, (view.frame.width, view.frame.height))
         coded, pixels = width * height, view.frame.width * view.frame.height
         return Cost(
-            # Enlarging a pixel takes about as long as decoding one.
+            # Enlarging a pixel takes less time than decoding one.
             n_frames * (_PIXEL_WORK * coded + _FRAME_WORK) + _PIXEL_WORK * (pixels - coded),
             stream_bytes(info.spec, coded, n_frames)
-            + (_PIXEL_BYTES if coded == pixels else _ENLARGED_BYTES) * pixels
+            + _PIXEL_BYTES * pixels
             + resample_bytes(view.grid),
         )
 
