@@ -25,13 +25,17 @@ PYRAMID = ("--background", "pyramid", *QUICK, "--steps", 2)
 
 @pytest.fixture
 def targets(monkeypatch: pytest.MonkeyPatch) -> list[Target | None]:
-    """The target of every call of `encode_pictures`."""
+    """The target of every call of `encode_pictures`, which never says that one is missed.
+
+    A fit of few steps may miss one on another CPU.
+    """
     asked: list[Target | None] = []
     original = encoder.encode_pictures
 
     def encode_pictures(*args: object, target: Target | None = None, **options: object) -> object:
         asked.append(target)
-        return original(*args, target=target, **options)  # type: ignore[arg-type]
+        pack, _ = original(*args, target=target, **options)  # type: ignore[arg-type]
+        return pack, ()
 
     monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     return asked
@@ -148,8 +152,7 @@ def test_options_reach_the_fit_and_the_figures(
 ) -> None:
     source = put(tmp_path / "0.png", picture(0, 8, 6))
     args = ("compress", source, "-o", tmp_path / "0.rinr", "--json", "-")
-    # After two steps it would miss some of these targets.
-    result = run(*args, *PYRAMID, "--steps", 8, *options)
+    result = run(*args, *PYRAMID, *options)
     assert targets == [wanted]
     assert Target(**json.loads(result.stdout)["target"]) == wanted
 
