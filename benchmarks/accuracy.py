@@ -75,14 +75,17 @@ LEAKS_WORDS = (
     "sides more on each side."
 )
 SEQUENCE_WORDS = (
-    "All frames of a sequence are in one pack or video; packs have the preset `fast`. x265 has its "
-    "preset medium, and gets no boxes. Its bytes are those of headers and packets, without a "
-    "container. All others are those of whole files. AVIF is tuned for PSNR."
+    "All frames of a sequence are in one pack or video, packs with the preset `fast`. AVIF is "
+    "tuned for PSNR."
+)
+X265_WORDS = (
+    "x265 has its preset medium, and gets no boxes. Its bytes are those of headers and packets, "
+    "without a container. All others are those of whole files."
 )
 NETWORK_WORDS = """[accuracy](accuracy.md) compares the codecs that need no networks, on more
 pictures. How boxes are found, and what counts as found, is the same here. Networks have the preset
 `fast`."""
-FIRST_PACK_WORDS = "Only the {} frames of the first pack, because networks take long to fit."
+FIRST_PACK_WORDS = "Only the frames of the first pack, because networks take long to fit."
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite", "ours-objects")
 ORIGINAL = "original"
@@ -331,7 +334,7 @@ def write_pictures(place: Workplace, options: argparse.Namespace) -> None:
     sections = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
         measured = Measured(place, name, SEQUENCE_ARMS)
-        sections[measured.shown.words] = (SEQUENCE_WORDS, measured)
+        sections[measured.shown.words] = (f"{SEQUENCE_WORDS} {X265_WORDS}", measured)
     more_parts, more_data = more_sections(sections)
     everything = [*measured_sets.values(), *(measured for _, measured in sections.values())]
     made = {**made_by("accuracy", options), "parts": parts_by(everything)}
@@ -358,8 +361,8 @@ def write_networks(place: Workplace, options: argparse.Namespace) -> None:
     """Write the page of the families that fit networks."""
     options.arms = options.samples = None  # only of the other pages
     frames = Measured(place, "dacsdc", NETWORKS, [0])
-    words = FIRST_PACK_WORDS.format(len(frames.shown.chunks[0]))
-    sections = {frames.shown.words: (words, frames)}
+    title = f"{len(frames.shown.chunks[0])} of the {frames.shown.words}"
+    sections = {title: (FIRST_PACK_WORDS, frames)}
     for name in options.sequences:
         measured = Measured(place, name, SEQUENCE_NETWORKS)
         sections[measured.shown.words] = (SEQUENCE_WORDS, measured)
@@ -373,7 +376,7 @@ def write_networks(place: Workplace, options: argparse.Namespace) -> None:
         },
         title="Accuracy over bytes: networks",
         body="\n\n".join([NETWORK_WORDS, *parts]),
-        data={"frames": frames.shown.words, "sets": data},
+        data={"frames": title, "sets": data},
     )
 
 

@@ -45,7 +45,7 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     done
     page ladder 50 ladder
     page accuracy 150 accuracy # writes fog.md, too
-    page accuracy_networks 45 accuracy --networks
+    page accuracy_networks 60 accuracy --networks
     page pyramid_1 60 pyramid --gate 1 --frames 2 --steps 800
     page pyramid_2 60 pyramid --gate 2 --frames 6 --steps 500
     page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
