@@ -7,7 +7,7 @@ frames of DAC-SDC and at sequences (share of the labelled objects that it finds,
 boxes to encode with are those that it finds in the originals with a confidence of 0.25, never the
 labels. What is coded and seen is kept in the folder of `--work`, so a cut run can be repeated.
 A second page, fog.md, has what the fog of the paper sends with each codec at equal accuracy.
-With `--networks`, the only page is accuracy_networks.md, which has the families that fit networks.
+With `--networks`, it writes accuracy_networks.md only: the families that fit networks.
 """
 
 from __future__ import annotations
@@ -82,10 +82,11 @@ X265_WORDS = (
     "x265 has its preset medium, and gets no boxes. Its bytes are those of headers and packets, "
     "without a container. All others are those of whole files."
 )
-NETWORK_WORDS = """[accuracy](accuracy.md) compares the codecs that need no networks, on more
-pictures. How boxes are found, and what counts as found, is the same here. Networks have the preset
+NETWORK_WORDS = """[accuracy](accuracy.md) explains the detector, its boxes, the codecs and their
+qualities, and compares codecs without networks on more pictures. Networks have the preset
 `fast`."""
-FIRST_PACK_WORDS = "Only the frames of the first pack, because networks take long to fit."
+FIRST_PACK_WORDS = """Only the frames of the first pack, because networks take long to fit. One
+object more or less may be chance. AVIF is tuned for PSNR."""
 # The codecs that are compared with ours.
 RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite", "ours-objects")
 ORIGINAL = "original"
@@ -251,7 +252,7 @@ def photo_arms(options: argparse.Namespace) -> Arms:
 
 
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
-    """List everything to compute, what matters most first; of networks, what takes longest."""
+    """List the parts to compute, the most important first, but of networks the slowest."""
     parts: list[Part] = []
 
     def add(set_name: str, arms: Arms, chunks: Sequence[int] | None = None) -> None:
@@ -319,7 +320,7 @@ def halves_text(
 def more_sections(
     sections: Mapping[str, tuple[str, Measured]],
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return parts that have words and points only, by their titles; none without points."""
+    """Return sections of words and a table, and their data by title; skip sets without points."""
     shown = {title: one for title, one in sections.items() if one[1].arms}
     texts = [section(title, words, one.table()) for title, (words, one) in shown.items()]
     return texts, {title: {"points": one.rows()} for title, (_, one) in shown.items()}
@@ -359,7 +360,6 @@ def write_pictures(place: Workplace, options: argparse.Namespace) -> None:
 
 def write_networks(place: Workplace, options: argparse.Namespace) -> None:
     """Write the page of the families that fit networks."""
-    options.arms = options.samples = None  # only of the other pages
     frames = Measured(place, "dacsdc", NETWORKS, [0])
     title = f"{len(frames.shown.chunks[0])} of the {frames.shown.words}"
     sections = {title: (FIRST_PACK_WORDS, frames)}
@@ -382,16 +382,20 @@ def write_networks(place: Workplace, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
-    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), default=list(PICTURES))
+    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), help="curves; all by default")
     parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
     parser.add_argument(
         "--page-only", action="store_true", help="compute nothing, leave out what is missing"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--samples", type=int, default=200, help="resampled sets for an interval")
+    parser.add_argument("--samples", type=int, help="resampled sets for an interval; 200")
     parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
-    parser.add_argument("--networks", action="store_true", help="only the page of networks")
+    parser.add_argument("--networks", action="store_true", help="write only accuracy_networks.md")
     options = parser.parse_args()
+    if not options.networks:
+        options.arms, options.samples = options.arms or list(PICTURES), options.samples or 200
+    elif options.arms or options.samples:
+        parser.error("--networks has neither --arms nor --samples")
     setup(options)
     place = Workplace(
         (options.work or options.out / WORK).resolve(), options.frames, options.device

@@ -98,6 +98,8 @@ def main() -> None:
             setattr(options, name, part.options.get(name))
         elif name not in part.options:
             parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
+    if options.part == "kills" and len(options.backgrounds) > 1:
+        parser.error("--part kills has one of --backgrounds")
     setup(options)
     part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))
 

@@ -107,9 +107,13 @@ SEQUENCE_ARMS: Arms = {
 }
 SEQUENCE_NETWORKS: Arms = {
     **{
-        name: codings
-        for name, codings in SEQUENCE_ARMS.items()
-        if name in {"original", "AVIF"} or "objects" in name
+        name: SEQUENCE_ARMS[name]
+        for name in (
+            "original",
+            "AVIF",
+            "ours, groups of 16, objects",
+            "ours, groups of 16, objects, half size",
+        )
     },
     "nerv": (Network("nerv", "fast"),),
 }

@@ -60,8 +60,8 @@ def equal(options: argparse.Namespace, ledger: Ledger) -> None:
     body = (
         f"On {what}, half of them with a box, in shards of {options.shard_size}. The preset is "
         "`fast`, and networks are fitted for a few steps. Every way to fit is a run of `compress` "
-        "of its own. *Equal* counts files with the same SHA-256 as in the first run, "
-        "`manifest.json` and hidden files, too. An extra or a missing file would count as wrong. "
+        "of its own. *Equal* counts files with the same SHA-256 as in the first run, including "
+        "`manifest.json` and hidden files. An extra or a missing file would count as wrong. "
         + ("All are equal." if not n_wrong else f"**{n_wrong} of {len(rows)} runs differ.**")
         + " Seconds are those of the whole command. Most of them are the start of all processes "
         "here, so they say what a fleet costs, not what it gains.\n\n"

@@ -128,7 +128,7 @@ def kills(options: argparse.Namespace, ledger: Ledger) -> None:
     looks = sum(run["looks"] for run in runs)
     what = (
         f"{options.frames} windows of {options.size}x{options.size} pixels of pictures of "
-        f"scikit-image in {n_shards} packs"
+        f"scikit-image in {n_shards} packs with {options.backgrounds[0]} backgrounds"
     )
     body = (
         f"{len(killed)} times `kill -9` in {len(runs)} runs of `compress`, compared with one "

@@ -34,7 +34,7 @@ __all__ = [
     "write_tiles",
 ]
 
-# Enough for every part of a fit, and no more. Other families are not fitted in steps.
+# Few steps that run every part of a fit. Other families are not fitted in steps.
 _STEPS = {"siren": 40, "nerv": 4, "pyramid": 8}
 
 _LOOK_S = 0.1

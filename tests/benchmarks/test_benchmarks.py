@@ -103,8 +103,9 @@ def test_a_script_writes_its_report(name, script, tmp_path):
 def test_networks_have_an_accuracy_page_of_their_own(script, load, tmp_path, monkeypatch):
     arms, network = load("accuracy_parts.arms"), load("accuracy_parts.codings").Network
     siren, nerv = network("siren", "fast", steps=1), network("nerv", "fast", steps=1)
-    monkeypatch.setattr(arms, "NETWORKS", {**few(arms.NETWORKS), "siren": (siren,)})
-    monkeypatch.setattr(arms, "SEQUENCE_NETWORKS", {**few(arms.SEQUENCE_NETWORKS), "nerv": (nerv,)})
+    monkeypatch.setattr(arms, "NETWORKS", {**originals(arms.NETWORKS), "siren": (siren,)})
+    sequences = {**originals(arms.SEQUENCE_NETWORKS), "nerv": (nerv,)}
+    monkeypatch.setattr(arms, "SEQUENCE_NETWORKS", sequences)
     words = ["--networks", "--frames=2", "--jobs=1", "--sequences", "otb_crossing"]
     script("accuracy.py", "--threads=1", "--out", tmp_path, *words)
     report = json.loads((tmp_path / "accuracy_networks.json").read_text(encoding="utf-8"))
@@ -114,10 +115,12 @@ def test_networks_have_an_accuracy_page_of_their_own(script, load, tmp_path, mon
     assert not {"--arms", "--samples"} & {*report["made"]["command"].split()}
     assert "| siren | fast |" in (tmp_path / "accuracy_networks.md").read_text(encoding="utf-8")
     assert not (tmp_path / "accuracy.md").exists()
+    with pytest.raises(SystemExit):
+        script("accuracy.py", "--out", tmp_path, *words, "--samples=2")
 
 
-def few(arms):
-    """Return the originals alone, of the curves of a page."""
+def originals(arms):
+    """Return only the curve of the originals."""
     return {"original": arms["original"]}
 
 

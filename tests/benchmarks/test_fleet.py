@@ -12,12 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from rinrcodec.families import background_families
+
 from .conftest import BENCHMARKS
 
 RESULTS = BENCHMARKS.parent / "docs/results"
 LOCAL = ["--executors", "local"]
 TINY = {
-    # Its processes start sooner, as they need no torch.
+    # av1 needs no torch, so its processes start sooner.
     "equal": ["--frames=2", "--shard-size=1", "--backgrounds", "av1", "--jobs", "1", "2", *LOCAL],
     "kills": [
         *("--frames=4", "--shard-size=2", "--backgrounds", "av1", "--jobs=2", "--kills=1"),
@@ -107,6 +109,14 @@ def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
     assert [row["packs"] for row in capacity["packs"]] == [10**4, 10**3, 10**2, 10**7, 10**6, 10**5]
     assert [row["requests"] for row in capacity["packs"]] == [10, 1, 1, 10**4, 10**3, 10**2]
     assert "11,574.1 frames/s" in page
+
+
+def test_networks_are_fitted_for_few_steps(load):
+    runs = load("fleet_parts.runs")
+    families = background_families().items()
+    assert set(runs._STEPS) == {name for name, family in families if family.fits_networks}
+    assert runs.quick_words("siren")[-2:] == ["--steps", "40"]
+    assert "--steps" not in runs.quick_words("av1")
 
 
 def test_a_pack_that_is_not_whole_is_seen(load, tmp_path):

@@ -25,9 +25,9 @@ PYRAMID = ("--background", "pyramid", *QUICK, "--steps", 2)
 
 @pytest.fixture
 def targets(monkeypatch: pytest.MonkeyPatch) -> list[Target | None]:
-    """The target of every call of `encode_pictures`, which never says that one is missed.
+    """Record the target of every call of `encode_pictures`, and report no miss.
 
-    A fit of few steps may miss one on another CPU.
+    After two steps, whether a target is missed depends on the CPU.
     """
     asked: list[Target | None] = []
     original = encoder.encode_pictures

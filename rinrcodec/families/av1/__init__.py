@@ -79,7 +79,7 @@ class Av1(BackgroundFamily, ObjectFamily):
         width, height = coded_size(info.spec, (view.frame.width, view.frame.height))
         coded, pixels = width * height, view.frame.width * view.frame.height
         return Cost(
-            # Enlarging a pixel takes less time than decoding one.
+            # Enlarging counts as decoding, although it takes less time.
             n_frames * (_PIXEL_WORK * coded + _FRAME_WORK) + _PIXEL_WORK * (pixels - coded),
             stream_bytes(info.spec, coded, n_frames)
             + _PIXEL_BYTES * pixels

@@ -22,8 +22,9 @@ __all__ = ["enlarged", "shrunk"]
 _TAPS = (-3, 29, 111, -9)  # of an even pixel; those of an odd one are mirrored
 _FRACTION = 7  # bits of a tap behind the point
 _EDGE = 2  # pixels that the taps reach beyond the picture
-_MIDDLE = 128  # of the values of a pixel; sums of what is above and below it fit in 16 bits
-_PIXELS_AT_ONCE, _PIXELS_OF_GPU = 1 << 15, 1 << 20
+_MIDDLE = 128  # of the range of a pixel; sums of differences from it fit in int16
+# Pixels of a band before it is enlarged, on a CPU and on a GPU.
+_PIXELS_AT_ONCE, _PIXELS_OF_GPU = 1 << 15, 1 << 18
 
 
 def shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -162,8 +162,8 @@ def _evaluate(weights: Tensor, coords: Tensor, layers: list[tuple[int, int, floa
 def _product(shift: Tensor, matrix: Tensor, values: Tensor) -> Tensor:
     """Return shift [n, outputs, 1] + matrix [n, outputs, inputs] times values [n, inputs, pixels].
 
-    A product with one output or input rounds another way in another batch, on some CPUs. So it gets
-    a second one: a copy of the output, an input of weight zero.
+    On some CPUs, a product with one output or one input rounds differently in another batch. So a
+    second one is added: a copy of the output, or an input of weight zero.
     """
     _, outputs, inputs = matrix.shape
     if outputs == 1:

@@ -81,12 +81,19 @@ def test_enlarging_follows_the_formula(factor: int, size: tuple[int, int], chann
         assert np.array_equal(enlarged(small, cut, factor), wanted[: cut[1], : cut[0]])
 
 
+@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("at_once", [1, 28, 1000])
-def test_parts_of_a_picture_join(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines are enlarged some at a time: one here, three that do not divide all, and all."""
+def test_bands_of_a_picture_join(
+    at_once: int, factor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enlarge one line at a time, three (which do not divide ten), and all."""
     monkeypatch.setattr(resize, "_PIXELS_AT_ONCE", at_once)
-    small = np.random.default_rng(0).integers(0, 256, (10, 9, 1), dtype=np.uint8)
-    assert np.array_equal(enlarged(small, (18, 20), 2), by_formula(small, 2))
+    monkeypatch.setattr(resize, "_PIXELS_OF_GPU", at_once)
+    small = np.random.default_rng(0).integers(0, 256, (10, 9, 3), dtype=np.uint8)
+    wanted = by_formula(small, factor)
+    size = wanted.shape[1], wanted.shape[0]
+    assert np.array_equal(enlarged(small, size, factor), wanted)
+    assert np.array_equal(enlarged(torch.from_numpy(small), size, factor).numpy(), wanted)
 
 
 @pytest.mark.parametrize("factor", FACTORS)
