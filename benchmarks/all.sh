@@ -26,7 +26,7 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page label_bytes 1 label_bytes
     page av1_frames 3 av1_frames
     page av1_objects 6 av1_objects
-    page presets 5 presets
+    page presets 20 presets
     page grouping 5 grouping --cpu-time --threads 1
     page rate_distortion 10 rate_distortion
     page speed 10 speed
