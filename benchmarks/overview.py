@@ -120,21 +120,24 @@ def draw(path: Path, codecs: Sequence[Codec], wanted: float) -> None:
     figure, (curves, *bars) = plt.subplots(
         1, 3, figsize=(15, 5), width_ratios=(2, 1, 1), layout="constrained"
     )
+    # Ten colours, then their lighter ones.
+    shades = [plt.get_cmap("tab20")(2 * n % 20 + n // 10) for n in range(20)]
     colours = {
-        codec.name: f"C{number}" if codec.points else "grey" for number, codec in enumerate(codecs)
+        codec.name: shades[n % 20] if codec.points else "grey" for n, codec in enumerate(codecs)
     }
     curves.axhline(wanted, color="grey", linestyle=":", label=f"mAP {wanted:.3f}")
     for codec in codecs:
         if codec.points:
-            style = colours[codec.name] + (".-" if codec.name.startswith(OURS) else ".--")
+            style = ".-" if codec.name.startswith(OURS) else ".--"
             sizes, accuracies = zip(*codec.points, strict=True)
-            curves.plot([size / 1000 for size in sizes], accuracies, style, label=codec.name)
+            kilobytes = [size / 1000 for size in sizes]
+            curves.plot(kilobytes, accuracies, style, color=colours[codec.name], label=codec.name)
     curves.set_xscale("log")
     curves.xaxis.set_major_formatter(ScalarFormatter())
     curves.xaxis.set_minor_formatter(ScalarFormatter())
     curves.set(xlabel="kB a photo, whole files", ylabel="mAP50-95", title="What a detector finds")
     curves.grid(alpha=0.3)
-    curves.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=6)
     for axis, field, title in zip(
         bars, ("encode_ms", "decode_ms"), ("Encoding", "Decoding"), strict=True
     ):

@@ -135,17 +135,16 @@ class Preset:
         """
         family = self.background.family
         factors = background_family(family).shrinks
-        if not isinstance(factor, Integral) or isinstance(factor, bool) or factor < 1:
-            raise RinrInputError(f"`shrink={factor!r}`: expected a whole number, 1 or more")
-        if factor == self.background.shrink:
+        whole = isinstance(factor, Integral) and not isinstance(factor, bool)
+        if whole and factor == self.background.shrink:
             return self
-        if factor != 1 and factor not in factors:
+        if not whole or factor not in (1, *factors):
             if factors:
-                raise RinrInputError(f"`shrink={factor}`: expected {_choices((1, *factors))}")
+                raise RinrInputError(f"`shrink={factor!r}`: expected {_choices((1, *factors))}")
             able = {name: one.shrinks for name, one in background_families().items() if one.shrinks}
             known = " and ".join(f"{name} (by {_choices(its)})" for name, its in able.items())
             raise RinrInputError(
-                f"`shrink={factor}`: only backgrounds of {known} can be shrunk, not those of "
+                f"`shrink={factor!r}`: only backgrounds of {known} can be shrunk, not those of "
                 f"{family!r}"
             )
         return replace(

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
         words.append(f"--{key.replace('_', '-')}")
         if value is not True:
             words += map(str, value if isinstance(value, list) else [value])
-    return " ".join(words)
+    return shlex.join(words)
 
 
 @cache
