@@ -86,7 +86,7 @@ def test_the_python_example_runs(frames):
     code += "print([*map(tuple, (pixels.shape, crop.shape, small.shape))], boxes)"
     script = frames / "example.py"
     script.write_text(code, encoding="utf-8")
-    shapes = "[(1, 3, 24, 32), (3, 9, 12), (3, 12, 16)]"
+    shapes = "[(1, 3, 24, 32), (9, 12, 3), (12, 16, 3)]"
     box = "(Box(class_id=0, x=10.0, y=6.0, w=12.0, h=9.0),)"
     assert run([sys.executable, str(script)], frames).strip() == f"{shapes} {box}"
 
