@@ -35,9 +35,10 @@ fog*: the original files go to a fog node once, and files of the codec from ther
 This factor is below 9, however small the files are. *Encoded by the devices*: each device sends
 files of the codec to the nine others, without a fog.
 
-Every column is an accuracy of the detector: in the original files, in JPEG files of lower
-qualities, and 10 % less than in the original files. Each codec has the bytes at which the detector
-is as accurate, interpolated between its measured qualities. [Accuracy over bytes](accuracy.md) has
+Every row of this table, and every column of the next ones, is an accuracy of the detector: in the
+original files, in JPEG files of lower qualities, and 10 % less than in the original files. Each
+codec has the bytes at which the detector is as accurate, interpolated between its measured
+qualities. [Accuracy over bytes](accuracy.md) has
 the points and the settings of the codecs. A dash: the detector is less accurate at all of them.
 With *over* and *under*, it is more accurate at all of them. The bytes are then those of the lowest.
 
@@ -192,7 +193,8 @@ def _answer(sets: Sequence[FogSet]) -> str:
         "times fewer bytes than original files, at equal accuracy",
         "published, through the fog",
     ]
-    header += [f"`{OURS}`, through the fog", f"`{OURS}`, no fog", "JPEG, no fog"]
+    header += [f"`{OURS}`, {way}" for way in ("through the fog", "encoded by the devices")]
+    header.append("JPEG, encoded by the devices")
     return markdown_table(header, rows)
 
 
