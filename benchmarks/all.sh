@@ -24,7 +24,7 @@ weights=$data/weights/yolov5n_v6.0_coco_state_dict.pt
 
 pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quick ones first.
     page label_bytes 1 label_bytes
-    page av1_frames 3 av1_frames
+    page av1_frames 10 av1_frames --frames 24 --presets fast balanced best --qualities 10 22 40
     page av1_objects 6 av1_objects
     page presets 20 presets
     page grouping 5 grouping --cpu-time --threads 1
@@ -33,12 +33,13 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page dataloader 25 dataloader
     page dataloader_epoch 20 dataloader --part epoch --copies 4
     page dataloader_otb_crossing 15 dataloader --sequence otb_crossing --families av1 nerv
-    page av1_sequences 12 av1_sequences
-    page real_data 15 real_data --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
-    page real_data_video 15 real_data --sets video/vtest.avi
+    page av1_sequences 12 av1_sequences --frames 0 --crfs 22 28 34 40 \
+        --sequences otb_crossing otb_jogging1 vot_bag uavdt_s1301 otb_motorrolling
+    page real_data 15 real_data --steps 4 --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
+    page real_data_video 15 real_data --steps 4 --sets video/vtest.avi
     page sequences 15 sequences
     page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
-    page encode_siren 30 encode_siren
+    page encode_siren 30 encode_siren --frames 2
     page random_kills 30 random_kills
     for part in equal kills scale cost capacity; do
         page "fleet_$part" 10 fleet --part $part
