@@ -190,8 +190,7 @@ def main() -> None:
         "The composite is an AVIF file of the frame (speed 6, 4:4:4, tune=psnr) and a crop of "
         f"every box, with {CROP_HEADER_BYTES} bytes more for its position. A crop is AVIF with the "
         "same settings or WebP (method 6), the smaller of the two. Ours are whole packs: rows, "
-        f"boxes, cells, names and container. At most {options.gop} frames share a row of "
-        "backgrounds."
+        f"boxes, cells, names and container. Frames in a row of backgrounds: at most {options.gop}."
     )
     header = ["what", "background, bytes", "objects, bytes", "together", "against the composite"]
     header += ["s a frame, background", "objects"]
