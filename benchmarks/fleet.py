@@ -66,6 +66,7 @@ PARTS = {
             "shards": [10, 100, 1000],
             "fewer": [10_000],
             "samples": 256,
+            "backgrounds": ["siren"],
         }
     ),
     "cost": Part({"frames": 16, "presets": ["fast", "balanced"], "jobs": [2], "steps": None}),
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--shard-size", type=int, help="frames in a pack (equal, kills)")
     parser.add_argument("--jobs", type=int, nargs="+", help="shards at a time (all but capacity)")
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, help="who fits (equal, kills)")
-    parser.add_argument("--backgrounds", nargs="+", help="families (equal); one (kills)")
+    parser.add_argument("--backgrounds", nargs="+", help="families (equal); one (kills, scale)")
     parser.add_argument("--kills", type=int, help="how many in all (kills)")
     parser.add_argument("--shards", type=int, nargs="+", help="into how many to cut (scale)")
     parser.add_argument("--fewer", type=int, nargs="*", help="further counts of frames (scale)")
@@ -98,8 +99,8 @@ def main() -> None:
             setattr(options, name, part.options.get(name))
         elif name not in part.options:
             parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
-    if options.part == "kills" and len(options.backgrounds) > 1:
-        parser.error("--part kills has one of --backgrounds")
+    if options.part in ("kills", "scale") and len(options.backgrounds) > 1:
+        parser.error(f"--part {options.part} has one of --backgrounds")
     setup(options)
     part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))
 

@@ -64,11 +64,15 @@ def write_tiles(folder: Path, count: int, size: int, *, seed: int) -> Path:
     return images
 
 
-def quick_words(background: str) -> list[str]:
-    """Return the options of `compress` for a short fit of a family."""
-    steps = _STEPS.get(background)
+def quick_words(background: str, steps: int | None = None) -> list[str]:
+    """Return the options of `compress` for a short fit of a family.
+
+    steps: in place of the usual ones, where the family is fitted in steps.
+    """
     words = ["--background", background, "--preset", "fast"]
-    return words if steps is None else [*words, "--steps", str(steps)]
+    if background in _STEPS:
+        words += ["--steps", str(steps or _STEPS[background])]
+    return words
 
 
 def sha256(path: Path) -> str:

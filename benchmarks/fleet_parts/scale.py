@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fleet_parts.runs import Compress, manifest_bytes, tiles
+from fleet_parts.runs import Compress, manifest_bytes, quick_words, tiles
 from harness.ledger import Ledger
 from harness.reports import markdown_table
 
@@ -202,7 +202,7 @@ def _row(
     if not source.exists():
         write_frames(source, frames, options.size, seed=options.seed)
     report = out.with_suffix(".json")
-    words = [source, "-o", out, "--background", "siren", "--preset", "fast", "--steps", 1]
+    words = [source, "-o", out, *quick_words(options.backgrounds[0], steps=1)]
     words += ["--labels", "none", "--shard-size", -(-frames // shards), "--jobs", options.jobs[-1]]
     words += ["--seed", options.seed, "--device", options.device, "--json", report, "--quiet"]
     with Compress(*words, threads=options.threads) as run:

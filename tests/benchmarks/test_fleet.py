@@ -25,7 +25,10 @@ TINY = {
         *("--frames=4", "--shard-size=2", "--backgrounds", "av1", "--jobs=2", "--kills=1"),
         *LOCAL,
     ],
-    "scale": ["--frames=32", "--shards", "1", "2", "--fewer=16", "--samples=9", "--jobs=1"],
+    "scale": [
+        *("--frames=32", "--shards", "1", "2", "--fewer=16", "--samples=9", "--jobs=1"),
+        *("--backgrounds", "av1"),
+    ],
     "cost": ["--frames=2", "--presets=fast", "--steps=2", "--jobs=1"],
 }
 
@@ -116,7 +119,8 @@ def test_networks_are_fitted_for_few_steps(load):
     families = background_families().items()
     assert set(runs._STEPS) == {name for name, family in families if family.fits_networks}
     assert runs.quick_words("siren")[-2:] == ["--steps", "40"]
-    assert "--steps" not in runs.quick_words("av1")
+    assert runs.quick_words("siren", steps=1)[-2:] == ["--steps", "1"]
+    assert "--steps" not in runs.quick_words("av1", steps=1)
 
 
 def test_a_pack_that_is_not_whole_is_seen(load, tmp_path):
