@@ -136,6 +136,8 @@ class Preset:
         family = self.background.family
         factors = background_family(family).shrinks
         whole = isinstance(factor, Integral) and not isinstance(factor, bool)
+        if whole:
+            factor = int(factor)  # NumPy's, too
         if whole and factor == self.background.shrink:
             return self
         if not whole or factor not in (1, *factors):
@@ -150,7 +152,7 @@ class Preset:
         return replace(
             self,
             name=f"{self.name}, shrink {factor}",
-            background=self.background.with_shrink(int(factor)),
+            background=self.background.with_shrink(factor),
         )
 
     def with_soften(self, sigma: float) -> Preset:
