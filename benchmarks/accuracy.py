@@ -393,8 +393,9 @@ def main() -> None:
     parser.add_argument("--networks", action="store_true", help="write only accuracy_networks.md")
     options = parser.parse_args()
     if not options.networks:
-        options.arms, options.samples = options.arms or list(PICTURES), options.samples or 200
-    elif options.arms or options.samples:
+        options.arms = options.arms or list(PICTURES)
+        options.samples = 200 if options.samples is None else options.samples
+    elif options.arms or options.samples is not None:
         parser.error("--networks has neither --arms nor --samples")
     setup(options)
     place = Workplace(

@@ -38,9 +38,9 @@ files of the codec to the nine others, without a fog.
 Every row of this table, and every column of the next ones, is an accuracy of the detector: in the
 original files, in JPEG files of lower qualities, and 10 % less than in the original files. Each
 codec has the bytes at which the detector is as accurate, interpolated between its measured
-qualities. [Accuracy over bytes](accuracy.md) has
-the points and the settings of the codecs. A dash: the detector is less accurate at all of them.
-With *over* and *under*, it is more accurate at all of them. The bytes are then those of the lowest.
+qualities. [Accuracy over bytes](accuracy.md) has the points and the settings of the codecs. A dash:
+the detector is less accurate at all of them. With *over* and *under*, it is more accurate at all of
+them. The bytes are then those of the lowest.
 
 Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with replacement. "N %
 without": in so many of these sets, the codec has no points around the accuracy. If these are more
