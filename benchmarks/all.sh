@@ -30,27 +30,25 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page grouping 5 grouping --cpu-time --threads 1
     page rate_distortion 10 rate_distortion
     page speed 10 speed
-    page dataloader 25 dataloader
+    page dataloader 20 dataloader
     page dataloader_epoch 20 dataloader --part epoch --copies 4
-    page dataloader_otb_crossing 15 dataloader --sequence otb_crossing --families av1 nerv
+    page dataloader_otb_crossing 1 dataloader --sequence otb_crossing --families av1 nerv
     page av1_sequences 12 av1_sequences --frames 0 --crfs 22 28 34 40 \
         --sequences otb_crossing otb_jogging1 vot_bag uavdt_s1301 otb_motorrolling
-    page real_data 15 real_data --steps 4 --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
+    page real_data 5 real_data --steps 4 --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
     page real_data_video 15 real_data --steps 4 --sets video/vtest.avi
     page sequences 15 sequences
     page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
     page encode_siren 30 encode_siren --frames 2
-    page random_kills 30 random_kills
     for part in equal kills scale cost capacity; do
         page "fleet_$part" 10 fleet --part $part
     done
     page ladder 50 ladder
     page accuracy 150 accuracy # writes fog.md, too
     page accuracy_networks 60 accuracy --networks
-    page pyramid_1 60 pyramid --gate 1 --frames 2 --steps 800
-    page pyramid_2 60 pyramid --gate 2 --frames 6 --steps 500
-    page pyramid_3 60 pyramid --gate 3 --frames 4 --steps 500
-    page pyramid_5 60 pyramid --gate 5 --frames 8 --steps 200 --sequences otb_crossing
+    page pyramid_frames 45 pyramid --part frames --steps 500
+    page pyramid_objects 20 pyramid --part objects --steps 500
+    page pyramid_sequences 30 pyramid --part sequences --steps 200
     # Of the pages that are in OUT by then.
     page overview 1 overview --pages "$out"
     page train_yolo 70 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \

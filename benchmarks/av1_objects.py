@@ -139,6 +139,19 @@ def sizes(background: float, objects: float) -> list[str]:
     return [f"{size:,.0f}" for size in (background, objects, background + objects)]
 
 
+def measured_points(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
+    """Return a table of what the curves of ours are made of."""
+    table = []
+    for row in rows:
+        for what, qualities, points in (
+            ("backgrounds", options.backgrounds, row["background"]),
+            ("objects", options.objects, row["objects"]),
+        ):
+            for quality, (size, error) in zip(qualities, points, strict=True):
+                table.append([row["preset"], what, quality, f"{size:,.0f}", f"{error:.1f}"])
+    return markdown_table(["preset", "of", "quality", "bytes a frame", "dB"], table)
+
+
 def main() -> None:
     parser = common_parser(__doc__, frames=64)
     parser.add_argument("--split", default="val", choices=["val", "train"], help="of DAC-SDC")
@@ -198,7 +211,16 @@ def main() -> None:
         "av1_objects",
         options,
         title="Objects as AV1 residuals against the composite",
-        body="\n\n".join([intro, markdown_table(header, table)]),
+        body="\n\n".join(
+            [
+                intro,
+                markdown_table(header, table),
+                "## Measured points",
+                "Bytes of objects are those on top of the backgrounds whose PSNR is nearest to the "
+                "wanted one.",
+                measured_points(rows, options),
+            ]
+        ),
         data={"frames": what, "files": files, "crops": rivals, "rows": rows},
     )
 

@@ -1,10 +1,10 @@
 """`compress` on many shards: equal bytes, kills, many frames, and what a fleet would take.
 
 --part equal:    small pictures, fitted by one process, by several, and by Ray: the same bytes?
---part kills:    `kill -9` of drivers and workers at random moments, then `--resume`.
+--part kills:    drivers and workers killed at random moments, then `--resume`.
 --part scale:    100,000 tiny frames: memory of the driver, seconds, and how long the result takes
                  to open, by the number of its shards.
---part cost:     seconds and bytes a frame of every preset, of whole runs of `compress`.
+--part cost:     seconds and bytes a frame by family and preset, of whole runs of `compress`.
 --part capacity: what a million and a billion frames take, from the reports of the others.
 
 The report is called fleet_PART. Interrupted? Rerun the same command to continue: finished rows are
@@ -52,10 +52,10 @@ PARTS = {
             "frames": 192,
             "size": 48,
             "shard_size": 24,
-            "jobs": [4],
+            "jobs": [1, 4],
             "executors": EXECUTORS,
-            "backgrounds": ["siren"],
-            "kills": 20,
+            "backgrounds": ["av1", "siren"],
+            "kills": 100,
         }
     ),
     "scale": Part(
@@ -66,11 +66,19 @@ PARTS = {
             "shards": [10, 100, 1000],
             "fewer": [10_000],
             "samples": 256,
-            "backgrounds": ["siren"],
+            "backgrounds": ["av1"],
         }
     ),
-    "cost": Part({"frames": 16, "presets": ["fast", "balanced"], "jobs": [2], "steps": None}),
-    "capacity": Part({"preset": "balanced"}),
+    "cost": Part(
+        {
+            "frames": 32,
+            "backgrounds": ["av1", "siren"],
+            "presets": ["fast", "balanced"],
+            "jobs": [2],
+            "steps": None,
+        }
+    ),
+    "capacity": Part({"backgrounds": ["av1"], "preset": "balanced"}),
 }
 
 
@@ -84,7 +92,7 @@ def main() -> None:
     parser.add_argument("--shard-size", type=int, help="frames in a pack (equal, kills)")
     parser.add_argument("--jobs", type=int, nargs="+", help="shards at a time (all but capacity)")
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, help="who fits (equal, kills)")
-    parser.add_argument("--backgrounds", nargs="+", help="families (equal); one (kills, scale)")
+    parser.add_argument("--backgrounds", nargs="+", help="families; one (scale, capacity)")
     parser.add_argument("--kills", type=int, help="how many in all (kills)")
     parser.add_argument("--shards", type=int, nargs="+", help="into how many to cut (scale)")
     parser.add_argument("--fewer", type=int, nargs="*", help="further counts of frames (scale)")
@@ -99,7 +107,7 @@ def main() -> None:
             setattr(options, name, part.options.get(name))
         elif name not in part.options:
             parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
-    if options.part in ("kills", "scale") and len(options.backgrounds) > 1:
+    if options.part in ("scale", "capacity") and len(options.backgrounds) > 1:
         parser.error(f"--part {options.part} has one of --backgrounds")
     setup(options)
     part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))

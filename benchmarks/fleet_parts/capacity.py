@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,18 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
     many = _report(options.out / "fleet_scale.json")
     driver = driver_of(many["rows"], many["slope"])
     fit = fit_rows(costs["rows"])
-    packs = pack_rows(driver, costs["rows"], options.preset)
+    background = options.backgrounds[0]
+    packs = pack_rows(driver, costs["rows"], background, options.preset)
     body = (
         "Arithmetic on [fleet_cost](fleet_cost.md) and [fleet_scale](fleet_scale.md): "
         "every figure is one that was measured there, times a count. What it means is in "
         "[scale.md](../scale.md).\n\n"
-        "## Fitting and bytes\n\nFrames of "
+        "## Encoding and bytes\n\nFrames of "
         f"{costs['rows'][0]['pixels'] / costs['rows'][0]['frames']:,.0f} pixels. *Cores* are as "
         "many as it takes in that time.\n\n"
         + fit_table(fit)
-        + "\n\n## On a GPU\n\nNot measured. GPUs are in time if they fit at least this much, all "
-        "together:\n\n"
+        + "\n\n## On a GPU\n\nNot measured. GPUs are in time if they encode at least this much, "
+        "all together:\n\n"
         + markdown_table(
             ["frames", "in a day", "in 30 days"],
             [
@@ -42,10 +44,10 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
                 for n in (MILLION, BILLION)
             ],
         )
-        + f"\n\n## Packs\n\nBytes are those of the preset `{options.preset}`. A request lists "
-        f"{KEYS_A_REQUEST:,} keys. The last two columns open all packs as one data set. What a "
-        "pack adds to time and memory is taken from the largest and the smallest data set of "
-        "fleet_scale.\n\n"
+        + f"\n\n## Packs\n\nBytes are those of `{background}` with the preset "
+        f"`{options.preset}`. A request lists {KEYS_A_REQUEST:,} keys. The last two columns "
+        "open all packs as one data set. What a pack adds to time and memory is taken from the "
+        "largest and the smallest data set of fleet_scale.\n\n"
         + pack_table(packs)
         + "\n\n## The driver\n\nOne run of so many frames, in shards of "
         f"{driver['shard_size']:,}. Memory of its own and CPU time grow with the frames as they "
@@ -68,9 +70,10 @@ def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
 
 
 def fit_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a frame costs with every preset."""
+    """Return what a frame costs by family and preset."""
     return [
         {
+            "background": row["background"],
             "preset": row["preset"],
             "core_s": row["fit_s"] / row["frames"],
             "bytes": row["bytes"] / row["frames"],
@@ -87,18 +90,19 @@ def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
         for n in (MILLION, BILLION):
             table.append(
                 (
+                    row["background"],
                     row["preset"],
                     f"{n:,}",
                     f"{n * row['core_s'] / 3600:,.0f}",
-                    f"{n * row['core_s'] / _DAY:,.0f}",
-                    f"{n * row['core_s'] / (30 * _DAY):,.0f}",
+                    f"{math.ceil(n * row['core_s'] / _DAY):,}",
+                    f"{math.ceil(n * row['core_s'] / (30 * _DAY)):,}",
                     size(n * row["bytes"]),
                     size(n * row["source_bytes"]),
                     f"{n * row['decode_s'] / 3600:,.0f}",
                 )
             )
-    header = ["preset", "frames", "core-hours to fit", "cores, in a day", "cores, in 30 days"]
-    header += ["bytes", "of the source", "core-hours to decode"]
+    header = ["background", "preset", "frames", "core-hours to encode", "cores, in a day"]
+    header += ["cores, in 30 days", "bytes", "of the source", "core-hours to decode"]
     return markdown_table(header, table)
 
 
@@ -132,10 +136,10 @@ def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> di
 
 
 def pack_rows(
-    driver: Mapping[str, float], costs: Sequence[Mapping[str, Any]], preset: str
+    driver: Mapping[str, float], costs: Sequence[Mapping[str, Any]], background: str, preset: str
 ) -> list[dict[str, Any]]:
     """Return what the packs of one run come to, by frames and frames in a pack."""
-    (row,) = (row for row in costs if row["preset"] == preset)
+    (row,) = (row for row in costs if (row["background"], row["preset"]) == (background, preset))
     a_frame = row["bytes"] / row["frames"]
     rows = []
     for frames in (MILLION, BILLION):

@@ -1,4 +1,4 @@
-"""The cost of a frame with every preset, through `compress` as a user runs it."""
+"""The cost of a frame by family and preset, through `compress` as a user runs it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ import torch
 from PIL import Image
 
 import rinrcodec
-from fleet_parts.runs import Compress
+from fleet_parts.runs import Compress, quick_words, write_tiles
 from harness.frames import DATA, load_frames
 from harness.ledger import Ledger
 from harness.reports import markdown_table
+from rinrcodec.families import background_family
 from rinrcodec.sources.discover import open_source
+
+# Pixels of a side of a frame that costs next to nothing.
+_TINY = 48
 
 
 def write_data(folder: Path, count: int) -> tuple[str, Path]:
@@ -47,23 +51,24 @@ def write_data(folder: Path, count: int) -> tuple[str, Path]:
 
 
 def cost(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report fleet_cost: a row for every preset."""
+    """Write the report fleet_cost: a row for every family and preset."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         what, images = write_data(Path(folder, "data"), options.frames)
         # As many processes, which do next to nothing.
-        _, some = write_data(Path(folder, "some"), options.jobs[-1])
-        words = ["--background", "siren", "--objects", "siren", "--preset", "fast", "--steps", 1]
-        words += ["--shard-size", 1]
-        run = partial(_start, [some, "-o", Path(folder, "start"), *words], options)
-        start = ledger.row("start", run)["cpu_s"]
-        for preset in options.presets:
-            run = partial(_row, images, Path(folder, preset), preset, options)
-            rows.append(ledger.row(preset, run))
+        tiny = write_tiles(Path(folder, "tiny"), options.jobs[-1], _TINY, seed=options.seed)
+        for background in options.backgrounds:
+            out = Path(folder, background)
+            run = partial(_start, tiny, out, background, options)
+            start = ledger.row(f"start of {background}", run)["cpu_s"]
+            for preset in options.presets:
+                run = partial(_row, images, out / preset, background, preset, options)
+                rows.append({**ledger.row(f"{background}, {preset}", run), "start_s": start})
     for row in rows:
-        row["fit_s"] = row["cpu_s"] - start
+        row["fit_s"] = row["cpu_s"] - row["start_s"]
     table = [
         (
+            row["background"],
             row["preset"],
             f"{row['pixels'] / row['frames']:,.0f}",
             f"{row['fit_s'] / row['frames']:.2f}",
@@ -75,14 +80,17 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
         for row in rows
     ]
     jobs = options.jobs[-1]
+    starts = {row["background"]: row["start_s"] for row in rows}
+    less = " and ".join(f"{start:.1f} s of {name}" for name, start in starts.items())
     body = (
         f"On {what}, by `compress` with {jobs} processes of one thread each. *Core-seconds* are "
         "CPU time from reading a frame to measuring the result. They are those of the whole "
-        f"command, less {start:.1f} s for the start. A command that starts as many processes, and "
-        "fits a frame in each for one step, takes these. Decoding is CPU time, too, from an "
-        "open file. Bytes are those of whole packs.\n\n"
+        f"command, less those of one that starts as many processes and gives each a frame of "
+        f"{_TINY}x{_TINY} pixels: {less}. Decoding is CPU time, too, from an open file. Bytes are "
+        "those of whole packs.\n\n"
         + markdown_table(
             [
+                "background",
                 "preset",
                 "pixels a frame",
                 "core-seconds a frame",
@@ -94,32 +102,28 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
             table,
         )
     )
-    data = {"frames": what, "start_s": start, "rows": rows}
-    ledger.finish(title="What a frame costs", body=body, data=data)
+    ledger.finish(title="What a frame costs", body=body, data={"frames": what, "rows": rows})
 
 
-def _start(words: list[Any], options: argparse.Namespace) -> dict[str, float]:
+def _start(
+    images: Path, out: Path, background: str, options: argparse.Namespace
+) -> dict[str, float]:
     jobs = options.jobs[-1]
+    words = [images, "-o", out / "start", *quick_words(background, steps=1), "--shard-size", 1]
     with Compress(*words, "--jobs", jobs, "--device", options.device, threads=jobs) as run:
         run.wait()
     return {"cpu_s": run.all_cpu_s}
 
 
-def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> dict[str, Any]:
+def _row(
+    images: Path, out: Path, background: str, preset: str, options: argparse.Namespace
+) -> dict[str, Any]:
     jobs = options.jobs[-1]
     report = out.with_suffix(".json")
-    words = [images, "-o", out, "--background", "siren", "--objects", "siren", "--preset", preset]
-    words += ["--jobs", jobs]
-    words += [
-        "--seed",
-        options.seed,
-        "--shard-size",
-        max(1, options.frames // jobs),
-        "--device",
-        options.device,
-    ]
-    words += ["--json", report, "--quiet"]
-    if options.steps:
+    words = [images, "-o", out, "--background", background, "--preset", preset, "--jobs", jobs]
+    words += ["--seed", options.seed, "--shard-size", max(1, options.frames // jobs)]
+    words += ["--device", options.device, "--json", report, "--quiet"]
+    if options.steps and background_family(background).fits_networks:
         words += ["--steps", options.steps]
     with Compress(*words, threads=jobs) as run:
         run.wait()
@@ -134,6 +138,7 @@ def _row(images: Path, out: Path, preset: str, options: argparse.Namespace) -> d
                 file.decode(index)
             decode += time.process_time() - began
     row = {
+        "background": background,
         "preset": preset,
         "frames": total["frames"],
         "pixels": total["pixels"],

@@ -1,12 +1,16 @@
-"""`kill -9` of a driver or a worker at random moments, and what `--resume` makes of it."""
+"""Kills of a driver or a worker at random moments, and what `--resume` makes of it."""
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +28,7 @@ _GIVE_UP_S = 90.0
 _MOST = 4
 # One output in so many is fitted by Ray.
 _RAY = 3
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 
 
 class Output:
@@ -34,7 +39,7 @@ class Output:
         self.n_shards = shards
         self.looks = 0
         self.not_whole: set[str] = set()
-        self._expected = expected
+        self.expected = expected
         self._seen: dict[Path, tuple[int, int, int]] = {}
 
     def look(self) -> None:
@@ -45,7 +50,7 @@ class Output:
             mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._seen.get(path) != mark:
                 self._seen[path] = mark
-                if sha256(path) != self._expected.get(path.name):
+                if sha256(path) != self.expected.get(path.name):
                     self.not_whole.add(path.name)
 
     @property
@@ -66,85 +71,104 @@ class Output:
     def stage(self) -> str:
         """Describe how far a run is."""
         if not self.is_begun:
-            return "begins" if not self.n_published else "all in place"
-        if n := self.n_published:
-            return f"{n} of {self.n_shards} packs in place"
-        kept = len(list(self.out.glob(".rinr-work/*/*/*.json")))
-        return f"{self.n_done} of {self.n_shards} shards done, {kept} parts of others"
+            return "all in place" if self.n_published else "begins"
+        if self.n_published:
+            return "puts packs in place"
+        return "some shards done" if self.n_done else "first shards"
 
 
 def kills(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report fleet_kills: a row for every kill."""
+    """Write the report fleet_kills: kills by victim, signal and stage."""
     n_shards = -(-options.frames // options.shard_size)
     executors = [name for name in options.executors if name != "ray" or find_spec("ray")]
-    killed: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiles(Path(folder, "data"), options.frames, options.size, seed=options.seed)
-        words = [images, *quick_words(options.backgrounds[0])]
-        words += ["--seed", options.seed, "--shard-size", options.shard_size]
-        words += ["--device", options.device]
-        whole = Path(folder, "whole")
-        jobs = options.jobs[-1]
-        with Compress(*words, "-o", whole, "--jobs", jobs, threads=options.threads) as first:
-            first.wait()
-        # Of these, some pass before the first shard begins.
-        seconds = first.seconds / 2
-        expected = contents(whole)
-        while len(killed) < options.kills:
-            number, left = len(runs), options.kills - len(killed)
-            rng = random.Random(f"{options.seed} {number}")
+        whole = {
+            background: _undisturbed(images, Path(folder, background), background, options)
+            for background in options.backgrounds
+        }
+        while (left := options.kills - sum(len(run["kills"]) for run in runs)) > 0:
+            number = len(runs)
+            background = options.backgrounds[number % len(options.backgrounds)]
             run = partial(
                 _killed_run,
-                words,
-                Output(Path(folder, f"run-{number}"), n_shards, expected),
+                _words(images, background, options),
+                Output(Path(folder, f"run-{number}"), n_shards, whole[background].files),
                 options,
-                rng,
-                n_kills=min(left, rng.randint(1, _MOST)),
+                random.Random(f"{options.seed} {number}"),
+                most=left,
                 by_ray=executors == ["ray"] or ("ray" in executors and number % _RAY == _RAY - 1),
-                shard_s=seconds / n_shards,
+                # Half of a run: some of it passes before the first shard begins.
+                shard_s=whole[background].seconds / 2 / n_shards,
             )
-            runs.append(ledger.row(f"run {number}", run))
-            killed += runs[-1]["kills"]
-    table = [
-        (
-            row["victim"],
-            row["by"],
-            f"{row['s']:.1f}",
-            row["stage"],
-            row["then"],
-            row.get("orphans", ""),
-            "" if "all_gone_s" not in row else _seconds(row["all_gone_s"]),
-            "yes" if row["equal"] else "**no**",
-        )
-        for row in killed
-    ]
-    header = ["victim", "fitted by", "at s", "how far it was", "then"]
-    header += ["workers left", "all gone, s", "equal"]
-    wrong = sum(not row["equal"] for row in killed)
-    torn = sum(len(run["not_whole"]) for run in runs)
-    strays = sum(len(run["strays"]) for run in runs)
-    orphans = sum(row.get("orphans", 0) for row in killed)
-    looks = sum(run["looks"] for run in runs)
+            runs.append({"background": background, **ledger.row(f"run {number}", run)})
     what = (
         f"{options.frames} windows of {options.size}x{options.size} pixels of pictures of "
-        f"scikit-image in {n_shards} packs with {options.backgrounds[0]} backgrounds"
+        f"scikit-image in {n_shards} packs"
     )
-    body = (
-        f"{len(killed)} times `kill -9` in {len(runs)} runs of `compress`, compared with one "
-        f"undisturbed run. The input is {what}. Each kill has a random moment. It hits the driver, "
-        "after which `--resume` continues, or a worker, which the driver replaces. *At* is the "
-        "time since that command began. *Workers left* counts workers that are still there "
-        f"{_ORPHAN_S:.0f} s after the death of their driver. *All gone* is the time at which its "
-        "last process had ended, with the services of Ray. `--resume` begins at once, while they "
-        "end.\n\n"
-        f"Runs that ended with other bytes than the undisturbed one, manifest included: {wrong}. "
-        f"Files or folders left over in an output: {strays}. Packs that were not whole in "
-        f"{looks:,} looks at the folders, taken all the time: {torn}. Workers left: "
-        f"{orphans}.\n\n" + markdown_table(header, table)
+    seconds = {background: one.seconds for background, one in whole.items()}
+    data = {"frames": what, "undisturbed_s": seconds, "runs": runs}
+    ledger.finish(title="Killed at any moment", body=_body(what, runs), data=data)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The output of a run that nothing disturbed, and its seconds."""
+
+    files: dict[str, str]
+    seconds: float
+
+
+def _words(images: Path, background: str, options: argparse.Namespace) -> list[Any]:
+    words = [images, *quick_words(background), "--seed", options.seed]
+    return [*words, "--shard-size", options.shard_size, "--device", options.device]
+
+
+def _undisturbed(images: Path, out: Path, background: str, options: argparse.Namespace) -> _Whole:
+    words = [*_words(images, background, options), "-o", out, "--jobs", options.jobs[-1]]
+    with Compress(*words, threads=options.threads) as run:
+        run.wait()
+    return _Whole(contents(out), run.seconds)
+
+
+def _body(what: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page: what was left or wrong, and kills by kind."""
+    killed = [(run["background"], kill) for run in runs for kill in run["kills"]]
+    counts = Counter(_kind(background, kill) for background, kill in killed)
+    wrong = Counter(_kind(background, kill) for background, kill in killed if not kill["equal"])
+    table = [
+        (*kind, count, f"**{wrong[kind]}**" if wrong[kind] else 0)
+        for kind, count in sorted(counts.items())
+    ]
+    ends = [kill["all_gone_s"] for _, kill in killed if "all_gone_s" in kill]
+    longest = max((_GIVE_UP_S if end is None else end for end in ends), default=0.0)
+    strays = sum(len(run["strays"]) for run in runs)
+    torn = sum(len(run["not_whole"]) for run in runs)
+    looks = sum(run["looks"] for run in runs)
+    orphans = sum(kill.get("orphans", 0) for _, kill in killed)
+    return (
+        f"{len(killed)} signals to {len(runs)} runs of `compress`, each compared with an "
+        f"undisturbed run of its family. The input is {what}. A signal comes at a random moment. "
+        "It hits the driver, after which `--resume` continues, or a worker, which the driver "
+        "replaces. `--resume` begins at once, while processes of the dead driver may still be "
+        "ending.\n\n"
+        f"* Runs that ended with other bytes than the undisturbed one, manifest included: "
+        f"{sum(run['different'] for run in runs)}.\n"
+        f"* Files or folders left over in an output: {strays}.\n"
+        f"* Packs that were not whole in {looks:,} looks at the folders, taken all the time: "
+        f"{torn}.\n"
+        f"* Workers that were still there {_ORPHAN_S:.0f} s after the death of their driver: "
+        f"{orphans}. The last process of a dead driver ended after at most {longest:.1f} s, "
+        "services of Ray among them.\n\n"
+        + markdown_table(
+            ["background", "fitted by", "victim", "signal", "stage", "signals", "not equal"], table
+        )
     )
-    data = {"frames": what, "undisturbed_s": first.seconds, "runs": runs}
-    ledger.finish(title="Killed at any moment", body=body, data=data)
+
+
+def _kind(background: str, kill: Mapping[str, Any]) -> tuple[str, ...]:
+    return (background, kill["by"], kill["victim"], kill["signal"], kill["stage"])
 
 
 def _killed_run(
@@ -153,12 +177,15 @@ def _killed_run(
     options: argparse.Namespace,
     rng: random.Random,
     *,
-    n_kills: int,
+    most: int,
     by_ray: bool,
     shard_s: float,
 ) -> dict[str, Any]:
     """Kill and resume one output until it is complete; return all that was done to it."""
-    words = [*words, "-o", output.out, "--jobs", options.jobs[-1]]
+    n_kills = min(most, rng.randint(1, _MOST))
+    jobs = options.jobs[-1] if by_ray else rng.choice(options.jobs)
+    victims = ["driver"] if jobs == 1 and not by_ray else ["driver", "worker"]
+    words = [*words, "-o", output.out, "--jobs", jobs]
     words += ["--executor", "ray"] if by_ray else []
     kills: list[dict[str, Any]] = []
     deaths: list[tuple[dict[str, Any], _Orphans]] = []
@@ -167,50 +194,45 @@ def _killed_run(
         with Compress(*command, threads=options.threads, look=output.look) as run:
             victim = ""
             while len(kills) < n_kills and victim != "driver":
-                kill = _kill(run, output, rng, shard_s)
+                victim = rng.choice(victims)
+                kill = _kill(run, output, victim, rng, shard_s)
                 if kill is None:
+                    victim = ""
                     break
-                kills.append({**kill, "by": "Ray" if by_ray else "processes"})
-                victim = kill["victim"]
-                print(f"{output.out.name}: {kill}", flush=True)
+                kills.append({**kill, "by": "Ray" if by_ray else f"processes, {jobs}"})
+                print(f"{output.out.name}: {kills[-1]}", flush=True)
             said = run.wait(code=None)
-            if run.code not in (0, -9):
+            if run.code not in (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM):
                 print(said, flush=True)
         if victim == "driver":
             # At once, while processes of the dead driver may still be ending.
-            kills[-1]["then"] = f"--resume, with {output.n_done} of {output.n_shards} shards"
             deaths.append((kills[-1], _Orphans(run)))
         elif run.code == 0:
             break
-        else:
-            kills[-1]["then"] = "a shard failed; --resume"
     for kill, orphans in deaths:
         kill |= orphans.figures()
     files = contents(output.out)
-    expected = contents(output.out.parent / "whole")
+    different = run.code != 0 or files != output.expected
     for kill in kills:
-        kill["equal"] = run.code == 0 and files == expected
+        kill["equal"] = not different
     return {
         "kills": kills,
         "code": run.code,
+        "different": different,
         "looks": output.looks,
         "not_whole": sorted(output.not_whole),
-        "strays": sorted(files.keys() - expected.keys()),
+        "strays": sorted(files.keys() - output.expected.keys()),
     }
 
 
-def _seconds(value: float | None) -> str:
-    return f"{value:.1f}" if value is not None else f"over {_GIVE_UP_S:.0f}"
-
-
 def _kill(
-    run: Compress, output: Output, rng: random.Random, shard_s: float
+    run: Compress, output: Output, victim: str, rng: random.Random, shard_s: float
 ) -> dict[str, Any] | None:
-    """Kill the driver or a worker at some moment of what is left; None where the run ended first.
+    """Send a signal at some moment of what is left of a run; None where it ended first.
 
     The moment is so many shards that are done, and a part of the time that one takes.
     """
-    victim = rng.choice(["driver", "worker"])
+    number = rng.choice(_SIGNALS)
     wanted, part = divmod(rng.uniform(output.n_done, output.n_shards + 0.5), 1)
     while run.running and (not output.is_begun or output.n_done < wanted):
         time.sleep(0.01)
@@ -219,16 +241,14 @@ def _kill(
     while run.running and not processes:
         time.sleep(0.01)
         processes = run.fitting()
-    stage = output.stage
-    seconds = run.so_far
+    kill = {"victim": victim, "signal": number.name, "s": run.so_far, "stage": output.stage}
     if not run.running:
         return None
     try:
-        rng.choice(sorted(processes, key=lambda process: process.pid)).kill()
+        rng.choice(sorted(processes, key=lambda process: process.pid)).send_signal(number)
     except psutil.NoSuchProcess:
         return None
-    then = "" if victim == "driver" else "the driver went on"
-    return {"victim": victim, "s": seconds, "stage": stage, "then": then}
+    return kill
 
 
 class _Orphans:

@@ -149,12 +149,13 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
     ]
     slope = _slope(rows, per_shard)
     body = (
-        f"Frames are {what}, as PPM files. They are fitted for one step of the preset `fast` by "
-        f"{options.jobs[-1]} processes. So this measures everything around a fit.\n\n"
-        "## Compressing\n\n*CPU* is the time of all processes, including their start and that of "
-        "torch. It covers reading a frame, fitting, writing and measuring. *Driver* is the process "
-        "that hands out the shards, without those that fit. It has its peak of memory and its CPU "
-        "time. *Its own* memory leaves out what is read from files (the libraries of torch).\n\n"
+        f"Frames are {what}, as PPM files. They are encoded as {options.backgrounds[0]} with the "
+        f"preset `fast` (networks for one step) by {options.jobs[-1]} processes. So this measures "
+        "everything around the encoding.\n\n"
+        "## Compressing\n\n*CPU* is the time of all processes, including their start. It covers "
+        "reading a frame, encoding, writing and measuring. *Driver* is the process that hands out "
+        "the shards, without those that encode. It has its peak of memory and its CPU time. *Its "
+        "own* memory leaves out what is read from files (libraries).\n\n"
         + markdown_table(
             [
                 "frames",

@@ -55,7 +55,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield import_module
     _forget()
-    torch.set_flush_denormal(False)  # which the scripts of pyramid_gates set
+    torch.set_flush_denormal(False)  # which the scripts of pyramid_parts set
     if "rinrcodec.plugins.ultralytics_adapter" in sys.modules:
         rinrcodec.disable_ultralytics()
 

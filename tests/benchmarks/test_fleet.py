@@ -22,13 +22,10 @@ TINY = {
     # av1 needs no torch, so its processes start sooner.
     "equal": ["--frames=2", "--shard-size=1", "--backgrounds", "av1", "--jobs", "1", "2", *LOCAL],
     "kills": [
-        *("--frames=4", "--shard-size=2", "--backgrounds", "av1", "--jobs=2", "--kills=1"),
-        *LOCAL,
+        *("--frames=4", "--shard-size=2", "--backgrounds", "av1", "--jobs", "1", "2"),
+        *("--kills=2", *LOCAL),
     ],
-    "scale": [
-        *("--frames=32", "--shards", "1", "2", "--fewer=16", "--samples=9", "--jobs=1"),
-        *("--backgrounds", "av1"),
-    ],
+    "scale": ["--frames=32", "--shards", "1", "2", "--fewer=16", "--samples=9", "--jobs=1"],
     "cost": ["--frames=2", "--presets=fast", "--steps=2", "--jobs=1"],
 }
 
@@ -63,18 +60,43 @@ def test_the_page_of_equal_bytes_compares_all_files(part):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_page_of_kills_lists_each_kill(part):
+def test_the_page_of_kills_counts_each_kill(part):
     report, page = part("kills", *TINY["kills"])
     kills = [kill for run in report["runs"] for kill in run["kills"]]
-    assert len(kills) == 1
+    assert len(kills) == 2
     for kill in kills:
         assert kill["victim"] in {"driver", "worker"}
+        assert kill["signal"] in {"SIGKILL", "SIGTERM"}
         assert kill["equal"]
     for run in report["runs"]:
         assert run["looks"] > 0
         assert run["not_whole"] == run["strays"] == []
         assert run["code"] == 0
-    assert page.count("| yes |") == 1
+    rows = [line for line in page.splitlines() if line.startswith("| av1 |")]
+    assert sum(int(row.split("|")[-3]) for row in rows) == 2
+    assert "undisturbed one, manifest included: 0." in page
+
+
+def test_the_page_of_kills_marks_what_differs(load):
+    kills = load("fleet_parts.kills")
+    kind = {"by": "Ray", "victim": "driver", "signal": "SIGKILL", "stage": "begins"}
+    ended = [{**kind, "equal": True, "orphans": 0, "all_gone_s": 1.0},
+             {**kind, "equal": False, "orphans": 2, "all_gone_s": None}]  # fmt: skip
+    runs = [
+        {"background": "av1", "kills": ended[:1], "different": False}
+        | {"strays": [], "not_whole": [], "looks": 3},
+        {"background": "av1", "kills": ended[1:], "different": True}
+        | {"strays": ["a"], "not_whole": ["b", "c"], "looks": 4},
+    ]
+    page = kills._body("frames", runs)
+    assert "| av1 | Ray | driver | SIGKILL | begins | 2 | **1** |" in page
+    assert "manifest included: 1.\n" in page
+    assert "in an output: 1.\n" in page
+    assert "in 7 looks at the folders, taken all the time: 2.\n" in page
+    assert (
+        "death of their driver: 2. The last process of a dead driver ended after at most 90.0 s"
+        in page
+    )
 
 
 @pytest.mark.slow
@@ -104,11 +126,13 @@ def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
     cost, page = part("cost", *TINY["cost"])
     assert cost["frames"].endswith("of scikit-image")
     assert cost["rows"][0]["frames"] == 2
-    assert 0 < cost["start_s"] < cost["rows"][0]["cpu_s"] + 5
+    assert [row["background"] for row in cost["rows"]] == ["av1", "siren"]
+    for row in cost["rows"]:
+        assert 0 < row["start_s"] < row["cpu_s"] + 5
 
     capacity, page = part("capacity", "--preset=fast")
-    (fit,) = capacity["fit"]
-    assert fit["bytes"] == cost["rows"][0]["bytes"] / 2
+    assert [fit["background"] for fit in capacity["fit"]] == ["av1", "siren"]
+    assert capacity["fit"][0]["bytes"] == cost["rows"][0]["bytes"] / 2
     assert [row["packs"] for row in capacity["packs"]] == [10**4, 10**3, 10**2, 10**7, 10**6, 10**5]
     assert [row["requests"] for row in capacity["packs"]] == [10, 1, 1, 10**4, 10**3, 10**2]
     assert "11,574.1 frames/s" in page

@@ -1,4 +1,4 @@
-"""`pyramid` over a range of rates: frames alone with networks of their own, and a pack of many."""
+"""`pyramid` over a range of rates: a pack of frames against AVIF, WebP and JPEG."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import rinrcodec
-from harness.frames import load_frames, load_kodak
+from harness.frames import load_frames
 from harness.ledger import JsonRow, Ledger
 from harness.reports import markdown_table
-from pyramid_gates.points import (
+from pyramid_parts.points import (
     ANCHOR,
     Points,
     change,
@@ -43,15 +43,12 @@ HOW = (
 )
 
 
-def our_point(
-    name: str, pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace
-) -> JsonRow:
+def our_point(pictures: Sequence[Picture], lmbda: float, options: argparse.Namespace) -> JsonRow:
     """Return bytes a frame of one file with the pictures, and the mean of their dB."""
     coding = our_coding(pictures, rinrcodec.Target(lmbda=lmbda), options)
     size = coding.n_bytes / len(pictures)
     pixels = statistics.mean(picture.width * picture.height for picture in pictures)
     return {
-        "frame": name,
         "lambda": lmbda,
         "bytes": size,
         "bpp": 8 * size / pixels,
@@ -84,14 +81,13 @@ def against(ours: Points, curves: Mapping[str, Points]) -> dict[str, float | str
     return {codec: compared(ours, curves[codec]) for codec in order}
 
 
-def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]) -> str:
-    """Compare every point of ours with AVIF at equal PSNR; a row's "frame" names its curve."""
+def points_table(rows: Sequence[Mapping[str, Any]], curve: Points) -> str:
+    """Compare every point of ours with AVIF at equal PSNR."""
     lines = []
     for row in rows:
-        theirs = size_at(curves[row["frame"]], row["psnr"])
+        theirs = size_at(curve, row["psnr"])
         lines.append(
             (
-                row["frame"],
                 f"{row['lambda']:g}",
                 number(row["bytes"]),
                 f"{row['bpp']:.3f}",
@@ -101,68 +97,19 @@ def points_table(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, Points]
                 f"{row['seconds']:,.1f}",
             )
         )
-    header = ["frame", "lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more", "s to encode"]
+    header = ["lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more", "s to encode"]
     return markdown_table(header, lines)
 
 
-def alone(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report of gate 1: every frame in a file of its own."""
-    what, pictures = load_kodak(options.frames, *options.size)
-    points_of_codecs = codec_curves(pictures, ledger)
-    rows: list[JsonRow] = []
-    rates: dict[str, dict[str, float | str]] = {}
-    curves: dict[str, Mapping[str, Points]] = {}
-    for index, picture in enumerate(pictures):
-        frame_rows = [
-            ledger.row(
-                f"{picture.name} {lmbda:g}",
-                partial(our_point, picture.name, [picture], lmbda, options),
-            )
-            for lmbda in options.lambdas
-        ]
-        rows += frame_rows
-        curves[picture.name] = {
-            codec: rate_curve(points[index]) for codec, points in points_of_codecs.items()
-        }
-        rates[picture.name] = against(points_of(frame_rows), curves[picture.name])
-        print(picture.name, {k: percent(v) for k, v in rates[picture.name].items()}, flush=True)
-    codecs = list(next(iter(rates.values())))
-    known = {
-        codec: [rate for by_codec in rates.values() if isinstance(rate := by_codec[codec], float)]
-        for codec in codecs
-    }
-    means = {codec: statistics.mean(values) for codec, values in known.items() if values}
-    table = markdown_table(
-        ["frame", *(f"against {codec}" for codec in codecs)],
-        [
-            *((name, *map(percent, by_codec.values())) for name, by_codec in rates.items()),
-            ("mean", *(percent(means.get(codec)) for codec in codecs)),
-        ],
-    )
-    missing = {
-        f"{n} and {c}": value for n, by_codec in rates.items() for c, value in by_codec.items()
-    }
-    body = paragraphs(
-        f"On {what}. Every frame is a file of its own, with networks of its own. {HOW}",
-        "## BD-rate",
-        table,
-        reasons(missing),
-        "## Every point of ours",
-        points_table(rows, {name: by_codec[ANCHOR] for name, by_codec in curves.items()}),
-    )
-    data = {"frames": what, "rows": rows, "bd_rate": rates, "mean_bd_rate": means}
-    ledger.finish(title="`pyramid`, frames alone", body=body, data={**data, "curves": curves})
-
-
-def pack(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report of gate 2: all frames in one file."""
+def frames(options: argparse.Namespace, ledger: Ledger) -> None:
+    """Write the report pyramid_frames: all frames in one file."""
     what, pictures = load_frames(options.frames, evenly=True)
     pictures = without_boxes(pictures)
     points_of_codecs = codec_curves(pictures, ledger)
     curves = {codec: rate_curve(mean_points(points)) for codec, points in points_of_codecs.items()}
     rows = []
     for lmbda in options.lambdas:
-        row = ledger.row(f"{lmbda:g}", partial(our_point, "all", pictures, lmbda, options))
+        row = ledger.row(f"{lmbda:g}", partial(our_point, pictures, lmbda, options))
         rows.append(row)
         print(f"{lmbda:g}: {row['bytes']:,.0f} bytes a frame, {row['psnr']:.2f} dB", flush=True)
     rates = against(points_of(rows), curves)
@@ -177,7 +124,7 @@ def pack(options: argparse.Namespace, ledger: Ledger) -> None:
         ),
         reasons(rates),
         "## Every point of ours",
-        points_table(rows, {"all": curves[ANCHOR]}),
+        points_table(rows, curves[ANCHOR]),
     )
     data = {"frames": what, "rows": rows, "bd_rate": rates, "curves": curves}
-    ledger.finish(title="`pyramid`, a pack of frames", body=body, data=data)
+    ledger.finish(title="`pyramid` on frames", body=body, data=data)

@@ -17,7 +17,7 @@ import rinrcodec
 from harness.frames import load_frames
 from harness.ledger import JsonRow, Ledger
 from harness.reports import markdown_table
-from pyramid_gates.points import (
+from pyramid_parts.points import (
     ANCHOR,
     change,
     finite_psnr,
@@ -174,7 +174,7 @@ def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
 
 
 def objects(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report of gate 3: background and objects at a quality each."""
+    """Write the report pyramid_objects: background and objects at a quality each."""
     what, pictures = load_frames(options.frames, evenly=True)
     ours = ledger.row("ours", lambda: our_row(pictures, options))
     print(f"ours: {ours['bytes'] / len(pictures):,.0f} bytes a frame", flush=True)

@@ -12,7 +12,7 @@ from harness.frames import load_sequence
 from harness.ledger import JsonRow, Ledger
 from harness.reports import markdown_table
 from harness.video import encode_video
-from pyramid_gates.points import (
+from pyramid_parts.points import (
     compared,
     mean_psnr,
     number,
@@ -85,7 +85,7 @@ def sequence_rows(
 
 
 def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report of gate 5: what is gained by coding a frame after another."""
+    """Write the report pyramid_sequences: what is gained by coding a frame after another."""
     what: list[str] = []
     rows: list[JsonRow] = []
     rates: dict[str, dict[str, float | str]] = {}

@@ -1,1 +1,0 @@
-"""The gates of `pyramid.py`: comparisons of the family `pyramid` with other codecs."""

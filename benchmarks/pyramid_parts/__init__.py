@@ -1,0 +1,1 @@
+"""The parts of `pyramid.py`: comparisons of the family `pyramid` with other codecs."""
