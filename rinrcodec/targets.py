@@ -134,6 +134,10 @@ def _plain(number: float) -> str:
     return f"{number:,.6f}".rstrip("0").rstrip(".")
 
 
+# Where the PSNR of a target is measured, for a frame.
+_WHERE = {"psnr": "without its objects", "objects_psnr": "in its boxes"}
+
+
 class TargetWarning(UserWarning):
     """Warn that a pack misses the quality or size that was asked for."""
 
@@ -151,8 +155,9 @@ class Miss:
 
     Example:
         >>> from rinrcodec import Miss
-        >>> Miss("psnr", wanted=40, reached=38.2, frames=2, name="a.png").text("--target-psnr")
-        '2 frames miss the target --target-psnr of 40 dB: 38.20 at worst (a.png)'
+        >>> miss = Miss("psnr", wanted=40, reached=38.2, frames=2, name="a.png")
+        >>> miss.text("--target-psnr").partition(": ")[0]
+        '2 frames miss the target --target-psnr of 40 dB'
     """
 
     field: str
@@ -177,8 +182,9 @@ class Miss:
             )
         frames = "1 frame misses" if self.frames == 1 else f"{self.frames:,} frames miss"
         return (
-            f"{frames} the target {name or self.field} of {self.wanted:,g} dB: "
-            f"{self.reached:,.2f} at worst ({self.name})"
+            f"{frames} the target {name or self.field} of {self.wanted:,g} dB: the worst, "
+            f"{self.name}, has {self.reached:,.2f} dB {_WHERE[self.field]}; ask for less, or use a "
+            "slower preset"
         )
 
     def worse(self, other: Miss) -> bool:
