@@ -2,7 +2,7 @@
 
 --part equal:    small pictures, fitted by one process, by several, and by Ray: the same bytes?
 --part kills:    drivers and workers killed at random moments, then `--resume`.
---part scale:    100,000 tiny frames: memory of the driver, seconds, and how long the result takes
+--part scale:    50,000 tiny frames: memory of the driver, seconds, and how long the result takes
                  to open, by the number of its shards.
 --part cost:     seconds and bytes a frame by family and preset, of whole runs of `compress`.
 --part capacity: what a million and a billion frames take, from the reports of the others.
@@ -60,11 +60,11 @@ PARTS = {
     ),
     "scale": Part(
         {
-            "frames": 100_000,
+            "frames": 50_000,
             "size": 32,
             "jobs": [2],
-            "shards": [10, 100, 1000],
-            "fewer": [10_000],
+            "shards": [5, 50, 500],
+            "fewer": [5_000],
             "samples": 256,
             "backgrounds": ["av1"],
         }
