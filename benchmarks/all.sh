@@ -40,9 +40,11 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page sequences 15 sequences
     page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
     page encode_siren 30 encode_siren --frames 2
-    for part in equal kills scale cost capacity; do
-        page "fleet_$part" 10 fleet --part $part
-    done
+    page fleet_equal 10 fleet --part equal
+    page fleet_kills 20 fleet --part kills
+    page fleet_scale 20 fleet --part scale
+    page fleet_cost 6 fleet --part cost
+    page fleet_capacity 1 fleet --part capacity --pages "$out" # of the two before it
     page ladder 50 ladder
     page accuracy 150 accuracy # writes fog.md, too
     page accuracy_networks 60 accuracy --networks

@@ -17,6 +17,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from harness.arguments import common_parser, setup
@@ -78,7 +79,7 @@ PARTS = {
             "steps": None,
         }
     ),
-    "capacity": Part({"backgrounds": ["av1"], "preset": "balanced"}),
+    "capacity": Part({"backgrounds": ["av1"], "preset": "balanced", "pages": Path("docs/results")}),
 }
 
 
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", help="those that are measured (cost)")
     parser.add_argument("--preset", help="whose bytes those of packs are (capacity)")
     parser.add_argument("--steps", type=int, help="in place of the presets' (cost)")
+    parser.add_argument("--pages", type=Path, help="folder of the other pages (capacity)")
     options = parser.parse_args()
     part = PARTS[options.part]
     for name in sorted({name for other in PARTS.values() for name in other.options}):
@@ -110,7 +112,8 @@ def main() -> None:
     if options.part in ("scale", "capacity") and len(options.backgrounds) > 1:
         parser.error(f"--part {options.part} has one of --backgrounds")
     setup(options)
-    part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", options))
+    on_the_page = argparse.Namespace(**{**vars(options), "pages": None})
+    part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", on_the_page))
 
 
 if __name__ == "__main__":

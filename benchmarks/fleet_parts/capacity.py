@@ -20,9 +20,9 @@ _DAY = 86_400.0
 
 
 def capacity(options: argparse.Namespace, ledger: Ledger) -> None:
-    """Write the report fleet_capacity from fleet_cost and fleet_scale in the same folder."""
-    costs = _report(options.out / "fleet_cost.json")
-    many = _report(options.out / "fleet_scale.json")
+    """Write the report fleet_capacity from fleet_cost and fleet_scale."""
+    costs = _report(options.pages / "fleet_cost.json")
+    many = _report(options.pages / "fleet_scale.json")
     driver = driver_of(many["rows"], many["slope"])
     fit = fit_rows(costs["rows"])
     background = options.backgrounds[0]

@@ -101,7 +101,7 @@ def test_the_page_of_kills_marks_what_differs(load):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
+def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch, tmp_path):
     """The capacity page is made of the reports of the other two."""
     many = load("fleet_parts.scale")
 
@@ -111,7 +111,7 @@ def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
 
     monkeypatch.setattr(many, "alone", alone)
     with pytest.raises(SystemExit, match=r"fleet_cost\.json is not there: --part cost"):
-        part("capacity")
+        part("capacity", "--pages", tmp_path)
 
     scale, _ = part("scale", *TINY["scale"])
     assert [(row["frames"], row["packs"]) for row in scale["rows"]] == [(16, 1), (32, 1), (32, 2)]
@@ -130,7 +130,8 @@ def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch):
     for row in cost["rows"]:
         assert 0 < row["start_s"] < row["cpu_s"] + 5
 
-    capacity, page = part("capacity", "--preset=fast")
+    capacity, page = part("capacity", "--preset=fast", "--pages", tmp_path)
+    assert "--pages" not in capacity["made"]["command"]
     assert [fit["background"] for fit in capacity["fit"]] == ["av1", "siren"]
     assert capacity["fit"][0]["bytes"] == cost["rows"][0]["bytes"] / 2
     assert [row["packs"] for row in capacity["packs"]] == [10**4, 10**3, 10**2, 10**7, 10**6, 10**5]
