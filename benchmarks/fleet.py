@@ -56,7 +56,7 @@ PARTS = {
             "jobs": [1, 4],
             "executors": EXECUTORS,
             "backgrounds": ["av1", "siren"],
-            "kills": 100,
+            "kills": 40,
         }
     ),
     "scale": Part(
