@@ -53,7 +53,6 @@ def our_point(pictures: Sequence[Picture], lmbda: float, options: argparse.Names
         "bytes": size,
         "bpp": 8 * size / pixels,
         "psnr": mean_psnr(pictures, coding.decoded),
-        "seconds": coding.seconds / len(pictures),
     }
 
 
@@ -94,10 +93,9 @@ def points_table(rows: Sequence[Mapping[str, Any]], curve: Points) -> str:
                 f"{row['psnr']:.2f}",
                 number(theirs),
                 percent(change(row["bytes"], theirs)),
-                f"{row['seconds']:,.1f}",
             )
         )
-    header = ["lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more", "s to encode"]
+    header = ["lambda", "bytes", "bits/pixel", "dB", "AVIF's bytes", "more"]
     return markdown_table(header, lines)
 
 

@@ -150,8 +150,7 @@ def our_row(pictures: Sequence[Picture], options: argparse.Namespace) -> JsonRow
                 ],
             }
         )
-    seconds = coding.seconds / len(pictures)
-    return {"bytes": coding.n_bytes, "seconds_a_frame": seconds, "frames": frames}
+    return {"bytes": coding.n_bytes, "frames": frames}
 
 
 def their_row(picture: Picture, ours: Mapping[str, Any]) -> JsonRow:
@@ -204,8 +203,7 @@ def objects(options: argparse.Namespace, ledger: Ledger) -> None:
         "crop's codec precedes its bytes.",
         f"**Our pack has {ours['bytes']:,} bytes, the composites {total:,}: {percent(rate)}.** "
         "AVIF's qualities are coarse, so that its frames are a little better than ours; with sizes "
-        f"between those of two qualities, as if they were as good, it is {percent(exact_rate)}. "
-        f"Fitting took {ours['seconds_a_frame']:,.1f} s a frame.",
+        f"between those of two qualities, as if they were as good, it is {percent(exact_rate)}.",
         markdown_table(
             [
                 "frame",

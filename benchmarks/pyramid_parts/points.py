@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,19 +31,17 @@ CURVE_QUALITIES = QUALITIES[::2]
 
 @dataclass(frozen=True)
 class Coding:
-    """Pictures through our codec, all in one file, and the seconds that the encoder took."""
+    """Pictures through our codec, all in one file."""
 
     pack: Pack
     n_bytes: int
     decoded: Sequence[NDArray[np.uint8]]
-    seconds: float
 
 
 def our_coding(
     pictures: Sequence[Picture], target: rinrcodec.Target, options: argparse.Namespace
 ) -> Coding:
     """Encode with the family `pyramid`, save, and decode from the file."""
-    start = time.perf_counter()
     pack = rinrcodec.encode(
         pictures,
         preset=options.preset,
@@ -54,7 +51,6 @@ def our_coding(
         device=options.device,
         target=target,
     )
-    seconds = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frames.rinr"
         rinrcodec.save(pack, path)
@@ -63,7 +59,7 @@ def our_coding(
                 to_array(file.decode(i, device=options.device), picture.mode)
                 for i, picture in enumerate(pictures)
             ]
-        return Coding(pack, path.stat().st_size, decoded, seconds)
+        return Coding(pack, path.stat().st_size, decoded)
 
 
 def without_boxes(pictures: Iterable[Picture]) -> list[Picture]:

@@ -48,7 +48,6 @@ def our_row(
         "setting": f"lambda {lmbda:g}",
         "bytes": coding.n_bytes / len(pictures),
         "psnr": mean_psnr(pictures, coding.decoded),
-        "seconds": coding.seconds / len(pictures),
     }
 
 
@@ -109,7 +108,6 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
                 number(row["bytes"]),
                 f"{row['psnr']:.2f}",
                 number(size_at(video, row["psnr"])),
-                f"{row['seconds']:,.1f}",
             )
             for way in WAYS
             for row in by_method[way]
@@ -137,7 +135,6 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
                 "bytes a frame",
                 "dB",
                 "x265's bytes",
-                "s to encode a frame",
             ],
             lines,
         ),
