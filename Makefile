@@ -18,7 +18,7 @@ help:
 	@echo "make docs        the site of the documentation, in build/site, and its long sentences (20 seconds)"
 	@echo "make fuzz        made-up files for the reader and the decoder, side by side, for a minute: make fuzz SECONDS=3600 for an hour"
 	@echo "make check-long  20,000 damaged files instead of 1,000 (2 minutes)"
-	@echo "make bench       the pages of docs/results, in bench-out (14 hours; continues what was cut)"
+	@echo "make bench       the pages of docs/results, in bench-out (11 hours; continues what was cut)"
 	@echo "make clean       remove the files of the other targets, except the virtual environment"
 
 install: $(INSTALLED)
