@@ -142,7 +142,12 @@ def _body(what: str, runs: Sequence[Mapping[str, Any]]) -> str:
         for kind, count in sorted(counts.items())
     ]
     ends = [kill["all_gone_s"] for _, kill in killed if "all_gone_s" in kill]
-    longest = max((_GIVE_UP_S if end is None else end for end in ends), default=0.0)
+    if None in ends:
+        ended = f"Processes of a dead driver were still there after {_GIVE_UP_S:.0f} s"
+    else:
+        ended = (
+            f"The last process of a dead driver ended after at most {max(ends, default=0):.1f} s"
+        )
     strays = sum(len(run["strays"]) for run in runs)
     torn = sum(len(run["not_whole"]) for run in runs)
     looks = sum(run["looks"] for run in runs)
@@ -159,8 +164,7 @@ def _body(what: str, runs: Sequence[Mapping[str, Any]]) -> str:
         f"* Packs that were not whole in {looks:,} looks at the folders, taken all the time: "
         f"{torn}.\n"
         f"* Workers that were still there {_ORPHAN_S:.0f} s after the death of their driver: "
-        f"{orphans}. The last process of a dead driver ended after at most {longest:.1f} s, "
-        "services of Ray among them.\n\n"
+        f"{orphans}. {ended}, services of Ray among them.\n\n"
         + markdown_table(
             ["background", "fitted by", "victim", "signal", "stage", "signals", "not equal"], table
         )
