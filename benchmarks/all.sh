@@ -48,7 +48,7 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page ladder 50 ladder
     page accuracy 150 accuracy # writes fog.md, too
     page accuracy_networks 60 accuracy --networks
-    page pyramid_frames 45 pyramid --part frames --steps 500 --threads 1
+    page pyramid_frames 60 pyramid --part frames --steps 500 --threads 1
     page pyramid_objects 20 pyramid --part objects --steps 500 --threads 1
     page pyramid_sequences 30 pyramid --part sequences --steps 200 --threads 1
     # Of the pages that are in OUT by then.
