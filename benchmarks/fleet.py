@@ -15,78 +15,57 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harness.arguments import common_parser, setup
+from harness.arguments import common_parser, parse_part, setup
 from harness.ledger import Ledger
 
 EXECUTORS = ["local", "ray"]
 
-
-@dataclass(frozen=True)
-class Part:
-    """A module with a function of this name, and the options that it has, with their defaults."""
-
-    options: Mapping[str, Any]
-
-    def run(self, name: str, options: argparse.Namespace, ledger: Ledger) -> None:
-        work: Callable[..., None] = getattr(import_module(f"fleet_parts.{name}"), name)
-        work(options, ledger)
-
-
-PARTS = {
-    "equal": Part(
-        {
-            "frames": 60,
-            "size": 48,
-            "shard_size": 8,
-            "jobs": [1, 4],
-            "executors": EXECUTORS,
-            "backgrounds": ["av1", "siren", "nerv", "pyramid"],
-        }
-    ),
-    "kills": Part(
-        {
-            "frames": 192,
-            "size": 48,
-            "shard_size": 24,
-            "jobs": [1, 4],
-            "executors": EXECUTORS,
-            "backgrounds": ["av1", "siren"],
-            "kills": 40,
-        }
-    ),
-    "scale": Part(
-        {
-            "frames": 50_000,
-            "size": 32,
-            "jobs": [2],
-            "shards": [5, 50, 500],
-            "fewer": [5_000],
-            "samples": 256,
-            "backgrounds": ["av1"],
-        }
-    ),
-    "cost": Part(
-        {
-            "frames": 32,
-            "backgrounds": ["av1", "siren"],
-            "presets": ["fast", "balanced"],
-            "jobs": [2],
-            "steps": None,
-        }
-    ),
-    "capacity": Part({"backgrounds": ["av1"], "preset": "balanced", "pages": Path("docs/results")}),
+# By part, which is a function in a module of this name, the options that it has, with their
+# defaults.
+PARTS: dict[str, Mapping[str, Any]] = {
+    "equal": {
+        "frames": 60,
+        "size": 48,
+        "shard_size": 8,
+        "jobs": [1, 4],
+        "executors": EXECUTORS,
+        "backgrounds": ["av1", "siren", "nerv", "pyramid"],
+    },
+    "kills": {
+        "frames": 192,
+        "size": 48,
+        "shard_size": 24,
+        "jobs": [1, 4],
+        "executors": EXECUTORS,
+        "backgrounds": ["av1", "siren"],
+        "kills": 40,
+    },
+    "scale": {
+        "frames": 50_000,
+        "size": 32,
+        "jobs": [2],
+        "shards": [5, 50, 500],
+        "fewer": [5_000],
+        "samples": 256,
+        "backgrounds": ["av1"],
+    },
+    "cost": {
+        "frames": 32,
+        "backgrounds": ["av1", "siren"],
+        "presets": ["fast", "balanced"],
+        "jobs": [2],
+        "steps": None,
+    },
+    "capacity": {"backgrounds": ["av1"], "preset": "balanced", "pages": Path("docs/results")},
 }
 
 
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
-    parser.set_defaults(frames=None)
-    parser.add_argument("--part", choices=PARTS, required=True, help="which report")
     parser.add_argument(
         "--size", type=int, help="pixels of a side of a frame (equal, kills, scale)"
     )
@@ -102,18 +81,13 @@ def main() -> None:
     parser.add_argument("--preset", help="whose bytes those of packs are (capacity)")
     parser.add_argument("--steps", type=int, help="in place of the presets' (cost)")
     parser.add_argument("--pages", type=Path, help="folder of the other pages (capacity)")
-    options = parser.parse_args()
-    part = PARTS[options.part]
-    for name in sorted({name for other in PARTS.values() for name in other.options}):
-        if getattr(options, name) is None:
-            setattr(options, name, part.options.get(name))
-        elif name not in part.options:
-            parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
+    options = parse_part(parser, PARTS)
     if options.part in ("scale", "capacity") and len(options.backgrounds) > 1:
         parser.error(f"--part {options.part} has one of --backgrounds")
     setup(options)
     on_the_page = argparse.Namespace(**{**vars(options), "pages": None})
-    part.run(options.part, options, Ledger(f"fleet_{options.part}", "fleet", on_the_page))
+    work: Callable[..., None] = getattr(import_module(f"fleet_parts.{options.part}"), options.part)
+    work(options, Ledger(f"fleet_{options.part}", "fleet", on_the_page))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from harness.arguments import common_parser, setup
+from harness.arguments import common_parser, parse_part, setup
 from harness.ledger import Ledger
 from rinrcodec.evaluation.baselines import available_codecs
 
@@ -30,8 +30,6 @@ PARTS: dict[str, Mapping[str, Any]] = {
 
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
-    parser.set_defaults(frames=None)
-    parser.add_argument("--part", choices=PARTS, required=True, help="which report")
     parser.add_argument("--preset", default="balanced", help="our preset")
     parser.add_argument("--steps", type=int, help="fit this many steps in place of the preset's")
     parser.add_argument(
@@ -39,13 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--psnr", type=float, nargs=2, help="of background and objects (objects)")
     parser.add_argument("--sequences", nargs="+", help="folders of data/sequences (sequences)")
-    options = parser.parse_args()
-    defaults = PARTS[options.part]
-    for name in sorted({name for other in PARTS.values() for name in other}):
-        if getattr(options, name) is None:
-            setattr(options, name, defaults.get(name))
-        elif name not in defaults:
-            parser.error(f"--part {options.part} has no --{name}")
+    options = parse_part(parser, PARTS)
     if "avif" not in available_codecs():
         raise SystemExit("error: the installed Pillow has no AVIF, which all is compared with")
     setup(options)

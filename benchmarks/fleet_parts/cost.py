@@ -81,12 +81,12 @@ def cost(options: argparse.Namespace, ledger: Ledger) -> None:
     ]
     jobs = options.jobs[-1]
     starts = {row["background"]: row["start_s"] for row in rows}
-    less = " and ".join(f"{start:.1f} s of {name}" for name, start in starts.items())
+    less = " and ".join(f"{start:.1f} s for {name}" for name, start in starts.items())
     body = (
         f"On {what}, by `compress` with {jobs} processes of one thread each. *Core-seconds* are "
-        "CPU time from reading a frame to measuring the result. They are those of the whole "
-        f"command, less those of one that starts as many processes and gives each a frame of "
-        f"{_TINY}x{_TINY} pixels: {less}. Decoding is CPU time, too, from an open file. Bytes are "
+        "CPU time from reading a frame to measuring the result: those of the whole command, less "
+        f"those of the start ({less}). A command with one frame of {_TINY}x{_TINY} pixels for each "
+        "process takes these. Decoding is CPU time, too, from an open file. Bytes are "
         "those of whole packs.\n\n"
         + markdown_table(
             [

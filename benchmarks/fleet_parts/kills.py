@@ -134,14 +134,18 @@ def _undisturbed(images: Path, out: Path, background: str, options: argparse.Nam
 
 def _body(what: str, runs: Sequence[Mapping[str, Any]]) -> str:
     """Return the page: what was left or wrong, and kills by kind."""
-    killed = [(run["background"], kill) for run in runs for kill in run["kills"]]
-    counts = Counter(_kind(background, kill) for background, kill in killed)
-    wrong = Counter(_kind(background, kill) for background, kill in killed if not kill["equal"])
+    killed = [kill for run in runs for kill in run["kills"]]
+    counts: Counter[tuple[str, ...]] = Counter()
+    wrong: Counter[tuple[str, ...]] = Counter()
+    for run in runs:
+        kinds = [_kind(run["background"], kill) for kill in run["kills"]]
+        counts.update(kinds)
+        wrong.update(kinds if run["different"] else ())
     table = [
         (*kind, count, f"**{wrong[kind]}**" if wrong[kind] else 0)
         for kind, count in sorted(counts.items())
     ]
-    ends = [kill["all_gone_s"] for _, kill in killed if "all_gone_s" in kill]
+    ends = [kill["all_gone_s"] for kill in killed if "all_gone_s" in kill]
     if None in ends:
         ended = f"Processes of a dead driver were still there after {_GIVE_UP_S:.0f} s"
     else:
@@ -151,7 +155,7 @@ def _body(what: str, runs: Sequence[Mapping[str, Any]]) -> str:
     strays = sum(len(run["strays"]) for run in runs)
     torn = sum(len(run["not_whole"]) for run in runs)
     looks = sum(run["looks"] for run in runs)
-    orphans = sum(kill.get("orphans", 0) for _, kill in killed)
+    orphans = sum(kill.get("orphans", 0) for kill in killed)
     return (
         f"{len(killed)} signals to {len(runs)} runs of `compress`, each compared with an "
         f"undisturbed run of its family. The input is {what}. A signal comes at a random moment. "
@@ -216,13 +220,10 @@ def _killed_run(
     for kill, orphans in deaths:
         kill |= orphans.figures()
     files = contents(output.out)
-    different = run.code != 0 or files != output.expected
-    for kill in kills:
-        kill["equal"] = not different
     return {
         "kills": kills,
         "code": run.code,
-        "different": different,
+        "different": run.code != 0 or files != output.expected,
         "looks": output.looks,
         "not_whole": sorted(output.not_whole),
         "strays": sorted(files.keys() - output.expected.keys()),

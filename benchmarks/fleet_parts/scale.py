@@ -150,8 +150,8 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
     slope = _slope(rows, per_shard)
     body = (
         f"Frames are {what}, as PPM files. They are encoded as {options.backgrounds[0]} with the "
-        f"preset `fast` (networks for one step) by {options.jobs[-1]} processes. Such small "
-        "frames show what is needed around the encoding.\n\n"
+        f"preset `fast` (networks for one step) by {options.jobs[-1]} processes. They are so "
+        "small that what grows with their number shows.\n\n"
         "## Compressing\n\n*CPU* is the time of all processes, including their start. It covers "
         "reading a frame, encoding, writing and measuring. *Driver* is the process that hands out "
         "the shards, without those that encode. It has its peak of memory and its CPU time. *Its "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +14,7 @@ from harness.reports import current_commit
 from rinrcodec.compute.devices import resolve_device
 from rinrcodec.errors import RinrDeviceError
 
-__all__ = ["common_parser", "setup"]
+__all__ = ["common_parser", "parse_part", "setup"]
 
 
 def common_parser(description: str | None, *, frames: int) -> argparse.ArgumentParser:
@@ -27,6 +29,26 @@ def common_parser(description: str | None, *, frames: int) -> argparse.ArgumentP
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0, help="seed of every fit")
     return parser
+
+
+def parse_part(
+    parser: argparse.ArgumentParser, parts: Mapping[str, Mapping[str, Any]]
+) -> argparse.Namespace:
+    """Return the options of a script that makes one of several reports, chosen by --part.
+
+    parts: by part, the options that it has, with their defaults. Options of other parts are None;
+    those that are given for a part without them are refused.
+    """
+    parser.set_defaults(frames=None)
+    parser.add_argument("--part", choices=parts, required=True, help="which report")
+    options = parser.parse_args()
+    defaults = parts[options.part]
+    for name in sorted({name for other in parts.values() for name in other}):
+        if getattr(options, name) is None:
+            setattr(options, name, defaults.get(name))
+        elif name not in defaults:
+            parser.error(f"--part {options.part} has no --{name.replace('_', '-')}")
+    return options
 
 
 def setup(options: argparse.Namespace) -> None:

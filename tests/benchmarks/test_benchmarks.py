@@ -89,6 +89,9 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert not {"--model", "--imgsz", "--yolo-workers", "--epochs"} & {*command}
     if name == "sequences":
         check_opened(report, page)
+    if name == "av1_objects":
+        size, error = report["rows"][0]["background"][1]
+        assert f"| fast | backgrounds | 60 | {size:,.0f} | {error:.1f} |" in page
     if name == "accuracy":
         check_fog(tmp_path, report)
 
