@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rinrcodec
+from rinrcodec.boxes import Box
+from rinrcodec.formats import pack_bytes
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.images import picture_from_array
 
@@ -293,6 +297,22 @@ def test_pillow_opens_a_file_for_every_frame_at_random(load, monkeypatch):
     files = [int(file.stem) for file in opened if isinstance(file, Path)]
     assert files[:6] == speed.numbers_at_random(3, 0)
     assert row.random_ms > 0
+
+
+def test_frames_without_objects_have_the_quality_of_the_avif_files(load, monkeypatch):
+    speed = load("speed")
+    monkeypatch.setattr(speed.torch, "set_num_threads", int)
+    assert speed.PILLOW["AVIF 30"]["quality"] == speed.BARE_QUALITY
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    picture = picture_from_array(pixels, name="a.png", boxes=(Box(0, 4, 4, 9, 9),))
+    options = argparse.Namespace(threads=1, seed=0, device="cpu", repeats=1, steps=None)
+    row = speed.family_speed("av1", "fast", speed.STILLS, [picture], options, bare=True)
+    plain, preset = [replace(picture, boxes=())], get_preset("fast", gop=1)
+    asked, usual = (
+        len(pack_bytes(rinrcodec.encode(plain, preset=preset, target=target)))
+        for target in (rinrcodec.Target(quality=30), None)
+    )
+    assert row.bytes_a_frame == asked != usual
 
 
 def stand_in(folder, code=0):
