@@ -17,7 +17,7 @@ from harness.frames import DATA, load_sequence
 from harness.reports import write_report
 from rinrcodec.cli.views.ladder_page import NOTES, line, page
 from rinrcodec.cli.views.ladder_plots import draw_ladder
-from rinrcodec.evaluation.ladder import family_rungs
+from rinrcodec.evaluation.ladder import default_preset, family_rungs
 from rinrcodec.evaluation.rungs import Rung, low_quality_jpeg, rung_as_json
 from rinrcodec.families import background_families, background_family
 from rinrcodec.families.nerv.encode import NervBackgrounds
@@ -90,6 +90,7 @@ def measure(frames: Frames, options: argparse.Namespace) -> list[Rung]:
                 frames.pictures if whole else compared,
                 chosen_preset(options, background),
                 folder=Path(folder),
+                other=default_preset(options.preset, steps=options.steps, alone=not whole),
                 measured=frames.measured if whole else None,
                 **settings,
             ):

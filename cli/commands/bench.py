@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from rinrcodec.cli.options import (
 from rinrcodec.cli.progress import progress
 from rinrcodec.cli.suggestions import Choice, SuggestingGroup
 from rinrcodec.errors import RinrInputError
-from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
+from rinrcodec.families import background_families, background_family
 from rinrcodec.families.interface import BackgroundFamily
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def ladder(
     from rinrcodec.cli.output import json_text, print_warnings, say
     from rinrcodec.cli.views.ladder_page import NOTES, line, page
     from rinrcodec.cli.views.ladder_plots import draw_ladder
-    from rinrcodec.evaluation.ladder import background_rung
+    from rinrcodec.evaluation.ladder import default_preset
     from rinrcodec.evaluation.rungs import low_quality_jpeg, rung_as_json
     from rinrcodec.sources.discover import open_source
     from rinrcodec.sources.spread import evenly_spread, read_pictures
@@ -128,20 +127,18 @@ def ladder(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     for background in dict.fromkeys(backgrounds):
+        chosen = preset_of(preset, steps=steps, background=background)
         whole = background_family(background).joins_frames
         fitted = read_pictures(opened) if whole else pictures
         options: dict[str, Any] = {
             "folder": out,
+            "other": default_preset(preset, steps=steps, alone=not whole),
             "measured": chosen_frames if whole else None,
             "seed": seed,
             "device": device,
         }
-        chosen = preset_of(preset, steps=steps, background=background)
         for rung in _fit(fitted, chosen, label=background, quiet=quiet, **options):
             add(rung)
-            if rung.name == "QRE":
-                equal = rung
-        add(background_rung(fitted, _other(preset, steps, alone=not whole), equal, **options))
 
     with writing(out):
         plots = draw_ladder(out, rungs)
@@ -242,14 +239,6 @@ def rival(
         size = write_rival(opened, out, chosen, on_written=bar.update)
     if not quiet:
         say(f"{count(total, 'frame')}, {size_text(size)}, {size_text(size / total)} a frame: {out}")
-
-
-def _other(name: str, steps: int | None, *, alone: bool) -> Preset:
-    """Return the preset of the default background, for separate frames or a sequence."""
-    known = background_family(DEFAULT_BACKGROUND).background_presets()
-    effort = name if name in known else "best"
-    preset = preset_of(effort, steps=steps, background=DEFAULT_BACKGROUND)
-    return replace(preset, background=preset.background.alone()) if alone else preset
 
 
 def _fit(

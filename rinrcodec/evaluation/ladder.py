@@ -9,7 +9,7 @@ Its rungs are those of Residual-INR (ICCAD 2024), for one family of background I
     QRE  RE with the background INR in 8 bit
 
 and those of JPEG, WebP, AVIF and AVIF with pasted crops (`composite`) at the bytes of QRE, frame by
-frame. `background_rung` adds a family that no rung of the paper has, at about the bytes of QRE.
+frame. A family that no rung of the paper has can be added, at about the bytes of QRE.
 DE and RE have the very same backgrounds, specs and recipe, and keep every object INR, also
 one that gains nothing, so that they differ in the mode alone. Bytes are those of whole files.
 
@@ -30,18 +30,25 @@ from rinrcodec.compute.compose import to_array
 from rinrcodec.encoder import encode, encode_pictures
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.rungs import OnProgress, Rung, codec_rungs, measure_frame
-from rinrcodec.families import background_families, background_family
+from rinrcodec.families import DEFAULT_BACKGROUND, background_families, background_family
 from rinrcodec.families.interface import BackgroundEncoder
 from rinrcodec.files import open as open_file
 from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import frame_bytes, row_bytes, stored_bytes
 from rinrcodec.pack import Pack
 from rinrcodec.picture import Picture
-from rinrcodec.presets import Preset, for_psnr
+from rinrcodec.presets import Preset, for_psnr, get_preset
 from rinrcodec.storage.atomic import write_whole
 from rinrcodec.targets import Target
 
-__all__ = ["BASELINE_SIZE", "background_rung", "enlarged", "family_rungs", "rung_presets"]
+__all__ = [
+    "BASELINE_SIZE",
+    "background_rung",
+    "default_preset",
+    "enlarged",
+    "family_rungs",
+    "rung_presets",
+]
 
 # BS over RE in bytes: 45 KB over 24 + 6 KB.
 BASELINE_SIZE = 1.5
@@ -70,11 +77,26 @@ def rung_presets(preset: Preset) -> dict[str, Preset]:
     return {name: replace(rung, name=f"{preset.name}, {name}") for name, rung in presets.items()}
 
 
+def default_preset(name: str, *, steps: int | None = None, alone: bool) -> Preset:
+    """Return the preset of the default background for a rung next to those of the preset `name`.
+
+    Args:
+        name: The preset of the other rungs; where the default background lacks it, "best".
+        steps: As of `get_preset`.
+        alone: Whether the pictures are separate frames, and not a sequence.
+    """
+    known = background_family(DEFAULT_BACKGROUND).background_presets()
+    effort = name if name in known else "best"
+    preset = get_preset(effort, steps=steps, background=DEFAULT_BACKGROUND)
+    return replace(preset, background=preset.background.alone()) if alone else preset
+
+
 def family_rungs(
     pictures: Sequence[Picture],
     preset: Preset,
     *,
     folder: Path,
+    other: Preset | None = None,
     measured: Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -82,14 +104,15 @@ def family_rungs(
 ) -> Iterator[Rung]:
     """Yield the rungs of the family of `preset`, each as soon as it is measured.
 
-    They are BE, DE, RE, QRE and BS, then the plain codecs and the composite at the bytes of QRE.
-    Every rung of INRs encodes all pictures into one pack, saves it as FAMILY-NAME.rinr and measures
-    that file.
+    They are BE, DE, RE, QRE and BS, then the plain codecs, the composite and `other` at the bytes
+    of QRE. Every rung of INRs encodes all pictures into one pack, saves it as FAMILY-NAME.rinr and
+    measures that file.
 
     Args:
         pictures: The pictures with their boxes.
         preset: The family and the recipe; bits and `object_mode` are those of the rung.
         folder: Where the packs go; it must exist.
+        other: The preset of one more family, for `background_rung`; None for no such rung.
         measured: Which pictures are decoded and compared; None for all. The bytes and seconds of a
             frame are the means over all that were encoded.
         seed: Seed of every fit.
@@ -103,6 +126,10 @@ def family_rungs(
         if rung.name == "QRE":
             equal = rung
     yield from codec_rungs([pictures[i] for i in measured], equal, on_progress)
+    if other is not None:
+        yield background_rung(
+            pictures, other, equal, folder=folder, measured=measured, seed=seed, device=device
+        )
 
 
 def background_rung(

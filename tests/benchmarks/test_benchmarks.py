@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -98,6 +99,9 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert f"| fast | backgrounds | 60 | {size:,.0f} | {error:.1f} |" in page
     if name == "accuracy":
         check_fog(tmp_path, report)
+    if name == "ladder":
+        rows = re.findall(r"^\| (av1 at .*?) \|", page, re.MULTILINE)
+        assert rows == ["av1 at siren QRE", "av1 at siren QRE", "av1 at nerv QRE"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,13 @@ import rinrcodec
 from rinrcodec.boxes import Box
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
-from rinrcodec.evaluation.ladder import background_rung, enlarged, family_rungs, rung_presets
+from rinrcodec.evaluation.ladder import (
+    background_rung,
+    default_preset,
+    enlarged,
+    family_rungs,
+    rung_presets,
+)
 from rinrcodec.evaluation.rungs import Rung
 from rinrcodec.formats import PackReader, pack_bytes
 from rinrcodec.metrics import frame_quality
@@ -185,9 +191,10 @@ def test_a_sequence_has_the_same_rungs(make_picture, tmp_path):
     boxes = (Box(0, 10, 7, 20, 18),)
     pictures = [Picture(f"{i}.png", make_picture(80, 56, i), boxes) for i in range(4)]
     preset = get_preset("fast", steps=2, background="nerv")
-    both = family_rungs(pictures, preset, folder=tmp_path, measured=[1, 3], device="cpu")
-    rungs = {rung.name: rung for rung in both}
-    assert list(rungs) == ["BE", "DE", "RE", "QRE", "BS", *CODECS]
+    other = default_preset("fast", steps=2, alone=False)
+    options = {"folder": tmp_path, "measured": [1, 3], "device": "cpu"}
+    rungs = {rung.name: rung for rung in family_rungs(pictures, preset, other=other, **options)}
+    assert list(rungs) == ["BE", "DE", "RE", "QRE", "BS", *CODECS, "av1"]
     assert {rung.family for rung in rungs.values()} == {"nerv"}
     for rung in rungs.values():
         assert [frame.frame for frame in rung.frames] == ["1.png", "3.png"]
@@ -202,6 +209,15 @@ def test_a_sequence_has_the_same_rungs(make_picture, tmp_path):
         assert rungs[name].n_bytes == rungs[name].file.stat().st_size / 4
     assert rungs["QRE"].n_bytes < rungs["RE"].n_bytes
     assert rungs["BS"].n_bytes / rungs["RE"].n_bytes == pytest.approx(1.5, rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "effort"), [("fast", "fast"), ("paper", "best")])
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_default_background_has_the_preset_of_the_others(name, effort, alone):
+    background = get_preset(effort).background
+    chosen = default_preset(name, alone=alone).background
+    assert chosen == (background.alone() if alone else background)
+    assert background != background.alone()
 
 
 def test_the_default_background_gets_the_bytes_of_qre(rungs, pictures, tmp_path):
