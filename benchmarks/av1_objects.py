@@ -9,22 +9,20 @@ backgrounds (whole frames, without objects) and of the objects. Ours are whole p
 from __future__ import annotations
 
 import argparse
-import io
-import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import load_frames
 from harness.reports import markdown_table, write_report
 from rinrcodec.compute.compose import to_array
-from rinrcodec.evaluation.baselines import CODECS, CROP_HEADER_BYTES
+from rinrcodec.evaluation.baselines import CROP_HEADER_BYTES, decode_picture, encode_picture
+from rinrcodec.evaluation.rates import bytes_at
 from rinrcodec.families.av1.stream import encode_still
 from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import psnr
@@ -35,27 +33,22 @@ Point = tuple[float, float]  # bytes a frame, mean PSNR in dB
 Pixels = NDArray[np.uint8]
 
 
-def at(points: Iterable[Point], wanted: float) -> float:
+def at(points: Sequence[Point], wanted: float) -> float:
     """Return bytes at a PSNR, between the two points around it; exit if there are none."""
-    known = sorted((quality, math.log(size)) for size, quality in points)
-    if not known[0][0] <= wanted <= known[-1][0]:
+    found = bytes_at(points, wanted)
+    if found is None:
+        errors = [error for _, error in points]
         raise SystemExit(
-            f"error: {wanted} dB is outside of the {known[0][0]:.1f} to {known[-1][0]:.1f} dB "
+            f"error: {wanted} dB is outside of the {min(errors):.1f} to {max(errors):.1f} dB "
             "that were measured; give other qualities"
         )
-    return math.exp(np.interp(wanted, [q for q, _ in known], [size for _, size in known]))
+    return found
 
 
 def coded_file(pixels: Pixels, codec: str, quality: int) -> tuple[int, Pixels]:
     """Return the bytes of a file of Pillow, and what it decodes to."""
-    settings = dict(CODECS[codec][0])
-    if pixels.ndim == 2 and codec == "avif":
-        settings["subsampling"] = "4:0:0"
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, quality=quality, **settings)  # type: ignore[arg-type]
-    with Image.open(file) as image:
-        mode = "L" if pixels.ndim == 2 else "RGB"
-        return len(file.getvalue()), np.asarray(image.convert(mode))
+    data = encode_picture(codec, pixels, quality)
+    return len(data), decode_picture(data, "L" if pixels.ndim == 2 else "RGB")
 
 
 def bare_row(pixels: Pixels, quality: int) -> tuple[int, Pixels]:

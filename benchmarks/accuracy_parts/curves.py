@@ -12,7 +12,7 @@ import numpy as np
 from accuracy_parts.work import Looked
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.accuracy import Accuracy, average_precision
-from rinrcodec.evaluation.rates import bd_rate, rate_curve
+from rinrcodec.evaluation.rates import bd_rate, bytes_at, rate_curve
 
 __all__ = ["Interval", "Table", "delta_rate", "more_bytes", "point"]
 
@@ -148,13 +148,10 @@ def more_bytes(one: tuple[float, float], anchor: Sequence[tuple[float, float]]) 
 
     `HIGHER` or `LOWER` where the anchor has no points around it.
     """
-    sizes, accuracies = np.array(rate_curve(anchor)).T
-    if one[1] > accuracies[-1]:
-        return HIGHER
-    if one[1] < accuracies[0]:
-        return LOWER
-    size = np.exp(np.interp(one[1], accuracies, np.log(sizes)))
-    return float(100 * (one[0] / size - 1))
+    size = bytes_at(anchor, one[1])
+    if size is None:
+        return HIGHER if one[1] > max(accuracy for _, accuracy in anchor) else LOWER
+    return 100 * (one[0] / size - 1)
 
 
 def delta_rate(ours: Sequence[tuple[float, float]], anchor: Sequence[tuple[float, float]]) -> float:

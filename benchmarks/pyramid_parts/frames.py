@@ -26,11 +26,10 @@ from pyramid_parts.points import (
     percent,
     points_of,
     reasons,
-    size_at,
     without_boxes,
 )
 from rinrcodec.evaluation.baselines import available_codecs
-from rinrcodec.evaluation.rates import rate_curve
+from rinrcodec.evaluation.rates import bytes_at, rate_curve
 from rinrcodec.picture import Picture
 
 HOW = (
@@ -84,7 +83,7 @@ def points_table(rows: Sequence[Mapping[str, Any]], curve: Points) -> str:
     """Compare every point of ours with AVIF at equal PSNR."""
     lines = []
     for row in rows:
-        theirs = size_at(curve, row["psnr"])
+        theirs = bytes_at(curve, row["psnr"])
         lines.append(
             (
                 f"{row['lambda']:g}",

@@ -24,7 +24,6 @@ from pyramid_parts.points import (
     our_coding,
     paragraphs,
     percent,
-    size_at,
 )
 from rinrcodec.boxes import Box, Region
 from rinrcodec.evaluation.baselines import (
@@ -34,6 +33,7 @@ from rinrcodec.evaluation.baselines import (
     QualityScan,
     available_codecs,
 )
+from rinrcodec.evaluation.rates import bytes_at
 from rinrcodec.metrics import frame_bytes, frame_quality, mean_db
 from rinrcodec.picture import Picture
 
@@ -105,7 +105,7 @@ def equal_composite(
     if background is not None:
         below = range(max(QUALITIES[0], base.quality - QUALITY_STEPS), base.quality)
         near = [*(frame.at_quality(quality) for quality in below), base]
-        exact = size_at([(item.n_bytes, background_of(item)) for item in near], background)
+        exact = bytes_at([(item.n_bytes, background_of(item)) for item in near], background)
     exact_bytes = base.n_bytes if exact is None else exact
     pasted = EqualComposite(base.n_bytes, exact_bytes, tuple(crops), pixels)
     alone = frame.smallest(reaches_all)

@@ -113,15 +113,6 @@ def compared(ours: Points, anchor: Points) -> float | str:
         return str(error)
 
 
-def size_at(curve: Points, quality: float) -> float | None:
-    """Return the bytes of a curve at a PSNR, between its points; None outside them."""
-    front = rate_curve(curve)
-    if not front or not front[0][1] <= quality <= front[-1][1]:
-        return None
-    sizes, qualities = zip(*front, strict=True)
-    return float(np.exp(np.interp(quality, qualities, np.log(sizes))))
-
-
 def percent(value: float | str | None) -> str:
     """Return a change in percent, as a cell of a table."""
     return f"{value:+.1f} %" if isinstance(value, float) else "-"

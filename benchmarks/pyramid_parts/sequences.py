@@ -21,9 +21,9 @@ from pyramid_parts.points import (
     percent,
     points_of,
     reasons,
-    size_at,
     without_boxes,
 )
+from rinrcodec.evaluation.rates import bytes_at
 from rinrcodec.picture import Picture
 
 WAYS = ("chunks", "frames alone")
@@ -107,7 +107,7 @@ def sequences(options: argparse.Namespace, ledger: Ledger) -> None:
                 row["setting"],
                 number(row["bytes"]),
                 f"{row['psnr']:.2f}",
-                number(size_at(video, row["psnr"])),
+                number(bytes_at(video, row["psnr"])),
             )
             for way in WAYS
             for row in by_method[way]

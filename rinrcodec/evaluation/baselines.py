@@ -105,6 +105,7 @@ def encode_picture(
     options = {**CODECS[codec][setting], **({"icc_profile": icc} if icc else {})}
     if codec == "avif":
         options["advanced"] = {"tune": avif_tune} if avif_tune else {}
+        options["subsampling"] = "4:0:0" if pixels.ndim == 2 else options["subsampling"]
     Image.fromarray(pixels).save(buffer, quality=quality, **options)  # type: ignore[arg-type]
     return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""Rate against quality: the curve that no other point beats, and the Bjontegaard delta rate.
+"""Rate against quality: curves, the bytes at a quality, and the Bjontegaard delta rate.
 
 A point is (bytes, PSNR in dB). `benchmarks/` and users who compare codecs call this. It needs
 SciPy (extra `demo`).
@@ -18,7 +18,7 @@ from rinrcodec.errors import MissingExtraError, RinrInputError
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
 
-__all__ = ["bd_rate", "rate_curve"]
+__all__ = ["bd_rate", "bytes_at", "rate_curve"]
 
 Point = tuple[float, float]
 
@@ -38,6 +38,28 @@ def rate_curve(points: Iterable[Point]) -> list[Point]:
         if not curve or quality > curve[-1][1]:
             curve.append((size, quality))
     return curve
+
+
+def bytes_at(points: Iterable[Point], quality: float) -> float | None:
+    """Return the bytes of a curve at a quality; None where it has no points around it.
+
+    Their logarithm is interpolated between those points.
+
+    Args:
+        points: (bytes, PSNR in dB, or another measure of quality), in any order. Only those that no
+            other beats count.
+        quality: In the unit of the points.
+
+    Example:
+        >>> round(bytes_at([(1000, 30.0), (4000, 36.0)], 33.0), 6)
+        2000.0
+        >>> bytes_at([(1000, 30.0), (4000, 36.0)], 37.0)
+    """
+    curve = rate_curve(points)
+    if not curve or not curve[0][1] <= quality <= curve[-1][1]:
+        return None
+    sizes, qualities = zip(*curve, strict=True)
+    return float(np.exp(np.interp(quality, qualities, np.log(sizes))))
 
 
 def bd_rate(ours: Iterable[Point], anchor: Iterable[Point]) -> float:

@@ -214,8 +214,6 @@ def test_points_of_other_codecs(load):
     shared = load("pyramid_parts.points")
     assert shared.mean_points([[(1, 30), (3, 32)], [(3, 34), (5, 40)]]) == [(2, 32), (4, 36)]
     curve = [(100, 30.0), (400, 32.0), (401, 31.0)]
-    assert shared.size_at(curve, 31.0) == pytest.approx(200)
-    assert shared.size_at(curve, 33.0) is None
     ours = [(50, 30.0), (200, 32.0)]
     assert shared.compared(ours, curve) == pytest.approx(bd_rate(ours, curve[:2]))
     assert "share no range" in shared.compared([(50, 40.0), (60, 41.0)], curve)

@@ -10,7 +10,7 @@ import pytest
 
 from rinrcodec.errors import MissingExtraError, RinrInputError
 from rinrcodec.evaluation import rates
-from rinrcodec.evaluation.rates import bd_rate, rate_curve
+from rinrcodec.evaluation.rates import bd_rate, bytes_at, rate_curve
 
 CURVE = [(1000, 28.0), (1700, 30.5), (3100, 33.0), (6400, 35.0)]
 OTHER = [(1100, 28.5), (1500, 29.5), (3900, 33.5), (9000, 36.5)]
@@ -27,6 +27,18 @@ def test_bytes_times_a_share_are_that_share_of_the_rate(share):
     assert bd_rate(scaled, CURVE) == pytest.approx(100 * (share - 1))
     # Back again, the percentage is of the other: 10 % fewer is 11.1 % more.
     assert bd_rate(CURVE, scaled) == pytest.approx(100 * (1 / share - 1))
+
+
+@pytest.mark.parametrize(
+    ("quality", "expected"), [(30.0, 100), (31.0, 200), (32.0, 400), (29.9, None), (32.1, None)]
+)
+def test_bytes_are_those_between_the_points_that_none_beats(quality, expected):
+    points = [(401, 31.0), (400, 32.0), (100, 30.0)]  # the first is beaten
+    assert bytes_at(points, quality) == (expected and pytest.approx(expected))
+
+
+def test_no_points_have_no_bytes():
+    assert bytes_at([], 30.0) is None
 
 
 def test_the_rates_both_ways_are_inverse():
@@ -104,4 +116,4 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
 def test_the_examples_run():
     result = doctest.testmod(rates)
     assert result.failed == 0
-    assert result.attempted == 3
+    assert result.attempted == 5
