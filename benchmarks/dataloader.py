@@ -170,7 +170,7 @@ def pack_loaders(
     for workers in options.workers:
         made = rinrcodec.RinrLoader(packs, num_workers=workers, **loader)
         yield f"{family}, RinrLoader", workers, made
-    if background_family(family).needs_torch:
+    if background_family(family).fits_networks:
         resident = rinrcodec.RinrLoader(packs, resident=True, **loader)
         yield f"{family}, RinrLoader, weights resident", 0, resident
 
@@ -206,7 +206,7 @@ def write_pack(folder: Path, pictures: Sequence[Picture], family: str, options: 
     """Write the frames as one pack of a family."""
     folder.mkdir()
     preset = get_preset(options.preset, background=family)
-    if background_family(family).needs_torch:
+    if background_family(family).fits_networks:
         steps = STEPS if background_family(family).resizable else STEPS_OF_LATENTS
         # Every object INR is kept, however little it gains.
         preset = replace(preset.with_steps(steps), min_gain=-math.inf)
@@ -217,7 +217,7 @@ def write_pack(folder: Path, pictures: Sequence[Picture], family: str, options: 
 
 
 def epoch_seconds(place: Path, n_classes: int, options: Any) -> float:
-    """Return the mean seconds of the epochs of a YOLO training but for the first."""
+    """Return the mean seconds of the epochs of a YOLO training, without the first and the last."""
     from ultralytics import YOLO
 
     data = place.with_suffix(".yaml")

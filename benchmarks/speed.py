@@ -224,14 +224,14 @@ def frames_for(
     one = background_family(family)
     if one.joins_frames and one.gop is None:
         return {SEQUENCE: clip}
-    if one.needs_torch:
+    if one.fits_networks:
         return {STILLS: stills[:few]}
     return {STILLS: stills, SEQUENCE: clip}
 
 
 def steps_of(family: str, options: argparse.Namespace) -> int | None:
     """Return the steps that replace those of the preset, for families that have steps."""
-    return options.steps if background_family(family).needs_torch else None
+    return options.steps if background_family(family).fits_networks else None
 
 
 def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequence: str) -> str:
@@ -270,7 +270,8 @@ def page(rows: Sequence[Speed], options: argparse.Namespace, stills: str, sequen
         "all frames, or a picture file of one.\n"
         f"* **Numbers** after Pillow's codecs are qualities. {SOURCE} is usual for camera files. "
         "The others are codecs of [accuracy](accuracy.md), at qualities at which a detector finds "
-        "about the same in all of them.\n"
+        "about the same in all of them. AVIF is tuned for PSNR, AVIF-default has Pillow's default "
+        "tune.\n"
         "* **Ours** have objects and their default qualities. Without objects, the quality is "
         f"{BARE_QUALITY}, as of AVIF. Frames are encoded side by side.\n\n"
         f"{table}"
@@ -317,7 +318,7 @@ def main() -> None:
     if find_spec("torchvision"):
         rows.append(row("JPEG, torchvision", lambda: torchvision_speed(loaded, options)))
     for name in options.families:
-        fitted = background_family(name).needs_torch
+        fitted = background_family(name).fits_networks
         for preset in options.fitted_presets if fitted else options.presets:
             for data, pictures in frames_for(name, loaded, clip, options.fitted_frames).items():
                 make = partial(family_speed, name, preset, data, pictures, options)
