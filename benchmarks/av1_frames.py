@@ -9,7 +9,6 @@ Every picture becomes a pack without boxes, of which every byte counts, and AVIF
 from __future__ import annotations
 
 import argparse
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,13 +16,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import load_frames, load_kodak
 from harness.reports import markdown_table, write_report
 from rinrcodec.compute.compose import to_array
+from rinrcodec.evaluation.baselines import decode_picture, encode_picture
 from rinrcodec.evaluation.rates import bd_rate, rate_curve
 from rinrcodec.formats import pack_bytes
 from rinrcodec.metrics import psnr
@@ -35,18 +34,8 @@ Points = list[tuple[float, float]]
 
 def avif(pixels: NDArray[np.uint8], quality: int) -> tuple[float, float]:
     """Return bytes and PSNR of an AVIF file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(
-        file,
-        "AVIF",
-        quality=quality,
-        speed=6,
-        subsampling="4:0:0" if pixels.ndim == 2 else "4:4:4",
-        max_threads=1,
-        advanced={"tune": "psnr"},
-    )
-    with Image.open(file) as image:
-        return len(file.getvalue()), psnr(pixels, np.asarray(image))
+    data = encode_picture("avif", pixels, quality)
+    return len(data), psnr(pixels, decode_picture(data, "L" if pixels.ndim == 2 else "RGB"))
 
 
 def measure(
@@ -68,7 +57,7 @@ def measure(
     return pack, [psnr(p.pixels, d) for p, d in zip(pictures, decoded, strict=True)], seconds
 
 
-def row_bytes(pack: Pack, i: int) -> int:
+def coded_bytes(pack: Pack, i: int) -> int:
     """Return the bytes of the coded row of a frame."""
     ref = pack.frames[i].background
     return sum(map(len, pack.read_rows(ref.group, [ref.row]).coded))
@@ -84,7 +73,7 @@ def compare(
     for quality in options.qualities:
         pack, errors, seconds = measure(pictures, preset, quality, options.seed)
         times.append(seconds)
-        coded = [row_bytes(pack, i) for i in range(len(pictures))]
+        coded = [coded_bytes(pack, i) for i in range(len(pictures))]
         rest = (len(pack_bytes(pack)) - sum(coded)) / len(pictures)
         for i, error in enumerate(errors):
             alone[i].append((len(pack_bytes(select_frames(pack, [i]))), error))
@@ -123,7 +112,10 @@ def table_row(name: str, row: dict[str, Any]) -> list[str]:
     ]
 
 
-HEADER = ["set, preset", "alone", "in a pack", "s a frame", "bytes alone", "in a pack", "dB"]
+HEADER = [
+    *("set, preset", "BD-rate alone", "BD-rate in a pack", "s a frame"),
+    *("bytes alone", "bytes in a pack", "dB"),
+]
 
 
 def main() -> None:

@@ -182,7 +182,8 @@ def main() -> None:
     intro = (
         f"On {what}. PSNR in dB, the mean over frames of each frame's dB; *objects* are the "
         "pixels inside any box, *background* all others. Bytes are those of whole files; a frame "
-        "of a pack has its own weights and an equal part of the rest. The composite is AVIF with "
+        "of a pack (*rinrcodec*: `siren`, with objects of the same family) has its own weights and "
+        "an equal part of the rest. The composite is AVIF with "
         "crops pasted in, at our size and with at least our background."
     )
     write_report(

@@ -111,7 +111,7 @@ def our_results(clip: Clip, options: argparse.Namespace) -> list[Result]:
             size = path.stat().st_size
             rows.append(
                 Result(
-                    f"rinrcodec, {name}",
+                    f"nerv, {name}",
                     options.preset,
                     size / len(clip.pictures),
                     clip.quality(decoded),

@@ -102,7 +102,8 @@ def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 )
             )
     header = ["background", "preset", "frames", "core-hours to encode", "cores, in a day"]
-    header += ["cores, in 30 days", "bytes", "of the source", "core-hours to decode"]
+    header += ["cores, in 30 days", "bytes in packs", "bytes in the source"]
+    header.append("core-hours to decode")
     return markdown_table(header, table)
 
 

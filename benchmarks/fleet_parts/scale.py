@@ -107,6 +107,8 @@ def opening_cost(folder: Path, samples: int, seed: int) -> dict[str, float]:
 
 def scale(options: argparse.Namespace, ledger: Ledger) -> None:
     """Write the report fleet_scale: a row for every count of frames and shards."""
+    from rinrcodec.families import background_family
+
     sizes = [(options.frames, shards) for shards in options.shards]
     # Fewer frames in shards of the same size as in the middle row: what a frame adds.
     per_shard = -(-options.frames // options.shards[len(options.shards) // 2])
@@ -148,14 +150,16 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
         for row in rows
     ]
     slope = _slope(rows, per_shard)
+    background = options.backgrounds[0]
+    steps = " (one step)" if background_family(background).fits_networks else ""
     body = (
-        f"Frames are {what}, as PPM files. They are encoded as {options.backgrounds[0]} with the "
-        f"preset `fast` (networks for one step) by {options.jobs[-1]} processes. They are so "
-        "small that what grows with their number shows.\n\n"
+        f"Frames are {what}, as PPM files. They are encoded as {background} with the preset `fast`"
+        f"{steps} by {options.jobs[-1]} processes. They are so small that what grows with their "
+        "number shows.\n\n"
         "## Compressing\n\n*CPU* is the time of all processes, including their start. It covers "
         "reading a frame, encoding, writing and measuring. *Driver* is the process that hands out "
-        "the shards, without those that encode. It has its peak of memory and its CPU time. *Its "
-        "own* memory leaves out what is read from files (libraries).\n\n"
+        "the shards, without those that encode. It has its peak of memory and its CPU time. "
+        "*Without libraries* leaves out memory that is read from files.\n\n"
         + markdown_table(
             [
                 "frames",
@@ -163,7 +167,7 @@ def scale(options: argparse.Namespace, ledger: Ledger) -> None:
                 "s",
                 "CPU, ms a frame",
                 "driver, MB",
-                "its own, MB",
+                "driver without libraries, MB",
                 "driver, CPU ms a frame",
                 "files",
                 "bytes a frame",
