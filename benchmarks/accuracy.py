@@ -25,8 +25,11 @@ from PIL import features
 
 from accuracy_parts.arms import (
     ANCHOR,
+    COMPOSITE,
+    DEFAULT_TUNE,
     LEAKS,
     NETWORKS,
+    OBJECTS,
     PICTURES,
     SEQUENCE_ARMS,
     SEQUENCE_NETWORKS,
@@ -50,22 +53,21 @@ more.
 
 Boxes to encode with are those that it finds in the originals with a score of 0.25 or more, in whole
 pixels. Labels are never used for encoding. Bytes are those of whole files, with boxes and headers.
-The frames of a pack (up to 24) share the bytes that belong to none of them. AVIF is Pillow's, speed
-6, 4:4:4, tuned for PSNR; `AVIF-default` has Pillow's default tune, and at half size the receiver
-enlarges every picture twice. Ours are `av1` packs with `--tune accuracy` and the preset `fast`:
-libaom's speed is 6 for backgrounds and 5 for objects. At half and quarter size, their backgrounds
-have `--shrink 2` and `--shrink 4`; objects keep their size. The composite is an AVIF file and AVIF
-crops of the same boxes, at speed 6. Both have Pillow's default tune, or both are tuned for PSNR.
-{encoder} Softened packs have no objects: frames are blurred outside of the boxes before they are
-encoded (`--soften`). Where two qualities are named, they are those of background and objects."""
-SAME_ENCODER = """With libavif {version}, AVIF-default and ours are the same encoder: Pillow's
-default is libaom's `tune=iq`, as is `--tune accuracy`. The coded frames are equal, byte for byte.
-Pixels differ by the rounding of RGB. Without objects, ours gains only the bytes of the container
-over AVIF-default. A pack has one container for all its frames, and every AVIF file has its own."""
-OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of ours."
-DELTA_WORDS = """Bytes of ours relative to the column, at equal accuracy. "-": the column has no
+The frames of a pack (up to 24) share the bytes that belong to none of them. AVIF is Pillow's, at
+speed 6, 4:4:4. At half size, the receiver enlarges every picture twice. `av1` packs have
+`--tune accuracy` and the preset `fast`: libaom's speed is 6 for backgrounds and 5 for objects. With
+`--shrink`, only backgrounds are smaller. With `--soften`, there are no objects: frames are blurred
+outside of the boxes before they are encoded. Pasted crops are AVIF files of the same boxes, at
+speed 6 and in the tune of their frame: Pillow's default, if none is named. {encoder} Where two
+qualities are named, they are those of background and objects."""
+SAME_ENCODER = """With libavif {version}, Pillow's default tune is libaom's `tune=iq`, as is
+`--tune accuracy`. The coded frames are equal, byte for byte. Pixels differ by the rounding of RGB.
+Without objects, `av1` gains only the bytes of the container over AVIF in that tune. A pack has one
+container for all its frames, and every AVIF file has its own."""
+OTHER_ENCODER = "With libavif {version}, Pillow's default tune is not that of `--tune accuracy`."
+DELTA_WORDS = """Bytes of `av1` relative to the column, at equal accuracy. "-": the column has no
 points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
-replacement. "N % without": in so many of these sets, the column has no points around ours. If
+replacement. "N % without": in so many of these sets, the column has no points around `av1`. If
 these are more than 2.5 % on one side, the interval is open there. "At most" or "at least" then
 names the other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies
 that both curves reach."""
@@ -74,10 +76,7 @@ LEAKS_WORDS = (
     "Decoys are boxes of the same sizes at random places. Larger boxes have a quarter of their "
     "sides more on each side."
 )
-SEQUENCE_WORDS = (
-    "All frames of a sequence are in one pack or video, packs with the preset `fast`. AVIF is "
-    "tuned for PSNR."
-)
+SEQUENCE_WORDS = "All frames of a sequence are in one pack or video, packs with the preset `fast`."
 X265_WORDS = (
     "x265 has its preset medium, and gets no boxes. Its bytes are those of headers and packets, "
     "without a container. All others are those of whole files."
@@ -86,9 +85,10 @@ NETWORK_WORDS = """[accuracy](accuracy.md) explains the detector, its boxes, the
 qualities, and compares codecs without networks on more pictures. Networks have the preset
 `fast`."""
 FIRST_PACK_WORDS = """Only the frames of the first pack, because networks take long to fit. One
-object more or less may be chance. AVIF is tuned for PSNR."""
+object more or less may be chance."""
+OURS = "av1"  # how the names of our curves begin
 # The codecs that are compared with ours.
-RIVALS = ("JPEG", "WebP", ANCHOR, "AVIF-default", "composite", "ours-objects")
+RIVALS = ("JPEG", "WebP", ANCHOR, DEFAULT_TUNE, COMPOSITE, OBJECTS)
 ORIGINAL = "original"
 
 
@@ -164,7 +164,7 @@ class Measured:
         return {
             arm: [coding.key for coding in codings]
             for arm, codings in self.arms.items()
-            if arm in RIVALS or arm.startswith("ours")
+            if arm in RIVALS or arm.startswith(OURS)
         }
 
     def points(self, numbers: Sequence[int], samples: int) -> Table:
@@ -181,7 +181,7 @@ class Measured:
         keys = self.compared()
         rivals = [rival for rival in RIVALS if len(keys.get(rival, ())) > 1]
         result = {}
-        for arm in (arm for arm in keys if arm.startswith("ours")):
+        for arm in (arm for arm in keys if arm.startswith(OURS)):
             others = [rival for rival in rivals if rival != arm]
             for coding in self.arms[arm]:
                 name = f"{arm}, {coding.label}"
@@ -208,8 +208,8 @@ def delta_table(deltas: Mapping[str, Mapping[str, Interval]]) -> str:
     """Return the differences as Markdown."""
     rivals = list(dict.fromkeys(chain.from_iterable(deltas.values())))
     rows = [
-        [ours, *(row[rival].text() if rival in row else "" for rival in rivals)]
-        for ours, row in deltas.items()
+        [our_point, *(row[rival].text() if rival in row else "" for rival in rivals)]
+        for our_point, row in deltas.items()
     ]
     return markdown_table(["bytes at equal accuracy", *rivals], rows)
 
@@ -231,7 +231,7 @@ def draw(path: Path, sets: Mapping[str, Measured]) -> None:
             if arm == ORIGINAL:
                 axis.axhline(its[0][1], color="grey", linestyle=":", label=arm)
                 continue
-            style = "-" if arm.startswith("ours") else "--"
+            style = "-" if arm.startswith(OURS) else "--"
             axis.plot(*zip(*its, strict=True), style, marker=".", label=arm)
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(ScalarFormatter())
@@ -248,7 +248,7 @@ def draw(path: Path, sets: Mapping[str, Measured]) -> None:
 
 def photo_arms(options: argparse.Namespace) -> Arms:
     """Return the curves of photos and frames that are asked for."""
-    return {name: PICTURES[name] for name in PICTURES if name in options.arms}
+    return {name: PICTURES[name] for name in options.arms or PICTURES}
 
 
 def parts_of(place: Workplace, options: argparse.Namespace) -> list[Part]:
@@ -287,7 +287,7 @@ def section(title: str, *parts: str) -> str:
     return "\n\n".join([f"## {title}", *parts])
 
 
-def halves_text(
+def photo_sections(
     photos: Mapping[str, Measured], samples: int
 ) -> tuple[list[str], dict[str, Any], list[FogSet]]:
     """Return the parts on photos and frames: points, delta rates, and bytes through a fog."""
@@ -300,18 +300,18 @@ def halves_text(
         numbers = [number for number, its in enumerate(shown.halves) if its == half]
         table = measured.points(numbers, samples)
         deltas = measured.deltas(table)
-        untuned = f"{shown.words}, the {len(numbers)} on which no setting was chosen"
+        untuned = f"{shown.words}, the {len(numbers)} that were not used for tuning"
         fog = measured.fog(table, untuned if half else shown.words)
         fogs += [fog] if fog else []
-        where = f"On the {len(numbers)} pictures on which no setting was chosen. " if half else ""
+        where = f"On the {len(numbers)} pictures that were not used for tuning. " if half else ""
         compared = [f"{where}{DELTA_WORDS}", delta_table(deltas)] if deltas else []
         parts.append(section(shown.words, measured.table(), *compared))
         data[name] = {
             "words": shown.words,
             "points": measured.rows(),
             "deltas": {
-                ours: {rival: asdict(one) for rival, one in row.items()}
-                for ours, row in deltas.items()
+                our_point: {rival: asdict(one) for rival, one in row.items()}
+                for our_point, row in deltas.items()
             },
         }
     return parts, data, fogs
@@ -331,7 +331,7 @@ def write_pictures(place: Workplace, options: argparse.Namespace) -> None:
     measured_sets = {name: Measured(place, name, photo_arms(options)) for name in PHOTOS}
     photos = {name: measured for name, measured in measured_sets.items() if measured.arms}
     draw(options.out / "accuracy.png", photos)
-    parts, data, fogs = halves_text(photos, options.samples)
+    parts, data, fogs = photo_sections(photos, options.samples)
     sections = {"Do the boxes leak the labels?": (LEAKS_WORDS, Measured(place, "coco", LEAKS))}
     for name in options.sequences:
         measured = Measured(place, name, SEQUENCE_ARMS)
@@ -393,7 +393,6 @@ def main() -> None:
     parser.add_argument("--networks", action="store_true", help="write only accuracy_networks.md")
     options = parser.parse_args()
     if not options.networks:
-        options.arms = options.arms or list(PICTURES)
         options.samples = 200 if options.samples is None else options.samples
     elif options.arms or options.samples is not None:
         parser.error("--networks has neither --arms nor --samples")

@@ -8,7 +8,7 @@
 # is, so the same command continues a run that was cut. Copy OUT to docs/results when all is there.
 # With PLAN=1 it prints the plan and ends.
 #
-# Frames come from the folder that $RINRCODEC_DATA names, as in all benchmarks.
+# Frames come from the folder that $RINRCODEC_DATA names (default: bench-data), as in all benchmarks.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,10 +19,10 @@ fi
 out=${1:-bench-out}
 shift $(($# > 0 ? 1 : 0))
 chosen=" $* "
-data=${RINRCODEC_DATA:-$here/../../shared/data}
+data=${RINRCODEC_DATA:-$here/../bench-data}
 weights=$data/weights/yolov5n_v6.0_coco_state_dict.pt
 
-pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quick ones first.
+pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page.
     page label_bytes 1 label_bytes
     page av1_frames 10 av1_frames --frames 24 --presets fast balanced best --qualities 10 22 40
     page av1_objects 6 av1_objects
@@ -35,8 +35,8 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page, the quic
     page dataloader_otb_crossing 1 dataloader --sequence otb_crossing --families av1 nerv
     page av1_sequences 12 av1_sequences --frames 0 --crfs 22 28 34 40 \
         --sequences otb_crossing otb_jogging1 vot_bag uavdt_s1301 otb_motorrolling
-    page real_data 5 real_data --steps 4 --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
-    page real_data_video 15 real_data --steps 4 --sets video/vtest.avi
+    page real_data 10 real_data --steps 4 --sets coco128/coco128.yaml sequences/dtb70_mountainbike6
+    page real_data_video 20 real_data --steps 4 --sets video/vtest.avi
     page sequences 15 sequences
     page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
     page encode_siren 30 encode_siren --frames 2

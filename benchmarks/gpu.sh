@@ -5,8 +5,9 @@
 #
 # DEVICE: cuda (default), cuda:N, or cpu to try the script. OUT: docs/results (default). Ends after
 # at most ten minutes ($LIMIT seconds), with exit code 3 if pages are missing: run it again, and it
-# continues. A page that is there already is left as it is: delete it to have it made again. Frames
-# come from the folder that $RINRCODEC_DATA names, as in all benchmarks.
+# continues. A page that is there already is left as it is: delete it to have it made again. `pyramid`
+# takes minutes a frame, so it is left out. Frames come from the folder that $RINRCODEC_DATA names,
+# as in all benchmarks.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +19,7 @@ device=${1:-cuda}
 out=${2:-$here/../docs/results}
 kind=${device%%:*}
 limit=${LIMIT:-600}
-# Rows of pages that were cut, and a note that the tests passed.
+# What a cut run had measured of its page (only `speed` keeps that), and a note that the tests passed.
 unfinished=$out/unfinished_$kind
 mkdir -p "$unfinished"
 

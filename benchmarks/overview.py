@@ -15,25 +15,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from accuracy_parts.arms import ANCHOR, BARE, COMPOSITE, DEFAULT_TUNE, OBJECTS
 from harness.arguments import common_parser, setup
 from harness.reports import markdown_table, write_report
-from rinrcodec.evaluation.rates import rate_curve
+from rinrcodec.evaluation.rates import bytes_at
 
-# The curves of `accuracy.py`: their names here, and the codec of `speed.py` that is timed for them.
+# The curves of `accuracy.py`, and the codec of `speed.py` that is timed for them.
 CURVES = {
-    "JPEG": ("JPEG", "JPEG 40, Pillow"),
-    "WebP": ("WebP", "WebP 20, Pillow"),
-    "AVIF": ("AVIF, tune=psnr", "AVIF 30, Pillow"),
-    "AVIF-default": ("AVIF, Pillow's default tune", "AVIF-default 30, Pillow"),
-    "composite": ("AVIF with pasted crops", None),
-    "ours": ("av1, no objects", "av1, fast, no objects"),
-    "ours-objects": ("av1 with objects", "av1, fast"),
-    "ours-softened": ("av1 --soften", None),
-    "ours, half size": ("av1 --shrink 2, no objects", None),
-    "ours-objects, half size": ("av1 --shrink 2 with objects", "av1, fast, shrink 2"),
-    "ours-objects, quarter size": ("av1 --shrink 4 with objects", "av1, fast, shrink 4"),
+    "JPEG": "JPEG 40, Pillow",
+    "WebP": "WebP 20, Pillow",
+    ANCHOR: "AVIF 30, Pillow",
+    DEFAULT_TUNE: "AVIF-default 30, Pillow",
+    COMPOSITE: None,
+    BARE: "av1, fast, no objects",
+    OBJECTS: "av1, fast",
+    "av1 --soften": None,
+    "av1 --shrink 2, no objects": None,
+    "av1 --shrink 2 with objects": "av1, fast, shrink 2",
+    "av1 --shrink 4 with objects": "av1, fast, shrink 4",
 }
 OURS = "av1"
 # Endings of names of speed.py; the names without them have rows, too.
@@ -66,14 +65,6 @@ def load(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def bytes_at(points: Sequence[tuple[float, float]], wanted: float) -> float | None:
-    """Return the bytes at an mAP, on the line between the points around it (with log bytes)."""
-    sizes, accuracies = np.array(rate_curve(points)).T
-    if not accuracies[0] <= wanted <= accuracies[-1]:
-        return None
-    return float(np.exp(np.interp(wanted, accuracies, np.log(sizes))))
-
-
 def common_accuracy(curves: Iterable[Sequence[tuple[float, float]]]) -> float:
     """Return the middle of the mAPs that all curves reach; if there are none, of those around."""
     reached = [[accuracy for _, accuracy in points] for points in curves]
@@ -91,11 +82,16 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
     ordered = sorted(speed["rows"], key=lambda row: bool(row["data"] == "stills"))
     times = dict(sorted({row["codec"]: row for row in ordered}.items()))
     codecs = [
-        Codec(name, tuple(points), bytes_at(points, wanted), *ms_of(times.get(codec or "", {})))
-        for (name, codec), points in ((CURVES[arm], points) for arm, points in curves.items())
+        Codec(
+            arm,
+            tuple(points),
+            bytes_at(points, wanted),
+            *ms_of(times.get(CURVES[arm] or "", {})),
+        )
+        for arm, points in curves.items()
     ]
     # Those without a curve, such as networks.
-    with_curve = {codec for _, codec in CURVES.values()}
+    with_curve = set(CURVES.values())
     without = (name for name in times if name not in with_curve and not name.endswith(VARIANTS))
     others = {name: times[name] for name in without}
     codecs += [Codec(name, (), None, *ms_of(row)) for name, row in others.items()]
@@ -178,9 +174,10 @@ def page(codecs: Sequence[Codec], wanted: float, accuracy: Any, speed: Any) -> s
     return (
         f"Bytes are those of a photo at an mAP50-95 of {wanted:.3f}, between the measured points "
         f"around it: {accuracy['frames']}. That is the middle of the accuracies that all these "
-        "codecs reach. [accuracy](accuracy.md) has the points, their intervals, and what each "
-        "codec is. Times are those of a frame of 640x360: [speed](speed.md) has the threads and "
-        'the qualities. Rows of `av1` with bytes have the preset `fast`. "-": not measured.\n\n'
+        "codecs reach. [accuracy](accuracy.md) has the points, what each codec is, and intervals "
+        "of the differences on the photos that were not used for tuning. Times are those of a "
+        "frame of 640x360: [speed](speed.md) has the threads and the qualities. Rows of `av1` with "
+        'bytes have the preset `fast`. "-": not measured.\n\n'
         f"![Bytes, accuracy and time](overview.png)\n\n{table}\n\n"
         f"The figures come from `{accuracy['made']['command'].split(' --')[0]}` and "
         f"`{speed['made']['command'].split(' --')[0]}`, of the commits "

@@ -4,8 +4,8 @@
 #     benchmarks/paper_full.sh [DEVICE] [OUT] [DATA]
 #
 # DEVICE: cuda (default), cuda:N or cpu. OUT: bench-out/paper (default). DATA: a folder with
-# dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or ../shared/data next to the
-# checkout); $SEQUENCE is the NAME (default: otb_crossing). First says how long it will take, from a
+# dacsdc/dacsdc.yaml and sequences/NAME (default: $RINRCODEC_DATA, or bench-data in the checkout);
+# $SEQUENCE is the NAME (default: otb_crossing). First says how long it will take, from a
 # few steps of each fit. Interrupted? Rerun the same command to continue.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ if [[ ${1:-} == -* ]]; then
 fi
 device=${1:-cuda}
 out=${2:-bench-out/paper}
-data=${3:-${RINRCODEC_DATA:-$here/../../shared/data}}
+data=${3:-${RINRCODEC_DATA:-$here/../bench-data}}
 sequence=${SEQUENCE:-otb_crossing}
 
 for path in "$data/dacsdc/dacsdc.yaml" "$data/sequences/$sequence"; do

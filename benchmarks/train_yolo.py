@@ -358,8 +358,9 @@ def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str)
     body += "All others have as many bytes a frame as the first of these. "
     if {"avif", "composite"} & {*options.arms}:
         body += (
-            "AVIF, also in the composite, has the default tune of Pillow. The composite is the one "
-            "with the highest PSNR in its boxes. "
+            "AVIF, also in the composite, has the default tune of Pillow. The composite is a frame "
+            "with crops of the boxes pasted in. Of those whose background is as good as that of "
+            "the first pack, it has the sharpest objects. "
         )
     if power:
         body += (

@@ -5,8 +5,6 @@ Every coding gives, for each picture, its bytes in whole files and the pixels th
 
 from __future__ import annotations
 
-import io
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,12 +19,12 @@ import rinrcodec
 from harness.video import encode_video
 from rinrcodec.boxes import Box
 from rinrcodec.compute.compose import to_array
-from rinrcodec.evaluation.baselines import CODECS, CROP_HEADER_BYTES, decode_picture
+from rinrcodec.evaluation.baselines import CROP_HEADER_BYTES, decode_picture, encode_picture
 from rinrcodec.formats import pack_bytes, read_pack
 from rinrcodec.metrics import frame_bytes
 from rinrcodec.pack import Metadata, Pack
 from rinrcodec.picture import Picture
-from rinrcodec.targets import Tune
+from rinrcodec.storage.atomic import write_whole
 
 __all__ = [
     "Coded",
@@ -112,13 +110,7 @@ class Still(Coding):
 
     def file(self, pixels: Pixels) -> bytes:
         """Return the file of a picture."""
-        settings = dict(CODECS[self.codec][0])
-        if self.codec == "avif":
-            settings["advanced"] = {"tune": self.tune} if self.tune else {}
-            settings["subsampling"] = "4:0:0" if pixels.ndim == 2 else "4:4:4"
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, quality=self.quality, **settings)  # type: ignore[arg-type]
-        return file.getvalue()
+        return encode_picture(self.codec, pixels, self.quality, avif_tune=self.tune)
 
     def shown(self, data: bytes, pixels: Pixels) -> Coded:
         """Return the size of a file, and what it decodes to."""
@@ -185,82 +177,66 @@ class Composite(Coding):
 class Ours(Coding):
     """A pack of all pictures, whose bytes that belong to no frame are shared equally.
 
-    quality, objects: of backgrounds and objects, where the family can be asked for them; without
-        `objects`, boxes are not in the pack either.
+    quality, objects: of backgrounds and objects; without `objects`, boxes are not in the pack
+        either.
     boxes: as of `chosen_boxes`.
-    soften: how much frames are blurred outside of the boxes, which are then in the pack.
+    soften: how much frames are blurred outside of the boxes, which are then in the pack. There are
+        no objects.
     shrink: by which the sides of backgrounds are divided.
     """
 
-    family: str
-    preset: str
-    quality: int | None = None
+    quality: int
     objects: int | None = None
     boxes: str = "found"
     gop: int = 1
-    tune: Tune = "accuracy"
     soften: float | None = None
     shrink: int | None = None
 
     @property
     def key(self) -> str:
-        if self.shrink is not None:
-            return f"{replace(self, shrink=None).key}-shrink{self.shrink}"
-        # The 0 was an option, and is in the names of earlier parts.
-        return super().key.replace(f"-{self.boxes}-", f"-{self.boxes}-0-", 1)
+        # The words that are always the same were options once, and are in the names of old parts.
+        known = ("ours-av1-fast", self.quality, self.objects, self.boxes, 0, self.gop, "accuracy")
+        words = [str(word) for word in (*known, self.soften) if word is not None]
+        return "-".join(words) + (f"-shrink{self.shrink}" if self.shrink else "")
 
     @property
     def label(self) -> str:
-        words = [] if self.quality is None else [f"{self.quality}"]
-        words += [] if self.objects is None else [f"{self.objects}"]
-        return " / ".join(words) or self.preset
+        return f"{self.quality}" if self.objects is None else f"{self.quality} / {self.objects}"
 
     def code(
         self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]], work: Path
     ) -> list[Coded]:
+        boxed = [
+            replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes))
+            for p, boxes in zip(pictures, found, strict=True)
+        ]
         if self.soften is not None:
-            return self._softened(pictures, found)
+            return shares(self._encoded(boxed, quality=self.quality), boxed)
         plain = [bare(picture) for picture in pictures]
         base = self._background(plain, work)
         if self.objects is None:
             return shares(base, plain)
-        chosen = self._boxed(pictures, found)
-        target = rinrcodec.Target(objects_quality=self.objects, tune=self.tune)
-        return shares(self._encoded(chosen, "av1", target, base), chosen)
-
-    def _boxed(self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]]) -> list[Picture]:
-        return [
-            replace(bare(p), boxes=chosen_boxes(self.boxes, p, boxes))
-            for p, boxes in zip(pictures, found, strict=True)
-        ]
-
-    def _softened(self, pictures: Sequence[Picture], found: Sequence[Sequence[Box]]) -> list[Coded]:
-        chosen = self._boxed(pictures, found)
-        objects = "none" if self.objects is None else "av1"
-        target = rinrcodec.Target(
-            quality=self.quality, objects_quality=self.objects, tune=self.tune
-        )
-        return shares(self._encoded(chosen, objects, target, None), chosen)
+        return shares(self._encoded(boxed, reuse=base, objects_quality=self.objects), boxed)
 
     def _background(self, pictures: Sequence[Picture], work: Path) -> Pack:
         key = replace(self, objects=None, boxes="found").key
         path = work.with_name(f"{work.name}-{key}.rinr")
         if not path.is_file():
-            target = rinrcodec.Target(quality=self.quality, tune=self.tune)
-            pack = self._encoded(pictures, "none", target, None)
-            write_whole(path, pack_bytes(pack))
+            write_whole(path, pack_bytes(self._encoded(pictures, quality=self.quality)))
         return read_pack(path)
 
-    def _encoded(self, pictures: Sequence[Picture], objects: str, target: Any, reuse: Any) -> Pack:
+    def _encoded(
+        self, pictures: Sequence[Picture], reuse: Pack | None = None, **qualities: int
+    ) -> Pack:
         return rinrcodec.encode(
             pictures,
-            preset=self.preset,
-            background=self.family,
-            objects=objects,
+            preset="fast",
+            background="av1",
+            objects="none" if reuse is None else "av1",
             gop=self.gop,
-            shrink=None if reuse else self.shrink,
+            shrink=self.shrink if reuse is None else None,
             soften=self.soften,
-            target=target,
+            target=rinrcodec.Target(tune="accuracy", **qualities),
             reuse=reuse,
             device="cpu",
             on_progress=None,
@@ -323,15 +299,6 @@ class Movie(Coding):
 def bare(picture: Picture) -> Picture:
     """Return the picture without labels, and without its colour profile (no other codec has it)."""
     return replace(picture, boxes=(), metadata=Metadata())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Processes whose codings share a background may write it at the same time.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def shares(pack: Pack, pictures: Sequence[Picture]) -> list[Coded]:

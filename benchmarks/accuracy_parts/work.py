@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accuracy_parts.codings import Coding, write_whole
+from accuracy_parts.codings import Coding
 from accuracy_parts.sets import Shown, finder, load_set, sources
 from harness.reports import current_commit
 from harness.work_folder import keep_options
 from rinrcodec.boxes import Box
 from rinrcodec.evaluation.accuracy import Detections, Matches, as_rgb, match
+from rinrcodec.storage.atomic import write_text
 
 __all__ = ["Looked", "Part", "Workplace", "commits", "compute", "is_done", "looked"]
 
@@ -112,7 +113,7 @@ def found_boxes(place: Workplace, set_name: str, chunk: int) -> list[tuple[Box, 
         pictures = [shown.pictures[number] for number in shown.chunks[chunk]]
         found = [finder(place.device).boxes(as_rgb(picture.pixels)) for picture in pictures]
         rows = [[(b.class_id, b.x, b.y, b.w, b.h) for b in boxes] for boxes in found]
-        write_whole(path, json.dumps(rows).encode())
+        write_text(path, json.dumps(rows))
     stored = json.loads(path.read_text(encoding="utf-8"))
     return [tuple(Box(*row) for row in rows) for rows in stored]
 

@@ -24,7 +24,7 @@ from rinrcodec.sources.samples import sample_pictures
 __all__ = ["DATA", "frame_part", "load_frames", "load_kodak", "load_sequence", "object_part"]
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("RINRCODEC_DATA", ROOT.parent / "shared" / "data"))
+DATA = Path(os.environ.get("RINRCODEC_DATA", ROOT / "bench-data"))
 
 # The first six are of all kinds: brick and texture, much detail, smooth surfaces, a face. Then the
 # others.
@@ -38,9 +38,9 @@ def load_frames(
 
     With `evenly`, `count` frames that are as far apart as the split allows.
 
-    Real frames are a split of DAC-SDC below the folder that RINRCODEC_DATA names (by default
-    `../shared/data` next to the checkout). Where they are absent, the pictures that ship with
-    scikit-image replace them.
+    Real frames are a split of DAC-SDC below the folder that RINRCODEC_DATA names (`bench-data` in
+    the checkout by default). Where they are absent, the pictures that ship with scikit-image
+    replace them.
     """
     yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():

@@ -46,8 +46,8 @@ TINY = {
         *("--background-psnr=31", "--object-psnr=33"),
     ],
     "accuracy": [
-        *("--frames=2", "--jobs=1", "--samples=2", "--arms", "original", "AVIF", "ours-objects"),
-        *("--sequences", "otb_crossing"),
+        *("--frames=2", "--jobs=1", "--samples=2", "--sequences", "otb_crossing"),
+        *("--arms", "original", "AVIF, tune=psnr", "av1 with objects"),
     ],
     "label_bytes": ["--frames=2"],
     "speed": [
@@ -133,7 +133,7 @@ def originals(arms):
 def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
     point = {"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}
     ours = [(1000, 0.1), (4000, 0.2)]
-    points = [point, *({"arm": "ours", "bytes": n, "map50_95": a} for n, a in ours)]
+    points = [point, *({"arm": "av1, no objects", "bytes": n, "map50_95": a} for n, a in ours)]
     made = {"command": "python benchmarks/accuracy.py --jobs 2", "commit": "abc"}
     accuracy = {"made": made, "frames": "2 photos", "sets": {"coco": {"points": points}}}
     row = {
@@ -204,7 +204,7 @@ def check_fog(folder, accuracy):
     assert frames["original_bytes"] == originals["bytes"]
     assert frames["levels"]["original"] == originals["recall50"]
     for shown in (photos, frames):
-        assert set(shown["rows"]) == {"AVIF", "ours-objects"}
+        assert set(shown["rows"]) == {"AVIF, tune=psnr", "av1 with objects"}
 
 
 def check_opened(report, page):
