@@ -19,7 +19,7 @@ from pathlib import Path
 import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import load_frames
-from harness.reports import markdown_table, write_report
+from harness.reports import db, markdown_table, write_report
 from rinrcodec.compute.compose import to_array
 from rinrcodec.evaluation.baselines import QualityScan, available_codecs
 from rinrcodec.evaluation.comparison import (
@@ -56,10 +56,6 @@ def our_comparisons(
                 quality = frame_quality(picture.pixels, pixels, picture.boxes)
                 comparisons.append(Comparison.of(picture, OURS, preset, sizes[index], quality))
     return comparisons, seconds
-
-
-def db(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def quality_table(comparisons: Iterable[Comparison]) -> str:

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import rinrcodec
 from harness.arguments import common_parser, setup
 from harness.frames import load_sequence, object_part
-from harness.reports import markdown_table, write_report
+from harness.reports import db, markdown_table, write_report
 from harness.video import Pixels, Video, encode_video
 from rinrcodec.boxes import Box
 from rinrcodec.compute.compose import to_array
@@ -230,10 +230,6 @@ def verdict(rows: Sequence[Result]) -> str:
         "network knows nothing of motion, and has one set of weights for all frames. Compare "
         "also what one frame costs to open."
     )
-
-
-def db(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["current_commit", "made_by", "markdown_table", "write_report"]
+__all__ = ["current_commit", "db", "made_by", "markdown_table", "write_report"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,11 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def db(value: float | None) -> str:
+    """Return a PSNR as a table has it; "-" for None."""
+    return "-" if value is None else f"{value:.2f}"
 
 
 def made_by(script: str, options: argparse.Namespace) -> dict[str, str]:
