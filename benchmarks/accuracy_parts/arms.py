@@ -40,15 +40,8 @@ SHRUNK_PAIRS = {2: ((10, 25), (25, 30), (40, 40)), 4: ((35, 25), (50, 30), (65, 
 SOFTEN = 1.5
 
 
-def ours(
-    quality: int, objects: int | None = None, boxes: str = "found", shrink: int | None = None
-) -> Ours:
-    """Return a pack of the default family; its backgrounds have the speed of the AVIF files."""
-    return Ours(quality, objects, boxes, shrink=shrink)
-
-
 def softened(quality: int, boxes: str = "found") -> Ours:
-    """Return the same without objects, blurred outside of the boxes."""
+    """Return a pack without objects, blurred outside of the boxes."""
     return Ours(quality, boxes=boxes, soften=SOFTEN)
 
 
@@ -66,30 +59,30 @@ PICTURES: Arms = {
     f"{DEFAULT_TUNE}, half size": tuple(HalfSize("avif", q) for q in (20, 30, 45, 60)),
     COMPOSITE: tuple(Composite(q, crops + 5) for q, crops in PAIRS),
     f"{COMPOSITE}, tune=psnr": tuple(Composite(q, crops + 5, "psnr") for q, crops in PAIRS),
-    BARE: tuple(ours(q) for q in QUALITIES),
+    BARE: tuple(Ours(q) for q in QUALITIES),
     # The last one was the default before this page.
-    OBJECTS: tuple(ours(*pair) for pair in (*PAIRS, (20, 50))),
+    OBJECTS: tuple(Ours(*pair) for pair in (*PAIRS, (20, 50))),
     "av1 --soften": tuple(softened(q) for q in QUALITIES),
-    "av1 --shrink 2, no objects": tuple(ours(q, shrink=2) for q in (30, 45, 60, 75)),
-    "av1 --shrink 2 with objects": tuple(ours(*pair, shrink=2) for pair in SHRUNK_PAIRS[2]),
-    "av1 --shrink 4 with objects": tuple(ours(*pair, shrink=4) for pair in SHRUNK_PAIRS[4]),
+    "av1 --shrink 2, no objects": tuple(Ours(q, shrink=2) for q in (30, 45, 60, 75)),
+    "av1 --shrink 2 with objects": tuple(Ours(*pair, shrink=2) for pair in SHRUNK_PAIRS[2]),
+    "av1 --shrink 4 with objects": tuple(Ours(*pair, shrink=4) for pair in SHRUNK_PAIRS[4]),
 }
 # One choice of qualities, with other boxes than those that the detector found.
 LEAKS: Arms = {
-    "boxes of the detector": (ours(20, 40),),
-    "larger boxes": (ours(20, 40, "dilated"),),
-    "decoys instead": (ours(20, 40, "decoys"),),
-    "decoys as well": (ours(20, 40, "both"),),
-    "no objects": (ours(20),),
+    "boxes of the detector": (Ours(20, 40),),
+    "larger boxes": (Ours(20, 40, "dilated"),),
+    "decoys instead": (Ours(20, 40, "decoys"),),
+    "decoys as well": (Ours(20, 40, "both"),),
+    "no objects": (Ours(20),),
     "--soften, boxes of the detector": (softened(20),),
     "--soften, larger boxes": (softened(20, "dilated"),),
     "--soften, decoys instead": (softened(20, "decoys"),),
     "--soften, decoys as well": (softened(20, "both"),),
-    "--shrink 2, boxes of the detector": (ours(40, 40, shrink=2),),
-    "--shrink 2, decoys instead": (ours(40, 40, "decoys", shrink=2),),
-    "--shrink 2, decoys as well": (ours(40, 40, "both", shrink=2),),
-    "--shrink 4, boxes of the detector": (ours(65, 40, shrink=4),),
-    "--shrink 4, decoys as well": (ours(65, 40, "both", shrink=4),),
+    "--shrink 2, boxes of the detector": (Ours(40, 40, shrink=2),),
+    "--shrink 2, decoys instead": (Ours(40, 40, "decoys", shrink=2),),
+    "--shrink 2, decoys as well": (Ours(40, 40, "both", shrink=2),),
+    "--shrink 4, boxes of the detector": (Ours(65, 40, shrink=4),),
+    "--shrink 4, decoys as well": (Ours(65, 40, "both", shrink=4),),
 }
 # On the frames of one pack, because networks take seconds to minutes a frame.
 NETWORKS: Arms = {
