@@ -103,7 +103,8 @@ def command(
 
     Devices hold JPEG frames that other devices need. They send the frames to each other; or once to
     a fog node, which sends packs on; or they train at the fog. Give sizes as numbers, or folders of
-    files: --jpeg and --rinr together. 1 MB is 10^6 bytes.
+    files: --jpeg and --rinr together. Packs without networks have a row "serverless", too, because
+    devices can encode them. 1 MB is 10^6 bytes.
     """
     from rinrcodec.cli.output import say, write_report
     from rinrcodec.cli.views.fog_table import print_fog
@@ -123,9 +124,10 @@ def command(
         from rinrcodec.cli.views.fog_plot import draw_fog
     if jpeg is not None and rinr is not None:
         sizes = jpeg_sizes(jpeg)
-        alpha = pack_sizes(rinr, sizes.frames).n_bytes / sizes.n_bytes
+        packs = pack_sizes(rinr, sizes.frames)
+        alpha, at_fog = packs.n_bytes / sizes.n_bytes, packs.at_fog
     else:
-        count = frames or FRAMES
+        count, at_fog = frames or FRAMES, True
         sizes = Sizes(count, count * (frame_bytes or FRAME_BYTES))
     ours = Codec("rinrcodec", alpha or PUBLISHED_ALPHA, fit_seconds, decode_seconds)
     scenario = Scenario(
@@ -135,6 +137,7 @@ def command(
         rounds=rounds,
         model_bytes=model_mb * MB,
         broadcast=medium == "broadcast",
+        at_fog=at_fog,
     )
     if json_path != "-":
         print_fog(scenario, sizes, bandwidth * MB)
@@ -188,10 +191,10 @@ def other_codec(text: str, jpeg: Sizes) -> Codec:
 
 
 def _alpha(text: str, value: str, jpeg: Sizes) -> float:
-    from rinrcodec.evaluation.sizes import picture_sizes
+    from rinrcodec.evaluation.sizes import file_sizes
 
     if Path(value).is_dir():
-        return picture_sizes(Path(value), jpeg.frames).n_bytes / jpeg.n_bytes
+        return file_sizes(Path(value), jpeg.frames).n_bytes / jpeg.n_bytes
     try:
         number = float(value.removesuffix("%"))
     except ValueError:

@@ -8,19 +8,24 @@ from pathlib import Path
 from rinrcodec.datasets.packs import find_packs
 from rinrcodec.errors import RinrInputError
 from rinrcodec.evaluation.baselines import JPEG_SUFFIXES
+from rinrcodec.families import family_of
 from rinrcodec.formats import PackReader
 from rinrcodec.sources.discover import open_source
 from rinrcodec.storage.regular import check_regular
 
-__all__ = ["Sizes", "jpeg_sizes", "pack_sizes", "picture_sizes"]
+__all__ = ["Sizes", "file_sizes", "jpeg_sizes", "pack_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many frames, and the bytes of their files, whole."""
+    """How many frames, and the bytes of their files, whole.
+
+    at_fog: devices leave the encoding to a fog node, because networks have to be fitted.
+    """
 
     frames: int
     n_bytes: float
+    at_fog: bool = False
 
     @property
     def per_frame(self) -> float:
@@ -44,8 +49,10 @@ def jpeg_sizes(path: Path) -> Sizes:
     return sizes
 
 
-def picture_sizes(path: Path, frames: int) -> Sizes:
-    """Measure picture files of any kind; there must be `frames` of them."""
+def file_sizes(path: Path, frames: int) -> Sizes:
+    """Measure the packs of a folder, or picture files of any kind; they must hold `frames`."""
+    if next(path.rglob("*.rinr"), None) is not None:
+        return pack_sizes(path, frames)
     sizes, _ = _sizes_of_pictures(path)
     return _same_frames(path, sizes, frames)
 
@@ -56,11 +63,14 @@ def pack_sizes(path: Path, frames: int) -> Sizes:
     if packs.failures:
         raise RinrInputError(packs.failures[0])
     held = n_bytes = 0
+    at_fog = False
     for file in packs.all():
         with PackReader(file) as reader:
             held += reader.n_frames
+            families = {family_of(group.spec.family) for group in reader.groups}
+            at_fog |= any(family.fits_networks for family in families)
         n_bytes += file.stat().st_size
-    return _same_frames(path, Sizes(held, n_bytes), frames)
+    return _same_frames(path, Sizes(held, n_bytes, at_fog), frames)
 
 
 def _sizes_of_pictures(path: Path) -> tuple[Sizes, list[Path]]:

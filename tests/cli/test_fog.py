@@ -140,6 +140,24 @@ def test_real_folders_are_counted_as_whole_files(run, real):
     assert [device["frames"] for device in report["devices"]] == [3] * 4
 
 
+@pytest.mark.parametrize(
+    ("words", "encoders"),
+    [(["--background", "av1"], {"fog", "serverless"}),
+     (["--background", "siren", "--steps", "1"], {"fog"})],
+)  # fmt: skip
+def test_devices_encode_packs_without_networks(run, real, tmp_path, words, encoders):
+    frames, _ = real
+    packs = tmp_path / "more"
+    run("compress", frames, "-o", packs, "--preset", "fast", *words)
+    report = moved(figures(run, "--jpeg", frames, "--rinr", packs))
+    assert {way for codec, way in report if codec == "rinrcodec"} == encoders
+    rinr = sum(file.stat().st_size for file in packs.glob("*.rinr"))
+    if "serverless" in encoders:
+        assert report["rinrcodec", "serverless"] == pytest.approx(rinr * 90)
+    other = moved(figures(run, "--jpeg", frames, "--rinr", packs, "--codec", f"other={packs}"))
+    assert other["other", "serverless"] == pytest.approx(rinr * 90)
+
+
 def test_a_folder_of_another_codec(run, real, tmp_path):
     frames, packs = real
     for file in frames.iterdir():

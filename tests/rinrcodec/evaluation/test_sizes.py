@@ -7,7 +7,7 @@ from PIL import Image
 
 import rinrcodec
 from rinrcodec.errors import RinrInputError
-from rinrcodec.evaluation.sizes import Sizes, jpeg_sizes, pack_sizes, picture_sizes
+from rinrcodec.evaluation.sizes import Sizes, file_sizes, jpeg_sizes, pack_sizes
 from rinrcodec.sources.images import picture_from_array
 
 
@@ -32,9 +32,9 @@ def test_pictures_of_another_kind_are_no_jpeg_files(frames, make_picture):
     Image.fromarray(make_picture(24, 16, 9)).save(frames / "9.png")
     with pytest.raises(RinrInputError, match=r"1 of 4 pictures are no JPEG files, such as 9\.png"):
         jpeg_sizes(frames)
-    assert picture_sizes(frames, 4).frames == 4
+    assert file_sizes(frames, 4).frames == 4
     with pytest.raises(RinrInputError, match="holds 4 frames and the JPEG folder 3"):
-        picture_sizes(frames, 3)
+        file_sizes(frames, 3)
 
 
 def test_empty_files_and_folders_are_refused(tmp_path):
