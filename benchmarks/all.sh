@@ -5,7 +5,8 @@
 #
 # OUT: bench-out (default). PAGE: the pages to make; all where none is named. First prints what it
 # will make and about how long that takes on two cores. A page that is in OUT already is left as it
-# is, so the same command continues a run that was cut. Copy OUT to docs/results when all is there.
+# is, so the same command continues a run that was cut. So write pages of other settings, made by
+# hand, to another folder. Copy OUT to docs/results when all is there.
 # With PLAN=1 it prints the plan and ends.
 #
 # Frames come from the folder that $RINRCODEC_DATA names (default: bench-data), as in all benchmarks.
@@ -72,13 +73,17 @@ page() { # Print the plan.
     fi
 }
 pages
+if [[ $known == *" $out "* ]]; then
+    echo "'$out' is a page. The folder comes first: benchmarks/all.sh bench-out $out" >&2
+    exit 2
+fi
 for name in $chosen; do
     if [[ $known != *" $name "* ]]; then
         echo "There is no page '$name'. There are:$known" >&2
         exit 2
     fi
 done
-echo "About $((total / 60)) hours and $((total % 60)) minutes."
+echo "About $((total / 60)) hours and $((total % 60)) minutes, into $out."
 if [ -n "${PLAN:-}" ]; then exit 0; fi
 
 page() { # Make one page, named as its script or by the options.

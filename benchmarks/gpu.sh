@@ -17,6 +17,10 @@ if [[ ${1:-} == -* ]]; then
 fi
 device=${1:-cuda}
 out=${2:-$here/../docs/results}
+if [[ $# -gt 2 || ! $device =~ ^(cpu|cuda(:[0-9]+)?)$ ]]; then
+    echo "error: expected benchmarks/gpu.sh [DEVICE] [OUT], with DEVICE cuda, cuda:N or cpu" >&2
+    exit 2
+fi
 kind=${device%%:*}
 limit=${LIMIT:-600}
 # What a cut run had measured of its page (only `speed` keeps that), and a note that the tests passed.

@@ -24,7 +24,9 @@ from harness.frames import DATA
 from harness.reports import markdown_table, write_report
 from rinrcodec.errors import RinrInputError
 from rinrcodec.families import background_family
+from rinrcodec.labels.yolo import format_labels
 from rinrcodec.sources.discover import open_source
+from rinrcodec.sources.samples import sample_pictures
 
 SETS = {
     "DAC-SDC, train and val": "dacsdc/dacsdc.yaml",
@@ -97,6 +99,22 @@ def compare(source: Path, back: Path) -> dict[str, Any]:
     }
 
 
+def sources(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Return the data sets by name; if none is there, pictures of scikit-image in `folder`."""
+    chosen = {name: options.data / path for name, path in SETS.items() if path in options.sets}
+    found = {name: path for name, path in chosen.items() if path.exists()}
+    if found:
+        for path in {*chosen.values()} - {*found.values()}:
+            print(f"left out, it is not here: {path}")
+        return found
+    pictures = sample_pictures()
+    for number, picture in enumerate(pictures):
+        text = format_labels(picture.boxes, width=picture.width, height=picture.height)
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+        Image.fromarray(picture.pixels).save(folder / f"{number}.png")
+    return {f"{len(pictures)} pictures of scikit-image": folder}
+
+
 def there_and_back(source: Path, background: str, options: argparse.Namespace) -> dict[str, Any]:
     """Compress, verify and decompress a data set, and compare what comes back."""
     with tempfile.TemporaryDirectory() as folder:
@@ -151,11 +169,8 @@ def main() -> None:
     options = parser.parse_args()
     setup(options)
     rows = []
-    for name, path in SETS.items():
-        source = options.data / path
-        if path in options.sets and not source.exists():
-            print(f"left out, it is not here: {path}")
-        elif path in options.sets:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, source in sources(options, Path(folder)).items():
             for background in options.backgrounds:
                 row = {"set": name, "background": background}
                 rows.append(row | there_and_back(source, background, options))

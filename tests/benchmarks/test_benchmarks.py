@@ -30,7 +30,7 @@ TINY = {
     "grouping": ["--frames=1", "--repeats=1", "--frame-repeats=1"],
     "ladder": ["--frames=1", "--steps=2", "--preset=fast"],
     "presets": ["--frames=1", "--steps=2", "--presets", "fast"],
-    "real_data": [],
+    "real_data": ["--steps=1"],
     "dataloader": [
         *("--frames=1", "--repeats=1", "--workers", "0", "1", "--families", "av1", "siren"),
     ],
@@ -76,7 +76,11 @@ def test_a_script_writes_its_report(name, script, tmp_path):
     report = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
     if name == "real_data":
-        assert report["sets"] == []
+        assert [row["background"] for row in report["sets"]] == ["av1", "siren"]
+        for row in report["sets"]:
+            assert row["set"].endswith("pictures of scikit-image")
+            assert row["boxes"] >= row["frames"] > 0
+            assert row["frames_missing"] == row["labels_changed"] == 0
         return
     assert report["frames"].endswith("of scikit-image")
     command_line = report["made"]["command"]
@@ -130,10 +134,12 @@ def originals(arms):
     return {"original": arms["original"]}
 
 
-def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
-    point = {"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}
-    ours = [(1000, 0.1), (4000, 0.2)]
-    points = [point, *({"arm": "av1, no objects", "bytes": n, "map50_95": a} for n, a in ours)]
+def test_the_overview_takes_the_figures_of_two_pages(script, load, tmp_path):
+    curves = load("overview").CURVES
+    points = [{"arm": "original", "bytes": 90_000.0, "map50_95": 0.3}]
+    for number, arm in enumerate(curves, 1):
+        its = ((1000 * number, 0.1), (4000 * number, 0.2))
+        points += [{"arm": arm, "bytes": n, "map50_95": a} for n, a in its]
     made = {"command": "python benchmarks/accuracy.py --jobs 2", "commit": "abc"}
     accuracy = {"made": made, "frames": "2 photos", "sets": {"coco": {"points": points}}}
     row = {
@@ -149,11 +155,26 @@ def test_the_overview_takes_the_figures_of_two_pages(script, tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(figures), encoding="utf-8")
     script("overview.py", "--pages", tmp_path, "--out", tmp_path)
     page = (tmp_path / "overview.md").read_text(encoding="utf-8")
+    # Between the points, where bytes are logarithmic.
     assert (
-        "| av1, no objects | 2,000 | 50 | 2 |" in page
-    )  # between the points, where bytes are logarithmic
+        f"| av1, no objects | {2000 * (1 + [*curves].index('av1, no objects')):,} | 50 | 2 |"
+        in page
+    )
     assert "| siren, fast | - | 5,000 | 111 |" in page
     assert (tmp_path / "overview.png").stat().st_size > 10_000
+    accuracy["sets"]["coco"]["points"] = points[:-2]
+    (tmp_path / "accuracy.json").write_text(json.dumps(accuracy), encoding="utf-8")
+    with pytest.raises(SystemExit, match=f"no curve {[*curves][-1]}"):
+        script("overview.py", "--pages", tmp_path, "--out", tmp_path)
+
+
+def test_the_overview_is_that_of_the_pages():
+    results = BENCHMARKS.parent / "docs/results"
+    page = (results / "overview.md").read_text(encoding="utf-8")
+    made = [
+        json.loads((results / f"{name}.json").read_text())["made"] for name in ("accuracy", "speed")
+    ]
+    assert f"of the commits {made[0]['commit']} and {made[1]['commit']}." in page
 
 
 @pytest.mark.slow
@@ -364,6 +385,19 @@ def test_all_pages_are_planned_and_made_once(tmp_path):
     wrong = run("all.sh", str(out), "sped")
     assert wrong.returncode == 2
     assert "no page 'sped'" in wrong.stderr
+    swapped = run("all.sh", "speed", str(out))
+    assert swapped.returncode == 2
+    assert "The folder comes first: benchmarks/all.sh bench-out speed" in swapped.stderr
+
+
+def test_a_plan_installs_nothing(tmp_path):
+    words = ["make", "-n", "bench", f"VENV={tmp_path}"]
+    for plan, installs in (([], True), (["PLAN=1"], False)):
+        done = subprocess.run(
+            [*words, *plan], cwd=BENCHMARKS.parent, capture_output=True, text=True, check=True
+        )
+        assert ("pip install" in done.stdout) == installs
+        assert "benchmarks/all.sh bench-out" in done.stdout
 
 
 def test_a_page_keeps_the_unfinished_work_of_others(tmp_path):
@@ -385,6 +419,14 @@ def test_the_plan_of_all_pages_has_every_script():
     names = {line.split()[0] for line in plan.splitlines()[:-1]}
     pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"paper_time"}
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
+
+
+@pytest.mark.parametrize("words", [["bench-out", "cuda"], ["cuda", "out", "speed"], ["mps"]])
+def test_the_gpu_script_checks_its_words_first(tmp_path, words):
+    done = stand_in(tmp_path)("gpu.sh", *words)
+    assert done.returncode == 2
+    assert "[DEVICE] [OUT], with DEVICE cuda, cuda:N or cpu" in done.stderr
+    assert "tested" not in done.stdout
 
 
 def test_the_gpu_script_writes_missing_pages_only(tmp_path):
