@@ -39,6 +39,7 @@ from accuracy_parts.arms import (
 from accuracy_parts.codings import Network, Still
 from accuracy_parts.curves import Figure, Interval, Table, point
 from accuracy_parts.fog import FogSet, fog_body, fog_data, fog_set, levels_of
+from accuracy_parts.sets import WEIGHTS
 from accuracy_parts.work import Looked, Part, Workplace, commits, compute, is_done, looked
 from harness.arguments import common_parser, setup
 from harness.reports import made_by, markdown_table, write_report
@@ -60,6 +61,8 @@ speed 6, 4:4:4. At half size, the receiver enlarges every picture twice. `av1` p
 outside of the boxes before they are encoded. Pasted crops are AVIF files of the same boxes, at
 speed 6 and in the tune of their frame: Pillow's default, if none is named. {encoder} Where two
 qualities are named, they are those of background and objects."""
+STAND_IN = """**This shows only that the script runs.** The weights of the detector are missing, so
+bright blobs replace what it finds."""
 SAME_ENCODER = """With libavif {version}, Pillow's default tune is libaom's `tune=iq`, as is
 `--tune accuracy`. The coded frames are equal, byte for byte. Pixels differ by the rounding of RGB.
 Without objects, `av1` gains only the bytes of the container over AVIF in that tune. A pack has one
@@ -69,7 +72,8 @@ DELTA_WORDS = """Bytes of `av1` relative to the column, at equal accuracy. "-": 
 points around it. Brackets: 95 % bootstrap interval, over sets of pictures drawn from these with
 replacement. "N % without": in so many of these sets, the column has no points around `av1`. If
 these are more than 2.5 % on one side, the interval is open there. "At most" or "at least" then
-names the other bound, if there is one. The delta rate is that of Bjontegaard, over the accuracies
+names the other bound, if there is one: "-34 % (at least -50; 13 % without)" may be any number from
+-50 on. The delta rate is that of Bjontegaard, over the accuracies
 that both curves reach."""
 LEAKS_WORDS = (
     "A sharp rectangle may show the detector where an object is, although its pixels do not. "
@@ -97,7 +101,8 @@ def intro() -> str:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     same = Still("avif", 20).file(pixels) == Still("avif", 20, "iq").file(pixels)
     words = SAME_ENCODER if same else OTHER_ENCODER
-    return INTRO.format(encoder=words.format(version=features.version("avif")))
+    text = INTRO.format(encoder=words.format(version=features.version("avif")))
+    return text if WEIGHTS.is_file() else f"{STAND_IN}\n\n{text}"
 
 
 def figure_of(any_class: bool) -> tuple[str, Figure]:
@@ -382,20 +387,25 @@ def write_networks(place: Workplace, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = common_parser(__doc__, frames=0)
-    parser.add_argument("--arms", nargs="+", choices=list(PICTURES), help="curves; all by default")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="curves; all by default")
     parser.add_argument("--work", type=Path, help="folder of parts; by default in that of --out")
     parser.add_argument(
         "--page-only", action="store_true", help="compute nothing, leave out what is missing"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--samples", type=int, help="resampled sets for an interval; 200")
-    parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES))
+    parser.add_argument(
+        "--samples", type=int, help="resampled sets for an interval; 200 by default"
+    )
+    parser.add_argument("--sequences", nargs="*", default=list(SEQUENCES), help="by their folders")
     parser.add_argument("--networks", action="store_true", help="write only accuracy_networks.md")
     options = parser.parse_args()
     if not options.networks:
         options.samples = 200 if options.samples is None else options.samples
     elif options.arms or options.samples is not None:
         parser.error("--networks has neither --arms nor --samples")
+    unknown = {*(options.arms or ())} - PICTURES.keys()
+    if unknown:
+        parser.error("\n    ".join([f"no curve {', '.join(unknown)}; there are:", *PICTURES]))
     setup(options)
     place = Workplace(
         (options.work or options.out / WORK).resolve(), options.frames, options.device

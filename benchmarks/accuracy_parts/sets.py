@@ -21,7 +21,7 @@ from rinrcodec.sources.discover import open_source
 from rinrcodec.sources.samples import sample_pictures
 from rinrcodec.sources.source import Series
 
-__all__ = ["Finder", "Shown", "finder", "load_set", "sources"]
+__all__ = ["WEIGHTS", "Finder", "Shown", "finder", "load_set", "sources"]
 
 WEIGHTS = DATA / "weights" / "yolov5n_v6.0_coco_state_dict.pt"
 _PACK = 24  # pictures of a pack, at most

@@ -24,11 +24,20 @@ def common_parser(description: str | None, *, frames: int) -> argparse.ArgumentP
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--frames", type=int, default=frames, help="how many frames")
+    parser.add_argument(
+        "--frames", type=_count, default=frames, help="how many; 0: all, in most scripts"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder of the reports")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0, help="seed of every fit")
     return parser
+
+
+def _count(text: str) -> int:
+    """Return a whole number of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of 0 or more, not {text!r}")
+    return int(text)
 
 
 def parse_part(

@@ -34,7 +34,7 @@ KODAK = (1, 5, 8, 13, 15, 23, *(n for n in range(1, 25) if n not in (1, 5, 8, 13
 def load_frames(
     count: int, *, split: str = "val", one_in: int = 1, evenly: bool = False
 ) -> tuple[str, list[Picture]]:
-    """Load the first `count` frames, or of one in so many, with a description.
+    """Load the first `count` frames (0: all), or of one in so many, with a description.
 
     With `evenly`, `count` frames that are as far apart as the split allows.
 
@@ -44,15 +44,15 @@ def load_frames(
     """
     yaml = DATA / "dacsdc" / "dacsdc.yaml"
     if not yaml.is_file():
-        pictures = sample_pictures()[:count]
+        pictures = sample_pictures()[: count or None]
         return f"{len(pictures)} pictures of scikit-image", pictures
     series = {series.name: series for series in open_source(yaml).series}[split]
     refs = series.refs[::one_in]
     if evenly:
-        count = min(count, len(refs))
+        count = min(count or len(refs), len(refs))
         refs = tuple(refs[i * len(refs) // count] for i in range(count))
     pictures = []
-    for reading in replace(series, refs=refs[:count]).read():
+    for reading in replace(series, refs=refs[: count or None]).read():
         if reading.picture is None:
             raise RinrInputError(f"{reading.name}: {reading.error}")
         pictures.append(reading.picture)
@@ -75,10 +75,10 @@ def load_kodak(count: int, width: int, height: int) -> tuple[str, list[Picture]]
     paths = [path for n in KODAK if (path := DATA / "kodak" / f"kodim{n:02}.png").is_file()]
     if paths:
         source = "Kodak"
-        images = [(path.stem, load_picture(path).pixels) for path in paths[:count]]
+        images = [(path.stem, load_picture(path).pixels) for path in paths[: count or None]]
     else:
         source = "scikit-image"
-        images = [(picture.name, picture.pixels) for picture in sample_pictures()[:count]]
+        images = [(picture.name, picture.pixels) for picture in sample_pictures()[: count or None]]
     pictures = []
     for name, pixels in images:
         image = Image.fromarray(pixels)

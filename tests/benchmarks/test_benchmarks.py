@@ -103,6 +103,7 @@ def test_a_script_writes_its_report(name, script, tmp_path):
         assert f"| fast | backgrounds | 60 | {size:,.0f} | {error:.1f} |" in page
     if name == "accuracy":
         check_fog(tmp_path, report)
+        assert "This shows only that the script runs." in page  # without data and weights
     if name == "ladder":
         rows = re.findall(r"^\| (av1 at .*?) \|", page, re.MULTILINE)
         assert rows == ["av1 at siren QRE", "av1 at siren QRE", "av1 at nerv QRE"]
@@ -419,6 +420,21 @@ def test_the_plan_of_all_pages_has_every_script():
     names = {line.split()[0] for line in plan.splitlines()[:-1]}
     pages = {path.stem for path in BENCHMARKS.glob("*.py")} - {"paper_time"}
     assert [page for page in pages if not any(name.startswith(page) for name in names)] == []
+
+
+def test_a_number_of_frames_is_0_or_more(script, tmp_path, capsys):
+    for wrong in ("-3", "x"):
+        with pytest.raises(SystemExit):
+            script("label_bytes.py", f"--frames={wrong}", "--out", tmp_path)
+        assert f"expected a whole number of 0 or more, not '{wrong}'" in capsys.readouterr().err
+
+
+def test_an_unknown_curve_is_answered_by_those_that_there_are(script, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        script("accuracy.py", "--arms", "original", "ours", "--out", tmp_path)
+    message = capsys.readouterr().err
+    assert "no curve ours; there are:" in message
+    assert "    av1 with objects\n" in message
 
 
 @pytest.mark.parametrize("words", [["bench-out", "cuda"], ["cuda", "out", "speed"], ["mps"]])

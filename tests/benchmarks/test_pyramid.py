@@ -208,6 +208,7 @@ def test_frames_can_be_taken_evenly(load, monkeypatch, data):
     assert what == "2 of the 3 val frames of DAC-SDC, evenly apart"
     assert [picture.name[-10:] for picture in pictures] == ["000000.png", "000001.png"]
     assert len(frames.load_frames(9, evenly=True)[1]) == 3
+    assert len(frames.load_frames(0, evenly=True)[1]) == len(frames.load_frames(0)[1]) == 3
 
 
 def test_points_of_other_codecs(load):
