@@ -311,8 +311,8 @@ def target_problem(
     """
     if soften and target.psnr is not None:
         return (
-            "a PSNR of the background with soften: the background is blurred, so it cannot be as "
-            "near to the source; ask for a quality or for bytes"
+            "a target PSNR of the background and soften: a blurred background cannot be as near to "
+            "the source; give one of the two, or ask for a quality or for bytes"
         )
     asked = set(target.given)
     of_objects = [name for name in target.given if name in EXCLUSIVE_OF_OBJECTS]

@@ -88,6 +88,18 @@ def test_grey_pictures_stay_grey(picture):
 
 
 @pytest.mark.skipif("avif" not in available_codecs(), reason="Pillow has no AVIF")
+def test_avif_files_of_grey_pictures_have_no_chroma(picture):
+    grey = picture[..., 0].copy()
+    with_chroma = io.BytesIO()
+    Image.fromarray(grey).save(
+        with_chroma, "AVIF", quality=30, speed=6, subsampling="4:4:4", advanced={"tune": "psnr"}
+    )
+    file = encode_picture("avif", grey, 30)
+    assert len(file) < len(with_chroma.getvalue())
+    assert psnr(grey, decode_picture(file, "L")) > 25
+
+
+@pytest.mark.skipif("avif" not in available_codecs(), reason="Pillow has no AVIF")
 def test_a_scan_and_its_parts_have_the_tune_that_was_asked_for(picture):
     region = Box(0, 0, 0, 40, 40).region(128, 96)
     scans = [QualityScan("avif", picture), QualityScan("avif", picture, avif_tune="ssim")]
