@@ -40,14 +40,14 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page.
     page real_data_video 20 real_data --steps 4 --sets video/vtest.avi
     page sequences 15 sequences
     page sequences_moving 15 sequences --sequence otb_jogging1 --frames 60
-    page encode_siren 30 encode_siren --frames 2
+    page encode_siren 20 encode_siren --frames 2
     page fleet_equal 10 fleet --part equal
     page fleet_kills 20 fleet --part kills
     page fleet_scale 20 fleet --part scale
     page fleet_cost 6 fleet --part cost
     page fleet_capacity 1 fleet --part capacity --pages "$out" # of the two before it
-    page ladder 50 ladder
-    page accuracy 150 accuracy # writes fog.md, too
+    page ladder 30 ladder
+    page accuracy 120 accuracy # writes fog.md, too
     page accuracy_networks 60 accuracy --networks
     page pyramid_frames 60 pyramid --part frames --steps 500 --threads 1
     page pyramid_objects 20 pyramid --part objects --steps 500 --threads 1

@@ -63,7 +63,7 @@ def test_the_pages_have_the_measured_figures(number, level):
     """The figures are those of docs/results/fog.json, which benchmarks/accuracy.py writes."""
     report = json.loads((DOCS / "results/fog.json").read_text(encoding="utf-8"))
     rows = report["sets"][number]["rows"]
-    ours, jpeg = rows["ours-objects"][level], rows["JPEG"][level]
+    ours, jpeg = rows["av1 with objects"][level], rows["JPEG"][level]
     paper = (DOCS / "paper.md").read_text(encoding="utf-8")
     for page in (PAGE, paper):
         assert f"{ours['through_fog']:.2f}" in page
