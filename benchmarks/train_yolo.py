@@ -167,8 +167,7 @@ def write_arms(work: Path, options: Any) -> dict[str, tuple[Path, float]]:
         SystemExit: The folder was filled with other options.
     """
     families = [arm for arm in options.arms if arm in background_families()]
-    filled = any((work / f"{arm}.json").is_file() for arm in options.arms)
-    keep_options(work, coding_options(options, families), assumed={} if filled else None)
+    keep_options(work, coding_options(options, families))
     size, reference = float(options.bytes), None
     written: dict[str, float] = {}
     if families:

@@ -51,9 +51,9 @@ class Coding(ABC):
     @property
     def key(self) -> str:
         """A name for files."""
-        values = (getattr(self, field.name) for field in fields(self))
-        words = [str(value) for value in values if value is not None]
-        return "-".join([type(self).__name__.lower(), *words]).replace(" ", "")
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        words = [f"{name}={value}" for name, value in values.items() if value is not None]
+        return "-".join([type(self).__name__.lower(), *words])
 
     @property
     def label(self) -> str:
@@ -147,12 +147,6 @@ class Composite(Coding):
     tune: str | None = None
 
     @property
-    def key(self) -> str:
-        # Names without a tune are of earlier parts, which were tuned for PSNR.
-        end = "" if self.tune == "psnr" else f"-{self.tune or 'default'}"
-        return f"composite-{self.quality}-{self.crops}{end}"
-
-    @property
     def label(self) -> str:
         return f"{self.quality} / {self.crops}"
 
@@ -191,13 +185,6 @@ class Ours(Coding):
     gop: int = 1
     soften: float | None = None
     shrink: int | None = None
-
-    @property
-    def key(self) -> str:
-        # The words that are always the same were options once, and are in the names of old parts.
-        known = ("ours-av1-fast", self.quality, self.objects, self.boxes, 0, self.gop, "accuracy")
-        words = [str(word) for word in (*known, self.soften) if word is not None]
-        return "-".join(words) + (f"-shrink{self.shrink}" if self.shrink else "")
 
     @property
     def label(self) -> str:

@@ -52,14 +52,9 @@ class Workplace:
     commit: str = field(default_factory=current_commit)
 
     def keep_options(self) -> None:
-        """Exit if the parts in the folder are of other options.
-
-        A folder without options has the default ones: parts were kept before options were.
-        """
+        """Exit if the parts in the folder are of other options."""
         options = {"--frames": self.count, "--device": self.device, **sources()}
-        assumed = {**options, "--frames": 0, "--device": "cpu"}
-        filled = any(self.folder.glob("*/*.npz"))
-        keep_options(self.folder, options, assumed=assumed if filled else None)
+        keep_options(self.folder, options)
 
     def set(self, name: str) -> Shown:
         return load_set(name, self.count)
@@ -168,12 +163,12 @@ def looked(
 def commits(
     place: Workplace, set_name: str, coding: Coding, chunks: Sequence[int] | None = None
 ) -> dict[Path, str]:
-    """Return the commits of the parts that `looked` takes; "unknown" where none was kept."""
+    """Return the commits of the parts that `looked` takes."""
     chosen = range(len(place.set(set_name).chunks)) if chunks is None else chunks
     result = {}
     for path in (place.path(Part(set_name, chunk, coding)) for chunk in chosen):
         with np.load(path) as file:
-            result[path] = str(file["commit"]) if "commit" in file else "unknown"
+            result[path] = str(file["commit"])
     return result
 
 

@@ -12,22 +12,19 @@ __all__ = ["keep_options"]
 _NAME = "options.json"
 
 
-def keep_options(
-    folder: Path, options: Mapping[str, Any], *, assumed: Mapping[str, Any] | None = None
-) -> None:
+def keep_options(folder: Path, options: Mapping[str, Any]) -> None:
     """Write down the options of a work folder, or exit if it has others.
 
     Args:
         folder: The work folder; made where it is missing.
         options: What the files in it depend on, by name: JSON values.
-        assumed: The options of a folder without a file of them; None if it is empty.
 
     Raises:
-        SystemExit: The folder was filled with other options.
+        SystemExit: The folder was filled with other options, or has files of something else.
     """
     path = folder / _NAME
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else assumed
-    if found is not None:
+    if folder.is_dir() and any(folder.iterdir()):
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         others = [
             f"{name} {found.get(name, 'unknown')} (now {value})"
             for name, value in options.items()

@@ -62,7 +62,9 @@ def test_an_impossible_blur_is_refused(soften):
 
 
 def test_a_blurred_background_has_no_psnr_to_ask_for():
-    with pytest.raises(RinrInputError, match="a target PSNR of the background and soften: a blurred background"):
+    with pytest.raises(
+        RinrInputError, match="a target PSNR of the background and soften: a blurred background"
+    ):
         rinrcodec.encode([PICTURE], preset="fast", soften=2, target=Target(psnr=30))
 
 
