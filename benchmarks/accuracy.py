@@ -403,7 +403,7 @@ def main() -> None:
         options.samples = 200 if options.samples is None else options.samples
     elif options.arms or options.samples is not None:
         parser.error("--networks has neither --arms nor --samples")
-    unknown = {*(options.arms or ())} - PICTURES.keys()
+    unknown = [name for name in options.arms or () if name not in PICTURES]
     if unknown:
         parser.error("\n    ".join([f"no curve {', '.join(unknown)}; there are:", *PICTURES]))
     setup(options)

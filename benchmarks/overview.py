@@ -77,7 +77,7 @@ def codecs_of(accuracy: dict[str, Any], speed: dict[str, Any]) -> tuple[list[Cod
     for row in accuracy["sets"]["coco"]["points"]:
         if row["arm"] in CURVES:
             curves.setdefault(row["arm"], []).append((row["bytes"], row["map50_95"]))
-    if missing := ", ".join(CURVES.keys() - curves):
+    if missing := ", ".join(name for name in CURVES if name not in curves):
         sys.exit(f"accuracy.json has no curve {missing}: make it again by benchmarks/accuracy.py")
     wanted = common_accuracy(curves.values())
     # Of single frames where there are both, else of a sequence.

@@ -104,8 +104,8 @@ def sources(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
     chosen = {name: options.data / path for name, path in SETS.items() if path in options.sets}
     found = {name: path for name, path in chosen.items() if path.exists()}
     if found:
-        for path in {*chosen.values()} - {*found.values()}:
-            print(f"left out, it is not here: {path}")
+        for name in (name for name in chosen if name not in found):
+            print(f"left out, it is not here: {chosen[name]}")
         return found
     pictures = sample_pictures()
     for number, picture in enumerate(pictures):

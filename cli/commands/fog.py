@@ -44,8 +44,8 @@ _PATH = LocalPath()
 )  # fmt: skip
 @click.option(
     "--codec", "codecs", multiple=True, metavar="NAME=SIZE[,S]",
-    help="Another codec: bytes a frame (avif=5400), a share (avif=8%) or a folder (avif=DIR); "
-    "S: seconds to encode a frame.",
+    help="Another codec: bytes a frame (avif=5400), a share (avif=8%) or a folder of pictures or "
+    "packs (avif=DIR); S: seconds to encode a frame.",
 )  # fmt: skip
 @click.option("--devices", type=click.IntRange(min=1), default=10, show_default=True, metavar="N")
 @click.option(
