@@ -54,9 +54,9 @@ pages() { # Calls `page NAME MINUTES SCRIPT OPTIONS...` for every page.
     page pyramid_sequences 30 pyramid --part sequences --steps 200 --threads 1
     # Of the pages that are in OUT by then.
     page overview 1 overview --pages "$out"
-    page train_yolo 70 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
+    page train_yolo 90 train_yolo --weights "$weights" --work "$out/unfinished/train_yolo/work" \
         --model yolov5n.yaml --preset fast --freeze 24 --single-class --imgsz 256 --epochs 10 \
-        --batch 8 --frames 210 --threads 1 --jobs 2
+        --batch 8 --frames 210 --seeds 8 --threads 1 --jobs 2
 }
 
 is_missing() { # NAME

@@ -54,6 +54,7 @@ from rinrcodec.targets import Target
 Task = tuple[str, Path, int, float]
 # The chance to call two equal arms different, and the chance to see the difference that is named.
 _ALPHA, _POWER = 0.05, 0.8
+SCORES = {"mAP50": "map50", "mAP50-95": "map50_95"}  # names of columns and of fields
 
 
 @dataclass(frozen=True)
@@ -303,18 +304,32 @@ def _by_arm(runs: Sequence[Run], score: str) -> dict[str, list[float]]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Return mean and standard deviation over the seeds, as Markdown."""
+    """Return mean and standard deviation over the seeds, and differences, as Markdown."""
     sizes = {run.arm: f"{run.bytes_a_frame:,.0f}" for run in runs}
-    columns = [_by_arm(runs, "map50"), _by_arm(runs, "map50_95")]
-    rows = [
-        (arm, size, *(_spread(scores[arm]) for scores in columns)) for arm, size in sizes.items()
-    ]
-    return markdown_table(["trained on", "bytes a frame", "mAP50", "mAP50-95"], rows)
+    header = ["trained on", "bytes a frame"]
+    rows = [[arm, size] for arm, size in sizes.items()]
+    for name, score in SCORES.items():
+        scores = _by_arm(runs, score)
+        header += [name, "more than original"]
+        for row, values in zip(rows, scores.values(), strict=True):
+            row += [_spread(values), difference(scores, row[0], "original")]
+    return markdown_table(header, rows)
 
 
 def _spread(values: Sequence[float]) -> str:
     mean = f"{statistics.mean(values):.3f}"
     return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+
+
+def difference(scores: Mapping[str, Sequence[float]], arm: str, other: str) -> str:
+    """Return by how much one arm's mean is above another's, with its 95 % interval."""
+    noise = _noise(scores)
+    if arm == other or other not in scores or noise is None:
+        return "-"
+    found = statistics.mean(scores[arm]) - statistics.mean(scores[other])
+    deviation, freedom = noise
+    half = deviation * students_t.ppf(1 - _ALPHA / 2, freedom)
+    return f"{found:+.3f} ({found - half:+.3f} to {found + half:+.3f})"
 
 
 def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
@@ -324,22 +339,33 @@ def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:
     chance of 5 % to call equal arms different, (t(0.975) + t(0.8)) s sqrt(2 / n) is seen with a
     chance of 80 %.
     """
+    noise = _noise(scores)
+    if noise is None:
+        return None
+    deviation, freedom = noise
+    quantiles = students_t.ppf(1 - _ALPHA / 2, freedom) + students_t.ppf(_POWER, freedom)
+    return float(quantiles * deviation)
+
+
+def _noise(scores: Mapping[str, Sequence[float]]) -> tuple[float, int] | None:
+    """Return the standard error of a difference of two means, s sqrt(2 / n), and its freedom.
+
+    s is the pooled standard deviation of all arms, n the number of seeds.
+    """
     groups = [values for values in scores.values() if len(values) > 1]
     if not groups:
         return None
-    n = min(map(len, groups))
     pooled = math.sqrt(statistics.mean(statistics.variance(values) for values in groups))
-    freedom = sum(len(values) - 1 for values in groups)
-    quantiles = students_t.ppf(1 - _ALPHA / 2, freedom) + students_t.ppf(_POWER, freedom)
-    return float(quantiles * pooled * math.sqrt(2 / n))
+    n = min(map(len, groups))
+    return pooled * math.sqrt(2 / n), sum(len(values) - 1 for values in groups)
 
 
 def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str) -> str:
     """Return the page: what was done, the table, and how to read it."""
     families = [arm for arm in options.arms if arm in background_families()]
-    by_score = {"mAP50": _by_arm(runs, "map50"), "mAP50-95": _by_arm(runs, "map50_95")}
-    seen = {name: detectable(scores) for name, scores in by_score.items()}
+    seen = {name: detectable(_by_arm(runs, score)) for name, score in SCORES.items()}
     power = " and ".join(f"{value:.3f} of {name}" for name, value in seen.items() if value)
+    noise = _noise(_by_arm(runs, SCORES["mAP50"]))
     start = f", from the tensors of {options.weights.name} that fit" if options.weights else ""
     frozen = f", the first {options.freeze} layers frozen" if options.freeze else ""
     classes = "all classes as one" if options.single_class else "every class"
@@ -361,8 +387,10 @@ def page(runs: Sequence[Run], options: argparse.Namespace, train: str, val: str)
             "with crops of the boxes pasted in. Of those whose background is as good as that of "
             "the first pack, it has the sharpest objects. "
         )
-    if power:
+    if noise:
         body += (
+            "Intervals are of 95 %, from the spread of the seeds in all rows. A mean of mAP50 has "
+            f"a standard error of {noise[0] / math.sqrt(2):.3f}. "
             f"A difference of {power} between two rows would have shown in four of five such "
             "experiments (t test, 5 %); of smaller ones this page says nothing. "
         )

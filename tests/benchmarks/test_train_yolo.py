@@ -33,6 +33,25 @@ def test_one_seed_gives_no_detectable_difference(script):
     assert script.detectable({"a": [0.5], "b": [0.6]}) is None
 
 
+def test_an_interval_of_a_difference_is_that_of_the_t_test(script):
+    one, other = [0.20, 0.24, 0.25], [0.30, 0.33, 0.36]
+    interval = ttest_ind(one, other).confidence_interval()
+    found = script.difference({"a": one, "original": other}, "a", "original")
+    assert found == f"-0.100 ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+@pytest.mark.parametrize(
+    ("scores", "arm"),
+    [
+        ({"original": [0.5, 0.6], "a": [0.4, 0.5]}, "original"),
+        ({"a": [0.4, 0.5]}, "a"),
+        ({"original": [0.5], "a": [0.6]}, "a"),
+    ],
+)
+def test_no_difference_without_another_arm_and_two_seeds(script, scores, arm):
+    assert script.difference(scores, arm, "original") == "-"
+
+
 def test_more_seeds_detect_smaller_differences(script):
     few = script.detectable({"a": [0.1, 0.3, 0.2], "b": [0.2, 0.4, 0.3]})
     many = script.detectable({"a": [0.1, 0.3, 0.2] * 3, "b": [0.2, 0.4, 0.3] * 3})
