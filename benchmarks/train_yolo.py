@@ -329,7 +329,8 @@ def difference(scores: Mapping[str, Sequence[float]], arm: str, other: str) -> s
     found = statistics.mean(scores[arm]) - statistics.mean(scores[other])
     deviation, freedom = noise
     half = deviation * students_t.ppf(1 - _ALPHA / 2, freedom)
-    return f"{found:+.3f} ({found - half:+.3f} to {found + half:+.3f})"
+    shown = [round(value, 3) + 0.0 for value in (found, found - half, found + half)]  # no -0.000
+    return "{:+.3f} ({:+.3f} to {:+.3f})".format(*shown)
 
 
 def detectable(scores: Mapping[str, Sequence[float]]) -> float | None:

@@ -40,6 +40,11 @@ def test_an_interval_of_a_difference_is_that_of_the_t_test(script):
     assert found == f"-0.100 ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
+def test_no_difference_has_no_sign_of_its_own(script):
+    scores = {"original": [0.3, 0.3, 0.3001], "a": [0.3, 0.3, 0.3]}
+    assert script.difference(scores, "a", "original") == "+0.000 (+0.000 to +0.000)"
+
+
 @pytest.mark.parametrize(
     ("scores", "arm"),
     [
