@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from PIL import Image
+from quick_pyramids import round_few
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # where tests have more, none waits busily
@@ -213,6 +214,12 @@ def opens(_hook: None) -> Callable[[Path], Any]:
             _opened = None
 
     return noting
+
+
+@pytest.fixture
+def few_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make fits of pyramids quicker; see `round_few`."""
+    round_few(monkeypatch)
 
 
 @pytest.fixture
