@@ -65,6 +65,25 @@ def _unpatched() -> Iterator[None]:
             del os.environ[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _families_are_looked_up_once() -> Iterator[None]:
+    """Look for families of other packages once for each `sys.path`, not in every encode."""
+    from rinrcodec import families
+
+    found: dict[tuple[str, ...], Any] = {}
+    look = families.entry_points
+
+    def looked_up(*, group: str) -> Any:
+        key = (group, *sys.path)
+        if key not in found:
+            found[key] = look(group=group)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(families, "entry_points", looked_up)
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server of this process, to which AWS_* lead from now on."""
