@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
 import rinrcodec
 from rinrcodec.boxes import Box
+from rinrcodec.cli.main import cli
 from rinrcodec.picture import Picture
 from rinrcodec.sources import samples
 from rinrcodec.sources.images import picture_from_array
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PACKAGES = {path.parent.name for path in BENCHMARKS.glob("*/__init__.py")}
+
+
+def run_here(words: list[str]) -> Result:
+    """Run `rinrcodec WORDS` in this process, where a benchmark starts another."""
+    return CliRunner().invoke(cli, words)
 
 
 def _forget() -> None:

@@ -16,17 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from tiny_yolo import write_model
 
 import rinrcodec
 from rinrcodec.boxes import Box
-from rinrcodec.cli.main import cli
 from rinrcodec.formats import pack_bytes
 from rinrcodec.presets import get_preset
 from rinrcodec.sources.images import picture_from_array
 
-from .conftest import BENCHMARKS
+from .conftest import BENCHMARKS, run_here
 
 TINY = {
     "encode_siren": ["--frames=1", "--reference-steps=1", "--group-steps=1"],
@@ -115,7 +113,7 @@ def run_siren_here(run, seen, command, **options):
     if not any("siren" in command for command in seen):
         return run(command, **options)
     assert command[:3] == [sys.executable, "-m", "rinrcodec"]
-    result = CliRunner().invoke(cli, command[3:])
+    result = run_here(command[3:])
     return subprocess.CompletedProcess(command, result.exit_code, stderr=result.output)
 
 

@@ -13,12 +13,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
-from click.testing import CliRunner
 
-from rinrcodec.cli.main import cli
 from rinrcodec.families import background_families
 
-from .conftest import BENCHMARKS
+from .conftest import BENCHMARKS, run_here
 
 RESULTS = BENCHMARKS.parent / "docs/results"
 LOCAL = ["--executors", "local"]
@@ -112,7 +110,7 @@ class Here(AbstractContextManager):
 
     def wait(self):
         wall, cpu = time.perf_counter(), time.process_time()
-        result = CliRunner().invoke(cli, ["compress", *map(str, self.words)])
+        result = run_here(["compress", *map(str, self.words)])
         assert result.exit_code == 0, result.output
         self.seconds = time.perf_counter() - wall
         self.all_cpu_s = time.process_time() - cpu
