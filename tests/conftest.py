@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from PIL import Image
+from quick_pyramids import round_few
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # where tests have more, none waits busily
@@ -62,6 +63,25 @@ def _unpatched() -> Iterator[None]:
     for name in set(os.environ) - environment:
         if name.startswith("YOLO_"):
             del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _families_are_looked_up_once() -> Iterator[None]:
+    """Look for families of other packages once for each `sys.path`, not in every encode."""
+    from rinrcodec import families
+
+    found: dict[tuple[str, ...], Any] = {}
+    look = families.entry_points
+
+    def looked_up(*, group: str) -> Any:
+        key = (group, *sys.path)
+        if key not in found:
+            found[key] = look(group=group)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(families, "entry_points", looked_up)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -213,6 +233,12 @@ def opens(_hook: None) -> Callable[[Path], Any]:
             _opened = None
 
     return noting
+
+
+@pytest.fixture
+def few_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make fits of pyramids quicker; see `round_few`."""
+    round_few(monkeypatch)
 
 
 @pytest.fixture

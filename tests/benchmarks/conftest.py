@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
 import rinrcodec
 from rinrcodec.boxes import Box
+from rinrcodec.cli.main import cli
 from rinrcodec.picture import Picture
 from rinrcodec.sources import samples
 from rinrcodec.sources.images import picture_from_array
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PACKAGES = {path.parent.name for path in BENCHMARKS.glob("*/__init__.py")}
+
+
+def run_here(words: list[str]) -> Result:
+    """Run `rinrcodec WORDS` in this process, where a benchmark starts another."""
+    return CliRunner().invoke(cli, words)
 
 
 def _forget() -> None:
@@ -33,13 +40,13 @@ def _forget() -> None:
 whole = samples.sample_pictures
 
 
-def _part(picture: Picture) -> Picture:
-    """160x128 pixels of a picture around its first box."""
+def _part(picture: Picture, width: int = 96, height: int = 80) -> Picture:
+    """Some pixels of a picture around its first box, with a box of at most 48x40 there."""
     box = picture.boxes[0]
-    left, top = max(0, int(box.x) - 60), max(0, int(box.y) - 15)
-    pixels = picture.pixels[top : top + 128, left : left + 160]
-    part = Box(box.class_id, box.x - left, box.y - top, box.w, min(box.h, 100))
-    assert pixels.shape == (128, 160, 3)
+    left, top = max(0, int(box.x) - 24), max(0, int(box.y) - 15)
+    pixels = picture.pixels[top : top + height, left : left + width]
+    part = Box(box.class_id, box.x - left, box.y - top, min(box.w, 48), min(box.h, 40))
+    assert pixels.shape == (height, width, 3)
     return picture_from_array(
         np.ascontiguousarray(pixels),
         name=picture.name,
@@ -73,6 +80,18 @@ def script(load: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
         monkeypatch.setenv("RINRCODEC_DATA", os.fspath(data))
         path = str(BENCHMARKS / name)
         monkeypatch.setattr(sys, "argv", [path, *map(str, words)])
-        runpy.run_path(path, run_name="__main__")
+        frames = import_module("harness.frames")
+        load_sequence = frames.load_sequence
+
+        def load_wide(name: str, count: int) -> tuple[str, list[Picture]]:
+            # Windows of 128x96 move over a picture.
+            with monkeypatch.context() as patch:
+                patch.setattr(frames, "sample_pictures", lambda: [_part(whole()[0], 160, 128)])
+                found: tuple[str, list[Picture]] = load_sequence(name, count)
+                return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(frames, "load_sequence", load_wide)
+            runpy.run_path(path, run_name="__main__")
 
     return run

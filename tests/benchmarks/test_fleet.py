@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
 
 from rinrcodec.families import background_families
 
-from .conftest import BENCHMARKS
+from .conftest import BENCHMARKS, run_here
 
 RESULTS = BENCHMARKS.parent / "docs/results"
 LOCAL = ["--executors", "local"]
@@ -97,17 +99,47 @@ def test_the_page_of_kills_marks_what_differs(load):
     assert "a dead driver ended after at most 1.0 s" in kills._body("frames", runs[:1])
 
 
+class Here(AbstractContextManager):
+    """As `Compress` of the benchmark, in this process."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def __exit__(self, *_):
+        pass
+
+    def wait(self):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = run_here(["compress", *map(str, self.words)])
+        assert result.exit_code == 0, result.output
+        self.seconds = time.perf_counter() - wall
+        self.all_cpu_s = time.process_time() - cpu
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch, tmp_path):
+def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch, tmp_path, request):
     """The capacity page is made of the reports of the other two."""
     many = load("fleet_parts.scale")
+    # Opening is measured in one other process for all rows, finding the frames in this one.
+    other = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    request.addfinalizer(other.shutdown)
+    monkeypatch.setattr(many, "ProcessPoolExecutor", lambda *_, **__: nullcontext(other))
 
     def alone(work, *words, alone=many.alone):
-        # Opening is measured in a process of its own, finding the frames in this one: it is sooner.
         return work(*words) if work is many.source_cost else alone(work, *words)
 
     monkeypatch.setattr(many, "alone", alone)
+    costs = load("fleet_parts.cost")
+    compress = costs.Compress
+    monkeypatch.setattr(
+        costs,
+        "Compress",
+        # A process of siren would import torch first.
+        lambda *words, threads: (
+            Here(words) if "siren" in words else compress(*words, threads=threads)
+        ),
+    )
     with pytest.raises(SystemExit, match=r"fleet_cost\.json is not there: --part cost"):
         part("capacity", "--pages", tmp_path)
 

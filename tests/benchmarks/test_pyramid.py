@@ -58,6 +58,7 @@ def data(tmp_path):
 
 @pytest.mark.slow
 @needs_avif
+@pytest.mark.usefixtures("few_rounded")
 @pytest.mark.filterwarnings("default::rinrcodec.targets.TargetWarning")
 @pytest.mark.parametrize("part", TINY)
 def test_a_part_writes_its_report(part, script, data, tmp_path):

@@ -20,6 +20,7 @@ from rinrcodec.targets import Target
 from .conftest import LABELS, QUICK, Run, picture, put, video
 from .test_compress import files, names
 
+pytestmark = pytest.mark.usefixtures("few_rounded")
 PYRAMID = ("--background", "pyramid", *QUICK, "--steps", 2)
 
 

@@ -429,6 +429,7 @@ def test_a_missing_extra_is_named_before_anything_is_fitted(tmp_path, monkeypatc
 def test_as_a_process(tmp_path):
     put(tmp_path / "a.jpg", picture(0, 32, 24))
     command = [sys.executable, "-I", "-m", "rinrcodec", "report", "a.jpg", *QUICK]
+    command += ["--background", "av1"]  # which needs no torch, so the process starts sooner
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )

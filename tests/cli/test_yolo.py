@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,15 +12,40 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tiny_yolo import write_model
 
 from rinrcodec.cli.main import cli
 from rinrcodec.errors import MissingExtraError
 
 from .conftest import QUICK, Run, picture, put, write
 
+# Several commands in one process, which imports Ultralytics once.
+SEVERAL = """
+import json, sys
+from rinrcodec.cli.main import cli
+for words in json.loads(sys.argv[1]):
+    try:
+        cli(["yolo", *words], prog_name="rinrcodec")
+    except SystemExit as ended:
+        print("ended with", ended.code, flush=True)
+"""
 
-def yolo(*arguments: object, settings: Path, code: int = 0) -> str:
+
+def yolo(*arguments: object, settings: Path) -> str:
     """Run it as a process, since Ultralytics changes the process that it is in."""
+    return _process("-m", "rinrcodec", "yolo", *arguments, settings=settings)
+
+
+def several(*commands: tuple[object, ...], settings: Path) -> list[str]:
+    """Run commands in another process; return what each said, its exit code in the last line."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    said = re.split(r"(?<=\nended with \d)\n", _process("-c", SEVERAL, words, settings=settings))
+    assert said.pop() == ""
+    assert len(said) == len(commands)
+    return said
+
+
+def _process(*words: object, settings: Path) -> str:
     environment = {
         **os.environ,
         "YOLO_OFFLINE": "true",
@@ -27,16 +54,17 @@ def yolo(*arguments: object, settings: Path, code: int = 0) -> str:
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "rinrcodec", "yolo", *map(str, arguments)],
+        [sys.executable, "-P", *map(str, words)],
         cwd=settings,
         env=environment,
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
         check=False,
         timeout=240,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def add_font(settings: Path) -> None:
@@ -64,23 +92,30 @@ def test_a_data_yaml_of_compress_is_trained_on_and_predicted(run: Run, tmp_path:
     settings = tmp_path / "settings"
     add_font(settings)
     quiet = ("imgsz=32", "device=cpu", "workers=0", "batch=2", f"project={settings / 'out'}")
+    model = write_model(settings)
     trained = yolo(
-        *("detect", "train", "model=yolov8n.yaml", f"data={packs / 'data.yaml'}", "epochs=1"),
+        *("detect", "train", f"model={model}", f"data={packs / 'data.yaml'}", "epochs=1"),
         *("amp=False", "plots=False", *quiet),
         settings=settings,
     )
     assert "2 frames, 0 without boxes, 0 corrupt" in trained
     weights = settings / "out/train/weights/best.pt"
     source = packs / "val/val-00000.rinr"
-    predicted = yolo("predict", f"model={weights}", f"source={source}", *quiet, settings=settings)
+    predicted, wrong, absent = several(
+        ("predict", f"model={weights}", f"source={source}", *quiet),
+        ("detect", "trein"),
+        ("detect", "train", f"model={model}", "data=absent.yaml", *quiet),
+        settings=settings,
+    )
     assert f"image 2/2 {source / '1.png'}" in predicted
-    wrong = yolo("detect", "trein", settings=settings, code=2)
+    assert predicted.splitlines()[-1] == "ended with 0"
     assert "trein" in wrong
     assert "Traceback" not in wrong
-    absent = ("detect", "train", "model=yolov8n.yaml", "data=absent.yaml", *quiet)
-    assert yolo(*absent, settings=settings, code=1).splitlines()[-1] == (
-        "error: Dataset 'absent.yaml' error ❌ 'absent.yaml' does not exist"
-    )
+    assert wrong.splitlines()[-1] == "ended with 2"
+    assert absent.splitlines()[-2:] == [
+        "error: Dataset 'absent.yaml' error ❌ 'absent.yaml' does not exist",
+        "ended with 1",
+    ]
 
 
 def test_without_ultralytics_it_ends_with_the_pip_command(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from quick_pyramids import round_few
 
 import rinrcodec
 from rinrcodec.boxes import Box
@@ -77,7 +78,9 @@ def sequence_pack(quick: Preset) -> Pack:
 @pytest.fixture(scope="session")
 def pyramid_pack() -> Pack:
     """The same frames as coded latents."""
-    return mixed_pack(get_preset("fast", steps=8, background="pyramid"))
+    with pytest.MonkeyPatch.context() as patch:
+        round_few(patch)
+        return mixed_pack(get_preset("fast", steps=8, background="pyramid"))
 
 
 def mixed_pack(preset: Preset) -> Pack:

@@ -206,6 +206,7 @@ def test_pillow_saves_smaller_backgrounds(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(opened), source.decode(0).permute(1, 2, 0))
 
 
+@pytest.mark.usefixtures("few_rounded")
 def test_pillow_saves_for_a_target(tmp_path: Path) -> None:
     image, boxes = coarse_picture(24, 16, 1), [Box(0, -3, 2, 9, 20)]
     target = rinrcodec.Target(lmbda=0.1, objects_psnr=10)

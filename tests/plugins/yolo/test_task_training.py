@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tiny_yolo import write_model
 
 from rinrcodec.labels.model import TASKS
 
@@ -16,10 +17,10 @@ from .conftest import HOST, QUIET
 
 pytestmark = [*HOST, pytest.mark.slow, pytest.mark.usefixtures("enabled")]
 MODELS = {
-    "detect": "yolov8n.yaml",
-    "segment": "yolov8n-seg.yaml",
-    "pose": "yolov8n-pose.yaml",
-    "obb": "yolov8n-obb.yaml",
+    "detect": "yolov8.yaml",
+    "segment": "yolov8-seg.yaml",
+    "pose": "yolov8-pose.yaml",
+    "obb": "yolov8-obb.yaml",
 }
 # Ways of training, one for each task.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -41,7 +42,7 @@ def test_ten_steps_have_the_losses_of_the_pictures(
     found: dict[str, Any] = {}
     shared = {**QUIET, "imgsz": 32, "batch": 4}
     for kind in ("packs", "png"):
-        model = YOLO(MODELS[task])
+        model = YOLO(write_model(tmp_path, MODELS[task]))
         seen = losses[kind] = []
         model.add_callback(
             "on_train_batch_end", lambda trainer, seen=seen: seen.append(trainer.loss.item())
@@ -113,7 +114,7 @@ def test_the_classes_of_a_task_work_without_enabling(
     )
     data = str(task_sets / task / "packs/data.yaml")
     options = {**QUIET, "imgsz": 32, "batch": 8, "project": str(tmp_path)}
-    model = YOLO(MODELS[task])
+    model = YOLO(write_model(tmp_path, MODELS[task]))
     model.train(trainer=trainer, data=data, epochs=1, **options)
     assert (
         "fitness"

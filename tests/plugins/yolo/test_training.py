@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_yolo import write_model
 
 import rinrcodec
 from rinrcodec.errors import MissingExtraError, RinrFormatError
@@ -59,7 +60,7 @@ def train(
 ) -> Any:
     from ultralytics import YOLO
 
-    model = YOLO("yolov8n.yaml")
+    model = YOLO(write_model(out))
     for event, function in callbacks.items():
         model.add_callback(event, function)
     model.train(data=str(data), project=str(out), name="run", **{**QUIET, **options})
@@ -77,6 +78,7 @@ def test_ten_steps_of_training_have_the_losses_of_the_pictures(sets: Path, tmp_p
         # Not enabled: the trainer class is enough.
         options = {"trainer": RinrDetectionTrainer} if kind == "packs" else {}
         data = sets / kind / "data.yaml"
+        (tmp_path / kind).mkdir()
         model = train(data, tmp_path / kind, record, epochs=1, seed=3, **options)
         scores[kind] = model.trainer.metrics
     assert len(losses["packs"]) == 10
@@ -91,6 +93,7 @@ def test_two_processes_share_the_frames_and_have_the_losses_of_the_pictures(
 ) -> None:
     (tmp_path / "out").mkdir()
     script = Path(__file__).with_name("train_distributed.py")
+    model = write_model(tmp_path)
     processes = []
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     for rank in range(2):
@@ -99,7 +102,7 @@ def test_two_processes_share_the_frames_and_have_the_losses_of_the_pictures(
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         environment = {**os.environ, **ranks, "YOLO_CONFIG_DIR": str(settings)}
         environment["GLOO_SOCKET_IFNAME"] = loopback
-        command = [sys.executable, "-P", str(script), str(sets), str(tmp_path / "out")]
+        command = [sys.executable, "-P", str(script), str(sets), str(tmp_path / "out"), str(model)]
         with (tmp_path / f"log{rank}").open("w") as log:
             processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
     try:
@@ -180,7 +183,8 @@ def test_the_classes_validate_and_predict_without_enabling(sets: Path, tmp_path:
 
     from rinrcodec.plugins.ultralytics_adapter import RinrDetectionPredictor, RinrDetectionValidator
 
-    model = YOLO("yolov8n.yaml")
+    tiny = write_model(tmp_path)
+    model = YOLO(tiny)
     with pytest.raises(FileNotFoundError):
         model.predict(str(sets / "packs/val"), project=str(tmp_path), **QUIET)
     options = {**QUIET, "project": str(tmp_path)}
@@ -189,7 +193,7 @@ def test_the_classes_validate_and_predict_without_enabling(sets: Path, tmp_path:
     results = predictor(source=str(sets / "packs/val"), model=model.model)
     assert len(results) == len(ODD) + 1
     data = str(sets / "packs/data.yaml")
-    metrics = YOLO("yolov8n.yaml").val(validator=RinrDetectionValidator, data=data, **options)
+    metrics = YOLO(tiny).val(validator=RinrDetectionValidator, data=data, **options)
     assert "metrics/mAP50(B)" in metrics.results_dict
 
 

@@ -1,4 +1,4 @@
-"""One of two processes that train together on the CPU: `train_distributed.py SETS OUT`.
+"""One of two processes that train together on the CPU: `train_distributed.py SETS OUT MODEL`.
 
 As the processes that Ultralytics starts for several GPUs, it imports the trainer class and enables
 nothing. Prints, as JSON, which frames were this process's and the losses, from packs and pictures.
@@ -46,10 +46,10 @@ class OnCpu(RinrDetectionTrainer):
         """Nothing: it validates on one GPU, alone."""
 
 
-def train(data: Path, out: Path) -> tuple[list[int], list[float]]:
+def train(data: Path, out: Path, model: str) -> tuple[list[int], list[float]]:
     """Train an epoch: the frames that were this process's, and the loss of every step."""
     output = {"project": str(out), "name": data.parent.name}
-    options = {"model": "yolov8n.yaml", "data": str(data), **output}
+    options = {"model": model, "data": str(data), **output}
     options |= {"epochs": 1, "batch": 8, "imgsz": 64, "workers": 0, "seed": 3, "device": "cpu"}
     quiet = {"amp": False, "plots": False, "verbose": False, "exist_ok": True}
     trainer = OnCpu(overrides={**options, **quiet})
@@ -62,6 +62,6 @@ def train(data: Path, out: Path) -> tuple[list[int], list[float]]:
 
 if __name__ == "__main__":
     nn.parallel.DistributedDataParallel = Parallel  # type: ignore[misc]
-    sets, out = map(Path, sys.argv[1:])
-    report = {kind: train(sets / kind / "data.yaml", out) for kind in ("packs", "png")}
+    sets, out = map(Path, sys.argv[1:3])
+    report = {kind: train(sets / kind / "data.yaml", out, sys.argv[3]) for kind in ("packs", "png")}
     print("\n" + json.dumps(report))

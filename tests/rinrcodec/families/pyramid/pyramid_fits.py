@@ -21,7 +21,6 @@ Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
 STEPS = 20
 SETTINGS = PyramidBackgrounds(Recipe(STEPS, 1e-2, None, warmup=0))
-STEERED = replace(SETTINGS, recipe=replace(SETTINGS.recipe, steps=60))  # fewer miss a target
 WIDTH, HEIGHT = 64, 48
 
 

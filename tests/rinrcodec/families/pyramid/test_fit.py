@@ -126,6 +126,7 @@ def test_the_same_bits_from_a_seed_on_any_number_of_threads(crop: Pixels) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_rounded")
 def test_the_number_of_frames_fitted_at_once_changes_no_bit(crop: Pixels) -> None:
     """With targets, which measure all frames, with all hidden layers, and with a hard step."""
     frames = [crop[:20, :30], crop[20:40, :30]]
@@ -215,6 +216,7 @@ def coded(pack: Pack) -> list[bytes]:
     return [row for group in pack.stacks for row in group.rows.coded]
 
 
+@pytest.mark.usefixtures("few_rounded")
 def test_steps_are_reported(crop: Pixels) -> None:
     seen: list[tuple[int, int]] = []
     settings = shortened(3)
@@ -232,6 +234,7 @@ def test_steps_are_reported(crop: Pixels) -> None:
     assert seen[-1] == (0, 0)  # rounding can be ended, too
 
 
+@pytest.mark.usefixtures("few_rounded")
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
     part = crop[:20, :30].copy()
@@ -239,6 +242,7 @@ def test_any_number_of_steps(crop: Pixels, steps: int) -> None:
     assert decoded(row, size=(30, 20)).shape == part.shape
 
 
+@pytest.mark.usefixtures("few_rounded")
 def test_progress_rises_to_one(crop: Pixels) -> None:
     seen: list[float] = []
     rinrcodec.encode(
@@ -256,6 +260,7 @@ def test_progress_rises_to_one(crop: Pixels) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_rounded")
 def test_pictures_of_all_kinds(crop: Pixels) -> None:
     crop = crop[:24, :32].copy()
     grey = crop[:, :, 0].copy()
@@ -286,6 +291,7 @@ def test_the_paper_has_no_pyramid() -> None:
         get_preset("paper", background="pyramid")
 
 
+@pytest.mark.usefixtures("few_rounded")
 def test_backgrounds_can_be_reused_under_object_networks(crop: Pixels) -> None:
     box = Box(0, 20, 10, 16, 16)
     background = rinrcodec.encode([crop], preset="fast", background="pyramid", steps=3)
