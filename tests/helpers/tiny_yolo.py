@@ -9,11 +9,10 @@ import yaml
 
 
 def write_model(folder: Path, name: str = "yolov8.yaml") -> Path:
-    """Write a model of Ultralytics with a quarter of the channels of its smallest size.
+    """Write `tiny-NAME` into a folder, and return its path.
 
-    Ultralytics is not imported, which would change this process.
-
-    folder: gets a file `tiny-NAME`, which is returned.
+    It is a model of Ultralytics with a quarter of the channels of its smallest size. Ultralytics
+    itself is not imported: that would change this process.
     """
     spec = find_spec("ultralytics")
     assert spec is not None
