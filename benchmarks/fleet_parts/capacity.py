@@ -108,18 +108,27 @@ def fit_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def driver_of(rows: Sequence[Mapping[str, Any]], slope: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a frame adds to a driver, and a pack to a manifest and to a data set."""
+    """Return what a frame adds to a driver, and a pack to a manifest and to a data set.
+
+    Raises:
+        SystemExit: The rows do not differ in frames at one shard size, or in packs.
+    """
     shard_sizes = [round(row["frames"] / row["shards"]) for row in rows]
     few = rows[0]
     alike = [row for row, n in zip(rows, shard_sizes, strict=True) if n == shard_sizes[0]]
     largest = alike[-1]
     more = largest["frames"] - few["frames"]
-    s_a_frame = (largest["driver_cpu_s"] - few["driver_cpu_s"]) / more
     equal = sorted(
         (row for row in rows if row["frames"] == rows[-1]["frames"]), key=lambda row: row["shards"]
     )
     first, last = equal[0], equal[-1]
     packs = last["shards"] - first["shards"]
+    if not more or not packs:
+        raise SystemExit(
+            "error: fleet_scale.json: expected data sets of two sizes with shards of one size, and "
+            "the largest of them in two numbers of shards; run --part scale with its usual options"
+        )
+    s_a_frame = (largest["driver_cpu_s"] - few["driver_cpu_s"]) / more
     return {
         "shard_size": shard_sizes[0],
         "base_bytes": slope["base_bytes"],

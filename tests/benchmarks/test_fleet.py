@@ -169,6 +169,14 @@ def test_the_capacity_page_follows_from_scale_and_cost(part, load, monkeypatch, 
     assert "11,574.1 frames/s" in page
 
 
+@pytest.mark.parametrize("counts", [[(16, 1), (32, 2)], [(32, 1), (32, 2)], [(16, 1)]])
+def test_a_capacity_page_of_too_few_runs_is_refused(load, counts):
+    """Each run has this many frames, in this many shards."""
+    rows = [{"frames": frames, "shards": shards, "driver_cpu_s": 1.0} for frames, shards in counts]
+    with pytest.raises(SystemExit, match="expected data sets of two sizes"):
+        load("fleet_parts.capacity").driver_of(rows, {})
+
+
 def test_networks_are_fitted_for_few_steps(load):
     runs = load("fleet_parts.runs")
     families = background_families().items()
